@@ -1,6 +1,6 @@
-//! What waiting costs: a deadline moved later, and one that is set and fires.
+//! The cost of waiting: a deadline that is moved later, and one that is set and fires.
 //!
-//! Run with `cargo bench --bench clock`. The runs under virtual time leave the kernel out.
+//! Run with `cargo bench --bench clock`. The benches under virtual time leave the kernel out.
 
 use divan::{Bencher, black_box};
 use manada::clock::{self, Time, Timer};
@@ -18,18 +18,18 @@ fn now() -> Time {
 #[divan::bench(args = [1, 10_000])]
 fn set_moved_later(bencher: Bencher<'_, '_>, timers: usize) {
     let all: Vec<Timer> = (0..timers).map(|_| Timer::new()).collect();
-    // Far away, so that nothing fires while it is measured.
+    // Far in the future, so that nothing fires while it is measured.
     let mut at = 1 << 62;
     all.iter().for_each(|timer| timer.set(Time(at)));
-    let mut turn = 0;
+    let mut index = 0;
     bencher.bench_local(|| {
         at += 1;
-        turn = (turn + 1) % timers;
-        all[turn].set(Time(black_box(at)));
+        index = (index + 1) % timers;
+        all[index].set(Time(black_box(at)));
     });
 }
 
-/// Set and clear, as a request without a timeout running out.
+/// Sets and clears, like a request that does not time out.
 #[divan::bench]
 fn set_and_clear(bencher: Bencher<'_, '_>) {
     let timer = Timer::new();
@@ -41,25 +41,25 @@ fn set_and_clear(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A thousand deadlines set, fired and their task woken under virtual time, runtime included;
-/// beside so many other timers that wait.
+/// A thousand deadlines set and fired, with their task woken, under virtual time, runtime included;
+/// beside `others` waiting timers.
 #[divan::bench(args = [0, 10_000])]
-fn a_thousand_set_and_fired(bencher: Bencher<'_, '_>, others: usize) {
+fn set_and_fire_1000(bencher: Bencher<'_, '_>, others: usize) {
     bencher.bench_local(|| {
         clock::block_on_virtual(async {
             let all: Vec<Timer> = (0..others).map(|_| Timer::new()).collect();
             all.iter().for_each(|timer| timer.set(Time(1 << 40)));
             let timer = Timer::new();
-            for turn in 1..=1_000 {
-                timer.wait_until(Time(turn * 1_000)).await;
+            for index in 1..=1_000 {
+                timer.wait_until(Time(index * 1_000)).await;
             }
         });
     });
 }
 
-/// The same in real time, through the timerfd: each deadline is 1 µs ahead, or past already.
+/// The same in real time, through the timerfd: each deadline is 1 µs ahead, or has passed already.
 #[divan::bench]
-fn a_thousand_through_the_timerfd() {
+fn timerfd_1000() {
     clock::block_on(async {
         let timer = Timer::new();
         for _ in 0..1_000 {

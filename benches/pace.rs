@@ -1,4 +1,4 @@
-//! What the schedule costs: the next start, and the inverse of a load curve's integral.
+//! The cost of the schedule: the next start, and the inverse of a load curve's integral.
 //!
 //! Run with `cargo bench --bench pace`.
 
@@ -30,7 +30,7 @@ fn next(bencher: Bencher<'_, '_>, process: ArrivalProcess, shards: u64) {
     bencher.bench_local(|| schedule.next());
 }
 
-/// The next start of a shard; the others' starts are walked over.
+/// The next start of a shard; starts of other shards are skipped.
 #[divan::bench(args = [1, 8, 64])]
 fn next_constant(bencher: Bencher<'_, '_>, shards: u64) {
     next(bencher, ArrivalProcess::Constant, shards);
@@ -41,7 +41,7 @@ fn next_poisson(bencher: Bencher<'_, '_>, shards: u64) {
     next(bencher, ArrivalProcess::Poisson, shards);
 }
 
-/// When is start k due? On a hold, on a ramp, and on the last of a hundred ramps.
+/// The due time of start k, on a hold, on a ramp, and on the last of a hundred ramps.
 #[divan::bench(args = ["hold", "ramp", "stages"])]
 fn curve_reaches(bencher: Bencher<'_, '_>, shape: &str) {
     let level = RATE * Rate::UNITS_PER_S;

@@ -1,4 +1,4 @@
-//! What measuring costs: a call through the Recorder, a histogram, a percentile.
+//! The cost of measuring: a call through the Recorder, a histogram, a percentile.
 //!
 //! Run with `cargo bench --bench record`. One call is one item.
 
@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// Latencies as a real target has them: 1 to 50 ms, most of them short, the same each time.
+/// Latencies like those of a real target: 1 to 50 ms, most of them short, the same each time.
 fn latencies() -> impl FnMut() -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {
@@ -42,7 +42,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
     }
 }
 
-/// All that attempt.rs asks of the Recorder for one good call; steps alternate.
+/// All Recorder calls of `engine` for one successful call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
     let stalled_ns = recorder.begin_call(0, number % steps, at.0, at);
     recorder.begin_attempt(AttemptReason::First);
@@ -64,7 +64,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
     recorder.end_call(black_box(&sample), exchange.done);
 }
 
-/// One call, at 10,000 calls per second of the run, with a shed each second.
+/// One call, at 10,000 calls per second of the run, with a `take_interval` each second.
 #[divan::bench(args = [1, 20], sample_size = 10_000)]
 fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
     let shape =
@@ -81,9 +81,9 @@ fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
     });
 }
 
-/// What a shard does once a second: hand over a delta of 10,000 calls. The calls are not timed.
+/// A shard's work once a second: returning a delta of 10,000 calls. The calls are not timed.
 #[divan::bench(args = [1, 20, 100], sample_count = 50)]
-fn shed(bencher: Bencher<'_, '_>, steps: usize) {
+fn take_interval(bencher: Bencher<'_, '_>, steps: usize) {
     bencher
         .with_inputs(|| {
             let shape = SeriesLayout {
@@ -108,14 +108,14 @@ fn histogram_record(bencher: Bencher<'_, '_>) {
     bencher.bench_local(move || histogram.record(black_box(next() / 1_000)));
 }
 
-/// The part of the two above that is drawing the latency.
+/// The part of the two benches above that draws the latency.
 #[divan::bench]
-fn drawing_a_latency(bencher: Bencher<'_, '_>) {
+fn draw_latency(bencher: Bencher<'_, '_>) {
     let mut next = latencies();
     bencher.bench_local(move || next() / 1_000);
 }
 
-/// Percentiles of 100,000 answers, without and with timeouts among them.
+/// Percentiles of 100,000 responses, without and with timeouts among them.
 #[divan::bench(args = [0, 100])]
 fn latency_quantile(bencher: Bencher<'_, '_>, timeouts: u64) {
     let (mut latency, mut next) = (Latency::default(), latencies());
@@ -124,7 +124,7 @@ fn latency_quantile(bencher: Bencher<'_, '_>, timeouts: u64) {
     bencher.bench_local(move || black_box(&latency).quantile(black_box(0.99)));
 }
 
-/// What the dispatcher does with each delta, for each step: 10,000 answers merged.
+/// The dispatcher's work for each delta and step: 10,000 responses merged.
 #[divan::bench]
 fn latency_merge(bencher: Bencher<'_, '_>) {
     let (mut one, mut all, mut next) = (Latency::default(), Latency::default(), latencies());

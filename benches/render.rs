@@ -1,6 +1,6 @@
-//! What a request's text costs: literals, and each kind of slot.
+//! The cost of rendering a request's text: literals, and each kind of slot.
 //!
-//! Run with `cargo bench --bench render`. The buffer is reused, as the engine does.
+//! Run with `cargo bench --bench render`. The buffer is reused, as in the engine.
 
 use divan::{Bencher, black_box};
 use manada::seed::{Seed, Stream};
@@ -66,7 +66,7 @@ fn request_templated(bencher: Bencher<'_, '_>) {
     render(bencher, &texts);
 }
 
-/// One slot at a time: the first three are fast paths, the others go through the expressions.
+/// One slot at a time: the first three are fast paths, the others are expressions.
 #[divan::bench(args = [
     "{{ product }}", "{{ int(1, 20) }}", "{{ user.number }}", "{{ word() }}", "{{ product + 1 }}",
 ])]

@@ -1,24 +1,26 @@
-//! Every way the program can end, numbered once.
+//! The ways the program can end, with their exit codes.
 //!
-//! `run` and `cli` say how it ended; `main` turns that into the process's exit code.
+//! `run` and `cli` return one; `main` turns it into the process's exit code.
 //! Invariant: README's table and this enum agree (`tests/tidy.rs` compares them).
 
 use std::process::ExitCode;
 
-/// How the program ended. The first that applies wins, in the order of LANGUAGE's table.
+/// How the program ended. The first status that applies wins, in the order of the language
+/// reference's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All thresholds hold, or there were none.
+    /// All thresholds hold, or there are none.
     Pass,
     /// The run could not be carried out, or its report could not be written.
     Broken,
-    /// Wrong words on the command line.
+    /// Invalid command-line arguments.
     Usage,
-    /// Mistakes in the scenario or archetypes, a missing file, a plan this machine cannot carry.
+    /// Errors in the scenario or archetypes, a missing file, or a plan that this machine cannot
+    /// run.
     Scenario,
     /// A threshold failed.
     Fail,
-    /// Thresholds stand or fall on numbers that cannot be trusted.
+    /// Thresholds depend on numbers that cannot be trusted.
     Inconclusive,
     /// Stopped by a safety limit.
     Aborted,
@@ -33,7 +35,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Every ending, for tables and tests.
+    /// All statuses, for tables and tests.
     pub const ALL: [Self; 11] = [
         Self::Pass,
         Self::Broken,
@@ -48,7 +50,7 @@ impl ExitStatus {
         Self::Terminated,
     ];
 
-    /// The number the shell sees.
+    /// The exit code.
     pub const fn code(self) -> u8 {
         match self {
             Self::Pass => 0,
@@ -65,7 +67,7 @@ impl ExitStatus {
         }
     }
 
-    /// The word of the report; `None` where there is no run to judge.
+    /// The report's word for it; `None` if there is no run to judge.
     pub const fn verdict(self) -> Option<&'static str> {
         match self {
             Self::Pass => Some("pass"),

@@ -1,13 +1,13 @@
-//! Keys and metrics of other tools, and what they are called here.
+//! Keys and metrics of other tools, and their equivalents here.
 //!
-//! `scenario` asks for a key that it does not know, `verdict` for a metric.
-//! Invariant: a cure that names an example shows one that loads.
+//! `scenario` looks up unknown keys, `verdict` unknown metrics.
+//! Invariant: an example in a hint is valid in a scenario.
 
-/// A word of another tool: the word, the tool, what is written here.
+/// A word of another tool: the word, the tool, the equivalent here.
 type Foreign = (&'static str, &'static str, &'static str);
 
-/// Keys. What a word means depends on nothing but itself: a key that is native somewhere is found
-/// there before it comes here.
+/// Keys. The meaning of a word does not depend on its place: a key that is native somewhere is
+/// found there before this table is searched.
 const KEYS: [Foreign; 27] = [
     ("vus", "k6", "`users: 10` with `duration: 30s`"),
     ("maxVUs", "k6", "`max_users: 100` of `arrivals:`"),
@@ -66,16 +66,17 @@ fn find(list: &[Foreign], word: &str) -> Option<String> {
     Some(format!("`{word}` is a word of {tool}; here it is {native}"))
 }
 
-/// What a key of another tool is here, as a cure.
+/// Returns the equivalent of another tool's key, as a hint.
 pub(crate) fn key(word: &str) -> Option<String> {
     find(&KEYS, word)
 }
 
-/// What a metric of another tool is here, as a cure; what follows its name does not matter.
+/// Returns the equivalent of another tool's metric, as a hint; the text after its name does not
+/// matter.
 pub(crate) fn metric(text: &str) -> Option<String> {
     let end = text.find(['{', '(', ' ']).unwrap_or(text.len());
     let name = text[..end].trim();
-    // Artillery's names have dots themselves.
+    // Artillery's names contain dots themselves.
     let cut = |(at, _)| find(&METRICS, &name[..at]);
     find(&METRICS, name).or_else(|| name.rmatch_indices('.').find_map(cut))
 }

@@ -1,6 +1,6 @@
-//! The door: words in, an exit code out.
+//! The entry point: calls the command line and returns its exit code.
 //!
-//! Invariant: nothing is decided here.
+//! Invariant: it contains no logic.
 
 use std::process::ExitCode;
 

@@ -1,24 +1,24 @@
-//! Which characters an output may show: the one filter of all of them.
+//! The characters that an output may show: one filter for all outputs.
 //!
-//! Names come from files that others wrote, answers from targets. Each output passes them through
-//! here: terminal, page, CSV, Markdown, JUnit, JSON, curl lines, messages.
-//! Invariant: what comes out moves no cursor, turns no order of letters round, hides nothing, and
-//! may stand in XML 1.0; each character that may not be shown leaves U+FFFD.
+//! Names come from files of other people, responses from targets. Each output filters them here:
+//! terminal, page, CSV, Markdown, JUnit, JSON, curl lines, messages.
+//! Invariant: the result moves no cursor, reverses no text direction, contains nothing invisible,
+//! and is valid in XML 1.0; each character that is not allowed becomes U+FFFD.
 
-/// What stands in place of a character that may not be shown.
+/// The replacement of a character that is not allowed.
 pub const REPLACED: char = '\u{fffd}';
 
-/// Whether a character shows, and changes nothing of what stands beside it.
+/// Whether a character is visible, and does not affect the characters beside it.
 pub fn is_printable(c: char) -> bool {
     !c.is_control() && !is_unseen(c) && !is_noncharacter(c)
 }
 
-/// A text on one line, without what may not be shown.
+/// Filters a text of one line.
 pub fn printable(text: &str) -> String {
     keeping(text, |_| false)
 }
 
-/// The same with line ends and tabs: of what is escaped or stands in a block of its own.
+/// As `printable`, but keeps line ends and tabs: for texts that are escaped or shown as a block.
 pub fn printable_lines(text: &str) -> String {
     keeping(text, |c| matches!(c, '\n' | '\t'))
 }
@@ -27,7 +27,8 @@ fn keeping(text: &str, stays: impl Fn(char) -> bool) -> String {
     text.chars().map(|c| if is_printable(c) || stays(c) { c } else { REPLACED }).collect()
 }
 
-/// Marks without width: joiners, directions, fillers, and what only changes its neighbours.
+/// Whether a character has no width: joiners, directions, fillers, and characters that only change
+/// their neighbours.
 fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -36,7 +37,8 @@ fn is_unseen(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What Unicode keeps for programs' own use; two of them may not stand in XML (1.0, §2.2).
+/// Whether Unicode reserves a character for internal use; two of them are not valid in XML (1.0,
+/// §2.2).
 fn is_noncharacter(c: char) -> bool {
     matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff) || matches!(c, '\u{fdd0}'..='\u{fdef}')
 }
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_not_be_shown_leaves_a_mark() {
+    fn invisible_characters_are_replaced() {
         for c in [
             '\0',
             '\u{7}',

@@ -1,40 +1,41 @@
 //! Randomness as a function of (seed, stream, index): the same item gets the same numbers on any
 //! shard, in any order.
 //!
-//! The engine asks for the generator of an item; laws draw from the generator they are given.
+//! `engine`, `plan` and `testserver` request the generator of an item; distributions draw from the
+//! generator they are given.
 //! Invariant: nothing here holds state between two calls.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-/// The generator that everything random draws from: portable, 32 bytes, reproducible for ever.
+/// The generator for all random draws: portable, 32 bytes, reproducible for ever.
 pub type Rng = Xoshiro256PlusPlus;
 
-/// The seed of a run. Below 2⁵³, so that it survives a JSON reader that knows only doubles.
+/// The seed of a run. Below 2⁵³, so that a JSON reader that only knows doubles preserves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(u64);
 
-/// What the numbers are for. Streams never overlap, so adding one changes no other.
+/// The purpose of random numbers. Streams never overlap, so adding one changes no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
     /// The gaps between Poisson arrivals of one workload.
     Arrivals = 1,
-    /// Which archetype a user (closed) or an arrival (open) is.
+    /// The archetype of a user (closed) or an arrival (open).
     Archetype = 2,
-    /// Everything a user draws in one iteration: thinks, template functions, choices.
+    /// All draws of a user in one iteration: thinks, template functions, choices.
     Content = 3,
-    /// The built-in target's own latency and faults.
+    /// The test server's own latency and faults.
     Target = 4,
-    /// The worlds of the tests.
+    /// Simulation tests.
     World = 5,
-    /// Which row an item gets.
+    /// The row that an item gets.
     Data = 6,
-    /// What a user draws once: its first variables, its session, `on_start` and `on_stop`.
+    /// Draws that a user makes once: its first variables, its session, `on_start` and `on_stop`.
     User = 7,
-    /// Which address of a target a connection goes to.
+    /// The address of a target that a connection goes to.
     Address = 8,
-    /// Waits that failures ask for; a stream for each shard, since they follow the target.
+    /// Backoff waits after failures; a stream for each shard, since they depend on the target.
     Caution = 9,
 }
 
@@ -42,15 +43,15 @@ impl Seed {
     /// One more than the largest seed.
     pub const END: u64 = 1 << 53;
 
-    /// A seed for what draws nothing.
+    /// A seed for code that draws nothing.
     pub const ZERO: Self = Self(0);
 
-    /// A given seed; `None` when it does not fit in 53 bits.
+    /// Creates a seed; `None` if the value does not fit in 53 bits.
     pub fn new(value: u64) -> Option<Self> {
         (value < Self::END).then_some(Self(value))
     }
 
-    /// A seed drawn from the system; it is printed with every report.
+    /// Draws a seed from the system; every report prints it.
     pub fn draw() -> Self {
         Self(rand::random::<u64>() % Self::END)
     }
@@ -60,7 +61,7 @@ impl Seed {
         self.0
     }
 
-    /// The generator of item `index` of part `part` (a workload, a user) of `stream`.
+    /// Returns the generator of item `index` of part `part` (a workload, a user) of `stream`.
     ///
     /// Each word is mixed by the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) before
     /// the next is added, so neighbouring items share nothing.
@@ -85,7 +86,7 @@ mod tests {
     use rand::RngExt;
 
     #[test]
-    fn an_item_always_gets_the_same_numbers_and_its_neighbours_others() {
+    fn items_have_reproducible_and_different_numbers() {
         let seed = Seed::new(42).unwrap();
         let draw = |stream, part, index| seed.rng(stream, part, index).random::<u64>();
         assert_eq!(draw(Stream::Content, 1, 7), draw(Stream::Content, 1, 7));
@@ -97,7 +98,7 @@ mod tests {
                 }
             }
         }
-        // Pinned: a change of these numbers changes every seeded run in the world.
+        // Pinned: a change of these numbers changes every seeded run.
         assert_eq!(draw(Stream::Content, 0, 0), PINNED);
     }
 

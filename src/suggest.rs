@@ -1,12 +1,12 @@
 //! "Did you mean": the known name that a word was most likely meant to be.
 //!
-//! Whoever reads words that people wrote asks: scenarios, rules and live control.
-//! Invariant: a word that is like none of the names gets none: no guess beats a wild one.
+//! `scenario`, `verdict` and live control call it for unknown names.
+//! Invariant: a word that resembles no name gets no suggestion: none is better than a wild one.
 
-/// A longer word is compared with nothing: the comparison takes time and room for each pair.
+/// Longer words get no suggestion: the comparison takes time and memory for each pair.
 const MAX_NAME: usize = 64;
 
-/// The known name that `word` was most likely meant to be.
+/// Returns the known name that `word` was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_NAME {
         return None;

@@ -1,13 +1,13 @@
-//! The numbers people write and read: durations, rates, sizes, shares.
+//! Quantities that people write and read: durations, rates, sizes, shares.
 //!
-//! `scenario` and `cli` parse with it, `sinks` print with it.
-//! Invariant: a quantity is never a bare float; what a user wrote is kept exactly, in integers.
+//! `scenario` and `cli` parse with it, reports and `sinks` format with it.
+//! Invariant: a quantity is never a bare float; a written value is kept exactly, in integers.
 
 use std::time::Duration;
 
 /// A frequency, kept exactly as ten-millionths of an event per hour, so that schedules can be
-/// computed in integers: what is written per second, minute or hour with up to seven decimals has
-/// no remainder.
+/// computed in integers: a rate per second, minute or hour with up to seven decimals has no
+/// remainder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(u64);
 
@@ -18,38 +18,38 @@ impl Rate {
     /// The highest rate accepted: 100 million events per second.
     pub const MAX: Self = Self::per_s(100_000_000);
 
-    /// A rate from units: ten-millionths of an event per hour.
+    /// Creates a rate from units: ten-millionths of an event per hour.
     pub const fn from_units(units: u64) -> Self {
         Self(units)
     }
 
-    /// A rate of whole events per second.
+    /// Creates a rate of whole events per second.
     pub const fn per_s(events: u64) -> Self {
         Self(events * Self::UNITS_PER_S)
     }
 
-    /// Ten-millionths of an event per hour.
+    /// The rate in ten-millionths of an event per hour.
     pub const fn units(self) -> u64 {
         self.0
     }
 
-    /// Events per second, for showing.
+    /// Events per second, for display.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / Self::UNITS_PER_S as f64
     }
 }
 
-/// How often something happened a second; `None` if no time passed.
+/// Returns events per second; `None` if no time passed.
 pub fn per_second(count: u64, ns: u64) -> Option<f64> {
     (ns > 0).then(|| count as f64 * 1e9 / ns as f64)
 }
 
-/// A duration in ns; what is longer than 584 years is that long.
+/// Converts a duration to ns; durations longer than 584 years become that long.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What is wrong with a written quantity: a lower-case fragment that follows "expected".
+/// Why a written quantity is invalid: a lower-case fragment that follows "expected".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QuantityError(pub &'static str);
@@ -161,8 +161,8 @@ pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
     if value.is_finite() && value >= 0.0 { Ok(value / scale) } else { Err(SHARE) }
 }
 
-/// `digits[.digits]` times a whole scale, in integers; `None` when it is not a plain decimal.
-/// Digits beyond the scale's precision are cut.
+/// Multiplies `digits[.digits]` by an integer scale, in integers; `None` if it is not a plain
+/// decimal. Digits beyond the scale's precision are dropped.
 fn decimal_times(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || whole.len() > 18 || fraction.len() > 18 {
@@ -177,7 +177,7 @@ fn decimal_times(number: &str, scale: u128) -> Option<u128> {
     Some(digits(whole)? * scale + digits(fraction)? * scale / cut)
 }
 
-/// A duration for people, three significant digits: `42 µs`, `1.25 ms`, `2.50 s`, `3m 20s`.
+/// Formats a duration with three significant digits: `42 µs`, `1.25 ms`, `2.50 s`, `3m 20s`.
 pub fn show_us(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
@@ -187,7 +187,7 @@ pub fn show_us(us: u64) -> String {
     }
 }
 
-/// A long duration for people: `850ms`, `12s`, `1m30s`, `2h05m`.
+/// Formats a long duration: `850ms`, `12s`, `1m30s`, `2h05m`.
 pub fn show_duration(duration: Duration) -> String {
     let total = duration.as_secs();
     match total {
@@ -200,7 +200,7 @@ pub fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// A count for people, with thin grouping: `12 345 678`.
+/// Formats a count, grouped: `12 345 678`.
 pub fn show_count(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -213,7 +213,7 @@ pub fn show_count(count: u64) -> String {
     out
 }
 
-/// Bytes for people, in binary units: `17.2 MiB`.
+/// Formats bytes in binary units: `17.2 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
@@ -225,14 +225,14 @@ pub fn show_bytes(bytes: u64) -> String {
     three_digits(value, "TiB")
 }
 
-/// A rate for people: `0.50`, `12.3`, `9 876`.
+/// Formats a rate: `0.50`, `12.3`, `9 876`.
 pub fn show_rate(per_s: f64) -> String {
     if per_s >= 1_000.0 { show_count(per_s.round() as u64) } else { three_digits(per_s, "") }
 }
 
 fn three_digits(value: f64, unit: &str) -> String {
     let decimals = match value {
-        // `0.0526`: a low rate has digits, too.
+        // `0.0526`: low rates have significant digits, too.
         0.000_001..0.1 => (2.0 - value.log10().floor()) as usize,
         0.0..10.0 => 2,
         _ => usize::from(value < 100.0),
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_exact_and_mistakes_are_named() {
+    fn durations_are_exact_and_errors_are_specific() {
         for (text, ns) in [
             ("250ms", 250_000_000),
             ("1.5s", 1_500_000_000),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_shares() {
+    fn sizes_and_shares_are_parsed() {
         assert_eq!(parse_size("64KiB"), Ok(65_536));
         assert_eq!(parse_size("1.5MB"), Ok(1_500_000));
         assert_eq!(parse_size("7"), Ok(7));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_three_digits() {
+    fn quantities_have_three_significant_digits() {
         for (us, text) in [
             (42, "42 µs"),
             (1_250, "1.25 ms"),

@@ -1,4 +1,4 @@
-//! The built-in target as a process: starts, tells where it listens, ends when told.
+//! The test server as a process: it starts, prints its address, and ends on request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use manada::testserver::process::TestServerProcess;
 const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 
 #[test]
-fn it_serves_until_its_input_closes() {
+fn server_runs_until_its_input_closes() {
     let latency = Some(Distribution::parse_compact("exponential:1ms,max=3ms").unwrap());
     let settings = Builtin { latency, servers: Some(2) };
     let seed = Seed::new(7).unwrap();
@@ -24,15 +24,15 @@ fn it_serves_until_its_input_closes() {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"GET /products/1 HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     target.stop().unwrap();
     assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn a_program_that_is_no_target_is_an_error() {
+fn other_programs_are_an_error() {
     let seed = Seed::new(7).unwrap();
     for program in ["/bin/false", "/bin/echo", "/nonexistent"] {
         let started = TestServerProcess::start(Some(Path::new(program)), &Builtin::default(), seed);
@@ -41,7 +41,7 @@ fn a_program_that_is_no_target_is_an_error() {
 }
 
 #[test]
-fn words_that_make_no_sense_are_refused() {
+fn invalid_arguments_are_rejected() {
     for (words, part) in [
         (&["--listen", "0.0.0.0:0"][..], "--allow-remote"),
         (&["--latency", "gauss:5ms"], "expected a duration such as 5ms"),
@@ -52,8 +52,8 @@ fn words_that_make_no_sense_are_refused() {
         (&["--seed", "9007199254740992"], "below 2^53"),
     ] {
         let output = Command::new(MANADA).arg("target").args(words).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
-        assert!(said.contains(part), "{words:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {stderr}");
+        assert!(stderr.contains(part), "{words:?}: {stderr}");
     }
 }

@@ -199,33 +199,7 @@ fn type_names_are_unique() {
     none(&findings);
 }
 
-/// Modules whose files still form cycles (issue 13); a module without any has no place here.
-const KNOTS: [&str; 11] = [
-    "cli",
-    "clock",
-    "event",
-    "extract",
-    "plan",
-    "redact",
-    "scenario",
-    "template",
-    "testserver",
-    "verdict",
-    "wire",
-];
-
 #[test]
 fn files_of_a_module_form_no_cycle() {
-    let (known, new): (Vec<String>, Vec<String>) = cycles::cycles(&rust(&["src"]))
-        .into_iter()
-        .partition(|finding| KNOTS.iter().any(|knot| in_module(finding, knot)));
-    let open = KNOTS.iter().filter(|knot| !known.iter().any(|finding| in_module(finding, knot)));
-    let open =
-        open.map(|knot| format!("tests/tidy.rs:1: `{knot}` has no cycle; take it off KNOTS"));
-    none(&new.into_iter().chain(open).collect::<Vec<_>>());
-}
-
-/// Whether a finding is about a file of a top module.
-fn in_module(finding: &str, module: &str) -> bool {
-    finding.strip_prefix("src/").is_some_and(|path| path.split('/').next() == Some(module))
+    none(&cycles::cycles(&rust(&["src"])));
 }

@@ -1,15 +1,17 @@
-//! Any bytes as a chunked body: read as RFC 9112 §7.1 says, wherever the network cuts them.
+//! Any bytes as a chunked body: read as RFC 9112 §7.1 says, however they are segmented.
 //!
-//! Input: a byte with the length of a piece, the body. The oracle below reads it at once.
+//! Input: a byte with the length of a piece, the body. The oracle below reads the body in one
+//! piece.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manada::wire::framing::Reader;
-use manada::wire::{Kept, Wanted};
+use manada::wire::framing::ResponseReader;
+use manada::wire::{CaptureRequest, ResponseCapture};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// What a body holds and whether bytes follow it; `None` when it is cut or broken.
+/// Returns the data of a body, and whether bytes follow it; `None` if it is incomplete or
+/// malformed.
 fn oracle(mut rest: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut data = Vec::new();
     loop {
@@ -32,7 +34,7 @@ fn oracle(mut rest: &[u8]) -> Option<(Vec<u8>, bool)> {
     Some((data, !rest.is_empty()))
 }
 
-/// The next line without its end; a line feed alone, or a return alone, is none.
+/// Takes the next line, without its end; a line feed or a carriage return alone ends none.
 fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| b"\r\n".contains(byte))?;
     let (line, after) = rest.split_at(end);
@@ -41,18 +43,18 @@ fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(Vec<u8>, bool)> {
-    let wanted = Wanted { max_body: 1 << 20, keep_body: true, ..Wanted::NOTHING };
-    let (mut reader, mut kept) = (Reader::new(wanted), Kept::default());
-    let mut complete = reader.feed(HEAD, &mut kept).ok()?;
+    let request = CaptureRequest { max_body: 1 << 20, keep_body: true, ..CaptureRequest::NOTHING };
+    let (mut reader, mut capture) = (ResponseReader::new(request), ResponseCapture::default());
+    let mut complete = reader.feed(HEAD, &mut capture).ok()?;
     for piece in pieces.filter(|piece| !piece.is_empty()) {
-        complete = reader.feed(piece, &mut kept).ok()?;
+        complete = reader.feed(piece, &mut capture).ok()?;
     }
-    complete.then(|| (kept.body.to_vec(), !reader.may_reuse()))
+    complete.then(|| (capture.body.to_vec(), !reader.may_reuse()))
 }
 
 fuzz_target!(|data: &[u8]| {
     let [length, body @ ..] = data else { return };
-    // Extensions and trailers of that much are refused, which the oracle knows nothing of.
+    // Longer extensions and trailers are rejected, which the oracle does not model.
     if body.len() > 16 << 10 {
         return;
     }

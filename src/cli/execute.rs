@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, OutputArgs};
-use super::output::{fail, finish, print_error};
+use super::output::{fail, finish, print_error, print_remark};
 use super::screen::ScreenHandle;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
@@ -152,7 +152,13 @@ pub(super) fn finish_report(
     output: &OutputArgs,
     (folder, note): (Option<&Path>, &str),
 ) -> ExitStatus {
-    let failed = sinks.join().err().map(|(name, error)| {
+    let summary = sinks.join();
+    for (name, frames) in &summary.dropped_frames {
+        print_remark(&format_args!(
+            "the {name} was too slow for {frames} of its updates; the report is complete"
+        ));
+    }
+    let failed = summary.error.map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
         print_error(&why);
         report = Arc::new(report.with_write_error(why.clone()));

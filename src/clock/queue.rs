@@ -1,8 +1,8 @@
 //! The deadlines of one thread.
 //!
-//! Timers are slots; the heap holds at most one live entry for each. Moving a deadline later
-//! costs one write: the entry stays where it is and is put back when it comes up early. So a
-//! request timeout that is set again for each request costs next to nothing.
+//! Timers own slots; the heap holds at most one live entry for each. Moving a deadline later costs
+//! one write: the entry stays in place and is pushed again when it comes up early. So a request
+//! timeout that is set again for each request costs next to nothing. `timer` uses it.
 //! Invariant: a slot's `queued` is the earliest of its entries in the heap; others are stale.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ pub(super) struct DeadlineQueue {
 
 #[derive(Debug)]
 struct DeadlineSlot {
-    /// When it is due; `NONE` while it is not set.
+    /// Its deadline; `NONE` while it is not set.
     deadline: u64,
     /// The time of its entry in the heap.
     queued: u64,
@@ -54,7 +54,7 @@ impl DeadlineQueue {
         }
     }
 
-    /// Sets a deadline; true when it became the earliest of all.
+    /// Sets a deadline; returns true if it became the earliest of all.
     pub(super) fn set(&mut self, index: u32, at: u64) -> bool {
         let slot = &mut self.slots[index as usize];
         slot.deadline = at;
@@ -86,12 +86,12 @@ impl DeadlineQueue {
         false
     }
 
-    /// The earliest time at which something may be due.
+    /// The earliest time at which a deadline may be due.
     pub(super) fn earliest(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Marks what is due at `now` and hands its wakers to `wake`.
+    /// Marks the slots due at `now` and moves their wakers to `wake`.
     pub(super) fn fire(&mut self, now: u64, wake: &mut Vec<Waker>) {
         while let Some(&Reverse((at, index))) = self.heap.peek() {
             if at > now {
@@ -116,7 +116,7 @@ impl DeadlineQueue {
         }
     }
 
-    /// The wakers of everything that waits.
+    /// Takes the wakers of all waiting slots.
     pub(super) fn all_wakers(&mut self, wake: &mut Vec<Waker>) {
         wake.extend(self.slots.iter_mut().filter_map(|slot| slot.waker.take()));
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moved_later_fires_once_and_late() {
+    fn deadline_moved_later_fires_once_at_the_new_time() {
         let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         assert!(queue.set(timer, 10));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moved_earlier_leaves_a_stale_entry_that_does_nothing() {
+    fn deadline_moved_earlier_leaves_a_harmless_stale_entry() {
         let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         queue.set(timer, 30);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_timer_is_silent_and_a_removed_slot_is_used_again() {
+    fn cleared_timer_is_silent_and_removed_slot_is_reused() {
         let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         queue.set(timer, 10);

@@ -1,39 +1,23 @@
-//! The runtime of a thread that lives by our clock: tokio's current-thread LocalRuntime, with
-//! deadlines from one timerfd, or from nowhere at all under virtual time.
+//! The runtime of a thread with this clock: tokio's current-thread LocalRuntime, with deadlines
+//! from one timerfd, or from virtual time.
 //!
-//! Invariant: virtual time moves only when no task can run, and then straight to the next
-//! deadline.
+//! `engine` runs shards in it, simulation tests run in virtual time.
+//! Invariant: virtual time moves only when no task can run, and then straight to the next deadline.
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
 
+use super::alarm::{ALARM, TimerDriver};
 use super::{REAL, Time, VIRTUAL_NOW, now, timer};
-
-thread_local! {
-    /// The timerfd of this thread, while its runtime lives in real time.
-    static ALARM: RefCell<Option<Rc<TimerDriver>>> = const { RefCell::new(None) };
-}
-
-struct TimerDriver {
-    fd: AsyncFd<rustix::fd::OwnedFd>,
-    /// What the timerfd is set to.
-    at: Cell<Time>,
-}
 
 /// Runs `future` on this thread in real time; `tokio::task::spawn_local` works inside.
 ///
 /// # Errors
-/// When the system has no descriptor left for the runtime or its timerfd.
+/// If the system has no descriptor for the runtime or its timerfd.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let output = runtime.block_on(async {
@@ -45,15 +29,15 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
         ALARM.set(None);
         Ok(output)
     });
-    // A look-up that a resolver does not answer sits in a thread of its own: it is not waited for.
+    // A look-up without a reply blocks a thread of its own; the shutdown does not wait for it.
     runtime.shutdown_background();
     output
 }
 
-/// Runs `future` on this thread in virtual time, from `Time(0)`: nothing really waits.
+/// Runs `future` on this thread in virtual time, from `Time(0)`: nothing waits in real time.
 ///
 /// # Panics
-/// When every task waits for something that no deadline will bring: the world is stuck.
+/// If every task waits for an event that no deadline will bring: the simulation is stuck.
 pub fn block_on_virtual<F: Future>(future: F) -> F::Output {
     struct Leave;
     impl Drop for Leave {
@@ -66,8 +50,8 @@ pub fn block_on_virtual<F: Future>(future: F) -> F::Output {
     // tokio calls this just before the thread would sleep: no task can run.
     let runtime = Builder::new_current_thread()
         .on_thread_park(|| {
-            // On to the next deadline that wakes somebody: one that was moved later, or whose timer
-            // is gone, wakes nobody, and the thread would sleep for good.
+            // Advance to the next deadline that wakes a task: one that was moved later, or whose
+            // timer was dropped, wakes none, and the thread would sleep for good.
             while VIRTUAL_NOW.get() != REAL
                 && let Some(next) = timer::earliest()
             {
@@ -82,70 +66,32 @@ pub fn block_on_virtual<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime without I/O").block_on(future)
 }
 
-/// Stops this thread's virtual world for `ns`: time goes on and nothing happens, as when the
-/// process is stopped by a signal. What came due meanwhile comes due afterwards.
+/// Advances this thread's virtual time by `ns` without running anything, as if the process was
+/// stopped by a signal. Deadlines within that time fire afterwards.
 pub fn freeze_world(ns: u64) {
     if VIRTUAL_NOW.get() != REAL {
         VIRTUAL_NOW.set(VIRTUAL_NOW.get() + ns);
     }
 }
 
-/// Tells the alarm that `at` is the earliest deadline now.
-pub(super) fn program(at: Time) {
-    if VIRTUAL_NOW.get() != REAL {
-        return;
-    }
-    ALARM.with_borrow(|alarm| {
-        if let Some(alarm) = alarm
-            && at < alarm.at.get()
-        {
-            alarm.set(at);
-        }
-    });
-}
-
-/// Fires deadlines as they come due, for the life of the runtime.
+/// Fires deadlines as they come due, until the runtime ends.
 async fn drive(alarm: Rc<TimerDriver>) {
     loop {
-        // Set from what is queued now: deadlines may have come before the driver's first turn.
+        // Set from the queued deadlines: some may have been set before the driver's first poll.
         timer::fire(now());
         alarm.set(timer::earliest().unwrap_or(Time::NEVER));
         match alarm.fd.ready(Interest::READABLE).await {
-            // Not read: setting it again resets its count, and that is one call less.
+            // Not read: setting it again resets its count, and saves a call.
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return,
         }
     }
 }
 
-impl TimerDriver {
-    fn new() -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        // The new way to register is unsafe: it asks for a promise that the descriptor stays open.
-        // An OwnedFd that nobody else can reach keeps it by itself.
-        #[expect(deprecated, reason = "safe for a descriptor that AsyncFd owns")]
-        let fd = AsyncFd::try_with_interest(fd, Interest::READABLE)?;
-        Ok(Self { fd, at: Cell::new(Time::NEVER) })
-    }
-
-    fn set(&self, at: Time) {
-        self.at.set(at);
-        // All zero disarms a timerfd; a deadline in the past fires at once.
-        let ns = if at == Time::NEVER { 0 } else { at.0.max(1) };
-        let value = Timespec {
-            tv_sec: (ns / 1_000_000_000).cast_signed(),
-            tv_nsec: (ns % 1_000_000_000).cast_signed(),
-        };
-        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        // Fails only for a bad descriptor or bad numbers; both would be ours.
-        let set = timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::ABSTIME, &spec);
-        debug_assert!(set.is_ok(), "timerfd_settime: {set:?}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::super::{Timer, sleep_until};
     use super::*;
     use std::time::Duration;
@@ -172,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_wakes_nobody_does_not_stop_the_world() {
+    fn deadline_without_waker_does_not_stop_virtual_time() {
         block_on_virtual(async {
             let moved = Timer::new();
             moved.set(Time(1_000));

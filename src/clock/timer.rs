@@ -1,5 +1,6 @@
-//! Timers of this thread, as its tasks use them.
+//! Timers of this thread, for its tasks.
 //!
+//! All modules that wait use them.
 //! Invariant: a timer never leaves its thread; it fires at or after its deadline, never before.
 
 use std::cell::RefCell;
@@ -8,34 +9,34 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
 
 use super::queue::DeadlineQueue;
-use super::{Time, runtime};
+use super::{Time, alarm};
 
 thread_local! {
     static QUEUE: RefCell<DeadlineQueue> = RefCell::default();
 }
 
-/// A deadline that can be set again and again. Moving it later is nearly free.
+/// A deadline that can be set repeatedly. Moving it later is nearly free.
 #[derive(Debug)]
 pub struct Timer {
     slot: u32,
-    /// Neither Send nor Sync: its slot is this thread's.
+    /// Neither Send nor Sync: its slot belongs to this thread.
     here: PhantomData<*const ()>,
 }
 
 impl Timer {
-    /// A timer that is not set.
+    /// Creates a timer that is not set.
     pub fn new() -> Self {
         Self { slot: QUEUE.with_borrow_mut(DeadlineQueue::add), here: PhantomData }
     }
 
-    /// Sets the deadline; what was set before is forgotten.
+    /// Sets the deadline, in place of an earlier one.
     pub fn set(&self, at: Time) {
         if QUEUE.with_borrow_mut(|queue| queue.set(self.slot, at.0)) {
-            runtime::program(at);
+            alarm::program(at);
         }
     }
 
-    /// Forgets the deadline.
+    /// Removes the deadline.
     pub fn clear(&self) {
         QUEUE.with_borrow_mut(|queue| queue.clear(self.slot));
     }
@@ -49,7 +50,7 @@ impl Timer {
         }
     }
 
-    /// Waits until `at`; returns at once when it is past.
+    /// Waits until `at`; returns at once if it has passed.
     pub async fn wait_until(&self, at: Time) {
         if at <= super::now() {
             return;
@@ -67,7 +68,8 @@ impl Default for Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        // A task may outlive the thread's queue when the thread ends; then nothing is left to free.
+        // A task may outlive the thread's queue when the thread ends; then there is nothing to
+        // free.
         let _ = QUEUE.try_with(|queue| queue.borrow_mut().remove(self.slot));
     }
 }
@@ -79,14 +81,14 @@ pub async fn sleep_until(at: Time) {
     }
 }
 
-/// Wakes every task of this thread that waits on a timer, so that it looks at the world again.
+/// Wakes every task of this thread that waits on a timer, so that it checks its conditions again.
 pub fn wake_all() {
     let mut wakers = Vec::new();
     QUEUE.with_borrow_mut(|queue| queue.all_wakers(&mut wakers));
     wakers.into_iter().for_each(Waker::wake);
 }
 
-/// Fires what is due; true when that woke somebody.
+/// Fires due deadlines; returns true if that woke a task.
 pub(super) fn fire(now: Time) -> bool {
     // Wakers run outside the borrow: waking may drop a task, and with it a timer.
     thread_local! {

@@ -1,6 +1,7 @@
-//! The means of laws cut to a range, E[min(max(X, a), b)], in closed form.
+//! Means of distributions clamped to a range, E[min(max(X, a), b)], in closed form.
 //!
-//! `distribution` asks for them; everything is in one unit, here ns; `b` may be infinite.
+//! `distribution` and `empirical` call it; all values are in one unit, here ns; `b` may be
+//! infinite.
 //! Invariant: 0 ≤ a ≤ b, and the mean lies between them.
 
 use super::{gamma, normal};
@@ -41,7 +42,7 @@ pub fn lognormal(median: f64, sigma: f64, a: f64, b: f64) -> f64 {
     a * normal::below(za) + inside + tail(b, normal::below(zb))
 }
 
-/// a + ∫ P(X > x) from a to b; infinite when neither the law nor `b` bounds it.
+/// a + ∫ P(X > x) from a to b; infinite if neither the distribution nor `b` bounds it.
 pub fn pareto(min: f64, shape: f64, a: f64, b: f64) -> f64 {
     if min <= 0.0 {
         return a;
@@ -82,7 +83,7 @@ pub fn weibull(scale: f64, shape: f64, a: f64, b: f64) -> f64 {
     a * -(-ea).exp_m1() + inside + tail(b, -(-eb).exp_m1())
 }
 
-/// What the part above `b` adds to a mean; nothing when there is no `b`.
+/// Returns the contribution of the part above `b` to a mean; zero if `b` is infinite.
 fn tail(b: f64, below: f64) -> f64 {
     if b.is_finite() { b * (1.0 - below) } else { 0.0 }
 }

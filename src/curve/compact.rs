@@ -1,7 +1,7 @@
-//! Distributions in one word, as the command line writes them: `exponential:5ms`.
+//! The compact form of distributions, as on the command line: `exponential:5ms`.
 //!
-//! `cli` reads it, and a run that starts the built-in target as a process writes it.
-//! Invariant: what `Display` prints, `parse_compact` reads back to the same distribution.
+//! `cli` parses it; `testserver::process` writes it.
+//! Invariant: `parse_compact` parses the output of `Display` to the same distribution.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -11,17 +11,17 @@ use std::time::Duration;
 use super::{Distribution, DistributionKind, Empirical};
 use crate::units::{parse_duration, parse_share};
 
-/// What follows "expected" when a law cannot be read.
+/// The end of a message about a distribution that cannot be parsed.
 const EXPECTED: &str = "expected a duration such as 5ms, or one of exponential:5ms, \
     lognormal:5ms,0.5, normal:5ms,1ms, uniform:1ms,5ms, pareto:1ms,2.5, gamma:5ms,2, \
     weibull:5ms,1.5, bimodal:1ms,50ms,5%, empirical:FILE,COLUMN,unit=ms, \
     each with an optional ,min=1ms and ,max=30ms";
 
-/// The shapes that a Pareto, gamma or Weibull law may have.
+/// The valid shapes of a Pareto, gamma or Weibull distribution.
 pub const SHAPES: RangeInclusive<f64> = 0.1..=100.0;
 
 impl Distribution {
-    /// Reads the compact form: `5ms`, `exponential:5ms`, `lognormal:5ms,0.5`, `normal:5ms,1ms`,
+    /// Parses the compact form: `5ms`, `exponential:5ms`, `lognormal:5ms,0.5`, `normal:5ms,1ms`,
     /// `uniform:1ms,5ms`, `pareto:1ms,2.5`, `gamma:5ms,2`, `weibull:5ms,1.5`,
     /// `bimodal:1ms,50ms,5%`, `empirical:FILE,COLUMN` (and `,unit=ms`); then, optionally,
     /// `,min=1ms` and `,max=30ms`.
@@ -35,7 +35,7 @@ impl Distribution {
         let mut words = Vec::new();
         let (mut min, mut max, mut unit) = (None, None, None);
         for word in rest.split(',') {
-            // A path keeps its blanks.
+            // Blanks in a path are significant.
             let word = if name == "empirical" { word } else { word.trim() };
             let Some((key, value)) = word.split_once('=') else {
                 words.push(word);
@@ -50,7 +50,7 @@ impl Distribution {
                 }
                 _ => return Err(wrong(EXPECTED)),
             };
-            *bound = Some(time(value).map_err(|what| wrong(&what))?);
+            *bound = Some(parse_time(value).map_err(|what| wrong(&what))?);
         }
         if unit.is_some_and(|unit| parse_duration(&format!("1{unit}")).is_err()) {
             return Err(wrong("its unit is one of ns, us, ms, s, m, h"));
@@ -60,41 +60,44 @@ impl Distribution {
         {
             return Err(wrong("its min is above its max"));
         }
-        let law = law(name, &words, unit).map_err(|what| wrong(&what))?;
-        if matches!(law, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
+        let kind = parse_kind(name, &words, unit).map_err(|what| wrong(&what))?;
+        if matches!(kind, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
             return Err(wrong("a Pareto law of shape 1 or less has no mean: add a `max`"));
         }
-        Ok(Self { law, min, max })
+        Ok(Self { kind, min, max })
     }
 }
 
-fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKind, String> {
+fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKind, String> {
     match (name, words) {
         ("constant", [value]) if value.contains(|c: char| c.is_ascii_digit()) => {
-            Ok(DistributionKind::Constant(time(value)?))
+            Ok(DistributionKind::Constant(parse_time(value)?))
         }
         ("uniform", [low, high]) => {
-            let (low, high) = (time(low)?, time(high)?);
+            let (low, high) = (parse_time(low)?, parse_time(high)?);
             if low > high {
                 return Err("its low end is above its high end".to_owned());
             }
             Ok(DistributionKind::Uniform { low, high })
         }
-        ("normal", [mean, sd]) => Ok(DistributionKind::Normal { mean: time(mean)?, sd: time(sd)? }),
-        ("exponential", [mean]) => Ok(DistributionKind::Exponential { mean: time(mean)? }),
-        ("lognormal", [median, sigma]) => {
-            Ok(DistributionKind::Lognormal { median: time(median)?, sigma: self::sigma(sigma)? })
+        ("normal", [mean, sd]) => {
+            Ok(DistributionKind::Normal { mean: parse_time(mean)?, sd: parse_time(sd)? })
         }
+        ("exponential", [mean]) => Ok(DistributionKind::Exponential { mean: parse_time(mean)? }),
+        ("lognormal", [median, sigma]) => Ok(DistributionKind::Lognormal {
+            median: parse_time(median)?,
+            sigma: parse_sigma(sigma)?,
+        }),
         ("pareto", [min, shape]) => {
-            Ok(DistributionKind::Pareto { min: time(min)?, shape: self::shape(shape)? })
+            Ok(DistributionKind::Pareto { min: parse_time(min)?, shape: parse_shape(shape)? })
         }
         ("gamma", [mean, shape]) => {
-            Ok(DistributionKind::Gamma { mean: time(mean)?, shape: self::shape(shape)? })
+            Ok(DistributionKind::Gamma { mean: parse_time(mean)?, shape: parse_shape(shape)? })
         }
         ("weibull", [scale, shape]) => {
-            Ok(DistributionKind::Weibull { scale: time(scale)?, shape: self::shape(shape)? })
+            Ok(DistributionKind::Weibull { scale: parse_time(scale)?, shape: parse_shape(shape)? })
         }
-        // A path may hold commas; the column is what follows the last.
+        // A path may contain commas; the column follows the last one.
         ("empirical", [path @ .., column]) if !path.is_empty() => {
             let path = path.join(",");
             Empirical::read(Path::new(&path), column.trim(), unit)
@@ -102,8 +105,8 @@ fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKin
                 .map_err(|what| format!("{path} {what}"))
         }
         ("bimodal", [fast, slow, share]) => Ok(DistributionKind::Bimodal {
-            fast: time(fast)?,
-            slow: time(slow)?,
+            fast: parse_time(fast)?,
+            slow: parse_time(slow)?,
             slow_share: parse_share(share)
                 .ok()
                 .filter(|share| *share <= 1.0)
@@ -113,20 +116,20 @@ fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKin
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|expected| format!("expected {expected}, not `{text}`"))
 }
 
-/// Beyond 10, the 99.9th percentile is e³⁰ times the median: a slip of the pen, not a law.
-fn sigma(text: &str) -> Result<f64, String> {
+/// Beyond 10, the 99.9th percentile is e³⁰ times the median: a typing error, not a distribution.
+fn parse_sigma(text: &str) -> Result<f64, String> {
     let sigma: Option<f64> = text.parse().ok();
     sigma
         .filter(|sigma| (0.0..=10.0).contains(sigma))
         .ok_or_else(|| format!("sigma must be a number from 0 to 10, not `{text}`"))
 }
 
-/// Beyond [`SHAPES`] laws are a constant or nothing but tail.
-fn shape(text: &str) -> Result<f64, String> {
+/// Beyond [`SHAPES`] a distribution is constant, or consists only of its tail.
+fn parse_shape(text: &str) -> Result<f64, String> {
     let shape: Option<f64> = text.parse().ok();
     shape
         .filter(|shape| SHAPES.contains(shape))
@@ -135,32 +138,32 @@ fn shape(text: &str) -> Result<f64, String> {
 
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.law {
+        match &self.kind {
             DistributionKind::Constant(value) => write!(f, "{}", Exact(*value))?,
             DistributionKind::Uniform { low, high } => {
-                write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?
+                write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?;
             }
             DistributionKind::Normal { mean, sd } => {
-                write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?
+                write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?;
             }
             DistributionKind::Exponential { mean } => write!(f, "exponential:{}", Exact(*mean))?,
             DistributionKind::Lognormal { median, sigma } => {
-                write!(f, "lognormal:{},{sigma}", Exact(*median))?
+                write!(f, "lognormal:{},{sigma}", Exact(*median))?;
             }
             DistributionKind::Pareto { min, shape } => write!(f, "pareto:{},{shape}", Exact(*min))?,
             DistributionKind::Gamma { mean, shape } => write!(f, "gamma:{},{shape}", Exact(*mean))?,
             DistributionKind::Weibull { scale, shape } => {
-                write!(f, "weibull:{},{shape}", Exact(*scale))?
+                write!(f, "weibull:{},{shape}", Exact(*scale))?;
             }
             DistributionKind::Empirical(Empirical { path, column, .. }) => {
                 write!(f, "empirical:{path},{column}")?;
             }
             DistributionKind::Bimodal { fast, slow, slow_share } => {
-                // As a share of one, not in percent: a float survives only undivided.
+                // As a share of one, not in percent: only an undivided float is preserved.
                 write!(f, "bimodal:{},{},{slow_share}", Exact(*fast), Exact(*slow))?;
             }
         }
-        if let DistributionKind::Empirical(Empirical { unit: Some(unit), .. }) = &self.law {
+        if let DistributionKind::Empirical(Empirical { unit: Some(unit), .. }) = &self.kind {
             write!(f, ",unit={unit}")?;
         }
         if let Some(min) = self.min {
@@ -173,7 +176,7 @@ impl fmt::Display for Distribution {
     }
 }
 
-/// A duration printed without loss, in the largest unit that divides it.
+/// Prints a duration exactly, in the largest unit that divides it.
 struct Exact(Duration);
 
 impl fmt::Display for Exact {
@@ -193,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_is_read_back() {
+    fn printed_distributions_parse_back() {
         for (text, printed) in [
             ("5ms", "5ms"),
             ("constant:5ms", "5ms"),
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_was_expected() {
+    fn errors_name_what_is_expected() {
         for (text, part) in [
             ("", "expected a duration such as 5ms, or one of"),
             ("gauss:5ms", "expected a duration such as 5ms, or one of"),

@@ -1,7 +1,8 @@
-//! Random durations: think times, pauses, the built-in target's latency.
+//! Distributions of random durations: think times, pauses, the test server's latency.
 //!
-//! A plan holds them, users and the built-in target draw from them, `plan` asks their means.
-//! Invariant: every law knows its mean and quantiles in closed form, cuts included; tests compare.
+//! A plan holds them; users and the test server draw from them; `forecast` reads their means.
+//! Invariant: every distribution has its mean and quantiles in closed form, clamping included;
+//! tests compare them with draws.
 
 use std::time::Duration;
 
@@ -11,100 +12,100 @@ use rand_distr::{Exp1, Gamma, StandardNormal};
 use super::{Empirical, clamped, gamma, normal};
 use crate::seed::Rng;
 
-/// A law, cut to a range. No draw is below zero, whatever the law says.
+/// A distribution, clamped to a range. No draw is below zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    /// The shape.
-    pub law: DistributionKind,
-    /// Draws below it become it.
+    /// The kind of distribution.
+    pub kind: DistributionKind,
+    /// Lower bound: smaller draws are raised to it.
     pub min: Option<Duration>,
-    /// Draws above it become it.
+    /// Upper bound: larger draws are lowered to it.
     pub max: Option<Duration>,
 }
 
-/// The shapes.
+/// The kinds of distributions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DistributionKind {
-    /// Always the same.
+    /// A constant.
     Constant(Duration),
-    /// Any value of a range, all alike.
+    /// Any value of a range, equally likely.
     Uniform {
-        /// The least.
+        /// The minimum.
         low: Duration,
-        /// The most.
+        /// The maximum.
         high: Duration,
     },
-    /// The bell; its part below zero becomes zero.
+    /// Normal; negative draws become zero.
     Normal {
-        /// Its centre, before the cut.
+        /// Its mean, before clamping.
         mean: Duration,
-        /// Its standard deviation, before the cut.
+        /// Its standard deviation, before clamping.
         sd: Duration,
     },
-    /// Memoryless.
+    /// Exponential: memoryless.
     Exponential {
-        /// Its mean.
+        /// The mean.
         mean: Duration,
     },
-    /// A bell in the logarithm: many short, a few long.
+    /// Normal in the logarithm: many short, a few long.
     Lognormal {
-        /// Its middle; the mean is `median · exp(sigma²/2)`.
+        /// The median; the mean is `median · exp(sigma²/2)`.
         median: Duration,
         /// The standard deviation of the logarithm.
         sigma: f64,
     },
     /// A heavy tail: P(X > x) = (min/x)^shape.
     Pareto {
-        /// The least.
+        /// The minimum.
         min: Duration,
-        /// How fast the tail falls; without a cut there is a mean only above 1.
+        /// How fast the tail falls; without an upper bound there is a mean only above 1.
         shape: f64,
     },
-    /// A sum of `shape` memoryless parts.
+    /// A sum of `shape` exponential parts.
     Gamma {
-        /// Its mean.
+        /// The mean.
         mean: Duration,
         /// The variance is mean²/shape.
         shape: f64,
     },
-    /// A power of a memoryless one: P(X > x) = exp(−(x/scale)^shape).
+    /// A power of an exponential one: P(X > x) = exp(−(x/scale)^shape).
     Weibull {
         /// The value that 1 − 1/e of all draws are below.
         scale: Duration,
         /// Below 1 a heavy tail, above 1 a hump.
         shape: f64,
     },
-    /// What was measured before.
+    /// Measured values.
     Empirical(Empirical),
     /// One of two values.
     Bimodal {
-        /// The usual one.
+        /// The usual value.
         fast: Duration,
-        /// The other one.
+        /// The other value.
         slow: Duration,
-        /// How often it is the other one, from 0 to 1.
+        /// Share of the other value, from 0 to 1.
         slow_share: f64,
     },
 }
 
 impl Distribution {
-    /// Always the same duration.
+    /// Creates a constant.
     pub const fn constant(duration: Duration) -> Self {
-        Self::of(DistributionKind::Constant(duration))
+        Self::unclamped(DistributionKind::Constant(duration))
     }
 
-    /// A law without a cut.
-    pub const fn of(law: DistributionKind) -> Self {
-        Self { law, min: None, max: None }
+    /// Creates a distribution without clamping.
+    pub const fn unclamped(kind: DistributionKind) -> Self {
+        Self { kind, min: None, max: None }
     }
 
-    /// One draw.
+    /// Draws a duration.
     pub fn sample(&self, rng: &mut Rng) -> Duration {
-        let drawn = match self.law {
-            // Constants stay exact: no way through a float.
-            DistributionKind::Constant(duration) => return self.cut(duration),
+        let drawn = match self.kind {
+            // Constants stay exact: they are not converted to a float.
+            DistributionKind::Constant(duration) => return self.clamp(duration),
             DistributionKind::Bimodal { fast, slow, slow_share } => {
-                return self.cut(if rng.random::<f64>() < slow_share { slow } else { fast });
+                return self.clamp(if rng.random::<f64>() < slow_share { slow } else { fast });
             }
             DistributionKind::Uniform { low, high } => {
                 let share: f64 = rng.random();
@@ -128,7 +129,7 @@ impl Distribution {
             }
             DistributionKind::Gamma { mean, shape } => match Gamma::new(shape, 1.0 / shape) {
                 Ok(gamma) => ns(mean) * rng.sample(gamma),
-                // No such shape: the law of no spread.
+                // An invalid shape is treated as no spread.
                 Err(_) => ns(mean),
             },
             DistributionKind::Weibull { scale, shape } => {
@@ -137,13 +138,13 @@ impl Distribution {
             }
             DistributionKind::Empirical(ref empirical) => empirical.at(rng.random()),
         };
-        self.cut(duration(drawn))
+        self.clamp(duration(drawn))
     }
 
-    /// The mean of what is drawn: the cut law's own, E[min(max(X, a), b)], in closed form.
+    /// The mean of the clamped distribution, E[min(max(X, a), b)], in closed form.
     pub fn mean(&self) -> Duration {
         let (a, b) = self.bounds();
-        let mean = match self.law {
+        let mean = match self.kind {
             DistributionKind::Constant(value) => ns(value).clamp(a, b),
             DistributionKind::Bimodal { fast, slow, slow_share } => {
                 ns(fast).clamp(a, b) * (1.0 - slow_share) + ns(slow).clamp(a, b) * slow_share
@@ -162,15 +163,15 @@ impl Distribution {
         duration(mean)
     }
 
-    /// The value that a share `p` (0 to 1) of all draws is below: the cut law's own.
+    /// The value that a share `p` (0 to 1) of all draws is below, clamping included.
     pub fn quantile(&self, p: f64) -> Duration {
         let p = p.clamp(0.0, 1.0);
-        let value = match self.law {
-            DistributionKind::Constant(value) => return self.cut(value),
+        let value = match self.kind {
+            DistributionKind::Constant(value) => return self.clamp(value),
             DistributionKind::Bimodal { fast, slow, slow_share } => {
-                // Sorted, because nothing forbids a "slow" that is the faster of the two.
+                // Sorted, because `slow` may be the faster of the two.
                 let low_share = if fast <= slow { 1.0 - slow_share } else { slow_share };
-                return self.cut(if p <= low_share { fast.min(slow) } else { fast.max(slow) });
+                return self.clamp(if p <= low_share { fast.min(slow) } else { fast.max(slow) });
             }
             DistributionKind::Uniform { low, high } => ns(low) + (ns(high) - ns(low)) * p,
             DistributionKind::Normal { mean, sd } if sd.is_zero() => ns(mean),
@@ -191,15 +192,15 @@ impl Distribution {
             }
             DistributionKind::Empirical(ref empirical) => empirical.at(p),
         };
-        self.cut(duration(value))
+        self.clamp(duration(value))
     }
 
-    fn cut(&self, value: Duration) -> Duration {
+    fn clamp(&self, value: Duration) -> Duration {
         let value = self.min.map_or(value, |min| value.max(min));
         self.max.map_or(value, |max| value.min(max))
     }
 
-    /// The cut in ns. A `max` below `min` wins, as it does in `cut`.
+    /// The bounds in ns. A `max` below `min` wins, as in `cut`.
     fn bounds(&self) -> (f64, f64) {
         let b = self.max.map_or(f64::INFINITY, ns);
         (self.min.map_or(0.0, ns).min(b), b)
@@ -210,7 +211,8 @@ fn ns(duration: Duration) -> f64 {
     duration.as_nanos() as f64
 }
 
-/// From ns, rounded; below zero is zero, and 584 years is the most (floats saturate as integers).
+/// Converts ns, rounded; negative values become zero, and 584 years is the maximum (floats saturate
+/// as integers).
 fn duration(ns: f64) -> Duration {
     Duration::from_nanos(ns.round() as u64)
 }

@@ -1,10 +1,10 @@
-//! Every law against its closed forms.
+//! Every distribution against its closed forms.
 
 use super::*;
 use crate::seed::{Seed, Stream};
 
-/// Every law, plain and cut, as a user would write it.
-const LAWS: [&str; 27] = [
+/// Every distribution, unclamped and clamped, as a user would write it.
+const DISTRIBUTIONS: [&str; 27] = [
     "5ms",
     "uniform:1ms,5ms",
     "uniform:1ms,5ms,min=2ms,max=4ms",
@@ -42,8 +42,8 @@ fn samples(distribution: &Distribution) -> Vec<Duration> {
 }
 
 #[test]
-fn draws_agree_with_the_closed_forms() {
-    for text in LAWS {
+fn draws_match_the_closed_forms() {
+    for text in DISTRIBUTIONS {
         let distribution = Distribution::parse_compact(text).unwrap();
         let samples = samples(&distribution);
         let sum: f64 = samples.iter().map(|&s| ns(s)).sum();
@@ -63,7 +63,7 @@ fn draws_agree_with_the_closed_forms() {
 }
 
 #[test]
-fn known_means_and_quantiles() {
+fn means_and_quantiles_match_known_values() {
     let ms = |text: &str| ns(Distribution::parse_compact(text).unwrap().mean()) / 1e6;
     for (text, mean) in [
         ("uniform:1ms,5ms", 3.0),
@@ -84,27 +84,27 @@ fn known_means_and_quantiles() {
 }
 
 #[test]
-fn a_measured_law_draws_what_was_measured() {
+fn empirical_distribution_draws_measured_values() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a, b.csv");
-    // 1, 4, 9, …, 10 000: as far from uniform as from any of the other laws.
+    // 1, 4, 9, …, 10 000: as far from uniform as from any other distribution.
     let rows: Vec<String> = (1..=100).map(|n| format!("{n},{}", n * n)).collect();
     std::fs::write(&path, format!("n,us\n{}\n", rows.join("\n"))).unwrap();
     for cut in ["", ",min=1ms,max=8ms"] {
         let text = format!("empirical:{},us,unit=us{cut}", path.display());
-        let law = Distribution::parse_compact(&text).unwrap();
-        assert_eq!(law.to_string(), text);
-        let samples = samples(&law);
+        let kind = Distribution::parse_compact(&text).unwrap();
+        assert_eq!(kind.to_string(), text);
+        let samples = samples(&kind);
         let mean = samples.iter().map(|&s| ns(s)).sum::<f64>() / samples.len() as f64;
-        assert!((mean / ns(law.mean()) - 1.0).abs() < 0.01, "{mean} for {:?}", law.mean());
+        assert!((mean / ns(kind.mean()) - 1.0).abs() < 0.01, "{mean} for {:?}", kind.mean());
         for p in [0.1, 0.5, 0.9, 0.99] {
             let (seen, expected) =
-                (ns(samples[(p * samples.len() as f64) as usize]), ns(law.quantile(p)));
+                (ns(samples[(p * samples.len() as f64) as usize]), ns(kind.quantile(p)));
             assert!((seen - expected).abs() <= 0.02 * expected, "p{p} {seen} for {expected}");
         }
     }
     // The middle of 100 values lies between the 50th and the 51st.
     let plain = format!("empirical:{},us,unit=us", path.display());
-    let law = Distribution::parse_compact(&plain).unwrap();
-    assert_eq!(law.quantile(0.5), Duration::from_nanos(2_550_500));
+    let kind = Distribution::parse_compact(&plain).unwrap();
+    assert_eq!(kind.quantile(0.5), Duration::from_nanos(2_550_500));
 }

@@ -1,10 +1,10 @@
-//! Durations that were measured: a column of a CSV file as a law.
+//! Measured durations: a column of a CSV file as a distribution.
 //!
 //! `scenario` and the compact form read it, `distribution` draws from it.
 //! Invariant: its values are sorted and there is at least one.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,34 +12,79 @@ use std::time::Duration;
 use super::clamped;
 use crate::units::{nanos, parse_duration};
 
-/// The most rows read.
+/// The most rows that are read.
 pub const MAX_ROWS: usize = 1_000_000;
 
-/// The most bytes read: a row of such a file is rarely longer than this divided by its rows.
+/// The most bytes that are read: a row of such a file is rarely longer than this divided by its
+/// rows.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// A law that draws what was seen before, by linear interpolation between neighbours.
+/// A distribution of measured values, with linear interpolation between neighbours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Empirical {
-    /// The file, as it is found from the working directory.
+    /// Path of the file, relative to the working directory.
     pub path: String,
     /// The column's name in the file's first row.
     pub column: String,
-    /// What a bare number counts: `ns`, `us`, `ms`, `s`…; none: bare numbers are mistakes.
+    /// The unit of bare numbers: `ns`, `us`, `ms`, `s`…; `None`: bare numbers are errors.
     pub unit: Option<String>,
-    /// In ns, sorted.
+    /// Sorted values, ns.
     sorted: Arc<[u64]>,
 }
 
+/// Why a column cannot be read; its text is the end of a sentence that begins with the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum EmpiricalError {
+    /// The file does not exist.
+    #[error("is not there")]
+    NotFound,
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The file is not CSV.
+    #[error("is no CSV file: {0}")]
+    NotCsv(#[from] csv::Error),
+    /// The file has no such column.
+    #[error("has no column `{column}`; its columns are {}", known.join(", "))]
+    NoColumn {
+        /// The name that was looked for.
+        column: String,
+        /// The first names in the file.
+        known: Vec<String>,
+    },
+    /// The file has more than [`MAX_ROWS`] rows.
+    #[error("has more than {MAX_ROWS} rows")]
+    TooManyRows,
+    /// A cell is a number without a unit.
+    #[error("has the bare number `{cell}` in line {line}: give `unit: ms`, or write `{cell}ms`")]
+    BareNumber {
+        /// The beginning of the cell.
+        cell: String,
+        /// Its line.
+        line: u64,
+    },
+    /// A cell is not a duration.
+    #[error("has `{cell}` in line {line}, which is no duration such as 12ms")]
+    NotADuration {
+        /// The beginning of the cell.
+        cell: String,
+        /// Its line.
+        line: u64,
+    },
+    /// The file has no rows.
+    #[error("has no rows")]
+    NoRows,
+}
+
 impl Empirical {
-    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers count it.
+    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers are in it.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence that begins with its name.
-    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, String> {
+    /// If the file cannot be read, is not CSV, or has no such column of durations.
+    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, EmpiricalError> {
         let file = File::open(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "is not there".to_owned(),
-            _ => format!("cannot be read: {error}"),
+            io::ErrorKind::NotFound => EmpiricalError::NotFound,
+            _ => EmpiricalError::Unreadable(error),
         })?;
         let values = values(file.take(MAX_BYTES), column, unit)?;
         let path = path.display().to_string();
@@ -57,12 +102,13 @@ impl Empirical {
         }
     }
 
-    /// The mean of what is drawn, cut to a range.
+    /// The mean of the draws, clamped to a range.
     pub fn mean(&self, a: f64, b: f64) -> f64 {
         if let [only] = *self.sorted {
             return (only as f64).clamp(a, b);
         }
-        // The quantile function is straight between neighbours: uniform laws, all as likely.
+        // The quantile function is linear between neighbours: uniform distributions with equal
+        // weights.
         let parts = self.sorted.windows(2);
         let sum: f64 =
             parts.map(|pair| clamped::uniform(pair[0] as f64, pair[1] as f64, a, b)).sum();
@@ -70,38 +116,34 @@ impl Empirical {
     }
 }
 
-fn values(file: impl Read, column: &str, unit: Option<&str>) -> Result<Arc<[u64]>, String> {
+fn values(file: impl Read, column: &str, unit: Option<&str>) -> Result<Arc<[u64]>, EmpiricalError> {
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
-    let unreadable = |error: csv::Error| format!("is no CSV file: {error}");
-    let names = reader.headers().map_err(unreadable)?;
+    let names = reader.headers()?;
     let Some(place) = names.iter().position(|name| name.trim_start_matches('\u{feff}') == column)
     else {
-        let names: Vec<&str> = names.iter().take(20).collect();
-        return Err(format!("has no column `{column}`; its columns are {}", names.join(", ")));
+        let known = names.iter().take(20).map(str::to_owned).collect();
+        return Err(EmpiricalError::NoColumn { column: column.to_owned(), known });
     };
     let mut values = Vec::new();
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(unreadable)? {
+    while reader.read_record(&mut record)? {
         if values.len() == MAX_ROWS {
-            return Err(format!("has more than {MAX_ROWS} rows"));
+            return Err(EmpiricalError::TooManyRows);
         }
         let cell = record.get(place).unwrap_or_default();
         let value = cell_value(cell, unit).ok_or_else(|| {
             let line = record.position().map_or(0, csv::Position::line);
             let cell: String = cell.chars().take(40).collect();
             match unit {
-                None if cell.parse::<f64>().is_ok() => format!(
-                    "has the bare number `{cell}` in line {line}: \
-                     give `unit: ms`, or write `{cell}ms`"
-                ),
-                _ => format!("has `{cell}` in line {line}, which is no duration such as 12ms"),
+                None if cell.parse::<f64>().is_ok() => EmpiricalError::BareNumber { cell, line },
+                _ => EmpiricalError::NotADuration { cell, line },
             }
         })?;
         values.push(nanos(value));
     }
     if values.is_empty() {
-        return Err("has no rows".to_owned());
+        return Err(EmpiricalError::NoRows);
     }
     values.sort_unstable();
     Ok(values.into())
@@ -120,7 +162,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str, column: &str, unit: Option<&str>) -> Result<Vec<u64>, String> {
-        values(text.as_bytes(), column, unit).map(|values| values.to_vec())
+        let values = values(text.as_bytes(), column, unit);
+        values.map(|values| values.to_vec()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -143,21 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn it_is_linear_between_neighbours() {
-        let law = |sorted: &[u64]| Empirical {
+    fn values_are_linear_between_neighbours() {
+        let empirical = |sorted: &[u64]| Empirical {
             path: String::new(),
             column: String::new(),
             unit: None,
             sorted: sorted.into(),
         };
-        let three = law(&[10, 20, 60]);
+        let three = empirical(&[10, 20, 60]);
         for (p, value) in [(0.0, 10.0), (0.25, 15.0), (0.5, 20.0), (0.75, 40.0), (1.0, 60.0)] {
             assert!((three.at(p) - value).abs() < 1e-9, "{p}");
         }
-        // The mean of the interpolated law, not of the rows: (15 + 40) / 2.
+        // The mean of the interpolated distribution, not of the rows: (15 + 40) / 2.
         assert!((three.mean(0.0, f64::INFINITY) - 27.5).abs() < 1e-9);
         // 15 to 15, then 15 to 20: 16.25 over one half, and 20 over the other.
         assert!((three.mean(15.0, 20.0) - 18.125).abs() < 1e-9);
-        assert!((law(&[7]).at(0.3) - 7.0).abs() < 1e-9);
+        assert!((empirical(&[7]).at(0.3) - 7.0).abs() < 1e-9);
     }
 }

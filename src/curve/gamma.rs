@@ -1,7 +1,8 @@
-//! The gamma function and the gamma law's distribution function.
+//! The gamma function and the gamma distribution function.
 //!
-//! `clamped` asks it for the means of the gamma and Weibull laws, `distribution` for quantiles.
-//! Invariant: exact to 10⁻¹⁰ for shapes from 0.1 to 1000; far from any hot path.
+//! `clamped` takes the means of gamma and Weibull distributions from it, `distribution` the
+//! quantiles.
+//! Invariant: exact to 10⁻¹⁰ for shapes from 0.1 to 1000; not for hot paths.
 
 /// ln Γ(x) for x > 0: Stirling's series (DLMF 5.11.1) from 12 up, and Γ(x) = Γ(x + 1)/x below.
 pub fn ln_gamma(x: f64) -> f64 {
@@ -16,7 +17,7 @@ pub fn ln_gamma(x: f64) -> f64 {
     (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + bend / x - f64::ln(shift)
 }
 
-/// The share of a gamma law of this shape and scale 1 that lies below `x`: P(shape, x).
+/// The share of a gamma distribution of this shape and scale 1 that is below `x`: P(shape, x).
 ///
 /// The power series (DLMF 8.11.4) below the middle, the continued fraction (DLMF 8.9.2) above.
 pub fn below(shape: f64, x: f64) -> f64 {
@@ -47,7 +48,7 @@ pub fn below(shape: f64, x: f64) -> f64 {
     1.0 - (front / (x + 1.0 - shape + tail)).clamp(0.0, 1.0)
 }
 
-/// The value that a share `p` of a gamma law of this shape and scale 1 is below.
+/// The value that a share `p` of a gamma distribution of this shape and scale 1 is below.
 pub fn quantile(shape: f64, p: f64) -> f64 {
     if p <= 0.0 {
         return 0.0;
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_values() {
+    fn values_match_known_results() {
         for (x, gamma) in [(1.0, 1.0f64), (5.0, 24.0), (0.5, std::f64::consts::PI.sqrt())] {
             assert!((ln_gamma(x) - gamma.ln()).abs() < 1e-12, "Γ({x})");
         }

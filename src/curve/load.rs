@@ -1,7 +1,8 @@
-//! A load over time as straight pieces, with its integral and inverse in exact integers.
+//! A load over time as linear pieces, with its integral and inverse in exact integers.
 //!
-//! `scenario` builds it from stages, `pace` asks when start k is due and when user k is in.
-//! Invariant: the answer for start k does not depend on who asks or in which order.
+//! `scenario` builds it from stages; `pace` computes when start k is due and when user k is
+//! present.
+//! Invariant: the due time of start k does not depend on the caller or the order of calls.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::units::{Rate, nanos};
 /// The integral of a rate of 1/s over 1 s, in units of a rate × ns.
 pub const ONE_START: u128 = Rate::UNITS_PER_S as u128 * 1_000_000_000;
 
-/// Chords in a period of a sine. A chord of an arc of angle h is off by at most h²/8 of the
+/// Chords per period of a sine. A chord of an arc of angle h is off by at most h²/8 of the
 /// amplitude: (2π/96)²/8 is 0.054 %.
 pub const SINE_PIECES: u128 = 96;
 
@@ -23,19 +24,19 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// A constant level.
+    /// Creates a constant level.
     pub fn constant(level: u64, over: Duration) -> Self {
         let mut curve = Self::default();
         curve.push(level, level, over);
         curve
     }
 
-    /// Adds a straight line from the level reached so far (0 at first).
+    /// Adds a linear change from the last level (0 at first).
     pub fn ramp(&mut self, to: u64, over: Duration) {
         self.push(self.last_level(), to, over);
     }
 
-    /// Adds a stretch at the level reached so far.
+    /// Adds a constant piece at the last level.
     pub fn hold(&mut self, over: Duration) {
         let level = self.last_level();
         self.push(level, level, over);
@@ -46,9 +47,9 @@ impl Curve {
         self.ramp(to, Duration::ZERO);
     }
 
-    /// Adds a sine wave that begins at its base, rising: [`SINE_PIECES`] chords a period, which
-    /// stay within amplitude/1800 of it (and the rounding to whole levels). An amplitude above the
-    /// base is cut at zero.
+    /// Adds a sine wave that starts at its base, rising: [`SINE_PIECES`] chords per period, which
+    /// deviate by at most amplitude/1800 (plus the rounding to whole levels). An amplitude above
+    /// the base is clamped at zero.
     pub fn sine(&mut self, base: u64, amplitude: u64, period: Duration, over: Duration) {
         let (period, over) = (nanos(period).max(1), nanos(over));
         let level = |t: u64| {
@@ -67,7 +68,7 @@ impl Curve {
         }
     }
 
-    /// How many straight pieces it has.
+    /// The number of linear pieces.
     pub fn pieces(&self) -> usize {
         self.pieces.len()
     }
@@ -77,18 +78,18 @@ impl Curve {
         self.pieces.last().map_or(0, |piece| piece.levels().1)
     }
 
-    /// The highest level reached.
+    /// The highest level.
     pub fn peak(&self) -> u64 {
         self.pieces.iter().map(Piece::highest).max().unwrap_or(0)
     }
 
-    /// The highest level reached after `t` ns.
+    /// The highest level after `t` ns.
     pub fn peak_after(&self, t: u64) -> u64 {
         let rest = self.pieces.iter().filter(|piece| piece.end() > t);
         rest.map(|piece| piece.from(t).highest()).max().unwrap_or(0)
     }
 
-    /// How far it rises in all, from zero on: so many users come, of whom some may come again.
+    /// The sum of all rises, from zero on: the number of times that a user enters.
     pub fn rises(&self) -> u64 {
         let mut level = 0;
         let mut sum = 0u64;
@@ -100,8 +101,8 @@ impl Curve {
         sum
     }
 
-    /// How long users are in, all together, ns: each comes as the level begins to exceed its
-    /// number, so that on a slope there is half a user more than the level says.
+    /// Total user time, ns: each user enters as the level begins to exceed its number, so that on a
+    /// slope there is half a user more than the level says.
     pub fn presence_ns(&self) -> u128 {
         let is_slope = |piece: &&Piece| piece.levels().0 != piece.levels().1;
         let slopes = self.pieces.iter().filter(is_slope);
@@ -113,7 +114,7 @@ impl Curve {
         self.pieces.iter().map(|piece| piece.start).chain([self.end_ns()])
     }
 
-    /// When it ends, ns after its zero.
+    /// When it ends, ns after its start.
     pub fn end_ns(&self) -> u64 {
         self.pieces.last().map_or(0, Piece::end)
     }
@@ -123,7 +124,7 @@ impl Curve {
         self.pieces.last().map_or(0, |piece| piece.before + piece.area(piece.length))
     }
 
-    /// How many evenly spaced starts are due before `t`: start k is due where the integral reaches
+    /// The number of evenly spaced starts due before `t`: start k is due where the integral reaches
     /// k times [`ONE_START`].
     pub fn starts_before(&self, t: u64) -> u64 {
         let Some(last) = t.checked_sub(1) else { return 0 };
@@ -140,8 +141,8 @@ impl Curve {
         }
     }
 
-    /// The first time (ns) at which the integral has reached `amount`; `None` when it never does
-    /// before the curve's end (what is due at the very end is left out).
+    /// The first time (ns) at which the integral reaches `amount`; `None` if it does not before the
+    /// curve's end (a start due at the very end is left out).
     pub fn reaches(&self, amount: u128) -> Option<u64> {
         let index =
             self.pieces.partition_point(|piece| piece.before + piece.area(piece.length) <= amount);
@@ -155,8 +156,8 @@ impl Curve {
         self.pieces.get(index).map_or(0, |piece| piece.level(t - piece.start))
     }
 
-    /// The stretches during which user number `k` is in: from the moment the level exceeds k to
-    /// the moment it does no longer, as `(enter, leave)` in ns, in order.
+    /// The intervals in which user number `k` is present: from the time the level exceeds k to the
+    /// time it no longer does, as `(enter, leave)` in ns, in order.
     pub fn stays(&self, k: u64) -> Vec<(u64, u64)> {
         let mut stays: Vec<(u64, u64)> = Vec::new();
         for piece in &self.pieces {
@@ -169,7 +170,7 @@ impl Curve {
         stays
     }
 
-    /// The same shape with every moment moved to `moment × numerator / denominator`.
+    /// Returns the same levels with every time scaled by `numerator / denominator`.
     #[must_use]
     pub fn scaled(&self, numerator: u64, denominator: u64) -> Self {
         let moved = |t: u64| {
@@ -185,8 +186,8 @@ impl Curve {
         curve
     }
 
-    /// The same moments with every level times so many thousandths, rounded up: a level above zero
-    /// stays above it.
+    /// Returns the same times with every level scaled by `permille` thousandths, rounded up: a
+    /// level above zero stays above zero.
     #[must_use]
     pub fn times(&self, permille: u32) -> Self {
         let change = |level: u64| {
@@ -198,8 +199,8 @@ impl Curve {
         curve
     }
 
-    /// This curve before `at` ns and another from there on. Whatever is asked about the time before
-    /// has the answer it had.
+    /// Returns this curve before `at` ns and `onto` from there on. All values for times before `at`
+    /// are unchanged.
     #[must_use]
     pub fn overridden_from(&self, at: u64, onto: &Self) -> Self {
         if at >= self.end_ns() {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_rate_is_evenly_spaced_and_leaves_out_the_end() {
+    fn constant_rate_is_evenly_spaced_without_the_end() {
         let curve = Curve::constant(1_000 * PER_S, secs(2));
         let due: Vec<u64> = (0..).map_while(|k| curve.reaches(k * ONE_START)).collect();
         assert_eq!(due.len(), 2_000);
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn low_rates_make_exactly_what_they_say() {
+    fn low_rates_are_exact() {
         use crate::units::parse_rate;
         for (rate, over_s, starts) in [
             ("10/m", 60, 10),
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_reaches_k_at_the_root_of_its_integral() {
+    fn ramp_reaches_k_at_the_root_of_its_integral() {
         // 0 → 100/s over 10 s: Q(t) = 5 t², so start k is due at √(k/5) s; 500 in all.
         let mut curve = Curve::default();
         curve.ramp(100 * PER_S, secs(10));
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn users_enter_as_the_level_passes_them_and_the_highest_leave_first() {
+    fn users_enter_as_the_level_passes_them_and_highest_leave_first() {
         let mut curve = Curve::default();
         curve.ramp(10, secs(10));
         curve.hold(secs(5));
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaled_curve_ends_exactly_where_it_should() {
+    fn scaled_curve_ends_exactly() {
         let mut curve = Curve::default();
         curve.ramp(10, secs(7));
         curve.ramp(20, secs(0));
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sine_follows_its_law_and_its_integral() {
+    fn sine_follows_its_formula_and_integral() {
         // ∫ base + a·sin(2πt/T) dt = base·t + a·T/2π·(1 − cos(2πt/T)).
         let (base, amplitude, period) = (100 * PER_S, 60 * PER_S, 8.0);
         let mut curve = Curve::default();
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_over_no_time_is_a_jump() {
+    fn ramp_over_no_time_is_a_jump() {
         let mut curve = Curve::default();
         curve.ramp(5, secs(0));
         curve.hold(secs(1));

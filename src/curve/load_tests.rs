@@ -1,4 +1,4 @@
-//! Curves that are overridden from a moment on: before it they answer as before.
+//! Overridden curves: before the override they return the old values.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn secs(s: u64) -> Duration {
 }
 
 #[test]
-fn a_overridden_curve_has_the_area_of_both_its_parts() {
+fn overridden_curve_has_the_area_of_both_parts() {
     // 10/s for 10 s; half of it from 4 s on, nothing from 6 s, all of it from 9 s: 40 + 10 + 10.
     let plan = Curve::constant(10 * PER_S, secs(10));
     let half = plan.overridden_from(4 * S, &plan.times(500));
@@ -28,21 +28,21 @@ fn a_overridden_curve_has_the_area_of_both_its_parts() {
 }
 
 #[test]
-fn users_of_a_overridden_curve_leave_and_come_where_it_bends() {
+fn users_of_overridden_curve_leave_and_enter_at_its_bends() {
     let mut plan = Curve::default();
     plan.ramp(10, secs(10));
     plan.hold(secs(10));
-    // Half of it from 7 s on: users 4, 5 and 6 leave, and 4 comes again at its level's time.
+    // Half of it from 7 s on: users 4, 5 and 6 leave, and 4 enters again at its level's time.
     let half = plan.overridden_from(7 * S, &plan.times(500));
     assert_eq!(half.stays(2), [(2 * S, 20 * S)]);
     assert_eq!(half.stays(4), [(4 * S, 7 * S), (8 * S, 20 * S)]);
     assert_eq!((half.stays(6), half.peak()), (vec![(6 * S, 7 * S)], 7));
-    assert_eq!(plan.times(1), plan.times(100), "who is to come comes: levels are rounded up");
+    assert_eq!(plan.times(1), plan.times(100), "levels are rounded up");
 }
 
 proptest! {
-    /// Before the moment an overridden curve answers as the old one did, to the ns; at any time its
-    /// level and its users are those of the part it is in.
+    /// Before the override a curve returns the old values, to the ns; at any time its level and its
+    /// users are those of the part that is in effect.
     #[test]
     fn what_is_before_a_change_stays_as_it_was(
         stages in prop::collection::vec((0u64..60, 1u64..1_500), 1..5),

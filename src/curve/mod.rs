@@ -1,7 +1,8 @@
-//! Laws that can be integrated: load over time, random durations, queues.
+//! Load curves, distributions of durations, and queues: models that can be integrated.
 //!
-//! A plan holds them, `pace` and the built-in target draw from them, `plan` asks them questions.
-//! Invariant: a law is plain data; every question about it is a pure function.
+//! A plan holds them, `pace` and the built-in test server draw from them, `forecast` integrates
+//! them.
+//! Invariant: a model is plain data; every method that queries it is a pure function.
 
 mod clamped;
 mod compact;

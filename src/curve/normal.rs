@@ -1,7 +1,7 @@
-//! The standard normal law: density, distribution function, quantile.
+//! The standard normal distribution: density, distribution function, quantile.
 //!
-//! `distribution` asks it for the quantiles and clamped means of the normal and lognormal laws.
-//! Invariant: `quantile` inverts `below` to 10⁻¹² over the range a double can tell apart.
+//! `distribution` and `clamped` compute normal and lognormal quantiles and means with it.
+//! Invariant: `quantile` inverts `below` to 10⁻¹² over the range that doubles distinguish.
 
 use std::f64::consts::TAU;
 
@@ -10,7 +10,7 @@ pub fn density(x: f64) -> f64 {
     (-0.5 * x * x).exp() / TAU.sqrt()
 }
 
-/// The share of the law below `x`.
+/// The share of the distribution below `x`.
 ///
 /// ½ + φ(x)·(x + x³/3 + x⁵/(3·5) + …), as in Marsaglia, "Evaluating the Normal Distribution",
 /// Journal of Statistical Software 11(4), 2004; the tails beyond 8 are 0 and 1 to 10⁻¹⁵.
@@ -33,7 +33,7 @@ pub fn below(x: f64) -> f64 {
     }
 }
 
-/// The value that a share `p` of the law is below; infinite at 0 and 1.
+/// The value that a share `p` of the distribution is below; infinite at 0 and 1.
 pub fn quantile(p: f64) -> f64 {
     if p <= 0.0 {
         return f64::NEG_INFINITY;
@@ -41,7 +41,7 @@ pub fn quantile(p: f64) -> f64 {
     if p >= 1.0 {
         return f64::INFINITY;
     }
-    // Bisection cannot fail; 60 halvings of 16 leave 10⁻¹⁷. Nobody asks for it on a hot path.
+    // Bisection cannot fail; 60 halvings of 16 leave 10⁻¹⁷. No hot path calls it.
     let (mut low, mut high) = (-8.0, 8.0);
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_any_textbook() {
+    fn values_match_textbook_tables() {
         for (x, share) in [
             (0.0, 0.5),
             (1.0, 0.841_344_746_069),

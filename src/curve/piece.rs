@@ -1,14 +1,15 @@
-//! A straight piece of a curve: its integral, its inverse, and who is above it, in exact integers.
+//! A linear piece of a curve: its integral, its inverse, and when it is above a level, in exact
+//! integers.
 //!
-//! `load` strings pieces together.
-//! Invariant: a piece that was cut short answers for what is left of it exactly as the whole did.
+//! `load` builds curves from pieces.
+//! Invariant: the rest of a piece that was cut returns exactly the values of the whole piece.
 
-/// A stretch of a straight line.
+/// A part of a straight line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// When it begins, ns after the curve's own zero.
+    /// When it begins, ns after the curve's start.
     pub(super) start: u64,
-    /// How long it lasts, ns; zero is a jump.
+    /// Its length, ns; zero is a jump.
     pub(super) length: u64,
     /// The integral over all earlier pieces.
     pub(super) before: u128,
@@ -22,12 +23,12 @@ pub(super) struct Piece {
 struct StraightLine {
     from: u64,
     to: u64,
-    /// ns.
+    /// Its length, ns.
     length: u64,
 }
 
 impl Piece {
-    /// A whole line.
+    /// Creates a piece of a whole line.
     pub(super) fn new(start: u64, length: u64, from: u64, to: u64, before: u128) -> Self {
         Self { start, length, before, line: StraightLine { from, to, length }, skipped: 0 }
     }
@@ -37,12 +38,12 @@ impl Piece {
         self.start + self.length
     }
 
-    /// What is left of it before `at`, at which it has begun.
+    /// Returns the part before `at`, which is not before its start.
     pub(super) fn until(&self, at: u64) -> Self {
         Self { length: self.length.min(at - self.start), ..self.clone() }
     }
 
-    /// What is left of it from `at` on, before which it has not ended.
+    /// Returns the part from `at` on, which is not after its end.
     pub(super) fn from(&self, at: u64) -> Self {
         let gone = at.saturating_sub(self.start);
         Self {
@@ -53,19 +54,19 @@ impl Piece {
         }
     }
 
-    /// The same with every level as `change` has it.
+    /// Returns the same piece with every level mapped by `change`.
     pub(super) fn levelled(&self, change: impl Fn(u64) -> u64) -> Self {
         let line =
             StraightLine { from: change(self.line.from), to: change(self.line.to), ..self.line };
         Self { line, ..self.clone() }
     }
 
-    /// A jump leads elsewhere.
+    /// Changes the level that a jump leads to.
     pub(super) fn jump_to(&mut self, to: u64) {
         self.line.to = to;
     }
 
-    /// The level it begins and ends at.
+    /// The level at its start and at its end.
     pub(super) fn levels(&self) -> (u64, u64) {
         let end = self.skipped + self.length;
         let to = if end == self.line.length { self.line.to } else { self.line.level(end) };
@@ -94,7 +95,7 @@ impl Piece {
         self.line.level(self.skipped + t)
     }
 
-    /// The part of it in which the level is above `k`, as absolute `(enter, leave)`.
+    /// The part in which the level is above `k`, as absolute `(enter, leave)`.
     pub(super) fn above(&self, k: u64) -> Option<(u64, u64)> {
         let (enter, leave) = self.line.above(k)?;
         let (enter, leave) = (enter.max(self.skipped), leave.min(self.skipped + self.length));
@@ -116,7 +117,7 @@ impl StraightLine {
         if self.to > self.from { flat + bend } else { flat - bend }
     }
 
-    /// The smallest t with `area(t) ≥ amount`: a float's guess, corrected in integers.
+    /// The smallest t with `area(t) ≥ amount`: a float estimate, corrected in integers.
     fn reaches(&self, amount: u128) -> u64 {
         if amount == 0 {
             return 0;
@@ -128,7 +129,7 @@ impl StraightLine {
         let root = (from * from + 2.0 * slope * target).max(0.0).sqrt();
         let guess = if from + root > 0.0 { 2.0 * target / (from + root) } else { length };
         let guess = (guess.max(0.0) as u64).min(self.length);
-        // The float is right to about 10⁻¹⁵ of t; bracket it and bisect.
+        // The float is exact to about 10⁻¹⁵ of t; bracket it and bisect.
         let mut reach = 1 + guess / (1 << 48);
         let (mut low, mut high) = (guess.saturating_sub(reach), guess.saturating_add(reach));
         while low > 0 && self.area(low) >= amount {
@@ -147,7 +148,7 @@ impl StraightLine {
         low
     }
 
-    /// The level after `t` ns, which the line lasts for: its change is rounded down.
+    /// The level after `t` ns of the line: its change is rounded down.
     fn level(&self, t: u64) -> u64 {
         let moved = u128::from(self.from.abs_diff(self.to)) * u128::from(t)
             / u128::from(self.length.max(1));
@@ -162,7 +163,7 @@ impl StraightLine {
         if self.to >= self.from { self.from + up } else { self.level(t) }
     }
 
-    /// When the level is above `k`, from its start.
+    /// When the level is above `k`, from the line's start.
     fn above(&self, k: u64) -> Option<(u64, u64)> {
         // The time at which the line crosses k.
         let crossing = |distance: u64| {

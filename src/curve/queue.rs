@@ -1,6 +1,6 @@
-//! Queueing: when is work that arrives now done?
+//! Queueing: when work that arrives now is done.
 //!
-//! The built-in target and the fake wire ask it; the worlds of the tests know its truth.
+//! The built-in test server uses it; simulation tests know its exact results.
 //! Invariant: pure; `now` is an argument, and never goes back.
 
 use std::cmp::Reverse;
@@ -9,29 +9,29 @@ use std::time::Duration;
 
 /// A station that serves work first come, first served, and may stall.
 ///
-/// Done times follow Lindley's recursion (Proc. Cambridge Phil. Soc. 48, 1952), computed not in
-/// time but in *work time*, which stands still during a stall. So a stall that is added later
-/// still holds back work that was admitted before it.
+/// Completion times follow Lindley's recursion (Proc. Cambridge Phil. Soc. 48, 1952), computed not
+/// in time but in *work time*, which stops during a stall. So a stall that is added later still
+/// delays work that was admitted before it.
 #[derive(Clone, Debug)]
 pub struct ServiceQueue {
-    /// How many pieces of work proceed at once; none: all of them.
+    /// How many pieces of work proceed at once; `None`: all of them.
     servers: Option<u32>,
-    /// When each server that has ever worked is free, in work time; at most `servers`.
+    /// When each server that has ever worked becomes free, in work time; at most `servers`.
     free: BinaryHeap<Reverse<u64>>,
-    /// Disjoint, in order, at most [`Queue::MAX_STALLS`].
+    /// Disjoint, in order, at most [`ServiceQueue::MAX_STALLS`].
     stalls: Vec<QueueStall>,
 }
 
-/// A stretch without work.
+/// An interval without work.
 #[derive(Clone, Copy, Debug)]
 struct QueueStall {
     from: u64,
     to: u64,
-    /// The length of all earlier stalls.
+    /// The total length of all earlier stalls.
     before: u64,
 }
 
-/// A piece of work that was admitted: ask [`Queue::due`] when it is done.
+/// Admitted work; [`ServiceQueue::due`] returns when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueTicket {
     /// When it is done, in work time.
@@ -41,22 +41,23 @@ pub struct QueueTicket {
 }
 
 impl ServiceQueue {
-    /// The most stalls one queue remembers; further ones are refused.
+    /// The most stalls of one queue; further ones are rejected.
     pub const MAX_STALLS: usize = 1_024;
 
-    /// A station with so many servers (none: without end; zero counts as one).
+    /// Creates a station with this number of servers (`None`: unlimited; zero counts as one).
     pub fn new(servers: Option<u32>) -> Self {
         Self { servers: servers.map(|n| n.max(1)), free: BinaryHeap::new(), stalls: Vec::new() }
     }
 
-    /// Nothing proceeds from `at_ns` for so long. False when there are too many stalls already.
+    /// Stops all work from `at_ns` for `length`. Returns false if there are too many stalls
+    /// already.
     pub fn stall(&mut self, at_ns: u64, length: Duration) -> bool {
         let mut from = at_ns;
         let mut to = at_ns.saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
         if from == to {
             return true;
         }
-        // All that touch the new one become one with it.
+        // All stalls that touch the new one are merged with it.
         let first = self.stalls.partition_point(|stall| stall.to < from);
         let last = self.stalls.partition_point(|stall| stall.from <= to);
         if first == last && self.stalls.len() == Self::MAX_STALLS {
@@ -74,7 +75,7 @@ impl ServiceQueue {
         true
     }
 
-    /// Admits work that takes `service`, and says when it is done if no more stalls come.
+    /// Admits work that takes `service`, and returns when it is done if no more stalls are added.
     pub fn arrive(&mut self, now_ns: u64, service: Duration) -> u64 {
         let ticket = self.admit(now_ns, service);
         self.due(ticket)
@@ -87,7 +88,7 @@ impl ServiceQueue {
         let Some(servers) = self.servers else {
             return QueueTicket { done: now.saturating_add(service), arrived: now_ns };
         };
-        // The server that is free first; a fresh one only while all others are busy.
+        // Take the server that is free first; a new one only while all others are busy.
         let start = match self.free.peek() {
             Some(&Reverse(free)) if free <= now => {
                 self.free.pop();
@@ -104,14 +105,14 @@ impl ServiceQueue {
         QueueTicket { done, arrived: now_ns }
     }
 
-    /// When admitted work is done, by the stalls known so far.
+    /// Returns when admitted work is done, by the stalls known so far.
     pub fn due(&self, ticket: QueueTicket) -> u64 {
-        // Work that ends at the very start of a stall is done there, but nothing that arrived
-        // inside a stall is done before its end.
-        self.time(ticket.done).max(self.thaw(ticket.arrived))
+        // Work that ends at the very start of a stall is done then, but no work that arrived during
+        // a stall is done before its end.
+        self.real_time(ticket.done).max(self.end_of_stall(ticket.arrived))
     }
 
-    /// How much work time has passed at a time.
+    /// The work time that has passed at a time.
     fn work_time(&self, now_ns: u64) -> u64 {
         let index = self.stalls.partition_point(|stall| stall.to <= now_ns);
         match self.stalls.get(index) {
@@ -120,9 +121,9 @@ impl ServiceQueue {
         }
     }
 
-    /// The first time at which so much work time has passed.
-    fn time(&self, work: u64) -> u64 {
-        // A stall that begins at the very moment the work ends does not hold it.
+    /// The first time at which this much work time has passed.
+    fn real_time(&self, work: u64) -> u64 {
+        // A stall that begins exactly when the work ends does not delay it.
         let index = self.stalls.partition_point(|stall| stall.from - stall.before < work);
         let stalled = match index.checked_sub(1).map(|index| self.stalls[index]) {
             Some(stall) => stall.before + (stall.to - stall.from),
@@ -131,8 +132,8 @@ impl ServiceQueue {
         work.saturating_add(stalled)
     }
 
-    /// The end of the stall that this time is in, or the time itself.
-    fn thaw(&self, now_ns: u64) -> u64 {
+    /// The end of the stall that contains this time, or the time itself.
+    fn end_of_stall(&self, now_ns: u64) -> u64 {
         let index = self.stalls.partition_point(|stall| stall.to <= now_ns);
         match self.stalls.get(index) {
             Some(stall) if stall.from <= now_ns => stall.to,
@@ -150,7 +151,8 @@ mod tests {
     const MS: u64 = 1_000_000;
     const S: u64 = 1_000 * MS;
 
-    /// Response times, sorted, of constant arrivals served in 1 ms, one 2 s stall at 20 of 60 s.
+    /// Response times, sorted, of constant arrivals served in 1 ms, with one 2 s stall at 20 of 60
+    /// s.
     fn stalled(servers: Option<u32>, per_s: u64) -> Vec<u64> {
         let mut queue = ServiceQueue::new(servers);
         assert!(queue.stall(20 * S, Duration::from_secs(2)));
@@ -164,13 +166,13 @@ mod tests {
 
     /// In ms, by nearest rank.
     fn percentile(sorted: &[u64], p: f64) -> f64 {
-        // In thousandths of a percent: 0.999 × 12 000 is no whole number for a float.
+        // In thousandths of a percent: 0.999 × 12 000 is not an integer in floats.
         let rank = ((p * 1_000.0).round() as usize * sorted.len()).div_ceil(100_000);
         sorted[rank.max(1) - 1] as f64 / MS as f64
     }
 
     #[test]
-    fn the_stalls_of_the_oracle_table() {
+    fn stalls_match_the_oracle_table() {
         for (servers, per_s, expected) in [
             (None, 1_000, [(97.0, 200.0), (99.0, 1_400.0), (99.9, 1_940.0)]),
             (Some(1), 200, [(97.0, 560.0), (99.0, 1_520.0), (99.9, 1_952.0)]),
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_with_memoryless_work_is_m_m_1() {
+    fn one_server_with_exponential_work_is_m_m_1() {
         // λ = 100/s, μ = 200/s: response times are exponential with mean 1/(μ − λ) = 10 ms.
         let mut rng = Seed::new(1).unwrap().rng(Stream::World, 0, 0);
         let gap = Distribution::parse_compact("exponential:10ms").unwrap();
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_freezes_work_in_progress_and_what_comes() {
+    fn stall_delays_running_and_arriving_work() {
         let mut queue = ServiceQueue::new(None);
         let ms = Duration::from_millis;
         assert!(queue.stall(10 * MS, ms(10)) && queue.stall(30 * MS, ms(5)));
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_stall_holds_back_admitted_work_and_overlaps_are_one() {
+    fn late_stall_delays_admitted_work_and_overlaps_merge() {
         let mut queue = ServiceQueue::new(Some(1));
         let ms = Duration::from_millis;
         let ticket = queue.admit(0, ms(10));

@@ -1,7 +1,7 @@
-//! What is asked of each workload on a shard, as somebody changed it while the run goes on.
+//! The load of a workload on a shard, as live control changed it.
 //!
-//! The shard's commands change it; starters and users look at it.
-//! Invariant: a change says from when on it holds; what was asked before is asked as it was.
+//! `starter` applies changes; starters and closed users read it.
+//! Invariant: a change holds from its moment on; what was scheduled before stays as it was.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,21 +14,21 @@ use crate::pace::{Pauses, Stay};
 use crate::plan::{Load, Plan, Workload};
 use crate::units::nanos;
 
-/// What is asked of a workload.
+/// The load of a workload.
 #[derive(Debug)]
 pub(crate) struct LiveSchedule {
-    /// The workload's own zero, and how long its users may go on when they have to leave.
+    /// When the workload begins, and how long its users may finish after they have to leave.
     zero: Time,
     grace_ns: u64,
-    /// How many places its herd has by plan.
+    /// The places of the planned population.
     pub(crate) places: u64,
-    /// How often it was changed.
+    /// The number of changes so far.
     version: Cell<u64>,
-    /// The last change holds from then on, ns after the workload's zero.
+    /// The moment from which the last change holds, ns after the workload begins.
     from_ns: Cell<u64>,
-    /// What is asked, once it was changed.
+    /// The changed load; `None` while it is as planned.
     curve: RefCell<Option<Rc<Curve>>>,
-    /// When users are held, ns after the workload's zero.
+    /// The pauses, ns after the workload begins.
     pauses: RefCell<Pauses>,
     /// Users at work, by number and visit.
     present: RefCell<BTreeMap<(u64, u64), Rc<Presence>>>,
@@ -40,12 +40,12 @@ pub(crate) struct Presence {
     pub(crate) stay: Stay,
     /// When it begins no further iteration.
     leave: Cell<Time>,
-    /// When it must be gone.
+    /// When its calls are cancelled.
     hard_end: Rc<Cell<Time>>,
 }
 
 impl Presence {
-    /// Of a user that has not come yet.
+    /// The presence of a user that has not arrived yet.
     pub(crate) fn new(stay: &Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
         Rc::new(Self { stay: *stay, leave: Cell::new(Time::NEVER), hard_end })
     }
@@ -61,7 +61,7 @@ impl Presence {
 }
 
 impl LiveSchedule {
-    /// Of a workload as it is planned.
+    /// The load of a workload as it is planned.
     pub(crate) fn new(plan: &Plan, workload: &Workload, start: Time) -> Self {
         Self {
             zero: start + workload.start,
@@ -75,7 +75,7 @@ impl LiveSchedule {
         }
     }
 
-    /// Changes what is asked; true when the moment from which it holds was still to come.
+    /// Applies a change; `true` if the moment from which it holds is still to come.
     pub(crate) fn apply(
         &self,
         load: &Load,
@@ -102,34 +102,34 @@ impl LiveSchedule {
         now <= at
     }
 
-    /// How often it was changed: whoever waits for what is asked looks again when this moves.
+    /// The number of changes so far: a task that waits by the schedule looks again when it grows.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
 
-    /// What is asked now, and from when on that holds; none: as planned.
+    /// The changed load, and the moment from which it holds; `None` if it is as planned.
     pub(crate) fn curve_override(&self) -> Option<(Rc<Curve>, u64)> {
         self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from_ns.get()))
     }
 
-    /// A user comes, or begins another session of its stay.
+    /// A user arrives, or begins another session of its stay.
     pub(crate) fn arrive(&self, presence: &Rc<Presence>) {
         self.update_leave(presence);
         self.present.borrow_mut().insert(presence.key(), Rc::clone(presence));
     }
 
-    /// It goes: what is changed now is nothing to it.
+    /// A user departs: later changes do not move its end.
     pub(crate) fn depart(&self, presence: &Presence) {
         self.present.borrow_mut().remove(&presence.key());
     }
 
-    /// Whether a user of that number is there.
+    /// Whether a user with this number is present.
     pub(crate) fn is_present(&self, number: u64) -> bool {
         let visits = (number, 0)..=(number, u64::MAX);
         self.present.borrow().range(visits).next().is_some()
     }
 
-    /// Says when a user has to leave.
+    /// Sets when a user has to leave.
     fn update_leave(&self, presence: &Presence) {
         let Stay { enter_ns, number, mut leave_ns, .. } = presence.stay;
         if let Some(curve) = &*self.curve.borrow() {
@@ -142,7 +142,7 @@ impl LiveSchedule {
         presence.hard_end.set(leave.after(self.grace_ns));
     }
 
-    /// Until when users that are idle now are held.
+    /// When the current pause ends; `None` if the workload is not paused.
     #[inline]
     pub(crate) fn paused_until(&self, now: Time) -> Option<Time> {
         if self.version.get() == 0 {
@@ -152,7 +152,7 @@ impl LiveSchedule {
         until.map(|ns| self.zero.after(ns))
     }
 
-    /// When users will be held next.
+    /// When the next pause begins.
     #[inline]
     pub(crate) fn next_pause(&self, now: Time) -> Time {
         if self.version.get() == 0 {
@@ -161,7 +161,7 @@ impl LiveSchedule {
         self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
     }
 
-    /// For how long users have been held by then, ns.
+    /// How long the workload has been paused by then, ns.
     #[inline]
     pub(crate) fn paused_ns(&self, at: Time) -> u64 {
         if self.version.get() == 0 {
@@ -211,10 +211,10 @@ mod tests {
         assert!(!live.apply(&load, Time(0), &change, Time(5 * S)), "it is late");
         assert_eq!((leaves(), live.version()), ([11, 4], 1));
         assert_eq!(users[1].hard_end.get(), Time(5 * S));
-        // Who comes by a plan that holds no more has to leave at once.
+        // A user that arrives by a plan that no longer holds has to leave at once.
         assert_eq!(come(&stay(2, 3 * S + 1)).leave(), Time(4 * S));
 
-        // Who has gone hears no more of it.
+        // A change does not move the end of a user that has departed.
         live.depart(&users[0]);
         let none = LoadOverride { base: OverrideBase::Users(1), ..LoadOverride::PLANNED };
         let change = ScheduleChange {

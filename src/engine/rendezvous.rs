@@ -1,6 +1,6 @@
-//! Rendezvous: users wait for each other and go on together.
+//! Rendezvous points: users of all shards wait for each other and go on together.
 //!
-//! `walk` comes here for a `rendezvous` step.
+//! `iteration` calls it for a `rendezvous` step.
 //! Invariant: the only thing besides counts that shards share; a gathering is touched when a user
 //! comes to it or leaves it, never on the way of a request.
 

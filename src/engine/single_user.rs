@@ -1,4 +1,4 @@
-//! One user, one iteration: a scenario's `setup` and `teardown`, and the walk of `check --once`.
+//! One user, one iteration: a scenario's `setup` and `teardown`, and the dry run of `check --once`.
 //!
 //! `run` calls it before and after the load.
 //! Invariant: it is a run like any other, of one shard; nothing of it enters the run's own numbers.

@@ -1,6 +1,6 @@
 //! How big an engine does a plan need? A named tier, a number of shards, and the reason.
 //!
-//! `run` asks before it starts shards; the answer is in every report.
+//! `run` chooses it before it starts shards; it is in every report.
 //! Invariant: the tier decides how the work is spread, never what the work is.
 
 use crate::plan::Plan;

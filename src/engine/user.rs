@@ -205,7 +205,7 @@ impl User {
 
     /// Uses this link from now on, and closes connections that were made over another.
     pub(crate) fn set_link(&mut self, link: Option<LinkProfile>) {
-        let before = self.link().map(|emulated| emulated.link());
+        let before = self.link().map(|emulated| emulated.profile());
         if before != link {
             self.close_connections();
         }

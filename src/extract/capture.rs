@@ -1,53 +1,56 @@
-//! Captures: values kept from an answer for later steps.
+//! Captures: values stored from a response for later steps.
 //!
-//! Invariant: what is kept is bounded; a find that is too large is no find.
+//! `apply` runs them; `scenario` compiles them.
+//! Invariant: a stored value is bounded; a match that is too large counts as not found.
 
 use rand::RngExt;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
+use super::limits::{MAX_CAPTURE, MAX_SEARCHES, TooComplex};
 #[cfg(feature = "css")]
-use super::CssSelector;
-use super::{BoundedPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex};
+use super::page::CssSelector;
+use super::path::BoundedPath;
+use super::response::ParsedResponse;
 use crate::seed::Rng;
 use crate::template::Value;
 use crate::template::exact_json::to_value;
 
-/// The most finds in one body that are looked at.
+/// The most matches in one body that are examined.
 const MAX_FINDS: usize = 10_000;
 
-/// A value kept from an answer.
+/// A value to store from a response.
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// The variable's slot.
     pub variable: usize,
-    /// What reports call it: `capture token`. A capture that finds nothing is a failed check
-    /// of this name.
+    /// Its name in reports: `capture token`. A capture without a match is a failed check of this
+    /// name.
     pub name: String,
-    /// Where it is looked for.
+    /// Where to search.
     pub source: CaptureSource,
-    /// Which of several finds is kept.
+    /// Which of several matches to store.
     pub pick: MatchPick,
 }
 
-/// Where a capture looks.
+/// Where a capture searches.
 #[derive(Clone, Debug)]
 pub enum CaptureSource {
     /// A header by name.
     Header(String),
-    /// A cookie by name: as this answer sets it, else as the user has it.
+    /// A cookie by name: as this response sets it, else as the user has it.
     Cookie(String),
-    /// The nodes a JSONPath finds in the body (RFC 9535).
+    /// The nodes of the body that a JSONPath selects (RFC 9535).
     Json(BoundedPath),
-    /// A group of a regular expression in the body; group 0 is all of it.
+    /// A group of a regular expression in the body; group 0 is the whole match.
     Regex(Regex, usize),
-    /// The elements of an HTML body that a CSS selector finds: an attribute of theirs, or their
+    /// The elements of an HTML body that a CSS selector matches: one of their attributes, or their
     /// text.
     #[cfg(feature = "css")]
     Css(CssSelector, Option<String>),
 }
 
-/// Which of several finds is kept.
+/// Which of several matches to store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatchPick {
     /// The first.
@@ -62,35 +65,35 @@ pub enum MatchPick {
 }
 
 impl Capture {
-    /// What it finds; `None` is a failed check.
-    pub fn find(&self, reading: &ParsedResponse<'_>, rng: &mut Rng) -> Option<Value> {
+    /// Returns the value; `None` is a failed check.
+    pub fn find(&self, response: &ParsedResponse<'_>, rng: &mut Rng) -> Option<Value> {
         match &self.source {
             CaptureSource::Header(name) => {
-                let found: Vec<_> = reading.headers(name).collect();
+                let found: Vec<_> = response.headers(name).collect();
                 self.text(found.iter().map(|value| &**value).collect(), rng)
             }
             CaptureSource::Cookie(name) => {
-                let set: Vec<String> = reading.set_cookies(name).collect();
-                let had = reading.answer.cookies.iter().filter(|(own, _)| own == name);
+                let set: Vec<String> = response.set_cookies(name).collect();
+                let had = response.view.cookies.iter().filter(|(own, _)| own == name);
                 let had = had.map(|(_, value)| value.as_str());
                 let set: Vec<&str> = set.iter().map(String::as_str).collect();
                 self.text(if set.is_empty() { had.collect() } else { set }, rng)
             }
             CaptureSource::Json(path) => {
-                let found = reading.at(path)?;
-                self.pick.of(&found, rng, |node| weight(node), |node| to_value(node))
+                let found = response.select(path)?;
+                self.pick.choose_from(&found, rng, |node| weight(node), |node| to_value(node))
             }
             CaptureSource::Regex(regex, group) => {
-                let body = reading.searched()?;
+                let body = response.searchable_text()?;
                 let most = if self.pick == MatchPick::First { 1 } else { MAX_FINDS };
-                let found = reading.within(finds(regex, body, most, *group))?;
+                let found = response.accept(finds(regex, body, most, *group))?;
                 self.text(found, rng)
             }
             #[cfg(feature = "css")]
             CaptureSource::Css(selector, attribute) => {
-                let page = reading.html()?;
+                let page = response.html()?;
                 let most = if self.pick == MatchPick::First { 1 } else { MAX_FINDS };
-                let found = reading.within(selector.find(page, attribute.as_deref(), most))?;
+                let found = response.accept(selector.find(page, attribute.as_deref(), most))?;
                 self.text(found.iter().map(String::as_str).collect(), rng)
             }
         }
@@ -98,12 +101,12 @@ impl Capture {
 
     #[expect(clippy::needless_pass_by_value, reason = "what was found ends here")]
     fn text(&self, found: Vec<&str>, rng: &mut Rng) -> Option<Value> {
-        self.pick.of(&found, rng, |text| text.len(), |text| Value::from(*text))
+        self.pick.choose_from(&found, rng, |text| text.len(), |text| Value::from(*text))
     }
 }
 
-/// What a group holds in each find of an expression, at most `most` of them. Each search may look
-/// at all of the body that is left, so that is what it counts.
+/// Returns a group of each match of an expression, at most `most` of them. Each search may read all
+/// the rest of the body, so that is what it counts.
 fn finds<'b>(
     regex: &Regex,
     body: &'b [u8],
@@ -136,7 +139,7 @@ impl CaptureSource {
 }
 
 impl MatchPick {
-    fn of<T>(
+    fn choose_from<T>(
         self,
         found: &[T],
         rng: &mut Rng,
@@ -158,7 +161,7 @@ impl MatchPick {
     }
 }
 
-/// About how many bytes a value takes.
+/// The approximate size of a value, bytes.
 fn weight(node: &Json) -> usize {
     match node {
         Json::String(text) => text.len(),

@@ -1,21 +1,23 @@
-//! Checks: conditions on an answer.
+//! Checks: conditions on a response.
 //!
-//! Invariant: a condition is decided in time linear in the answer, whatever the answer holds.
+//! `apply` evaluates them; `scenario` compiles them.
+//! Invariant: a condition takes time linear in the response, whatever the response holds.
 
 use std::time::Duration;
 
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
-use super::{BoundedPath, ParsedResponse};
+use super::path::BoundedPath;
+use super::response::ParsedResponse;
 use crate::template::exact_json as exact;
 use crate::units::show_us;
 use crate::verdict::Comparison;
 
-/// A condition on an answer.
+/// A condition on a response.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// How reports call it: `status is 200`.
+    /// Its name in reports: `status is 200`.
     pub name: String,
     /// The condition.
     pub what: CheckCondition,
@@ -26,15 +28,15 @@ pub struct Check {
 pub enum CheckCondition {
     /// The status is one of these.
     Status(Vec<u16>),
-    /// Some header of this name has a value that matches.
+    /// Some header of this name has a matching value.
     Header(String, TextCondition),
     /// The body matches.
     Body(TextCondition),
-    /// The first node the path finds equals the value.
+    /// The first node that the path selects equals the value.
     Json(BoundedPath, Json),
-    /// The decoded body has so many bytes.
+    /// The size of the decoded body, bytes.
     Size(Comparison, u64),
-    /// A time of the exchange compares so.
+    /// A time of the exchange.
     Time(CheckedTime, Comparison, Duration),
 }
 
@@ -50,11 +52,11 @@ pub enum CheckedTime {
 /// A condition on a text.
 #[derive(Clone, Debug)]
 pub enum TextCondition {
-    /// It is this.
+    /// It equals this text.
     Equals(String),
-    /// This is somewhere in it.
+    /// It contains this text.
     Contains(String),
-    /// This is nowhere in it.
+    /// It does not contain this text.
     Lacks(String),
     /// The expression matches somewhere in it.
     Matches(Regex),
@@ -62,31 +64,31 @@ pub enum TextCondition {
 
 impl Check {
     /// Whether it holds.
-    pub fn holds(&self, reading: &ParsedResponse<'_>) -> bool {
-        let answer = &reading.answer;
+    pub fn holds(&self, response: &ParsedResponse<'_>) -> bool {
+        let view = &response.view;
         match &self.what {
-            CheckCondition::Status(wanted) => wanted.contains(&answer.status),
+            CheckCondition::Status(wanted) => wanted.contains(&view.status),
             CheckCondition::Header(name, text @ TextCondition::Lacks(_)) => {
-                reading.headers(name).all(|value| text.matches(value.as_bytes()))
+                response.headers(name).all(|value| text.matches(value.as_bytes()))
             }
             CheckCondition::Header(name, text) => {
-                reading.headers(name).any(|value| text.matches(value.as_bytes()))
+                response.headers(name).any(|value| text.matches(value.as_bytes()))
             }
             CheckCondition::Body(text @ TextCondition::Matches(_)) => {
-                reading.searched().is_some_and(|body| text.matches(body))
+                response.searchable_text().is_some_and(|body| text.matches(body))
             }
-            CheckCondition::Body(text) => reading.text().is_some_and(|body| text.matches(body)),
+            CheckCondition::Body(text) => response.text().is_some_and(|body| text.matches(body)),
             CheckCondition::Json(path, wanted) => {
-                let found = reading.at(path).unwrap_or_default();
-                found.first().is_some_and(|node| same(node, wanted))
+                let found = response.select(path).unwrap_or_default();
+                found.first().is_some_and(|node| equal_json(node, wanted))
             }
             CheckCondition::Size(op, limit) => {
-                answer.body.is_some_and(|body| op.holds(body.bytes.len() as f64, *limit as f64))
+                view.body.is_some_and(|body| op.holds(body.bytes.len() as f64, *limit as f64))
             }
             CheckCondition::Time(timing, op, limit) => {
                 let time = match timing {
-                    CheckedTime::Service => answer.service,
-                    CheckedTime::FirstByte => answer.first_byte,
+                    CheckedTime::Service => view.service,
+                    CheckedTime::FirstByte => view.first_byte,
                 };
                 op.holds(time.as_secs_f64() * 1e6, limit.as_secs_f64() * 1e6)
             }
@@ -95,33 +97,33 @@ impl Check {
 }
 
 impl Check {
-    /// What a check that did not hold found instead, in words; `None` where the body says it.
-    pub fn found(&self, reading: &ParsedResponse<'_>) -> Option<String> {
-        let answer = &reading.answer;
+    /// Describes what a failed check found instead; `None` if the body shows it.
+    pub fn found(&self, response: &ParsedResponse<'_>) -> Option<String> {
+        let view = &response.view;
         match &self.what {
-            CheckCondition::Status(_) => Some(format!("status {}", answer.status)),
+            CheckCondition::Status(_) => Some(format!("status {}", view.status)),
             CheckCondition::Header(name, _) => {
-                let values: Vec<_> = reading.headers(name).collect();
+                let values: Vec<_> = response.headers(name).collect();
                 Some(match values.as_slice() {
                     [] => format!("no header `{name}`"),
                     values => values.join(", "),
                 })
             }
             CheckCondition::Body(_) => None,
-            CheckCondition::Json(path, _) => Some(match reading.at(path) {
+            CheckCondition::Json(path, _) => Some(match response.select(path) {
                 None => "a body that is no JSON".to_owned(),
                 Some(nodes) => nodes
                     .first()
                     .map_or("nothing at this path".to_owned(), |node| exact::show(node)),
             }),
-            CheckCondition::Size(..) => Some(match answer.body {
+            CheckCondition::Size(..) => Some(match view.body {
                 Some(body) => format!("{} bytes", body.bytes.len()),
                 None => "a body that could not be decoded".to_owned(),
             }),
             CheckCondition::Time(timing, ..) => {
                 let time = match timing {
-                    CheckedTime::Service => answer.service,
-                    CheckedTime::FirstByte => answer.first_byte,
+                    CheckedTime::Service => view.service,
+                    CheckedTime::FirstByte => view.first_byte,
                 };
                 Some(show_us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
             }
@@ -152,21 +154,22 @@ impl CheckCondition {
         matches!(self, Self::Body(_) | Self::Json(..) | Self::Size(..))
     }
 
-    /// Whether it names this status as wanted.
+    /// Whether it names this status as expected.
     pub fn names_status(&self, status: u16) -> bool {
         matches!(self, Self::Status(wanted) if wanted.contains(&status))
     }
 }
 
-/// Equal as JSON, where `1` and `1.0` are the same number.
-fn same(a: &Json, b: &Json) -> bool {
+/// Whether two JSON values are equal, where `1` and `1.0` are the same number.
+fn equal_json(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
         (Json::Array(a), Json::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_json(a, b))
         }
         (Json::Object(a), Json::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len()
+                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal_json(a, b)))
         }
         _ => a == b,
     }

@@ -1,4 +1,4 @@
-//! An element as the selector engine sees it: scraper's own, each step from it to another counted.
+//! An element for the selector engine: scraper's own, with each step to another element counted.
 //!
 //! `page` matches selectors with it.
 //! Invariant: once the visits are used up it has no relatives and matches nothing, so that matching
@@ -15,14 +15,14 @@ use selectors::bloom::BloomFilter;
 use selectors::matching::{ElementSelectorFlags, MatchingContext};
 use selectors::{Element, OpaqueElement};
 
-/// An element, and the visits that are left to the selector at hand.
+/// An element, and the remaining visits of the running selector.
 #[derive(Clone, Debug)]
 pub(super) struct CountedElement<'p, 'v> {
     element: ElementRef<'p>,
     visits: &'v Cell<u64>,
 }
 
-/// A node of the tree, which scraper does not name itself.
+/// A node of the tree, a type that scraper does not name itself.
 type TreeNode<'p> = <ElementRef<'p> as Deref>::Target;
 
 /// Bytes of an attribute that count as a visit.
@@ -37,14 +37,14 @@ impl<'p, 'v> CountedElement<'p, 'v> {
         self.element
     }
 
-    /// Takes `visits`; false when there are not as many.
+    /// Charges `visits`; returns false if fewer are left.
     pub(super) fn charge(&self, visits: u64) -> bool {
         let left = self.visits.get().saturating_sub(visits);
         self.visits.set(left);
         left > 0
     }
 
-    /// The first element of some nodes, each of which is a visit.
+    /// Returns the first element among nodes, each of which counts as a visit.
     fn first(&self, nodes: impl Iterator<Item = TreeNode<'p>>) -> Option<Self> {
         for node in nodes {
             if !self.charge(1) {

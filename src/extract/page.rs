@@ -1,7 +1,7 @@
-//! A page of HTML and the elements a selector finds on it, with their work counted.
+//! An HTML page and the elements that a selector matches, with the work counted.
 //!
-//! `capture` asks it for what `css` names. The parser is html5ever and the matcher is the crate
-//! `selectors`, as in scraper; both see the page through types of ours that count.
+//! `capture` uses it for `css`. The parser is html5ever and the matcher is the crate `selectors`,
+//! as in scraper; both access the page through counting types of ours.
 //! Invariant: a page has at most [`MAX_NODES`] nodes in [`MAX_DEPTH`] levels, an element at most
 //! [`MAX_ATTRIBUTES`] attributes, and one selector visits at most [`MAX_VISITS`] nodes.
 
@@ -18,7 +18,7 @@ use selectors::matching::{self, MatchingContext, SelectorCaches};
 use selectors::parser::{ParseRelative, SelectorList};
 
 use super::counted::CountedElement;
-use super::{MAX_CAPTURE, TooComplex};
+use super::limits::{MAX_CAPTURE, TooComplex};
 
 /// The longest page that is parsed: 4 MiB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
@@ -33,10 +33,10 @@ pub(super) const MAX_DEPTH: usize = 256;
 /// The most attributes of an element: the tokenizer compares each with all before it.
 pub(super) const MAX_ATTRIBUTES: usize = 256;
 
-/// The most nodes that one selector visits on one page, and the texts that it finds.
+/// The most nodes that one selector visits on one page, including the texts that it finds.
 pub(super) const MAX_VISITS: u64 = 20_000_000;
 
-/// The parser is fed so many bytes at a time, and asked in between whether the page is too large.
+/// Bytes that the parser is fed at a time; between chunks the size of the page is checked.
 const CHUNK: usize = 4 << 10;
 
 /// A CSS selector.
@@ -44,14 +44,14 @@ const CHUNK: usize = 4 << 10;
 pub struct CssSelector(SelectorList<Simple>);
 
 impl CssSelector {
-    /// Reads a selector; `None` when `text` is none.
+    /// Parses a selector; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parser = cssparser::Parser::new(text);
         SelectorList::parse(&Parser, &mut parser, ParseRelative::No).ok().map(Self)
     }
 
-    /// The attribute or the text of each element that matches, at most `most`, in the order of the
-    /// page.
+    /// Returns the attribute or the text of each matching element, at most `most`, in the order of
+    /// the page.
     pub(super) fn find(
         &self,
         page: &Html,
@@ -63,7 +63,7 @@ impl CssSelector {
         if visits.get() == 0 { Err(TooComplex) } else { Ok(found) }
     }
 
-    /// The same with the visits that it may make, of which it takes those it made.
+    /// As `find`, charging the visits to `visits`.
     pub(super) fn select(
         &self,
         page: &Html,
@@ -103,7 +103,7 @@ impl CssSelector {
     }
 }
 
-/// The text of an element, as far as it can be captured.
+/// Returns the text of an element, up to the size of a capture.
 fn text_of(element: &CountedElement<'_, '_>) -> String {
     let mut text = String::new();
     for node in element.element().descendants() {
@@ -120,7 +120,7 @@ fn text_of(element: &CountedElement<'_, '_>) -> String {
 /// Parses a page; any text is one.
 ///
 /// # Errors
-/// When it goes beyond a limit.
+/// If it exceeds a limit.
 pub(super) fn parse(body: &[u8]) -> Result<Html, TooComplex> {
     if body.len() > MAX_BYTES || most_attributes(body) > MAX_ATTRIBUTES {
         return Err(TooComplex);
@@ -143,8 +143,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Html, TooComplex> {
     if left.get() == 0 { Err(TooComplex) } else { Ok(page) }
 }
 
-/// The most attributes that a tag may have, seen from its bytes: at least as many as the tokenizer
-/// will find, except in comments and scripts, which have none.
+/// Returns an upper bound of the attributes of any tag, from the bytes: at least as many as the
+/// tokenizer will find, except in comments and scripts, which have none.
 fn most_attributes(body: &[u8]) -> usize {
     let (mut most, mut at) = (0, 0);
     while let Some(open) = memchr::memchr(b'<', &body[at..]) {
@@ -153,15 +153,15 @@ fn most_attributes(body: &[u8]) -> usize {
         if !is_tag {
             continue;
         }
-        let (end, attributes) = tag(body, at);
+        let (end, attributes) = tag_end(body, at);
         most = most.max(attributes);
-        at = raw_end(body, at, end);
+        at = next_tag(body, at, end);
     }
     most
 }
 
-/// Where the tag ends whose name begins at `at`, and how many attributes it has at most.
-fn tag(body: &[u8], at: usize) -> (usize, usize) {
+/// Returns where the tag ends whose name begins at `at`, and an upper bound of its attributes.
+fn tag_end(body: &[u8], at: usize) -> (usize, usize) {
     let (mut attributes, mut quote, mut before) = (0, None, b'x');
     for (index, &byte) in body.iter().enumerate().skip(at) {
         match quote {
@@ -183,8 +183,8 @@ fn tag(body: &[u8], at: usize) -> (usize, usize) {
     (body.len(), attributes)
 }
 
-/// Where the next tag may begin: after a script or style, whose text has no tags.
-fn raw_end(body: &[u8], name: usize, end: usize) -> usize {
+/// Returns where the next tag may begin: after a script or style, whose text has no tags.
+fn next_tag(body: &[u8], name: usize, end: usize) -> usize {
     for (raw, close) in [(&b"script"[..], &b"</script"[..]), (b"style", b"</style")] {
         let named = body.get(name..name + raw.len());
         if named.is_some_and(|named| named.eq_ignore_ascii_case(raw)) {
@@ -197,10 +197,10 @@ fn raw_end(body: &[u8], name: usize, end: usize) -> usize {
     end
 }
 
-/// scraper's tree, which counts its nodes and levels.
+/// scraper's tree, with its nodes and levels counted.
 struct CountingSink {
     tree: HtmlTreeSink,
-    /// Nodes it may still have; zero when it went beyond a limit.
+    /// Remaining nodes; zero once a limit is exceeded.
     left: Rc<Cell<u64>>,
 }
 
@@ -209,7 +209,7 @@ impl CountingSink {
         self.left.set(self.left.get().saturating_sub(1));
     }
 
-    /// Looks how deep what is put below `parent` stands.
+    /// Checks the depth of a node that is added below `parent`.
     fn measure(&self, parent: <Self as TreeSink>::Handle) {
         let page = self.tree.0.borrow();
         let above =

@@ -1,8 +1,8 @@
-//! A JSONPath (RFC 9535), and what it would cost on a document before it is asked.
+//! A JSONPath (RFC 9535), with its cost on a document estimated before it is evaluated.
 //!
-//! `serde_json_path` evaluates whole lists of nodes and cannot be stopped, so [`BoundedPath::query`]
-//! first bounds the nodes that it would visit: by the number of nodes at each depth of the
-//! document, and by the segments of the path.
+//! `ParsedResponse` queries it. `serde_json_path` evaluates whole lists of nodes and cannot be
+//! stopped, so [`BoundedPath::query`] first bounds the nodes that it would visit: by the number of
+//! nodes at each depth of the document, and by the segments of the path.
 //! Invariant: no path visits more than [`MAX_VISITS`] nodes of a document.
 
 use std::str::FromStr;
@@ -10,19 +10,19 @@ use std::str::FromStr;
 use serde_json::Value as Json;
 use serde_json_path::{JsonPath, ParseError};
 
-use super::TooComplex;
+use super::limits::TooComplex;
 
 /// The most nodes that a path may visit on one document.
 pub(super) const MAX_VISITS: u64 = 10_000_000;
 
-/// What the compilation of a regular expression inside a filter counts: it is compiled anew for
-/// each node that the filter tests.
+/// Visits that the compilation of a regular expression in a filter counts as: it is compiled anew
+/// for each node that the filter tests.
 const REGEX: u64 = 200;
 
 /// The deepest document that the parser accepts.
 const DEPTH: usize = 128;
 
-/// A path and the shape of its query.
+/// A path and the structure of its query.
 #[derive(Clone, Debug)]
 pub struct BoundedPath {
     path: JsonPath,
@@ -32,7 +32,7 @@ pub struct BoundedPath {
 /// The segments of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PathQuery {
-    /// It begins at the root, not at the node that a filter tests.
+    /// Whether it begins at the root, not at the node that a filter tests.
     is_absolute: bool,
     segments: Vec<PathSegment>,
 }
@@ -41,17 +41,17 @@ struct PathQuery {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PathSegment {
     descends: bool,
-    /// How many selectors it has.
+    /// Number of its selectors.
     selectors: u64,
-    /// Some selector may take more than one child.
+    /// Whether some selector may select more than one child.
     takes_many: bool,
     /// The queries of its filters.
     filters: Vec<PathQuery>,
-    /// Regular expressions in its filters.
+    /// Number of regular expressions in its filters.
     regexes: u64,
 }
 
-/// How many nodes a document has at each depth.
+/// The number of a document's nodes at each depth.
 #[derive(Debug)]
 pub(super) struct NodesByDepth([u64; DEPTH + 2]);
 
@@ -66,7 +66,8 @@ impl FromStr for BoundedPath {
 }
 
 impl BoundedPath {
-    /// The nodes it finds in `document`, whose levels are counted when they are needed.
+    /// Returns the nodes of `document` that it selects; `levels` is called only if the cost must be
+    /// estimated.
     pub(super) fn query<'d>(
         &self,
         document: &'d Json,
@@ -97,8 +98,8 @@ impl NodesByDepth {
         levels
     }
 
-    /// At most so many nodes are reached by `descents` steps to any descendant, each counted as
-    /// often as there are ways to it: a node at depth d has C(d + 1, descents) chains of ancestors.
+    /// Returns an upper bound of the nodes reached by `descents` steps to any descendant, each
+    /// counted once per way to it: a node at depth d has C(d + 1, descents) chains of ancestors.
     fn reached(&self, descents: u32) -> u64 {
         let ways = |depth: usize| binomial(depth as u64 + 1, u64::from(descents));
         let of = |(depth, count): (usize, &u64)| count.saturating_mul(ways(depth));
@@ -109,15 +110,15 @@ impl NodesByDepth {
 fn binomial(n: u64, k: u64) -> u64 {
     let mut result: u64 = 1;
     for step in 0..k {
-        // Exact: a product of so many neighbours is divisible by the next.
+        // Exact: a product of this many consecutive integers is divisible by the next divisor.
         result = result.saturating_mul(n.saturating_sub(step)) / (step + 1);
     }
     result
 }
 
 impl PathQuery {
-    /// A bound of the nodes it visits, from nodes that `descents` led to; `many`: from any number
-    /// of nodes of the document.
+    /// Returns an upper bound of the nodes it visits, from nodes that `descents` steps led to;
+    /// `many`: it may start from any number of nodes.
     fn cost(&self, levels: &NodesByDepth, descents: u32, many: bool) -> u64 {
         let (mut descents, mut many) = (descents, many);
         let (mut selectors, mut cost) = (1u64, 0u64);
@@ -135,11 +136,11 @@ impl PathQuery {
             cost = cost.saturating_add(tested.saturating_mul(segment.regexes * REGEX));
             for filter in &segment.filters {
                 let one = if filter.is_absolute {
-                    // It is asked again for each node, and compared as a whole.
+                    // It is evaluated for each node, and its whole result is compared.
                     let whole = filter.cost(levels, 0, false).saturating_add(levels.reached(0));
                     tested.saturating_mul(whole)
                 } else {
-                    // What it finds may be compared as a whole: one level of descent more.
+                    // Its whole result may be compared: one more level of descent.
                     let own = filter.cost(levels, descents, true);
                     own.saturating_add(levels.reached(descents + 1)).saturating_mul(selectors)
                 };
@@ -150,7 +151,7 @@ impl PathQuery {
     }
 }
 
-/// Reads the shape of a path that is known to be valid.
+/// Reads the structure of a path that is known to be valid.
 struct Scanner<'t> {
     text: &'t [u8],
     at: usize,
@@ -167,7 +168,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// From `$` or `@` to the end of its segments.
+    /// Reads from `$` or `@` to the end of its segments.
     fn query(&mut self) -> PathQuery {
         let mut query = PathQuery { is_absolute: self.peek() == Some(b'$'), segments: Vec::new() };
         self.at += 1;
@@ -200,7 +201,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `[` selectors `]`
+    /// Reads `[` selectors `]`.
     fn brackets(&mut self, segment: &mut PathSegment) {
         self.at += 1;
         let mut depth = 0u32;
@@ -241,7 +242,7 @@ impl Scanner<'_> {
     }
 }
 
-/// What a name after a dot is made of.
+/// Whether a byte can be part of a name after a dot.
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
@@ -256,7 +257,7 @@ mod tests {
         text.parse::<BoundedPath>().unwrap().shape.cost(&NodesByDepth::of(document), 0, false)
     }
 
-    /// The nodes that a path of descents and wildcards visits, counted one by one.
+    /// Counts the nodes that a path of descents and wildcards visits, one by one.
     fn visited(document: &Json, descents: u32) -> u64 {
         fn below<'d>(node: &'d Json, visits: &mut u64, out: &mut Vec<&'d Json>) {
             *visits += 1;
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_are_read_from_any_way_to_write_a_path() {
+    fn structure_is_read_from_any_spelling_of_a_path() {
         let segments = |text: &str| {
             let shape = text.parse::<BoundedPath>().unwrap().shape;
             let of = |one: &PathSegment| (one.descends, one.selectors, one.takes_many);
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_never_below_what_is_visited() {
+    fn bound_is_never_below_actual_visits() {
         let mut deep = json!([1, 2]);
         for _ in 0..20 {
             deep = json!([deep, 0]);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_beyond_all_bounds_is_not_asked() {
+    fn unbounded_paths_are_rejected() {
         let mut deep = json!(1);
         for _ in 0..100 {
             deep = json!([deep, 1]);

@@ -1,9 +1,14 @@
-//! Captures and checks against answers that are right, wrong and hostile.
+//! Captures and checks on valid, invalid and hostile responses.
+
+use std::cell::Cell;
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
+use super::limits::{MAX_JSON, MAX_SEARCHED};
 use super::*;
 use crate::seed::{Seed, Stream};
+use crate::template::Value;
 use crate::verdict::Comparison;
 use serde_json::json;
 
@@ -11,7 +16,7 @@ const BODY: &[u8] = br#"{"items":[{"id":1,"n":"a"},{"id":2},{"id":3.5}],"ok":tru
 const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\nSet-Cookie: a=1\r\n\
     set-cookie:  b=2 \r\nX-Bad: \xff\r\n\r\n";
 
-fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> ResponseView<'a> {
+fn response<'a>(head: &'a [u8], body: &'a [u8]) -> ResponseView<'a> {
     let (service, first_byte) = (Duration::from_millis(20), Duration::from_millis(15));
     let body = Some(BodyView { bytes: body, text: body });
     ResponseView { status: 200, head, body, cookies: &[], service, first_byte }
@@ -24,12 +29,12 @@ fn path(text: &str) -> BoundedPath {
 fn find(source: CaptureSource, pick: MatchPick, head: &[u8], body: &[u8]) -> Option<String> {
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     let capture = Capture { variable: 0, name: "capture x".into(), source, pick };
-    let found = capture.find(&ParsedResponse::new(answer(head, body)), &mut rng)?;
+    let found = capture.find(&ParsedResponse::new(response(head, body)), &mut rng)?;
     Some(serde_json::to_string(&found).unwrap())
 }
 
 #[test]
-fn captures_keep_types_and_pick() {
+fn captures_keep_types_and_select_matches() {
     let json = |text: &str, pick| find(CaptureSource::Json(path(text)), pick, HEAD, BODY);
     let header = |name: &str, pick| find(CaptureSource::Header(name.into()), pick, HEAD, BODY);
     for (found, expect) in [
@@ -53,7 +58,7 @@ fn captures_keep_types_and_pick() {
 }
 
 #[test]
-fn hostile_answers_find_nothing() {
+fn hostile_responses_have_no_matches() {
     let deep = "[".repeat(100_000);
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_CAPTURE + 1));
     let many = format!("[{}1]", "1,".repeat(MAX_CAPTURE));
@@ -78,7 +83,7 @@ fn hostile_answers_find_nothing() {
 }
 
 #[test]
-fn checks_hold_or_not() {
+fn checks_hold_or_fail() {
     let equals = |text: &str| TextCondition::Equals(text.into());
     let contains = |text: &str| TextCondition::Contains(text.into());
     for (what, expect) in [
@@ -125,17 +130,17 @@ fn checks_hold_or_not() {
         ),
     ] {
         let check = Check { name: String::new(), what };
-        assert_eq!(check.holds(&ParsedResponse::new(answer(HEAD, BODY))), expect, "{check:?}");
+        assert_eq!(check.holds(&ParsedResponse::new(response(HEAD, BODY))), expect, "{check:?}");
     }
 }
 
 #[test]
-fn cookies_are_looked_for_in_the_answer_then_in_the_jar() {
+fn cookies_come_from_response_then_jar() {
     let had = [("a".to_owned(), "old".to_owned()), ("b".to_owned(), "2".to_owned())];
     let head = b"Set-Cookie: a=new; Path=/\r\nset-cookie: c = 3 ; Secure\r\n";
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     for (name, expect) in [("a", Some("new")), ("b", Some("2")), ("c", Some("3")), ("d", None)] {
-        let reading = ParsedResponse::new(ResponseView { cookies: &had, ..answer(head, b"") });
+        let reading = ParsedResponse::new(ResponseView { cookies: &had, ..response(head, b"") });
         let capture = Capture {
             variable: 0,
             name: String::new(),
@@ -192,7 +197,7 @@ fn selectors_find_attributes_and_texts() {
     ] {
         assert_eq!(found.as_deref(), expect);
     }
-    // What is no HTML is a text in a page; depth costs no stack.
+    // A text without markup is a page, too; depth takes no stack.
     let selector = || CssSelector::parse("b").unwrap();
     let deep = "<b>".repeat(50_000);
     for body in [&b"\xff\x00"[..], b"", b"{}", deep.as_bytes()] {
@@ -200,11 +205,11 @@ fn selectors_find_attributes_and_texts() {
     }
 }
 
-/// Whether a capture of `body` is given up as too much work.
+/// Whether a capture of `body` fails by its work limit.
 fn is_too_complex(source: CaptureSource, pick: MatchPick, body: &[u8]) -> bool {
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     let capture = Capture { variable: 0, name: "capture x".into(), source, pick };
-    let reading = ParsedResponse::new(answer(HEAD, body));
+    let reading = ParsedResponse::new(response(HEAD, body));
     let found = capture.find(&reading, &mut rng);
     let is_too_complex = reading.is_too_complex.get();
     assert!(found.is_none() || !is_too_complex);
@@ -212,7 +217,7 @@ fn is_too_complex(source: CaptureSource, pick: MatchPick, body: &[u8]) -> bool {
 }
 
 #[test]
-fn captures_beyond_the_work_they_may_take_are_given_up() {
+fn captures_beyond_their_work_limit_fail() {
     let json = |text: &str| CaptureSource::Json(path(text));
     let regex = |text: &str| CaptureSource::Regex(Regex::new(text).unwrap(), 0);
     let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120)).into_bytes();
@@ -226,7 +231,7 @@ fn captures_beyond_the_work_they_may_take_are_given_up() {
         (json("$[0]"), MatchPick::First, &values, true),
         (json("$[1]"), MatchPick::First, &commas, false),
         (regex("x"), MatchPick::First, &long, true),
-        // Each find searches all that is left, and is one letter.
+        // Each match searches the whole rest, and is one letter.
         (regex("(?s).*Z|<"), MatchPick::All, &page, true),
         (regex("(?s).*Z|<"), MatchPick::First, &page, false),
     ] {
@@ -236,7 +241,7 @@ fn captures_beyond_the_work_they_may_take_are_given_up() {
 
 #[cfg(feature = "css")]
 #[test]
-fn pages_beyond_their_limits_are_given_up() {
+fn pages_beyond_their_limits_are_rejected() {
     use super::page::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_NODES};
     let page = |body: String| {
         is_too_complex(
@@ -259,7 +264,7 @@ fn pages_beyond_their_limits_are_given_up() {
         ("<div>".repeat(MAX_DEPTH + 1), true),
         ("<div>".repeat(80_000), true),
         ("<b><i><a>".repeat(1_000) + &"</b></i></a>".repeat(1_000), true),
-        // Formatting elements are made anew in each paragraph.
+        // Formatting elements are created anew in each paragraph.
         (format!("<p>{}</p>{}", formatting(200), "<p>x</p>".repeat(2_000)), true),
         (format!("<p>{}</p>{}", formatting(20), "<p>x</p>".repeat(2_000)), false),
         (attributes(MAX_ATTRIBUTES - 1), false),
@@ -288,7 +293,7 @@ fn visits_of_a_selector_are_counted_and_bounded() {
     let (found, left) = visits("u", MAX_VISITS);
     assert_eq!(found, 20_000);
     assert!((40_000..200_000).contains(&(MAX_VISITS - left)), "{}", MAX_VISITS - left);
-    // Each paragraph looks at all before it: 20,000² / 2.
+    // Each paragraph visits all before it: 20,000² / 2.
     for text in ["i ~ p", "p:has(~ i)", "p:not(i ~ p):has(i)"] {
         let (_, left) = visits(text, MAX_VISITS);
         assert_eq!(left, 0, "{text}");

@@ -1,7 +1,7 @@
-//! What the facts of a machine mean for load tests, and what changes them.
+//! What the facts of a machine mean for load tests, and how to change them.
 //!
-//! `cli doctor` asks, `sinks` show it.
-//! Invariant: a pure function of the facts; each warning has a cure that can be typed.
+//! `cli doctor` calls it, `report` shows it.
+//! Invariant: a pure function of the facts; each warning has a command or an action that fixes it.
 
 use std::fmt::Write;
 
@@ -10,25 +10,25 @@ use super::MachineFacts;
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, such as `descriptors`.
+    /// What was checked, such as `descriptors`.
     pub name: &'static str,
     /// Its value.
     pub value: String,
-    /// Whether it is fine as it is.
+    /// Whether it needs no change.
     pub ok: bool,
     /// What it means for a load test.
     pub means: String,
-    /// The command that changes it; `None`: nothing to change.
+    /// The command that changes it; `None` if nothing needs to change.
     pub cure: Option<String>,
 }
 
-/// What a thousand users take beside descriptors and ports: about 5 KB each over HTTP/1.1.
+/// Memory of a user besides descriptors and ports: about 5 KB over HTTP/1.1.
 const USER_BYTES: u64 = 5_120;
 
-/// Fewer descriptors or ports than this are a bound that ordinary tests meet.
+/// Fewer descriptors or ports than this limit ordinary tests.
 const MANY: u64 = 20_000;
 
-/// Looks at everything.
+/// Checks all facts.
 pub fn checkup(facts: &MachineFacts) -> Vec<Finding> {
     let all = [
         descriptors(facts),
@@ -99,7 +99,7 @@ fn tw_reuse(facts: &MachineFacts) -> Option<Finding> {
              that are kept do not count"
         ),
     };
-    // Linux's own default, and no bound for users that keep their connections.
+    // This is Linux's own default, and no limit for users that keep their connections.
     let cure = "sudo sysctl -w net.ipv4.tcp_tw_reuse=1";
     Some(finding("tcp_tw_reuse", shown.to_owned(), value != 0, means, cure))
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_machine_has_nothing_to_change() {
+    fn good_machine_needs_no_change() {
         let found = checkup(&good());
         assert!(found.iter().all(|one| one.ok && one.cure.is_none()), "{found:#?}");
         let of = |name| found.iter().find(|one| one.name == name).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_fact_is_found_with_a_cure() {
+    fn each_bad_fact_has_a_fix() {
         for (name, facts) in [
             ("descriptors", MachineFacts { descriptors: Some((256, 4_096)), ..good() }),
             ("local ports", MachineFacts { ports: Some((50_000, 60_000)), ..good() }),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_left_out() {
+    fn unreadable_facts_are_left_out() {
         let names: Vec<&str> =
             checkup(&MachineFacts::default()).iter().map(|one| one.name).collect();
         assert_eq!(names, ["cores", "kernel"]);

@@ -1,7 +1,7 @@
-//! What this machine allows, as far as load tests care.
+//! The limits of this machine, as far as they matter for load tests.
 //!
-//! `cli` shows it in `doctor`, `plan::forecast` and `run` get limits from it; `texts` reads what
-//! the kernel writes.
+//! `cli` shows them in `doctor`, `forecast` and `run` take limits from them; `texts` parses the
+//! kernel's files.
 //! Invariant: a fact that cannot be read is `None`, never a guess.
 
 use std::fs;
@@ -11,46 +11,46 @@ use rustix::process::{Resource, getrlimit};
 
 use super::texts;
 
-/// Facts.
+/// The facts of a machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MachineFacts {
-    /// Kernel, as `uname` names it.
+    /// The kernel, as in `uname`.
     pub kernel: String,
-    /// Open files of this process: the soft limit, and the hard one it is raised to.
-    /// `u64::MAX` is no limit.
+    /// Open files of this process: the soft limit, and the hard one it is raised to. `u64::MAX` is
+    /// no limit.
     pub descriptors: Option<(u64, u64)>,
-    /// The most that a hard limit can be raised to, `fs.nr_open`.
+    /// The highest value that a hard limit can be raised to, `fs.nr_open`.
     pub nr_open: Option<u64>,
     /// The first and last local port.
     pub ports: Option<(u64, u64)>,
     /// `net.ipv4.tcp_tw_reuse`: 0 off, 1 on, 2 on for loopback.
     pub tw_reuse: Option<u64>,
-    /// The longest queue of connections that a listener may ask for.
+    /// The longest accept queue that a listener may request.
     pub somaxconn: Option<u64>,
     /// Half-open connections per listener.
     pub syn_backlog: Option<u64>,
     /// The cores this process may run on.
     pub cores: Vec<usize>,
-    /// Groups of those cores that are threads of one core.
+    /// Groups of those cores that are hardware threads of one core.
     pub siblings: Vec<Vec<usize>>,
-    /// The cores' worth of time that the control group allows.
+    /// The cores' worth of CPU time that the control group allows.
     pub cpu_quota: Option<f64>,
-    /// What sets the cores' frequency, such as `powersave`.
+    /// The CPU frequency governor, such as `powersave`.
     pub governor: Option<String>,
-    /// Memory of the machine, and what is free for programs, bytes.
+    /// Memory of the machine, and the part available for programs, bytes.
     pub memory: Option<(u64, u64)>,
-    /// What the control group allows, bytes.
+    /// The control group's memory limit, bytes.
     pub memory_quota: Option<u64>,
-    /// Where the kernel's time comes from, such as `tsc`.
+    /// The kernel's clock source, such as `tsc`.
     pub clock_source: Option<String>,
-    /// How late timers may be for the sake of power, ns.
+    /// How late timers may fire to save power, ns.
     pub timer_slack_ns: Option<u64>,
     /// Whether a chosen local address leaves the port to `connect`: `IP_BIND_ADDRESS_NO_PORT`.
     pub bind_no_port: Option<bool>,
 }
 
 impl MachineFacts {
-    /// Those of this machine.
+    /// Reads the facts of this machine.
     pub fn read() -> Self {
         let limit = getrlimit(Resource::Nofile);
         let or_none = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
@@ -92,7 +92,7 @@ impl MachineFacts {
         }
     }
 
-    /// Open files this process can have.
+    /// Open files that this process can have.
     pub fn descriptors(&self) -> Option<u64> {
         self.descriptors.map(|(_, hard)| hard)
     }
@@ -102,14 +102,14 @@ impl MachineFacts {
         self.ports.map(|(low, high)| (high + 1).saturating_sub(low))
     }
 
-    /// Memory for this process: the machine's, or what its control group allows.
+    /// Memory for this process, bytes: the machine's, or the control group's limit.
     pub fn memory(&self) -> Option<u64> {
         let machine = self.memory.map(|(total, _)| total);
         [machine, self.memory_quota].into_iter().flatten().min()
     }
 
-    /// Memory that this process may still take: what is free, within its control group and its own
-    /// limit of addresses (`ulimit -v`).
+    /// Memory that this process may still allocate, bytes: what is free, within its control group
+    /// and its own limit of address space (`ulimit -v`).
     pub fn free_memory(&self) -> Option<u64> {
         let free = self.memory.map(|(_, free)| free);
         let addresses = getrlimit(Resource::As).current;
@@ -125,9 +125,9 @@ impl MachineFacts {
     }
 }
 
-/// What the control group that allows the least memory is charged, less what the kernel takes back
-/// first (pages of files that were not used lately), bytes: the working set, as Kubernetes counts
-/// it. All processes of the group are in it.
+/// Returns the memory charged to the control group with the lowest limit, without what the kernel
+/// reclaims first (file pages not used recently), bytes: the working set, as Kubernetes counts it.
+/// It includes all processes of the group.
 pub fn group_memory() -> Option<u64> {
     let charge = |controller: &str, limit: &str, usage: &str, prefix: &str| {
         let allows = |folder: &PathBuf| {
@@ -145,7 +145,7 @@ pub fn group_memory() -> Option<u64> {
         .or_else(|| charge("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))
 }
 
-/// The text of a file of the kernel's, without what is around it.
+/// Reads a kernel file, trimmed.
 fn text(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
@@ -154,8 +154,8 @@ fn number(path: &str) -> Option<u64> {
     text(path)?.parse().ok()
 }
 
-/// The folders of this process's control group, from its own up to the root: of a controller of
-/// version 1, or of the unified hierarchy, which has no name.
+/// Returns the folders of this process's control group, from its own up to the root: of a version 1
+/// controller, or of the unified hierarchy, which has no name.
 pub(super) fn control_groups(controller: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup").join(controller);
     let own = text("/proc/self/cgroup").and_then(|text| texts::control_group(&text, controller));
@@ -163,7 +163,7 @@ pub(super) fn control_groups(controller: &str) -> Vec<PathBuf> {
     own.ancestors().take_while(|folder| folder.starts_with(&root)).map(Path::to_owned).collect()
 }
 
-/// The least that any of the groups allows.
+/// Returns the lowest limit of any of the groups.
 fn least<T: PartialOrd>(
     groups: &[PathBuf],
     file: &str,
@@ -173,7 +173,7 @@ fn least<T: PartialOrd>(
     texts.filter_map(|text| read(&text)).reduce(|a, b| if b < a { b } else { a })
 }
 
-/// The cores of the mask that share a core, each group once.
+/// Returns the cores of the mask that share a physical core, each group once.
 fn siblings(cores: &[usize]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for core in cores {
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_has_facts_that_fit_together() {
+    fn facts_of_this_machine_are_consistent() {
         let facts = MachineFacts::read();
         assert!(!facts.cores.is_empty() && facts.kernel.starts_with("Linux "));
         let (soft, hard) = facts.descriptors.unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_the_less_of_machine_and_group() {
+    fn memory_is_the_lower_of_machine_and_group() {
         let memory =
             |memory, memory_quota| MachineFacts { memory, memory_quota, ..MachineFacts::default() };
         assert_eq!(memory(Some((8, 4)), None).memory(), Some(8));

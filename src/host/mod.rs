@@ -1,7 +1,7 @@
-//! This machine's facts: cores, descriptors, memory, and how its scheduler treats us.
+//! Facts of this machine: cores, descriptors, memory, and scheduler statistics.
 //!
-//! `engine::tier`, trust, reports, `plan` and `doctor` ask. Linux only: everything is read from
-//! /proc, /sys and syscalls.
+//! `engine`, `run`, `cli` and reports read them. Linux only: everything is read from /proc, /sys
+//! and system calls.
 //! Invariant: a fact that cannot be read is `None`, never a guess.
 
 mod checkup;
@@ -19,21 +19,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The cores this process may run on, by number, as its affinity mask says.
+/// Returns the cores that this process may run on, by number, from its affinity mask.
 pub fn cores() -> Vec<usize> {
     let Ok(mask) = sched_getaffinity(None) else { return vec![0] };
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| mask.is_set(*cpu)).collect();
     if cores.is_empty() { vec![0] } else { cores }
 }
 
-/// Pins the calling thread to one core; false when the system refuses.
+/// Pins the calling thread to one core; returns false if the system refuses.
 pub fn pin_to(core: usize) -> bool {
     let mut mask = CpuSet::new();
     mask.set(core);
     sched_setaffinity(None, &mask).is_ok()
 }
 
-/// Raises the soft limit of open files to the hard one; the limit that holds afterwards.
+/// Raises the soft limit of open files to the hard one; returns the resulting limit.
 pub fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -43,7 +43,8 @@ pub fn raise_descriptors() -> Option<u64> {
     limit.current
 }
 
-/// Time the calling thread was runnable but waited for a core, since it began, ns.
+/// Returns the time that the calling thread was runnable but waited for a core, ns, and how often
+/// it was scheduled, both since it began.
 pub fn run_queue() -> Option<(u64, u64)> {
     // "time on cpu, time waiting, timeslices": Documentation/scheduler/sched-stats.
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
@@ -51,15 +52,15 @@ pub fn run_queue() -> Option<(u64, u64)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether something can be written to `out` within `patience`.
-pub fn takes_more(out: &impl AsFd, patience: Duration) -> bool {
+/// Whether `out` accepts a write within `timeout`.
+pub fn takes_more(out: &impl AsFd, timeout: Duration) -> bool {
     let mut fds = [PollFd::new(out, PollFlags::OUT)];
-    let patience = Timespec {
-        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: patience.subsec_nanos().into(),
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
     };
-    // A descriptor that has failed is ready to say so.
-    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+    // A failed descriptor counts as ready; the write reports the error.
+    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 /// Whether this process ignores a signal, as `nohup` makes it ignore SIGHUP.
@@ -71,12 +72,12 @@ pub fn is_ignored(signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
-/// The most memory this process has held, bytes.
+/// The highest memory use of this process so far, bytes.
 pub fn peak_rss_bytes() -> Option<u64> {
     status_bytes("VmHWM:")
 }
 
-/// The memory the process holds now, bytes.
+/// The memory use of this process, bytes.
 pub fn rss_bytes() -> Option<u64> {
     status_bytes("VmRSS:")
 }

@@ -1,7 +1,7 @@
-//! What a process and the machine use: counters of the kernel, read now and then.
+//! Resource use of a process and of the machine, from kernel counters.
 //!
-//! `run::dials` reads them once a second and shows differences.
-//! Invariant: a counter that cannot be read is `None`, never zero; to read costs well under a
+//! `run` reads them once a second and shows differences.
+//! Invariant: a counter that cannot be read is `None`, never zero; a read costs well under a
 //! millisecond, however many descriptors are open, on kernels since 6.2.
 
 use std::fs;
@@ -10,31 +10,32 @@ use std::os::unix::fs::MetadataExt;
 use super::facts::control_groups;
 use super::texts;
 
-/// A process.
+/// Resource use of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUse {
     /// CPU time of all its threads since it began, ns.
     pub cpu_ns: u64,
-    /// Memory it holds, bytes.
+    /// Resident memory, bytes.
     pub rss: u64,
-    /// Its threads.
+    /// Number of threads.
     pub threads: u64,
-    /// Its open descriptors; none: they are somebody else's.
+    /// Open descriptors; `None` if the process belongs to another user.
     pub descriptors: Option<u64>,
 }
 
-/// The machine.
+/// CPU time of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MachineUse {
     /// Time of all cores since boot, in the kernel's ticks.
     pub all: u64,
-    /// Time in which they did nothing.
+    /// Idle time of all cores.
     pub idle: u64,
-    /// Time that a hypervisor gave to somebody else.
+    /// Time that a hypervisor gave to other guests.
     pub steal: u64,
 }
 
-/// What a process uses; none: it is not there. `None` as its number: this one.
+/// Returns the use of a process, or of this one if `pid` is `None`; `None` if the process does not
+/// exist.
 pub fn process(pid: Option<u32>) -> Option<ProcessUse> {
     let folder = pid.map_or("/proc/self".to_owned(), |pid| format!("/proc/{pid}"));
     let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
@@ -52,19 +53,20 @@ pub fn process(pid: Option<u32>) -> Option<ProcessUse> {
 fn descriptors(folder: &str) -> Option<u64> {
     match fs::metadata(folder).ok()?.size() {
         0 => Some(fs::read_dir(folder).ok()?.count() as u64),
-        // Another user's folder may be looked at and not read.
+        // The folder of another user's process has a size but cannot be read.
         count => fs::read_dir(folder).is_ok().then_some(count),
     }
 }
 
-/// What the machine uses.
+/// Returns the CPU time of the machine.
 pub fn machine() -> Option<MachineUse> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     let [all, idle, steal] = texts::cpu_line(&text)?;
     Some(MachineUse { all, idle, steal })
 }
 
-/// For how long this process's control group was held back, ns since it began; none: it never is.
+/// Returns how long this process's control group was throttled since it began, ns; `None` if it has
+/// no CPU limit.
 pub fn throttled_ns() -> Option<u64> {
     let read = |controller: &str, key: &str, scale: u64| {
         let folder = control_groups(controller).into_iter().next()?;
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_uses_something_and_a_missing_one_is_none() {
+    fn own_use_is_known_and_a_missing_process_is_none() {
         let own = process(None).unwrap();
         assert!(own.rss > 0 && own.threads > 0 && own.descriptors.unwrap() > 2, "{own:?}");
         assert!(process(Some(std::process::id())).unwrap().threads > 0);

@@ -1,7 +1,8 @@
 //! The open model: which starts a segment owns, and when each is due.
 //!
-//! Invariant: start k is due at the same ns whoever asks; late or not, its due time never moves but
-//! by a change of what is asked, and then for all who ask.
+//! `engine` takes starts from it in order.
+//! Invariant: start k is due at the same ns for every segment; its due time never moves because
+//! starts are late, only by a schedule change, and then for all segments alike.
 
 use std::borrow::Cow;
 
@@ -12,10 +13,10 @@ use crate::plan::slots::Segment;
 use crate::plan::{ArrivalProcess, Arrivals};
 use crate::seed::{Rng, Seed, Stream};
 
-/// A start that is due.
+/// A start of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Start {
-    /// When, ns after the workload's own zero.
+    /// When it is due, ns after the workload's own zero.
     pub due_ns: u64,
     /// Its number over the whole run.
     pub number: u64,
@@ -25,16 +26,16 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Schedule<'p> {
     arrivals: &'p Arrivals,
-    /// The rate that is asked now.
+    /// The current target rate.
     curve: Cow<'p, Curve>,
     segment: Segment,
     slot_offset: u64,
     /// The number of the next start, owned or not.
     number: u64,
-    /// How far the integral must be for it.
+    /// The integral at which that start is due.
     amount: u128,
     gaps: Option<Rng>,
-    /// Where the integral ends.
+    /// The integral at the end of the curve.
     total: u128,
     /// The owned start that was found and not taken yet: its number and amount…
     found: Option<(u64, u128)>,
@@ -43,7 +44,7 @@ pub struct Schedule<'p> {
 }
 
 impl<'p> Schedule<'p> {
-    /// The starts of workload `index` that `segment` owns.
+    /// Creates the schedule of the starts of workload `index` that `segment` owns.
     pub fn new(
         arrivals: &'p Arrivals,
         index: usize,
@@ -63,8 +64,8 @@ impl<'p> Schedule<'p> {
             next: None,
             gaps: match arrivals.process {
                 ArrivalProcess::Constant => None,
-                // One stream for the whole workload: every segment walks all of it and keeps its
-                // own, so arrivals are the same for any number of shards.
+                // One stream for the whole workload: every segment computes all starts and keeps
+                // its own, so arrivals are the same for any number of shards.
                 ArrivalProcess::Poisson => Some(seed.rng(Stream::Arrivals, index as u64, 0)),
             },
         };
@@ -86,15 +87,16 @@ impl<'p> Schedule<'p> {
 }
 
 impl Schedule<'_> {
-    /// Another rate is asked, which is the old one up to now: starts that were not taken yet are
-    /// due where its integral reaches them.
+    /// Replaces the rate by a curve that is the old one up to now: starts that were not taken yet
+    /// are due where its integral reaches their amounts.
     pub fn replace_curve(&mut self, curve: Curve) {
         self.total = curve.total();
         self.curve = Cow::Owned(curve);
         self.next = None;
     }
 
-    /// The next owned start, without taking it; none may be followed by some after a change.
+    /// Returns the next owned start, without taking it; after `None` a schedule change may add
+    /// starts.
     pub fn peek(&mut self) -> Option<Start> {
         if self.next.is_none() {
             while self.found.is_none() {
@@ -107,18 +109,18 @@ impl Schedule<'_> {
         self.next
     }
 
-    /// Takes the start that `peek` showed.
+    /// Takes the start that `peek` returned.
     pub fn advance(&mut self) {
         (self.found, self.next) = (None, None);
     }
 
-    /// Whether all starts of a count are taken: no change brings another.
+    /// Whether all starts of a fixed count are taken: no schedule change adds one.
     pub fn is_spent(&self) -> bool {
         self.found.is_none() && self.arrivals.iterations.is_some_and(|most| self.number >= most)
     }
 
-    /// Counts owned starts among the next `most` of the whole schedule, without asking when they
-    /// are due; true beside it when there may be more.
+    /// Counts owned starts among the next `most` of the whole schedule, without computing when they
+    /// are due; also returns whether there may be more.
     pub fn count_some(&mut self, most: u64) -> (u64, bool) {
         let found = self.found.take().is_some_and(|(_, amount)| amount < self.total);
         let mut counted = u64::from(found);
@@ -141,7 +143,7 @@ impl Schedule<'_> {
         (counted, true)
     }
 
-    /// The number and amount of the next start of the whole schedule.
+    /// Advances to the next start of the whole schedule; returns its number and amount.
     fn step(&mut self) -> Option<(u64, u128)> {
         let (number, amount) = (self.number, self.amount);
         if self.arrivals.iterations.is_some_and(|most| number >= most) || amount >= self.total {
@@ -185,9 +187,9 @@ mod tests {
     }
 
     proptest! {
-        /// Invariant 7 of the house: any number of shards makes the same traffic.
+        /// Any number of shards makes the same traffic.
         #[test]
-        fn the_union_of_all_segments_is_the_whole_schedule(
+        fn union_of_all_segments_is_the_whole_schedule(
             seed in 0u64..1 << 53,
             poisson: bool,
             stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_counted_without_being_computed() {
+    fn remaining_starts_are_counted_without_due_times() {
         for process in [ArrivalProcess::Poisson, ArrivalProcess::Constant] {
             let arrivals = arrivals(process, &[(1_000, 0), (1_000, 3_000), (10, 777)]);
             let segment = Segment { shard: 1, shards: 3 };
@@ -225,8 +227,8 @@ mod tests {
         }
     }
 
-    /// All starts of a segment when the rate is changed at some moments: what was due before is
-    /// taken before.
+    /// All starts of a segment if the rate is changed at some times: starts due before are taken
+    /// before.
     fn overridden(
         arrivals: &Arrivals,
         changes: &[(u64, u32)],
@@ -237,7 +239,7 @@ mod tests {
         let mut schedule = Schedule::new(arrivals, 3, 1_031, seed, segment);
         let (mut starts, mut curve) = (Vec::new(), arrivals.curve.clone());
         for (at, permille) in changes {
-            // Known a little before it holds, as in a run.
+            // Known a little before it takes effect, as in a run.
             let known = at.saturating_sub(200_000_000);
             while let Some(start) = schedule.peek().filter(|start| start.due_ns < known) {
                 schedule.advance();
@@ -256,10 +258,10 @@ mod tests {
     }
 
     proptest! {
-        /// Also of a schedule that was changed on its way the union of all parts is the whole, and
-        /// start k is due where the integral of what was asked reaches it.
+        /// For a changed schedule, too, the union of all segments is the whole schedule, and start
+        /// k is due where the integral of the target rate reaches it.
         #[test]
-        fn a_changed_schedule_is_the_same_for_any_number_of_shards(
+        fn changed_schedule_is_the_same_for_any_number_of_shards(
             poisson: bool,
             count in prop::option::of(0u64..4_000),
             stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_has_the_mean_and_the_spread_of_its_law() {
+    fn poisson_has_its_mean_and_variance() {
         // 1000/s for 100 s: N ~ Poisson(10⁵), so |N − 10⁵| < 4·√10⁵ ≈ 1265 but for 6 in 10⁵ seeds.
         let arrivals = arrivals(ArrivalProcess::Poisson, &[(1_000, 0), (1_000, 100_000)]);
         let starts = starts(&arrivals, 42, Segment::WHOLE);
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_ends_it_before_the_curve() {
+    fn count_ends_schedule_before_the_curve() {
         let mut arrivals = arrivals(ArrivalProcess::Constant, &[(100, 0), (100, 1_000)]);
         arrivals.iterations = Some(30);
         assert_eq!(starts(&arrivals, 1, Segment::WHOLE).len(), 30);

@@ -1,7 +1,7 @@
-//! The laws of time: when is the next start due, when is a user in?
+//! Schedules: when the next start is due, and when a user is present.
 //!
-//! `engine::shard` asks; nothing here reads a clock.
-//! Invariant: the union of what all segments plan is the schedule of the whole.
+//! `engine::shard` queries them; nothing here reads a clock.
+//! Invariant: the union of the schedules of all segments is the schedule of the whole workload.
 
 pub mod arrivals;
 pub mod pauses;

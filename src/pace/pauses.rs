@@ -1,8 +1,9 @@
-//! The closed model: how long have users been held, and until when?
+//! The closed model: how long users have been paused, and until when.
 //!
-//! A user that is held between two iterations goes on afterwards as it would have gone on then: all
-//! that was to come comes later by the time it was held.
-//! Invariant: pauses follow one another; what was held before a moment never changes.
+//! `engine::live_schedule` records pauses here. A user that is paused between two iterations
+//! continues afterwards as if no time had passed: everything scheduled after the pause moves later
+//! by its length.
+//! Invariant: pauses are in order and disjoint; the paused time before a given time never changes.
 
 /// The pauses of a workload, in ns of any one clock.
 #[derive(Clone, Debug, Default)]
@@ -11,14 +12,14 @@ pub struct Pauses(Vec<Pause>);
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     from: u64,
-    /// `u64::MAX` while nobody knows.
+    /// `u64::MAX` while the end is unknown.
     to: u64,
     /// The length of all pauses before it.
     before: u64,
 }
 
 impl Pauses {
-    /// Users are held from then on.
+    /// Begins a pause.
     pub fn begin(&mut self, at_ns: u64) {
         let before = self.held_ns(at_ns);
         if self.until(at_ns).is_none() {
@@ -26,32 +27,33 @@ impl Pauses {
         }
     }
 
-    /// They go on then.
+    /// Ends the pause.
     pub fn end(&mut self, at_ns: u64) {
         if let Some(last) = self.0.last_mut().filter(|last| last.to == u64::MAX) {
             last.to = at_ns.max(last.from);
         }
     }
 
-    /// Until when users are held that are idle at `t_ns`.
+    /// When the pause of a user that is idle at `t_ns` ends; `None` if there is no pause at that
+    /// time.
     #[inline]
     pub fn until(&self, t_ns: u64) -> Option<u64> {
         self.latest(t_ns).map(|pause| pause.to).filter(|to| t_ns < *to)
     }
 
-    /// When the next pause after `t_ns` begins; `u64::MAX` when none is known.
+    /// When the next pause after `t_ns` begins; `u64::MAX` if none is known.
     pub fn next(&self, t_ns: u64) -> u64 {
         let next = self.0.partition_point(|pause| pause.from <= t_ns);
         self.0.get(next).map_or(u64::MAX, |pause| pause.from)
     }
 
-    /// For how long users have been held by then.
+    /// How long users have been paused up to `t_ns`, ns.
     #[inline]
     pub fn held_ns(&self, t_ns: u64) -> u64 {
         self.latest(t_ns).map_or(0, |pause| pause.before + t_ns.min(pause.to) - pause.from)
     }
 
-    /// The last one that had begun by then.
+    /// The last pause that had begun by `t_ns`.
     fn latest(&self, t_ns: u64) -> Option<&Pause> {
         let next = self.0.partition_point(|pause| pause.from <= t_ns);
         next.checked_sub(1).and_then(|last| self.0.get(last))
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_time_adds_up_over_pauses() {
+    fn paused_time_adds_up_over_pauses() {
         let mut pauses = Pauses::default();
         assert_eq!((pauses.held_ns(50), pauses.until(50), pauses.next(0)), (0, None, u64::MAX));
         pauses.begin(100);

@@ -1,23 +1,23 @@
-//! The closed model: how many users a load asks for at each moment, on one shard.
+//! The closed model: how many users a load requires over time, on one shard.
 //!
-//! `engine` compares it with the users that are there.
+//! `engine` compares it with the users that are running.
 //! Invariant: between two changes of the curve the level is exactly that of the users' stays.
 
 use super::Stay;
 
-/// The number of users that a workload's curve asks of a segment, moment by moment.
+/// The number of users that a workload's curve requires of a segment, over time.
 #[derive(Debug, Default)]
 pub struct TargetUsers {
     /// When users are due to enter and to leave, ns after the workload's zero, each ascending.
     enters: Vec<u64>,
     leaves: Vec<u64>,
-    /// How many of them have passed.
+    /// How many of these times have passed.
     entered: usize,
     left: usize,
 }
 
 impl TargetUsers {
-    /// Of these stays, from `from_ns` after the workload's zero on.
+    /// Creates it from these stays, starting at `from_ns` after the workload's zero.
     pub fn new(stays: &[Stay], from_ns: u64) -> Self {
         let mut enters: Vec<u64> = stays.iter().map(|stay| stay.enter_ns).collect();
         let mut leaves: Vec<u64> = stays.iter().map(|stay| stay.leave_ns).collect();
@@ -28,8 +28,8 @@ impl TargetUsers {
         Self { enters, leaves, entered, left }
     }
 
-    /// Goes from `from_ns` on to `to_ns` and reports each stretch of a constant level as
-    /// `(from_ns, to_ns, users)`. Calls must follow one another.
+    /// Advances from `from_ns` to `to_ns` and reports each interval of a constant level as
+    /// `(from_ns, to_ns, users)`. Calls must be contiguous.
     pub fn advance(&mut self, from_ns: u64, to_ns: u64, mut stretch: impl FnMut(u64, u64, u64)) {
         let mut at = from_ns;
         while at < to_ns {
@@ -57,9 +57,9 @@ mod tests {
     use std::time::Duration;
 
     proptest! {
-        /// However the time is cut, the users' time is that of their stays.
+        /// However the time is divided, the users' time is that of their stays.
         #[test]
-        fn the_integral_is_the_sum_of_all_stays(
+        fn integral_is_the_sum_of_all_stays(
             stages in prop::collection::vec((0u64..40, 0u64..1_500), 1..5),
             cuts in prop::collection::vec(0.0f64..1.0, 0..9),
         ) {

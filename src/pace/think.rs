@@ -1,8 +1,9 @@
-//! The closed model: when is a user's next iteration intended?
+//! The closed model: when a user's next iteration is intended.
 //!
+//! `engine` calls it at the end of each iteration.
 //! Invariant: only waiting for the target makes a paced iteration late.
 
-/// What is known when an iteration has ended, all ns.
+/// The times of an iteration that has ended, all in ns.
 #[derive(Clone, Copy, Debug)]
 pub struct IterationTimes {
     /// When it was intended.
@@ -15,8 +16,9 @@ pub struct IterationTimes {
     pub think_ns: u64,
 }
 
-/// When the next iteration is intended. Without `pace`, when the last one ended plus a think. With
-/// it, start to start: the pace, or the user's own thinks if those alone take longer.
+/// Returns when the next iteration is intended. Without `pace`: when the last one ended, plus a
+/// think. With it, from start to start: the pace, or the user's own thinks if those alone take
+/// longer.
 pub fn next_iteration_ns(ended: IterationTimes, pace_ns: Option<u64>) -> u64 {
     match pace_ns {
         None => ended.done_ns.saturating_add(ended.think_ns),
@@ -29,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_target_makes_paced_iterations_late_and_unpaced_ones_rarer() {
+    fn slow_target_makes_paced_iterations_late_and_unpaced_ones_fewer() {
         let ended = IterationTimes { intended_ns: 100, done_ns: 900, thought_ns: 50, think_ns: 30 };
         assert_eq!(next_iteration_ns(ended, None), 930);
         assert_eq!(next_iteration_ns(ended, Some(200)), 300, "it was due at 300: late by 600");

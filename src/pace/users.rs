@@ -1,6 +1,7 @@
-//! The closed model: which users a segment owns, when each comes and when it must go.
+//! The closed model: which users a segment owns, when each enters and when it must leave.
 //!
-//! Invariant: users are numbered over the whole run; the highest leave first.
+//! `engine` starts users by it.
+//! Invariant: users are numbered over the whole run; the highest numbers leave first.
 
 use crate::curve::Curve;
 use crate::plan::slots::Segment;
@@ -8,17 +9,17 @@ use crate::plan::slots::Segment;
 /// One user's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stay {
-    /// When it comes, ns after the workload's own zero.
+    /// When it enters, ns after the workload's own zero.
     pub enter_ns: u64,
     /// Its number over the whole run.
     pub number: u64,
-    /// When it begins no further iteration.
+    /// When it starts no further iteration.
     pub leave_ns: u64,
-    /// How often it was in before: the level may fall and rise again.
+    /// How often it was present before: the level may fall and rise again.
     pub visit: u64,
 }
 
-/// The stays of the users that `segment` owns, by time of coming.
+/// Returns the stays of the users that `segment` owns, by time of entry.
 pub fn stays(curve: &Curve, slot_offset: u64, segment: Segment) -> Vec<Stay> {
     let mut stays: Vec<Stay> = (0..curve.peak())
         .filter(|number| segment.owns(*number, slot_offset))
@@ -44,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_union_of_all_segments_is_the_whole_herd(
+        fn union_of_all_segments_is_the_whole_population(
             stages in prop::collection::vec((0u64..60, 0u64..1_500), 1..5),
             shards in 2u64..9,
         ) {
@@ -60,9 +61,9 @@ mod tests {
             prop_assert_eq!(parts, whole);
         }
 
-        /// At any moment as many users are in as the level says, to the rounding of one.
+        /// At any time as many users are present as the level says, to the rounding of one.
         #[test]
-        fn users_in_follow_the_level(
+        fn present_users_follow_the_level(
             stages in prop::collection::vec((0u64..60, 1u64..1_500), 1..5),
             share in 0.0f64..1.0,
         ) {

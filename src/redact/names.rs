@@ -1,12 +1,12 @@
 //! Names of keys whose values are credentials: `password`, `api_key`, `Authorization` and the like.
 //!
-//! `scan` and `values` ask it for each key that they find.
-//! Invariant: how a key is spelt does not matter: `apiKey`, `X-Api-Key`, `user%5Bapi_key%5D`.
+//! `scan` looks up each key that it finds.
+//! Invariant: the spelling of a key does not matter: `apiKey`, `X-Api-Key`, `user%5Bapi_key%5D`.
 
 use std::collections::BTreeSet;
 
-/// Names that hide a key also as the end of one of its words (`authtoken`). docs/secrets.md lists
-/// them, and a test compares.
+/// Names that also match the end of a key's word (`authtoken`). docs/secrets.md lists them, and a
+/// test compares.
 const ENDINGS: [&str; 15] = [
     "password",
     "passwd",
@@ -25,7 +25,7 @@ const ENDINGS: [&str; 15] = [
     "creditcard",
 ];
 
-/// Names that hide a key only as a whole word of it: `pin`, but not `spin`.
+/// Names that match only a whole word of a key: `pin`, but not `spin`.
 const WORDS: [&str; 20] = [
     "pwd",
     "pass",
@@ -49,7 +49,8 @@ const WORDS: [&str; 20] = [
     "clientkey",
 ];
 
-/// The names of one run: the built-in ones, with what its safety files add and remove.
+/// The sensitive names of one run: the built-in ones, with the additions and removals of its safety
+/// files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SensitiveNames {
     added: BTreeSet<String>,
@@ -57,7 +58,7 @@ pub struct SensitiveNames {
 }
 
 impl SensitiveNames {
-    /// Adds a name; it stays even where [`Self::remove`] names it. False if it has no letter or
+    /// Adds a name, even if [`Self::remove`] removes it. Returns false if it has no letter or
     /// digit.
     pub fn add(&mut self, name: &str) -> bool {
         let name = joined(name);
@@ -68,7 +69,7 @@ impl SensitiveNames {
         is_name
     }
 
-    /// Removes a built-in name. False if there is none of this name.
+    /// Removes a built-in name. Returns false if there is none of this name.
     pub fn remove(&mut self, name: &str) -> bool {
         let name = joined(name);
         let known = Self::built_in().any(|own| own == name);
@@ -81,7 +82,7 @@ impl SensitiveNames {
     /// Whether the values of a key are credentials.
     pub fn is_sensitive(&self, key: &str) -> bool {
         let words = words(key);
-        // A run of neighbouring words is compared as one, so `api-key` is `apikey`.
+        // Up to [`MAX_RUN`] adjacent words are compared as one, so `api-key` is `apikey`.
         (0..words.len()).any(|from| {
             let mut run = String::new();
             words[from..].iter().take(MAX_RUN).any(|word| {
@@ -104,16 +105,16 @@ impl SensitiveNames {
     }
 }
 
-/// The most neighbouring words of a key that are compared as one.
+/// The most adjacent words of a key that are compared as one.
 const MAX_RUN: usize = 3;
 
-/// Letters and digits of a name, in lower case.
+/// Returns the letters and digits of a name, in lower case.
 fn joined(name: &str) -> String {
     words(name).concat()
 }
 
-/// The words of a key in lower case: what stands between signs, digits and changes to upper case;
-/// percent-encoded signs are signs.
+/// Splits a key into words in lower case, at signs, digits and changes to upper case;
+/// percent-encoded signs are decoded first.
 fn words(key: &str) -> Vec<String> {
     let decoded = percent_decoded(key);
     let (mut words, mut word, mut was_lower) = (Vec::new(), String::new(), false);
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_recognised_however_they_are_spelt() {
+    fn keys_are_recognised_in_every_spelling() {
         let names = SensitiveNames::default();
         for key in [
             "password",
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_stay() {
+    fn other_keys_are_not_sensitive() {
         let names = SensitiveNames::default();
         for key in [
             "",
@@ -244,7 +245,7 @@ mod tests {
         assert!(names.is_sensitive("kundenNummer") && names.is_sensitive("x-kunden_nummer"));
         assert!(names.remove("Session") && !names.remove("no-such"));
         assert!(!names.is_sensitive("session") && names.is_sensitive("session_token"));
-        // What one file adds, no other file takes away.
+        // No file can remove a name that another one added.
         assert!(names.add("pin") && names.remove("pin") && names.is_sensitive("pin"));
     }
 }

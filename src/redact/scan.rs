@@ -1,49 +1,49 @@
 //! Finds the values of sensitive keys in texts of any kind: JSON, forms, query strings, headers,
 //! multipart bodies, XML and HTML, YAML.
 //!
-//! `mod` replaces what is found.
-//! Invariant: linear in the text; a text that is cut anywhere hides no less.
+//! `mod` replaces them.
+//! Invariant: linear in the length of the text; truncating a text anywhere redacts no less.
 
 use std::ops::Range;
 
 use super::names::SensitiveNames;
-use super::value::{self, ValueEnd};
+use super::value::{self, MAX_TAG, ValueEnd};
 
-/// How a text is written, as far as its kind is known.
+/// The syntax of a text, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// Not known: an answer, a log line, a URL.
+    /// Unknown: a response, a log line, a URL.
     Any,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// A word of a command line; templates in it stay.
+    /// A word of a command line; its templates stay.
     Command,
-    /// A scenario; templates and maps in it stay.
+    /// A scenario; its templates and maps stay.
     Yaml,
-    /// A sentence of ours: only who somebody is in an address.
+    /// A message of ours: only user information in URLs is redacted.
     Sentence,
 }
 
-/// A value to be replaced.
+/// A value to redact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Redaction {
-    /// Its bytes.
+    /// Range of the value.
     pub range: Range<usize>,
-    /// What stands around its replacement: quotes, where a number or a list becomes a text.
+    /// Range of the quotes to put around the replacement, where a number or a list becomes a text.
     pub quote: Range<usize>,
 }
 
-/// A text being looked through.
+/// The state of a scan.
 struct Scan<'t> {
     text: &'t [u8],
     names: &'t SensitiveNames,
     syntax: Syntax,
     found: Vec<Redaction>,
-    /// A question mark stands before on the line.
+    /// Whether a question mark precedes on the line.
     in_query: bool,
 }
 
-/// The values of all sensitive keys of a text, in order, none within another.
+/// Returns the values of all sensitive keys of a text, in order, without overlaps.
 pub(super) fn credentials(text: &[u8], names: &SensitiveNames, syntax: Syntax) -> Vec<Redaction> {
     let mut scan = Scan { text, names, syntax, found: Vec::new(), in_query: false };
     let mut at = 0;
@@ -72,11 +72,7 @@ pub(super) fn credentials(text: &[u8], names: &SensitiveNames, syntax: Syntax) -
     found
 }
 
-/// The longest tag of HTML or XML, and the longest head of a part, that is looked through: what is
-/// looked at again and again stays short.
-pub(super) const MAX_TAG: usize = 4 << 10;
-
-/// Whether a byte can stand in a key; brackets and percent signs do in forms.
+/// Whether a byte can be part of a key; brackets and percent signs are, in forms.
 fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-.%[]$".contains(&byte) || byte >= 0x80
 }
@@ -91,7 +87,7 @@ impl Scan<'_> {
         self.found.push(Redaction { range, quote });
     }
 
-    /// Looks at a word that begins at `from`; where to go on.
+    /// Examines the word that begins at `from`; returns where to continue.
     fn word(&mut self, from: usize) -> usize {
         let text = self.text;
         let end = text[from..].iter().position(|&byte| !is_key(byte));
@@ -119,14 +115,14 @@ impl Scan<'_> {
         end_of_value.or_else(|| self.bearer(&key)).unwrap_or(end)
     }
 
-    /// `key: value`; where the value ends, if it was hidden.
+    /// Handles `key: value`; returns where the value ends, if it was redacted.
     fn colon(&mut self, key: &Range<usize>, is_quoted: bool, at: usize) -> Option<usize> {
         if !self.sensitive(key.clone()) {
             return None;
         }
         let text = self.text;
         let is_first = value::is_first_of_line(text, key.start);
-        // Without a blank a colon means something only where a key is sure to stand.
+        // Without a blank, a colon separates only where a key is certain.
         let blank = text.get(at).is_none_or(|byte| b" \t\r\n\"'\\{[".contains(byte));
         if !blank && !is_quoted && !is_first || self.is_setting(key, at) {
             return None;
@@ -143,8 +139,8 @@ impl Scan<'_> {
         hidden
     }
 
-    /// Whether it is a setting of the language whose name is sensitive elsewhere: `session: 5m`,
-    /// `capture: { id: { cookie: sid } }`.
+    /// Whether it is a setting of the scenario language whose name is sensitive elsewhere:
+    /// `session: 5m`, `capture: { id: { cookie: sid } }`.
     fn is_setting(&self, key: &Range<usize>, at: usize) -> bool {
         let value = &self.text[at..];
         self.syntax == Syntax::Yaml
@@ -155,7 +151,7 @@ impl Scan<'_> {
             }
     }
 
-    /// `key=value`, also `name="key"` of a form's field.
+    /// Handles `key=value`, and `name="key"` of a form's field.
     fn equals(&mut self, key: &Range<usize>, at: usize) -> Option<usize> {
         let text = self.text;
         if text[key.clone()].eq_ignore_ascii_case(b"name") {
@@ -179,13 +175,13 @@ impl Scan<'_> {
         self.value(at, end, None)
     }
 
-    /// Hides the value at `at`; where it ends. `quoted`: the end of a key in quotes.
+    /// Redacts the value at `at`; returns where it ends. `quoted`: the end of a key in quotes.
     fn value(&mut self, at: usize, end: ValueEnd, quoted: Option<usize>) -> Option<usize> {
         let has_templates = matches!(self.syntax, Syntax::Command | Syntax::Yaml);
         if self.syntax == Syntax::Yaml
             && let Some(opens) = value::opening(self.text, at)
         {
-            // Maps and what is in them stay; a list of texts is a value.
+            // Maps and their contents stay; a list of texts is a value.
             let inner = value::list_of_texts(self.text, opens)?;
             self.hide(inner.clone());
             return Some(inner.end);
@@ -203,7 +199,7 @@ impl Scan<'_> {
         let range = found.range.clone();
         let start = range.start;
         let quote = match quoted {
-            // A number between quotes keeps JSON what it is.
+            // A number becomes a quoted text, so that the result is still JSON.
             Some(key) if end == ValueEnd::Json && !found.is_quoted => {
                 key..key + value::quote_at(self.text, key).0 + 1
             }
@@ -213,7 +209,7 @@ impl Scan<'_> {
         Some(found.range.end)
     }
 
-    /// Hides what belongs to a key of YAML on the lines below it.
+    /// Redacts the lines below that belong to a YAML key.
     fn lines_below(
         &mut self,
         key: &Range<usize>,
@@ -226,7 +222,7 @@ impl Scan<'_> {
             hidden.into_iter().for_each(|range| self.hide(range));
             return Some(below.end);
         }
-        // One replacement for all of it.
+        // One replacement for all of them.
         if hidden
             .is_some_and(|_| self.found.last().is_some_and(|one| one.range.start < below.start))
         {
@@ -238,7 +234,8 @@ impl Scan<'_> {
         Some(below.end)
     }
 
-    /// A field of a form: the value beside its name in an HTML tag, or the part that follows it.
+    /// Redacts a form field: the value beside its name in an HTML tag, or the multipart part that
+    /// follows.
     fn field(&mut self, name: usize, end: usize) {
         let text = self.text;
         let first = name.saturating_sub(MAX_TAG);
@@ -255,7 +252,7 @@ impl Scan<'_> {
         }
     }
 
-    /// An element of XML whose name is sensitive: `<password>…<`.
+    /// Redacts an XML element whose name is sensitive: `<password>…<`.
     fn element(&mut self, key: &Range<usize>) -> Option<usize> {
         let text = self.text;
         let before = text[..key.start].last()?;
@@ -272,7 +269,7 @@ impl Scan<'_> {
         Some(end)
     }
 
-    /// Who somebody is, in an address: `://user:password@`.
+    /// Redacts user information in a URL: `://user:password@`.
     fn user_info(&mut self, from: usize) -> usize {
         let ends = |byte: &u8| b"/?#\"'<> \t\r\n@".contains(byte);
         let Some(length) = self.text[from..].iter().position(ends) else { return from };
@@ -285,7 +282,7 @@ impl Scan<'_> {
         from
     }
 
-    /// `Bearer TOKEN`, wherever it stands.
+    /// Redacts `Bearer TOKEN` anywhere.
     fn bearer(&mut self, key: &Range<usize>) -> Option<usize> {
         let text = self.text;
         if !text[key.clone()].eq_ignore_ascii_case(b"bearer") || text.get(key.end) != Some(&b' ') {
@@ -300,7 +297,7 @@ impl Scan<'_> {
         })
     }
 
-    /// A query within a value of a query: `next=%2Fa%3Ftoken%3Dabc`.
+    /// Redacts a query string within a query value: `next=%2Fa%3Ftoken%3Dabc`.
     fn encoded(&mut self, from: usize, end: usize) {
         let text = self.text;
         let is = |three: &[u8], sign: &[u8]| three.eq_ignore_ascii_case(sign);

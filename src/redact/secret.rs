@@ -1,6 +1,7 @@
-//! The secrets of this process: what `secret("NAME")` read.
+//! The secrets of this process: values read by `secret("NAME")`.
 //!
-//! Invariant: what was learnt is hidden in every form a request gives it: as it is,
+//! `template` registers them, every output redacts them.
+//! Invariant: a registered value is redacted in every form that a request gives it: plain,
 //! percent-encoded, in JSON, in HTML, in base64 at any alignment.
 
 use std::borrow::Cow;
@@ -9,12 +10,13 @@ use std::sync::{PoisonError, RwLock};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::MASK;
+/// The replacement of a redacted value.
+pub const MASK: &str = "***";
 
 /// The most secrets of one process.
 pub const MAX: usize = 256;
 
-/// The shortest secret, bytes: a shorter one would blot out half of every report.
+/// The shortest secret, bytes: redacting a shorter one would destroy half of every report.
 pub const SHORTEST: usize = 4;
 
 /// The most forms of a value.
@@ -23,26 +25,26 @@ pub(super) const FORMS: usize = 18;
 /// The secrets, and all their forms from the longest to the shortest.
 static KNOWN: RwLock<(Vec<String>, Vec<String>)> = RwLock::new((Vec::new(), Vec::new()));
 
-/// Why a secret cannot be hidden, and so must not be used.
+/// Why a value cannot be redacted, and so must not be used as a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefused {
     /// It has fewer than [`SHORTEST`] bytes.
     #[error("it has fewer than {SHORTEST} bytes, and so cannot be hidden in reports")]
     TooShort,
-    /// There are [`MAX`] of them.
+    /// There are [`MAX`] secrets already.
     #[error("a run has at most {MAX} different secrets")]
     TooMany,
 }
 
-/// Hides a value from now on, in all that this process says.
+/// Registers a value to be redacted in all output of this process.
 ///
 /// # Errors
-/// When it is too short to be hidden, or there are [`MAX`] secrets.
-pub fn learn(secret: &str) -> Result<(), SecretRefused> {
+/// If it is too short to be redacted, or there are [`MAX`] secrets already.
+pub fn register_secret(secret: &str) -> Result<(), SecretRefused> {
     if secret.len() < SHORTEST {
         return Err(SecretRefused::TooShort);
     }
-    // A panic in here cannot leave half a secret: what was learnt stays known.
+    // A panic in here cannot leave half a secret: registered secrets stay registered.
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let (secrets, all) = &mut *known;
     if secrets.iter().any(|known| known == secret) {
@@ -58,13 +60,13 @@ pub fn learn(secret: &str) -> Result<(), SecretRefused> {
     Ok(())
 }
 
-/// The text with every secret in it replaced.
+/// Replaces every secret in a text.
 pub fn secrets(text: &str) -> Cow<'_, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     replace(&known.1, Cow::Borrowed(text))
 }
 
-/// The text with each of these replaced.
+/// Replaces each of these forms in a text.
 pub(super) fn replace<'t>(forms: &[String], text: Cow<'t, str>) -> Cow<'t, str> {
     forms.iter().fold(text, |text, form| {
         if text.contains(form.as_str()) {
@@ -75,12 +77,12 @@ pub(super) fn replace<'t>(forms: &[String], text: Cow<'t, str>) -> Cow<'t, str> 
     })
 }
 
-/// A value as requests may write it.
+/// Returns the forms in which requests may contain a value.
 pub(super) fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned(), json(secret), html(secret)];
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let in_form = |byte: u8| byte.is_ascii_alphanumeric() || b"*-._".contains(&byte);
-    // What may stand in a URL is left alone there.
+    // Characters that are valid in a URL are not encoded there.
     let in_url = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
     for plain in [&unreserved as &dyn Fn(u8) -> bool, &in_form, &in_url] {
         let encoded = percent(secret, plain);
@@ -88,8 +90,8 @@ pub(super) fn forms(secret: &str) -> Vec<String> {
         forms.push(encoded.to_lowercase());
         forms.push(encoded);
     }
-    // In base64 a text looks different at each of three alignments; its edges are mixed with what
-    // stands beside it, the rest is its own.
+    // In base64 a text looks different at each of three alignments; its edges are mixed with the
+    // adjacent bytes, the rest is its own.
     for before in 0..3 {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(secret.as_bytes());
@@ -128,10 +130,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_hidden_in_every_form() {
+    fn secret_is_redacted_in_every_form() {
         let secret = "s3cr\"t \\/+&pàss";
         assert_eq!(secrets("nothing learnt"), "nothing learnt");
-        assert_eq!((learn(secret), learn(secret)), (Ok(()), Ok(())));
+        assert_eq!((register_secret(secret), register_secret(secret)), (Ok(()), Ok(())));
         assert!(forms(secret).len() <= FORMS);
         let quoted = serde_json::to_string(secret).unwrap();
         let mut shown = vec![
@@ -151,7 +153,7 @@ mod tests {
             assert!(hidden.contains(MASK), "{text} → {hidden}");
             assert!(hidden.len() < text.len() - 8, "{text} → {hidden}");
         }
-        assert_eq!(learn("abc"), Err(SecretRefused::TooShort));
+        assert_eq!(register_secret("abc"), Err(SecretRefused::TooShort));
         assert_eq!(secrets("abc"), "abc");
     }
 }

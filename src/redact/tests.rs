@@ -1,5 +1,6 @@
 //! What is redacted in texts of each kind, and what stays.
 
+use super::scan::Syntax;
 use super::*;
 
 fn redacted(syntax: Syntax, cases: &[(&str, &str)]) {
@@ -12,7 +13,7 @@ fn redacted(syntax: Syntax, cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn values_of_sensitive_keys_are_hidden_in_json() {
+fn sensitive_values_are_redacted_in_json() {
     redacted(
         Syntax::Any,
         &[
@@ -28,7 +29,7 @@ fn values_of_sensitive_keys_are_hidden_in_json() {
                 r#"{"token":null,"secret":false,"card":""}"#,
                 r#"{"token":null,"secret":false,"card":""}"#,
             ),
-            // A text that was cut.
+            // A truncated text.
             (r#"{"a":1,"password":"hunt"#, r#"{"a":1,"password":"***"#),
             (r#"{"credentials":{"u":"x","n":["#, r#"{"credentials":"***""#),
             // JSON in JSON, and GraphQL in it.
@@ -52,7 +53,7 @@ fn values_of_sensitive_keys_are_hidden_in_json() {
 }
 
 #[test]
-fn values_of_sensitive_keys_are_hidden_in_queries_forms_and_headers() {
+fn sensitive_values_are_redacted_in_queries_forms_and_headers() {
     redacted(
         Syntax::Any,
         &[
@@ -84,7 +85,7 @@ fn values_of_sensitive_keys_are_hidden_in_queries_forms_and_headers() {
 }
 
 #[test]
-fn fields_of_forms_are_hidden_by_their_names() {
+fn form_fields_are_redacted_by_their_names() {
     redacted(
         Syntax::Any,
         &[
@@ -115,7 +116,7 @@ fn fields_of_forms_are_hidden_by_their_names() {
 }
 
 #[test]
-fn a_scenario_shows_no_credentials() {
+fn scenario_shows_no_credentials() {
     redacted(
         Syntax::Yaml,
         &[
@@ -137,7 +138,7 @@ fn a_scenario_shows_no_credentials() {
             ("tokens:\n- a\n- b\nb: 2\n", "tokens:\n***\nb: 2\n"),
             ("password: \"a\n  b\"\nc: 1", "password: \"***\"\nc: 1"),
             ("{ token: [ abc, d ], x: [ a ] }", "{ token: [ *** ], x: [ a ] }"),
-            // What is read from elsewhere stays, and so do maps.
+            // Templates that only read other values stay, and so do maps.
             ("password: \"{{ account.password }}\"", "password: \"{{ account.password }}\""),
             ("authorization: Bearer {{ token }}", "authorization: Bearer {{ token }}"),
             ("token: \"{{ env('TOKEN') }}\"", "token: \"{{ env('TOKEN') }}\""),
@@ -161,7 +162,7 @@ fn a_scenario_shows_no_credentials() {
 }
 
 #[test]
-fn sentences_show_no_login_of_an_address() {
+fn messages_show_no_user_information_of_urls() {
     redacted(
         Syntax::Sentence,
         &[
@@ -172,7 +173,7 @@ fn sentences_show_no_login_of_an_address() {
 }
 
 #[test]
-fn words_of_a_command_show_no_credentials() {
+fn command_lines_show_no_credentials() {
     redacted(
         Syntax::Command,
         &[
@@ -190,7 +191,7 @@ fn words_of_a_command_show_no_credentials() {
 }
 
 #[test]
-fn values_of_variables_are_hidden_in_every_form() {
+fn values_of_variables_are_redacted_in_every_form() {
     let names = SensitiveNames::default();
     let mut redactor = Redactor::new(&names);
     redactor.add_value("a/b+c=12");
@@ -203,9 +204,9 @@ fn values_of_variables_are_hidden_in_every_form() {
     assert!(redactor.text("dTphL2IrYz0xMg==").contains(MASK));
 }
 
-/// Texts on which looking again and again from each key would take minutes.
+/// Texts on which repeated searches from each key would take minutes.
 #[test]
-fn hostile_text_is_looked_through_in_one_go() {
+fn hostile_text_is_scanned_in_linear_time() {
     let names = SensitiveNames::default();
     let redactor = Redactor::new(&names);
     for part in [
@@ -238,7 +239,7 @@ fn hostile_text_is_looked_through_in_one_go() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_taken(
+    fn any_text_is_accepted(
         parts in proptest::collection::vec(proptest::sample::select(vec![
             "password", "\"", "\\\"", ":", " ", "=", "{", "}", "[", "]", "\n", "<", ">", "name=",
             "\u{e9}", "{{", "}}", "://", "- ", "%3d", "@",

@@ -1,46 +1,48 @@
-//! Where the value of a key ends, and what stands around it.
+//! Finds where the value of a key ends, and the syntax around it.
 //!
-//! `scan` asks it.
-//! Invariant: a value that does not end reaches to the end of the text.
+//! `scan` calls it.
+//! Invariant: a value without an end extends to the end of the text.
 
 use std::ops::Range;
 
-use super::scan::MAX_TAG;
+/// The longest HTML or XML tag, and the longest head of a part, that is searched: text that is
+/// searched repeatedly must be short.
+pub(super) const MAX_TAG: usize = 4 << 10;
 
-/// What ends a value that is not between quotes.
+/// What ends a value without quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueEnd {
-    /// A value of JSON.
+    /// The end of a JSON value.
     Json,
     /// The end of the line.
     Line,
-    /// The end of the line, or the next key of a map in one line.
+    /// The end of the line, or the next key of a map in flow style.
     Flow,
     /// The next field of a form.
     Field,
-    /// The same in a text of YAML.
+    /// The next field of a form within a YAML text.
     FlowField,
-    /// A blank, or what ends a URL.
+    /// A blank, or the end of a URL.
     Word,
 }
 
 /// A value that was found.
 #[derive(Clone, Debug)]
 pub(super) struct ScannedValue {
-    /// Its bytes, quotes left out.
+    /// Its range, without quotes.
     pub range: Range<usize>,
-    /// It stands between quotes.
+    /// Whether it is in quotes.
     pub is_quoted: bool,
 }
 
-/// The backslashes at `at` and the quote behind them.
+/// Returns the number of backslashes at `at` and the quote after them.
 pub(super) fn quote_at(text: &[u8], at: usize) -> (usize, Option<u8>) {
     let rest = text.get(at..).unwrap_or_default();
     let slashes = rest.iter().take_while(|&&byte| byte == b'\\').count();
     (slashes, rest.get(slashes).copied().filter(|byte| b"\"'".contains(byte)))
 }
 
-/// The value at `at`; none: there is nothing.
+/// Reads the value at `at`; `None` if there is none.
 pub(super) fn read(
     text: &[u8],
     at: usize,
@@ -72,8 +74,8 @@ pub(super) fn read(
     (trimmed > 0).then_some(ScannedValue { range: from..from + trimmed, is_quoted: false })
 }
 
-/// Where a text ends that a quote with so many backslashes opened. What closes a text around it
-/// ends it, too.
+/// Returns where a text ends that was opened by a quote with `slashes` backslashes. The closing
+/// quote of an enclosing text ends it, too.
 fn closing(text: &[u8], from: usize, slashes: usize, quote: u8) -> usize {
     let mut run = 0;
     for (at, &byte) in text.iter().enumerate().skip(from) {
@@ -92,7 +94,7 @@ fn closing(text: &[u8], from: usize, slashes: usize, quote: u8) -> usize {
     text.len()
 }
 
-/// Where a list or a map ends that opens at `from`; brackets in texts do not count.
+/// Returns where a list or a map ends that opens at `from`; brackets in texts do not count.
 fn balanced(text: &[u8], from: usize) -> usize {
     let (mut depth, mut at) = (0usize, from);
     while at < text.len() {
@@ -116,7 +118,7 @@ fn balanced(text: &[u8], from: usize) -> usize {
     text.len()
 }
 
-/// Where a value without quotes ends.
+/// Returns where a value without quotes ends.
 fn plain(text: &[u8], from: usize, end: ValueEnd, has_templates: bool) -> usize {
     let ends: &[u8] = match end {
         ValueEnd::Json => b",}] \t\r\n\"\\",
@@ -128,7 +130,7 @@ fn plain(text: &[u8], from: usize, end: ValueEnd, has_templates: bool) -> usize 
     };
     let (mut at, mut has_templates) = (from, has_templates);
     while at < text.len() {
-        // What stands between the braces of a template is its own.
+        // The contents of a template's braces cannot end the value.
         if has_templates && text[at..].starts_with(b"{{") {
             let last = text.len().min(at + MAX_TAG);
             let close = memchr::memmem::find(&text[at..last], b"}}");
@@ -146,14 +148,14 @@ fn plain(text: &[u8], from: usize, end: ValueEnd, has_templates: bool) -> usize 
     text.len()
 }
 
-/// Where a map or a list opens behind blanks; a template is neither.
+/// Returns where a map or a list opens after blanks; a template is neither.
 pub(super) fn opening(text: &[u8], at: usize) -> Option<usize> {
     let from = at + text.get(at..)?.iter().take_while(|byte| b" \t".contains(byte)).count();
     let opens = text.get(from).is_some_and(|byte| b"{[".contains(byte));
     (opens && !text[from..].starts_with(b"{{")).then_some(from)
 }
 
-/// What stands in a list that opens at `from`, if there are neither maps nor lists in it.
+/// Returns the contents of a list that opens at `from`, if it contains neither maps nor lists.
 pub(super) fn list_of_texts(text: &[u8], from: usize) -> Option<Range<usize>> {
     let rest = &text[from + 1..text.len().min(from + MAX_TAG)];
     let length = rest.iter().position(|byte| b"[]{".contains(byte)).unwrap_or(rest.len());
@@ -164,19 +166,19 @@ pub(super) fn list_of_texts(text: &[u8], from: usize) -> Option<Range<usize>> {
     (is_list && start < end).then_some(start..end)
 }
 
-/// Whether a value is no credential: nothing, a truth value, or null.
+/// Whether a value cannot be a credential: empty, a boolean, or null.
 pub(super) fn says_nothing(value: &[u8], is_quoted: bool) -> bool {
     let words: [&[u8]; 5] = [b"true", b"false", b"null", b"~", b"nil"];
     value.is_empty() || !is_quoted && words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// Whether a name stands there, as a cookie has one: what a cookie header sends has an equals sign.
+/// Whether there is a cookie's name; the value of a Cookie header has an equals sign.
 pub(super) fn is_name(text: &[u8]) -> bool {
     let end = text.iter().position(|byte| b"\r\n,}#".contains(byte)).unwrap_or(text.len());
     !text[..end].contains(&b'=')
 }
 
-/// Whether a duration stands there: `5m`, `1h30m`.
+/// Whether there is a duration: `5m`, `1h30m`.
 pub(super) fn is_duration(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let end = text.iter().position(|byte| b" \t\r\n,}#".contains(byte)).unwrap_or(text.len());
@@ -188,8 +190,9 @@ pub(super) fn is_duration(text: &[u8]) -> bool {
         && word.iter().all(of_one)
 }
 
-/// What of a value with templates is hidden: all but the name of a scheme, and the templates that
-/// read what is elsewhere. One with a text of its own in it may hold the value itself.
+/// Returns the ranges to redact in a value with templates: all but the name of a scheme, and
+/// templates that only read other values. A template with a text literal may contain the credential
+/// itself.
 pub(super) fn literals(text: &[u8], value: Range<usize>) -> Vec<Range<usize>> {
     let (mut found, mut at) = (Vec::new(), value.start);
     while at < value.end {
@@ -208,7 +211,7 @@ pub(super) fn literals(text: &[u8], value: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-/// A part of a value outside of its templates, without what stands around it.
+/// Returns a part of a value outside its templates, without the syntax around it.
 fn literal(text: &[u8], part: Range<usize>) -> Option<Range<usize>> {
     let is_around = |byte: &&u8| b"\"' \t\r\n}]".contains(byte);
     let bytes = &text[part.clone()];
@@ -221,7 +224,7 @@ fn literal(text: &[u8], part: Range<usize>) -> Option<Range<usize>> {
     (!words.split_whitespace().all(is_scheme)).then_some(from..end)
 }
 
-/// Whether an expression holds no text but the names that it reads: `env("TOKEN")`.
+/// Whether an expression contains no text except names that it reads: `env("TOKEN")`.
 fn reads_elsewhere(expression: &str) -> bool {
     let mut rest = expression;
     while let Some(at) = rest.find(['"', '\'']) {
@@ -234,20 +237,19 @@ fn reads_elsewhere(expression: &str) -> bool {
     true
 }
 
-/// What stands on a line before `at`.
+/// Returns the line before `at`.
 fn line_before(text: &[u8], at: usize) -> &[u8] {
     let begin = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     &text[begin..at]
 }
 
-/// Whether nothing but blanks, a dash, a mark of a comment or a quote stands before `at` on its
-/// line.
+/// Whether only blanks, a dash, a comment sign or a quote precede `at` on its line.
 pub(super) fn is_first_of_line(text: &[u8], at: usize) -> bool {
     let before = text[..at].iter().rev().find(|byte| !b" \t-#><\"'".contains(byte));
     before.is_none_or(|&byte| byte == b'\n')
 }
 
-/// The name after `name=`, with or without quotes.
+/// Returns the name after `name=`, with or without quotes.
 pub(super) fn named(text: &[u8], at: usize) -> Option<Range<usize>> {
     let (slashes, quote) = quote_at(text, at);
     let start = quote.map_or(at, |_| at + slashes + 1);
@@ -256,7 +258,7 @@ pub(super) fn named(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(start..start + length)
 }
 
-/// The values of `value` and `content` within a tag.
+/// Returns the values of `value` and `content` within a tag.
 pub(super) fn attributes(text: &[u8], tag: Range<usize>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for name in [&b"value="[..], b"content="] {
@@ -270,14 +272,14 @@ pub(super) fn attributes(text: &[u8], tag: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-/// The part of a multipart body whose head names it at `at`: up to the next boundary.
+/// Returns the part of a multipart body whose head has its name at `at`: up to the next boundary.
 pub(super) fn part(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = &text[at..text.len().min(at + MAX_TAG)];
     let (head, gap) = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)]
         .into_iter()
         .filter_map(|(gap, length)| Some((memchr::memmem::find(rest, gap)?, length)))
         .min()?;
-    // Another part, or another request, is none of its own.
+    // Another part, or another request, does not belong to it.
     if memchr::memmem::find(&rest[..head], b"\n--").is_some() {
         return None;
     }
@@ -288,7 +290,7 @@ pub(super) fn part(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(from..end)
 }
 
-/// The prefix of a tag's name that ends at `at`: `<soap:`.
+/// Returns the start of a tag whose prefix ends at `at`: `<soap:`.
 pub(super) fn tag_before(text: &[u8], at: usize) -> Option<usize> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     let length = text[..at].iter().rev().take_while(|byte| is_name(byte)).count();
@@ -296,8 +298,8 @@ pub(super) fn tag_before(text: &[u8], at: usize) -> Option<usize> {
     (text[open] == b'<').then_some(open)
 }
 
-/// What belongs to a key of YAML on the lines below it: a block, a text that goes on, the items of
-/// a list. `at`: behind its colon; `hidden`: where the value on its own line ends, if it has one.
+/// Returns what belongs to a YAML key on the lines below it: a block, a continued text, the items
+/// of a list. `at`: after its colon; `hidden`: where the value on its own line ends, if it has one.
 pub(super) fn lines_below(
     text: &[u8],
     key: usize,
@@ -314,7 +316,7 @@ pub(super) fn lines_below(
     let own_end = line_end(hidden.unwrap_or(at).max(at));
     let own = text[at..line_end(at)].trim_ascii();
     let is_block = own.starts_with(b"|") || own.starts_with(b">");
-    // A map or a list in brackets, and a text between quotes, end by themselves.
+    // A map or a list in brackets, and a text in quotes, end by themselves.
     if own.first().is_some_and(|byte| b"{[\"'".contains(byte)) {
         return None;
     }

@@ -66,7 +66,7 @@ pub(crate) fn hint(name: &str, used: &PoolUse) -> Option<String> {
 
 fn pool(name: &str, used: &PoolUse) -> Value {
     json!({
-        "name": name, "size": used.size, "lent": used.lent, "idle": used.idle,
+        "name": name, "size": used.size, "lent": used.in_use, "idle": used.idle,
         "waiting": used.waiting, "leases": used.leases, "gave_up": used.gave_up,
         "failed": used.failed, "utilisation": used.utilisation().map(share),
         "wait_us": latency(&used.waits.clone().into()), "hint": hint(name, used),

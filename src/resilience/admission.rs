@@ -1,46 +1,46 @@
-//! Who may begin while the generator itself is in trouble: the least important wait.
+//! Which priorities may start while the generator itself is overloaded.
 //!
-//! `run::steward` shows it each second; shards let iterations begin by it.
-//! Invariant: work of high priority is never held back; holding back goes a step at a time, and so
-//! does letting in.
+//! `run::supervisor` feeds it each second; shards admit iterations by its result.
+//! Invariant: work of high priority is never suppressed; the level moves one step at a time, in
+//! both directions.
 
 use crate::plan::policy::{AdmissionPolicy, Priority};
 use crate::units::{nanos, show_duration};
 
-/// The law at work.
+/// The admission policy with its state.
 #[derive(Clone, Debug)]
 pub struct AdmissionController {
-    law: AdmissionPolicy,
+    policy: AdmissionPolicy,
     least: Priority,
-    /// Since when it has been in trouble, or well, ns.
+    /// Since when the generator has been overloaded, or healthy, ns.
     trouble_ns: Option<u64>,
     well_ns: Option<u64>,
 }
 
 impl AdmissionController {
-    /// Everybody may begin.
-    pub fn new(law: AdmissionPolicy) -> Self {
-        Self { law, least: Priority::Low, trouble_ns: None, well_ns: None }
+    /// Creates a controller that admits all priorities.
+    pub fn new(policy: AdmissionPolicy) -> Self {
+        Self { policy, least: Priority::Low, trouble_ns: None, well_ns: None }
     }
 
-    /// A second has ended in which the lag's p99 was so many µs, and the busiest shard used such a
-    /// share of its core: the least priority that may begin from now on and why, when it changes.
+    /// Evaluates a second with this p99 of the lag, µs, and this share of its core that the busiest
+    /// shard used. Returns the lowest priority that may start from now on and why, if it changes.
     pub fn second(&mut self, now_ns: u64, lag_us: u64, cpu: f64) -> Option<(Priority, String)> {
-        let in_trouble = u128::from(lag_us) > self.law.lag.as_micros() && cpu > self.law.cpu;
+        let in_trouble = u128::from(lag_us) > self.policy.lag.as_micros() && cpu > self.policy.cpu;
         let (since, other) = if in_trouble {
             (&mut self.trouble_ns, &mut self.well_ns)
         } else {
             (&mut self.well_ns, &mut self.trouble_ns)
         };
         *other = None;
-        // A second that has ended was so for all of its length.
+        // A second counts for its whole length.
         let since_ns = *since.get_or_insert(now_ns.saturating_sub(1_000_000_000));
         let lasted = now_ns.saturating_sub(since_ns);
         let (next, enough, why) = match (in_trouble, self.least) {
-            (true, Priority::Low) => (Priority::Medium, self.law.after, "lag"),
-            (true, Priority::Medium) => (Priority::High, self.law.after, "lag"),
-            (false, Priority::High) => (Priority::Medium, self.law.recover, "well"),
-            (false, Priority::Medium) => (Priority::Low, self.law.recover, "well"),
+            (true, Priority::Low) => (Priority::Medium, self.policy.after, "lag"),
+            (true, Priority::Medium) => (Priority::High, self.policy.after, "lag"),
+            (false, Priority::High) => (Priority::Medium, self.policy.recover, "well"),
+            (false, Priority::Medium) => (Priority::Low, self.policy.recover, "well"),
             _ => return None,
         };
         if lasted < nanos(enough) {
@@ -63,11 +63,11 @@ mod tests {
     const S: u64 = 1_000_000_000;
 
     #[test]
-    fn golden_walk() {
+    fn level_follows_load_step_by_step() {
         let mut admit = AdmissionController::new(AdmissionPolicy::default());
         let mut seconds = Vec::new();
         seconds.extend([(200_000, 0.99); 7]);
-        // Late for want of something else than CPU is no case for it.
+        // Lateness without high CPU use is no overload.
         seconds.extend([(200_000, 0.5); 11]);
         seconds.extend([(1_000, 0.99); 10]);
         let changes: Vec<_> = (1..)

@@ -1,8 +1,8 @@
-//! The breakers of a run: one for each endpoint, one for each service, one for all.
+//! The breakers of a run: one per endpoint, one per service, one for the whole system.
 //!
-//! All shards of a process share it; `engine::caution` asks it for each attempt.
-//! Invariant: an attempt goes only when all levels that apply let it through; a probe that another
-//! level holds back is given back.
+//! All shards of a process share it; `engine::resilience` asks it for each attempt.
+//! Invariant: an attempt is permitted only if all breakers that apply permit it; a probe that
+//! another breaker refuses is returned.
 
 use super::breaker::{
     AttemptResult, BreakerDecision, BreakerState, CircuitBreaker, StateTransition,
@@ -12,51 +12,54 @@ use crate::plan::policy::{self, BreakerSwitch};
 use crate::plan::{Endpoints, Plan};
 use crate::stats::AttemptOutcome;
 
-/// All breakers, in the order of their names: endpoints, services, system.
+/// All breakers, in the order of their places: endpoints, services, system.
 #[derive(Debug)]
 pub struct BreakerBoard {
     breakers: Vec<Option<CircuitBreaker>>,
     endpoints: usize,
-    /// Whether there is any.
-    any: bool,
+    /// Whether there is any breaker.
+    has_any: bool,
 }
 
-/// An attempt's leave to go: of which breakers it is a probe.
+/// Permission for an attempt; records at which breakers it is a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerPermit {
     probes: u8,
     generations: [u16; 3],
 }
 
-/// What changed, and at which breaker.
+/// A transition, with the place of its breaker.
 pub type BreakerTransition = (usize, StateTransition);
 
 impl BreakerBoard {
-    /// The breakers that a plan asks for.
+    /// Creates the breakers that a plan configures.
     pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
-        let laws = &plan.policies.breakers;
-        let new = |law: &Option<policy::BreakerPolicy>| law.as_ref().map(CircuitBreaker::new);
-        let mut breakers: Vec<_> = endpoints.all.iter().map(|_| new(&laws.endpoint)).collect();
-        breakers.extend(plan.services.iter().map(|_| new(&laws.service)));
-        breakers.push(new(&laws.system));
-        let any = breakers.iter().any(Option::is_some);
-        Self { breakers, endpoints: endpoints.all.len(), any }
+        let policies = &plan.policies.breakers;
+        let build =
+            |policy: &Option<policy::BreakerPolicy>| policy.as_ref().map(CircuitBreaker::new);
+        let mut breakers: Vec<_> =
+            endpoints.all.iter().map(|_| build(&policies.endpoint)).collect();
+        breakers.extend(plan.services.iter().map(|_| build(&policies.service)));
+        breakers.push(build(&policies.system));
+        let has_any = breakers.iter().any(Option::is_some);
+        Self { breakers, endpoints: endpoints.all.len(), has_any }
     }
 
     /// Whether there is any breaker.
     pub fn any(&self) -> bool {
-        self.any
+        self.has_any
     }
 
-    /// From the widest to the narrowest: what stops all is asked first.
+    /// The places of the breakers that apply, from the widest scope to the narrowest: the widest is
+    /// asked first.
     fn levels(&self, endpoint: usize, service: usize) -> [usize; 3] {
         [self.breakers.len() - 1, self.endpoints + service, endpoint]
     }
 
-    /// The widest breaker that would refuse an attempt now; takes nothing.
+    /// The breaker with the widest scope that would refuse an attempt now; changes nothing.
     #[inline]
     pub fn refusing_breaker(&self, endpoint: usize, service: usize, now: Time) -> Option<usize> {
-        if !self.any {
+        if !self.has_any {
             return None;
         }
         self.levels(endpoint, service)
@@ -64,7 +67,7 @@ impl BreakerBoard {
             .find(|at| self.breakers[*at].as_ref().is_some_and(|breaker| breaker.would_refuse(now)))
     }
 
-    /// Leave to go now. `changed` is told of each transition.
+    /// Requests permission for an attempt. `changed` is called for each transition.
     ///
     /// # Errors
     /// The place of the breaker that refuses.
@@ -76,44 +79,46 @@ impl BreakerBoard {
         now: Time,
         mut changed: impl FnMut(BreakerTransition),
     ) -> Result<BreakerPermit, usize> {
-        let mut pass = BreakerPermit::default();
+        let mut permit = BreakerPermit::default();
         let levels = self.levels(endpoint, service);
         for (level, at) in levels.into_iter().enumerate() {
             let Some(breaker) = &self.breakers[at] else { continue };
-            let (verdict, change) = breaker.admit(now);
+            let (decision, change) = breaker.admit(now);
             if let Some(change) = change {
                 changed((at, change));
             }
-            match verdict {
+            match decision {
                 BreakerDecision::Go => {}
                 BreakerDecision::Probe(generation) => {
-                    pass.probes |= 1 << level;
-                    pass.generations[level] = generation;
+                    permit.probes |= 1 << level;
+                    permit.generations[level] = generation;
                 }
                 BreakerDecision::Refuse => {
-                    self.give_back(endpoint, service, pass, now);
+                    self.give_back(endpoint, service, permit, now);
                     return Err(at);
                 }
             }
         }
-        Ok(pass)
+        Ok(permit)
     }
 
-    /// An attempt that had leave was not made after all.
-    pub fn give_back(&self, endpoint: usize, service: usize, pass: BreakerPermit, now: Time) {
+    /// Returns the permission of an attempt that was not started.
+    pub fn give_back(&self, endpoint: usize, service: usize, permit: BreakerPermit, now: Time) {
         for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
-            if let (Some(breaker), Some(probe)) = (&self.breakers[at], pass.of(level)) {
+            if let (Some(breaker), Some(probe)) =
+                (&self.breakers[at], permit.probe_generation(level))
+            {
                 breaker.report(now, Some(probe), AttemptResult::Unknown);
             }
         }
     }
 
-    /// An attempt that had leave has ended. `changed` is told of each transition.
+    /// Reports the end of a permitted attempt. `changed` is called for each transition.
     #[inline]
     pub fn report(
         &self,
         (endpoint, service): (usize, usize),
-        pass: BreakerPermit,
+        permit: BreakerPermit,
         outcome: AttemptOutcome,
         now: Time,
         mut changed: impl FnMut(BreakerTransition),
@@ -124,16 +129,16 @@ impl BreakerBoard {
                 AttemptOutcome::Unfinished(_)
                 | AttemptOutcome::Own(_)
                 | AttemptOutcome::Suppressed(_) => AttemptResult::Unknown,
-                outcome if breaker.when().matches(outcome) => AttemptResult::Failure,
+                outcome if breaker.failure_criteria().matches(outcome) => AttemptResult::Failure,
                 _ => AttemptResult::Success,
             };
-            if let Some(change) = breaker.report(now, pass.of(level), end) {
+            if let Some(change) = breaker.report(now, permit.probe_generation(level), end) {
                 changed((at, change));
             }
         }
     }
 
-    /// Somebody says what a breaker has to do.
+    /// Switches a breaker by live control.
     pub fn switch(&self, at: usize, switch: BreakerSwitch) -> Option<StateTransition> {
         let to = match switch {
             BreakerSwitch::Open => Some(BreakerState::Open),
@@ -143,19 +148,19 @@ impl BreakerBoard {
         self.breakers.get(at)?.as_ref()?.force(to)
     }
 
-    /// The state of each breaker; none where there is no breaker.
+    /// The state of each breaker; `None` where there is no breaker.
     pub fn states(&self) -> impl Iterator<Item = Option<BreakerState>> {
         self.breakers.iter().map(|breaker| breaker.as_ref().map(CircuitBreaker::state))
     }
 }
 
 impl BreakerPermit {
-    /// Whether it is a probe of any breaker.
+    /// Whether the attempt is a probe of any breaker.
     pub fn is_probe(self) -> bool {
         self.probes != 0
     }
 
-    fn of(self, level: usize) -> Option<u16> {
+    fn probe_generation(self, level: usize) -> Option<u16> {
         (self.probes >> level & 1 == 1).then_some(self.generations[level])
     }
 }

@@ -1,104 +1,22 @@
 //! A circuit breaker: closed, open, half-open (Nygard, *Release It!*), shared by all shards.
 //!
-//! `board` asks it for each attempt and tells it how the attempt ended.
-//! Invariant: one word holds its state, so shards agree on each transition and exactly one of them
-//! makes it; while it is closed and all is well, asking and telling are one load each.
+//! `board` asks it for each attempt and reports how the attempt ended.
+//! Invariant: one atomic word holds its state, so shards agree on each transition and exactly one
+//! of them makes it; while it is closed without failures, `admit` and `report` are one load each.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::failure_window::FailureWindow;
+pub use super::transition::{
+    AttemptResult, BreakerDecision, BreakerState, StateTransition, TransitionCause,
+};
 use crate::clock::Time;
 use crate::plan::policy::{self, BreakerTrip};
 use crate::units::nanos;
 
-/// What a breaker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Everything goes through.
-    Closed,
-    /// Nothing does.
-    Open,
-    /// A few probes do.
-    HalfOpen,
-}
-
-impl BreakerState {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
-
-/// How an attempt ended, as far as a breaker cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptResult {
-    /// Well.
-    Success,
-    /// Badly, in a way that counts.
-    Failure,
-    /// Neither: cut, or our own fault.
-    Unknown,
-}
-
-/// What a breaker says to an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerDecision {
-    /// Go.
-    Go,
-    /// Go, as a probe of this generation: its end decides.
-    Probe(u16),
-    /// Do not go.
-    Refuse,
-}
-
-/// A transition.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StateTransition {
-    /// From.
-    pub from: BreakerState,
-    /// To.
-    pub to: BreakerState,
-    /// Why.
-    pub why: TransitionCause,
-}
-
-/// Why a breaker changed its state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TransitionCause {
-    /// So many failures in a row.
-    InARow(u32),
-    /// So many failures among so many attempts.
-    Share(u32, u32),
-    /// It was open long enough.
-    Rested,
-    /// So many probes in a row went well.
-    Probed(u32),
-    /// A probe failed.
-    ProbeFailed,
-    /// Somebody said so.
-    Told,
-}
-
-impl std::fmt::Display for TransitionCause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::InARow(count) => write!(f, "{count} failures in a row"),
-            Self::Share(failed, all) => write!(f, "{failed} of {all} attempts failed"),
-            Self::Rested => f.write_str("it was open long enough: a probe goes first"),
-            Self::Probed(1) => f.write_str("the probe went well"),
-            Self::Probed(count) => write!(f, "{count} probes in a row went well"),
-            Self::ProbeFailed => f.write_str("the probe failed"),
-            Self::Told => f.write_str("somebody said so"),
-        }
-    }
-}
-
-/// The state word: kind, then generation (one more with each transition), then what the kind
-/// counts: failures in a row (closed), or probes under way and probes that went well (half-open).
+/// The state word: kind, then generation (plus one with each transition), then the counters of the
+/// kind: failures in a row (closed), or running and successful probes (half-open).
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
@@ -119,8 +37,8 @@ impl Word {
         StateKind::HeldOpen,
         StateKind::HeldClosed,
     ];
-    /// All but the generation.
-    const BUSY: u64 = !(0xffff << 32);
+    /// All bits but the generation.
+    const NOT_GENERATION: u64 = !(0xffff << 32);
 
     const fn new(kind: StateKind, generation: u16, low: u32) -> Self {
         Self((kind as u64) << 48 | (generation as u64) << 32 | low as u64)
@@ -139,44 +57,44 @@ impl Word {
         self.0 as u32
     }
 
-    /// Probes under way, and those that went well.
+    /// Running and successful probes.
     const fn probes(self) -> (u32, u32) {
         (self.0 as u32 & 0xffff, self.0 as u32 >> 16)
     }
 
-    const fn half_open(generation: u16, out: u32, well: u32) -> Self {
-        Self::new(StateKind::HalfOpen, generation, well << 16 | out)
+    const fn half_open(generation: u16, running: u32, succeeded: u32) -> Self {
+        Self::new(StateKind::HalfOpen, generation, succeeded << 16 | running)
     }
 
-    /// The next transition, to `kind`.
-    const fn then(self, kind: StateKind, low: u32) -> Self {
+    /// Returns the word of the next transition, to `kind`.
+    const fn next_word(self, kind: StateKind, low: u32) -> Self {
         Self::new(kind, self.generation().wrapping_add(1), low)
     }
 }
 
-/// A breaker.
+/// A circuit breaker.
 #[derive(Debug)]
 pub struct CircuitBreaker {
-    law: policy::BreakerPolicy,
+    policy: policy::BreakerPolicy,
     word: AtomicU64,
-    /// When it may let a probe through; read only while open.
+    /// When it permits the next probe, ns; read only while open.
     until: AtomicU64,
     window: Option<FailureWindow>,
 }
 
 impl CircuitBreaker {
-    /// A closed one.
-    pub fn new(law: &policy::BreakerPolicy) -> Self {
-        let window = match law.trips {
+    /// Creates a closed breaker.
+    pub fn new(policy: &policy::BreakerPolicy) -> Self {
+        let window = match policy.trips {
             BreakerTrip::InARow(_) => None,
             BreakerTrip::Share { window, .. } => Some(FailureWindow::new(nanos(window))),
         };
-        Self { law: law.clone(), word: AtomicU64::new(0), until: AtomicU64::new(0), window }
+        Self { policy: policy.clone(), word: AtomicU64::new(0), until: AtomicU64::new(0), window }
     }
 
-    /// What counts as a failure.
-    pub fn when(&self) -> &policy::FailureCriteria {
-        &self.law.when
+    /// Which outcomes count as failures.
+    pub fn failure_criteria(&self) -> &policy::FailureCriteria {
+        &self.policy.when
     }
 
     /// Its state.
@@ -195,12 +113,12 @@ impl CircuitBreaker {
         match word.kind() {
             StateKind::Closed | StateKind::HeldClosed => false,
             StateKind::Open => now.0 < self.until.load(Relaxed),
-            StateKind::HalfOpen => word.probes().0 >= self.law.probes,
+            StateKind::HalfOpen => word.probes().0 >= self.policy.probes,
             StateKind::HeldOpen => true,
         }
     }
 
-    /// Whether an attempt may go. One that may is answered for later with [`Self::report`].
+    /// Decides on an attempt. The end of a permitted attempt is reported with [`Self::report`].
     #[inline]
     pub fn admit(&self, now: Time) -> (BreakerDecision, Option<StateTransition>) {
         if Word(self.word.load(Relaxed)).kind() == StateKind::Closed {
@@ -212,24 +130,24 @@ impl CircuitBreaker {
     #[cold]
     fn admit_not_closed(&self, now: Time) -> (BreakerDecision, Option<StateTransition>) {
         self.step(|word| {
-            let (out, well) = word.probes();
+            let (running, succeeded) = word.probes();
             match word.kind() {
                 StateKind::Closed | StateKind::HeldClosed => (word, BreakerDecision::Go, None),
                 StateKind::Open if now.0 >= self.until.load(Acquire) => {
-                    let next = word.then(StateKind::HalfOpen, 1);
-                    let verdict = BreakerDecision::Probe(next.generation());
+                    let next = word.next_word(StateKind::HalfOpen, 1);
+                    let decision = BreakerDecision::Probe(next.generation());
                     (
                         next,
-                        verdict,
+                        decision,
                         Some(change(
                             BreakerState::Open,
                             BreakerState::HalfOpen,
-                            TransitionCause::Rested,
+                            TransitionCause::OpenTimeOver,
                         )),
                     )
                 }
-                StateKind::HalfOpen if out < self.law.probes => {
-                    let next = Word::half_open(word.generation(), out + 1, well);
+                StateKind::HalfOpen if running < self.policy.probes => {
+                    let next = Word::half_open(word.generation(), running + 1, succeeded);
                     (next, BreakerDecision::Probe(word.generation()), None)
                 }
                 StateKind::Open | StateKind::HalfOpen | StateKind::HeldOpen => {
@@ -239,7 +157,7 @@ impl CircuitBreaker {
         })
     }
 
-    /// An attempt that was let through has ended; `probe` is the generation it was a probe of.
+    /// Reports the end of a permitted attempt; `probe`: the generation it was a probe of.
     #[inline]
     pub fn report(
         &self,
@@ -248,19 +166,19 @@ impl CircuitBreaker {
         end: AttemptResult,
     ) -> Option<StateTransition> {
         if probe.is_none() && end == AttemptResult::Success && self.window.is_none() {
-            // All is well, and was: nothing to count.
-            if self.word.load(Relaxed) & Word::BUSY == 0 {
+            // No failure now, and none before: nothing to count.
+            if self.word.load(Relaxed) & Word::NOT_GENERATION == 0 {
                 return None;
             }
         }
         match probe {
             None => self.count(now, end),
-            Some(generation) => self.probed(now, generation, end),
+            Some(generation) => self.finish_probe(now, generation, end),
         }
     }
 
-    /// An attempt made while it was closed has ended. One that ends later tells nothing about how
-    /// things stand now.
+    /// Counts an attempt that was sent while the breaker was closed. If the breaker has opened
+    /// since, the result says nothing about the current state.
     fn count(&self, now: Time, end: AttemptResult) -> Option<StateTransition> {
         if end == AttemptResult::Unknown
             || Word(self.word.load(Relaxed)).kind() != StateKind::Closed
@@ -269,7 +187,7 @@ impl CircuitBreaker {
         }
         let shares =
             self.window.as_ref().map(|window| window.count(now, end == AttemptResult::Failure));
-        let trips = |failures: u32| match (self.law.trips, shares) {
+        let trips = |failures: u32| match (self.policy.trips, shares) {
             (BreakerTrip::InARow(most), _) => {
                 (failures >= most).then_some(TransitionCause::InARow(failures))
             }
@@ -300,16 +218,23 @@ impl CircuitBreaker {
         .1
     }
 
-    fn probed(&self, now: Time, generation: u16, end: AttemptResult) -> Option<StateTransition> {
+    fn finish_probe(
+        &self,
+        now: Time,
+        generation: u16,
+        end: AttemptResult,
+    ) -> Option<StateTransition> {
         self.step(|word| {
-            let (out, well) = word.probes();
+            let (running, succeeded) = word.probes();
             if word.kind() != StateKind::HalfOpen || word.generation() != generation {
-                // Another probe has decided before.
+                // Another probe has decided already.
                 return (word, (), None);
             }
-            let out = out.saturating_sub(1);
+            let running = running.saturating_sub(1);
             match end {
-                AttemptResult::Unknown => (Word::half_open(generation, out, well), (), None),
+                AttemptResult::Unknown => {
+                    (Word::half_open(generation, running, succeeded), (), None)
+                }
                 AttemptResult::Failure => {
                     let why = TransitionCause::ProbeFailed;
                     (
@@ -318,19 +243,21 @@ impl CircuitBreaker {
                         Some(change(BreakerState::HalfOpen, BreakerState::Open, why)),
                     )
                 }
-                AttemptResult::Success if well + 1 >= self.law.successes => {
-                    self.window.as_ref().inspect(|window| window.forget());
-                    let why = TransitionCause::Probed(well + 1);
-                    let next = word.then(StateKind::Closed, 0);
+                AttemptResult::Success if succeeded + 1 >= self.policy.successes => {
+                    self.window.as_ref().inspect(|window| window.clear());
+                    let why = TransitionCause::ProbesSucceeded(succeeded + 1);
+                    let next = word.next_word(StateKind::Closed, 0);
                     (next, (), Some(change(BreakerState::HalfOpen, BreakerState::Closed, why)))
                 }
-                AttemptResult::Success => (Word::half_open(generation, out, well + 1), (), None),
+                AttemptResult::Success => {
+                    (Word::half_open(generation, running, succeeded + 1), (), None)
+                }
             }
         })
         .1
     }
 
-    /// Holds it open or closed, or lets it follow what it sees again.
+    /// Forces it open or closed, or returns it to automatic operation.
     pub fn force(&self, to: Option<BreakerState>) -> Option<StateTransition> {
         let (kind, state) = match to {
             Some(BreakerState::Open) => (StateKind::HeldOpen, BreakerState::Open),
@@ -339,29 +266,30 @@ impl CircuitBreaker {
             }
             None => (StateKind::Closed, BreakerState::Closed),
         };
-        self.window.as_ref().inspect(|window| window.forget());
-        let told = self.step(|word| {
+        self.window.as_ref().inspect(|window| window.clear());
+        let transition = self.step(|word| {
             let from = match word.kind() {
                 StateKind::Closed | StateKind::HeldClosed => BreakerState::Closed,
                 StateKind::Open | StateKind::HeldOpen => BreakerState::Open,
                 StateKind::HalfOpen => BreakerState::HalfOpen,
             };
             if word.kind() == kind {
-                // What it counted is forgotten all the same.
+                // The counters are reset all the same.
                 return (Word::new(kind, word.generation(), 0), (), None);
             }
-            (word.then(kind, 0), (), Some(change(from, state, TransitionCause::Told)))
+            (word.next_word(kind, 0), (), Some(change(from, state, TransitionCause::Forced)))
         });
-        told.1
+        transition.1
     }
 
     fn open(&self, word: Word, now: Time) -> Word {
-        // Whoever makes the transition in the same moment writes nearly the same.
-        self.until.store(now.after(nanos(self.law.open)).0, Relaxed);
-        word.then(StateKind::Open, 0)
+        // A shard that makes the transition at the same moment writes nearly the same value.
+        self.until.store(now.after(nanos(self.policy.open)).0, Relaxed);
+        word.next_word(StateKind::Open, 0)
     }
 
-    /// Goes from one word to the next; what `next` says counts only for whoever made it.
+    /// Moves atomically from one word to the next; the value of `next` counts only for the caller
+    /// that makes the move.
     fn step<T>(
         &self,
         mut next: impl FnMut(Word) -> (Word, T, Option<StateTransition>),
@@ -387,45 +315,6 @@ impl CircuitBreaker {
 
 const fn change(from: BreakerState, to: BreakerState, why: TransitionCause) -> StateTransition {
     StateTransition { from, to, why }
-}
-
-/// Attempts and failures of the last stretch of time, in ten buckets.
-#[derive(Debug)]
-struct FailureWindow {
-    bucket_ns: u64,
-    /// Each: the bucket's number (24 bits), attempts and failures in it (20 bits each).
-    buckets: [AtomicU64; 10],
-}
-
-impl FailureWindow {
-    const MOST: u64 = 0xf_ffff;
-
-    fn new(length_ns: u64) -> Self {
-        Self { bucket_ns: (length_ns / 10).max(1), buckets: Default::default() }
-    }
-
-    /// Counts an attempt; failures and attempts of the window with it.
-    fn count(&self, now: Time, failed: bool) -> (u32, u32) {
-        // From one, so that an empty bucket is none of now.
-        let number = now.0 / self.bucket_ns + 10;
-        let stamp = number & 0xff_ffff;
-        let bucket = &self.buckets[(number % 10) as usize];
-        let _ = bucket.fetch_update(Relaxed, Relaxed, |old| {
-            let old = if old >> 40 == stamp { old } else { stamp << 40 };
-            let all = (old >> 20 & Self::MOST) + 1;
-            let bad = (old & Self::MOST) + u64::from(failed);
-            Some(stamp << 40 | all.min(Self::MOST) << 20 | bad.min(Self::MOST))
-        });
-        let recent = |old: u64| (0..10).any(|ago| old >> 40 == (number - ago) & 0xff_ffff);
-        let words = self.buckets.iter().map(|bucket| bucket.load(Relaxed));
-        words.filter(|old| recent(*old)).fold((0, 0), |(bad, all), old| {
-            (bad + (old & Self::MOST) as u32, all + (old >> 20 & Self::MOST) as u32)
-        })
-    }
-
-    fn forget(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
-    }
 }
 
 #[cfg(test)]

@@ -1,50 +1,52 @@
-//! The door to a service that takes no connections: one tries, the others wait.
+//! Connect backoff: while a service accepts no connections, one attempt probes it and the others
+//! wait.
 //!
-//! `engine::caution` keeps one for each service of a shard and asks before a connection is opened.
-//! Invariant: while the service fails, at most one connection is tried at a time, and not before
-//! the wait since the last failure is over.
+//! `engine::resilience` keeps one for each service of a shard and asks before a connection is
+//! opened.
+//! Invariant: while the service fails, at most one connection is attempted at a time, and not
+//! before the wait since the last failure is over.
 
 use super::backoff;
 use crate::clock::Time;
 use crate::plan::policy::BackoffPolicy;
 use crate::seed::Rng;
 
-/// How often those who wait look whether the one who tries has been let in, ns.
-const LOOK_NS: u64 = 100_000_000;
+/// How often waiting calls check whether the probe has connected, ns.
+const CHECK_NS: u64 = 100_000_000;
 
-/// A service's door.
+/// The connect gate of a service.
 #[derive(Clone, Debug)]
 pub struct ConnectBackoffGate {
     backoff: BackoffPolicy,
     failures: u32,
     not_before: Time,
-    /// Somebody is trying.
-    tried: bool,
+    /// Whether a probe is running.
+    is_probing: bool,
 }
 
-/// What a call that needs a new connection is told.
+/// The decision on a call that needs a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectDecision {
-    /// Open it.
+    /// Open a connection.
     Open,
-    /// Open it; how that ends is how things stand.
+    /// Open a connection; its result decides for the others.
     Probe,
-    /// Ask again then.
+    /// Ask again at this time.
     Wait(Time),
 }
 
 impl ConnectBackoffGate {
-    /// An open one.
-    pub fn new(law: BackoffPolicy) -> Self {
-        Self { backoff: law, failures: 0, not_before: Time(0), tried: false }
+    /// Creates an open gate.
+    pub fn new(policy: BackoffPolicy) -> Self {
+        Self { backoff: policy, failures: 0, not_before: Time(0), is_probing: false }
     }
 
-    /// Whether the service takes connections, as far as known.
+    /// Whether the service accepts connections, as far as known.
     pub fn is_open(&self) -> bool {
         self.failures == 0
     }
 
-    /// May a connection be opened?
+    /// Decides whether a connection may be opened.
     pub fn decide(&mut self, now: Time) -> ConnectDecision {
         if self.failures == 0 {
             return ConnectDecision::Open;
@@ -52,34 +54,34 @@ impl ConnectBackoffGate {
         if now < self.not_before {
             return ConnectDecision::Wait(self.not_before);
         }
-        if self.tried {
-            return ConnectDecision::Wait(now.after(LOOK_NS));
+        if self.is_probing {
+            return ConnectDecision::Wait(now.after(CHECK_NS));
         }
-        self.tried = true;
+        self.is_probing = true;
         ConnectDecision::Probe
     }
 
-    /// A connection was opened; true when that is news.
+    /// Reports an opened connection; returns true if the gate was closed.
     pub fn opened(&mut self) -> bool {
-        self.tried = false;
+        self.is_probing = false;
         std::mem::take(&mut self.failures) > 0
     }
 
-    /// None could be opened; true when that is news. Those who were let in together fail together:
-    /// only who tried alone makes the wait longer.
+    /// Reports a failure to connect; returns true if the gate was open. Attempts that started
+    /// together fail together: only a probe's failure makes the wait longer.
     pub fn failed(&mut self, now: Time, rng: &mut Rng) -> bool {
         let first = self.failures == 0;
-        if first || self.tried {
+        if first || self.is_probing {
             self.failures = self.failures.saturating_add(1);
             self.not_before = now.after(backoff::wait_ns(&self.backoff, self.failures, rng));
         }
-        self.tried = false;
+        self.is_probing = false;
         first
     }
 
-    /// Who tried was cut: nobody knows.
+    /// Reports a probe that was cancelled: its result is unknown.
     pub fn probe_cancelled(&mut self) {
-        self.tried = false;
+        self.is_probing = false;
     }
 }
 
@@ -91,22 +93,22 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn golden_walk() {
+    fn one_call_probes_and_the_others_wait() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
         let mut gate =
             ConnectBackoffGate::new(BackoffPolicy { jitter: false, ..BackoffPolicy::default() });
         let at = |ms: u64| Time(ms * MS);
         assert_eq!([gate.decide(at(0)), gate.decide(at(0))], [ConnectDecision::Open; 2]);
-        // Both were let in, both fail: that is one failure.
+        // Both were permitted, both fail: that counts as one failure.
         assert!(gate.failed(at(1), &mut rng));
         assert!(!gate.failed(at(1), &mut rng));
         assert_eq!(gate.decide(at(2)), ConnectDecision::Wait(at(101)));
-        // Then one tries, the others look again.
+        // Then one probes, the others check again.
         assert_eq!(gate.decide(at(101)), ConnectDecision::Probe);
         assert_eq!(gate.decide(at(101)), ConnectDecision::Wait(at(201)));
         assert!(!gate.failed(at(110), &mut rng));
         assert_eq!(gate.decide(at(150)), ConnectDecision::Wait(at(310)));
-        // Who tries and is cut leaves the place to the next.
+        // A cancelled probe leaves its place to the next.
         assert_eq!(gate.decide(at(310)), ConnectDecision::Probe);
         gate.probe_cancelled();
         assert_eq!(gate.decide(at(311)), ConnectDecision::Probe);
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_service_is_tried_a_few_times_a_minute() {
+    fn dead_service_is_probed_a_few_times_a_minute() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
         let mut gate =
             ConnectBackoffGate::new(BackoffPolicy { jitter: false, ..BackoffPolicy::default() });

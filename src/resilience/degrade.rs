@@ -1,8 +1,8 @@
-//! Going down, and up again: how much is left out while the target is in trouble.
+//! Degradation levels: how much of the load is left out while the target is overloaded.
 //!
-//! `run::steward` shows it each second; the level goes to all shards.
-//! Invariant: it goes down as far as needed at once, and up by one level at a time; it judges by
-//! what was sent, so a level that sends nothing cannot hold itself.
+//! `run::supervisor` feeds it each second; the level goes to all shards.
+//! Invariant: the level worsens as far as needed at once, and improves one step at a time; it is
+//! judged by calls that were sent, so a level that sends nothing cannot sustain itself.
 
 use std::collections::VecDeque;
 
@@ -10,125 +10,133 @@ use crate::plan::policy::{DegradationLevel, DegradationPolicy};
 use crate::stats::Histogram;
 use crate::units::{nanos, show_duration};
 
-/// Fewer calls than this say nothing.
-const ENOUGH: u64 = 20;
+/// Fewer calls than this are no evidence.
+const MIN_CALLS: u64 = 20;
 
-/// So much more of the memory budget is an emergency again.
-const MORE: f64 = 0.02;
+/// By how much the memory use must rise to count as an emergency again, as a share of the budget.
+const MEMORY_STEP: f64 = 0.02;
 
-/// What was seen in a second, of calls that were sent and have ended.
+/// A second's calls that were sent and have ended.
 #[derive(Clone, Debug, Default)]
 pub struct SecondStats {
-    /// How many.
+    /// Number of calls.
     pub calls: u64,
-    /// Those among them that were errors.
+    /// Errors among them.
     pub errors: u64,
-    /// Their service times, also of those that timed out.
+    /// Their service times, timeouts included.
     pub service: Histogram,
 }
 
-/// The law at work.
+/// The degradation policy with its state.
 #[derive(Clone, Debug)]
 pub struct DegradationController {
-    law: DegradationPolicy,
+    policy: DegradationPolicy,
     level: DegradationLevel,
     /// The last seconds, and when each ended, ns.
-    seen: VecDeque<(u64, SecondStats)>,
+    recent: VecDeque<(u64, SecondStats)>,
     /// Since when the level has not been needed, ns.
     unneeded_ns: Option<u64>,
-    /// The share of memory above which it is an emergency now, and since when it has been one, ns.
-    bar: f64,
+    /// The memory share above which there is an emergency now, and since when there has been one,
+    /// ns.
+    memory_limit: f64,
     full_ns: Option<u64>,
 }
 
 impl DegradationController {
-    /// At the best level.
-    pub fn new(law: DegradationPolicy) -> Self {
-        let bar = law.memory;
-        let seen = VecDeque::new();
-        Self { law, level: DegradationLevel::Normal, seen, unneeded_ns: None, bar, full_ns: None }
+    /// Creates a controller at the normal level.
+    pub fn new(policy: DegradationPolicy) -> Self {
+        let memory_limit = policy.memory;
+        let recent = VecDeque::new();
+        Self {
+            policy,
+            level: DegradationLevel::Normal,
+            recent,
+            unneeded_ns: None,
+            memory_limit,
+            full_ns: None,
+        }
     }
 
-    /// The level now.
+    /// The current level.
     pub fn level(&self) -> DegradationLevel {
         self.level
     }
 
-    /// A second has ended; `memory` is the share of the budget in use. The new level and why, when
+    /// Evaluates a second; `memory`: share of the budget in use. Returns the new level and why, if
     /// it changes.
     pub fn second(
         &mut self,
         now_ns: u64,
-        seen: SecondStats,
+        second: SecondStats,
         memory: Option<f64>,
     ) -> Option<(DegradationLevel, String)> {
-        self.seen.push_back((now_ns, seen));
-        let oldest = now_ns.saturating_sub(nanos(self.law.window));
-        while self.seen.front().is_some_and(|(at, _)| *at <= oldest) {
-            self.seen.pop_front();
+        self.recent.push_back((now_ns, second));
+        let oldest = now_ns.saturating_sub(nanos(self.policy.window));
+        while self.recent.front().is_some_and(|(at, _)| *at <= oldest) {
+            self.recent.pop_front();
         }
         self.judge_memory(now_ns, memory);
-        let (needed, why) = self.needed(memory);
+        let (needed, why) = self.required_level(memory);
         if needed > self.level {
             self.unneeded_ns = None;
-            return Some(self.go(needed, why));
+            return Some(self.set_level(needed, why));
         }
         if needed == self.level {
             self.unneeded_ns = None;
             return None;
         }
         let since = *self.unneeded_ns.get_or_insert(now_ns);
-        if now_ns.saturating_sub(since) < nanos(self.law.recover) {
+        if now_ns.saturating_sub(since) < nanos(self.policy.recover) {
             return None;
         }
-        // One at a time: what the level left out has to show first that it goes well again.
+        // One step at a time: the calls that the level left out must first prove healthy again.
         self.unneeded_ns = Some(now_ns);
         let better = DegradationLevel::ALL[self.level as usize - 1];
-        let why = format!("not needed for {}", show_duration(self.law.recover));
-        Some(self.go(better, why))
+        let why = format!("not needed for {}", show_duration(self.policy.recover));
+        Some(self.set_level(better, why))
     }
 
-    /// Memory is an emergency for as long as leaving calls out may help: where it has not freed any
-    /// within `recover`, it is one again only when more is used.
+    /// Memory counts as an emergency while leaving calls out may help: if that has freed none
+    /// within `recover`, it counts again only when more is used.
     fn judge_memory(&mut self, now_ns: u64, memory: Option<f64>) {
         let share = memory.unwrap_or(0.0);
-        if share <= self.law.memory {
-            (self.bar, self.full_ns) = (self.law.memory, None);
-        } else if share > self.bar {
+        if share <= self.policy.memory {
+            (self.memory_limit, self.full_ns) = (self.policy.memory, None);
+        } else if share > self.memory_limit {
             let since = *self.full_ns.get_or_insert(now_ns);
-            if now_ns.saturating_sub(since) >= nanos(self.law.recover) {
-                (self.bar, self.full_ns) = (share + MORE, None);
+            if now_ns.saturating_sub(since) >= nanos(self.policy.recover) {
+                (self.memory_limit, self.full_ns) = (share + MEMORY_STEP, None);
             }
         }
     }
 
-    fn go(&mut self, level: DegradationLevel, why: String) -> (DegradationLevel, String) {
-        // What was seen at another level tells nothing about this one.
-        self.seen.clear();
+    fn set_level(&mut self, level: DegradationLevel, why: String) -> (DegradationLevel, String) {
+        // Results at another level say nothing about this one.
+        self.recent.clear();
         self.level = level;
         (level, why)
     }
 
-    /// The level that what was seen asks for, and what it was.
-    fn needed(&self, memory: Option<f64>) -> (DegradationLevel, String) {
-        if let Some(share) = memory.filter(|share| *share > self.bar) {
+    /// Returns the level that the recent seconds require, and why.
+    fn required_level(&self, memory: Option<f64>) -> (DegradationLevel, String) {
+        if let Some(share) = memory.filter(|share| *share > self.memory_limit) {
             let why = format!("{:.0} % of the memory budget in use", share * 100.0);
             return (DegradationLevel::Emergency, why);
         }
         let mut all = SecondStats::default();
-        for (_, seen) in &self.seen {
-            all.calls += seen.calls;
-            all.errors += seen.errors;
-            all.service.merge(&seen.service);
+        for (_, second) in &self.recent {
+            all.calls += second.calls;
+            all.errors += second.errors;
+            all.service.merge(&second.service);
         }
-        if all.calls < ENOUGH {
+        if all.calls < MIN_CALLS {
             return (DegradationLevel::Normal, String::new());
         }
         let errors = all.errors as f64 / all.calls as f64;
-        let by_errors = self.law.errors.iter().filter(|limit| errors > **limit).count();
+        let by_errors = self.policy.errors.iter().filter(|limit| errors > **limit).count();
         let p95_us = all.service.percentile_us(95.0);
         let over = |limit: &&std::time::Duration| u128::from(p95_us) > limit.as_micros();
-        let by_p95 = self.law.p95.iter().filter(over).count();
+        let by_p95 = self.policy.p95.iter().filter(over).count();
         let why = if by_errors >= by_p95 {
             format!("{:.1} % of {} calls failed", errors * 100.0, all.calls)
         } else {
@@ -146,18 +154,18 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn seen(calls: u64, errors: u64, ms: u64) -> SecondStats {
+    fn stats(calls: u64, errors: u64, ms: u64) -> SecondStats {
         let mut service = Histogram::default();
         service.record_n(ms * 1_000, calls);
         SecondStats { calls, errors, service }
     }
 
-    /// Seconds of calls, errors and ms, and the level after each.
-    fn walk(seconds: &[(u64, u64, u64)]) -> Vec<&'static str> {
+    /// Takes seconds of calls, errors and ms; returns the level after each.
+    fn levels_after(seconds: &[(u64, u64, u64)]) -> Vec<&'static str> {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut levels = Vec::new();
         for (at, (calls, errors, ms)) in (1..).zip(seconds) {
-            degrade.second(at * S, seen(*calls, *errors, *ms), None);
+            degrade.second(at * S, stats(*calls, *errors, *ms), None);
             levels.push(degrade.level().name());
         }
         levels
@@ -173,31 +181,31 @@ mod tests {
             ((100, 0, 2_100), "light"),
             ((100, 0, 5_100), "heavy"),
             ((100, 16, 2_100), "heavy"),
-            // Too few to say anything.
+            // Too few to be evidence.
             ((19, 19, 10), "normal"),
         ] {
-            assert_eq!(walk(&[first]), [level], "{first:?}");
+            assert_eq!(levels_after(&[first]), [level], "{first:?}");
         }
-        // Down at once, up one level each ten seconds while all goes well.
+        // Down at once, up one level every ten seconds while all is well.
         let mut seconds = vec![(100, 50, 10)];
         seconds.extend([(100, 0, 10); 32]);
-        let levels = walk(&seconds);
+        let levels = levels_after(&seconds);
         let at = |level| levels.iter().position(|one| *one == level);
         assert_eq!(["emergency", "heavy", "light", "normal"].map(at), [0, 11, 21, 31].map(Some));
     }
 
     #[test]
-    fn a_level_that_sends_nothing_is_left_and_tried_again() {
+    fn level_without_calls_improves_and_is_judged_again() {
         let mut seconds = vec![(100, 100, 10)];
         seconds.extend([(0, 0, 0); 11]);
-        // It goes up to `heavy`, sends something, and that fails: down again.
+        // It improves to `heavy`, sends calls, and these fail: worse again.
         seconds.push((50, 50, 10));
-        let levels = walk(&seconds);
+        let levels = levels_after(&seconds);
         assert_eq!([levels[10], levels[11], levels[12]], ["emergency", "heavy", "emergency"]);
     }
 
     #[test]
-    fn memory_alone_is_an_emergency() {
+    fn memory_alone_causes_emergency() {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
         assert_eq!(degrade.second(S, SecondStats::default(), Some(0.9)), None);
         let (level, why) = degrade.second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
@@ -208,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_nothing_frees_is_no_emergency_for_ever() {
+    fn memory_emergency_ends_if_nothing_is_freed() {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut at = |second: u64, share: f64| {
-            degrade.second(second * S, seen(100, 0, 10), Some(share));
+            degrade.second(second * S, stats(100, 0, 10), Some(share));
             degrade.level().name()
         };
         assert_eq!((1..11).map(|second| at(second, 0.95)).last(), Some("emergency"));
@@ -221,14 +229,17 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is seen: down by any step, up by one, and never up twice within `recover`.
+        /// For any input: it worsens by any step, improves by one, and never twice within
+        /// `recover`.
         #[test]
-        fn up_is_slow(walk in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200)) {
+        fn improvement_is_slow(
+            seconds in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200),
+        ) {
             let mut degrade = DegradationController::new(DegradationPolicy::default());
             let mut last_up = None;
-            for (at, (calls, errors, ms)) in (1u64..).zip(walk) {
+            for (at, (calls, errors, ms)) in (1u64..).zip(seconds) {
                 let before = degrade.level();
-                let change = degrade.second(at * S, seen(calls, errors.min(calls), ms), None);
+                let change = degrade.second(at * S, stats(calls, errors.min(calls), ms), None);
                 if let Some((after, _)) = change
                     && after < before
                 {

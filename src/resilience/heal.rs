@@ -1,71 +1,71 @@
-//! Mending while it runs: what is wrong, what may help, and whether it did.
+//! Self-healing during a run: what is wrong, which remedy may help, and whether it did.
 //!
-//! `run::steward` shows it every few seconds what it has seen. Source: seed 003 §4.3, four healers.
-//! Invariant: a remedy is not tried again before its effect has been looked at; where there is none
-//! it says so, once.
+//! `run::supervisor` feeds it every few seconds. Source: seed 003 §4.3, four healers.
+//! Invariant: a remedy is not applied again before its effect has been measured; an issue without a
+//! remedy is reported once.
 
-/// What can go wrong.
+/// An issue that a run can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthIssue {
-    /// The process holds too much memory.
+    /// The process uses too much memory.
     Memory,
-    /// A pool has no connection left to lend: its place in the plan.
+    /// A pool has no free connection: its place in the plan.
     Connections(usize),
-    /// A service answers much more slowly than it did: its place in the plan.
+    /// A service responds much more slowly than before: its place in the plan.
     Latency(usize),
-    /// A service fails much more often than it did: its place in the plan.
+    /// A service fails much more often than before: its place in the plan.
     Errors(usize),
 }
 
-/// What was seen of one thing over the last interval.
+/// A measurement over the last interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthSign {
-    /// What is wrong if it is high.
+    /// The issue that a high value means.
     pub issue: HealthIssue,
-    /// How high: a share, or for latency the p95 in s; none: too little was seen.
+    /// The value: a share, or for latency the p95 in s; `None` if there was too little data.
     pub value: Option<f64>,
-    /// A remedy is at hand.
+    /// Whether there is a remedy.
     pub curable: bool,
 }
 
-/// What is to be done, or what came of it.
+/// An action to take, or a result to report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealingStep {
-    /// Apply the remedy: it was seen so high.
+    /// Apply the remedy; the value that was measured.
     Remedy(HealthIssue, f64),
-    /// There is none.
-    Helpless(HealthIssue, f64),
-    /// What came of the remedy: before, and now.
+    /// There is no remedy; the value that was measured.
+    NoRemedy(HealthIssue, f64),
+    /// Result of the remedy: the value before, and now.
     Outcome(HealthIssue, f64, f64),
 }
 
-/// Memory above this share of its budget.
+/// Memory is an issue above this share of its budget.
 const MEMORY: f64 = 0.85;
-/// Pools of which more than this share is lent.
+/// A pool is an issue if more than this share of it is in use.
 const CONNECTIONS: f64 = 0.9;
-/// Services that take more than so many times as long as they did…
+/// A service is an issue if its latency exceeds this multiple of its best…
 const SLOWER: f64 = 2.0;
-/// …and longer than this, s: twice nothing is nothing.
+/// …and this duration, s: twice nothing is nothing.
 const SLOW_S: f64 = 0.1;
-/// Services of which more than this share of attempts fail.
+/// A service is an issue if more than this share of its attempts fail.
 const ERRORS: f64 = 0.3;
-/// The best of a service's p95 is forgotten slowly, so that a target that has changed for good
-/// becomes the new measure: each interval adds so much of it.
-const FORGET: f64 = 0.02;
-/// How many intervals a case rests after its outcome before a remedy is tried again.
-const REST: u32 = 3;
+/// A service's best p95 is forgotten slowly, so that a permanent change of the target becomes the
+/// new baseline: the best grows by this share per interval.
+const BASELINE_GROWTH: f64 = 0.02;
+/// How many intervals pass after a remedy's result before it is tried again.
+const PAUSE_INTERVALS: u32 = 3;
 
 /// A remedy that was tried.
 #[derive(Clone, Debug)]
 struct Remedy {
     issue: HealthIssue,
     before: f64,
-    /// Intervals since: the outcome is told at the first.
+    /// Intervals since it was tried: the result is reported at the first.
     age: u32,
-    helpless: bool,
+    is_unfixable: bool,
 }
 
-/// The law at work.
+/// The open issues, and the baselines of services.
 #[derive(Clone, Debug, Default)]
 pub struct HealingController {
     cases: Vec<Remedy>,
@@ -74,17 +74,19 @@ pub struct HealingController {
 }
 
 impl HealingController {
-    /// An interval has ended, and this was seen: what is to be done.
+    /// Evaluates an interval; returns what to do.
     pub fn evaluate(&mut self, signs: &[HealthSign]) -> Vec<HealingStep> {
         let mut steps = Vec::new();
         for case in &mut self.cases {
             case.age += 1;
             let sign = signs.iter().find(|sign| sign.issue == case.issue);
-            if let (1, false, Some(now)) = (case.age, case.helpless, sign.and_then(|it| it.value)) {
+            if let (1, false, Some(now)) =
+                (case.age, case.is_unfixable, sign.and_then(|it| it.value))
+            {
                 steps.push(HealingStep::Outcome(case.issue.clone(), case.before, now));
             }
         }
-        self.cases.retain(|case| case.age <= REST);
+        self.cases.retain(|case| case.age <= PAUSE_INTERVALS);
         for sign in signs {
             let Some(value) = sign.value else { continue };
             let wrong = self.is_wrong(&sign.issue, value);
@@ -92,9 +94,9 @@ impl HealingController {
                 continue;
             }
             let issue = sign.issue.clone();
-            let helpless = !sign.curable;
-            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, helpless });
-            let step = if helpless { HealingStep::Helpless } else { HealingStep::Remedy };
+            let is_unfixable = !sign.curable;
+            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, is_unfixable });
+            let step = if is_unfixable { HealingStep::NoRemedy } else { HealingStep::Remedy };
             steps.push(step(issue, value));
         }
         steps
@@ -109,7 +111,7 @@ impl HealingController {
                 if self.best.len() <= *service {
                     self.best.resize(service + 1, None);
                 }
-                let best = self.best[*service].map_or(value, |best| best * (1.0 + FORGET));
+                let best = self.best[*service].map_or(value, |best| best * (1.0 + BASELINE_GROWTH));
                 self.best[*service] = Some(best.min(value));
                 value > best * SLOWER && value > SLOW_S
             }
@@ -126,18 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn each_issue_has_its_line() {
-        for (issue, well, ill) in [
+    fn each_issue_has_a_threshold() {
+        for (issue, well, issues) in [
             (HealthIssue::Memory, 0.85, 0.86),
             (HealthIssue::Connections(0), 0.9, 0.91),
             (HealthIssue::Errors(0), 0.3, 0.31),
         ] {
             let mut heal = HealingController::default();
             assert_eq!(heal.evaluate(&[sign(issue.clone(), well)]), []);
-            let steps = heal.evaluate(&[sign(issue.clone(), ill)]);
-            assert_eq!(steps, [HealingStep::Remedy(issue, ill)]);
+            let steps = heal.evaluate(&[sign(issue.clone(), issues)]);
+            assert_eq!(steps, [HealingStep::Remedy(issue, issues)]);
         }
-        // Latency: twice the best so far, and long enough to be felt.
+        // Latency: twice the best so far, and long enough to matter.
         let mut heal = HealingController::default();
         let mut look = |value| heal.evaluate(&[sign(HealthIssue::Latency(1), value)]);
         assert_eq!(look(0.06), []);
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remedy_has_an_outcome_and_a_rest() {
+    fn remedy_has_a_result_and_a_pause() {
         let mut heal = HealingController::default();
         let mut look = |value| heal.evaluate(&[sign(HealthIssue::Errors(0), value)]);
         assert_eq!(look(0.5), [HealingStep::Remedy(HealthIssue::Errors(0), 0.5)]);
@@ -156,23 +158,23 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_helps_it_says_so_once() {
+    fn missing_remedy_is_reported_once() {
         let mut heal = HealingController::default();
         let sign =
             HealthSign { issue: HealthIssue::Connections(2), value: Some(1.0), curable: false };
         let all: Vec<_> = (0..3).flat_map(|_| heal.evaluate(std::slice::from_ref(&sign))).collect();
-        assert_eq!(all, [HealingStep::Helpless(HealthIssue::Connections(2), 1.0)]);
+        assert_eq!(all, [HealingStep::NoRemedy(HealthIssue::Connections(2), 1.0)]);
     }
 
     #[test]
-    fn a_target_that_changed_for_good_becomes_the_measure() {
+    fn permanent_change_becomes_the_baseline() {
         let mut heal = HealingController::default();
         heal.evaluate(&[sign(HealthIssue::Latency(0), 0.2)]);
-        let ill = (0..100).filter(|_| {
+        let issues = (0..100).filter(|_| {
             let steps = heal.evaluate(&[sign(HealthIssue::Latency(0), 0.5)]);
             steps.iter().any(|step| matches!(step, HealingStep::Remedy(..)))
         });
         // 0.2 s grows by a fiftieth each time: it is half of 0.5 after 12.
-        assert!((2..=4).contains(&ill.count()));
+        assert!((2..=4).contains(&issues.count()));
     }
 }

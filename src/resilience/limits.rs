@@ -1,9 +1,9 @@
-//! The rate limits of a run: per source address, per group of endpoints, and over all.
+//! The rate limits of a run: per source address, per endpoint pattern, and overall.
 //!
-//! All shards of a process share them; `engine::caution` asks them for each attempt. A user's own
-//! limit is the user's.
-//! Invariant: the narrowest is asked first, so that nobody who waits for its own turn holds a place
-//! in a wider row that others could have had.
+//! All shards of a process share them; `engine::resilience` asks them for each attempt. A user's
+//! own limit is stored with the user.
+//! Invariant: the narrowest is asked first, so that an attempt waiting for its own slot holds no
+//! slot of a wider limit that others could have used.
 
 use super::RateLimiter;
 use crate::plan::{EndpointPattern, Endpoints, Plan};
@@ -11,7 +11,7 @@ use crate::plan::{EndpointPattern, Endpoints, Plan};
 /// All limits that several users share.
 #[derive(Debug, Default)]
 pub struct RateLimits {
-    /// By service: its source addresses' places in `sources`.
+    /// By service: the places of its source addresses in `sources`.
     source_of: Vec<Vec<usize>>,
     sources: Vec<RateLimiter>,
     /// By endpoint: its pattern's place in `patterns`.
@@ -21,14 +21,15 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// The limits that a plan asks for.
+    /// Creates the limits that a plan configures.
     pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
-        let laws = &plan.policies.limits;
-        let mut limits = Self { global: laws.global.map(RateLimiter::new), ..Self::default() };
-        if let Some(rate) = laws.per_source {
+        let policies = &plan.policies.limits;
+        let mut limits = Self { global: policies.global.map(RateLimiter::new), ..Self::default() };
+        if let Some(rate) = policies.per_source {
             let mut known = Vec::new();
             for service in &plan.services {
-                // Who names no address goes out from the machine's own: that is one, too.
+                // A service without source addresses uses the machine's default one: that counts as
+                // one, too.
                 let own = [None];
                 let named: Vec<_> = service.transport.sources.iter().map(|ip| Some(*ip)).collect();
                 let sources = if named.is_empty() { &own[..] } else { &named };
@@ -44,8 +45,8 @@ impl RateLimits {
             }
         }
         limits.patterns =
-            laws.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
-        let patterns = || laws.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
+            policies.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
+        let patterns = || policies.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
         let best = |endpoint| EndpointPattern::most_specific(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();
         limits

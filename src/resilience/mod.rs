@@ -1,7 +1,8 @@
-//! The laws of caution: when not to send, how long to wait, when to try again.
+//! Resilience policies: pure state machines that decide when to send, how long to wait, when to
+//! retry.
 //!
-//! `engine::caution` asks them for each attempt, `run::steward` once a second.
-//! Invariant: plain structs that take `now` and say what to do; nothing here waits or reads a
+//! `engine::resilience` asks them for each attempt, `run::supervisor` once a second.
+//! Invariant: plain structs that take `now` and return a decision; nothing here waits or reads a
 //! clock.
 
 pub mod admission;
@@ -11,6 +12,7 @@ pub mod breaker;
 pub mod budget;
 pub mod connect_gate;
 pub mod degrade;
+mod failure_window;
 pub mod heal;
 pub mod limiter;
 pub mod limits;
@@ -18,6 +20,7 @@ pub mod memory;
 pub mod recent;
 pub mod sizing;
 pub mod timeout;
+mod transition;
 
 pub use admission::AdmissionController;
 pub use board::{BreakerBoard, BreakerPermit};

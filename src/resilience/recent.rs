@@ -1,27 +1,27 @@
-//! The last so many times of an endpoint, and any percentile of them without sorting.
+//! The most recent times of an endpoint, with any percentile of them without sorting.
 //!
-//! `timeout` and hedging ask it.
-//! Invariant: `sorted` holds exactly what `ring` holds; one in is one out once it is full.
+//! `timeout` and hedging read it.
+//! Invariant: `sorted` holds exactly the values of `ring`; once full, each new value replaces one.
 
-/// The last times, µs.
+/// The most recent times, µs.
 #[derive(Clone, Debug)]
 pub struct RecentTimes {
-    /// In the order they came; the oldest is at `next` once it is full.
+    /// In order of arrival; the oldest is at `next` once it is full.
     ring: Vec<u32>,
-    /// The same in order of size: a new one is put in its place, an old one taken out of it. For a
-    /// hundred that moves 200 bytes on average.
+    /// The same values in order of size, updated in place. For a hundred values an update moves 200
+    /// bytes on average.
     sorted: Vec<u32>,
     next: usize,
     size: usize,
 }
 
 impl RecentTimes {
-    /// Room for the last `size`; at least one.
+    /// Creates a window of the last `size` times; at least one.
     pub fn new(size: usize) -> Self {
         Self { ring: Vec::new(), sorted: Vec::new(), next: 0, size: size.max(1) }
     }
 
-    /// Takes one in; more than 71 minutes count as that.
+    /// Adds a time; more than 71 minutes count as that.
     #[inline]
     pub fn push(&mut self, ns: u64) {
         let us = u32::try_from(ns / 1_000).unwrap_or(u32::MAX);
@@ -45,17 +45,17 @@ impl RecentTimes {
         }
     }
 
-    /// How many there are.
+    /// The number of times.
     pub fn len(&self) -> usize {
         self.ring.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no times.
     pub fn is_empty(&self) -> bool {
         self.ring.is_empty()
     }
 
-    /// The rank of a percentile (0 to 100) among so many, by nearest rank; from 1.
+    /// The rank of a percentile (0 to 100) among `count`, by nearest rank; from 1.
     pub fn rank(percentile: f64, count: usize) -> usize {
         ((percentile / 100.0 * count as f64).ceil() as usize).max(1)
     }
@@ -66,7 +66,7 @@ impl RecentTimes {
         self.sorted.get(rank.checked_sub(1)?).map(|us| u64::from(*us) * 1_000)
     }
 
-    /// The percentile (0 to 100) by nearest rank, ns; `None` without any.
+    /// The percentile (0 to 100) by nearest rank, ns; `None` if there are no times.
     #[inline]
     pub fn percentile_ns(&self, percentile: f64) -> Option<u64> {
         self.at_rank_ns(Self::rank(percentile, self.sorted.len()))
@@ -79,9 +79,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What sorting the last `size` would say.
+        /// Compared with sorting the last `size` times.
         #[test]
-        fn it_is_the_percentile_of_the_last(
+        fn percentile_equals_sorted_window(
             values in prop::collection::vec(0u64..50, 1..400),
             size in 1usize..120,
             percentile in 1.0f64..100.0,

@@ -1,7 +1,7 @@
-//! A run as it comes together: what its shards shed, what stands, what is judged.
+//! The results of a run so far: the sum of all deltas, state changes, judgements.
 //!
-//! `dispatch` feeds it while the run goes on, `replay` feeds it from a record.
-//! Invariant: whoever feeds it, the same deltas in the same order give the same report.
+//! `dispatch` feeds it during the run, `replay` from a record.
+//! Invariant: the same deltas in the same order give the same report, live and replayed.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::stats::{
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
 
-/// A run so far.
+/// The results of a run so far.
 #[derive(Debug)]
 pub struct RunAggregator {
     opening: Arc<RunInfo>,
@@ -25,14 +25,14 @@ pub struct RunAggregator {
     seconds: Seconds,
     timeline: Timeline,
     stopped: Option<StopCause>,
-    /// Shards that did not come to their end, in words.
+    /// Descriptions of shards that did not end.
     lost: Vec<String>,
     /// When, ns after the run's start; never, by default.
     stopped_ns: u64,
 }
 
 impl RunAggregator {
-    /// Of a run on so many shards that is about to begin.
+    /// The results of a run on `shards` shards that has not begun.
     pub fn new(opening: Arc<RunInfo>, shards: usize) -> Self {
         let plan = &*opening.plan;
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
@@ -49,7 +49,7 @@ impl RunAggregator {
         }
     }
 
-    /// Takes in what a shard shed; the seconds that are complete by now, oldest first.
+    /// Adds the delta of a shard; returns the seconds that are complete now, oldest first.
     pub fn absorb(&mut self, delta: &Delta) -> Vec<CompletedSecond> {
         self.tally.absorb(delta);
         self.watch.absorb(delta);
@@ -58,29 +58,29 @@ impl RunAggregator {
         closed
     }
 
-    /// Something that is no shard's changed.
+    /// Records a change that no shard caused.
     pub fn record_change(&mut self, notice: StateChange) {
         self.tally.notice(notice);
     }
 
-    /// Something stops it, `at_ns` after its start.
+    /// Records that the run is stopped, `at_ns` after its start.
     pub fn stop(&mut self, stop: StopCause, at_ns: u64) {
         self.tally.stop(at_ns);
         self.stopped_ns = self.stopped_ns.min(at_ns);
         self.stopped = Some(stop);
     }
 
-    /// What stopped it.
+    /// What stopped the run; `None` if nothing did.
     pub fn stopped(&self) -> Option<&StopCause> {
         self.stopped.as_ref()
     }
 
-    /// A second is over, and things stand so. All numbers, and a rule that stops the run.
+    /// Ends a second with these gauges; returns all numbers, and a rule that stops the run.
     pub fn second(&mut self, moment: GaugeSample) -> (Arc<Snapshot>, Option<String>) {
         self.timeline.record_gauges(moment);
         let snapshot = self.snapshot();
-        // Of a load that only a count ends, windows are looked at as far as iterations have come:
-        // nobody knows whether more will follow.
+        // If only a count ends the load, windows are judged as far as iterations have come: whether
+        // more will follow is not known.
         let planned = load_end_ns(&self.opening.plan);
         let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
         let rule = self.watch.judge(Some(end), &snapshot);
@@ -92,7 +92,7 @@ impl RunAggregator {
         self.tally.snapshot(load_end_ns(&self.opening.plan))
     }
 
-    /// The shards at their last shed, added up.
+    /// The gauges of all shards at their last delta, added up.
     pub fn gauges(&self) -> Gauges {
         self.tally.gauges()
     }
@@ -101,11 +101,11 @@ impl RunAggregator {
     pub fn so_far(&mut self, snapshot: Arc<Snapshot>) -> Report {
         let points = self.seconds.points();
         self.timeline.open(points);
-        let judgements = self.watch.so_far(&snapshot);
+        let judgements = self.watch.judge_so_far(&snapshot);
         self.report(snapshot, judgements, self.timeline.clone(), true)
     }
 
-    /// The seconds that are not closed yet: nothing more will come.
+    /// The seconds that were held open: no further delta will come.
     pub fn finish(&mut self) -> Vec<CompletedSecond> {
         let closed = self.seconds.finish();
         self.timeline.open(Vec::new());
@@ -113,7 +113,7 @@ impl RunAggregator {
         closed
     }
 
-    /// A shard did not come to its end: what it measured since its last delta is missing.
+    /// Records that a shard did not end: what it measured since its last delta is missing.
     pub fn lose(&mut self, shard: usize) {
         self.lost.push(format!(
             "shard {shard} did not stop: the work of one of its users does not end; its calls \
@@ -121,8 +121,8 @@ impl RunAggregator {
         ));
     }
 
-    /// Judges the finished run. `broken`: shards that failed, in words; `rss_peak`: the most memory
-    /// that the process held, bytes.
+    /// Judges the finished run. `broken` describes shards that failed; `rss_peak` is the most
+    /// memory that the process held, bytes.
     pub fn conclude(mut self, broken: Vec<String>, rss_peak: Option<u64>) -> Report {
         self.finish();
         let mut snapshot = self.snapshot();
@@ -141,8 +141,8 @@ impl RunAggregator {
         timeline: Timeline,
         goes_on: bool,
     ) -> Report {
-        let trust = Trust::of(&snapshot, &self.opening.plan.kind);
-        // What has not been judged yet may still hold.
+        let trust = Trust::evaluate(&snapshot, &self.opening.plan.kind);
+        // A rule that has not been judged yet may still hold.
         let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
         let has_steps = !self.opening.plan.steps.is_empty();
         let answers = (!goes_on).then(|| CallSummary::of(&snapshot, has_steps));

@@ -1,7 +1,8 @@
-//! How much live control may ask: what a scenario could not have asked, nobody may ask later.
+//! The limits of live control: a load that the scenario could not have does not become possible
+//! later.
 //!
-//! `control` asks it before a change is made.
-//! Invariant: asking for less is always allowed.
+//! `control` checks each change before it is made.
+//! Invariant: less load is always allowed.
 
 use super::workload_override::{WorkloadOverride, is_open};
 use crate::curve::Curve;
@@ -12,17 +13,17 @@ use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{ArrivalProcess, Load, Plan, ServiceTarget, Workload};
 use crate::units::{Rate, nanos};
 
-/// Whether the changes may be made.
+/// Checks whether the changes may be made.
 ///
 /// # Errors
-/// Which limit stands against it, who set it, and what can be done.
+/// The limit that forbids it, where it was set, and the cure.
 pub(super) fn allows(
     plan: &Plan,
     now: &[WorkloadOverride],
     changes: &[(ScheduleChange, Curve)],
 ) -> Result<(), String> {
     let at_ns = changes.first().map_or(0, |(change, _)| change.at_ns);
-    // The most users and rate (in its units) that are still to come.
+    // The highest level of users and rate (in its units) that is still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
     for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
         let change = changes.iter().find(|(change, _)| change.workload == index);
@@ -71,8 +72,8 @@ pub(super) fn allows(
     }
 }
 
-/// Whether there are rows for more users or starts than were planned, where each is used once: they
-/// were dealt before the run.
+/// Checks whether feeds with unique rows suffice for more users or starts than were planned: rows
+/// are dealt before the run.
 fn has_rows(plan: &Plan, workload: &Workload, curve: &Curve, peak: u64) -> Result<(), String> {
     let planned = match &workload.load {
         Load::Closed(users) => peak <= users.curve.peak(),

@@ -1,7 +1,7 @@
 //! Live control: turns control commands into commands to the shards and events on the time axis.
 //!
-//! `dispatch` hands it commands and writes down what it did.
-//! Invariant: what is asked changes on all shards at the same point of the schedule, or on none.
+//! `dispatch` hands it commands and records what it did.
+//! Invariant: a load changes on all shards at the same point of the schedule, or on none.
 
 use super::ceiling;
 use super::status::StatusTracker;
@@ -17,31 +17,31 @@ use crate::plan::{LoadOverride, Plan, Workload};
 use crate::suggest::nearest;
 use crate::units::{Rate, nanos};
 
-/// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
+/// The delay after which a load change takes effect, ns: every shard has received it by then.
 pub const OVERRIDE_LEAD_NS: u64 = 200_000_000;
 
-/// The most often what is asked of a workload may be changed: its curve grows by each.
+/// The most load changes of a workload: its curve grows by each.
 pub const MAX_OVERRIDES: u32 = 1_000;
 
-/// Some shard has not even taken in what was received before.
+/// The reply while a shard has not taken earlier commands.
 const BUSY: &str = "the shards are busy with earlier commands: try again";
 
-/// Whoever is in control of a run.
+/// Executes the control commands of a run.
 pub(super) struct Controller<'a> {
     plan: &'a Plan,
     overrides: Vec<WorkloadOverride>,
     breakers: Vec<BreakerName>,
     /// By series.
     muted: Vec<bool>,
-    /// When the last change holds, ns after the run's start.
+    /// When the last change takes effect, ns after the run's start.
     last_ns: u64,
-    pub(super) standing: StatusTracker,
+    pub(super) status: StatusTracker,
 }
 
-/// What was done about a command.
+/// What a command did.
 #[derive(Default)]
 pub(super) struct ControlOutcome {
-    /// Whose change, what changed, and when, ns after the run's start.
+    /// Subject, change, and when it takes effect, ns after the run's start.
     pub(super) changes: Vec<(String, String, u64)>,
     /// The run is to end.
     pub(super) stops: bool,
@@ -50,7 +50,7 @@ pub(super) struct ControlOutcome {
 }
 
 impl<'a> Controller<'a> {
-    /// Of a run that goes as planned.
+    /// The controller of a run without changes.
     pub(super) fn new(plan: &'a Plan) -> Self {
         let planned = |curve: &Curve| WorkloadOverride {
             load: LoadOverride::PLANNED,
@@ -63,11 +63,11 @@ impl<'a> Controller<'a> {
             breakers: BreakerName::all(plan),
             muted: vec![false; plan.steps.len()],
             last_ns: 0,
-            standing: StatusTracker::default(),
+            status: StatusTracker::default(),
         }
     }
 
-    /// What is asked of each workload: users, or starts per second.
+    /// The load of each workload: users, or starts per second.
     pub(super) fn target_levels(&self, now_ns: u64) -> Vec<f64> {
         let loads = self.plan.workloads.iter().zip(&self.overrides);
         let level = |(load, current): (&Workload, &WorkloadOverride)| {
@@ -105,7 +105,7 @@ impl<'a> Controller<'a> {
             ControlCommand::Status => {
                 let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
                 let muted: Vec<&str> = muted.map(|(series, _)| series.name.as_str()).collect();
-                answered(self.standing.json(self.plan, &self.overrides, &muted, now_ns))
+                answered(self.status.json(self.plan, &self.overrides, &muted, now_ns))
             }
             ControlCommand::Help => answered(ControlCommand::help()),
             ControlCommand::Keys => answered(KEYS.to_owned()),
@@ -124,7 +124,7 @@ impl<'a> Controller<'a> {
         }
     }
 
-    /// Asks something else of a workload, or of all of a model.
+    /// Changes the load of a workload, or of all that the command fits.
     fn override_load(
         &mut self,
         command: &ControlCommand,
@@ -152,7 +152,7 @@ impl<'a> Controller<'a> {
                 .map_err(|why| format!("workload {}: {why}", workload.name))?;
             let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
                 || self.plan.uncounted.is_zero()
-                    && count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
+                    && count_of(workload).is_some_and(|most| self.status.made(index) >= most);
             if load == current.load || is_over && of.is_none() {
                 continue;
             }
@@ -190,7 +190,7 @@ impl<'a> Controller<'a> {
         Ok(done.or("nothing to change: it is so already"))
     }
 
-    /// The workloads that are meant.
+    /// The workloads that a command selects.
     fn select_workloads(
         &self,
         of: Option<&str>,
@@ -291,7 +291,7 @@ impl ControlOutcome {
         self.changes.push((subject, change, at_ns));
     }
 
-    /// It, or those words when nothing changed.
+    /// The outcome, or `text` as its reply if nothing changed.
     fn or(mut self, words: &str) -> Self {
         if self.changes.is_empty() {
             words.clone_into(&mut self.answer);
@@ -300,7 +300,7 @@ impl ControlOutcome {
     }
 }
 
-/// What a command makes of what is asked.
+/// The load override after a command.
 fn apply_command(
     load: LoadOverride,
     command: &ControlCommand,
@@ -329,7 +329,7 @@ fn apply_command(
 }
 
 fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    /// More names are no help.
+    /// The most names that an error lists.
     const SHOWN: usize = 20;
     let mut known: Vec<&str> = known.collect();
     known.dedup();

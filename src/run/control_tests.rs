@@ -246,7 +246,7 @@ fn a_count_that_is_made_is_over() {
         }
         let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
         tally.absorb(&recorder.take_interval(gauges, crate::clock::Time(S)));
-        control.standing.second(&tally.snapshot(None));
+        control.status.second(&tally.snapshot(None));
         let users = ControlCommand::Users(Some("w".into()), 3 + made);
         let answer = control.handle(&users, S, &source);
         assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);

@@ -1,7 +1,7 @@
-//! `check --once`: `setup`, each archetype and `teardown`, each walked once by one user.
+//! The dry run of `check --once`: one user runs `setup`, each archetype and `teardown`.
 //!
 //! `cli` calls it; it uses the same targets, wire and engine as a run.
-//! Invariant: nothing is walked that a failed `setup` was needed for.
+//! Invariant: after a failed `setup` nothing runs that needs it.
 
 use super::error::RunError;
 use super::{look_up, targets};
@@ -16,16 +16,16 @@ use crate::stats::delta::Halt;
 use crate::stats::outcome;
 use crate::wire::Wire;
 
-/// What came of it.
+/// The result of a dry run.
 #[derive(Debug)]
 pub struct DryRun {
-    /// Each walk, in order.
+    /// The trace of each iteration, in order.
     pub traces: Vec<DryRunTrace>,
     /// How it ended.
     pub ending: ExitStatus,
 }
 
-/// What all traces add up to.
+/// The sums over all iterations.
 #[derive(Default)]
 struct DryRunTotals {
     failed: bool,
@@ -34,14 +34,14 @@ struct DryRunTotals {
     unreached: u64,
 }
 
-/// The most traces of one archetype.
+/// The most iterations of one archetype.
 const MAX_WALKS: usize = 32;
 
-/// Walks a plan once; `only` names the one archetype to walk. With `is_random` each archetype is
-/// walked once, as chance has it; else as often as it takes to come to each way of its choices.
+/// Runs each archetype of a plan, or the one named `only`. With `is_random` each runs once and
+/// draws its branches at random; else as often as it takes to reach each branch.
 ///
 /// # Errors
-/// When the built-in target or TLS cannot be set up, or a service may not be reached.
+/// If the built-in target or TLS cannot be set up, or a service may not be reached.
 pub fn dry_run(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<DryRun, RunError> {
     let (addresses, _running_targets) = targets::start(plan)?;
     look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
@@ -99,7 +99,7 @@ fn run_archetype(
         .map_err(|e| RunError::World("cannot start a shard", e))
 }
 
-/// The steps that no walk came to, and what stood before each. `held`: all traces went through.
+/// The steps that no iteration reached, and why. `held` is `true` if all iterations completed.
 fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec<(String, String)> {
     let names = archetype.series.iter().enumerate();
     let missed = names.filter(|(_, name)| !recorder.has_reached(name));
@@ -112,7 +112,7 @@ fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec
         .collect()
 }
 
-/// What decides whether the first call of a series is made, of all steps around it the innermost.
+/// The innermost step that decides whether the first call of a series is made.
 fn guard(archetype: &Archetype, series: usize) -> Option<&'static str> {
     let is_it = |call: usize| usize::from(archetype.calls[call].series) == series;
     let steps = &archetype.steps;
@@ -142,7 +142,7 @@ fn guard(archetype: &Archetype, series: usize) -> Option<&'static str> {
 }
 
 impl DryRunTotals {
-    /// Adds a walk; whether it went through.
+    /// Adds an iteration; `true` if it completed.
     fn add(&mut self, once: &SingleUserRun) -> bool {
         let snapshot = &once.snapshot;
         let mut checks = snapshot.measured.steps.iter().flatten().flat_map(|step| &step.checks);

@@ -1,15 +1,15 @@
-//! Errors without end: when a target is plainly down, or we are in its way, a run stops itself.
+//! Stops a run whose error rate stays above a limit of the safety file.
 //!
-//! `dispatch` asks once a second.
-//! Invariant: it looks at calls by the second in which they ended; what was cut or never sent is
-//! left out.
+//! `dispatch` asks it once a second.
+//! Invariant: it counts calls by the second in which they ended, without calls that were cancelled
+//! or never sent.
 
 use std::collections::VecDeque;
 
 use crate::plan::safety::ErrorRateLimit;
 use crate::stats::Calls;
 
-/// Looks out for storms.
+/// Compares the error rate with the limits.
 #[derive(Debug)]
 pub(super) struct ErrorRateAbort {
     storms: Vec<ErrorRateLimit>,
@@ -25,9 +25,9 @@ impl ErrorRateAbort {
         Self { storms: storms.to_vec(), seconds, longest }
     }
 
-    /// A second is over, with so many calls since the run began; why it has to stop.
+    /// Ends a second with the calls since the run began; returns why the run has to stop.
     pub(super) fn second(&mut self, calls: &Calls) -> Option<String> {
-        // What was never sent harms nobody: a client that holds back is no storm.
+        // A suppressed call is no load: it is no reason to stop.
         let left_out = calls.cancelled + calls.unfinished + calls.suppressed + calls.muted;
         let ended = calls.ended() - left_out;
         self.seconds.push_front((ended, ended - calls.ok));

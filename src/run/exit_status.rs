@@ -1,7 +1,8 @@
-//! How did it end? Thresholds, trust and interrupts, folded into one Ending.
+//! The exit status of a run, from thresholds, trust and interrupts.
 //!
-//! Invariant: a rule that looks at a number that the generator's faults may have decided neither
-//! passes nor fails the run; a run in which nothing was answered is never a pass.
+//! `aggregator` asks for it.
+//! Invariant: a rule whose value may be due to the generator neither passes nor fails the run; a
+//! run without a response never passes.
 
 use crate::event::StopCause;
 use crate::exit::ExitStatus;
@@ -10,11 +11,11 @@ use crate::stats::delta::Halt;
 use crate::verdict::trust::TrustLevel;
 use crate::verdict::{Judgement, Trust};
 
-/// How a run ended, and why, where its rules do not tell.
+/// How a run ended, and why if its rules do not show it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EndOfRun {
     pub(super) ending: ExitStatus,
-    /// A sentence for people.
+    /// The reason, as a sentence.
     pub(super) why: Option<String>,
 }
 
@@ -24,7 +25,7 @@ impl From<ExitStatus> for EndOfRun {
     }
 }
 
-/// `answers` is what came of the calls; `None` while the run goes on.
+/// `calls` sums up the calls; `None` during the run.
 pub(super) fn of<'a>(
     judgements: &(impl Iterator<Item = &'a Judgement> + Clone),
     trust: &Trust,
@@ -37,7 +38,7 @@ pub(super) fn of<'a>(
         Some(StopCause::Flow(Halt::Check(_) | Halt::Safety(_)) | StopCause::ErrorRate(_)) => {
             return ExitStatus::Aborted.into();
         }
-        // It went on for as long as there was data: that was asked for.
+        // The run went on for as long as there was data, as the scenario says.
         // A rule's own judgement fails the run.
         Some(StopCause::Flow(Halt::DataEnd(_)) | StopCause::Rule(_)) | None => {}
     }
@@ -57,19 +58,19 @@ pub(super) fn of<'a>(
     }
 }
 
-/// What came of a run's calls.
+/// The calls of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallSummary {
-    /// The plan has calls.
+    /// Whether the plan has calls.
     pub(super) has_steps: bool,
     /// Calls made.
     pub(super) made: u64,
-    /// Responses that came whole, whatever their status.
+    /// Complete responses, whatever their status.
     pub(super) complete: u64,
 }
 
 impl CallSummary {
-    /// Of a finished run.
+    /// The calls of a finished run.
     pub(super) fn of(snapshot: &Snapshot, has_steps: bool) -> Self {
         Self {
             has_steps,
@@ -78,7 +79,7 @@ impl CallSummary {
         }
     }
 
-    /// Why there is nothing to pass.
+    /// Why the run cannot pass; `None` if it can.
     fn nothing(self) -> Option<&'static str> {
         match self {
             _ if !self.has_steps || self.complete > 0 => None,

@@ -1,6 +1,7 @@
-//! Looks up where the load would go before it begins: what the safety limits forbid is found here.
+//! Looks up the addresses of all services before the load: a target that the safety limits forbid
+//! is found here.
 //!
-//! `run` and the dry run begin with it.
+//! `execute` and `dry_run` begin with it.
 //! Invariant: a signal ends it; a note names the services that are still looked up.
 
 use std::future::poll_fn;
@@ -17,13 +18,13 @@ use crate::event::{Interrupt, RunEvent};
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 
-/// A look-up that takes longer than this before the load is told of.
+/// A look-up that takes longer than this is reported.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// The index of a service and its look-up: why the service may not be reached, if so.
+/// The index of a service, and its look-up: the reason if the service may not be reached.
 type Pending<'a> = (usize, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
 
-/// Looks up where the load would go, before any of it goes there.
+/// Looks up the addresses of all services.
 pub(super) fn before_load(
     plan: &Plan,
     addresses: &[Address],
@@ -35,7 +36,7 @@ pub(super) fn before_load(
     let (sender, mut signals) = mpsc::channel(4);
     interrupts(sender);
     let looked_up = clock::block_on(async {
-        // All at once: a resolver that does not answer costs its time once.
+        // All at once: a resolver that does not respond costs its timeout once.
         let mut pending: Vec<Pending<'_>> = Vec::new();
         for (at, endpoint) in endpoints.iter().enumerate() {
             pending.push((at, Box::pin(endpoint.foresee())));
@@ -67,7 +68,7 @@ pub(super) fn before_load(
     looked_up.map_err(|e| RunError::World("cannot look names up", e))?
 }
 
-/// The first look-up that has ended, by its place.
+/// The index of the first look-up that has ended.
 fn first_ended(pending: &mut [Pending<'_>], cx: &mut Context<'_>) -> Poll<(usize, Option<String>)> {
     for (at, (_, look_up)) in pending.iter_mut().enumerate() {
         if let Poll::Ready(refused) = look_up.as_mut().poll(cx) {

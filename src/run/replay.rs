@@ -1,8 +1,8 @@
-//! A finished run again, from its record: the same report, or judged by other rules.
+//! The report of a finished run, made again from its record; also judged by other rules.
 //!
-//! `manada report` calls it; the audience hears what it would have heard, but for what only people
-//! looked at while it went on. Of a run that was killed the report ends with the last second that
-//! all shards brought; what was under way then is unfinished.
+//! `manada report` calls it. The sinks get the events of the run, except those that only live
+//! screens need. If the run was killed, the report ends with the last second that all shards sent;
+//! calls that were under way then are unfinished.
 //! Invariant: nothing is measured here: what the record does not hold is not in the report.
 
 use std::collections::VecDeque;
@@ -17,16 +17,16 @@ use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
 use crate::verdict::Threshold;
 
-/// The most entries of a shard that wait for those of the others.
+/// The most entries of a shard that wait for the other shards.
 const MAX_WAITING: usize = 32;
 
-/// How far the sheds of one second may lie apart, ns.
+/// How far the deltas of one second may lie apart, ns.
 const APART_NS: u64 = 500_000_000;
 
-/// Makes the report of a record. `rules`: judged in place of the run's own.
+/// Makes the report of a record. `rules` replace those of the run.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the record cannot be read.
 pub fn replay(
     record: impl Read,
     rules: Option<Vec<Threshold>>,
@@ -54,7 +54,7 @@ pub fn replay(
     }
     match &end {
         Some(_) => waiting.rest(u64::MAX).for_each(|entry| replay.take(entry)),
-        // It was killed, or goes on: what there is was all until here.
+        // The run was killed, or goes on: the record ends here.
         None => {
             let open: Vec<bool> = opening.plan.workloads.iter().map(|load| load.open).collect();
             replay.cut(waiting, &shape, &open);
@@ -68,7 +68,7 @@ pub fn replay(
     Ok(report)
 }
 
-/// A run that comes together again.
+/// A run that is being replayed.
 struct Replay<'a> {
     fold: RunAggregator,
     audience: &'a mut SinkSet,
@@ -105,7 +105,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Ends the run with the last second that all shards brought.
+    /// Ends the run with the last second that all shards sent.
     fn cut(&mut self, waiting: Waiting, shape: &SeriesLayout, open: &[bool]) {
         let at_ns = waiting.complete_ns();
         waiting.rest(at_ns).for_each(|entry| self.take(entry));
@@ -116,14 +116,14 @@ impl Replay<'_> {
     }
 }
 
-/// Entries that wait until every shard has brought their second: if the record ends before, they
+/// Entries that wait until every shard has sent the same second: if the record ends before, they
 /// are not counted.
 struct Waiting {
     /// Each with its time, ns after the run's start.
     entries: VecDeque<(u64, RecordEntry)>,
-    /// How far each shard has come, ns after the run's start; `None` if it has ended.
+    /// The time of each shard's last delta, ns after the run's start; `None` if it has ended.
     shards: Vec<Option<u64>>,
-    /// How far the shard has come that is furthest.
+    /// The latest of these times.
     latest_ns: u64,
 }
 
@@ -150,13 +150,13 @@ impl Waiting {
         self.entries.push_back((at_ns, entry));
     }
 
-    /// How far all shards have come.
+    /// The earliest of these times.
     fn complete_ns(&self) -> u64 {
         self.shards.iter().flatten().copied().min().unwrap_or(self.latest_ns)
     }
 
-    /// The next entry that every shard has come to; a shard that brings nothing for long holds up
-    /// none of the others.
+    /// The next entry that every shard has reached; a shard that sends nothing for long does not
+    /// block the others.
     fn next(&mut self) -> Option<RecordEntry> {
         let until_ns = self.complete_ns().saturating_add(APART_NS);
         let is_full = self.entries.len() > MAX_WAITING * self.shards.len();
@@ -164,7 +164,7 @@ impl Waiting {
         (is_full || *at_ns <= until_ns).then(|| self.entries.pop_front())?.map(|(_, entry)| entry)
     }
 
-    /// What is left, up to a time.
+    /// The remaining entries, up to a time.
     fn rest(self, at_ns: u64) -> impl Iterator<Item = RecordEntry> {
         let until_ns = at_ns.saturating_add(APART_NS);
         let entries = self.entries.into_iter().filter(move |(at_ns, _)| *at_ns <= until_ns);

@@ -16,8 +16,8 @@ use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::wire::Wire;
 
-/// Runs the scenario's `setup`; every user begins with the variables that it sets. If a signal stops
-/// it, `teardown` runs, since `setup` may have begun to change the target.
+/// Runs the scenario's `setup`; every user begins with the variables that it sets. If a signal
+/// stops it, `teardown` runs, since `setup` may have begun to change the target.
 pub(super) fn setup(
     plan: &Plan,
     addresses: &[Address],

@@ -1,7 +1,7 @@
-//! How a run stands, for who asks from outside: one line of JSON.
+//! The reply to the control command `status`: one line of JSON.
 //!
-//! `dispatch` brings it each second's Snapshot, `control` answers `status` with it.
-//! Invariant: counts are those of the last full second; only what is asked is of this moment.
+//! `dispatch` gives it the snapshot of each second, `control` asks for the line.
+//! Invariant: counts are those of the last full second; only the scheduled load is of this moment.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::stats::{Calls, Iterations, Snapshot};
 use crate::units::{Rate, nanos};
 
-/// What is kept of the last two seconds.
+/// The numbers of the last two seconds.
 #[derive(Default)]
 pub(super) struct StatusTracker {
     last: Second,
@@ -25,20 +25,20 @@ struct Second {
 }
 
 impl StatusTracker {
-    /// A second is over.
+    /// Takes the numbers of a second that is over.
     pub(super) fn second(&mut self, snapshot: &Snapshot) {
         let workloads = snapshot.workloads.clone();
         let Snapshot { elapsed_ns, users, .. } = *snapshot;
         self.before = std::mem::replace(&mut self.last, Second { elapsed_ns, users, workloads });
     }
 
-    /// The iterations of a workload that were begun or dropped by the last full second.
+    /// The iterations of a workload that were started or dropped until the last full second.
     pub(super) fn made(&self, workload: usize) -> u64 {
         let all = self.last.workloads.get(workload).map(|(all, _)| *all).unwrap_or_default();
         all.started + all.dropped + all.suppressed
     }
 
-    /// The line.
+    /// The line of JSON.
     pub(super) fn json(
         &self,
         plan: &Plan,
@@ -95,7 +95,7 @@ impl StatusTracker {
         .to_string()
     }
 
-    /// Iterations begun per second in the last one.
+    /// Iterations that were started in the last second.
     fn per_second(&self, workload: usize) -> f64 {
         let started =
             |second: &Second| second.workloads.get(workload).map_or(0, |(all, _)| all.started);

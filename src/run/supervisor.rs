@@ -1,7 +1,9 @@
-//! The steward of a run: looks at each second, and keeps the run alive and the target from harm.
+//! The control loop of resilience: once a second it protects the run from its own limits, and the
+//! target from harm.
 //!
-//! `dispatch` shows it what was measured; what it orders goes to all shards, and is written down.
-//! Invariant: it only holds back, and says so: what it saw, what it did, and what came of it.
+//! `dispatch` gives it what was measured; its orders go to all shards, and its changes into the
+//! report.
+//! Invariant: it only reduces load, and each action is recorded with its cause and its result.
 
 use std::time::Duration;
 
@@ -16,19 +18,19 @@ use crate::stats::delta::StepWindow;
 use crate::stats::{ChangeKind, Delta, Histogram, PoolUse, StateChange};
 use crate::units::{nanos, show_duration};
 
-/// Fewer calls than this say nothing about a service.
+/// The fewest calls from which the error rate of a service is judged.
 const ENOUGH: u64 = 20;
 
-/// Something the steward does.
+/// An action of the control loop.
 #[derive(Debug)]
 pub(super) struct ControllerAction {
-    /// What the shards are told, if anything.
+    /// The order to the shards, if there is one.
     pub(super) order: Option<Order>,
-    /// What is written down.
+    /// The change that the report shows.
     pub(super) notice: StateChange,
 }
 
-/// A run's steward.
+/// The control loop of a run.
 pub(super) struct ResilienceController<'a> {
     plan: &'a Plan,
     /// By series: the service that its calls go to.
@@ -39,33 +41,33 @@ pub(super) struct ResilienceController<'a> {
     heal: Option<(HealingController, u64)>,
     /// By pool.
     pools: Vec<ResizablePool>,
-    /// Seen since the last second, and since the last look of the healer.
+    /// Measured since the last second, and since the last check of healing.
     second: SecondStats,
     by_service: Vec<SecondStats>,
     lag: Histogram,
     /// The busiest shard's share of its core since the last second.
     cpu: f64,
-    /// Users at work on each shard when it shed last.
+    /// Users at work on each shard at its last delta.
     users: Vec<u64>,
-    /// CPU and elapsed time of each shard when it shed last, ns.
+    /// CPU and elapsed time of each shard at its last delta, ns.
     before: Vec<(u64, u64)>,
     rss: Option<u64>,
-    acts: Vec<ControllerAction>,
+    actions: Vec<ControllerAction>,
     now_ns: u64,
 }
 
-/// A pool that is watched.
+/// A pool whose size may change.
 struct ResizablePool {
     size: u64,
-    /// When its size is looked at next, ns after the run's start.
+    /// When its size is checked next, ns after the run's start.
     look_ns: u64,
-    /// Its use since then, and since the last look of the healer.
+    /// Its use since then, and since the last check of healing.
     used: PoolUse,
     healed: PoolUse,
 }
 
 impl<'a> ResilienceController<'a> {
-    /// Of a run on so many shards; `limit` is the most memory that it can have.
+    /// The control loop of a run on `shards` shards; `limit` is the memory that it may have, bytes.
     pub(super) fn new(plan: &'a Plan, shards: usize, limit: Option<u64>) -> Self {
         let policies = &plan.policies;
         let budget = policies.memory.and_then(|memory| memory.budget.or(limit));
@@ -97,12 +99,12 @@ impl<'a> ResilienceController<'a> {
             users: vec![0; shards],
             before: vec![(0, 0); shards],
             rss: None,
-            acts: Vec::new(),
+            actions: Vec::new(),
             now_ns: 0,
         }
     }
 
-    /// Takes in what a shard has shed.
+    /// Adds the delta of a shard.
     pub(super) fn absorb(&mut self, delta: &Delta) {
         for window in &delta.windows {
             window.workloads.iter().for_each(|load| self.lag.merge(&load.lag));
@@ -134,7 +136,7 @@ impl<'a> ResilienceController<'a> {
         }
     }
 
-    /// A second has ended with so many bytes resident: what is done about it.
+    /// Ends a second with `rss` resident bytes; returns the actions to take.
     pub(super) fn second(&mut self, now_ns: u64, rss: Option<u64>) -> Vec<ControllerAction> {
         (self.now_ns, self.rss) = (now_ns, rss);
         self.relieve_memory();
@@ -142,10 +144,10 @@ impl<'a> ResilienceController<'a> {
         self.admit();
         self.size();
         self.heal();
-        std::mem::take(&mut self.acts)
+        std::mem::take(&mut self.actions)
     }
 
-    /// Its share of the memory budget.
+    /// The share of the memory budget that is used.
     fn memory_share(&self) -> Option<f64> {
         Some(self.memory.as_ref()?.share(self.rss?))
     }
@@ -154,15 +156,17 @@ impl<'a> ResilienceController<'a> {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
         for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
-                MemoryAction::Shed(why) => (Order::TrimMemory, "what can be spared is let go", why),
-                MemoryAction::Hold(why) => {
+                MemoryAction::ReleaseMemory(why) => {
+                    (Order::TrimMemory, "what can be spared is let go", why)
+                }
+                MemoryAction::PauseAdmission(why) => {
                     (Order::PauseAdmission(true), "no more users are let in", why)
                 }
-                MemoryAction::Release(why) => {
+                MemoryAction::ResumeAdmission(why) => {
                     (Order::PauseAdmission(false), "users are let in again", why)
                 }
             };
-            self.act(
+            self.action(
                 Some(order),
                 ChangeKind::Memory,
                 "memory".to_owned(),
@@ -185,7 +189,7 @@ impl<'a> ResilienceController<'a> {
             DegradationLevel::Emergency => "only what is critical is sent",
         };
         let change = format!("{} → {}: {left_out}", before.name(), level.name());
-        self.act(
+        self.action(
             Some(Order::Level(level)),
             ChangeKind::Degradation,
             "client".to_owned(),
@@ -204,7 +208,7 @@ impl<'a> ResilienceController<'a> {
             least => format!("only workloads of {} priority or higher may begin", least.name()),
         };
         let order = Order::Admit(least);
-        self.act(Some(order), ChangeKind::Admission, "generator".to_owned(), change, cause);
+        self.action(Some(order), ChangeKind::Admission, "generator".to_owned(), change, cause);
     }
 
     fn size(&mut self) {
@@ -231,7 +235,7 @@ impl<'a> ResilienceController<'a> {
         let before = std::mem::replace(&mut self.pools[at].size, size);
         let subject = format!("pool {}", self.plan.policies.pools[at].name);
         let change = format!("{before} → {size} connections");
-        self.act(Some(Order::Resize(at, size)), ChangeKind::Pool, subject, change, why);
+        self.action(Some(Order::Resize(at, size)), ChangeKind::Pool, subject, change, why);
     }
 
     fn heal(&mut self) {
@@ -248,7 +252,7 @@ impl<'a> ResilienceController<'a> {
         }
     }
 
-    /// What was seen since the healer looked last.
+    /// What was measured since the last check of healing.
     fn signs(&mut self) -> Vec<HealthSign> {
         let mut signs = vec![HealthSign {
             issue: HealthIssue::Memory,
@@ -277,7 +281,7 @@ impl<'a> ResilienceController<'a> {
 
     fn apply_remedy(&mut self, step: &HealingStep) {
         let (HealingStep::Remedy(issue, seen)
-        | HealingStep::Helpless(issue, seen)
+        | HealingStep::NoRemedy(issue, seen)
         | HealingStep::Outcome(issue, seen, _)) = step;
         let (issue, saw) = (issue.clone(), show(issue, *seen));
         let subject = match &issue {
@@ -291,11 +295,11 @@ impl<'a> ResilienceController<'a> {
             (HealingStep::Outcome(_, _, now), _) => {
                 (None, format!("outcome: {saw} → {}", show(&issue, *now)))
             }
-            (HealingStep::Helpless(..), HealthIssue::Connections(at)) => {
+            (HealingStep::NoRemedy(..), HealthIssue::Connections(at)) => {
                 let name = &self.plan.policies.pools[*at].name;
                 (None, format!("nothing to be done: raise pools.{name}.connections"))
             }
-            (HealingStep::Helpless(..), _) => (None, "nothing to be done".to_owned()),
+            (HealingStep::NoRemedy(..), _) => (None, "nothing to be done".to_owned()),
             (HealingStep::Remedy(..), HealthIssue::Memory) => {
                 (Some(Order::TrimMemory), "what can be spared is let go".to_owned())
             }
@@ -309,10 +313,10 @@ impl<'a> ResilienceController<'a> {
                 (Some(Order::Refresh(*at)), change.to_owned())
             }
         };
-        self.act(order, ChangeKind::Healing, subject, change, saw);
+        self.action(order, ChangeKind::Healing, subject, change, saw);
     }
 
-    fn act(
+    fn action(
         &mut self,
         order: Option<Order>,
         topic: ChangeKind,
@@ -321,13 +325,12 @@ impl<'a> ResilienceController<'a> {
         cause: String,
     ) {
         let notice = StateChange { at_ns: self.now_ns, kind: topic, subject, change, cause };
-        self.acts.push(ControllerAction { order, notice });
+        self.actions.push(ControllerAction { order, notice });
     }
 }
 
 /// How many calls of a series were sent and have ended, and how many of them the target failed: no
-/// answer, or one that says so (500 and above, 429). What it refuses with reason is no trouble of
-/// its.
+/// response, or a status of 500 and above, or 429. Other 4xx are not the target's failure.
 fn trouble(step: &StepWindow) -> (u64, u64) {
     let calls = &step.calls;
     let (mut answered, mut bad) = (0, 0);
@@ -339,7 +342,7 @@ fn trouble(step: &StepWindow) -> (u64, u64) {
     (calls.ok + calls.failed + calls.timeout, calls.timeout + unanswered + bad)
 }
 
-/// What was seen, in words.
+/// A measured value as text.
 fn show(issue: &HealthIssue, value: f64) -> String {
     let percent = value * 100.0;
     match issue {

@@ -66,14 +66,14 @@ impl<W: Write> PoolsFile<W> {
 }
 
 fn row(second: u64, name: &str, used: &PoolUse) -> [String; 13] {
-    let PoolUse { size, lent, idle, waiting, leases, gave_up, failed, waits, .. } = used;
+    let PoolUse { size, in_use, idle, waiting, leases, gave_up, failed, waits, .. } = used;
     // Nobody waited: there is no such time, not one of zero.
     let wait = |us: u64| if waits.count() > 0 { us.to_string() } else { String::new() };
     [
         second.to_string(),
         harmless(name),
         size.to_string(),
-        lent.to_string(),
+        in_use.to_string(),
         idle.to_string(),
         waiting.to_string(),
         leases.to_string(),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_row_says_what_a_second_was() {
-        let mut used = PoolUse { size: 4, lent: 3, idle: 1, leases: 2, ..PoolUse::default() };
+        let mut used = PoolUse { size: 4, in_use: 3, idle: 1, leases: 2, ..PoolUse::default() };
         (used.busy, used.room) = (1, 3);
         used.waits.record_ns(0);
         used.waits.record_ns(7_000);

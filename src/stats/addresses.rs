@@ -1,35 +1,35 @@
-//! The addresses that connections went to, and what came of each.
+//! The addresses that connections were opened to, with their results.
 //!
-//! `wire` counts, a Delta carries it once a second, the Tally adds it up.
-//! Invariant: what was tried is counted once, under its address or under `others`.
+//! `wire` counts, a Delta carries the counts once a second, the Tally adds them up.
+//! Invariant: each attempt to connect is counted once, under its address or under `others`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// The most addresses that are told apart, of a shard and of a run.
+/// The most addresses that are distinguished, of a shard and of a run.
 const MOST: usize = 1_024;
 
-/// What came of connecting to an address.
+/// Results of connecting to an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddressUse {
-    /// TCP connections.
+    /// TCP connections established.
     pub connected: u64,
-    /// Attempts that were refused, or not answered in time.
+    /// Attempts that were refused, or not accepted in time.
     pub failed: u64,
-    /// Attempts given up because another address answered earlier.
+    /// Attempts that were dropped because another address accepted earlier.
     pub slower: u64,
 }
 
-/// By index of the service and address.
+/// Results by service index and address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     pub(crate) known: BTreeMap<(usize, SocketAddr), AddressUse>,
-    /// Of addresses that had no room.
+    /// Results of addresses that had no room.
     pub(crate) others: AddressUse,
 }
 
 impl AddressUse {
-    /// Adds what came of the same address elsewhere.
+    /// Adds other results of the same address.
     pub fn add(&mut self, other: &Self) {
         self.connected += other.connected;
         self.failed += other.failed;
@@ -38,7 +38,7 @@ impl AddressUse {
 }
 
 impl Addresses {
-    /// Adds what came of an address of a service.
+    /// Adds results of an address of a service.
     pub fn add(&mut self, service: usize, address: SocketAddr, used: &AddressUse) {
         let has_room = self.known.len() < MOST;
         match self.known.get_mut(&(service, address)) {
@@ -48,7 +48,7 @@ impl Addresses {
         }
     }
 
-    /// Takes in what another shard or second counted.
+    /// Adds the counts of another shard or second.
     pub fn merge(&mut self, other: &Self) {
         for ((service, address), used) in &other.known {
             self.add(*service, *address, used);
@@ -56,12 +56,12 @@ impl Addresses {
         self.others.add(&other.others);
     }
 
-    /// What came of each, in the order of services and addresses.
+    /// The results of each address, in the order of services and addresses.
     pub fn list(&self) -> impl Iterator<Item = (usize, SocketAddr, &AddressUse)> {
         self.known.iter().map(|((service, address), used)| (*service, *address, used))
     }
 
-    /// What came of addresses beyond those that are told apart; `None` if there were none.
+    /// The results of addresses beyond the limit; `None` if there were none.
     pub fn others(&self) -> Option<&AddressUse> {
         (self.others != AddressUse::default()).then_some(&self.others)
     }

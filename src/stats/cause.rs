@@ -1,9 +1,9 @@
-//! Why policy made a call wait, or kept it from being sent.
+//! Why policy made a call wait, or suppressed it.
 //!
-//! `engine` counts waits and suppressed calls by it, `sinks` name them.
+//! `engine` counts waits and suppressed calls by cause; `report` and `sinks` name the causes.
 //! Invariant: each cause has a name and a hint of its own.
 
-/// Why a call was held back: sent late, or not at all.
+/// Why a call was blocked: sent late, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockCause {
     /// A circuit breaker is open.
@@ -14,22 +14,22 @@ pub enum BlockCause {
     Limit,
     /// The wait before another attempt.
     Retry,
-    /// The target takes no connections, and is left alone for a while.
+    /// The target accepts no connections, and the connect backoff has not ended.
     Connect,
-    /// The target is in trouble, and this is not important enough.
+    /// The target is overloaded, and the step's priority is below the degradation level.
     Degradation,
-    /// The generator itself is in trouble.
+    /// The generator itself is overloaded.
     Admission,
-    /// Somebody muted the step.
+    /// A user of live control muted the step.
     Muted,
     /// A paced user was still waiting for the target.
     Pace,
-    /// As many calls of its user were under way as one user may have.
+    /// The user already had its maximum of parallel calls.
     Parallel,
 }
 
 impl BlockCause {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 10] = [
         Self::Breaker,
         Self::Pool,
@@ -59,7 +59,7 @@ impl BlockCause {
         }
     }
 
-    /// What a person may do about it.
+    /// What the reader of a report can do about it.
     pub const fn hint(self) -> &'static str {
         match self {
             Self::Breaker => "a circuit breaker was open: see its events for what it had seen",

@@ -1,7 +1,7 @@
-//! What a shard measured since it last shed: plain data that merges exactly.
+//! What a shard measured in one interval: plain data that merges exactly.
 //!
-//! Recorders fill it, a Source carries it, the Tally absorbs it.
-//! Invariant: `a.merge(b)` is what one recorder would have counted that saw both.
+//! Recorders fill it, a DeltaSource carries it, the Tally absorbs it.
+//! Invariant: `a.merge(b)` equals what one recorder would have counted for both.
 
 use std::collections::BTreeMap;
 
@@ -19,74 +19,75 @@ use super::state_change::{NOTICES, StateChanges};
 
 pub use super::part::LostStarts;
 
-/// The status codes, from 100 to 999: RFC 9110 defines those below 600, and the readers of both
-/// versions of HTTP take any other of three digits as it came.
+/// Status codes from 100 to 999: RFC 9110 defines those below 600, and the readers of both HTTP
+/// versions pass on any other code of three digits as received.
 pub const STATUSES: usize = 900;
 
-/// The most distinct unset variables remembered by name; the rest count under "…".
+/// The most distinct names counted by themselves; the rest count under "…".
 const NAMES: usize = 32;
 
-/// Everything counted since the last shed.
+/// Everything counted since the last `take_interval`.
 #[derive(Clone, Debug)]
 pub struct Delta {
-    /// The shard it comes from.
+    /// Index of the shard.
     pub shard: usize,
-    /// Whole run, by workload: what became of iterations and calls.
+    /// Whole run, by workload: iterations and calls.
     pub workloads: Vec<(Iterations, Calls)>,
-    /// Whole run, by workload: users that left before their time.
+    /// Whole run, by workload: users that departed early.
     pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
-    /// Whole run: what connections went to.
+    /// Whole run: results by address.
     pub addresses: Addresses,
-    /// Whole run: answers by status code − 100.
+    /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
-    /// Whole run: attempts that ended without an answer, by `outcome::error_index`.
+    /// Whole run: attempts that ended without a response, by `outcome::error_index`.
     pub errors: Box<[u64; ERRORS]>,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
     pub ran_out: BTreeMap<String, u64>,
-    /// Expressions that failed on the values they met: the expression, why, and its step.
+    /// Whole run: expressions that failed on their values: the expression, the reason, and its
+    /// step.
     pub failed_expressions: BTreeMap<String, u64>,
-    /// What `log` steps said, oldest first; at most [`LINES`].
+    /// Lines of `log` steps, oldest first; at most [`LINES`].
     pub lines: Vec<String>,
-    /// Lines beyond those, counted.
+    /// Number of lines beyond those.
     pub lines_lost: u64,
-    /// The run has to stop, and why.
+    /// Why the run has to stop, if so.
     pub halt: Option<Halt>,
-    /// Whole run: how calls failed, and the first of each kind.
+    /// Whole run: failures by kind, and the first of each kind.
     pub failures: FirstFailures,
-    /// What changed, oldest first; at most [`NOTICES`].
+    /// State changes, oldest first; at most [`NOTICES`].
     pub notices: StateChanges,
-    /// By pool: since the last shed, and as they stand.
+    /// By pool: counts of the interval, and the current state.
     pub pools: Vec<PoolUse>,
-    /// Deadlines and breakers: since the last shed, and as they stand.
+    /// Deadlines and breakers: counts of the interval, and the current state.
     pub guarded: ResilienceSnapshot,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
-    /// The shard at the moment of shedding.
+    /// The shard at the end of the interval.
     pub gauges: Gauges,
-    /// Nothing will follow from this shard.
+    /// Whether this is the shard's last delta.
     pub last: bool,
 }
 
 /// Why a user's flow stops the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// A check or expect with `on_fail: abort` did not hold.
+    /// A check or expect with `on_fail: abort` failed.
     Check(String),
-    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to. Which
-    /// rows, such as "`account` for workload `api`".
+    /// A feed with `at_end: stop run` has no more rows: a regular end of the run. Names the rows,
+    /// such as "`account` for workload `api`".
     DataEnd(String),
-    /// A safety limit stands in the way, and always will.
+    /// A safety limit forbids the load, and will not allow it later.
     Safety(String),
 }
 
 impl Halt {
-    /// It in words.
+    /// The reason as text.
     pub fn reason(&self) -> String {
         match self {
             Self::Check(what) | Self::Safety(what) => what.clone(),
@@ -95,27 +96,27 @@ impl Halt {
     }
 }
 
-/// The most lines of `log` steps a shard keeps between two sheds; more are counted.
+/// The most lines of `log` steps that a shard keeps per interval; the rest is counted.
 pub const LINES: usize = 32;
 
-/// What was intended in one second of the run.
+/// Everything that was intended in one second of the run.
 #[derive(Clone, Debug)]
 pub struct Window {
     /// Seconds since the run's start.
     pub second: u32,
-    /// Due after the warm-up.
+    /// Whether it was due after the warm-up.
     pub measured: bool,
     /// By workload.
     pub workloads: Vec<LoadWindow>,
-    /// By series; made when first touched.
+    /// By series; allocated when first used.
     pub steps: Vec<Option<Box<StepWindow>>>,
-    /// By group: from the first call in it to the last, thinks left out.
+    /// By group: from its first call to its last, without thinks.
     pub groups: Vec<Latency>,
     /// Calls begun, by series: more than ended while some still run.
     pub begun: Vec<u64>,
-    /// The phases of attempts: dns, connect, tls, first byte, body.
+    /// Phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
-    /// Waits that policy asked for, by cause, longer than none; a call may have several.
+    /// Waits required by policy, by cause, without zero waits; a call may have several.
     pub waits: BTreeMap<BlockCause, Histogram>,
 }
 
@@ -124,40 +125,40 @@ pub struct Window {
 pub struct LoadWindow {
     /// Starts due; zero in the closed model.
     pub due: u64,
-    /// Starts made within one second of their due time.
+    /// Starts begun within one second of their due time.
     pub on_time: u64,
     /// Iterations begun.
     pub started: u64,
-    /// Starts that found no user, or were held back.
+    /// Starts that were dropped or suppressed.
     pub lost: u64,
-    /// Those among them that policy held back.
+    /// Suppressed ones among them.
     pub suppressed: u64,
-    /// Those among them that we ourselves were too late for.
+    /// Those among them that are lost through the generator's own fault.
     pub lost_to_us: u64,
-    /// Time of users that the load asked for, user·ns; zero in the open model.
+    /// Time of users that the load required, user·ns; zero in the open model.
     pub target_user_ns: u64,
-    /// The part of it in which those users were there, user·ns.
+    /// The part of it in which those users were present, user·ns.
     pub present_user_ns: u64,
-    /// The time in which users were missing because the generator let them in late, user·ns.
+    /// Time in which users were missing because the generator admitted them late, user·ns.
     pub late_user_ns: u64,
-    /// Our own lateness per call.
+    /// The generator's lateness per call.
     pub lag: Histogram,
-    /// Our own lateness per iteration: steps that follow at once would only dilute it.
+    /// The generator's lateness per iteration: the steps that follow at once would only dilute it.
     pub start_lag: Histogram,
-    /// Waits that policy asked for, per call.
+    /// Blocked time per call.
     pub blocked: Histogram,
-    /// For calls that were under way while the shard's event loop stood still: for how long.
+    /// Event-loop stall time of calls that were running during a stall.
     pub stall: Histogram,
-    /// Iterations, from due to last done, thinks left out.
+    /// Iterations, from due to the end of the last step, without thinks.
     pub iteration: Latency,
-    /// Those of them that the generator delayed itself.
+    /// Those of them that the generator itself delayed.
     pub iteration_delayed: Option<Box<Delayed>>,
 }
 
 /// A series in one second.
 #[derive(Clone, Debug, Default)]
 pub struct StepWindow {
-    /// What became of its calls; `made` counts ended ones.
+    /// Its calls by result; `made` counts ended ones.
     pub calls: Calls,
     /// Those of them that were due after the end of their workload's load, while iterations
     /// drained.
@@ -166,20 +167,20 @@ pub struct StepWindow {
     pub response: Latency,
     /// From dispatch to the last byte.
     pub service: Latency,
-    /// Complete responses that were not wanted: their response and service times, which `response`
-    /// and `service` hold too. Kept apart, since most steps have none.
+    /// Complete responses with an unexpected result: their response and service times, which
+    /// `response` and `service` hold too. Boxed, since most steps have none.
     pub unwanted: Option<Box<[Histogram; 2]>>,
-    /// Those of its calls that the generator delayed itself.
+    /// Those of its calls that the generator itself delayed.
     pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
-    /// Answers by status, in the order they came up; as many as the target thinks of, at most
-    /// [`STATUSES`].
+    /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
+    /// sends.
     pub statuses: Vec<(u16, u64)>,
 }
 
 impl Delta {
-    /// An empty one.
+    /// Creates an empty delta.
     pub fn new(shape: &SeriesLayout, shard: usize) -> Self {
         Self {
             shard,
@@ -206,7 +207,7 @@ impl Delta {
         }
     }
 
-    /// Whether it tells apart what a recorder of this shape does, and names nothing else.
+    /// Whether the delta has the layout `shape`, and refers to nothing outside it.
     pub fn fits(&self, shape: &SeriesLayout) -> bool {
         let steps = shape.checks.len();
         let checks = |(step, known): (&Option<Box<StepWindow>>, &usize)| {
@@ -225,7 +226,7 @@ impl Delta {
             && self.failures.first.values().all(|one| one.step < steps)
     }
 
-    /// Takes in what the same shard counted after this.
+    /// Adds what the same shard counted later.
     pub fn merge(&mut self, later: Self) {
         self.add_counts(&later);
         self.lines.extend(later.lines);
@@ -247,7 +248,7 @@ impl Delta {
         self.last |= later.last;
     }
 
-    /// Adds the whole-run counts of any shard; windows and gauges are left alone.
+    /// Adds the whole-run counts of any shard; windows and gauges are not touched.
     pub fn add_counts(&mut self, other: &Self) {
         for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
             mine.0.add(&theirs.0);
@@ -268,7 +269,7 @@ impl Delta {
     }
 }
 
-/// Counts under a name; beyond the first few, names are counted together.
+/// Counts under a name; beyond [`NAMES`], names are counted together.
 pub(super) fn add_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
     if let Some(mine) = counts.get_mut(name) {
         *mine += count;
@@ -340,7 +341,7 @@ impl LoadWindow {
 }
 
 impl StepWindow {
-    /// Counts answers of a status.
+    /// Counts responses with a status.
     #[inline]
     pub fn count_status(&mut self, status: u16, count: u64) {
         match self.statuses.iter_mut().find(|(known, _)| *known == status) {
@@ -349,7 +350,7 @@ impl StepWindow {
         }
     }
 
-    /// Calls that were due while the load lasted.
+    /// Calls that were due before the end of the load.
     pub const fn in_load(&self) -> u64 {
         self.calls.made.saturating_sub(self.in_drain)
     }

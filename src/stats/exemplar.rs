@@ -1,51 +1,51 @@
-//! The first failing exchanges of each kind, kept whole: what a person looks at first.
+//! The first failing exchanges of each kind, stored whole: what a person looks at first.
 //!
-//! The Recorder keeps them, they travel in Deltas, the Tally merges them by when they were wanted.
-//! Invariant: of a series and kind the earliest is kept, whatever the order of merging.
+//! The Recorder stores them, deltas carry them, the Tally merges them by intended time.
+//! Invariant: the earliest of each series and kind is kept, whatever the order of merging.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most kinds kept, of a shard between its start and its end, and of a run.
+/// The most kinds that are kept, of a shard between its start and its end, and of a run.
 pub const MOST: usize = 64;
 
-/// How a call failed, for dense counting.
+/// How a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureMode {
-    /// No complete answer: `outcome::error_index`.
+    /// No complete response: `outcome::error_index`.
     Error(usize),
-    /// An answer with a status that is not wanted.
+    /// A response with an unexpected status.
     Status(u16),
-    /// A check, expect or capture of its series that did not hold.
+    /// A failed check, expect or capture of its series.
     Check(usize),
 }
 
-/// A failing exchange, in words that can be shown.
+/// A failing exchange, redacted and ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Exemplar {
-    /// Its series.
+    /// Index of its series.
     pub step: usize,
     /// How it failed.
     pub failing: FailureMode,
-    /// When the schedule wanted it, ns after the run's start.
+    /// Intended start, ns after the run's start.
     pub intended_ns: u64,
-    /// The number of its user.
+    /// Number of its user.
     pub user: u64,
-    /// The request as a line for a shell.
+    /// The request as a shell command.
     pub curl: String,
-    /// Something of the request had no room in it.
+    /// Whether part of the request was left out of it.
     pub cut: bool,
-    /// The status of its answer.
+    /// Status of the response.
     pub status: Option<u16>,
-    /// What it got instead of an answer: `outcome::error_index`.
+    /// The error in place of a response: `outcome::error_index`.
     pub error: Option<usize>,
-    /// What a library said of that error, where it has words of its own.
+    /// The library's text for that error, if it has one.
     pub said: String,
-    /// The names of what did not hold.
+    /// Names of the failed checks.
     pub failed: Vec<String>,
-    /// The head of its answer, where it was kept.
+    /// Head of the response, if it was captured.
     pub head: String,
-    /// The beginning of its body, where it was kept.
+    /// The beginning of the body, if it was captured.
     pub body: String,
 }
 
@@ -65,7 +65,7 @@ impl FirstFailures {
         *self.counts.entry(kind).or_default() += 1;
     }
 
-    /// Keeps an exemplar unless an earlier one of its kind is there, or too many earlier ones.
+    /// Keeps an exemplar unless there is an earlier one of its kind, or [`MOST`] earlier ones.
     pub(super) fn keep(&mut self, exemplar: Arc<Exemplar>) {
         let kind = (exemplar.step, exemplar.failing);
         let when = |one: &Exemplar| (one.intended_ns, one.user);
@@ -82,7 +82,7 @@ impl FirstFailures {
         }
     }
 
-    /// Takes in what another one counted and kept.
+    /// Adds the counts and exemplars of another.
     pub fn merge(&mut self, other: &Self) {
         for (kind, count) in &other.counts {
             *self.counts.entry(*kind).or_default() += count;
@@ -90,7 +90,7 @@ impl FirstFailures {
         other.first.values().for_each(|one| self.keep(Arc::clone(one)));
     }
 
-    /// What was kept, with how many of its kind there were: the most frequent first.
+    /// The exemplars with the count of their kind, the most frequent first.
     pub fn list(&self) -> Vec<(u64, Arc<Exemplar>)> {
         let with = |(kind, one): (&FailureKey, &Arc<Exemplar>)| {
             (self.counts.get(kind).copied().unwrap_or(1), Arc::clone(one))
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_are_kept_in_any_order() {
+    fn earliest_exemplars_are_kept_in_any_order() {
         let parts: Vec<FirstFailures> =
             (0..300).map(|n| one(n * 7 % 100, (n as u64 * 7_919) % 1_000)).collect();
         let fold = |parts: &mut dyn Iterator<Item = &FirstFailures>| {
@@ -136,13 +136,13 @@ mod tests {
             let list = all.list();
             list.iter().map(|(count, one)| (*count, one.step, one.intended_ns)).collect::<Vec<_>>()
         };
-        let forth = fold(&mut parts.iter());
+        let forward = fold(&mut parts.iter());
         let mut back = fold(&mut parts.iter().rev());
-        assert_eq!(forth.len(), MOST);
-        let mut sorted = forth.clone();
+        assert_eq!(forward.len(), MOST);
+        let mut sorted = forward.clone();
         sorted.sort_unstable();
         back.sort_unstable();
         assert_eq!(sorted, back);
-        assert!(forth.iter().all(|(count, ..)| *count == 3));
+        assert!(forward.iter().all(|(count, ..)| *count == 3));
     }
 }

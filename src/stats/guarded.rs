@@ -1,17 +1,17 @@
-//! How deadlines and breakers stand, and what breakers did since the last shed.
+//! The state of deadlines and breakers, and what breakers did in an interval.
 //!
-//! `engine::caution` fills it, deltas carry it, `summary.json` and `endpoints.csv` show it.
+//! `engine::resilience` fills it, deltas carry it, `summary.json` and `endpoints.csv` show it.
 //! Invariant: counts add up over shards and seconds; a deadline is the longest of any shard, and a
-//! breaker stands as whoever looked last saw it, since all shards share it.
+//! breaker's state is the latest one seen, since all shards share the breaker.
 
-/// What a breaker does.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitState {
-    /// Everything goes through.
+    /// Attempts pass.
     Closed,
-    /// Nothing does.
+    /// Attempts are refused.
     Open,
-    /// A few probes do.
+    /// A few probes pass.
     HalfOpen,
 }
 
@@ -29,27 +29,27 @@ impl CircuitState {
 /// A breaker's part of a delta, and of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerUse {
-    /// How it stands; none: there is no breaker in this place, or nobody has looked yet.
+    /// Its state; `None` if there is no breaker at this place, or no shard has read it yet.
     pub state: Option<CircuitState>,
     /// How often it opened, also from half-open.
     pub opened: u64,
-    /// Attempts that it refused: calls that were never sent, and retries that were not made. What
-    /// several would refuse counts at the widest.
+    /// Attempts that it refused: calls that were never sent, and retries that were not started. An
+    /// attempt that several breakers would refuse counts at the one with the widest scope.
     pub refused: u64,
 }
 
-/// What guards a shard's endpoints.
+/// State and counts of a shard's resilience policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResilienceSnapshot {
-    /// By endpoint: the longest that an attempt may take by its recent times, ns; empty where
-    /// deadlines follow nothing.
+    /// By endpoint: the longest deadline of an attempt, derived from recent times, ns; empty if no
+    /// deadline is adaptive.
     pub timeouts_ns: Vec<u64>,
-    /// By the place of a breaker in the plan; empty where there is none at all.
+    /// By the breaker's place in the plan; empty if there are none.
     pub breakers: Vec<BreakerUse>,
 }
 
 impl ResilienceSnapshot {
-    /// Adds what was counted at another time; what stands is that of `later`.
+    /// Adds a later part of the same shard; states are those of `later`.
     pub fn then(&mut self, later: &Self) {
         if !later.timeouts_ns.is_empty() {
             self.timeouts_ns.clone_from(&later.timeouts_ns);
@@ -57,7 +57,7 @@ impl ResilienceSnapshot {
         self.count(later);
     }
 
-    /// Adds another shard's part of the same time, which looked later.
+    /// Adds another shard's part of the same time, which was read later.
     pub fn add(&mut self, other: &Self) {
         if self.timeouts_ns.len() < other.timeouts_ns.len() {
             self.timeouts_ns.resize(other.timeouts_ns.len(), 0);
@@ -67,7 +67,7 @@ impl ResilienceSnapshot {
         self.count(other);
     }
 
-    /// The same without what was counted.
+    /// The states alone, with counts at zero.
     #[must_use]
     pub fn standing(&self) -> Self {
         let still =
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn time_takes_the_later_and_shards_the_longest() {
+    fn later_state_wins_and_longest_deadline_of_shards() {
         let mut then = guarded(&[5, 9], CircuitState::Closed, 0, 0);
         then.then(&guarded(&[3, 4], CircuitState::Open, 1, 7));
         assert_eq!(then, guarded(&[3, 4], CircuitState::Open, 1, 7));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_changes_nothing() {
+    fn empty_snapshot_changes_nothing() {
         let whole = guarded(&[5], CircuitState::Open, 1, 2);
         let (mut then, mut sum) = (whole.clone(), whole.clone());
         then.then(&ResilienceSnapshot::default());

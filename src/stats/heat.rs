@@ -1,28 +1,28 @@
-//! Response times by magnitude: a column of a heat map.
+//! Response times by magnitude: one column of a heat map.
 //!
-//! Points of a Timeline hold one; screens and reports colour it.
-//! Invariant: a row covers a quarter of an octave, so its borders are known without the data; each
-//! reason to have no time has a row of its own, above all.
+//! A Timeline's points hold them; screens and reports colour them.
+//! Invariant: a row covers a quarter of an octave, so its bounds are known without the data; each
+//! reason to have no time has a row of its own, above all times.
 
 use super::latency::{Latency, Untimed};
 
-/// Rows in an octave: each 19 % higher than the one below.
+/// Rows per octave: each is 19 % higher than the one below.
 const PER_OCTAVE: f64 = 4.0;
 
-/// The first row of calls without any time: one for each [`Untimed`], in its order.
+/// The first row of calls without any time: one row for each [`Untimed`], in its order.
 pub const BEYOND: u8 = u8::MAX - Untimed::ALL.len() as u8;
 
-/// Why the calls of a row have no time; `None` for a row of times.
+/// Why the calls of a row have no time; `None` if the row is one of times.
 pub fn untimed(row: u8) -> Option<Untimed> {
     Untimed::ALL.get(usize::from(row.checked_sub(BEYOND)?)).copied()
 }
 
-/// How many calls fell into each row, lowest first; rows without any are left out.
+/// Calls by row, lowest first; empty rows are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeatColumn(pub Vec<(u8, u32)>);
 
 impl HeatColumn {
-    /// Of these response times. A timeout stands at its age.
+    /// Creates the column of a distribution. A timeout counts at its age.
     pub fn of(latency: &Latency) -> Self {
         let mut heat = Self::default();
         for part in [latency.answers(), latency.timeouts()] {
@@ -34,7 +34,7 @@ impl HeatColumn {
         heat
     }
 
-    /// Adds all of another.
+    /// Adds all counts of another.
     pub fn add(&mut self, other: &Self) {
         other.0.iter().for_each(|&(row, count)| self.count(row, count.into()));
     }
@@ -56,7 +56,7 @@ pub fn row_of(us: u64) -> u8 {
     ((us.max(1) as f64).log2() * PER_OCTAVE) as u8
 }
 
-/// Where a row begins, µs; the next one begins where it ends.
+/// Lower bound of a row, µs; the next row begins where it ends.
 pub fn row_us(row: u8) -> f64 {
     (f64::from(row) / PER_OCTAVE).exp2()
 }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_vanishes_and_what_has_no_time_is_above_all() {
+    fn every_call_has_a_row_and_untimed_ones_are_on_top() {
         let mut latency = Latency::default();
         [1, 1, 50, 4_000].iter().for_each(|ms| latency.answered(ms * 1_000_000));
         latency.at_least(1_000_000_000);

@@ -1,18 +1,19 @@
 //! A latency histogram in the layout of HdrHistogram at three significant digits: 1 µs to 1 h.
 //!
 //! Recorders fill it, tallies merge it, snapshots read quantiles from it.
-//! Invariant: the same value falls into the same bucket as in any HdrHistogram of these bounds
-//! (Gil Tene, hdrhistogram.org), so counts move between the two without loss.
+//! Invariant: a value falls into the same bucket as in any HdrHistogram of these bounds (Gil Tene,
+//! hdrhistogram.org), so counts move between the two without loss.
 //!
-//! Why our own: most histograms of a run are small. A step's answers of one second are a few
-//! hundred values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a sorted
-//! list of the buckets it has seen; a busy one turns into pages of an octave, made when touched.
+//! Why not the crate: most histograms of a run are small. A step's responses of one second are a
+//! few hundred values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a
+//! sorted list of non-empty buckets; a busy one changes to pages of an octave, allocated when first
+//! used.
 
-/// Counters in a page; half of HdrHistogram's sub-buckets at three digits.
+/// Counters per page; half of HdrHistogram's sub-buckets at three digits.
 const PAGE: usize = 1_024;
 /// Pages up to 1 h in µs.
 const PAGES: usize = 23;
-/// A histogram with more values than this is busy, and pages are cheaper than a list.
+/// Above this number of values a histogram is busy, and pages are cheaper than a list.
 const BUSY: u64 = 4_096;
 
 /// Counts of durations in µs.
@@ -27,19 +28,19 @@ pub struct Histogram {
 
 #[derive(Clone, Debug)]
 enum Counts {
-    /// Buckets and their counts, in order; where the last value went.
-    Few(Vec<(u16, u32)>, usize),
-    Many(Vec<Option<Box<[u64; PAGE]>>>),
+    /// Buckets and their counts, in order; and the index of the last value's bucket.
+    List(Vec<(u16, u32)>, usize),
+    Pages(Vec<Option<Box<[u64; PAGE]>>>),
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self::Few(Vec::new(), 0)
+        Self::List(Vec::new(), 0)
     }
 }
 
 impl Histogram {
-    /// The longest duration told apart: 1 h. Longer ones count as this.
+    /// The longest duration that is distinguished: 1 h. Longer ones count as this.
     pub const MAX_US: u64 = 3_600_000_000;
 
     /// Counts one duration.
@@ -66,7 +67,7 @@ impl Histogram {
         self.count += n;
         self.sum_us += us * n;
         if self.count > BUSY && self.counts.is_list() {
-            self.counts.turn_into_pages();
+            self.counts.convert_to_pages();
         }
         self.counts.add(bucket_of(us), n);
     }
@@ -81,13 +82,13 @@ impl Histogram {
         self.count += other.count;
         self.sum_us += other.sum_us;
         if self.count > BUSY && self.counts.is_list() {
-            self.counts.turn_into_pages();
+            self.counts.convert_to_pages();
         }
         self.counts.merge(&other.counts);
     }
 
-    /// What is left when `part` is taken out, whose values are all counted here. Minimum and
-    /// maximum are right to a bucket, the sum is exact.
+    /// Returns the counts without those of `part`, all of which must be included here. Minimum and
+    /// maximum are exact to a bucket, the sum is exact.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
         let mut taken = part.buckets().peekable();
@@ -100,24 +101,25 @@ impl Histogram {
         rest
     }
 
-    /// What has such buckets, each as a value in it and its count, and such exact figures.
+    /// Restores a histogram from its buckets, each given as a value in it and its count, and its
+    /// exact figures.
     pub(crate) fn restored(buckets: &[(u64, u64)], sum_us: u64, min_us: u64, max_us: u64) -> Self {
         let mut all = Self::default();
         buckets.iter().for_each(|(us, count)| all.record_n(*us, *count));
         Self { sum_us, min_us, max_us, ..all }
     }
 
-    /// How many durations were counted.
+    /// The number of durations.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The shortest, exact; zero when empty.
+    /// The shortest duration, exact; zero if empty.
     pub const fn min_us(&self) -> u64 {
         self.min_us
     }
 
-    /// The longest, exact; zero when empty.
+    /// The longest duration, exact; zero if empty.
     pub const fn max_us(&self) -> u64 {
         self.max_us
     }
@@ -127,18 +129,18 @@ impl Histogram {
         self.sum_us
     }
 
-    /// The mean in µs; zero when empty.
+    /// The mean in µs; zero if empty.
     pub fn mean_us(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum_us as f64 / self.count as f64 }
     }
 
-    /// The percentile (0 to 100) by nearest rank, µs; zero when empty.
+    /// The percentile (0 to 100) by nearest rank, µs; zero if empty.
     pub fn percentile_us(&self, percentile: f64) -> u64 {
         self.at_rank(((percentile / 100.0 * self.count as f64).ceil() as u64).max(1))
     }
 
-    /// The duration of rank `rank` (1 is the shortest): the highest value of its bucket, but never
-    /// more than the longest seen. Zero when there is no such rank.
+    /// The duration of rank `rank` (1 is the shortest): the highest value of its bucket, but at
+    /// most the longest recorded. Zero if there is no such rank.
     pub fn at_rank(&self, rank: u64) -> u64 {
         let mut left = rank;
         for (us, count) in self.buckets() {
@@ -152,15 +154,16 @@ impl Histogram {
 
     /// The non-empty buckets in order, as their highest value and count.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let (few, many) = match &self.counts {
-            Counts::Few(list, _) => (list.as_slice(), &[][..]),
-            Counts::Many(pages) => (&[][..], pages.as_slice()),
+        let (list_part, page_part) = match &self.counts {
+            Counts::List(list, _) => (list.as_slice(), &[][..]),
+            Counts::Pages(pages) => (&[][..], pages.as_slice()),
         };
-        let few = few.iter().map(|&(bucket, count)| (bucket, u64::from(count)));
-        let many = (0u16..).step_by(PAGE).zip(many).flat_map(|(first, page)| {
+        let list_part = list_part.iter().map(|&(bucket, count)| (bucket, u64::from(count)));
+        let page_part = (0u16..).step_by(PAGE).zip(page_part).flat_map(|(first, page)| {
             page.iter().flat_map(move |page| (first..).zip(page.iter().copied()))
         });
-        few.chain(many.filter(|(_, count)| *count > 0))
+        list_part
+            .chain(page_part.filter(|(_, count)| *count > 0))
             .map(|(bucket, count)| (highest(bucket), count))
     }
 }
@@ -169,8 +172,9 @@ impl Counts {
     #[inline]
     fn add(&mut self, bucket: u16, n: u64) {
         match self {
-            Self::Few(list, last) => {
-                // Most values fall where the last one fell: lag and body times are nearly always 0.
+            Self::List(list, last) => {
+                // Most values fall into the bucket of the last one: lag and body times are nearly
+                // always 0.
                 if list.get(*last).is_none_or(|(known, _)| *known != bucket) {
                     *last = match list.binary_search_by_key(&bucket, |(known, _)| *known) {
                         Ok(place) => place,
@@ -180,50 +184,52 @@ impl Counts {
                         }
                     };
                 }
-                // At most BUSY in all, so it fits.
+                // At most BUSY in all, so the cast is lossless.
                 list[*last].1 += n as u32;
             }
-            Self::Many(pages) => page(pages, bucket)[usize::from(bucket) % PAGE] += n,
+            Self::Pages(pages) => page_of(pages, bucket)[usize::from(bucket) % PAGE] += n,
         }
     }
 
     fn merge(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Many(mine), Self::Many(theirs)) => {
+            (Self::Pages(mine), Self::Pages(theirs)) => {
                 for (first, theirs) in (0u16..).step_by(PAGE).zip(theirs) {
                     let Some(theirs) = theirs else { continue };
-                    let mine = page(mine, first).iter_mut();
+                    let mine = page_of(mine, first).iter_mut();
                     mine.zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
                 }
             }
-            (mine, Self::Few(list, _)) => {
+            (mine, Self::List(list, _)) => {
                 list.iter().for_each(|(bucket, count)| mine.add(*bucket, u64::from(*count)));
             }
-            // The sum is busy when a part is, and has been turned into pages.
-            (Self::Few(..), Self::Many(_)) => debug_assert!(false, "a busy part of a quiet whole"),
+            // The sum of counts exceeds BUSY if a part's does, so it has changed to pages already.
+            (Self::List(..), Self::Pages(_)) => {
+                debug_assert!(false, "a busy part of a quiet whole");
+            }
         }
     }
 
     #[inline]
     fn is_list(&self) -> bool {
-        matches!(self, Self::Few(..))
+        matches!(self, Self::List(..))
     }
 
-    /// Once in the life of a histogram: kept out of line, since all that record would carry it.
+    /// Happens once per histogram: not inlined, to keep `record` small.
     #[cold]
     #[inline(never)]
-    fn turn_into_pages(&mut self) {
-        if let Self::Few(list, _) = self {
+    fn convert_to_pages(&mut self) {
+        if let Self::List(list, _) = self {
             let list = std::mem::take(list);
-            *self = Self::Many(Vec::new());
+            *self = Self::Pages(Vec::new());
             list.into_iter().for_each(|(bucket, count)| self.add(bucket, u64::from(count)));
         }
     }
 }
 
-/// The page of a bucket, made when it is first touched.
+/// The page of a bucket, allocated when first used.
 #[inline]
-fn page(pages: &mut Vec<Option<Box<[u64; PAGE]>>>, bucket: u16) -> &mut [u64; PAGE] {
+fn page_of(pages: &mut Vec<Option<Box<[u64; PAGE]>>>, bucket: u16) -> &mut [u64; PAGE] {
     let index = usize::from(bucket) / PAGE;
     if index >= pages.len() {
         pages.resize_with(index + 1, || None);
@@ -231,7 +237,7 @@ fn page(pages: &mut Vec<Option<Box<[u64; PAGE]>>>, bucket: u16) -> &mut [u64; PA
     pages[index].get_or_insert_with(|| Box::new([0; PAGE]))
 }
 
-/// The bucket of a value up to `MAX_US`: its page and its place in it.
+/// The bucket of a value up to `MAX_US`: page number and index in the page.
 #[inline]
 const fn bucket_of(us: u64) -> u16 {
     let page = 64 - (us | (PAGE as u64 - 1)).leading_zeros() as usize - 10;
@@ -257,7 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn values() -> impl Strategy<Value = Vec<u64>> {
-        // Few and many, and all octaves alike: durations are spread over magnitudes.
+        // Both representations, and all octaves equally: durations are spread over magnitudes.
         let size = prop_oneof![1usize..300, (BUSY as usize - 50)..(BUSY as usize + 200)];
         size.prop_flat_map(draws)
     }
@@ -295,7 +301,7 @@ mod tests {
 
         /// Merging in any grouping is the same as recording in one place.
         #[test]
-        fn merging_is_recording(a in values(), b in values(), c in values()) {
+        fn merging_equals_recording(a in values(), b in values(), c in values()) {
             let mut left = of(&a);
             left.merge(&of(&b));
             left.merge(&of(&c));
@@ -313,9 +319,9 @@ mod tests {
             }
         }
 
-        /// Against sorted values: a quantile is right to 0.1 %.
+        /// Against sorted values: a quantile is exact to 0.1 %.
         #[test]
-        fn a_rank_is_right_to_a_thousandth(mut values in values(), share in 0.0f64..1.0) {
+        fn rank_is_exact_to_a_thousandth(mut values in values(), share in 0.0f64..1.0) {
             let histogram = of(&values);
             values.iter_mut().for_each(|us| *us = (*us).min(Histogram::MAX_US));
             values.sort_unstable();

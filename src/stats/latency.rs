@@ -1,42 +1,42 @@
-//! Latencies with censoring: what got no answer never looks fast.
+//! Latencies with censoring: calls without a response never look fast.
 //!
-//! A distribution of three parts: answered (the duration is known), at least (a timeout, a call
-//! cut at the hard end: it took no less than its age) and beyond (refused, reset, malformed,
-//! never sent: above every answer).
+//! A distribution of three parts: answered (the duration is known), at least (a timeout, or a call
+//! cancelled at the hard end: it took no less than its age) and beyond (refused, reset, malformed,
+//! never sent: ranked above every response). Recorders fill it, `verdict` and reports read it.
 //! Invariant: every recorded call counts in `count`, so a percentile is over all of them.
 
 use super::histogram::Histogram;
 
-/// Durations of calls, also of those that never got an answer.
+/// Durations of calls, including those without a response.
 #[derive(Clone, Debug, Default)]
 pub struct Latency {
     pub(crate) answered: Histogram,
     pub(crate) at_least: Histogram,
-    /// By [`Untimed`].
+    /// Indexed by [`Untimed`].
     pub(crate) beyond: [u64; Untimed::ALL.len()],
 }
 
-/// Why there is no time of a call at all: it ranks above every response.
+/// Why a call has no time at all: it ranks above every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untimed {
-    /// It was sent, or its connection was tried, and no complete response came.
+    /// It was sent, or a connection was attempted, and no complete response came.
     NoResponse,
-    /// A call that policy did not let out.
+    /// A call that policy suppressed.
     Suppressed,
-    /// A call that could not be made: a generator error, or a value it could not use.
+    /// A call that was not made: a generator error, or a value that it could not use.
     NotMade,
     /// A start that found no free user.
     Dropped,
-    /// A start that policy held back.
+    /// A start that policy suppressed.
     StartSuppressed,
 }
 
 impl Untimed {
-    /// All of them, in the order of their rows.
+    /// All reasons, in the order of their rows.
     pub const ALL: [Self; 5] =
         [Self::NoResponse, Self::Suppressed, Self::NotMade, Self::Dropped, Self::StartSuppressed];
 
-    /// The name of its row.
+    /// The name of the reason's row.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoResponse => "no response",
@@ -51,50 +51,50 @@ impl Untimed {
 /// A percentile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantile {
-    /// The value in µs, or the bound it is not below.
+    /// The value in µs, or its lower bound.
     pub us: u64,
-    /// The true value is not below `us` and may lie anywhere above it.
+    /// Whether `us` is only a lower bound: the true value may lie anywhere above it.
     pub at_least: bool,
-    /// Fewer than ten calls lie above it: it may move with the next run.
+    /// Whether fewer than ten calls lie above it: it may differ in the next run.
     pub thin: bool,
 }
 
 impl Quantile {
-    /// The value or bound in µs; `None` if not even a bound is known: no call got an answer, none
-    /// had an age.
+    /// The value or bound in µs; `None` if not even a bound is known: no call had a response or an
+    /// age.
     pub fn known_us(self) -> Option<u64> {
         (!self.at_least || self.us > 0).then_some(self.us)
     }
 }
 
 impl Latency {
-    /// A complete answer after `ns`.
+    /// Records a complete response after `ns`.
     #[inline]
     pub fn answered(&mut self, ns: u64) {
         self.answered.record_ns(ns);
     }
 
-    /// No answer within `ns`.
+    /// Records a call without a response within `ns`.
     pub fn at_least(&mut self, ns: u64) {
         self.at_least.record_ns(ns);
     }
 
-    /// `n` without an answer, each after no less than `ns`.
+    /// Records `n` calls without a response, each after at least `ns`.
     pub fn at_least_n(&mut self, ns: u64, n: u64) {
         self.at_least.record_n(ns / 1_000, n);
     }
 
-    /// One without any time.
+    /// Records a call without any time.
     pub fn beyond(&mut self, why: Untimed) {
         self.beyond_n(why, 1);
     }
 
-    /// `n` without any time.
+    /// Records `n` calls without any time.
     pub fn beyond_n(&mut self, why: Untimed, n: u64) {
         self.beyond[why as usize] += n;
     }
 
-    /// How many have no time at all, for this reason.
+    /// The number of calls without any time, for this reason.
     pub fn untimed(&self, why: Untimed) -> u64 {
         self.beyond[why as usize]
     }
@@ -106,7 +106,7 @@ impl Latency {
         self.beyond.iter_mut().zip(&other.beyond).for_each(|(mine, theirs)| *mine += theirs);
     }
 
-    /// What is left when `part` is taken out, whose calls are all recorded here.
+    /// Returns the distribution without `part`, all of whose calls must be included here.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
         Self {
@@ -116,32 +116,32 @@ impl Latency {
         }
     }
 
-    /// All recorded calls.
+    /// The number of recorded calls.
     pub fn count(&self) -> u64 {
         self.answered.count() + self.censored()
     }
 
-    /// Those whose duration is not known.
+    /// The number of calls whose duration is not known.
     pub fn censored(&self) -> u64 {
         self.at_least.count() + self.beyond.iter().sum::<u64>()
     }
 
-    /// The answered part.
+    /// The calls with a response.
     pub fn answers(&self) -> &Histogram {
         &self.answered
     }
 
-    /// The part that took no less than its age.
+    /// The calls that took at least their age.
     pub fn timeouts(&self) -> &Histogram {
         &self.at_least
     }
 
-    /// The percentile at `p` in 0..=1; `None` when nothing was recorded.
+    /// The percentile at `p` in 0..=1; `None` if nothing was recorded.
     ///
-    /// With rank r = ⌈p·n⌉: as long as r answers exist, the true percentile is not above the r-th
-    /// answer, wherever those without an answer may lie; that is the value. Beyond the answers it
-    /// is not below the r-th duration with each timeout at its age, and nothing is known above:
-    /// that is the bound.
+    /// With rank r = ⌈p·n⌉: if at least r responses exist, the true percentile is not above the
+    /// r-th response, wherever the calls without one may rank; that is the value. Otherwise it is
+    /// not below the r-th duration with each timeout at its age, and nothing is known above that;
+    /// this is the bound.
     pub fn quantile(&self, p: f64) -> Option<Quantile> {
         let count = self.count();
         if count == 0 {
@@ -162,7 +162,7 @@ impl Latency {
         Some(Quantile { us, at_least: true, thin })
     }
 
-    /// The longest; `at_least` when some call has no known duration.
+    /// The longest duration; a bound if some call has no known duration.
     pub fn longest(&self) -> Option<Quantile> {
         (self.count() > 0).then(|| Quantile {
             us: self.answered.max_us().max(self.at_least.max_us()),
@@ -171,19 +171,19 @@ impl Latency {
         })
     }
 
-    /// The shortest answer; `None` when there was no answer.
+    /// The shortest response; `None` if there was none.
     pub fn shortest_us(&self) -> Option<u64> {
         (self.answered.count() > 0).then(|| self.answered.min_us())
     }
 
-    /// The mean of the answered part; `None` when there was no answer. It says nothing of the rest.
+    /// The mean of the responses; `None` if there was none. It excludes calls without a response.
     pub fn mean_us(&self) -> Option<f64> {
         (self.answered.count() > 0).then(|| self.answered.mean_us())
     }
 }
 
 impl From<Histogram> for Latency {
-    /// Durations that are all known.
+    /// Wraps durations that are all known.
     fn from(answered: Histogram) -> Self {
         Self { answered, ..Self::default() }
     }
@@ -199,16 +199,16 @@ pub fn rank(p: f64, count: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn latency(answers_ms: &[u64], timeouts_ms: &[u64], beyond: u64) -> Latency {
+    fn latency(responses_ms: &[u64], timeouts_ms: &[u64], beyond: u64) -> Latency {
         let mut latency = Latency::default();
-        answers_ms.iter().for_each(|ms| latency.answered(ms * 1_000_000));
+        responses_ms.iter().for_each(|ms| latency.answered(ms * 1_000_000));
         timeouts_ms.iter().for_each(|ms| latency.at_least(ms * 1_000_000));
         latency.beyond_n(Untimed::NoResponse, beyond);
         latency
     }
 
     #[test]
-    fn what_got_no_answer_never_looks_fast() {
+    fn calls_without_response_never_look_fast() {
         let fast = vec![1; 90];
         // (timeouts, beyond, p) → (ms, at_least)
         for (timeouts, beyond, p, ms, at_least) in [
@@ -227,21 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn a_young_unfinished_call_is_above_every_answer_and_spoils_no_other_rank() {
-        // Cut at an age of 10 ms: it may in truth have been the slowest of all, but no more.
+    fn young_unfinished_call_ranks_above_every_response() {
+        // Cancelled at an age of 10 ms: it may in truth have been the slowest of all, but no more.
         let found = latency(&[20; 99], &[10], 0);
         assert!(!found.quantile(0.5).unwrap().at_least);
         assert!(!found.quantile(0.99).unwrap().at_least);
         let last = found.quantile(1.0).unwrap();
         assert!(last.at_least && last.us >= 20_000);
-        // Of many young ones a percentile is a bound as soon as it leaves the answers.
+        // With many young ones, a percentile is a bound as soon as its rank exceeds the responses.
         let found = latency(&[100; 80], &[1; 20], 0);
         let (known, bound) = (found.quantile(0.8).unwrap(), found.quantile(0.81).unwrap());
         assert!(!known.at_least && bound.at_least && bound.us >= 100_000);
     }
 
     #[test]
-    fn an_outage_has_no_value_and_no_bound() {
+    fn outage_has_neither_value_nor_bound() {
         let outage = latency(&[], &[], 20);
         assert_eq!(outage.quantile(0.5).unwrap().known_us(), None);
         assert_eq!(outage.longest().unwrap().known_us(), None);

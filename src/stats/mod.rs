@@ -1,7 +1,7 @@
-//! What was measured: samples, the histograms they go into, and their exact merge.
+//! Measurements: samples, the histograms that hold them, and their exact merge.
 //!
-//! The engine records, the run absorbs, verdicts and sinks read.
-//! Invariant: merging is exact and free of order; a percentile is never averaged.
+//! `engine` records, `run` absorbs, `verdict`, `report` and `sinks` read.
+//! Invariant: merging is exact and independent of order; a percentile is never averaged.
 
 pub mod addresses;
 mod cause;

@@ -1,45 +1,45 @@
-//! What can be read off beside the run, once a second: the generator's own health, the target's
-//! figures.
+//! Readings taken beside the run, once a second: the generator's own health and figures of the
+//! target.
 //!
-//! `run::dials` reads them, a Timeline keeps them, screens and reports draw them on its axis.
-//! Invariant: a reading that is not there is none, never zero.
+//! `run` reads them, a Timeline stores them, screens and reports draw them on its axis.
+//! Invariant: a missing reading is `None`, never zero.
 
-/// Something that has a reading each second.
+/// A source of one reading per second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
-    /// What it is called: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
+    /// Its name: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
     pub name: String,
     /// Its unit.
     pub unit: MonitorUnit,
-    /// Whose it is.
+    /// What it measures: the generator or the target.
     pub owner: MonitorOwner,
 }
 
-/// The unit of a dial's readings.
+/// The unit of a monitor's readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorUnit {
-    /// 100 is all of it; of CPU, one core.
+    /// 100 is the whole; of CPU, one core.
     Percent,
     /// Bytes.
     Bytes,
-    /// A whole number.
+    /// An integer.
     Count,
     /// Microseconds.
     Micros,
-    /// Whatever it is.
+    /// Unknown.
     Plain,
 }
 
-/// Whose figures a dial shows.
+/// What a monitor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorOwner {
-    /// This process, and the machine it is on.
+    /// This process, and the machine it runs on.
     Generator,
-    /// What is under load, by `--monitor`.
+    /// The target, by `--monitor`.
     Target,
 }
 
-/// Of two readings the higher stays, where there is one.
+/// Keeps the higher of two readings, if there is one.
 pub fn keep_most(mine: &mut Option<f64>, other: Option<f64>) {
     *mine = match (*mine, other) {
         (Some(mine), Some(other)) => Some(mine.max(other)),

@@ -1,29 +1,29 @@
 //! Every way an attempt and a call can end, as data.
 //!
-//! `wire` says the Outcome of an attempt, `engine` the Fate of a call.
-//! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
+//! `wire` returns the AttemptOutcome of an attempt, `engine` the CallResult of a call.
+//! Invariant: no result of a request is an `Err`; each has a phase and a kind.
 
 pub use super::cause::BlockCause;
 pub use super::kind::FailureKind;
 
-/// The part of an attempt in which it ended.
+/// The phase in which an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttemptPhase {
-    /// Making the request: nothing was sent.
+    /// Building the request: nothing was sent.
     Prepare,
-    /// Looking up the name.
+    /// Name look-up.
     Dns,
     /// TCP connect.
     Connect,
     /// TLS handshake.
     Tls,
-    /// Handing the request to the kernel.
+    /// Sending: handing the request to the kernel.
     Send,
-    /// Waiting for the head of the answer.
+    /// Waiting for the head of the response.
     FirstByte,
-    /// Reading the rest of the answer.
+    /// Reading the rest of the response.
     Body,
-    /// Going on where an answer pointed to.
+    /// Following a redirect.
     Redirect,
 }
 
@@ -40,7 +40,7 @@ impl AttemptPhase {
         Self::Redirect,
     ];
 
-    /// Whether a connection is being opened in it.
+    /// Whether the phase is part of opening a connection.
     pub const fn opens(self) -> bool {
         matches!(self, Self::Dns | Self::Connect | Self::Tls)
     }
@@ -60,31 +60,32 @@ impl AttemptPhase {
     }
 }
 
-/// What went wrong on our own side: never the target's fault.
+/// An error of the generator: never the target's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GeneratorError {
-    /// No file descriptor left.
+    /// No file descriptor is available.
     NoDescriptor,
-    /// No local port left.
+    /// No local port is available.
     NoPort,
-    /// No memory or no buffer left in the kernel.
+    /// The kernel has no memory or buffer available.
     NoMemory,
-    /// A body was to be kept for a check or capture, and all that kept bodies may take was in use.
+    /// A body was to be captured for a check or capture, and the budget of captured bodies was used
+    /// up.
     KeptBodies,
-    /// A template needs a variable that nothing has set.
+    /// A template uses a variable that has not been set.
     UnsetVariable,
     /// A template failed.
     BadTemplate,
-    /// An expression or a value ran into a limit.
+    /// An expression or a value exceeded a limit.
     ExpressionLimit,
-    /// A loop goes round without ever making a call or a pause.
+    /// A loop iterates without a call or a pause.
     EndlessLoop,
-    /// A safety limit denies the request.
+    /// A safety limit forbids the request.
     Denied,
 }
 
 impl GeneratorError {
-    /// All of them.
+    /// All errors.
     pub const ALL: [Self; 9] = [
         Self::NoDescriptor,
         Self::NoPort,
@@ -112,7 +113,7 @@ impl GeneratorError {
         }
     }
 
-    /// What a person may do about it.
+    /// What the reader of a report can do about it.
     pub const fn hint(self) -> &'static str {
         match self {
             Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
@@ -131,22 +132,22 @@ impl GeneratorError {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// A complete answer with this status.
+    /// A complete response with this status.
     Responded(u16),
-    /// No complete answer.
+    /// No complete response.
     Failed(AttemptPhase, FailureKind),
-    /// None within the time allowed.
+    /// No complete response within the time allowed.
     Timeout(AttemptPhase),
-    /// Cut at the hard end of the run.
+    /// Cancelled at the hard end of the run.
     Unfinished(AttemptPhase),
-    /// Not made or not finished through our own fault.
+    /// Not sent or not completed through an error of the generator.
     Own(GeneratorError),
     /// Never sent, by policy.
     Suppressed(BlockCause),
 }
 
 impl AttemptOutcome {
-    /// Whether the target has said that it did nothing for the request.
+    /// Whether the target reported that it did not process the request.
     pub const fn is_unprocessed(self) -> bool {
         matches!(self, Self::Failed(_, FailureKind::RefusedStream | FailureKind::GoingAway))
     }
@@ -165,31 +166,31 @@ impl std::fmt::Display for AttemptOutcome {
     }
 }
 
-/// How a call ended, by its last attempt and what was expected of the answer.
+/// How a call ended, by its last attempt and the expectations on its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallResult {
-    /// A complete answer that is wanted.
+    /// A complete response with an expected result.
     Ok,
-    /// No complete answer, an unwanted status, or a failed `expect`.
+    /// No complete response, an unexpected status, or a failed `expect`.
     Failed,
-    /// No answer within the time allowed.
+    /// No response within the time allowed.
     Timeout,
-    /// Cut at the hard end of the run.
+    /// Cancelled at the hard end of the run.
     Unfinished,
-    /// Our own fault.
+    /// An error of the generator.
     Own,
     /// Never sent, by policy.
     Suppressed,
-    /// Left out, since its step is muted.
+    /// Skipped because its step is muted.
     Muted,
 }
 
-/// The number of different errors an attempt can have, for dense counting.
+/// The number of different errors of an attempt, for tables indexed by error.
 pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
     + GeneratorError::ALL.len()
     + BlockCause::ALL.len();
 
-/// An error's place in a dense table.
+/// The index of an error in a table of [`ERRORS`].
 pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     let row = FailureKind::ALL.len() + 2;
     Some(match outcome {
@@ -204,8 +205,8 @@ pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     })
 }
 
-/// What an error's count is a number of: `calls` where none was sent, `attempts` where each failed
-/// one of a call counts, retries among them.
+/// What an error's count counts: `calls` if none was sent, `attempts` if each failed attempt of a
+/// call counts, retries included.
 pub fn counted_as(index: usize) -> &'static str {
     if index < AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2) {
         "attempts"
@@ -214,7 +215,7 @@ pub fn counted_as(index: usize) -> &'static str {
     }
 }
 
-/// Phase, kind and hint of an error's place in the table.
+/// Phase, kind and hint of an error by its index.
 pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     let row = FailureKind::ALL.len() + 2;
     let beyond = index.wrapping_sub(AttemptPhase::ALL.len() * row);
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_calls_that_were_not_sent_count_calls() {
+    fn errors_of_unsent_calls_count_calls() {
         for (outcome, of) in [
             (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), "attempts"),
             (AttemptOutcome::Timeout(AttemptPhase::Connect), "attempts"),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_its_own_place_and_name() {
+    fn every_error_has_its_own_index_and_name() {
         let mut outcomes: Vec<AttemptOutcome> = GeneratorError::ALL.map(AttemptOutcome::Own).into();
         outcomes.extend(BlockCause::ALL.map(AttemptOutcome::Suppressed));
         for phase in AttemptPhase::ALL {

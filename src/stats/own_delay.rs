@@ -1,21 +1,22 @@
-//! Calls that the generator itself delayed, beside the time that is surely not its own.
+//! Calls that the generator itself delayed, with lower bounds of their true times.
 //!
-//! The Recorder fills it, the Tally merges it, `verdict` judges a failed rule once more with it.
-//! Invariant: for each call that is in it the true time lies between `less` and `measured`.
+//! The Recorder fills it, the Tally merges it, `verdict` judges a failed threshold once more with
+//! it.
+//! Invariant: for each call in it the true time lies between `less` and `measured`.
 //!
 //! Why: a call that overlaps a pause of the generator (its thread waited for a core, the process
 //! was stopped, other work kept the event loop busy) is measured too long by at most that pause.
-//! With the pause taken off, its time is a lower bound of what the target took. A rule that fails
-//! on the measured times and holds on the lower bounds says nothing about the target.
+//! Without the pause, its time is a lower bound of what the target took. A threshold that fails on
+//! the measured times and holds on the lower bounds says nothing about the target.
 
 use super::latency::Latency;
 
-/// The times of delayed calls, as measured and with the generator's own delay taken off.
+/// The times of delayed calls, as measured and without the generator's own delay.
 #[derive(Clone, Debug, Default)]
 pub struct Delayed {
-    /// As they were measured; they are counted in the whole distribution as well.
+    /// As measured; they are included in the whole distribution as well.
     pub measured: Latency,
-    /// The same calls, each less its own delay.
+    /// The same calls, each without its own delay.
     pub less: Latency,
 }
 
@@ -35,7 +36,8 @@ impl Delayed {
         self.less.merge(&other.less);
     }
 
-    /// `whole` with these calls at their lower bounds. `whole` contains them as measured.
+    /// Returns `whole` with these calls at their lower bounds. `whole` must include them as
+    /// measured.
     pub fn taken_off(&self, whole: &Latency) -> Latency {
         let mut rest = whole.without(&self.measured);
         rest.merge(&self.less);
@@ -51,7 +53,7 @@ impl OwnDelay {
     }
 }
 
-/// Adds what another has to what may not be there yet.
+/// Merges `theirs` into an optional value that may not exist yet.
 pub(crate) fn merge_boxed<T: Default>(
     mine: &mut Option<Box<T>>,
     theirs: Option<&T>,
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delayed_calls_are_moved_and_the_others_stay() {
+    fn delayed_calls_get_their_lower_bounds() {
         let mut whole = Latency::default();
         for ms in [20, 21, 22, 170, 171] {
             whole.answered(ms * 1_000_000);
@@ -84,7 +86,7 @@ mod tests {
         let third = rest.quantile(3.0 / 7.0).unwrap().us;
         assert!((20_990..=21_020).contains(&third), "{third}");
         assert!((rest.mean_us().unwrap() - 20_800.0).abs() < 20.0);
-        let longest_answer = rest.answers().max_us();
-        assert!((21_990..=22_020).contains(&longest_answer), "{longest_answer}");
+        let longest_response = rest.answers().max_us();
+        assert!((21_990..=22_020).contains(&longest_response), "{longest_response}");
     }
 }

@@ -1,31 +1,30 @@
-//! Parts of a window that are looked at by themselves: starts that were never made, and times of
-//! ok calls.
+//! Parts of a window that are judged by themselves: starts that never began, and times of ok calls.
 //!
-//! `verdict` judges them, `sinks` show them.
+//! `verdict` judges them, `report` and `sinks` show them.
 //! Invariant: a part never counts more than its window.
 
 use super::delta::{LoadWindow, StepWindow};
 use super::histogram::Histogram;
 use super::latency::{Latency, Untimed};
 
-/// Starts that were due and never made.
+/// Starts that were due and never began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LostStarts {
-    /// They found no free user.
+    /// No user was free.
     pub dropped: u64,
-    /// Policy held them back.
+    /// Policy suppressed them.
     pub suppressed: u64,
 }
 
 impl LoadWindow {
-    /// Its starts that were never made.
+    /// The starts of this window that never began.
     pub fn lost_starts(&self) -> LostStarts {
         LostStarts { dropped: self.lost - self.suppressed, suppressed: self.suppressed }
     }
 }
 
 impl LostStarts {
-    /// These and others.
+    /// Adds two counts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -34,7 +33,7 @@ impl LostStarts {
         }
     }
 
-    /// All of them.
+    /// All lost starts.
     pub fn count(self) -> u64 {
         self.dropped + self.suppressed
     }
@@ -49,15 +48,15 @@ impl LostStarts {
 impl StepWindow {
     /// Response times of ok calls.
     pub fn ok_response(&self) -> Histogram {
-        self.without_unwanted(&self.response, 0)
+        self.exclude_unwanted(&self.response, 0)
     }
 
     /// Service times of ok calls.
     pub fn ok_service(&self) -> Histogram {
-        self.without_unwanted(&self.service, 1)
+        self.exclude_unwanted(&self.service, 1)
     }
 
-    fn without_unwanted(&self, all: &Latency, index: usize) -> Histogram {
+    fn exclude_unwanted(&self, all: &Latency, index: usize) -> Histogram {
         match &self.unwanted {
             Some(unwanted) => all.answers().without(&unwanted[index]),
             None => all.answers().clone(),

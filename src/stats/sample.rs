@@ -1,6 +1,6 @@
-//! What one exchange and one call measured.
+//! The measurements of one exchange and one call.
 //!
-//! `wire` fills an Exchange, `engine::attempt` makes the Sample, the Recorder counts it.
+//! `wire` fills an Exchange, `engine::attempt` builds the Sample, the Recorder counts it.
 //! Invariant: neither ever leaves its shard.
 
 use std::num::NonZero;
@@ -8,21 +8,21 @@ use std::num::NonZero;
 use super::outcome::{AttemptOutcome, CallResult};
 use crate::clock::Time;
 
-/// How many workloads, steps and checks a recorder has to tell apart.
+/// The dimensions of a recorder: how many workloads, series, checks, groups and pools it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeriesLayout {
     /// Workloads of the plan.
     pub workloads: usize,
-    /// Checks of each series; its length is the number of series.
+    /// Number of checks by series; its length is the number of series.
     pub checks: Vec<usize>,
     /// Number of groups.
     pub groups: usize,
     /// Number of pools.
     pub pools: usize,
-    /// What is due before this, ns after the run's start, is warm-up.
+    /// End of the warm-up, ns after the run's start.
     pub warmup_ns: u64,
-    /// By workload: what is due from then on, ns after the run's start, is drain. A workload that
-    /// is not named here, or that only a count ends, has none.
+    /// By workload: end of its load, ns after the run's start; later calls are drain. A workload
+    /// that is missing here, or that only a count ends, has none.
     pub load_ends_ns: Vec<u64>,
 }
 
@@ -31,15 +31,15 @@ pub struct SeriesLayout {
 pub struct Exchange {
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// The first act outside: DNS query, connect, or write.
+    /// When its first external action began: DNS query, connect, or write.
     pub dispatched: Time,
-    /// The first byte of the answer; `NEVER` without one.
+    /// When the first byte of the response arrived; `NEVER` if there is none.
     pub first_byte: Time,
-    /// Its end: the last byte of the answer, or the moment it failed.
+    /// When the last byte of the response arrived, or the attempt failed.
     pub done: Time,
-    /// The times of a connection opened for it.
+    /// Timings of a connection opened for it; `None` if it used an open one.
     pub connect: Option<ConnectTimings>,
-    /// Whether it went over a connection that had carried one before.
+    /// Whether its connection had carried an earlier exchange.
     pub reuses: bool,
     /// Whether the last byte of the request was handed to the kernel.
     pub sent: bool,
@@ -49,35 +49,35 @@ pub struct Exchange {
     pub bytes_received: u64,
 }
 
-/// The times it took to open a connection, ns; `None` where there was no such phase. Never zero: an
-/// exchange is in every user's task, and so takes half the room.
+/// How long it took to open a connection, ns; `None` for a phase that did not occur. Never zero:
+/// the niche halves its size, and an exchange is part of every user's task.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectTimings {
-    /// Looking up the name.
+    /// Name look-up.
     pub dns_ns: Option<NonZero<u64>>,
     /// TCP connect, up to success.
     pub connect_ns: Option<NonZero<u64>>,
     /// TLS handshake, up to success.
     pub tls_ns: Option<NonZero<u64>>,
-    /// All its phases succeeded.
+    /// Whether all phases succeeded.
     pub open: bool,
 }
 
 impl ConnectTimings {
-    /// A phase took so long, ns.
+    /// The duration of a phase, ns, at least one.
     pub fn took(ns: u64) -> Option<NonZero<u64>> {
         NonZero::new(ns.max(1))
     }
 }
 
-/// One call, complete.
+/// One completed call.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Its workload.
+    /// Index of its workload.
     pub workload: usize,
-    /// Its series.
+    /// Index of its series.
     pub step: usize,
-    /// When the schedule wanted it, ns after the run's start.
+    /// Intended start, ns after the run's start.
     pub intended_ns: u64,
     /// Picked up − intended.
     pub lag_ns: u64,
@@ -87,24 +87,24 @@ pub struct Sample {
     pub service_ns: u64,
     /// Done − intended.
     pub response_ns: u64,
-    /// Done − picked up: what the in-flight gauge saw.
+    /// Done − picked up: its time in the in-flight gauge.
     pub in_flight_ns: u64,
-    /// How long the shard's event loop had stood still when the call was picked up, ns, since the
-    /// run's start: what [`Recorder::begin_call`](super::recorder::Recorder::begin_call) gave.
+    /// How long the shard's event loop had stalled when the call was picked up, ns, since the run's
+    /// start: the result of [`Recorder::begin_call`](super::recorder::Recorder::begin_call).
     pub stalled_ns: u64,
     /// How its last attempt ended.
     pub outcome: AttemptOutcome,
-    /// How it ended.
+    /// How the call ended.
     pub fate: CallResult,
 }
 
 /// How an iteration ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IterationEnd {
-    /// Gone through to the end.
+    /// Reached the end of the flow.
     Completed,
-    /// Ended by a failed `expect` or our own fault.
+    /// Ended by a failed `expect` or an error of the generator.
     Early,
-    /// Cut at the hard end.
+    /// Cancelled at the hard end.
     Interrupted,
 }

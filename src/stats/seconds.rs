@@ -1,8 +1,8 @@
 //! The run second by second, merged over its shards: which seconds are complete.
 //!
 //! `run::dispatch` feeds it the deltas of all shards; complete seconds come out in order.
-//! Invariant: nothing is lost and nothing grows: a second is held open for a bound time, and what
-//! comes later is a second of its own, marked `late`.
+//! Invariant: nothing is lost and memory is bounded: a second stays open for a limited time, and
+//! data that arrives later becomes a second of its own, marked `late`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::delta::{Delta, Window};
 use super::timeline::Point;
 
-/// How many seconds are held open for calls that were intended in them and end later.
+/// How many seconds stay open for calls that were intended in them and end later.
 pub const OPEN: u32 = 10;
 
 /// Seconds that are not complete yet.
@@ -23,21 +23,21 @@ pub struct Seconds {
 #[derive(Debug)]
 struct OpenSecond {
     window: Window,
-    /// Of the window as it is; none: it has changed since.
+    /// The point of the window as it is; `None` if the window has changed since.
     point: Option<Arc<Point>>,
 }
 
-/// A second as it is written: complete, or what came too late for it.
+/// A second as it is written: complete, or the data that arrived too late for it.
 #[derive(Clone, Debug)]
 pub struct CompletedSecond {
-    /// What was intended in it.
+    /// Everything that was intended in it.
     pub window: Window,
-    /// It was closed before.
+    /// Whether the second was written before.
     pub late: bool,
 }
 
 impl Seconds {
-    /// Takes in a delta; the seconds that it completes, oldest first.
+    /// Adds a delta. Returns the seconds that it completes, oldest first.
     pub fn absorb(&mut self, delta: &Delta) -> Vec<CompletedSecond> {
         let mut closed = Vec::new();
         for window in &delta.windows {
@@ -69,7 +69,7 @@ impl Seconds {
         self.open.values_mut().map(point).collect()
     }
 
-    /// All that are left, at the end of the run.
+    /// Takes all remaining seconds, at the end of the run.
     pub fn finish(&mut self) -> Vec<CompletedSecond> {
         let all = std::mem::take(&mut self.open).into_values();
         all.map(|open| CompletedSecond { window: open.window, late: false }).collect()
@@ -86,7 +86,7 @@ mod tests {
     const S: u64 = 1_000_000_000;
 
     #[test]
-    fn seconds_close_in_order_and_latecomers_get_rows_of_their_own() {
+    fn seconds_complete_in_order_and_late_data_is_separate() {
         let shape =
             SeriesLayout { workloads: 1, checks: vec![0], pools: 0, ..SeriesLayout::default() };
         let mut recorder = Recorder::new(shape, 0, Time(0));

@@ -1,7 +1,7 @@
 //! Everything known about a run at one moment.
 //!
-//! The Tally makes it; verdicts judge it, sinks show it.
-//! Invariant: it is complete: whoever has it needs nothing else to judge or to show the run.
+//! The Tally creates it; `verdict` judges it, `report` and `sinks` show it.
+//! Invariant: it is complete: judging and showing the run needs nothing else.
 
 use std::sync::Arc;
 
@@ -22,73 +22,73 @@ pub struct Snapshot {
     pub elapsed_ns: u64,
     /// Whole run, by workload.
     pub workloads: Vec<(Iterations, Calls)>,
-    /// Whole run, by workload: users that left before their time.
+    /// Whole run, by workload: users that departed early.
     pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
-    /// Whole run: what connections went to.
+    /// Whole run: results by address.
     pub addresses: Addresses,
-    /// Answers by status code, ascending.
+    /// Responses by status code, ascending.
     pub statuses: Vec<(u16, u64)>,
-    /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.
+    /// Attempts without a response: `outcome::error_at` index and count, most frequent first.
     pub errors: Vec<(usize, u64)>,
-    /// The first failures of each kind, with how many there were, most frequent first.
+    /// The first failures of each kind with their count, most frequent first.
     pub exemplars: Vec<(u64, Arc<Exemplar>)>,
-    /// By pool: over the whole run, and as they stand.
+    /// By pool: counts of the whole run, and the current state.
     pub pools: Vec<PoolUse>,
-    /// Deadlines and breakers: over the whole run, and as they stand.
+    /// Deadlines and breakers: counts of the whole run, and the current state.
     pub guarded: ResilienceSnapshot,
-    /// What changed while it went on, in the order it became known.
+    /// State changes during the run, in the order they became known.
     pub notices: StateChanges,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.
     pub ran_out: Vec<(String, u64)>,
-    /// Expressions that failed on the values they met: the expression, why, and its step.
+    /// Expressions that failed on their values: the expression, the reason, and its step.
     pub failed_expressions: Vec<(String, u64)>,
-    /// What was due after the warm-up; its `second` means nothing.
+    /// Everything due after the warm-up; its `second` is meaningless.
     pub measured: Window,
-    /// What was due before.
+    /// Everything due during the warm-up.
     pub warmup: Window,
-    /// By workload: the second after the warm-up in which the fewest of its users were there;
-    /// `None` if its load sets no level of users.
+    /// By workload: the second after the warm-up with the lowest share of its users; `None` if its
+    /// load sets no number of users.
     pub worst_users: Vec<Option<WorstUsers>>,
-    /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
+    /// Measured time: from the end of the warm-up to the last planned second, or to now, ns.
     pub measured_ns: u64,
-    /// When the load ended or was stopped, or now, ns after the start.
+    /// When the load ended or was stopped, or now, ns after the run's start.
     pub until_ns: u64,
-    /// When the last iteration so far was done, ns after the start.
+    /// When the last iteration so far ended, ns after the run's start.
     pub last_done_ns: u64,
-    /// The shards at their last shed, added up.
+    /// Iterations running at the end of the shards' last intervals.
     pub running_iterations: u64,
-    /// Calls in flight at the shards' last shed.
+    /// Calls in flight at the end of the shards' last intervals.
     pub running_calls: u64,
-    /// Users at work at the shards' last shed.
+    /// Users running at the end of the shards' last intervals.
     pub users: u64,
     /// The most users at once.
     pub users_peak: u64,
     /// The most connections at once.
     pub connections_peak: u64,
-    /// What the generator itself went through.
+    /// The generator's own health.
     pub health: Health,
 }
 
-/// The generator's own state.
+/// The generator's own health.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     /// The busiest second of the busiest shard, percent of one core.
     pub cpu_percent_max: f64,
-    /// Time the shards' threads waited for a core, as a share of the run's time, worst shard.
+    /// Time that a shard's thread waited for a core, as a share of the run's time; worst shard.
     pub run_queue_share: f64,
-    /// Mean wait of a shard's thread for a core each time it wakes, µs, worst shard.
+    /// Mean wait of a shard's thread for a core each time it wakes, µs; worst shard.
     pub run_queue_wait_us: f64,
     /// The longest stall of a shard's event loop, ns.
     pub longest_stall_ns: u64,
     /// Seconds in which the busiest shard used 97 % of a core or more.
     pub saturated_seconds: u64,
-    /// Broken ledgers, in words; empty is the only good state.
+    /// Ledgers that do not balance, as text; empty in a correct run.
     pub ledger: Vec<String>,
     /// ∫ calls in flight dt over Σ time in flight of calls, minus one.
     pub little_error: f64,
@@ -118,19 +118,19 @@ impl Window {
         all
     }
 
-    /// The response times of the series that `choose` picks; `lost` starts rank above all.
+    /// The response times of the series that `choose` selects; `lost` starts rank above all.
     pub fn response(&self, choose: impl Fn(usize) -> bool, lost: LostStarts) -> Latency {
         let mut all = self.merged(choose, |step| &step.response);
         lost.rank_in(&mut all);
         all
     }
 
-    /// The service times of the series that `choose` picks.
+    /// The service times of the series that `choose` selects.
     pub fn service(&self, choose: impl Fn(usize) -> bool) -> Latency {
         self.merged(choose, |step| &step.service)
     }
 
-    /// A workload as a whole: the steps that `own` picks, and the starts it lost.
+    /// A whole workload: the steps that `own` selects, and the starts it lost.
     pub fn of_workload(&self, workload: usize, own: impl Fn(usize) -> bool) -> StepWindow {
         let mut whole = StepWindow::default();
         let steps = self.steps.iter().enumerate().filter(|(index, _)| own(*index));
@@ -143,7 +143,7 @@ impl Window {
         whole
     }
 
-    /// Starts due that were never made, over all workloads.
+    /// Starts that were due and never began, over all workloads.
     pub fn lost(&self) -> LostStarts {
         let lost = self.workloads.iter().map(LoadWindow::lost_starts);
         lost.fold(LostStarts::default(), LostStarts::and)

@@ -1,23 +1,23 @@
-//! How long a shard's event loop stood still.
+//! Stalls of a shard's event loop.
 //!
-//! The shard's tick and each call that begins or ends tell it that the loop runs.
-//! Invariant: a healthy loop is seen at least every [`TICK_NS`]; what lies between two sightings
-//! that are further apart is a stall, and a call that was under way may have waited for all of it.
+//! The shard's tick and each call that begins or ends report that the loop runs.
+//! Invariant: a healthy loop is seen at least every [`TICK_NS`]; a longer gap between two reports
+//! is a stall, and a call that was running may have waited for all of it.
 
 use crate::clock::Time;
 
-/// How often the loop shows that it runs when nothing else happens, ns. A stall is overestimated
-/// by at most this.
+/// How often the loop reports when nothing else happens, ns. A stall is overestimated by at most
+/// this.
 pub const TICK_NS: u64 = 5_000_000;
 
-/// How late a tick may be before it is a stall, ns. Timers of a quiet machine are late by some
-/// 0.1 ms; `verdict::trust` tolerates 2 ms of lateness.
+/// How late a tick may be before it counts as a stall, ns. Timers of an idle machine are late by
+/// some 0.1 ms; `verdict::trust` tolerates 2 ms of lateness.
 const TOLERANCE_NS: u64 = 2_000_000;
 
 /// The stalls of one shard's event loop.
 #[derive(Clone, Copy, Debug)]
 pub struct LoopStalls {
-    /// When it was last seen to run.
+    /// When the loop last reported.
     seen: Time,
     /// The sum of all stalls, ns.
     total_ns: u64,
@@ -26,12 +26,12 @@ pub struct LoopStalls {
 }
 
 impl LoopStalls {
-    /// Of a loop that runs since `start`.
+    /// Creates the counter of a loop that runs since `start`.
     pub fn new(start: Time) -> Self {
         Self { seen: start, total_ns: 0, longest_ns: 0 }
     }
 
-    /// The loop runs at `now`.
+    /// Notes that the loop runs at `now`.
     #[inline]
     pub fn seen(&mut self, now: Time) {
         let gap_ns = now.since(self.seen);
@@ -42,14 +42,14 @@ impl LoopStalls {
         self.seen = self.seen.max(now);
     }
 
-    /// The sum of all stalls so far, ns. What lies between two readings is at least as long as the
-    /// loop stood still between them.
+    /// The sum of all stalls so far, ns. The difference of two readings is at least as long as the
+    /// loop stalled between them.
     #[inline]
     pub const fn total_ns(&self) -> u64 {
         self.total_ns
     }
 
-    /// The longest stall so far, at least, ns.
+    /// Lower bound of the longest stall so far, ns.
     pub const fn longest_ns(&self) -> u64 {
         self.longest_ns
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_between_two_sightings_too_far_apart_is_a_stall() {
+    fn long_gap_between_reports_is_a_stall() {
         let ms = |ms: u64| Time(ms * 1_000_000);
         let mut stalls = LoopStalls::new(ms(0));
         for at in [4, 9, 15, 15, 14, 21] {

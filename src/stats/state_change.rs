@@ -1,26 +1,26 @@
-//! Something that changed while a run went on, with its cause: events on the time axis.
+//! A state change during a run, with its cause: an event on the time axis.
 //!
-//! Shards and controllers make them, deltas carry a shard's, the Tally keeps them in order.
-//! Invariant: a notice says what changed and why; what was lost for want of room is counted.
+//! Shards and controllers create them, deltas carry a shard's, the Tally stores them in order.
+//! Invariant: a change says what changed and why; changes that found no room are counted.
 
-/// What a notice is about.
+/// The subject of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
     /// A circuit breaker changed its state.
     Breaker,
     /// A pool changed its size.
     Pool,
-    /// A service takes connections again, or no more.
+    /// A service accepts connections again, or no longer.
     Connect,
-    /// The client went down or up a level.
+    /// The degradation level went up or down.
     Degradation,
-    /// Something was mended, or could not be.
+    /// A remedy was applied, or could not be.
     Healing,
     /// Memory runs short, or no longer.
     Memory,
-    /// Work was held back because the generator is in trouble, or let in again.
+    /// Admission was paused to protect the generator, or resumed.
     Admission,
-    /// Somebody changed what is asked, or put a mark.
+    /// A user of live control changed the load, or set a mark.
     Control,
 }
 
@@ -43,15 +43,15 @@ impl ChangeKind {
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange {
-    /// When, ns after the run's start.
+    /// When it changed, ns after the run's start.
     pub at_ns: u64,
     /// What it is about.
     pub kind: ChangeKind,
-    /// Whose change: `endpoint GET /cart`, `pool auth`, `workload shoppers`.
+    /// What the change belongs to: `endpoint GET /cart`, `pool auth`, `workload shoppers`.
     pub subject: String,
     /// What changed: `closed → open`, `50 → 60 connections`.
     pub change: String,
-    /// Why: what was seen.
+    /// Why: the observation that caused it.
     pub cause: String,
 }
 
@@ -62,34 +62,34 @@ impl std::fmt::Display for StateChange {
     }
 }
 
-/// The most notices a shard keeps between two sheds; more are counted.
+/// The most changes that a shard keeps per interval; the rest is counted.
 pub const NOTICES: usize = 64;
 
-/// The most notices a run keeps: the first ones; more are counted.
+/// The most changes that a run keeps: the first ones; the rest is counted.
 pub const KEPT: usize = 2_000;
 
-/// Notices in the order they came, as many as there is room for.
+/// State changes in order of arrival, up to a limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateChanges {
     /// The first ones.
     pub list: Vec<StateChange>,
-    /// How many more there were.
+    /// The number of changes beyond the limit.
     pub lost: u64,
 }
 
 impl StateChanges {
-    /// Adds one, if there is room among `most`.
-    pub fn push(&mut self, notice: StateChange, most: usize) {
+    /// Adds a change, if there are fewer than `most`.
+    pub fn push(&mut self, change: StateChange, most: usize) {
         if self.list.len() < most {
-            self.list.push(notice);
+            self.list.push(change);
         } else {
             self.lost += 1;
         }
     }
 
-    /// Adds those of another.
+    /// Adds the changes of another list.
     pub fn extend(&mut self, other: Self, most: usize) {
         self.lost += other.lost;
-        other.list.into_iter().for_each(|notice| self.push(notice, most));
+        other.list.into_iter().for_each(|change| self.push(change, most));
     }
 }

@@ -1,6 +1,6 @@
-//! The one place where everything measured comes together.
+//! Merges everything that was measured.
 //!
-//! `run::dispatch` feeds it Deltas from any Source and asks it for Snapshots.
+//! `run::dispatch` feeds it Deltas from any DeltaSource and takes Snapshots.
 //! Invariant: order and grouping of deltas do not matter; each absorbed delta is checked against
 //! its shard's ledgers.
 
@@ -14,10 +14,10 @@ use super::snapshot::{Health, Snapshot};
 use super::state_change::{KEPT, StateChange};
 use super::user_levels::UserLevels;
 
-/// The most broken ledgers told in words.
-const TOLD: usize = 8;
+/// The most ledger errors that are reported as text.
+const MAX_LEDGER_ERRORS: usize = 8;
 
-/// A run's fold of all deltas.
+/// The sum of all deltas of a run.
 #[derive(Debug)]
 pub struct Tally {
     total: Delta,
@@ -30,7 +30,7 @@ pub struct Tally {
     connections_peak: u64,
     health: Health,
     open: Vec<bool>,
-    /// When the run was stopped, ns after its start; never, by default.
+    /// When the run was stopped, ns after its start; `u64::MAX` if it was not.
     stopped_ns: u64,
 }
 
@@ -45,7 +45,7 @@ struct ShardState {
 }
 
 impl Tally {
-    /// An empty tally for `shards` shards; `open` says which workloads have a schedule.
+    /// Creates an empty tally for `shards` shards; `open`: whether each workload has a schedule.
     pub fn new(shape: &SeriesLayout, shards: usize, open: Vec<bool>) -> Self {
         let state = |shard| ShardState {
             counts: Delta::new(shape, shard),
@@ -69,17 +69,17 @@ impl Tally {
         }
     }
 
-    /// The load was stopped at `ns` after the start: what follows is drain.
+    /// Notes that the load was stopped at `ns` after the run's start: later calls are drain.
     pub fn stop(&mut self, ns: u64) {
         self.stopped_ns = self.stopped_ns.min(ns);
     }
 
-    /// Something that is no shard's changed, and why.
+    /// Stores a state change that belongs to no shard.
     pub fn notice(&mut self, notice: StateChange) {
         self.total.notices.push(notice, KEPT);
     }
 
-    /// Takes in what a shard shed, and checks that shard's ledgers.
+    /// Adds a shard's delta, and checks that shard's ledgers.
     pub fn absorb(&mut self, delta: &Delta) {
         self.total.add_counts(delta);
         self.total.failures.merge(&delta.failures);
@@ -97,14 +97,14 @@ impl Tally {
         shard.counts.add_counts(delta);
         shard.pools.iter_mut().zip(&delta.pools).for_each(|(mine, now)| mine.then(now));
         shard.guarded.then(&delta.guarded);
-        self.watch(delta.shard, &before);
+        self.check_ledgers(delta.shard, &before);
         let sum = self.gauges();
         self.users_peak = self.users_peak.max(delta.gauges.users_peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
     }
 
-    /// The run so far. `load_end_ns` is when the load ends by plan: rates are over the time up to
-    /// it, not over the drain that follows.
+    /// Returns the run so far. `load_end_ns` is the planned end of the load: rates are over the
+    /// time up to it, not over the drain that follows.
     pub fn snapshot(&self, load_end_ns: Option<u64>) -> Snapshot {
         let gauges = self.gauges();
         let mut errors: Vec<(usize, u64)> =
@@ -112,7 +112,8 @@ impl Tally {
         errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let counts = self.total.statuses.iter().copied();
         let statuses = (100u16..).zip(counts).filter(|(_, count)| *count > 0).collect();
-        // What only a count ends is over with its last iteration; what follows are goodbyes.
+        // A workload that only a count ends is over with its last iteration; only `on_stop` steps
+        // follow.
         let counted = (gauges.running_iterations == 0).then_some(gauges.last_done_ns);
         let end = load_end_ns.or(counted).unwrap_or(u64::MAX).min(self.stopped_ns);
         let until = end.min(gauges.elapsed_ns);
@@ -156,7 +157,8 @@ impl Tally {
     }
 
     fn guarded(&self) -> ResilienceSnapshot {
-        // A breaker stands as the shard saw it that looked last: others may have ended before.
+        // A breaker's state is the one of the shard that read it last: others may have ended
+        // before.
         let mut shards: Vec<&ShardState> = self.shards.iter().collect();
         shards.sort_by_key(|shard| shard.gauges.elapsed_ns);
         let mut sum = ResilienceSnapshot::default();
@@ -164,7 +166,7 @@ impl Tally {
         sum
     }
 
-    /// The shards at their last shed, added up.
+    /// The sum of the shards' latest gauges.
     pub fn gauges(&self) -> Gauges {
         let mut sum = Gauges::default();
         for shard in &self.shards {
@@ -175,25 +177,25 @@ impl Tally {
         sum
     }
 
-    /// Checks a shard's ledgers and keeps its worst moments.
-    fn watch(&mut self, index: usize, before: &Gauges) {
+    /// Checks a shard's ledgers and updates the worst health values.
+    fn check_ledgers(&mut self, index: usize, before: &Gauges) {
         let ShardState { counts, gauges, saturated, .. } = &mut self.shards[index];
         let mut broken = Vec::new();
         let (mut running, mut calls_running) = (0, 0);
-        let (mut due, mut given) = (0, gauges.seated);
+        let (mut due, mut accounted) = (0, gauges.seated);
         for (workload, (iterations, calls)) in counts.workloads.iter().enumerate() {
             running += iterations.started - iterations.ended().min(iterations.started);
             calls_running += calls.made - calls.ended().min(calls.made);
             if self.open[workload] {
                 due += iterations.due;
-                given += iterations.started
+                accounted += iterations.started
                     + iterations.dropped
                     + iterations.suppressed
                     + iterations.not_reached;
             }
         }
-        if due != given {
-            broken.push(format!("{due} starts due, {given} accounted for"));
+        if due != accounted {
+            broken.push(format!("{due} starts due, {accounted} accounted for"));
         }
         if running != gauges.running_iterations {
             broken.push(format!(
@@ -211,13 +213,13 @@ impl Tally {
             broken.push(format!("attempts do not add up: {:?}", counts.attempts));
         }
         for text in broken {
-            if self.health.ledger.len() < TOLD {
+            if self.health.ledger.len() < MAX_LEDGER_ERRORS {
                 let second = gauges.elapsed_ns / 1_000_000_000;
                 self.health.ledger.push(format!("shard {index}, second {second}: {text}"));
             }
         }
         let wall = gauges.elapsed_ns.saturating_sub(before.elapsed_ns);
-        // A stretch much shorter than a second says nothing about a rate.
+        // An interval much shorter than a second says nothing about a rate.
         if wall > 500_000_000 {
             let busy = gauges.cpu_ns.saturating_sub(before.cpu_ns) as f64 / wall as f64;
             self.health.cpu_percent_max = self.health.cpu_percent_max.max(busy * 100.0);
@@ -235,8 +237,8 @@ impl Tally {
 }
 
 /// Little's law as an identity over the whole run: the integral of the engine's in-flight gauge
-/// is the sum of the times in flight that the samples brought (J. D. C. Little, 1961). Losing or
-/// doubling one call in a thousand shows.
+/// equals the sum of the times in flight of the samples (J. D. C. Little, 1961). Losing or doubling
+/// one call in a thousand shows.
 fn little_error(gauges: &Gauges) -> f64 {
     let samples = gauges.call_time + gauges.running_call_time;
     if samples == 0 {

@@ -1,8 +1,8 @@
-//! A run on its time axis: what was intended in each second, and how things stood at its end.
+//! A run over time: what was intended in each second, and the gauges at its end.
 //!
-//! `run::dispatch` grows it; screens and reports draw it.
+//! `run::dispatch` extends it; screens and reports draw it.
 //! Invariant: it is bounded. When it is full, two neighbours become one: counts add up, of times
-//! and gauges the worse stays. A percentile is never averaged.
+//! and gauges the worse is kept. A percentile is never averaged.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::heat::HeatColumn;
 use super::latency::{Latency, Quantile};
 use super::monitor::keep_most;
 
-/// The most points held of seconds that are complete: an hour is shown second by second.
+/// The most points kept of complete seconds: an hour is shown second by second.
 pub const POINTS: usize = 3_600;
 
 /// The percentiles of a band, by name.
 pub const BAND: [(&str, f64); 4] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
 
-/// Some percentiles: those of [`BAND`]; none: nothing to see.
+/// The percentiles of [`BAND`]; `None` if there was no call.
 pub type PercentileBand = [Option<Quantile>; BAND.len()];
 
 /// The whole run so far.
@@ -32,20 +32,20 @@ pub struct Timeline {
     pub gauges: Vec<Arc<GaugeSample>>,
 }
 
-/// What was intended in a second, or in the `width_s` seconds from it on.
+/// Everything intended in a second, or in the `width_s` seconds from it on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point {
     /// Seconds since the run's start.
     pub second: u32,
-    /// All of it was due after the warm-up.
+    /// Whether all of it was due after the warm-up.
     pub measured: bool,
     /// By workload.
     pub loads: Vec<StartCounts>,
-    /// Calls that have ended; those that still run are not among them yet.
+    /// Calls that have ended; calls still running are not included yet.
     pub calls: Calls,
-    /// From intended to the last byte. Of several seconds the worst.
+    /// From intended to the last byte; for several seconds, the worst.
     pub response: PercentileBand,
-    /// From dispatch to the last byte. Of several seconds the worst.
+    /// From dispatch to the last byte; for several seconds, the worst.
     pub service: PercentileBand,
     /// Response times, by magnitude.
     pub heat: HeatColumn,
@@ -56,20 +56,20 @@ pub struct Point {
 pub struct StartCounts {
     /// Due; zero in the closed model.
     pub due: u64,
-    /// Made within one second of their due time.
+    /// Begun within one second of their due time.
     pub on_time: u64,
-    /// Made.
+    /// Begun.
     pub started: u64,
-    /// Dropped or held back.
+    /// Dropped or suppressed.
     pub lost: u64,
 }
 
-/// How things stood at the end of a second. Of several seconds the most.
+/// The gauges at the end of a second; for several seconds, the highest values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GaugeSample {
     /// Seconds since the run's start.
     pub second: u32,
-    /// By workload: what is asked, users or starts per second.
+    /// By workload: the target, users or starts per second.
     pub asked: Vec<f64>,
     /// Users at work.
     pub users: u64,
@@ -77,7 +77,7 @@ pub struct GaugeSample {
     pub running: u64,
     /// Connections open.
     pub connections: u64,
-    /// The dials of the run's opening, in their order; none: there is no such reading.
+    /// Readings of the run's monitors, in their order; `None` if a reading is missing.
     pub monitors: Vec<Option<f64>>,
 }
 
@@ -93,7 +93,7 @@ impl Timeline {
         self.closed.iter().chain(&self.open).map(|point| &**point)
     }
 
-    /// A second is complete, or something came too late for one.
+    /// Adds a complete second, or data that arrived too late for one.
     pub fn close(&mut self, point: Point) {
         self.make_room(point.second);
         let second = point.second / self.width_s * self.width_s;
@@ -103,32 +103,37 @@ impl Timeline {
         }
     }
 
-    /// The seconds that are not complete yet, as far as they are known, oldest first.
+    /// Sets the seconds that are not complete yet, oldest first.
     pub fn open(&mut self, points: Vec<Arc<Point>>) {
         self.open = points;
     }
 
-    /// How things stand at the end of a second.
-    pub fn record_gauges(&mut self, moment: GaugeSample) {
-        self.make_room(moment.second);
-        let second = moment.second / self.width_s * self.width_s;
+    /// Adds the gauges at the end of a second.
+    pub fn record_gauges(&mut self, sample: GaugeSample) {
+        self.make_room(sample.second);
+        let second = sample.second / self.width_s * self.width_s;
         match self.gauges.last_mut() {
-            Some(last) if last.second >= second => Arc::make_mut(last).most(&moment),
-            _ => self.gauges.push(Arc::new(GaugeSample { second, ..moment })),
+            Some(last) if last.second >= second => Arc::make_mut(last).raise_to(&sample),
+            _ => self.gauges.push(Arc::new(GaugeSample { second, ..sample })),
         }
     }
 
     fn make_room(&mut self, second: u32) {
         while second / self.width_s >= POINTS as u32 {
             self.width_s *= 2;
-            fold(&mut self.closed, self.width_s, |point| &mut point.second, Point::add);
-            fold(&mut self.gauges, self.width_s, |moment| &mut moment.second, GaugeSample::most);
+            merge_neighbours(&mut self.closed, self.width_s, |point| &mut point.second, Point::add);
+            merge_neighbours(
+                &mut self.gauges,
+                self.width_s,
+                |sample| &mut sample.second,
+                GaugeSample::raise_to,
+            );
         }
     }
 }
 
-/// Lays neighbours that now are one upon each other.
-fn fold<T: Clone>(
+/// Merges neighbours that now are one point.
+fn merge_neighbours<T: Clone>(
     all: &mut Vec<Arc<T>>,
     width_s: u32,
     second: fn(&mut T) -> &mut u32,
@@ -151,7 +156,7 @@ fn fold<T: Clone>(
 }
 
 impl Point {
-    /// A second of all workloads and steps.
+    /// Creates the point of a second, over all workloads and steps.
     pub fn of(window: &Window) -> Self {
         let starts = |load: &LoadWindow| StartCounts {
             due: load.due,
@@ -177,7 +182,7 @@ impl Point {
         }
     }
 
-    /// Lays another upon it.
+    /// Adds another point to this one.
     pub fn add(&mut self, other: &Self) {
         self.measured &= other.measured;
         self.loads.resize(self.loads.len().max(other.loads.len()), StartCounts::default());
@@ -205,14 +210,14 @@ impl Point {
 }
 
 impl GaugeSample {
-    fn most(&mut self, other: &Self) {
+    fn raise_to(&mut self, other: &Self) {
         let more = |mine: &mut f64, theirs: &f64| *mine = mine.max(*theirs);
         self.asked.iter_mut().zip(&other.asked).for_each(|(mine, theirs)| more(mine, theirs));
         self.users = self.users.max(other.users);
         self.running = self.running.max(other.running);
         self.connections = self.connections.max(other.connections);
-        let dials = self.monitors.iter_mut().zip(&other.monitors);
-        dials.for_each(|(mine, theirs)| keep_most(mine, *theirs));
+        let monitors = self.monitors.iter_mut().zip(&other.monitors);
+        monitors.for_each(|(mine, theirs)| keep_most(mine, *theirs));
     }
 }
 
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_is_folded_and_loses_nothing_but_detail() {
+    fn long_run_is_merged_and_loses_only_detail() {
         let mut timeline = Timeline::default();
         let seconds = POINTS as u32 * 3;
         for second in 0..seconds {
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_replaced_and_what_comes_late_is_added() {
+    fn open_seconds_are_replaced_and_late_data_is_added() {
         let mut timeline = Timeline::default();
         timeline.close(point(0, 1, 5));
         timeline.open(vec![Arc::new(point(1, 1, 5))]);

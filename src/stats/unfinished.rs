@@ -1,7 +1,8 @@
-//! What is under way on a shard by what it shed: needed where a shard says nothing more.
+//! What a shard has begun and not ended, derived from its deltas: needed if its last delta is
+//! missing.
 //!
 //! `run::replay` follows each shard of a record, and ends what a killed run left open.
-//! Invariant: after its last delta every ledger of the shard holds, and nothing is under way.
+//! Invariant: after its last delta every ledger of the shard balances, and nothing is running.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,12 @@ use super::sample::SeriesLayout;
 pub struct Unfinished {
     shard: usize,
     counts: Vec<(Iterations, Calls)>,
-    /// By second and whether it is measured; gone once nothing of it is under way.
+    /// By second and whether it is measured; removed once nothing of it is running.
     windows: BTreeMap<(u32, bool), UnderWay>,
     gauges: Gauges,
 }
 
-/// What of one second is under way.
+/// What of one second is running.
 #[derive(Debug)]
 struct UnderWay {
     /// Iterations, by workload.
@@ -29,13 +30,13 @@ struct UnderWay {
 }
 
 impl Unfinished {
-    /// A shard that has begun nothing.
+    /// Creates the state of a shard that has begun nothing.
     pub fn new(shape: &SeriesLayout, shard: usize) -> Self {
         let counts = vec![Default::default(); shape.workloads];
         Self { shard, counts, windows: BTreeMap::new(), gauges: Gauges::default() }
     }
 
-    /// Takes in what the shard shed.
+    /// Adds a delta of the shard.
     pub fn absorb(&mut self, delta: &Delta) {
         for (mine, theirs) in self.counts.iter_mut().zip(&delta.workloads) {
             mine.0.add(&theirs.0);
@@ -62,25 +63,25 @@ impl Unfinished {
         self.gauges = delta.gauges;
     }
 
-    /// The delta that ends all of it `at_ns` after the run's start: cut as at the hard end of a
-    /// run. `open` says which workloads have a schedule.
+    /// Returns the delta that ends everything `at_ns` after the run's start, as the hard end of a
+    /// run does. `open`: whether each workload has a schedule.
     pub fn cut(self, shape: &SeriesLayout, open: &[bool], at_ns: u64) -> Delta {
         let mut delta = Delta::new(shape, self.shard);
         for ((cut, sum), open) in delta.workloads.iter_mut().zip(&self.counts).zip(open) {
             let (iterations, calls) = sum;
-            let given = iterations.started
+            let accounted = iterations.started
                 + iterations.dropped
                 + iterations.suppressed
                 + iterations.not_reached;
             if *open {
-                cut.0.not_reached = iterations.due.saturating_sub(given);
+                cut.0.not_reached = iterations.due.saturating_sub(accounted);
             }
             cut.0.interrupted = iterations.started.saturating_sub(iterations.ended());
             cut.1.unfinished = calls.made.saturating_sub(calls.ended());
         }
         for ((second, measured), left) in self.windows {
             let mut window = Window::new(second, measured, shape);
-            // It was intended within its second: its age is no less than from the second's end.
+            // It was intended within its second: its age is at least that from the second's end.
             let age_ns = at_ns.saturating_sub((u64::from(second) + 1) * 1_000_000_000);
             for (load, count) in window.workloads.iter_mut().zip(left.iterations) {
                 end_iterations(load, age_ns, count);
@@ -126,7 +127,7 @@ mod tests {
     use crate::stats::{Recorder, Tally};
 
     #[test]
-    fn what_was_under_way_is_cut_and_all_ledgers_hold() {
+    fn running_work_is_ended_and_all_ledgers_balance() {
         let shape =
             SeriesLayout { workloads: 1, checks: vec![0], pools: 0, ..SeriesLayout::default() };
         let mut recorder = Recorder::new(shape.clone(), 0, Time(0));

@@ -1,29 +1,30 @@
-//! The second of a run in which the fewest of the users that the load asked for were there.
+//! The second of a run with the lowest share of the users that the load required.
 //!
 //! The Tally feeds it windows of all shards and puts the result into each Snapshot.
-//! Invariant: bounded: only the last seconds are held one by one.
+//! Invariant: bounded: only the last seconds are stored one by one.
 
 use std::collections::BTreeMap;
 
 use super::delta::Window;
 use super::seconds::OPEN;
 
-/// A second that asks for less time of users than this says nothing about its level, user·ns.
+/// A second with less required user time than this says nothing about its level, user·ns.
 const LEAST_NS: u64 = 500_000_000;
 
 /// The worst second of a workload's users.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorstUsers {
-    /// The second, counted from the run's start.
+    /// Seconds since the run's start.
     pub second: u32,
-    /// Users that were there / users that the load asked for, 0 to 1.
+    /// Users present / users that the load required, 0 to 1.
     pub share: f64,
 }
 
 /// Users by second, measured seconds only.
 #[derive(Debug)]
 pub(super) struct UserLevels {
-    /// By second and workload: time of users asked for, and the part that was there, user·ns.
+    /// By second and workload: user time that the load required, and the part that was present,
+    /// user·ns.
     open: BTreeMap<u32, Vec<(u64, u64)>>,
     worst: Vec<Option<WorstUsers>>,
 }
@@ -49,19 +50,19 @@ impl UserLevels {
             && oldest.key().saturating_add(OPEN) < newest
         {
             let (second, levels) = oldest.remove_entry();
-            lower(&mut self.worst, second, &levels);
+            update_worst(&mut self.worst, second, &levels);
         }
     }
 
-    /// The worst second of each workload so far; `None` if it has no level of users.
+    /// The worst second of each workload so far; `None` if its load sets no number of users.
     pub(super) fn worst(&self) -> Vec<Option<WorstUsers>> {
         let mut worst = self.worst.clone();
-        self.open.iter().for_each(|(second, levels)| lower(&mut worst, *second, levels));
+        self.open.iter().for_each(|(second, levels)| update_worst(&mut worst, *second, levels));
         worst
     }
 }
 
-fn lower(worst: &mut [Option<WorstUsers>], second: u32, levels: &[(u64, u64)]) {
+fn update_worst(worst: &mut [Option<WorstUsers>], second: u32, levels: &[(u64, u64)]) {
     for (worst, (target, present)) in worst.iter_mut().zip(levels) {
         if *target < LEAST_NS {
             continue;

@@ -1,7 +1,7 @@
-//! Moments as texts: `now()` and `date()`, in UTC.
+//! Formats points in time for `now()` and `date()`, in UTC.
 //!
-//! `functions` lends it the moment of the call.
-//! Invariant: a moment is the run's start plus an intended offset; no clock is read.
+//! `functions` passes the intended time of the call.
+//! Invariant: the time is the run's start plus an intended offset; no clock is read.
 
 use crate::units::parse_duration;
 
@@ -25,7 +25,8 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Year, month from 1 and day from 1 of a day since 1970-01-01, in the Gregorian calendar.
+/// Returns year, month (from 1) and day (from 1) of a day since 1970-01-01, in the Gregorian
+/// calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
     // Years are counted from March, so that the leap day is the last of its year, in eras of 400
     // years, which all have 146 097 days.
@@ -39,7 +40,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, of_month)
 }
 
-/// `ms` since the epoch as `pattern` says; the error says what is not understood in it.
+/// Formats `ms` since the epoch by `pattern`; the error names the unknown part of the pattern.
 pub(super) fn format(ms: i64, pattern: &str) -> Result<String, String> {
     use std::fmt::Write;
     let pattern = if pattern == "iso" { "%Y-%m-%dT%H:%M:%S.%LZ" } else { pattern };
@@ -89,7 +90,7 @@ pub(super) fn format(ms: i64, pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// The ms of an offset such as `-1d`, `+2h` or `90m`.
+/// Parses an offset such as `-1d`, `+2h` or `90m`, in ms.
 pub(super) fn offset(text: &str) -> Result<i64, String> {
     let text = text.trim();
     let (sign, size) = match text.strip_prefix('-') {
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_of_any_calendar() {
+    fn dates_are_correct_for_all_centuries() {
         for (ms, pattern, text) in [
             (0, "%F %T.%L %A %B", "1970-01-01 00:00:00.000 Thursday January"),
             (951_782_400_000, "%Y-%m-%d %a", "2000-02-29 Tue"),
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_have_a_sign() {
+    fn offsets_are_signed() {
         assert_eq!(offset("-1d"), Ok(-DAY_MS));
         assert_eq!(offset("+1h30m"), Ok(5_400_000));
         assert!(offset("yesterday").is_err());

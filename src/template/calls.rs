@@ -1,36 +1,36 @@
-//! The calls in an expression, found before it is compiled.
+//! Finds the calls in an expression before it is compiled, and marks them.
 //!
-//! `expression` compiles what comes out. `env` and `secret` are read here, once; other functions
-//! get a name of their own, so that a variable may be called `name` or `date`.
-//! Invariant: the value of an environment variable never stands in a source text.
+//! `parse` calls it and hands the result to `expression`. `env` and `secret` are evaluated here,
+//! once; other functions get a prefix, so that a variable may be called `name` or `date`.
+//! Invariant: the value of an environment variable never becomes part of a source text.
 
 use std::ops::Range;
 
-use super::{FUNCTIONS, ParseErrorKind, RESERVED, Value};
+use minijinja::Value;
+
+use super::error::ParseErrorKind;
+use super::names::{FUNCTIONS, PREFIX, RESERVED};
 use crate::redact;
 
-/// What a call of a function is renamed to, before its name.
-pub(super) const PREFIX: &str = "fn__";
-
-/// An expression with its calls made unmistakable.
+/// An expression whose calls are unambiguous.
 #[derive(Debug)]
 pub(super) struct Rewritten {
     pub source: String,
     /// Every word in it that may be a variable.
     pub words: Vec<String>,
-    /// Names that stand for what was read, and their values.
+    /// Names that stand for evaluated `env` and `secret` calls, and their values.
     pub constants: Vec<(String, Value)>,
 }
 
-/// What can be read without being a variable, and its parts.
+/// Names that can be read without being variables, and their parts.
 const KNOWN: [(&str, &[&str]); 3] = [
     ("user", &["number", "iteration"]),
     ("run", &["id"]),
     ("request", &["method", "path", "body"]),
 ];
 
-/// Finds the calls; an error names the part of `source` that it is about. `names` are the variables
-/// that exist.
+/// Renames the calls; an error names the part of `source` that it is about. `names` are the
+/// existing variables.
 pub(super) fn rewrite(
     source: &str,
     names: &[String],
@@ -41,7 +41,7 @@ pub(super) fn rewrite(
         constants: Vec::new(),
     };
     let mut at = 0;
-    // The last byte that is no blank: after `.` and `|` a name is no function of ours.
+    // The last byte that is not blank: after `.` and `|` a name is not one of our functions.
     let mut before = b' ';
     while at < source.len() {
         let end = at + token(&source[at..]);
@@ -82,7 +82,7 @@ pub(super) fn rewrite(
     Ok(out)
 }
 
-/// Whether what follows `.` after a word that is no variable is a part of it.
+/// Checks that the word after `.` is a part of a known name that is not a variable.
 fn check_part(source: &str, word: &str, end: usize) -> Result<(), (ParseErrorKind, Range<usize>)> {
     let Some((_, parts)) = KNOWN.iter().find(|(known, _)| *known == word) else { return Ok(()) };
     let Some(rest) = source[end..].strip_prefix('.') else { return Ok(()) };
@@ -98,7 +98,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// The length of the word, the quoted text or the character that `text` begins with.
+/// Returns the length of the word, the quoted text or the character at the start of `text`.
 fn token(text: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let first = text.chars().next().unwrap_or(' ');
@@ -120,7 +120,7 @@ fn token(text: &str) -> usize {
     first.len_utf8()
 }
 
-/// One or two texts in quotes between brackets that begin after `from`, and where they end.
+/// Parses one or two quoted texts in parentheses after `from`; also returns where they end.
 fn arguments(source: &str, from: usize) -> Option<(Vec<String>, usize)> {
     let mut rest = source[from..].trim_start().strip_prefix('(')?.trim_start();
     let mut texts = Vec::new();
@@ -147,7 +147,7 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
         (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
     };
     if function == "secret"
-        && let Err(refused) = redact::learn(&value)
+        && let Err(refused) = redact::register_secret(&value)
     {
         let message = format!("the secret `{}` cannot be used: {refused}", names[0]);
         return Err(ParseErrorKind::Misplaced(message));

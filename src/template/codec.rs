@@ -1,7 +1,7 @@
-//! Texts made of other texts: hashes, base64, percent-encoding, JSON.
+//! Texts derived from other texts: hashes, base64, percent-encoding, JSON.
 //!
 //! `functions` offers each as a function and as a filter.
-//! Invariant: pure; the same text gives the same text.
+//! Invariant: pure; the same text gives the same result.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,11 +11,10 @@ use minijinja::{Error, Value};
 use ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::Encoding;
-use super::encode;
-use super::functions::invalid;
+use super::encode::{self, Encoding};
+use super::error::invalid;
 
-/// A value's own text: what would be written where it stands alone.
+/// Returns a value's text, as it is written where it stands alone.
 pub(super) fn text(value: &Value) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
     if value.kind() == ValueKind::Bytes {
@@ -25,10 +24,10 @@ pub(super) fn text(value: &Value) -> Result<Vec<u8>, Error> {
     Ok(out)
 }
 
-/// The hash of a text, in hexadecimal.
-pub(super) fn hash(value: &Value, law: Option<&str>) -> Result<String, Error> {
+/// Returns the hash of a text, in hexadecimal.
+pub(super) fn hash(value: &Value, algorithm: Option<&str>) -> Result<String, Error> {
     let text = text(value)?;
-    Ok(match law.unwrap_or("sha256") {
+    Ok(match algorithm.unwrap_or("sha256") {
         "sha256" => hex(&Sha256::digest(&text)),
         "sha1" => hex(ring::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, &text).as_ref()),
         "sha512" => hex(&Sha512::digest(&text)),
@@ -46,12 +45,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-/// A text in base64, padded (RFC 4648 §4).
+/// Encodes a text as padded base64 (RFC 4648 §4).
 pub(super) fn base64(value: &Value) -> Result<String, Error> {
     Ok(STANDARD.encode(text(value)?))
 }
 
-/// A text in which all but letters, digits and `-._~` is percent-encoded (RFC 3986 §2.3).
+/// Percent-encodes everything but letters, digits and `-._~` (RFC 3986 §2.3).
 pub(super) fn urlencode(value: &Value) -> Result<String, Error> {
     use std::fmt::Write;
     let mut out = String::new();
@@ -65,7 +64,7 @@ pub(super) fn urlencode(value: &Value) -> Result<String, Error> {
     Ok(out)
 }
 
-/// A value as JSON.
+/// Writes a value as JSON.
 pub(super) fn json(value: &Value) -> Result<String, Error> {
     let mut out = Vec::new();
     encode::value(value, Encoding::JsonValue, &mut out)

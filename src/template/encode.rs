@@ -1,24 +1,29 @@
-//! How a value is written where it stands: in a path, a header, a form, a JSON body.
+//! Encodes a value for its place: a path, a header, a form, a JSON body.
 //!
 //! `Template::render` uses it for each slot, the builder once for the literals.
-//! Invariant: a value cannot leave its place: no line break in a URL or header, no open quote
-//! in JSON, no separator in a form.
+//! Invariant: a value cannot leave its place: no line break in a URL or header, no open quote in
+//! JSON, no separator in a form.
 
 use std::io::Write as _;
 
+use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::{MAX_DEPTH, MAX_OUTPUT, RenderError, Value};
+use super::error::RenderError;
+use super::work::MAX_DEPTH;
 
-/// Where a slot stands.
+/// The most bytes of one rendered text: 16 MiB.
+pub const MAX_OUTPUT: usize = 16 << 20;
+
+/// The place of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Unencoded.
     Plain,
-    /// In a path or query: what may not stand in a URL is percent-encoded (RFC 3986 §2.1);
-    /// separators such as `/`, `&` and `=` are left alone, so a slot may hold several parts.
+    /// In a path or query: characters that are not valid in a URL are percent-encoded (RFC 3986
+    /// §2.1); separators such as `/`, `&` and `=` are not, so a slot may hold several parts.
     Url,
-    /// In a header's value: line breaks and NUL are refused (RFC 9110 §5.5).
+    /// In a header's value: line breaks and NUL are rejected (RFC 9110 §5.5).
     Header,
     /// In a form: `application/x-www-form-urlencoded`.
     FormValue,
@@ -42,7 +47,7 @@ pub(super) fn value(
         ValueKind::Number => {
             let start = out.len();
             json(value, MAX_DEPTH, out)?;
-            // `1e+20` is never printed, so digits, sign, point and `e` pass everywhere.
+            // `1e+20` is never written, so digits, sign, point and `e` are valid at every place.
             debug_assert!(!out[start..].contains(&b'+'));
             Ok(())
         }
@@ -187,8 +192,8 @@ fn string(value: &Value) -> Result<&str, RenderError> {
     value.as_str().ok_or_else(|| RenderError::Invalid("a text that is not UTF-8".to_owned()))
 }
 
-/// Integers exactly, floats in the shortest form that reads back, always with a point or
-/// exponent so that a float stays one.
+/// Writes integers exactly, and floats in the shortest form that parses to the same value, always
+/// with a point or exponent so that a float stays one.
 fn number(value: &Value, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let written = if value.is_integer() {
         match value.as_i64() {

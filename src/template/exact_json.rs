@@ -1,9 +1,9 @@
-//! JSON whose integers keep their digits, also beyond 64 bits.
+//! JSON that preserves the digits of integers beyond 64 bits.
 //!
-//! Responses, rows of feeds and the scenario's own values are read here.
-//! Invariant: an integer that fits 64 bits is a number of JSON; any other is a text behind
-//! `MARK`, so that it is equal to itself and to nothing else. That takes one pass more, and only
-//! where such an integer may be.
+//! `extract`, feeds and `scenario` parse responses, rows and values with it.
+//! Invariant: an integer that fits 64 bits is a JSON number; any other is a text behind `MARK`, so
+//! that it is equal only to itself. That takes one additional pass, and only if such an integer may
+//! be present.
 //!
 //! Why a mark: `arbitrary_precision` of serde_json would make each number of each response a text.
 
@@ -11,27 +11,27 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use super::Value;
+use minijinja::Value;
 
-/// What stands before the digits of an integer of more than 64 bits. No text begins so but one that
-/// a target made up.
+/// Prefix of the digits of an integer beyond 64 bits. No other text begins so, unless a target
+/// constructs one.
 const MARK: &str = "\0int:";
 
-/// [`MARK`] in a JSON text, after the quotes that begin it.
+/// [`MARK`] in a JSON text, including the opening quote.
 const WRITTEN: &str = "\"\\u0000int:";
 
 /// The fewest digits that may not fit 64 bits: 2^63 has 19.
 const FEWEST: usize = 19;
 
-/// Reads a JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not JSON.
 pub fn parse(text: &[u8]) -> serde_json::Result<Json> {
     serde_json::from_slice(&marked(text))
 }
 
-/// A value as a JSON text with its numbers as they came.
+/// Writes a value as a JSON text with its original numbers.
 pub fn show(json: &Json) -> String {
     let written = json.to_string();
     let mut parts = written.split(WRITTEN);
@@ -44,8 +44,8 @@ pub fn show(json: &Json) -> String {
     out
 }
 
-/// A text as templates see it: the integer that it stands for, exact up to 128 bits and a text of
-/// its digits beyond; or itself.
+/// Converts a text for templates: a marked integer becomes an exact integer up to 128 bits and a
+/// text of its digits beyond; other texts stay.
 pub(super) fn text(text: &str) -> Value {
     let Some(digits) = text.strip_prefix(MARK) else { return Value::from(text) };
     match (digits.parse::<i128>(), digits.parse::<u128>()) {
@@ -55,7 +55,7 @@ pub(super) fn text(text: &str) -> Value {
     }
 }
 
-/// The text with integers of more than 64 bits as marked texts.
+/// Replaces integers beyond 64 bits by marked texts.
 fn marked(text: &[u8]) -> Cow<'_, [u8]> {
     if !has_long_run(text) {
         return text.into();
@@ -68,7 +68,7 @@ fn marked(text: &[u8]) -> Cow<'_, [u8]> {
                 let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
                 let length = text[at..].iter().take_while(|byte| part(byte)).count();
                 let number = &text[at..at + length];
-                // A key has to be a text already: it must not become one here.
+                // An object key must be a text already; it must not become one here.
                 let next = text[at + length..].trim_ascii_start().first();
                 if is_long_integer(number) && next != Some(&b':') {
                     out.extend_from_slice(&text[copied..at]);
@@ -86,8 +86,8 @@ fn marked(text: &[u8]) -> Cow<'_, [u8]> {
     out.into()
 }
 
-/// Whether [`FEWEST`] digits follow each other anywhere. Every run of that length covers a place
-/// that is a multiple of `FEWEST`, so only those places are looked at.
+/// Whether there are [`FEWEST`] digits in a row anywhere. Every run of that length covers a
+/// position that is a multiple of `FEWEST`, so only those positions are checked.
 fn has_long_run(text: &[u8]) -> bool {
     let digit = |byte: &&u8| byte.is_ascii_digit();
     (FEWEST - 1..text.len()).step_by(FEWEST).any(|at| {
@@ -97,7 +97,7 @@ fn has_long_run(text: &[u8]) -> bool {
     })
 }
 
-/// The place after the quotes that end a string.
+/// Returns the position after the closing quote of a string.
 fn after_string(text: &[u8], mut at: usize) -> usize {
     while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         at += found + 1;
@@ -109,7 +109,7 @@ fn after_string(text: &[u8], mut at: usize) -> usize {
     text.len()
 }
 
-/// An integer as JSON has them that does not fit 64 bits.
+/// Whether the text is a JSON integer that does not fit 64 bits.
 fn is_long_integer(number: &[u8]) -> bool {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
     let fits = |text: &str| text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
@@ -119,7 +119,7 @@ fn is_long_integer(number: &[u8]) -> bool {
         && std::str::from_utf8(number).is_ok_and(|text| !fits(text))
 }
 
-/// A JSON value as a template sees it; every type keeps its own.
+/// Converts a JSON value for templates; types are preserved.
 pub fn to_value(node: &Json) -> Value {
     match node {
         Json::Null => Value::from(()),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_fractions_are_what_they_were() {
+    fn texts_and_fractions_are_unchanged() {
         for text in [
             r#""123456789012345678901234567890""#,
             r#""a\"123456789012345678901234567890""#,
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_json_is_json_and_what_is_none_is_none(
+        fn parses_exactly_the_texts_that_are_json(
             text in r#"[\[\]{}:, "\\0-9a.e+-]{0,40}"#,
             digits in "[1-9][0-9]{18,25}",
             at in 0usize..41,

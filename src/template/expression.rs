@@ -1,16 +1,21 @@
-//! A slot that is more than a name: an expression of minijinja's language.
+//! A slot with an expression in minijinja's language.
 //!
-//! Invariant: it sees the variables it names, `user`, `run`, in a header `request`, and the
-//! functions; nothing else.
+//! `parse` compiles it, templates evaluate it.
+//! Invariant: it can read only the variables that it names, `user`, `run`, in a header `request`,
+//! and the functions.
 
 use std::fmt;
 use std::sync::Arc;
 
 use minijinja::{Error, ErrorKind, Value};
 
-use super::calls::{PREFIX, Rewritten};
-use super::functions::{ENVIRONMENT, lending};
-use super::{RESERVED, RenderError, RenderScope, operators, work};
+use super::calls::Rewritten;
+use super::environment::ENVIRONMENT;
+use super::error::RenderError;
+use super::functions::with_generator;
+use super::names::{PREFIX, RESERVED};
+use super::scope::{RenderScope, no_part, unset};
+use super::{operators, work};
 use crate::seed::Rng;
 
 /// A compiled expression and the variables it reads.
@@ -27,7 +32,7 @@ struct Inner {
     reads_user: bool,
     reads_run: bool,
     reads_request: bool,
-    /// What the environment held.
+    /// Evaluated `env` and `secret` calls.
     constants: Vec<(Value, Value)>,
 }
 
@@ -37,8 +42,8 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// Compiles `source`; the second part are the names it reads that are neither variables nor
-/// functions, sorted.
+/// Compiles `source`; also returns the names it reads that are neither variables nor functions,
+/// sorted.
 pub(super) fn compile(
     source: &str,
     rewritten: Rewritten,
@@ -64,7 +69,7 @@ pub(super) fn compile(
             unknown.push(name);
         }
     }
-    // The compiler overlooks what stands in a slice: `left[1:]`.
+    // The compiler does not report variables in a slice: `left[1:]`.
     for word in words {
         let known = names.iter().position(|known| *known == word);
         if let Some(slot) = known.filter(|slot| !reads.iter().any(|(_, read)| read == slot)) {
@@ -101,7 +106,7 @@ pub(super) fn compile(
 }
 
 impl Expression {
-    /// Its value for this iteration.
+    /// Evaluates it for this iteration.
     pub(super) fn evaluate(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let variables =
             self.0.reads.iter().filter_map(|(name, slot)| {
@@ -121,21 +126,21 @@ impl Expression {
             let message = "the expressions of this iteration did all the work that one may do";
             return Err(RenderError::Limit(message.to_owned()));
         }
-        let value = lending(scope.rng, scope.now_ms, scope.work, || {
+        let value = with_generator(scope.rng, scope.now_ms, scope.work, || {
             work::charge(work::ITEM)?;
             self.0.code.eval(context)
         });
         match value {
             Ok(value) if !value.is_undefined() => Ok(value),
-            Ok(_) => Err(self.blame(scope, "is not defined")),
+            Ok(_) => Err(self.error_of(scope, "is not defined")),
             Err(error) if error.kind() == ErrorKind::OutOfFuel => {
                 Err(RenderError::Limit(format!("{self:?}: {}", show(&error))))
             }
-            Err(error) => Err(self.blame(scope, &show(&error))),
+            Err(error) => Err(self.error_of(scope, &show(&error))),
         }
     }
 
-    /// Whether it reads the request whose header it is in.
+    /// Whether it reads the request that its header belongs to.
     pub(super) fn reads_request(&self) -> bool {
         self.0.reads_request
     }
@@ -150,17 +155,18 @@ impl Expression {
         self.0.parts.iter().for_each(|(slot, name)| each(*slot, name));
     }
 
-    /// Most often a capture found nothing: then the variable's name says more than the error.
-    fn blame(&self, scope: &RenderScope<'_>, otherwise: &str) -> RenderError {
-        let unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);
-        match self.0.reads.iter().find(|(_, slot)| unset(slot)) {
-            Some((_, slot)) => super::unset(scope, *slot),
+    /// Returns the error of a failed evaluation. In most cases a capture found nothing: then the
+    /// variable's name says more than the error.
+    fn error_of(&self, scope: &RenderScope<'_>, otherwise: &str) -> RenderError {
+        let is_unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);
+        match self.0.reads.iter().find(|(_, slot)| is_unset(slot)) {
+            Some((_, slot)) => unset(scope, *slot),
             None => {
                 let missing = self.0.parts.iter().find_map(|(slot, part)| {
                     let value = scope.variables.get(*slot)?.as_ref()?;
                     let is_there = value.get_attr(part).is_ok_and(|part| !part.is_undefined());
                     let name = scope.names.get(*slot).map_or("", String::as_str);
-                    (!is_there).then(|| super::no_part(name, part, value))
+                    (!is_there).then(|| no_part(name, part, value))
                 });
                 let why = missing.unwrap_or_else(|| otherwise.to_owned());
                 RenderError::Invalid(format!("{self:?}: {why}"))
@@ -168,9 +174,9 @@ impl Expression {
         }
     }
 
-    /// What can be found wrong before the run: unknown filters, tests and functions, wrong
-    /// arguments; with no variable to guess, anything.
-    pub(super) fn rehearse(&self, rng: &mut Rng) -> Result<(), String> {
+    /// Finds errors before the run: unknown filters, tests and functions, wrong arguments; any
+    /// error if no variable's value has to be guessed.
+    pub(super) fn find_errors(&self, rng: &mut Rng) -> Result<(), Error> {
         let guesses = self.0.reads.iter().map(|(name, _)| (name.clone(), Value::from(1)));
         let user = Value::from_pairs([("number", 1u64), ("iteration", 0)]);
         let constants = self.0.constants.iter().cloned();
@@ -182,7 +188,7 @@ impl Expression {
         ]);
         let context = Value::from_pairs(guesses.chain(known));
         let work = &mut work::MAX_WORK.clone();
-        let Err(error) = lending(rng, 0, work, || self.0.code.eval(context)) else {
+        let Err(error) = with_generator(rng, 0, work, || self.0.code.eval(context)) else {
             return Ok(());
         };
         let certain = matches!(
@@ -193,20 +199,20 @@ impl Expression {
                 | ErrorKind::TooManyArguments
                 | ErrorKind::MissingArgument
         );
-        // A guess may cost more than what it stands for.
+        // A guessed value may cost more than the real one.
         if error.kind() == ErrorKind::OutOfFuel && !self.0.reads.is_empty() {
             return Ok(());
         }
-        if certain || self.0.reads.is_empty() { Err(show(&error)) } else { Ok(()) }
+        if certain || self.0.reads.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 
-/// What is known of the run.
+/// Returns the value of `run`.
 fn run_value(id: &str) -> Value {
     Value::from_pairs([("id", id)])
 }
 
-/// An error of the expression language without the name of its made-up template.
+/// Returns the text of an expression error without the name of its internal template.
 pub(super) fn show(error: &Error) -> String {
     match error.detail() {
         Some(detail) => detail.to_owned(),

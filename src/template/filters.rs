@@ -1,13 +1,14 @@
 //! The filters, with their work counted.
 //!
-//! Each filter of minijinja and of `functions` stands in the environment of expressions behind
-//! [`guarded`], which charges what goes in and what comes out, and beforehand what it would make.
-//! Invariant: no filter makes more than it was charged for.
+//! `environment` adds them. Each filter of minijinja and of `functions` is wrapped in
+//! [`apply_counted`], which charges its input and output, and beforehand what it would produce.
+//! Invariant: no filter produces more than it was charged for.
 
 use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, Value};
 
-use super::functions::{BUILTIN, invalid};
+use super::error::invalid;
+use super::functions::BUILTIN;
 use super::work::{ITEM, charge_product, charge_value};
 
 /// All filters that an expression may use.
@@ -64,7 +65,7 @@ const FILTERS: &[&str] = &[
     "zip",
 ];
 
-/// Puts them into the environment of expressions.
+/// Adds the filters to the environment of expressions.
 pub(super) fn add_to(env: &mut Environment<'static>) {
     for name in FILTERS {
         env.add_filter(*name, move |args: Rest<Value>, named: Kwargs| {
@@ -72,34 +73,35 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
             if named.args().next().is_some() {
                 args.push(named.into());
             }
-            guarded(name, &args)
+            apply_counted(name, &args)
         });
     }
 }
 
-/// Applies a filter; its value comes first in `args`.
-fn guarded(name: &str, args: &[Value]) -> Result<Value, Error> {
+/// Applies a filter and charges its work; its value comes first in `args`.
+fn apply_counted(name: &str, args: &[Value]) -> Result<Value, Error> {
     args.iter().try_for_each(charge_value)?;
     if name == "map"
         && let [list, inner, rest @ ..] = args
         && let Some(inner) = inner.as_str().filter(|inner| FILTERS.contains(inner))
     {
-        // Each of its applications has a guard of its own.
-        let apply = |item| guarded(inner, &[&[item], rest].concat());
+        // Each application of the inner filter is charged by itself.
+        let apply = |item| apply_counted(inner, &[&[item], rest].concat());
         return list.try_iter()?.map(apply).collect::<Result<Vec<_>, _>>().map(Value::from);
     }
-    foresee(name, args)?;
+    charge_expansion(name, args)?;
     let value = BUILTIN.empty_state().apply_filter(name, args)?;
     charge_value(&value)?;
     Ok(value)
 }
 
-/// Charges what a filter would make out of little.
-fn foresee(name: &str, args: &[Value]) -> Result<(), Error> {
+/// Charges the output of filters that can produce much from little.
+fn charge_expansion(name: &str, args: &[Value]) -> Result<(), Error> {
     let text = |index: usize| args.get(index).and_then(|value| value.as_str()).unwrap_or_default();
     let count = || args.get(1).and_then(Value::as_usize).unwrap_or(0) as u64;
     match name {
-        // A row is filled up to its length; as many lists as are wanted, however few items.
+        // A row is padded to its length; any number of lists may be requested, however few items
+        // there are.
         "batch" | "slice" => charge_product(count(), ITEM),
         "replace" => {
             let (whole, from, to) = (text(0), text(1), text(2));
@@ -110,14 +112,14 @@ fn foresee(name: &str, args: &[Value]) -> Result<(), Error> {
             let items = args.first().and_then(Value::len).unwrap_or(0);
             charge_product(items as u64, text(1).len() as u64)
         }
-        "sum" if args.first().is_some_and(|list| list.try_iter().is_ok_and(has_others)) => {
+        "sum" if args.first().is_some_and(|list| list.try_iter().is_ok_and(has_non_numbers)) => {
             Err(invalid("sum adds numbers"))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether some item is no number: texts and lists would grow with each that is added.
-fn has_others(mut items: impl Iterator<Item = Value>) -> bool {
+/// Whether some item is not a number: texts and lists would grow with each addition.
+fn has_non_numbers(mut items: impl Iterator<Item = Value>) -> bool {
     items.any(|item| !item.is_number())
 }

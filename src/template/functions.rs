@@ -1,6 +1,6 @@
-//! What an expression may call, and the one environment that all expressions share.
+//! The functions of expressions, and minijinja's environment with them.
 //!
-//! `expression` lends the iteration's generator for the length of one evaluation.
+//! `environment` completes it, `expression` provides the iteration's generator for each evaluation.
 //! Invariant: the same generator state gives the same values; a function reads nothing else.
 
 use std::cell::{Cell, RefCell};
@@ -11,70 +11,30 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use rand::RngExt;
 use rand_xoshiro::rand_core::SeedableRng;
 
-use super::calls::PREFIX;
+use super::error::invalid;
+use super::names::PREFIX;
 use super::work::{self, charge, charge_value};
-use super::{calendar, codec, filters, operators, people, sign};
+use super::{calendar, codec, people, sign};
 use crate::seed::Rng;
 
-/// The functions an expression may call.
-pub const FUNCTIONS: &[&str] = &[
-    "alnum",
-    "base64",
-    "choice",
-    "date",
-    "dict",
-    "digits",
-    "email",
-    "env",
-    "float",
-    "hash",
-    "hex",
-    "hmac",
-    "int",
-    "json",
-    "jwt",
-    "name",
-    "now",
-    "range",
-    "secret",
-    "urlencode",
-    "uuid",
-    "word",
-];
-
-/// Names that a variable may not have; those of the other functions it may: a call is told from
-/// a variable by its brackets.
-pub const RESERVED: &[&str] = &[
-    "user", "choice", "dict", "float", "int", "range", "uuid", "word", "true", "false", "none",
-    "True", "False", "None", "not", "and", "or", "in", "is", "if", "else",
-];
-
-/// Instructions one evaluation may take; `work` counts what they do.
+/// The most instructions of one evaluation; `work` counts what they do.
 const FUEL: u64 = 100_000;
 
-/// The longest list `choice` draws from.
+/// The longest list that `choice` draws from.
 const MAX_CHOICE: usize = 100_000;
 
-/// The longest text `hex`, `digits` and `alnum` make.
+/// The longest text that `hex`, `digits` and `alnum` produce.
 const MAX_LETTERS: usize = 65_536;
 
 const ALNUM: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// What expressions are compiled for.
-pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut env = BUILTIN.clone();
-    filters::add_to(&mut env);
-    operators::add_to(&mut env);
-    env
-});
-
-/// minijinja's own functions and filters, and ours, whose work is not counted.
+/// minijinja's functions and filters, and ours, without counting their work.
 pub(super) static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(64);
-    // These can write far more than they read, or print what is none of the target's business.
+    // These can write far more than they read, or print internals.
     for filter in ["format", "indent", "pprint"] {
         env.remove_filter(filter);
     }
@@ -91,12 +51,12 @@ pub(super) static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     env.add_function(own("email"), || with_rng(people::email));
     env.add_function(own("now"), now);
     env.add_function(own("date"), date);
-    env.add_function(own("hex"), |count: usize| letters(b"0123456789abcdef", count));
-    env.add_function(own("digits"), |count: usize| letters(b"0123456789", count));
-    env.add_function(own("alnum"), |count: usize| letters(ALNUM, count));
-    env.add_function(own("hash"), |value: &Value, law: Option<&str>| {
+    env.add_function(own("hex"), |count: usize| draw_letters(b"0123456789abcdef", count));
+    env.add_function(own("digits"), |count: usize| draw_letters(b"0123456789", count));
+    env.add_function(own("alnum"), |count: usize| draw_letters(ALNUM, count));
+    env.add_function(own("hash"), |value: &Value, algorithm: Option<&str>| {
         charge_value(value)?;
-        hash(value, law)
+        hash(value, algorithm)
     });
     env.add_filter("hash", hash);
     env.add_function(own("hmac"), |value: &Value, key: &Value, rest: Rest<Value>| {
@@ -106,32 +66,32 @@ pub(super) static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     });
     env.add_filter("hmac", hmac);
     env.add_function(own("jwt"), jwt);
-    env.add_function(own("base64"), |value: &Value| counted(codec::base64, value));
+    env.add_function(own("base64"), |value: &Value| charge_both(codec::base64, value));
     env.add_filter("base64", codec::base64);
-    env.add_function(own("urlencode"), |value: &Value| counted(codec::urlencode, value));
+    env.add_function(own("urlencode"), |value: &Value| charge_both(codec::urlencode, value));
     env.add_filter("urlencode", codec::urlencode);
-    env.add_function(own("json"), |value: &Value| counted(codec::json, value));
+    env.add_function(own("json"), |value: &Value| charge_both(codec::json, value));
     env.add_filter("json", codec::json);
     env
 });
 
 thread_local! {
-    /// The generator of the evaluation under way on this thread.
-    static LENT: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
-    /// Its moment, ms since the epoch.
-    static NOW: Cell<u64> = const { Cell::new(0) };
+    /// The random generator of the running evaluation on this thread.
+    static CURRENT_RNG: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
+    /// The intended time of the running evaluation, ms since the epoch.
+    static CURRENT_MS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluation` at a moment with `rng` lent to the functions, and takes it back as they left
-/// it; what it works is taken off `work`.
-pub(super) fn lending<T>(
+/// Runs `evaluation` at a time with `rng` available to the functions, and takes `rng` back
+/// afterwards; its work is subtracted from `work`.
+pub(super) fn with_generator<T>(
     rng: &mut Rng,
     now_ms: u64,
     work: &mut u64,
     evaluation: impl FnOnce() -> T,
 ) -> T {
-    NOW.set(now_ms);
-    let swap = |rng: &mut Rng| LENT.with_borrow_mut(|lent| std::mem::swap(lent, rng));
+    CURRENT_MS.set(now_ms);
+    let swap = |rng: &mut Rng| CURRENT_RNG.with_borrow_mut(|current| std::mem::swap(current, rng));
     swap(rng);
     let result = work::within(work, evaluation);
     swap(rng);
@@ -139,11 +99,7 @@ pub(super) fn lending<T>(
 }
 
 fn with_rng<T>(draw: impl FnOnce(&mut Rng) -> T) -> T {
-    LENT.with_borrow_mut(draw)
-}
-
-pub(super) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, what)
+    CURRENT_RNG.with_borrow_mut(draw)
 }
 
 fn int(low: i64, high: i64) -> Result<i64, Error> {
@@ -160,7 +116,7 @@ fn float(low: f64, high: f64) -> Result<f64, Error> {
     Ok(with_rng(|rng| low + (high - low) * rng.random::<f64>()))
 }
 
-/// One of its arguments, or of the items of the only one.
+/// Draws one of its arguments, or of the items of a single list.
 fn choice(options: Rest<Value>) -> Result<Value, Error> {
     let mut options = options.0;
     if let [only] = options.as_slice()
@@ -175,7 +131,7 @@ fn choice(options: Rest<Value>) -> Result<Value, Error> {
     Ok(options.swap_remove(index))
 }
 
-/// A person's name, or its first or last part.
+/// Draws a person's name, or its first or last part.
 fn name(part: Option<&str>) -> Result<String, Error> {
     match part {
         None => Ok(with_rng(people::name)),
@@ -185,9 +141,9 @@ fn name(part: Option<&str>) -> Result<String, Error> {
     }
 }
 
-/// The moment the call is intended for: ms since the epoch, whole seconds, or RFC 3339.
+/// Returns the intended time of the call: ms since the epoch, whole seconds, or RFC 3339.
 fn now(unit: Option<&str>) -> Result<Value, Error> {
-    let ms = NOW.get();
+    let ms = CURRENT_MS.get();
     match unit {
         None | Some("ms") => Ok(Value::from(ms)),
         Some("s") => Ok(Value::from(ms / 1_000)),
@@ -196,15 +152,15 @@ fn now(unit: Option<&str>) -> Result<Value, Error> {
     }
 }
 
-/// The moment, moved by an offset, as a pattern says.
+/// Formats the intended time, moved by an offset.
 fn date(pattern: Option<&str>, offset: Option<&str>) -> Result<String, Error> {
     let offset = offset.map_or(Ok(0), calendar::offset).map_err(invalid)?;
-    let ms = (NOW.get() as i64).saturating_add(offset);
+    let ms = (CURRENT_MS.get() as i64).saturating_add(offset);
     calendar::format(ms, pattern.unwrap_or("%F")).map_err(invalid)
 }
 
-fn hash(text: &Value, law: Option<&str>) -> Result<String, Error> {
-    codec::hash(text, law)
+fn hash(text: &Value, algorithm: Option<&str>) -> Result<String, Error> {
+    codec::hash(text, algorithm)
 }
 
 fn hmac(value: &Value, key: &Value, rest: Rest<Value>) -> Result<String, Error> {
@@ -221,26 +177,29 @@ fn hmac(value: &Value, key: &Value, rest: Rest<Value>) -> Result<String, Error> 
 fn jwt(
     claims: &Value,
     key: &Value,
-    law: Option<&str>,
+    algorithm: Option<&str>,
     header: Option<Value>,
 ) -> Result<String, Error> {
     charge_value(claims)?;
     charge_value(key)?;
     let header = header.unwrap_or_default();
     charge_value(&header)?;
-    sign::jwt(claims, key, law, &header)
+    sign::jwt(claims, key, algorithm, &header)
 }
 
-/// A text made of a value, with what goes in and comes out charged.
-fn counted(make: impl Fn(&Value) -> Result<String, Error>, value: &Value) -> Result<String, Error> {
+/// Derives a text from a value, and charges input and output.
+fn charge_both(
+    make: impl Fn(&Value) -> Result<String, Error>,
+    value: &Value,
+) -> Result<String, Error> {
     charge_value(value)?;
     let text = make(value)?;
     charge(text.len() as u64)?;
     Ok(text)
 }
 
-/// So many characters of an alphabet.
-fn letters(alphabet: &[u8], count: usize) -> Result<String, Error> {
+/// Draws `count` characters of an alphabet.
+fn draw_letters(alphabet: &[u8], count: usize) -> Result<String, Error> {
     if count > MAX_LETTERS {
         return Err(invalid(format!("at most {MAX_LETTERS} characters at a time")));
     }
@@ -249,7 +208,7 @@ fn letters(alphabet: &[u8], count: usize) -> Result<String, Error> {
     Ok(with_rng(|rng| (0..count).map(|_| draw(rng)).collect()))
 }
 
-/// A pronounceable word of two to four syllables.
+/// Draws a pronounceable word of two to four syllables.
 fn word(rng: &mut Rng) -> String {
     const CONSONANTS: &[u8] = b"bcdfglmnprstvz";
     const VOWELS: &[u8] = b"aeiou";
@@ -261,7 +220,7 @@ fn word(rng: &mut Rng) -> String {
     word
 }
 
-/// A random UUID (RFC 9562 §5.4, version 4).
+/// Draws a random UUID (RFC 9562 §5.4, version 4).
 fn uuid(rng: &mut Rng) -> String {
     let bits = (rng.random::<u128>() & !(0xf000 << 64) & !(0b11 << 62)) | (4 << 76) | (0b10 << 62);
     let hex = format!("{bits:032x}");

@@ -1,4 +1,4 @@
-//! Functions: the range and shape of what they draw, and that a seed gives the same again.
+//! Functions: the range and form of what they draw, and that a seed reproduces it.
 
 use super::super::{Encoding, RenderError, RenderScope, Template, Value};
 use crate::seed::{Rng, Seed, Stream};
@@ -35,7 +35,7 @@ fn parse(text: &str) -> Template {
 }
 
 #[test]
-fn what_is_computed() {
+fn computed_values_are_exact() {
     for (text, expect) in [
         ("now()", "1763690583042"),
         ("now('s')", "1763690583"),
@@ -60,7 +60,7 @@ fn what_is_computed() {
 }
 
 #[test]
-fn ten_thousand_people_are_all_valid() {
+fn drawn_people_are_all_valid() {
     let mut rng = rng();
     let (name, email) = (parse("name()"), parse("email()"));
     let mut names = std::collections::HashSet::new();
@@ -84,7 +84,7 @@ fn ten_thousand_people_are_all_valid() {
 }
 
 #[test]
-fn generated_texts_have_their_length_and_alphabet() {
+fn drawn_texts_have_their_length_and_alphabet() {
     let mut rng = rng();
     for (text, length, alphabet) in [
         ("hex(12)", 12, "0123456789abcdef"),
@@ -104,17 +104,17 @@ fn generated_texts_have_their_length_and_alphabet() {
 }
 
 #[test]
-fn a_seed_gives_the_same_again() {
+fn seed_reproduces_values() {
     let template =
         parse("name() ~ ' ' ~ email() ~ ' ' ~ hex(6) ~ ' ' ~ digits(4) ~ ' ' ~ alnum(5)");
-    // Pinned: a change of these changes every seeded run in the world.
+    // Pinned: a change of these values changes every seeded run.
     assert_eq!(draw(&template, &mut rng()).unwrap(), PINNED);
 }
 
 const PINNED: &str = "Chen Evans mei.rossi42491@example.com c484a4 0684 lAZNn";
 
 #[test]
-fn wrong_arguments_are_found_before_the_run() {
+fn wrong_arguments_are_found_at_compile_time() {
     for (text, part) in [
         ("date('%Q')", "does not know `%Q`"),
         ("date('%F', 'soon')", "an offset such as"),

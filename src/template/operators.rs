@@ -1,8 +1,8 @@
 //! `+`, `*` and `~` with their work counted: the operators whose result outgrows their operands.
 //!
-//! `expression` compiles what [`counted`] makes of a source: these operators as calls of functions
-//! that charge `work` first.
-//! Invariant: the value is the one that minijinja's own operator has.
+//! `expression` compiles the output of [`counted`]: a source with these operators as calls of
+//! functions that charge `work` first.
+//! Invariant: the value is that of minijinja's own operator.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -14,19 +14,19 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, Value, context};
 
-use super::calls::PREFIX;
 use super::functions::BUILTIN;
+use super::names::PREFIX;
 use super::work::{charge, charge_product, charge_value, weigh};
 
-/// The functions that stand for the operators.
+/// Adds the functions that replace the operators.
 pub(super) fn add_to(env: &mut Environment<'static>) {
-    env.add_function(format!("{PREFIX}add"), |all: Rest<Value>| fold(all, add));
-    env.add_function(format!("{PREFIX}mul"), |all: Rest<Value>| fold(all, mul));
+    env.add_function(format!("{PREFIX}add"), |all: Rest<Value>| fold_operands(all, add));
+    env.add_function(format!("{PREFIX}mul"), |all: Rest<Value>| fold_operands(all, mul));
     env.add_function(format!("{PREFIX}concat"), concat);
 }
 
-/// The name of the function for an operator that needs one.
-fn function(op: BinOpKind) -> Option<&'static str> {
+/// Returns the name of the function that replaces an operator, if one does.
+fn replacement(op: BinOpKind) -> Option<&'static str> {
     match op {
         BinOpKind::Add => Some("add"),
         BinOpKind::Mul => Some("mul"),
@@ -35,7 +35,7 @@ fn function(op: BinOpKind) -> Option<&'static str> {
     }
 }
 
-fn fold(
+fn fold_operands(
     all: Rest<Value>,
     op: impl Fn(&Value, &Value) -> Result<Value, Error>,
 ) -> Result<Value, Error> {
@@ -44,8 +44,8 @@ fn fold(
     all.try_fold(first, |left, right| op(&left, &right))
 }
 
-/// minijinja's own operator.
-fn plain(source: &'static str, a: &Value, b: &Value) -> Result<Value, Error> {
+/// Applies minijinja's own operator.
+fn apply_own(source: &'static str, a: &Value, b: &Value) -> Result<Value, Error> {
     type RewrittenExpression = minijinja::Expression<'static, 'static>;
     static ADD: LazyLock<Option<RewrittenExpression>> =
         LazyLock::new(|| BUILTIN.compile_expression("a + b").ok());
@@ -54,7 +54,7 @@ fn plain(source: &'static str, a: &Value, b: &Value) -> Result<Value, Error> {
     let compiled = if source == "+" { &ADD } else { &MUL };
     match &**compiled {
         Some(compiled) => compiled.eval(context! { a, b }),
-        None => Err(super::functions::invalid("an operator that does not compile")),
+        None => Err(super::error::invalid("an operator that does not compile")),
     }
 }
 
@@ -66,10 +66,10 @@ fn add(a: &Value, b: &Value) -> Result<Value, Error> {
     charge_value(a)?;
     charge_value(b)?;
     if is_list(a) && is_list(b) {
-        // Made at once: a lazy sum of sums would be read once for each of its levels.
+        // Built eagerly: a lazy sum of sums would be read once for each of its levels.
         return Ok(a.try_iter()?.chain(b.try_iter()?).collect::<Vec<_>>().into());
     }
-    plain("+", a, b)
+    apply_own("+", a, b)
 }
 
 fn mul(a: &Value, b: &Value) -> Result<Value, Error> {
@@ -81,7 +81,7 @@ fn mul(a: &Value, b: &Value) -> Result<Value, Error> {
             break;
         }
     }
-    let product = plain("*", a, b)?;
+    let product = apply_own("*", a, b)?;
     if is_list(&product) {
         return Ok(product.try_iter()?.collect::<Vec<_>>().into());
     }
@@ -101,10 +101,10 @@ fn concat(all: Rest<Value>) -> Result<Value, Error> {
     Ok(Value::from(out))
 }
 
-/// The source with its growing operators as calls; `None` if it has none of them.
+/// Rewrites the growing operators of a source as calls; `None` if it has none of them.
 ///
 /// # Errors
-/// When it is no expression.
+/// If it is not an expression.
 pub(super) fn counted(source: &str) -> Result<Option<String>, Error> {
     let mut printer = Printer { out: String::with_capacity(2 * source.len()), found: false };
     printer.expr(&parse_expr(source)?);
@@ -114,7 +114,7 @@ pub(super) fn counted(source: &str) -> Result<Option<String>, Error> {
 /// Writes an expression as a source text.
 struct Printer {
     out: String,
-    /// An operator was replaced.
+    /// Whether an operator was replaced.
     found: bool,
 }
 
@@ -123,7 +123,7 @@ impl Printer {
         self.out.push_str(text);
     }
 
-    /// An expression where any may stand.
+    /// Writes an expression where any may stand.
     fn expr(&mut self, expr: &Expr<'_>) {
         match expr {
             Expr::Var(var) => self.text(var.id),
@@ -220,7 +220,7 @@ impl Printer {
     }
 
     fn binary(&mut self, binary: &BinOp<'_>) {
-        if let Some(name) = function(binary.op) {
+        if let Some(name) = replacement(binary.op) {
             self.found = true;
             self.text(PREFIX);
             self.text(name);
@@ -231,7 +231,7 @@ impl Printer {
             self.text(")");
             return;
         }
-        // `a - b - c` without brackets: the parser takes stack for each.
+        // `a - b - c` without parentheses: the parser takes stack for each pair.
         match &binary.left {
             Expr::BinOp(left)
                 if operator(left.op) == operator(binary.op)
@@ -245,7 +245,7 @@ impl Printer {
         self.operand(&binary.right);
     }
 
-    /// The operands of a chain of one operator, as arguments of one call.
+    /// Writes the operands of a chain of one operator, as arguments of one call.
     fn chain(&mut self, op: BinOpKind, left: &Expr<'_>) {
         match left {
             Expr::BinOp(inner) if operator(inner.op) == operator(op) => {
@@ -257,14 +257,14 @@ impl Printer {
         }
     }
 
-    /// An expression beside an operator: in brackets, unless it is one whole.
+    /// Writes an operand: in parentheses, unless it is a single term.
     fn operand(&mut self, expr: &Expr<'_>) {
         let is_whole = match expr {
-            Expr::BinOp(binary) => function(binary.op).is_some(),
+            Expr::BinOp(binary) => replacement(binary.op).is_some(),
             Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) => false,
-            // A filter binds as tight as a call only where nothing follows it.
+            // A filter binds as tightly as a call only if nothing follows it.
             Expr::Filter(_) => false,
-            // `-1` and `1.` beside a dot or a power.
+            // `-1` and `1.` before a dot or a power.
             Expr::Const(value) => !value.value.is_number(),
             _ => true,
         };
@@ -315,7 +315,7 @@ impl Printer {
         self.text(")");
     }
 
-    /// A constant; its text is escaped as in JSON, which the language reads.
+    /// Writes a constant; texts are escaped as in JSON, which the language parses.
     fn value(&mut self, value: &Value) {
         match value.kind() {
             ValueKind::String => {

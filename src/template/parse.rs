@@ -1,44 +1,35 @@
-//! From a text with `{{ }}` to segments.
+//! Parses a text with `{{ }}` into segments.
 //!
-//! `scenario` calls it while it lowers a flow and turns a `ParseError` into a mistake with its
-//! place.
-//! Invariant: what parsed can be rendered; neighbouring literals are one segment.
+//! `scenario` calls it while it lowers a flow, and reports a `ParseError` with its place.
+//! Invariant: a parsed template can be rendered; adjacent literals are one segment.
 
 use std::ops::Range;
 
 use rand_xoshiro::rand_core::SeedableRng;
 
-use super::{Encoding, Template, TemplatePart, TemplateSlot, calls, encode, expression};
+use super::compiled::{Template, TemplatePart};
+use super::encode::{self, Encoding};
+use super::error::{ParseError, ParseErrorKind};
+use super::slot::TemplateSlot;
+use super::{calls, expression};
 use crate::seed::Rng;
 
-/// The longest expression; its parser takes stack for each operator.
+/// The longest expression, bytes; its parser takes stack for each operator.
 const MAX_EXPRESSION: usize = 1_000;
 
-/// Why a text is not a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError {
-    /// What kind of mistake it is.
-    pub kind: ParseErrorKind,
-    /// Where in the text, in bytes.
-    pub range: Range<usize>,
+impl Template {
+    /// Compiles a text. Its slots (and, in a URL, its literals) are encoded as `encoding` says;
+    /// `names` are the existing variables, in the order of their slots.
+    pub fn parse(text: &str, encoding: Encoding, names: &[String]) -> Result<Self, ParseError> {
+        let mut builder = Builder::new(names);
+        builder.text(text, encoding)?;
+        let mut template = builder.build();
+        template.is_path = encoding == Encoding::Url && template.as_static().is_none();
+        Ok(template)
+    }
 }
 
-/// The kinds of mistake in a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ParseErrorKind {
-    /// The expression is not one; the text says why.
-    Syntax(String),
-    /// It reads a variable that does not exist.
-    UnknownVariable(String),
-    /// It calls a function that does not exist.
-    UnknownFunction(String),
-    /// It reads a variable of the environment that is not there.
-    Environment(String),
-    /// The text may not stand there.
-    Misplaced(String),
-}
-
-/// Puts a template together from texts and literals; a JSON body is built of many.
+/// Builds a template from texts and literals; a JSON body consists of many.
 #[derive(Debug)]
 pub struct Builder<'a> {
     names: &'a [String],
@@ -46,12 +37,12 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Nothing yet; `names` are the variables that exist, in the order of their slots.
+    /// Creates an empty builder; `names` are the existing variables, in the order of their slots.
     pub fn new(names: &'a [String]) -> Self {
         Self { names, segments: Vec::new() }
     }
 
-    /// Adds bytes as they are.
+    /// Adds bytes unchanged.
     pub fn literal(&mut self, bytes: &[u8]) {
         if let Some(TemplatePart::Literal(last)) = self.segments.last_mut() {
             last.extend_from_slice(bytes);
@@ -71,7 +62,7 @@ impl<'a> Builder<'a> {
                     kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
                     range: open..inner,
                 })?;
-            // A header is rendered last, and may sign the rest.
+            // A header is rendered last, and may sign the rest of the request.
             let knows_request = encoding == Encoding::Header;
             let slot = self.slot(text, inner..close, knows_request)?;
             self.segments.push(TemplatePart::Slot(slot, encoding));
@@ -80,8 +71,8 @@ impl<'a> Builder<'a> {
         self.encoded(text, at..text.len(), encoding)
     }
 
-    /// Adds a JSON value given as a text: one whole `{{ }}` keeps the type of its value,
-    /// everything else is a string.
+    /// Adds a JSON value given as a text: a single `{{ }}` keeps the type of its value, any other
+    /// text is a string.
     pub fn json(&mut self, text: &str) -> Result<(), ParseError> {
         if let Some(slot) = whole_slot(text, self.names) {
             self.segments.push(TemplatePart::Slot(slot?, Encoding::JsonValue));
@@ -93,7 +84,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The template.
+    /// Returns the template.
     pub fn build(self) -> Template {
         Template { segments: self.segments, is_path: false }
     }
@@ -178,7 +169,7 @@ impl<'a> Builder<'a> {
             error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
         })?;
         if let Some(name) = unknown.into_iter().next() {
-            let (at, is_call) = mention(source, &name);
+            let (at, is_call) = find_mention(source, &name);
             let range = start + at..start + at + name.len();
             return Err(error(
                 if is_call {
@@ -190,13 +181,14 @@ impl<'a> Builder<'a> {
             ));
         }
         expression
-            .rehearse(&mut Rng::seed_from_u64(0))
-            .map_err(|message| error(ParseErrorKind::Syntax(message), here))?;
+            .find_errors(&mut Rng::seed_from_u64(0))
+            .map_err(|problem| error(ParseErrorKind::Syntax(expression::show(&problem)), here))?;
         Ok(TemplateSlot::Expression(expression))
     }
 }
 
-/// The slot that a text is as a whole: `{{ n + 1 }}`, with white space around it at most.
+/// Parses a text that is a single slot, `{{ n + 1 }}`, possibly with white space around it; `None`
+/// if it is not.
 pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<TemplateSlot, ParseError>> {
     let whole = text.trim();
     let inner = whole.strip_prefix("{{")?;
@@ -207,7 +199,7 @@ pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<Template
     Some(Builder::new(names).slot(text, start + 2..start + whole.len() - 2, false))
 }
 
-/// `int(1, 20)` with two whole numbers.
+/// Parses `int(1, 20)` with two integers.
 fn int_range(source: &str) -> Option<(i64, i64)> {
     let arguments =
         source.strip_prefix("int")?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
@@ -215,8 +207,8 @@ fn int_range(source: &str) -> Option<(i64, i64)> {
     Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
 }
 
-/// Where `name` stands as a whole word, and whether it is called there.
-fn mention(source: &str, name: &str) -> (usize, bool) {
+/// Returns where `name` stands as a whole word, and whether it is called there.
+fn find_mention(source: &str, name: &str) -> (usize, bool) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     for (at, _) in source.match_indices(name) {
         let after = &source[at + name.len()..];
@@ -227,7 +219,8 @@ fn mention(source: &str, name: &str) -> (usize, bool) {
     (0, false)
 }
 
-/// Where the `}}` is that closes a slot: braces and quotes inside it are its own.
+/// Returns the position of the `}}` that closes a slot; braces and quotes inside the slot are
+/// skipped.
 fn end_of_slot(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut quote, mut at) = (0u32, None, 0);

@@ -1,7 +1,8 @@
-//! People who do not exist: names and addresses.
+//! Fictitious people: names and email addresses.
 //!
-//! Invariant: drawn from the generator that is lent, a name is letters and one blank, an address
-//! is in a domain that nobody can own (RFC 2606 §3).
+//! `functions` draws them.
+//! Invariant: drawn from the given generator only; a name is letters and one blank, an address is
+//! in a domain that is reserved for examples (RFC 2606 §3).
 
 use rand::RngExt;
 
@@ -25,27 +26,27 @@ const LAST: &[&str] = &[
 
 const DOMAINS: &[&str] = &["example.com", "example.net", "example.org"];
 
-fn one(rng: &mut Rng, list: &'static [&'static str]) -> &'static str {
+fn pick(rng: &mut Rng, list: &'static [&'static str]) -> &'static str {
     list[rng.random_range(0..list.len())]
 }
 
-/// A first name.
+/// Draws a first name.
 pub(super) fn first(rng: &mut Rng) -> String {
-    one(rng, FIRST).to_owned()
+    pick(rng, FIRST).to_owned()
 }
 
-/// A last name.
+/// Draws a last name.
 pub(super) fn last(rng: &mut Rng) -> String {
-    one(rng, LAST).to_owned()
+    pick(rng, LAST).to_owned()
 }
 
-/// First and last name.
+/// Draws a first and last name.
 pub(super) fn name(rng: &mut Rng) -> String {
-    format!("{} {}", one(rng, FIRST), one(rng, LAST))
+    format!("{} {}", pick(rng, FIRST), pick(rng, LAST))
 }
 
-/// An address such as `ana.silva4711@example.com`.
+/// Draws an address such as `ana.silva4711@example.com`.
 pub(super) fn email(rng: &mut Rng) -> String {
-    let (first, last) = (one(rng, FIRST).to_lowercase(), one(rng, LAST).to_lowercase());
-    format!("{first}.{last}{}@{}", rng.random_range(1..=99_999u32), one(rng, DOMAINS))
+    let (first, last) = (pick(rng, FIRST).to_lowercase(), pick(rng, LAST).to_lowercase());
+    format!("{first}.{last}{}@{}", rng.random_range(1..=99_999u32), pick(rng, DOMAINS))
 }

@@ -1,8 +1,8 @@
-//! Signatures that APIs ask for: HMAC (RFC 2104) and JSON Web Tokens (RFC 7515, 7519).
+//! Signatures that APIs require: HMAC (RFC 2104) and JSON Web Tokens (RFC 7515, 7519).
 //!
 //! `functions` offers both as functions, the first as a filter too.
-//! Invariant: a key never stands in a message; the same text and key give the same signature, but
-//! for ES256, whose signatures are random in part.
+//! Invariant: a key never appears in a message; the same text and key give the same signature,
+//! except for ES256, whose signatures are partly random.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -19,37 +19,37 @@ use rustls::pki_types::pem::PemObject;
 use rustls::sign::SigningKey;
 
 use super::codec::{hex, json, text};
-use super::functions::invalid;
+use super::error::invalid;
 use super::work::charge;
 
-/// Keys of signatures that a thread keeps, so that each is parsed once.
-const KEYS: usize = 16;
+/// The most signing keys that a thread caches, so that each is parsed once.
+const MAX_CACHED_KEYS: usize = 16;
 
 /// The work of a signature with a key pair, in units: about that of hashing as many bytes.
-const SIGNING: u64 = 64 << 10;
+const SIGNING_WORK: u64 = 64 << 10;
 
 thread_local! {
-    /// The keys used last, the newest last, by their texts.
+    /// The keys used last by their PEM texts, the newest last.
     static PARSED: RefCell<Vec<(String, Arc<dyn SigningKey>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The HMAC of a value's text. `law` is sha256 or sha1, `form` hex, base64 or base64url, `key_form`
-/// says what the key is written in: text or base64.
+/// Returns the HMAC of a value's text. `algorithm` is sha256 or sha1, `form` hex, base64 or
+/// base64url, `key_encoding` the encoding of the key: text or base64.
 pub(super) fn hmac(
     value: &Value,
     key: &Value,
-    law: Option<&str>,
+    algorithm: Option<&str>,
     form: Option<&str>,
-    key_form: Option<&str>,
+    key_encoding: Option<&str>,
 ) -> Result<String, Error> {
-    let law = match law.unwrap_or("sha256") {
+    let algorithm = match algorithm.unwrap_or("sha256") {
         "sha256" => hmac::HMAC_SHA256,
         "sha1" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         other => {
             return Err(invalid(format!("hmac() knows \"sha256\" and \"sha1\", not {other:?}")));
         }
     };
-    let key = hmac::Key::new(law, &secret(key, key_form)?);
+    let key = hmac::Key::new(algorithm, &secret(key, key_encoding)?);
     let tag = hmac::sign(&key, &text(value)?);
     Ok(match form.unwrap_or("hex") {
         "hex" => hex(tag.as_ref()),
@@ -62,20 +62,22 @@ pub(super) fn hmac(
     })
 }
 
-/// A signed token with these claims. `key` is a text for HS256, and a private key in PEM for RS256
-/// and ES256; `header` has, if it is defined, what stands beside `alg` and `typ`.
+/// Returns a signed token with these claims. `key` is a text for HS256, and a private key in PEM
+/// for RS256 and ES256; `header` holds additional header fields, if it is defined.
 pub(super) fn jwt(
     claims: &Value,
     key: &Value,
-    law: Option<&str>,
+    algorithm: Option<&str>,
     header: &Value,
 ) -> Result<String, Error> {
-    let law = law.unwrap_or("HS256");
+    let algorithm = algorithm.unwrap_or("HS256");
     if claims.kind() != ValueKind::Map {
         return Err(invalid("jwt() takes claims such as {\"sub\": user.number}"));
     }
-    let mut parts =
-        vec![(Value::from("alg"), Value::from(law)), (Value::from("typ"), Value::from("JWT"))];
+    let mut parts = vec![
+        (Value::from("alg"), Value::from(algorithm)),
+        (Value::from("typ"), Value::from("JWT")),
+    ];
     if !header.is_undefined() {
         if header.kind() != ValueKind::Map {
             return Err(invalid("the header of jwt() is a map such as {\"kid\": \"1\"}"));
@@ -91,7 +93,7 @@ pub(super) fn jwt(
     let header = json(&Value::from_pairs(parts))?;
     let signed =
         [header, json(claims)?].map(|part| URL_SAFE_NO_PAD.encode(part.as_bytes())).join(".");
-    let signature = match law {
+    let signature = match algorithm {
         "HS256" => {
             let key = hmac::Key::new(hmac::HMAC_SHA256, &secret(key, None)?);
             hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
@@ -99,7 +101,7 @@ pub(super) fn jwt(
         "RS256" => sign(key, SignatureScheme::RSA_PKCS1_SHA256, signed.as_bytes())?,
         "ES256" => {
             let signature = sign(key, SignatureScheme::ECDSA_NISTP256_SHA256, signed.as_bytes())?;
-            fixed(&signature).ok_or_else(|| invalid("jwt() could not sign"))?
+            fixed_length(&signature).ok_or_else(|| invalid("jwt() could not sign"))?
         }
         other => {
             let known = "\"HS256\", \"RS256\" and \"ES256\"";
@@ -109,7 +111,7 @@ pub(super) fn jwt(
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// The bytes of a secret key.
+/// Decodes a secret key.
 fn secret(key: &Value, form: Option<&str>) -> Result<Vec<u8>, Error> {
     let text = text(key)?;
     match form.unwrap_or("text") {
@@ -124,18 +126,18 @@ fn secret(key: &Value, form: Option<&str>) -> Result<Vec<u8>, Error> {
 
 /// Signs with a private key.
 fn sign(key: &Value, scheme: SignatureScheme, signed: &[u8]) -> Result<Vec<u8>, Error> {
-    charge(SIGNING)?;
-    let key = parsed(key.as_str().unwrap_or_default())?;
+    charge(SIGNING_WORK)?;
+    let key = parse_key(key.as_str().unwrap_or_default())?;
     let signer = key.choose_scheme(&[scheme]);
     let signer = signer.ok_or_else(|| {
-        let wanted = if scheme == SignatureScheme::RSA_PKCS1_SHA256 { "RSA" } else { "P-256" };
-        invalid(format!("jwt() needs a key of {wanted} for that algorithm"))
+        let required = if scheme == SignatureScheme::RSA_PKCS1_SHA256 { "RSA" } else { "P-256" };
+        invalid(format!("jwt() needs a key of {required} for that algorithm"))
     })?;
     signer.sign(signed).map_err(|_| invalid("jwt() could not sign"))
 }
 
-/// The private key of a PEM text.
-fn parsed(pem: &str) -> Result<Arc<dyn SigningKey>, Error> {
+/// Parses the private key of a PEM text, or takes it from the cache.
+fn parse_key(pem: &str) -> Result<Arc<dyn SigningKey>, Error> {
     let known = PARSED.with_borrow(|keys| {
         keys.iter().find(|(text, _)| text == pem).map(|(_, key)| Arc::clone(key))
     });
@@ -147,7 +149,7 @@ fn parsed(pem: &str) -> Result<Arc<dyn SigningKey>, Error> {
         .and_then(|key| any_supported_type(&key).ok())
         .ok_or_else(|| invalid("jwt() takes a private key of RSA or P-256 in PEM"))?;
     PARSED.with_borrow_mut(|keys| {
-        if keys.len() == KEYS {
+        if keys.len() == MAX_CACHED_KEYS {
             keys.remove(0);
         }
         keys.push((pem.to_owned(), Arc::clone(&key)));
@@ -155,8 +157,8 @@ fn parsed(pem: &str) -> Result<Arc<dyn SigningKey>, Error> {
     Ok(key)
 }
 
-/// A signature of P-256 as two numbers of 32 bytes (RFC 7518 §3.4), from the two of ASN.1.
-fn fixed(der: &[u8]) -> Option<Vec<u8>> {
+/// Converts a P-256 signature from ASN.1 to two numbers of 32 bytes (RFC 7518 §3.4).
+fn fixed_length(der: &[u8]) -> Option<Vec<u8>> {
     let (&[0x30, length], mut rest) = der.split_first_chunk::<2>()? else { return None };
     if usize::from(length) != rest.len() {
         return None;
@@ -182,19 +184,19 @@ mod tests {
     use super::super::work::{MAX_WORK, within};
     use super::*;
 
-    fn hmac_of(text: &str, key: &str, law: &str, form: &str) -> String {
-        hmac(&text.into(), &key.into(), Some(law), Some(form), None).unwrap()
+    fn hmac_of(text: &str, key: &str, algorithm: &str, form: &str) -> String {
+        hmac(&text.into(), &key.into(), Some(algorithm), Some(form), None).unwrap()
     }
 
     /// Test cases of RFC 2202 §3 and RFC 4231 §4 whose keys are texts.
     #[test]
-    fn hmacs_are_those_of_the_rfcs() {
+    fn hmacs_match_the_rfcs() {
         let text = "what do ya want for nothing?";
-        for (law, expected) in [
+        for (algorithm, expected) in [
             ("sha1", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
             ("sha256", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
         ] {
-            assert_eq!(hmac_of(text, "Jefe", law, "hex"), expected);
+            assert_eq!(hmac_of(text, "Jefe", algorithm, "hex"), expected);
         }
         // RFC 4231 §4.2: 20 bytes of 0x0b.
         let key = Value::from("CwsLCwsLCwsLCwsLCwsLCwsLCws=");
@@ -202,23 +204,23 @@ mod tests {
         assert_eq!(made, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
         assert_eq!(hmac_of(text, "Jefe", "sha1", "base64"), "7/zfauXrL6LSdBbV8YTfnCWafHk=");
         assert_eq!(hmac_of(text, "Jefe", "sha1", "base64url"), "7_zfauXrL6LSdBbV8YTfnCWafHk");
-        for (law, form, key_form) in
+        for (algorithm, form, key_encoding) in
             [("sha512", "hex", "text"), ("sha1", "bin", "text"), ("sha1", "hex", "base64")]
         {
             let key = Value::from("geheim!");
-            let error = hmac(&"x".into(), &key, Some(law), Some(form), Some(key_form));
+            let error = hmac(&"x".into(), &key, Some(algorithm), Some(form), Some(key_encoding));
             assert!(!error.unwrap_err().to_string().contains("geheim"));
         }
     }
 
-    /// A token, within the work of one evaluation.
+    /// Makes a token within the work of one evaluation.
     fn made(
         claims: &Value,
         key: &Value,
-        law: Option<&str>,
+        algorithm: Option<&str>,
         header: &Value,
     ) -> Result<String, Error> {
-        within(&mut MAX_WORK.clone(), || jwt(claims, key, law, header))
+        within(&mut MAX_WORK.clone(), || jwt(claims, key, algorithm, header))
     }
 
     fn claims() -> Value {
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_signed_as_their_header_says() {
+    fn tokens_are_signed_by_their_algorithm() {
         let key = Value::from("secret");
         let token = made(&claims(), &key, None, &Value::UNDEFINED).unwrap();
         let (head, signature, signed) = parts(&token);
@@ -248,7 +250,7 @@ mod tests {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let key = Value::from(pair.serialize_pem());
         let header = Value::from_pairs([("kid", Value::from("k1"))]);
-        // ASN.1 leaves out leading zeros; in fifty signatures some have one.
+        // ASN.1 omits leading zeros; in fifty signatures some have one.
         for _ in 0..50 {
             let token = made(&claims(), &key, Some("ES256"), &header).unwrap();
             let (head, signature, signed) = parts(&token);
@@ -258,11 +260,11 @@ mod tests {
         }
     }
 
-    /// An RSA key of 2,048 bits, made for this test.
+    /// An RSA key of 2,048 bits, generated for this test.
     const RSA: &str = include_str!("../../tests/keys/rsa.pem");
 
     #[test]
-    fn rsa_signs_the_same_text_alike() {
+    fn rsa_signatures_are_deterministic() {
         let key = Value::from(RSA);
         let token = made(&claims(), &key, Some("RS256"), &Value::UNDEFINED).unwrap();
         assert_eq!(token, made(&claims(), &key, Some("RS256"), &Value::UNDEFINED).unwrap());
@@ -274,30 +276,31 @@ mod tests {
     }
 
     #[test]
-    fn wrong_keys_and_claims_are_named_without_the_key() {
+    fn errors_do_not_contain_the_key() {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
-        for (claims, key, law, expected) in [
+        for (claims, key, algorithm, expected) in [
             (claims(), "geheim", "RS256", "private key of RSA or P-256 in PEM"),
             (claims(), pair.as_str(), "RS256", "needs a key of RSA"),
             (claims(), RSA, "ES256", "needs a key of P-256"),
             (claims(), "geheim", "HS512", "knows \"HS256\""),
             (Value::from("x"), "geheim", "HS256", "takes claims such as"),
         ] {
-            let error =
-                made(&claims, &key.into(), Some(law), &Value::UNDEFINED).unwrap_err().to_string();
+            let error = made(&claims, &key.into(), Some(algorithm), &Value::UNDEFINED)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains("geheim"), "{error}");
         }
     }
 
     #[test]
-    fn numbers_of_asn1_have_their_full_length() {
+    fn asn1_numbers_are_padded() {
         let der = [&[0x30, 0x08, 0x02, 0x02, 0x00, 0x80][..], &[0x02, 0x02, 0x01, 0x02]].concat();
-        let raw = fixed(&der).unwrap();
+        let raw = fixed_length(&der).unwrap();
         assert_eq!(raw.len(), 64);
         assert_eq!((raw[31], &raw[62..]), (0x80, &[1, 2][..]));
         for cut in 0..der.len() {
-            assert!(fixed(&der[..cut]).is_none());
+            assert!(fixed_length(&der[..cut]).is_none());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Templates: what each slot renders to, and what is refused.
+//! Templates: what each slot renders to, and what is rejected.
 
 use super::*;
 use crate::seed::{Seed, Stream};
@@ -43,7 +43,7 @@ fn render(text: &str, encoding: Encoding, x: Value) -> Result<String, RenderErro
 }
 
 #[test]
-fn a_slice_sees_its_variables() {
+fn slice_reads_its_variables() {
     let list = || Value::from(vec![1, 2, 3]);
     for (text, expect) in [("{{ x[1:] }}", "[2,3]"), ("{{ x[:user.iteration] }}", "[1,2]")] {
         assert_eq!(render(text, Encoding::Plain, list()).as_deref(), Ok(expect), "{text}");
@@ -75,7 +75,7 @@ fn slots_are_encoded_for_their_place() {
 }
 
 #[test]
-fn what_may_not_stand_there_is_refused() {
+fn values_invalid_at_their_place_are_rejected() {
     let refused = |text, encoding, x| render(text, encoding, x).unwrap_err();
     for breaking in ["a\r\nb", "a\nb", "a\0b"] {
         let error = refused("{{ x }}", Encoding::Header, Value::from(breaking));
@@ -91,7 +91,7 @@ fn what_may_not_stand_there_is_refused() {
 }
 
 #[test]
-fn mistakes_name_their_place() {
+fn parse_errors_name_their_place() {
     let parse = |text: &str| Template::parse(text, Encoding::Plain, &names()).unwrap_err();
     for (text, unknown, range) in [
         ("a {{ y }}", ParseErrorKind::UnknownVariable("y".into()), 5..6),
@@ -145,7 +145,7 @@ fn functions_draw_from_the_iterations_generator() {
 }
 
 #[test]
-fn static_texts_are_known_as_such() {
+fn static_texts_are_recognised() {
     let parse = |text| Template::parse(text, Encoding::Url, &names()).unwrap();
     assert_eq!(parse("/a").as_static(), Some(&b"/a"[..]));
     assert_eq!(parse("").as_static(), Some(&b""[..]));
@@ -164,22 +164,23 @@ fn json_leaf() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    /// What was captured is what is sent: number, text, truth and null keep their type.
+    /// A captured value is sent unchanged: number, text, boolean and null keep their type.
     #[test]
-    fn a_whole_slot_keeps_its_type(leaf in json_leaf(), list in any::<bool>()) {
+    fn single_slot_keeps_its_type(leaf in json_leaf(), list in any::<bool>()) {
         let sent = if list { serde_json::json!([leaf, {"k": leaf}]) } else { leaf };
         let mut builder_names = names();
         builder_names.truncate(3);
         let mut builder = Builder::new(&builder_names);
         builder.json("{{ x }}").unwrap();
-        let text = render_with(&builder.build(), crate::template::exact_json::to_value(&sent)).unwrap();
+        let value = crate::template::exact_json::to_value(&sent);
+        let text = render_with(&builder.build(), value).unwrap();
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(back, sent);
     }
 
-    /// Inside quotes any text is a JSON string, and reads back as it was.
+    /// Inside quotes any text is a JSON string, and parses to the same text.
     #[test]
-    fn a_slot_in_a_json_text_reads_back(text in any::<String>()) {
+    fn slot_in_json_text_parses_back(text in any::<String>()) {
         let names = names();
         let mut builder = Builder::new(&names);
         builder.json("<{{ x }}>").unwrap();
@@ -190,7 +191,7 @@ proptest! {
 
     /// No value can break a request's head.
     #[test]
-    fn no_line_break_reaches_a_head(text in "(?s).{0,40}", crlf in "[\r\n\0]{0,3}") {
+    fn no_value_adds_a_line_break_to_a_head(text in "(?s).{0,40}", crlf in "[\r\n\0]{0,3}") {
         let value = format!("{text}{crlf}{text}");
         for (template, encoding) in [("/{{ x }}", Encoding::Url), ("{{ x }}", Encoding::Header)] {
             if let Ok(rendered) = render(template, encoding, Value::from(value.as_str())) {
@@ -201,7 +202,7 @@ proptest! {
         }
     }
 
-    /// Any text either parses or is refused; it never panics.
+    /// Any text either parses or is rejected; it never panics.
     #[test]
     fn parsing_never_panics(text in "[a-z{}%#'\"\\\\ ()+|.é]{0,40}") {
         let _ = Template::parse(&text, Encoding::Url, &names());

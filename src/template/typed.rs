@@ -1,17 +1,22 @@
-//! A value that keeps its type: what `set`, `if`, `while` and `repeat` work with.
+//! A value that keeps its type: for `set`, `if`, `while` and `repeat`.
 //!
 //! `scenario` compiles it, `engine` evaluates it for each step.
 //! Invariant: pure and bounded, as every template.
 
+use super::compiled::Template;
+use super::encode::Encoding;
+use super::error::{ParseError, RenderError};
 use super::exact_json::{self as exact, to_value};
-use super::{
-    Encoding, MAX_DEPTH, RenderError, RenderScope, Template, TemplateSlot, Value, parse, work,
-};
+use super::parse;
+use super::scope::RenderScope;
+use super::slot::TemplateSlot;
+use super::work::{self, MAX_DEPTH};
+use minijinja::Value;
 
 /// The most bytes of a value in a message.
 const SHOWN: usize = 100;
 
-/// A value known beforehand, one whole `{{ }}` with its own type, or a text.
+/// A constant, a single `{{ }}` with its own type, or a text.
 #[derive(Clone, Debug)]
 pub struct Typed(TypedForm);
 
@@ -25,13 +30,13 @@ enum TypedForm {
 }
 
 impl Typed {
-    /// A value that is always the same.
+    /// Creates a constant.
     pub fn fixed(value: impl Into<Value>) -> Self {
         Self(TypedForm::Fixed(value.into()))
     }
 
-    /// A text: one whole `{{ }}` keeps the type of its value, everything else is a text.
-    pub fn parse(text: &str, names: &[String]) -> Result<Self, super::ParseError> {
+    /// Parses a text: a single `{{ }}` keeps the type of its value, any other text is a text.
+    pub fn parse(text: &str, names: &[String]) -> Result<Self, ParseError> {
         if let Some(slot) = parse::whole_slot(text, names) {
             return slot.map(|slot| Self(TypedForm::Slot(slot)));
         }
@@ -42,7 +47,7 @@ impl Typed {
         })
     }
 
-    /// A list or map, given as a JSON text with slots.
+    /// Wraps a list or map, given as a JSON text with slots.
     pub fn json(template: Template) -> Self {
         match template.as_static().and_then(|text| from_json(text).ok()) {
             Some(value) => Self(TypedForm::Fixed(value)),
@@ -50,19 +55,19 @@ impl Typed {
         }
     }
 
-    /// Its value now.
+    /// Evaluates it.
     ///
     /// # Errors
-    /// When it reads an unset variable, or an expression fails.
+    /// If it reads an unset variable, or an expression fails.
     pub fn evaluate(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let value = self.value(scope);
-        value.map_err(|error| self.blame(scope, error))
+        value.map_err(|error| self.error_of(scope, error))
     }
 
-    /// Its value now, to be kept in a variable.
+    /// Evaluates it for a variable.
     ///
     /// # Errors
-    /// As `evaluate`, and when it is larger or deeper than a variable may be.
+    /// As `evaluate`, and if the value is larger or deeper than a variable may be.
     pub fn kept(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let value = self.evaluate(scope)?;
         if self.as_fixed().is_some() {
@@ -75,13 +80,13 @@ impl Typed {
         match weighed {
             Ok(()) => Ok(value),
             Err(limit) => {
-                Err(self.blame(scope, RenderError::Limit(format!("a variable: {limit}"))))
+                Err(self.error_of(scope, RenderError::Limit(format!("a variable: {limit}"))))
             }
         }
     }
 
-    fn blame(&self, scope: &RenderScope<'_>, error: RenderError) -> RenderError {
-        error.blamed(scope.from_responses, |each| self.reads(each))
+    fn error_of(&self, scope: &RenderScope<'_>, error: RenderError) -> RenderError {
+        error.attributed(scope.from_responses, |each| self.reads(each))
     }
 
     fn value(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
@@ -96,8 +101,8 @@ impl Typed {
         }
     }
 
-    /// Whether it holds, as a condition: everything but `false`, zero, nothing and the empty text,
-    /// list or map. A text that says `false` does not hold either: captures of headers are texts.
+    /// Evaluates it as a condition: everything holds except `false`, zero, `none` and the empty
+    /// text, list or map. The text `false` does not hold either: captures of headers are texts.
     ///
     /// # Errors
     /// As `evaluate`.
@@ -106,10 +111,10 @@ impl Typed {
         Ok(value.is_true() && value.as_str() != Some("false"))
     }
 
-    /// It as a count, at most `most`.
+    /// Evaluates it as a count, at most `most`.
     ///
     /// # Errors
-    /// As `evaluate`, and when it is no whole number in that range.
+    /// As `evaluate`, and if it is not an integer in that range.
     pub fn count(&self, scope: &mut RenderScope<'_>, most: u64) -> Result<u64, RenderError> {
         let value = self.evaluate(scope)?;
         let number = match value.as_str() {
@@ -120,11 +125,11 @@ impl Typed {
             let mut shown = value.to_string();
             shown.truncate(shown.floor_char_boundary(SHOWN));
             let message = format!("`{shown}` is no whole number from 0 to {most}");
-            self.blame(scope, RenderError::Invalid(message))
+            self.error_of(scope, RenderError::Invalid(message))
         })
     }
 
-    /// The value, when it is always the same.
+    /// Returns the value if it is a constant.
     pub fn as_fixed(&self) -> Option<&Value> {
         match &self.0 {
             TypedForm::Fixed(value) => Some(value),

@@ -1,44 +1,44 @@
 //! The work of expressions, counted.
 //!
-//! `expression` opens a budget for each evaluation; `operators`, `filters` and `functions` charge
-//! it before they do work that grows with their operands.
+//! `expression` sets a budget for each evaluation; `operators`, `filters` and `functions` charge it
+//! before they do work that grows with their operands.
 //! Invariant: an evaluation does at most [`MAX_WORK`] units of work, an iteration
-//! [`MAX_ITERATION_WORK`]; a value that is kept has at most [`MAX_VALUE`] and [`MAX_DEPTH`].
+//! [`MAX_ITERATION_WORK`]; a stored value has at most [`MAX_VALUE`] and [`MAX_DEPTH`].
 
 use std::cell::Cell;
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// The most work of one evaluation. A unit is a byte read or made; each item counts `ITEM`.
+/// The most work of one evaluation. A unit is a byte read or written; each item counts `ITEM`.
 pub const MAX_WORK: u64 = 64 << 20;
 
 /// The most work of all expressions of one iteration, in the same units.
 pub const MAX_ITERATION_WORK: u64 = 1 << 30;
 
-/// The largest value that a variable may hold: 1 MiB, in the same units.
+/// The largest value of a variable: 1 MiB, in the same units.
 pub const MAX_VALUE: u64 = 1 << 20;
 
 /// The deepest nesting of a value; JSON from a response is not deeper.
 pub const MAX_DEPTH: usize = 130;
 
-/// What an item of a list or map counts, beside its own bytes.
+/// Units of an item of a list or map, in addition to its bytes.
 pub const ITEM: u64 = 16;
 
 thread_local! {
-    /// What is left to the evaluation under way on this thread.
+    /// The remaining work of the running evaluation on this thread.
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A limit that a value or an evaluation ran into.
+/// A limit that a value or an evaluation exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkLimit {
     Work,
     Depth,
 }
 
-/// Runs an evaluation with at most [`MAX_WORK`] of what is left to its iteration, and takes what
-/// it used off `left`.
+/// Runs an evaluation with at most [`MAX_WORK`] of its iteration's remaining work, and subtracts
+/// what it used from `left`.
 pub(super) fn within<T>(left: &mut u64, evaluation: impl FnOnce() -> T) -> T {
     let allowed = (*left).min(MAX_WORK);
     LEFT.set(allowed);
@@ -47,7 +47,7 @@ pub(super) fn within<T>(left: &mut u64, evaluation: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Takes `units` off the evaluation's budget, before the work is done.
+/// Charges `units` to the evaluation, before the work is done.
 ///
 /// # Errors
 /// [`ErrorKind::OutOfFuel`] if less is left.
@@ -72,7 +72,7 @@ pub(super) fn charge_product(count: u64, each: u64) -> Result<(), Error> {
     charge(count.saturating_mul(each))
 }
 
-/// Charges the weight of a value: what it takes to write it once.
+/// Charges the weight of a value: the work of writing it once.
 ///
 /// # Errors
 /// As [`charge`], and if the value is nested too deep.
@@ -83,7 +83,7 @@ pub(super) fn charge_value(value: &Value) -> Result<(), Error> {
     Ok(weighed?)
 }
 
-/// Takes the weight of `value` off `left`; stops as soon as that does not suffice.
+/// Subtracts the weight of `value` from `left`; stops as soon as it is exhausted.
 pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), WorkLimit> {
     let bytes = match value.kind() {
         ValueKind::String => value.as_str().map_or(0, str::len) as u64,

@@ -7,7 +7,7 @@ use super::super::{
 };
 use crate::seed::{Seed, Stream};
 
-/// The value of an expression that reads `k`, and the work it took.
+/// Returns the value of an expression that reads `k`, and the work it took.
 fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) {
     let names = ["k".to_owned()];
     let typed = Typed::parse(&format!("{{{{ {text} }}}}"), &names).unwrap();
@@ -33,7 +33,7 @@ fn text(length: usize) -> Value {
 }
 
 #[test]
-fn work_is_what_is_read_and_made() {
+fn work_counts_input_and_output() {
     for (source, k, least, most) in [
         ("k + 1", Value::from(1), 16, 200),
         ("k ~ k", text(1_000), 4_000, 7_000),
@@ -49,7 +49,7 @@ fn work_is_what_is_read_and_made() {
 }
 
 #[test]
-fn an_evaluation_stops_at_its_limit() {
+fn evaluation_stops_at_its_limit() {
     let deep = (0..100).fold(Value::from(1), |inner, _| Value::from(vec![inner.clone(), inner]));
     for (source, k) in [
         ("[1] | batch(k, 0) | list", Value::from(1_000_000_000)),
@@ -73,7 +73,7 @@ fn an_evaluation_stops_at_its_limit() {
 }
 
 #[test]
-fn a_value_that_doubles_stops_at_the_size_of_a_variable() {
+fn doubling_value_stops_at_the_variable_limit() {
     for source in ["k ~ k", "k + k", "[k, k]", "{'a': k, 'b': k}", "k | replace('x', 'xx')"] {
         let mut k = if source.contains("k + k") { Value::from(vec![1]) } else { text(16) };
         let mut rounds = 0;
@@ -98,7 +98,7 @@ fn a_value_that_doubles_stops_at_the_size_of_a_variable() {
 }
 
 #[test]
-fn an_iteration_stops_at_its_limit() {
+fn iteration_stops_at_its_limit() {
     let mut left = MAX_ITERATION_WORK;
     let mut rounds = 0u64;
     loop {
@@ -114,7 +114,7 @@ fn an_iteration_stops_at_its_limit() {
 }
 
 #[test]
-fn counted_operators_have_the_values_of_the_language() {
+fn counted_operators_equal_the_language() {
     for (source, expect) in [
         ("k + 1 - 2 + 3 * 4", "14"),
         ("2 * 3 ~ '-' ~ 2 ** 3 ~ 7 // 2 ~ 7 % 4", "6-833"),
@@ -147,7 +147,7 @@ fn counted_operators_have_the_values_of_the_language() {
 }
 
 #[test]
-fn what_a_response_brought_is_the_targets_failure() {
+fn value_from_response_is_the_targets_failure() {
     let names = ["k".to_owned(), "own".to_owned()];
     for (source, encoding, k, is_targets) in [
         ("{{ k }}", Encoding::Header, Value::from("a\r\nb"), true),

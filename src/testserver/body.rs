@@ -1,10 +1,10 @@
-//! Where does a request's body end? Content-Length and chunked (RFC 9112 §6 and §7).
+//! The end of a request's body: Content-Length and chunked (RFC 9112 §6 and §7).
 //!
-//! `connection` feeds it what it read. It shares no code with `wire`, whose oracle it is.
-//! Invariant: all of a body is drained, at most [`MAX_KEPT`] bytes of it are kept, and one of
-//! more than [`MAX_BODY`] bytes is refused.
+//! `connection` feeds it. It shares no code with `wire`, because tests compare the two.
+//! Invariant: all of a body is read, at most [`MAX_KEPT`] bytes of it are kept, and a body of more
+//! than [`MAX_BODY`] bytes is rejected.
 
-use super::head::HeadError;
+use super::head::{HeadError, RequestFraming};
 
 /// The most bytes kept of a body.
 pub(super) const MAX_KEPT: usize = 64 << 10;
@@ -13,44 +13,35 @@ const MAX_BODY: u64 = 1 << 30;
 /// The most bytes of chunk extensions on one line, and of all trailers.
 const MAX_EXTRA: u32 = 8 << 10;
 
-/// How a head says its body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestFraming {
-    /// After so many bytes; zero when there is no body.
-    Length(u64),
-    /// After the last chunk.
-    Chunked,
-}
-
-/// A body on its way in.
+/// A reader of one body.
 #[derive(Debug)]
 pub(super) struct RequestBodyReader {
     state: BodyState,
-    /// The bytes seen so far, without their framing.
+    /// Bytes read so far, without framing.
     pub length: u64,
-    /// Bytes of extension or trailer seen so far.
+    /// Bytes of extensions or trailers so far.
     extra: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum BodyState {
-    /// So many bytes to go, then the end.
+    /// Bytes left before the end.
     Plain(u64),
-    /// In the size of a chunk: what it is so far, and how many digits it has.
+    /// In the size of a chunk: its value so far, and its number of digits.
     Size(u64, u8),
-    /// Behind the size, up to the end of its line.
+    /// After the size, up to the end of its line.
     Extension(u64),
-    /// So many bytes to go in the chunk.
+    /// Bytes left in the chunk.
     Data(u64),
-    /// At the line end behind a chunk.
+    /// At the line end after a chunk.
     DataEnd,
-    /// In a trailer line of so many bytes so far.
+    /// In a trailer line: its length so far.
     Trailer(u32),
     Done,
 }
 
 impl RequestBodyReader {
-    /// A body framed like this.
+    /// Creates a reader for a body with this framing.
     pub fn new(framing: RequestFraming) -> Result<Self, HeadError> {
         let state = match framing {
             RequestFraming::Length(length) if length > MAX_BODY => return Err(HeadError(413)),
@@ -61,25 +52,25 @@ impl RequestBodyReader {
         Ok(Self { state, length: 0, extra: 0 })
     }
 
-    /// Whether it is complete.
+    /// Whether the body is complete.
     pub fn is_done(&self) -> bool {
         matches!(self.state, BodyState::Done)
     }
 
-    /// Takes what it can of `input`; how many bytes that was.
-    pub fn feed(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Result<usize, HeadError> {
+    /// Reads as much of `input` as belongs to the body; returns the number of bytes.
+    pub fn feed(&mut self, input: &[u8], stored: &mut Vec<u8>) -> Result<usize, HeadError> {
         let mut used = 0;
         while used < input.len() && !self.is_done() {
             let rest = &input[used..];
             self.state = match self.state {
                 BodyState::Plain(left) => {
-                    let taken = self.take(rest, left, kept)?;
+                    let taken = self.take(rest, left, stored)?;
                     used += taken;
                     let left = left - taken as u64;
                     if left == 0 { BodyState::Done } else { BodyState::Plain(left) }
                 }
                 BodyState::Data(left) => {
-                    let taken = self.take(rest, left, kept)?;
+                    let taken = self.take(rest, left, stored)?;
                     used += taken;
                     let left = left - taken as u64;
                     if left == 0 { BodyState::DataEnd } else { BodyState::Data(left) }
@@ -93,18 +84,18 @@ impl RequestBodyReader {
         Ok(used)
     }
 
-    fn take(&mut self, rest: &[u8], left: u64, kept: &mut Vec<u8>) -> Result<usize, HeadError> {
+    fn take(&mut self, rest: &[u8], left: u64, stored: &mut Vec<u8>) -> Result<usize, HeadError> {
         let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         self.length += taken as u64;
         if self.length > MAX_BODY {
             return Err(HeadError(413));
         }
-        let room = MAX_KEPT.saturating_sub(kept.len());
-        kept.extend_from_slice(&rest[..taken.min(room)]);
+        let room = MAX_KEPT.saturating_sub(stored.len());
+        stored.extend_from_slice(&rest[..taken.min(room)]);
         Ok(taken)
     }
 
-    /// One byte of the framing between the data.
+    /// Handles one byte of the framing between the data.
     fn step(&mut self, state: BodyState, byte: u8) -> Result<BodyState, HeadError> {
         match (state, byte) {
             (BodyState::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
@@ -143,21 +134,21 @@ impl RequestBodyReader {
 mod tests {
     use super::*;
 
-    /// Feeds `input` in pieces of `step` bytes; the body and what is left over.
+    /// Feeds `input` in pieces of `step` bytes; returns the body and the rest.
     fn read(
         framing: RequestFraming,
         input: &[u8],
         step: usize,
     ) -> Result<(Vec<u8>, usize), HeadError> {
-        let (mut body, mut kept, mut used) = (RequestBodyReader::new(framing)?, Vec::new(), 0);
+        let (mut body, mut stored, mut used) = (RequestBodyReader::new(framing)?, Vec::new(), 0);
         for piece in input.chunks(step) {
-            used += body.feed(piece, &mut kept)?;
+            used += body.feed(piece, &mut stored)?;
         }
-        if body.is_done() { Ok((kept, input.len() - used)) } else { Err(HeadError(0)) }
+        if body.is_done() { Ok((stored, input.len() - used)) } else { Err(HeadError(0)) }
     }
 
     #[test]
-    fn bodies_end_where_they_say_however_they_come() {
+    fn bodies_end_at_their_framing_however_segmented() {
         let chunked = RequestFraming::Chunked;
         for (framing, input, body, left) in [
             (RequestFraming::Length(0), "GET", "", 3),
@@ -169,14 +160,14 @@ mod tests {
         ] {
             for step in [1, 2, 3, 1_000] {
                 let seen = read(framing, input.as_bytes(), step).unwrap();
-                // What is left over depends on the cut; all of it when it comes at once.
+                // The rest depends on the segmentation; all of it if it comes in one piece.
                 assert_eq!(seen, (body.as_bytes().to_vec(), left), "{input:?} by {step}");
             }
         }
     }
 
     #[test]
-    fn bad_framing_is_refused() {
+    fn bad_framing_is_rejected() {
         let long = format!("1;{}", "x".repeat(10_000));
         for (input, status) in [
             ("\r\n", 400),
@@ -197,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_body_is_drained_and_its_beginning_kept() {
+    fn long_body_is_read_and_its_beginning_kept() {
         let input = vec![b'x'; MAX_KEPT + 10];
-        let (kept, left) = read(RequestFraming::Length(input.len() as u64), &input, 4_096).unwrap();
-        assert_eq!((kept.len(), left), (MAX_KEPT, 0));
+        let (stored, left) =
+            read(RequestFraming::Length(input.len() as u64), &input, 4_096).unwrap();
+        assert_eq!((stored.len(), left), (MAX_KEPT, 0));
     }
 }

@@ -1,9 +1,10 @@
-//! One connection: requests in, answers out, in order.
+//! One connection: requests in, responses out, in order.
 //!
-//! `mod` accepts it and gives it a task; `shared` says when and what, `shop` with which words.
-//! Invariant: its failure is its own, and what it holds is bounded: input by a head and one read,
-//! output by [`MAX_OUTPUT`] and one answer, the kept body by `body::MAX_KEPT`. An idle connection
-//! holds no read buffer.
+//! `server` accepts it and gives it a task; `shared` decides when and how to respond, `shop` fills
+//! in the response.
+//! Invariant: its failure affects no other connection, and its memory is bounded: input by a head
+//! and one read, output by [`MAX_OUTPUT`] and one response, the kept body by `body::MAX_KEPT`. An
+//! idle connection holds no read buffer.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -27,16 +28,16 @@ use super::shop::{Route, RoutedRequest, hash};
 use crate::clock::{self, Timer};
 use crate::units::parse_duration;
 
-/// Answers to pipelined requests are written together up to this size.
+/// Responses to pipelined requests are written together up to this size, bytes.
 const MAX_OUTPUT: usize = 64 << 10;
-/// How long a closing connection listens on, so that its last answer is not lost to a reset.
+/// How long a closing connection still reads, so that a reset does not destroy its last response.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What the connections of one thread share.
+/// State that the connections of one thread share.
 #[derive(Debug)]
 pub(super) struct ThreadContext {
     pub shared: Arc<ServerShared>,
-    /// What the socket is read into.
+    /// The buffer that sockets are read into.
     read: RefCell<Box<[u8]>>,
     reply: RefCell<Response>,
 }
@@ -48,13 +49,13 @@ impl ThreadContext {
     }
 }
 
-/// A connection. Dropped, it is closed and counted as such.
+/// A connection. Dropping it closes and counts it.
 struct ServerConnection {
     stream: TcpStream,
     local: Rc<ThreadContext>,
     /// Read and not yet used.
     input: Vec<u8>,
-    /// Answered and not yet written.
+    /// Rendered and not yet written.
     output: Vec<u8>,
     body: Vec<u8>,
 }
@@ -72,7 +73,7 @@ pub(super) async fn serve(stream: TcpStream, local: Rc<ThreadContext>) {
     local.shared.counts.opened();
     let (input, output, body) = (Vec::new(), Vec::new(), Vec::new());
     let mut connection = ServerConnection { stream, local, input, output, body };
-    // A broken connection is nobody's business but its client's.
+    // A broken connection concerns only its client.
     if let Ok(ConnectionEnd::Linger) = connection.run().await {
         let _ = connection.linger().await;
     }
@@ -105,14 +106,14 @@ impl ServerConnection {
                 self.flush().await?;
             }
             if self.input.is_empty() {
-                // One long request does not make it fat for good.
+                // A single long request must not keep a large buffer.
                 self.input.shrink_to(4 << 10);
                 self.body.shrink_to(4 << 10);
             }
         }
     }
 
-    /// Reads the body away from behind the head; its length, `None` when the client left.
+    /// Reads the body after the head; returns its length, `None` if the client closed.
     async fn read_body(
         &mut self,
         head: &RequestHead,
@@ -143,7 +144,7 @@ impl ServerConnection {
         }
     }
 
-    /// Answers a request that has come whole.
+    /// Responds to a complete request.
     async fn exchange(
         &mut self,
         head: &RequestHead,
@@ -156,49 +157,49 @@ impl ServerConnection {
         if route.is_control() {
             return self.control(route, head).await;
         }
-        let held = self.local.shared.arrive(route, head.intended, || {
+        let pending = self.local.shared.arrive(route, head.intended, || {
             let line = bytes.split(|b| *b == b'\r').next().unwrap_or(bytes);
             hash(line.iter().chain(&self.body).copied())
         });
-        if !self.wait(&held).await? {
-            held.end(RequestEnd::Gone);
+        if !self.wait(&pending).await? {
+            pending.end(RequestEnd::Gone);
             return Ok(Some(ConnectionEnd::Closed));
         }
-        match held.fault {
+        match pending.fault {
             None => {}
             Some(InjectedFault::Status(status)) => {
                 self.local.shared.counts.injected();
-                self.local.reply.borrow_mut().only(status);
-                return self.send(head, Some(held)).await;
+                self.local.reply.borrow_mut().fill_status(status);
+                return self.send(head, Some(pending)).await;
             }
             Some(InjectedFault::Close) => {
                 self.flush().await?;
-                held.end(RequestEnd::Close);
+                pending.end(RequestEnd::Close);
                 return Ok(Some(ConnectionEnd::Closed));
             }
             Some(InjectedFault::Reset) => {
                 self.flush().await?;
                 self.stream.set_zero_linger()?;
-                held.end(RequestEnd::Reset);
+                pending.end(RequestEnd::Reset);
                 return Ok(Some(ConnectionEnd::Closed));
             }
             Some(InjectedFault::Hang) => {
                 self.flush().await?;
-                held.end(RequestEnd::Hang);
+                pending.end(RequestEnd::Hang);
                 return self.discard().await.map(|()| Some(ConnectionEnd::Closed));
             }
         }
         let bytes = &self.input[..head.length];
         if route.allows(head.method, bytes) {
-            let asked = RoutedRequest { route, head, bytes, body: &self.body, body_length };
-            asked.answer(&mut self.local.reply.borrow_mut());
+            let request = RoutedRequest { route, head, bytes, body: &self.body, body_length };
+            request.respond(&mut self.local.reply.borrow_mut());
         } else {
             route.refuse(&mut self.local.reply.borrow_mut());
         }
-        self.send(head, Some(held)).await
+        self.send(head, Some(pending)).await
     }
 
-    /// Answers what is asked about the target itself, at once.
+    /// Responds to a request about the server itself, at once.
     async fn control(
         &mut self,
         route: Route,
@@ -224,30 +225,30 @@ impl ServerConnection {
     fn answer_control(&self, route: Route, head: &RequestHead) {
         let shared = &self.local.shared;
         let bytes = &self.input[..head.length];
-        let asked = RoutedRequest { route, head, bytes, body: &[], body_length: 0 };
+        let request = RoutedRequest { route, head, bytes, body: &[], body_length: 0 };
         let mut reply = self.local.reply.borrow_mut();
         if !route.allows(head.method, bytes) {
             route.refuse(&mut reply);
         } else if route == Route::Stall {
-            let length = asked.query("for").and_then(|length| parse_duration(length).ok());
+            let length = request.query("for").and_then(|length| parse_duration(length).ok());
             match length.map(|length| shared.stall_now(length)) {
-                Some(true) => reply.only(200),
-                Some(false) => reply.only(429),
-                None => reply.only(400),
+                Some(true) => reply.fill_status(200),
+                Some(false) => reply.fill_status(429),
+                None => reply.fill_status(400),
             }
         } else if route == Route::Arrivals && shared.log.is_none() {
-            reply.only(404);
+            reply.fill_status(404);
         } else {
-            reply.begin(MediaType::Json);
+            reply.reset(MediaType::Json);
             reply.text(&shared.stats());
         }
     }
 
-    /// Writes the answer that was filled in, or lets it wait for the next one in the pipeline.
+    /// Writes the response, or leaves it for the next one in the pipeline.
     async fn send(
         &mut self,
         head: &RequestHead,
-        held: Option<PendingRequest>,
+        pending: Option<PendingRequest>,
     ) -> io::Result<Option<ConnectionEnd>> {
         let after = match (head.keep_alive, head.old) {
             (false, _) => AfterResponse::Close,
@@ -256,9 +257,9 @@ impl ServerConnection {
         };
         let mut filler = {
             let reply = self.local.reply.borrow();
-            // Counted before the client can see it: its next look at /stats finds it there.
-            if let Some(held) = held {
-                held.end(RequestEnd::Status(reply.status));
+            // Counted before the client can see it: its next request of /stats includes it.
+            if let Some(pending) = pending {
+                pending.end(RequestEnd::Status(reply.status));
             }
             reply.render(&mut self.output, after, head.method == RouteMethod::Head)
         };
@@ -272,25 +273,25 @@ impl ServerConnection {
             return Ok(None);
         }
         self.flush().await?;
-        // Closing on unread bytes would send a reset, and that may overtake the answer.
+        // Closing with unread bytes would send a reset, which may overtake the response.
         let rest = self.input.len() > head.length;
         Ok(Some(if rest { ConnectionEnd::Linger } else { ConnectionEnd::Closed }))
     }
 
-    /// Answers what could not be read, and ends.
+    /// Responds to a request that could not be parsed, and ends.
     async fn refuse(&mut self, refusal: HeadError) -> io::Result<ConnectionEnd> {
-        let held = self.local.shared.arrive(Route::Malformed, None, || 0);
-        self.local.reply.borrow_mut().only(refusal.0);
-        held.end(RequestEnd::Status(refusal.0));
+        let pending = self.local.shared.arrive(Route::Malformed, None, || 0);
+        self.local.reply.borrow_mut().fill_status(refusal.0);
+        pending.end(RequestEnd::Status(refusal.0));
         self.local.reply.borrow().render(&mut self.output, AfterResponse::Close, false);
         self.flush().await?;
         Ok(ConnectionEnd::Linger)
     }
 
-    /// Waits until the answer is due; false when the client left before.
-    async fn wait(&mut self, held: &PendingRequest) -> io::Result<bool> {
-        // Asked again after each wait: a stall may have come in between.
-        while let Some(due) = held.due() {
+    /// Waits until the response is due; returns false if the client closed before.
+    async fn wait(&mut self, pending: &PendingRequest) -> io::Result<bool> {
+        // Checked again after each wait: a stall may have been added.
+        while let Some(due) = pending.due() {
             self.flush().await?;
             let timer = Timer::new();
             timer.set(due);
@@ -298,7 +299,7 @@ impl ServerConnection {
                 if timer.poll(cx).is_ready() {
                     return Poll::Ready(Ok(true));
                 }
-                // Pipelined requests are taken in meanwhile, up to the bound of the input.
+                // Pipelined requests are read meanwhile, up to the limit of the input.
                 while self.input.len() <= MAX_HEAD {
                     match ready!(self.poll_read(cx)) {
                         Ok(0) => return Poll::Ready(Ok(false)),
@@ -316,7 +317,7 @@ impl ServerConnection {
         Ok(true)
     }
 
-    /// Reads once and adds it to the input; 0 at the end.
+    /// Reads once and appends to the input; 0 at the end.
     async fn read(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx)).await
     }
@@ -324,8 +325,8 @@ impl ServerConnection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.local.read.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        // Not `try_read`: this one knows that a short read has emptied the socket, and saves the
-        // call that would only be told so.
+        // Not `try_read`: this one knows that a short read has emptied the socket, and saves a call
+        // that would only return `WouldBlock`.
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
@@ -340,7 +341,7 @@ impl ServerConnection {
         Ok(())
     }
 
-    /// Reads and forgets until the client closes.
+    /// Reads and discards until the client closes.
     async fn discard(&mut self) -> io::Result<()> {
         while self.read().await? > 0 {
             self.input.clear();

@@ -1,40 +1,40 @@
-//! What the built-in target counted: exact, whatever the number of threads.
+//! The counters of the test server: exact for any number of threads.
 //!
-//! `shared` and `connection` count, `GET /stats` shows.
-//! Invariant: `requests` is the sum of all statuses, faults without an answer, `gone`, `cut`
-//! and `held`. What is asked of the target itself (`/stats`, `/arrivals`, `/stall`) is in none.
+//! `shared` and `connection` count, `GET /stats` shows them.
+//! Invariant: `requests` is the sum of all statuses, faults without a response, `gone`, `cut` and
+//! `held`. Requests about the server itself (`/stats`, `/arrivals`, `/stall`) are not counted.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::shop::Route;
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestEnd {
     Status(u16),
     Reset,
     Close,
     Hang,
-    /// The client left while its request was held.
+    /// The client closed while its request was pending.
     Gone,
-    /// The target ended, or the connection broke, before it could be answered.
+    /// The server ended, or the connection broke, before the response.
     Cut,
 }
 
-/// The counts. All start at zero.
+/// The counters. All start at zero.
 #[derive(Debug)]
 pub(super) struct ServerCounts {
     requests: AtomicU64,
-    held: AtomicU64,
+    pending: AtomicU64,
     routes: [AtomicU64; Route::ALL.len()],
     /// By status, from 100.
     statuses: [AtomicU64; 900],
     opened: AtomicU64,
     closed: AtomicU64,
-    /// Accepts that failed, for want of descriptors.
+    /// Accepts that failed for lack of descriptors.
     refused: AtomicU64,
-    /// Injected: statuses, resets, closes, hangs.
+    /// Injected faults: statuses, resets, closes, hangs.
     faults: [AtomicU64; 4],
     gone: AtomicU64,
     cut: AtomicU64,
@@ -44,7 +44,7 @@ impl ServerCounts {
     pub fn new() -> Self {
         Self {
             requests: AtomicU64::new(0),
-            held: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
             routes: [const { AtomicU64::new(0) }; Route::ALL.len()],
             statuses: [const { AtomicU64::new(0) }; 900],
             opened: AtomicU64::new(0),
@@ -56,16 +56,16 @@ impl ServerCounts {
         }
     }
 
-    /// A request came; its number, from 0.
+    /// Counts a request that arrived; returns its number, from 0.
     pub fn arrived(&self, route: Route) -> u64 {
         self.routes[route as usize].fetch_add(1, Relaxed);
-        self.held.fetch_add(1, Relaxed);
+        self.pending.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed)
     }
 
-    /// A request ended.
-    pub fn ended(&self, answer: RequestEnd) {
-        let count = match answer {
+    /// Counts a request that ended.
+    pub fn ended(&self, end: RequestEnd) {
+        let count = match end {
             RequestEnd::Status(status) => &self.statuses[usize::from(status.clamp(100, 999)) - 100],
             RequestEnd::Reset => &self.faults[1],
             RequestEnd::Close => &self.faults[2],
@@ -74,10 +74,10 @@ impl ServerCounts {
             RequestEnd::Cut => &self.cut,
         };
         count.fetch_add(1, Relaxed);
-        self.held.fetch_sub(1, Relaxed);
+        self.pending.fetch_sub(1, Relaxed);
     }
 
-    /// A status was injected; it is counted as a status too.
+    /// Counts an injected status; it is counted as a status too.
     pub fn injected(&self) {
         self.faults[0].fetch_add(1, Relaxed);
     }
@@ -94,7 +94,7 @@ impl ServerCounts {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// The document behind `/stats`, given what the log wrote and lost.
+    /// Returns the document behind `/stats`; `written` and `lost` are the log's counts.
     pub fn document(&self, written: u64, lost: u64) -> String {
         let read = |count: &AtomicU64| count.load(Relaxed);
         let (opened, closed) = (read(&self.opened), read(&self.closed));
@@ -102,7 +102,7 @@ impl ServerCounts {
             "{{\"requests\":{},\"held\":{},\"gone\":{},\"cut\":{},\"connections\":{{\
              \"opened\":{opened},\"open\":{},\"accept_errors\":{}}},",
             read(&self.requests),
-            read(&self.held),
+            read(&self.pending),
             read(&self.gone),
             read(&self.cut),
             opened.saturating_sub(closed),
@@ -127,7 +127,7 @@ impl ServerCounts {
     }
 }
 
-/// An object of all counts that are not zero. The names need no escaping.
+/// Writes an object of all counters that are not zero. The names need no escaping.
 fn members<'a>(
     out: &mut String,
     name: &str,

@@ -1,7 +1,7 @@
-//! What the built-in target does wrong on purpose: failures by share, stalls by time.
+//! Injected failures of the test server: faults by share, stalls by time.
 //!
-//! `cli` and `process` read and write them as words, `shared` draws from them.
-//! Invariant: what `Display` prints, `FromStr` reads back to the same value.
+//! `cli` and `process` parse and print them, `shared` draws from them.
+//! Invariant: `FromStr` parses the output of `Display` to the same value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,38 +9,38 @@ use std::time::Duration;
 
 use crate::units::{parse_duration, parse_share};
 
-/// What may happen instead of an answer, at the time the answer was due.
+/// A fault in place of a response, at the time the response was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// An answer with this status.
+    /// A response with this status.
     Status(u16),
     /// The connection is reset (RST).
     Reset,
-    /// Nothing, for as long as the client waits.
+    /// No response, for as long as the client waits.
     Hang,
-    /// The connection is closed (FIN) without an answer.
+    /// The connection is closed (FIN) without a response.
     Close,
 }
 
-/// A fault and how often it strikes.
+/// A fault and its share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaultShare {
-    /// The share of all requests, from 0 to 1.
+    /// Share of all requests, from 0 to 1.
     pub share: f64,
-    /// What happens to them.
+    /// The fault.
     pub fault: InjectedFault,
 }
 
-/// A stretch in which no work proceeds: what is in progress and what arrives waits for its end.
+/// An interval in which no work proceeds: running and arriving work waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerStall {
-    /// How long.
+    /// Its length.
     pub length: Duration,
     /// When it begins, after the first request.
     pub at: Duration,
 }
 
-/// A word that is not what it should be: what was expected.
+/// An invalid word, with what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WordError(String);
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_and_stalls_are_read_back() {
+    fn printed_failures_and_stalls_parse_back() {
         for (text, share, fault) in [
             ("1%:503", 0.01, InjectedFault::Status(503)),
             ("0.5:reset", 0.5, InjectedFault::Reset),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_was_expected() {
+    fn errors_name_what_is_expected() {
         for (text, part) in [
             ("503", "expected SHARE:FAULT such as 1%:503"),
             ("101%:503", "from 0% to 100%"),

@@ -1,25 +1,32 @@
-//! The head of a request: what was asked, and what must be known before answering.
+//! The head of a request, as far as the server needs it to respond.
 //!
-//! `connection` hands it bytes, `shop` reads what it found.
-//! Invariant: no bytes make it panic; a head longer than [`MAX_HEAD`] is refused.
+//! `connection` passes it bytes, `shop` reads the result.
+//! Invariant: no bytes make it panic; a head longer than [`MAX_HEAD`] is rejected.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use httparse::{Header, Request, Status};
 
-use super::body::RequestFraming;
-
-/// The longest head accepted.
+/// The longest head accepted, bytes.
 pub(super) const MAX_HEAD: usize = 32 << 10;
 /// The most headers accepted.
 const MAX_HEADERS: usize = 100;
 
-/// A request that is answered with this status and the end of the connection.
+/// The status of the response to an invalid request; the connection ends after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeadError(pub u16);
 
-/// The methods somebody looks at.
+/// How a head frames its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestFraming {
+    /// By this number of bytes; zero if there is no body.
+    Length(u64),
+    /// By the last chunk.
+    Chunked,
+}
+
+/// The methods that are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RouteMethod {
     Get,
@@ -35,27 +42,27 @@ pub(super) struct IntendedStart {
     pub ns: u64,
 }
 
-/// What a head says; places are offsets in the bytes it was read from.
+/// A parsed head; positions are offsets in the parsed bytes.
 #[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Clone, Debug)]
 pub(super) struct RequestHead {
     /// Bytes up to the body.
     pub length: usize,
     pub method: RouteMethod,
-    /// Where the path and query are.
+    /// Range of the path and query.
     pub target: Range<usize>,
     /// Whether the client speaks HTTP/1.0.
     pub old: bool,
     pub keep_alive: bool,
     pub framing: RequestFraming,
-    /// The client waits for "100 Continue".
+    /// Whether the client waits for "100 Continue".
     pub expects: bool,
-    /// An Authorization header came with it.
+    /// Whether there is an Authorization header.
     pub authorized: bool,
     pub intended: Option<IntendedStart>,
 }
 
-/// What the headers say, while they are read.
+/// The headers, while they are parsed.
 #[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Default)]
 struct SeenHeaders {
@@ -69,7 +76,7 @@ struct SeenHeaders {
     intended: Option<IntendedStart>,
 }
 
-/// Reads the head that `input` begins with; `None` when more must come.
+/// Parses the head at the start of `input`; `None` if more must arrive.
 pub(super) fn parse(input: &[u8]) -> Result<Option<RequestHead>, HeadError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
@@ -81,7 +88,7 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<RequestHead>, HeadError> {
         Err(_) => return Err(HeadError(400)),
     };
     let path = request.path.unwrap_or("/");
-    // Both point into the same bytes, so the difference is the place.
+    // Both point into the same bytes, so the difference is the offset.
     let start = path.as_ptr().addr() - input.as_ptr().addr();
     let old = request.version == Some(0);
     let mut seen = SeenHeaders::default();
@@ -113,7 +120,7 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<RequestHead>, HeadError> {
     }))
 }
 
-/// The length of `http://host` in a target in absolute form, as proxies are sent it.
+/// Returns the length of `http://host` in a target in absolute form, as in requests to proxies.
 fn origin_length(target: &str) -> usize {
     if target.starts_with('/') {
         return 0;
@@ -126,7 +133,7 @@ impl SeenHeaders {
     fn take(&mut self, header: &Header<'_>) -> Result<(), HeadError> {
         let (name, value) = (header.name, header.value);
         let is = |expected: &str| name.eq_ignore_ascii_case(expected);
-        // By length first: most headers are nobody's business.
+        // By length first: most headers are irrelevant.
         match name.len() {
             4 if is("host") => self.host = true,
             6 if is("expect") => {
@@ -144,7 +151,7 @@ impl SeenHeaders {
             13 if is("authorization") => self.authorized = true,
             14 if is("content-length") => {
                 let length = number(value).ok_or(HeadError(400))?;
-                // Two lengths that differ are how requests are smuggled.
+                // Two lengths that differ are a sign of request smuggling.
                 if self.length.is_some_and(|earlier| earlier != length) {
                     return Err(HeadError(400));
                 }
@@ -170,7 +177,7 @@ impl SeenHeaders {
     }
 }
 
-/// Digits and nothing else.
+/// Parses digits only.
 fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -183,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_understood() {
+    fn heads_are_parsed() {
         let text = "POST http://h:1/a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\
             Expect: 100-continue\r\nAuthorization: x\r\nmanada-intended: 7 99\r\n\r\nhello";
         let head = parse(text.as_bytes()).unwrap().unwrap();
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_or_not() {
+    fn keep_alive_follows_version_and_header() {
         for (version, header, keep_alive) in [
             ("1.1", "x: y", true),
             ("1.1", "Connection: upgrade, Close", false),
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused() {
+    fn invalid_heads_are_rejected() {
         let many = "a: b\r\n".repeat(101);
         let long = format!("a: {}\r\n", "b".repeat(MAX_HEAD));
         for (text, status) in [

@@ -1,7 +1,7 @@
 //! The arrival log: a line for each request, written off the hot path.
 //!
-//! `shared` pushes, a thread of its own writes; MEASURING's oracles read the file.
-//! Invariant: at most [`CAPACITY`] records wait; what finds no room is dropped and counted.
+//! `shared` pushes records, a separate thread writes them; the oracles of MEASURING read the file.
+//! Invariant: at most [`CAPACITY`] records wait; records beyond that are dropped and counted.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -14,32 +14,32 @@ use super::counts::RequestEnd;
 use super::head::IntendedStart;
 use super::shop::Route;
 
-/// Records that may wait: 13 s of 20,000 requests a second, 20 MB at most.
+/// Records that may wait: 13 s of 20,000 requests per second, 20 MB at most.
 const CAPACITY: usize = 1 << 18;
-/// So many wake the writer; fewer wait for the next nudge.
+/// This many records wake the writer; fewer wait for the next nudge.
 const BATCH: usize = 4_096;
 
 /// The first line of the file.
 pub(super) const HEADER: &str =
     "arrived_ns,done_ns,service_ns,route,answer,index,intended_ns,request\n";
 
-/// One request. Times are CLOCK_MONOTONIC, the clock of a generator on the same machine.
+/// A request. Times are CLOCK_MONOTONIC, the clock of a generator on the same machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogRecord {
     /// When all of it had been read.
     pub arrived: u64,
-    /// When its answer was ready to be written; zero when there was none.
+    /// When its response was ready to be written; zero if there was none.
     pub done: u64,
-    /// What the latency law drew for it.
+    /// The service time that was drawn for it.
     pub service: u64,
     pub route: Route,
-    pub answer: RequestEnd,
+    pub end: RequestEnd,
     pub intended: Option<IntendedStart>,
-    /// A hash of method, target and body, to compare requests by.
+    /// A hash of method, target and body, to compare requests.
     pub request: u64,
 }
 
-/// The log, shared by all threads of a target.
+/// The log, shared by all threads of a server.
 #[derive(Debug)]
 pub(super) struct ArrivalLog {
     inbox: Arc<Inbox>,
@@ -65,7 +65,7 @@ struct PendingRecords {
 }
 
 impl ArrivalLog {
-    /// Begins a new file; an old one is replaced.
+    /// Creates the file; an existing one is replaced.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(256 << 10, File::create(path)?);
         file.write_all(HEADER.as_bytes())?;
@@ -93,7 +93,7 @@ impl ArrivalLog {
         }
     }
 
-    /// Has what waits written soon.
+    /// Makes the writer write the waiting records soon.
     pub fn nudge(&self) {
         self.inbox.lock().nudged = true;
         self.inbox.nudge.notify_one();
@@ -104,12 +104,12 @@ impl ArrivalLog {
         (self.inbox.written.load(Relaxed), self.inbox.lost.load(Relaxed))
     }
 
-    /// Whether all that was pushed is in the file, or never will be.
+    /// Whether every pushed record is in the file, or has failed to be written.
     pub fn is_written(&self) -> bool {
         self.inbox.settled.load(Relaxed) >= self.inbox.pushed.load(Relaxed)
     }
 
-    /// Writes what is left; the first error of all that was written.
+    /// Writes the remaining records; returns the first error of all writes.
     pub fn finish(&self) -> io::Result<()> {
         self.inbox.lock().finished = true;
         self.inbox.nudge.notify_one();
@@ -130,11 +130,11 @@ impl Drop for ArrivalLog {
 
 impl Inbox {
     fn lock(&self) -> MutexGuard<'_, PendingRecords> {
-        // Nothing panics while holding it; if something did, its records are still good.
+        // Nothing panics while holding the lock; if it did, the records would still be valid.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writer's whole life.
+    /// Runs the writer until the log is finished.
     fn write_all(&self, file: &mut impl Write) -> io::Result<()> {
         let mut batch = Vec::new();
         let mut result = Ok(());
@@ -151,7 +151,8 @@ impl Inbox {
                 result = batch.iter().try_for_each(|record| record.write(file));
                 result = result.and_then(|()| file.flush());
             }
-            // A full disk must not stop the target: it is counted, and said at the end.
+            // A full disk must not stop the server: the records count as lost, and `finish` reports
+            // the error.
             let count = if result.is_ok() { &self.written } else { &self.lost };
             count.fetch_add(batch.len() as u64, Relaxed);
             self.settled.fetch_add(batch.len() as u64, Relaxed);
@@ -171,7 +172,7 @@ impl LogRecord {
             out.write_all(b",")?;
         }
         out.write_all(self.route.name().as_bytes())?;
-        let answer = match self.answer {
+        let end = match self.end {
             RequestEnd::Status(status) => number.format(status),
             RequestEnd::Reset => "reset",
             RequestEnd::Close => "close",
@@ -179,7 +180,7 @@ impl LogRecord {
             RequestEnd::Gone => "gone",
             RequestEnd::Cut => "cut",
         };
-        write!(out, ",{answer},")?;
+        write!(out, ",{end},")?;
         if let Some(IntendedStart { index, ns }) = self.intended {
             write!(out, "{index},{ns}")?;
         } else {

@@ -1,8 +1,8 @@
-//! The built-in target as a process of its own, beside the run that asked for it.
+//! The built-in test server as a separate process, beside the run that uses it.
 //!
 //! `run` starts and stops it.
-//! Invariant: it never outlives its parent: it ends when its standard input does, and that end is
-//! ours alone.
+//! Invariant: it never outlives its parent: it ends when its standard input does, and only this
+//! process holds the other end.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -15,29 +15,29 @@ use std::time::Duration;
 use crate::plan::service::Builtin;
 use crate::seed::Seed;
 
-/// What the target prints once it listens, before its address.
+/// The server's first output, before its address.
 pub const LISTENING: &str = "listening on http://";
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(10);
 /// How long it may take to end by itself.
 const STOP: Duration = Duration::from_secs(2);
 
-/// A running target. Dropped, it is stopped.
+/// A running test server. Dropping it stops it.
 #[derive(Debug)]
 pub struct TestServerProcess {
     child: Child,
-    /// Kept open: its end is the child's.
+    /// Kept open: the child ends when it is closed.
     stdin: Option<ChildStdin>,
-    /// Tells the address line, then hangs up when the child's output ends.
+    /// Receives the address line; disconnects when the child's output ends.
     output: Receiver<String>,
     address: SocketAddr,
 }
 
 impl TestServerProcess {
-    /// Starts `program` (none: this very executable) as a target on a free loopback port.
+    /// Starts `program` (`None`: this executable) as a test server on a free loopback port.
     ///
     /// # Errors
-    /// When it cannot be started, or does not listen within 10 s.
+    /// If it cannot be started, or does not listen within 10 s.
     pub fn start(program: Option<&Path>, settings: &Builtin, seed: Seed) -> io::Result<Self> {
         let program = program.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()))?;
         let mut command = Command::new(program);
@@ -45,15 +45,15 @@ impl TestServerProcess {
             .args(arguments(settings, seed))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A group of its own: Ctrl-C must let the run drain before its target goes.
+            // A separate process group: Ctrl-C must let the run drain before its target ends.
             .process_group(0);
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (tell, output) = sync_channel(1);
+        let (sender, output) = sync_channel(1);
         let mut process = Self { child, stdin, output, address: SocketAddr::from(([0; 4], 0)) };
         if let Some(stdout) = stdout {
             let reader = std::thread::Builder::new().name("target-output".to_owned());
-            reader.spawn(move || follow(stdout, &tell))?;
+            reader.spawn(move || follow(stdout, &sender))?;
         }
         // From here on, an error drops the process and so stops it.
         let line = process.output.recv_timeout(START).map_err(|_| {
@@ -67,7 +67,7 @@ impl TestServerProcess {
         Ok(process)
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -77,21 +77,21 @@ impl TestServerProcess {
         self.child.id()
     }
 
-    /// Ends it: its input is closed; after 2 s it is killed.
+    /// Stops it: closes its input, and kills it after 2 s.
     ///
     /// # Errors
-    /// When the system cannot say that it ended.
+    /// If the system cannot confirm that it ended.
     pub fn stop(mut self) -> io::Result<()> {
         self.end()
     }
 
     fn end(&mut self) -> io::Result<()> {
         drop(self.stdin.take());
-        // Its output ends when it does: a wait with a bound that needs no polling.
+        // Its output ends when it does: a bounded wait without polling.
         while self.output.recv_timeout(STOP).is_ok() {}
         if self.child.try_wait()?.is_none() {
-            // Between the end of its output and its own there is an instant; killing it in that
-            // instant harms nobody.
+            // There is a moment between the end of its output and its exit; a kill in that moment
+            // is harmless.
             self.child.kill()?;
         }
         self.child.wait().map(drop)
@@ -104,12 +104,12 @@ impl Drop for TestServerProcess {
     }
 }
 
-/// Tells the first line, and hangs up at the end of the output. What else it says is dropped.
-fn follow(stdout: impl Read, tell: &SyncSender<String>) {
+/// Sends the first line, and disconnects at the end of the output. Other output is discarded.
+fn follow(stdout: impl Read, sender: &SyncSender<String>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = String::new();
     if stdout.by_ref().take(1_024).read_line(&mut line).is_ok() && !line.is_empty() {
-        let _ = tell.send(line);
+        let _ = sender.send(line);
     }
     let _ = io::copy(&mut stdout, &mut io::sink());
 }
@@ -121,7 +121,7 @@ fn arguments(settings: &Builtin, seed: Seed) -> Vec<String> {
         "--until-stdin-closes".to_owned(),
         format!("--seed={}", seed.value()),
     ];
-    words.extend(settings.latency.as_ref().map(|law| format!("--latency={law}")));
+    words.extend(settings.latency.as_ref().map(|model| format!("--latency={model}")));
     words.extend(settings.servers.map(|servers| format!("--servers={servers}")));
     words
 }

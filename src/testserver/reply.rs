@@ -1,14 +1,14 @@
-//! An answer on its way out: status, headers and body, in buffers used again and again.
+//! A response on its way out: status, headers and body, in reused buffers.
 //!
-//! `shop` fills it, `connection` renders and writes it.
-//! Invariant: the head that goes out always agrees with the body that follows it.
+//! `shop` fills it in, `connection` renders and writes it.
+//! Invariant: the rendered head always matches the body that follows.
 
 use std::io::Write;
 
-/// A block of filler for bodies that are only long: `/bytes/{n}`.
+/// A block of filler for bodies that only need a length: `/bytes/{n}`.
 pub(super) static FILLER: [u8; 64 << 10] = [b'x'; 64 << 10];
 
-/// The media types spoken here.
+/// The media types of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
     Html,
@@ -19,26 +19,26 @@ pub(super) enum MediaType {
     Bytes,
 }
 
-/// How the connection goes on after this answer.
+/// The state of the connection after this response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterResponse {
-    /// It is kept, as HTTP/1.1 does unasked.
+    /// Kept open, the default of HTTP/1.1.
     Keep,
-    /// It is kept, and a client of HTTP/1.0 must be told.
+    /// Kept open, with a header that tells an HTTP/1.0 client so.
     KeepSaid,
-    /// It ends.
+    /// Closed.
     Close,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Response {
     pub status: u16,
     pub kind: MediaType,
-    /// Further headers, each with its line end.
+    /// Additional headers, each with its line end.
     pub headers: Vec<u8>,
     pub body: Vec<u8>,
-    /// So many bytes of filler follow the body.
+    /// Bytes of filler after the body.
     pub filler: usize,
 }
 
@@ -48,8 +48,8 @@ impl Response {
         Self { status: 200, kind: MediaType::Text, headers, body, filler: 0 }
     }
 
-    /// Forgets the last answer; buffers that one long answer blew up are given back.
-    pub fn begin(&mut self, kind: MediaType) {
+    /// Resets the response; buffers that a long response enlarged are shrunk.
+    pub fn reset(&mut self, kind: MediaType) {
         self.status = 200;
         self.kind = kind;
         self.headers.clear();
@@ -58,25 +58,25 @@ impl Response {
         self.filler = 0;
     }
 
-    /// An answer that is its status, and says so.
-    pub fn only(&mut self, status: u16) {
-        self.begin(MediaType::Text);
+    /// Fills in a response that consists of its status text.
+    pub fn fill_status(&mut self, status: u16) {
+        self.reset(MediaType::Text);
         self.status = status;
         self.text(reason(status));
         self.text("\n");
     }
 
-    /// Adds text to the body.
+    /// Appends text to the body.
     pub fn text(&mut self, text: &str) {
         self.body.extend_from_slice(text.as_bytes());
     }
 
-    /// Adds a number to the body.
+    /// Appends a number to the body.
     pub fn number(&mut self, number: u64) {
         self.text(itoa::Buffer::new().format(number));
     }
 
-    /// Adds a string to the body as JSON, quotes included.
+    /// Appends a string to the body as JSON, quotes included.
     pub fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {
         // Writing JSON text into memory cannot fail.
         let _ = serde_json::to_writer(&mut self.body, value);
@@ -87,7 +87,7 @@ impl Response {
         let _ = write!(self.headers, "{name}: {value}\r\n");
     }
 
-    /// Appends head and body to `out`; how many bytes of filler must follow.
+    /// Appends head and body to `out`; returns the bytes of filler that must follow.
     pub fn render(&self, out: &mut Vec<u8>, after: AfterResponse, head_only: bool) -> usize {
         let bodiless = matches!(self.status, 204 | 304);
         if self.status == 200 {

@@ -1,8 +1,8 @@
-//! What all connections of a target share: its laws, its counts, its log.
+//! State that all connections of a test server share: its latency model, its counters, its log.
 //!
-//! `mod` builds it, `connection` takes every request through it.
+//! `server` creates it, `connection` passes every request through it.
 //! Invariant: latency and fault of request n are a function of (seed, n); every request that
-//! arrived ends exactly once, in the counts and in the log.
+//! arrived ends exactly once, in the counters and in the log.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::TestServerConfig;
+use super::config::TestServerConfig;
 use super::counts::{RequestEnd, ServerCounts};
 use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
@@ -21,13 +21,13 @@ use crate::curve::queue::QueueTicket;
 use crate::curve::{Distribution, ServiceQueue};
 use crate::seed::{Seed, Stream};
 
-/// The shared part of a target.
+/// The shared state of a server.
 #[derive(Debug)]
 pub(super) struct ServerShared {
     seed: Seed,
     latency: Option<Distribution>,
     fail: Vec<FaultShare>,
-    law: Mutex<ServiceModel>,
+    model: Mutex<ServiceModel>,
     pub counts: ServerCounts,
     pub log: Option<ArrivalLog>,
 }
@@ -36,16 +36,16 @@ pub(super) struct ServerShared {
 #[derive(Debug)]
 struct ServiceModel {
     queue: ServiceQueue,
-    /// Stalls that wait for the first request, which is their zero.
+    /// Stalls that wait for the first request, from which they are measured.
     planned: Vec<ServerStall>,
 }
 
-/// A request that has arrived and not ended. Dropped without an end, it was cut.
+/// A request that has arrived and not ended. Dropping it without an end counts it as cut.
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     shared: Arc<ServerShared>,
     ticket: QueueTicket,
-    /// What is to happen instead of an answer.
+    /// The fault in place of a response, if any.
     pub fault: Option<InjectedFault>,
     record: LogRecord,
 }
@@ -56,7 +56,7 @@ impl ServerShared {
             seed: config.seed,
             latency: config.latency.clone(),
             fail: config.fail.clone(),
-            law: Mutex::new(ServiceModel {
+            model: Mutex::new(ServiceModel {
                 queue: ServiceQueue::new(config.servers),
                 planned: config.stalls.clone(),
             }),
@@ -65,7 +65,7 @@ impl ServerShared {
         })
     }
 
-    /// Takes a request in; `hash` is asked only when there is a log.
+    /// Admits a request; `hash` is called only if there is a log.
     pub fn arrive(
         self: &Arc<Self>,
         route: Route,
@@ -74,33 +74,33 @@ impl ServerShared {
     ) -> PendingRequest {
         let number = self.counts.arrived(route);
         let (fault, service) = self.draw(number);
-        let mut law = self.law();
+        let mut model = self.model();
         // Read under the lock: the queue's time must not go back.
         let now = clock::now();
-        let ServiceModel { queue, planned } = &mut *law;
+        let ServiceModel { queue, planned } = &mut *model;
         for stall in planned.drain(..) {
             queue.stall((now + stall.at).0, stall.length);
         }
         let ticket = queue.admit(now.0, service);
-        drop(law);
+        drop(model);
         let record = LogRecord {
             arrived: now.0,
             done: 0,
             service: u64::try_from(service.as_nanos()).unwrap_or(u64::MAX),
             route,
-            answer: RequestEnd::Cut,
+            end: RequestEnd::Cut,
             intended,
             request: if self.log.is_some() { hash() } else { 0 },
         };
         PendingRequest { shared: Arc::clone(self), ticket, fault, record }
     }
 
-    /// Stalls from now on; false when there are too many stalls already.
+    /// Stalls from now on; returns false if there are too many stalls already.
     pub fn stall_now(&self, length: Duration) -> bool {
-        self.law().queue.stall(clock::now().0, length)
+        self.model().queue.stall(clock::now().0, length)
     }
 
-    /// What `/stats` says.
+    /// Returns the document behind `/stats`.
     pub fn stats(&self) -> String {
         let (written, lost) = self.log.as_ref().map_or((0, 0), ArrivalLog::counts);
         self.counts.document(written, lost)
@@ -112,41 +112,42 @@ impl ServerShared {
         }
         let mut rng = self.seed.rng(Stream::Target, 0, number);
         let mut left: f64 = rng.random();
-        // One draw against the shares in turn: they exclude each other and add up.
+        // One draw against the cumulated shares: they are exclusive and add up.
         let fault = self.fail.iter().find_map(|failure| {
             left -= failure.share;
             (left < 0.0).then_some(failure.fault)
         });
-        let service = self.latency.as_ref().map_or(Duration::ZERO, |law| law.sample(&mut rng));
+        let service = self.latency.as_ref().map_or(Duration::ZERO, |model| model.sample(&mut rng));
         (fault, service)
     }
 
-    fn law(&self) -> MutexGuard<'_, ServiceModel> {
-        // Nothing panics while holding it; if something did, the queue is still a queue.
-        self.law.lock().unwrap_or_else(PoisonError::into_inner)
+    fn model(&self) -> MutexGuard<'_, ServiceModel> {
+        // Nothing panics while holding the lock; if it did, the queue would still be valid.
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PendingRequest {
-    /// When the answer is due, by the stalls known now; `None` when that is not in the future.
+    /// When the response is due, by the stalls known now; `None` if that is not in the future.
     pub fn due(&self) -> Option<Time> {
-        let due = self.shared.law().queue.due(self.ticket);
-        // Most requests of a target without latency: due when they came, no need for the time.
+        let due = self.shared.model().queue.due(self.ticket);
+        // Most requests of a server without latency are due when they arrive; reading the clock is
+        // unnecessary.
         (due > self.record.arrived && due > clock::now().0).then_some(Time(due))
     }
 
-    /// It ended like this, now.
-    pub fn end(mut self, answer: RequestEnd) {
-        self.record.answer = answer;
-        // `drop` does the rest, as it does for what is cut.
+    /// Ends the request now.
+    pub fn end(mut self, end: RequestEnd) {
+        self.record.end = end;
+        // `drop` does the rest, as for a request that was cut.
     }
 }
 
 impl Drop for PendingRequest {
     fn drop(&mut self) {
-        self.shared.counts.ended(self.record.answer);
+        self.shared.counts.ended(self.record.end);
         if let Some(log) = &self.shared.log {
-            if let RequestEnd::Status(_) = self.record.answer {
+            if let RequestEnd::Status(_) = self.record.end {
                 self.record.done = clock::now().0;
             }
             log.push(self.record);

@@ -1,16 +1,16 @@
-//! The shop behind the built-in target: its routes and what they answer.
+//! The shop of the built-in test server: its routes and their responses.
 //!
-//! `connection` asks which route a path is, and has the answer filled in.
-//! Invariant: an answer is a function of the request alone, so that two runs see the same shop.
+//! `connection` looks up the route of a path, and has the response filled in.
+//! Invariant: a response is a function of the request only, so that two runs see the same shop.
 
 use super::head::{RequestHead, RouteMethod};
 use super::reply::{MediaType, Response};
 
-/// How many products there are.
+/// Number of products.
 const PRODUCTS: u64 = 500;
-/// How many are on a page.
+/// Products per page.
 const PAGE: u64 = 20;
-/// The most that `/bytes/{n}` sends.
+/// The most bytes that `/bytes/{n}` sends.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A request and its body, as the shop sees it.
@@ -19,9 +19,9 @@ pub(super) struct RoutedRequest<'a> {
     pub head: &'a RequestHead,
     /// The bytes of the head.
     pub bytes: &'a [u8],
-    /// What was kept of the body.
+    /// The kept part of the body.
     pub body: &'a [u8],
-    /// How long the body was.
+    /// Length of the body, bytes.
     pub body_length: u64,
 }
 
@@ -39,7 +39,7 @@ macro_rules! routes {
                 match self { $(Self::$route => $name,)* }
             }
 
-            /// The methods it allows; none: all.
+            /// The methods it allows; empty: all.
             const fn methods(self) -> &'static str {
                 match self { $(Self::$route => $methods,)* }
             }
@@ -77,7 +77,7 @@ routes! {
 }
 
 impl Route {
-    /// The route of a path.
+    /// Returns the route of a path.
     pub fn of(path: &str) -> Self {
         match path {
             "/" | "" => Self::Home,
@@ -110,7 +110,7 @@ impl Route {
         }
     }
 
-    /// Whether it asks about the target itself, and so is not counted as a request.
+    /// Whether it concerns the server itself, and is not counted as a request.
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Stats | Self::Arrivals | Self::Stall)
     }
@@ -129,9 +129,9 @@ impl Route {
         }
     }
 
-    /// The refusal of a method.
+    /// Fills in the response to a method that is not allowed.
     pub fn refuse(self, reply: &mut Response) {
-        reply.only(405);
+        reply.fill_status(405);
         reply.header("allow", self.methods());
     }
 }
@@ -139,18 +139,18 @@ impl Route {
 impl<'a> RoutedRequest<'a> {
     /// Path and query.
     fn target(&self) -> (&'a str, &'a str) {
-        // httparse lets only UTF-8 through.
+        // httparse accepts only UTF-8.
         let target = std::str::from_utf8(&self.bytes[self.head.target.clone()]).unwrap_or("/");
         target.split_once('?').unwrap_or((target, ""))
     }
 
-    /// The value of a query parameter, as it was sent.
+    /// The value of a query parameter, undecoded.
     pub fn query(&self, name: &str) -> Option<&'a str> {
         let pairs = self.target().1.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// The last part of the path.
+    /// The last segment of the path.
     fn last(&self) -> &'a str {
         self.target().0.rsplit('/').next().unwrap_or("")
     }
@@ -169,9 +169,9 @@ impl<'a> RoutedRequest<'a> {
         pairs.find(|(key, _)| *key == name).map(|(_, value)| plain(value).into())
     }
 
-    /// Fills in the answer.
-    pub fn answer(&self, reply: &mut Response) {
-        reply.begin(MediaType::Json);
+    /// Fills in the response.
+    pub fn respond(&self, reply: &mut Response) {
+        reply.reset(MediaType::Json);
         match self.route {
             Route::Home => {
                 reply.kind = MediaType::Html;
@@ -183,11 +183,11 @@ impl<'a> RoutedRequest<'a> {
                     items(reply, first..=first.saturating_add(PAGE - 1).min(PRODUCTS));
                     member(reply, "page", page);
                 }
-                _ => reply.only(400),
+                _ => reply.fill_status(400),
             },
             Route::Product | Route::Premium => match self.last_number() {
                 Some(id @ 1..=PRODUCTS) => product(reply, id),
-                _ => reply.only(404),
+                _ => reply.fill_status(404),
             },
             Route::Search => {
                 let wanted = plain(self.query("q").unwrap_or(""));
@@ -211,14 +211,14 @@ impl<'a> RoutedRequest<'a> {
                     reply.kind = MediaType::Bytes;
                     reply.filler = length as usize;
                 }
-                Some(_) => reply.only(413),
-                None => reply.only(400),
+                Some(_) => reply.fill_status(413),
+                None => reply.fill_status(400),
             },
             _ => self.answer_plain(reply),
         }
     }
 
-    /// The routes that are only there for the sake of some example.
+    /// Fills in the response of routes that exist only for examples.
     fn answer_plain(&self, reply: &mut Response) {
         match self.route {
             Route::Style => {
@@ -242,20 +242,20 @@ impl<'a> RoutedRequest<'a> {
                 reply.text("}");
             }
             Route::Old => {
-                reply.only(302);
+                reply.fill_status(302);
                 reply.header("location", "/");
             }
             Route::Echo => self.echo(reply),
             Route::Status => match self.last_number() {
                 Some(status @ 200..=999) => {
-                    reply.only(status as u16);
+                    reply.fill_status(status as u16);
                     if status / 100 == 3 {
                         reply.header("location", "/");
                     }
                 }
-                _ => reply.only(400),
+                _ => reply.fill_status(400),
             },
-            _ => reply.only(404),
+            _ => reply.fill_status(404),
         }
     }
 
@@ -301,7 +301,7 @@ impl<'a> RoutedRequest<'a> {
 const HOME: &str = "<!doctype html>\n<title>A shop</title>\n<h1>A shop</h1>\n\
     <p><a href=\"/products?page=1\">All products</a>\n";
 
-/// `{"items":[…]`, left open.
+/// Writes `{"items":[…]`, without the closing brace.
 fn items(reply: &mut Response, ids: std::ops::RangeInclusive<u64>) {
     reply.text("{\"items\":[");
     let first = *ids.start();
@@ -341,7 +341,7 @@ fn product(reply: &mut Response, id: u64) {
     reply.text("}");
 }
 
-/// A form or query value without its escapes; what is no escape stays as it is.
+/// Decodes a form or query value; invalid escapes stay.
 fn plain(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.as_bytes();
@@ -360,7 +360,7 @@ fn plain(value: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// FNV-1a (Fowler, Noll, Vo): short, and the same everywhere.
+/// FNV-1a (Fowler, Noll, Vo): short, and the same on every machine.
 pub(super) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

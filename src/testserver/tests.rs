@@ -1,6 +1,6 @@
-//! The target from outside: a server on a free loopback port, and clients that speak raw bytes.
+//! The server from outside: on a free loopback port, with clients that send raw bytes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,9 +9,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::clock;
+use crate::curve::Distribution;
 use crate::seed::Seed;
 
-/// A target on a thread of its own.
+/// A server on a separate thread.
 struct Running {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -43,11 +45,11 @@ impl Running {
     }
 
     fn stats(&self) -> Value {
-        let answer = self.ask("GET /stats HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let response = self.ask("GET /stats HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    /// Sends bytes on a fresh connection and reads to its end.
+    /// Sends bytes on a new connection and reads to its end.
     fn ask(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
@@ -61,13 +63,13 @@ impl Running {
 }
 
 fn rest(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    String::from_utf8(response).unwrap()
 }
 
-/// Reads one answer with a content-length; its head and body.
-fn answer(stream: &mut TcpStream) -> (String, String) {
+/// Reads one response with a content-length; returns its head and body.
+fn read_response(stream: &mut TcpStream) -> (String, String) {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).unwrap();
@@ -90,7 +92,7 @@ fn post(path: &str, body: &str) -> String {
 
 /// One request after another on one connection: request, status, a part of head or body.
 #[test]
-fn every_route_answers() {
+fn every_route_responds() {
     let target = Running::start(config());
     let mut stream = target.connect();
     for (request, status, part) in [
@@ -131,7 +133,7 @@ fn every_route_answers() {
         (get("/arrivals"), 404, ""),
     ] {
         stream.write_all(request.as_bytes()).unwrap();
-        let (head, body) = answer(&mut stream);
+        let (head, body) = read_response(&mut stream);
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{head}");
         assert!(head.contains(part) || body.contains(part), "{request}{head}{body}");
     }
@@ -139,32 +141,32 @@ fn every_route_answers() {
 }
 
 #[test]
-fn requests_come_in_pieces_and_in_bunches() {
+fn segmented_and_pipelined_requests_are_served() {
     let target = Running::start(config());
     let chunked = "POST /echo HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n\
         3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
     let last = "GET /n/9 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let all = format!("{}{chunked}{}{last}", get("/n/1"), post("/upload", "abc"));
-    // Whatever the cut, four answers in order.
+    // Four responses in order, however the requests are segmented.
     for step in [1, 7, 10_000] {
         let mut stream = target.connect();
         stream.set_nodelay(true).unwrap();
         for piece in all.as_bytes().chunks(step) {
             stream.write_all(piece).unwrap();
         }
-        let answers = rest(&mut stream);
+        let responses = rest(&mut stream);
         let places: Vec<_> =
             ["{\"n\":\"1\"}", "\"body\":\"hello\"", "{\"bytes\":3}", "\"n\":\"9\""]
                 .iter()
-                .map(|part| answers.find(part).unwrap_or_else(|| panic!("{part} in {answers}")))
+                .map(|part| responses.find(part).unwrap_or_else(|| panic!("{part} in {responses}")))
                 .collect();
-        assert!(places.is_sorted(), "{answers}");
+        assert!(places.is_sorted(), "{responses}");
     }
     target.stop();
 }
 
 #[test]
-fn connections_end_as_they_should() {
+fn connections_are_closed_as_required() {
     let target = Running::start(config());
     let long = format!("GET / HTTP/1.1\r\nhost: h\r\na: {}\r\n\r\n", "b".repeat(40_000));
     for (request, begin, end) in [
@@ -181,14 +183,14 @@ fn connections_end_as_they_should() {
         ),
         (&long, "431", "Too Large\n"),
     ] {
-        let answer = target.ask(request);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {begin} ")), "{answer}");
-        assert!(answer.ends_with(end), "{answer}");
+        let response = target.ask(request);
+        assert!(response.starts_with(&format!("HTTP/1.1 {begin} ")), "{response}");
+        assert!(response.ends_with(end), "{response}");
     }
-    // HTTP/1.0 that asks to be kept is kept, and told so; Expect is answered before the body.
+    // HTTP/1.0 with keep-alive is kept, and told so; Expect gets its response before the body.
     let mut stream = target.connect();
     stream.write_all(b"GET /n/1 HTTP/1.0\r\nconnection: keep-alive\r\n\r\n").unwrap();
-    assert!(answer(&mut stream).0.contains("connection: keep-alive\r\n"));
+    assert!(read_response(&mut stream).0.contains("connection: keep-alive\r\n"));
     stream
         .write_all(b"PUT /file HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\n")
         .and_then(|()| stream.write_all(b"content-length: 2\r\n\r\n"))
@@ -197,7 +199,7 @@ fn connections_end_as_they_should() {
     stream.read_exact(&mut interim).unwrap();
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"ok").unwrap();
-    assert_eq!(answer(&mut stream).1, "{\"bytes\":2}");
+    assert_eq!(read_response(&mut stream).1, "{\"bytes\":2}");
     target.stop();
 }
 
@@ -212,7 +214,7 @@ fn counts_are_exact() {
                 for n in 0..100 {
                     let path = if n % 10 == 0 { "/nowhere" } else { "/products/1" };
                     stream.write_all(get(path).as_bytes()).unwrap();
-                    answer(&mut stream);
+                    read_response(&mut stream);
                 }
             });
         }
@@ -237,9 +239,9 @@ fn counts_are_exact() {
     target.stop();
 }
 
-/// The same seed strikes the same requests; the ledger of faults is exact.
+/// The same seed selects the same requests; the counts of faults are exact.
 #[test]
-fn faults_strike_by_share_and_seed() {
+fn faults_follow_share_and_seed() {
     let fail = ["10%:503", "10%:reset", "10%:close"].map(|text| text.parse().unwrap()).to_vec();
     let runs = [0, 1].map(|_| {
         let target = Running::start(TestServerConfig { fail: fail.clone(), ..config() });
@@ -251,7 +253,7 @@ fn faults_strike_by_share_and_seed() {
             match stream.read(&mut byte) {
                 Ok(0) => seen.push('c'),
                 Ok(_) => {
-                    let ok = answer(&mut stream).0.contains(" 200 OK");
+                    let ok = read_response(&mut stream).0.contains(" 200 OK");
                     seen.push(if ok { '.' } else { '5' });
                     continue;
                 }
@@ -278,7 +280,7 @@ fn faults_strike_by_share_and_seed() {
 }
 
 #[test]
-fn a_hang_says_nothing_and_a_client_that_leaves_is_gone() {
+fn hang_sends_nothing_and_closed_client_counts_as_gone() {
     let fail = vec!["100%:hang".parse().unwrap()];
     let target = Running::start(TestServerConfig { fail, ..config() });
     let mut stream = target.connect();
@@ -300,9 +302,9 @@ fn a_hang_says_nothing_and_a_client_that_leaves_is_gone() {
     target.stop();
 }
 
-/// A stall that comes while a request is held holds it longer; no answer comes early.
+/// A stall that begins while a request is pending delays it further; no response comes early.
 #[test]
-fn latency_and_stalls_are_kept_to() {
+fn latency_and_stalls_are_exact() {
     let ms = Duration::from_millis;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.csv");
@@ -313,14 +315,14 @@ fn latency_and_stalls_are_kept_to() {
     let mut stream = target.connect();
     let intended = "GET /n/1 HTTP/1.1\r\nhost: h\r\nmanada-intended: 17 123456\r\n\r\n";
     stream.write_all(intended.as_bytes()).unwrap();
-    answer(&mut stream);
+    read_response(&mut stream);
     stream.write_all(post("/stall?for=40ms", "").as_bytes()).unwrap();
-    assert!(answer(&mut stream).0.contains(" 200 "));
+    assert!(read_response(&mut stream).0.contains(" 200 "));
     stream.write_all(get("/products/3").as_bytes()).unwrap();
-    answer(&mut stream);
+    read_response(&mut stream);
     stream.write_all(get("/arrivals").as_bytes()).unwrap();
-    assert!(answer(&mut stream).1.contains("\"log\":{\"written\":2,\"lost\":0}"));
-    // One more is held when the target ends: it is in the log, cut.
+    assert!(read_response(&mut stream).1.contains("\"log\":{\"written\":2,\"lost\":0}"));
+    // One more is pending when the server ends: it is in the log as cut.
     stream.write_all(get("/").as_bytes()).unwrap();
     while target.stats()["held"] == 0 {}
     target.stop();
@@ -329,12 +331,12 @@ fn latency_and_stalls_are_kept_to() {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some(log::HEADER.trim_end()));
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
-    for (row, route, answer, index, took) in [
+    for (row, route, response, index, took) in [
         (&rows[0], "/n/{n}", "200", "17", 50),
         (&rows[1], "/products/{id}", "200", "", 20),
         (&rows[2], "/", "cut", "", 0),
     ] {
-        assert_eq!((row[3], row[4], row[5]), (route, answer, index));
+        assert_eq!((row[3], row[4], row[5]), (route, response, index));
         assert_eq!(row[2], "20000000");
         let (arrived, done): (u64, u64) = (row[0].parse().unwrap(), row[1].parse().unwrap());
         assert!(done.saturating_sub(arrived) >= took * 1_000_000, "{row:?}");

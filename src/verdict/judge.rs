@@ -1,8 +1,8 @@
-//! Do the rules hold? Each is looked at on the merged numbers of the whole run.
+//! Judges thresholds on the merged numbers of the whole run.
 //!
-//! `run` asks at the end; `sinks` show what it found.
-//! Invariant: a percentile that is only a lower bound fails every upper bound; a rule with nothing
-//! to look at does not pass.
+//! `run` calls it, `report` and `sinks` show the Judgements.
+//! Invariant: a percentile that is only a lower bound fails every upper bound; a threshold without
+//! data does not pass.
 
 pub use super::judgement::{Judgement, StoppedRun, UntimedRank};
 use super::scope::Subjects;
@@ -10,18 +10,18 @@ use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
-/// What a rule is judged on: the whole run, or one window of it.
+/// What a threshold is judged on: the whole run, or one window of it.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedPart<'a> {
-    /// What was intended in it.
+    /// Everything that was intended in it.
     pub window: &'a Window,
-    /// How long it lasted.
+    /// Its length, s.
     pub seconds: f64,
     /// Bytes read in the whole run.
     pub bytes: u64,
 }
 
-/// What a metric showed.
+/// The observed value of a metric.
 #[derive(Clone, Copy, Debug)]
 struct Observed {
     value: f64,
@@ -30,19 +30,19 @@ struct Observed {
     unknown: UntimedRank,
 }
 
-/// Judges every rule on the run; those over windows have to hold in each, which is for
-/// [`super::Watch`] to say.
+/// Judges every threshold on the run; those over windows must hold in each window, which
+/// [`super::Watch`] judges.
 pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot) -> Vec<Judgement> {
     let part = |threshold| JudgedPart {
         window: &snapshot.measured,
         seconds: measured_ns(threshold, subjects, snapshot) as f64 / 1e9,
         bytes: snapshot.connections.bytes_received,
     };
-    thresholds.iter().map(|threshold| one(threshold, subjects, part(threshold))).collect()
+    thresholds.iter().map(|threshold| judge_part(threshold, subjects, part(threshold))).collect()
 }
 
-/// How long the load of what a rule selects was measured, ns: from its first start or the end of
-/// the warm-up to its last end, or to where the load was stopped.
+/// Returns how long the load that a threshold selects was measured, ns: from its first start or the
+/// end of the warm-up to its last end, or to where the load was stopped.
 fn measured_ns(threshold: &Threshold, subjects: &Subjects, snapshot: &Snapshot) -> u64 {
     let spans = subjects.measured_ns.iter().enumerate();
     let spans = spans.filter(|(index, _)| threshold.scope.has_workload(subjects, *index));
@@ -53,8 +53,12 @@ fn measured_ns(threshold: &Threshold, subjects: &Subjects, snapshot: &Snapshot) 
     span.map_or(snapshot.measured_ns, |(from, to)| to.saturating_sub(from))
 }
 
-/// Judges a rule on a part of the run.
-pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: JudgedPart<'_>) -> Judgement {
+/// Judges a threshold on a part of the run.
+pub(super) fn judge_part(
+    threshold: &Threshold,
+    subjects: &Subjects,
+    part: JudgedPart<'_>,
+) -> Judgement {
     let observed = observe(threshold, subjects, part, false);
     let holds = |observed: &Observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
@@ -78,7 +82,7 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: JudgedPart<'
     }
 }
 
-/// Whether the rule looks at times that the generator delayed some of.
+/// Whether the threshold is on times of which the generator delayed some.
 fn is_delayed(threshold: &Threshold, part: JudgedPart<'_>) -> bool {
     match threshold.metric {
         Metric::Time(
@@ -101,7 +105,7 @@ impl Observed {
         Self { value, at_least: false, thin: false, unknown }
     }
 
-    /// Tells starts that were lost from calls without a response.
+    /// Separates lost starts from calls without a response.
     fn without_starts(mut self, lost: u64) -> Self {
         if self.at_least {
             self.unknown.starts = lost;
@@ -111,7 +115,8 @@ impl Observed {
     }
 }
 
-/// What a rule looks at; with `less` calls that the generator delayed count at their lower bounds.
+/// Observes a threshold's metric; with `less`, calls that the generator delayed count at their
+/// lower bounds.
 fn observe(
     threshold: &Threshold,
     subjects: &Subjects,
@@ -135,16 +140,16 @@ fn observe(
     let sum = |part: fn(&LoadWindow) -> u64| loads().map(part).sum::<u64>();
     match threshold.metric {
         Metric::Time(time, stat) => {
-            let looked_at = LookedAt { steps: steps().collect(), loads: loads().collect() };
-            // A start that was lost belongs to its workload, and to none of its steps.
-            looked_at.observe(time, stat, !scope.is_within_workloads(), less)
+            let selection = Selection { steps: steps().collect(), loads: loads().collect() };
+            // A lost start belongs to its workload, and to none of its steps.
+            selection.observe(time, stat, !scope.is_within_workloads(), less)
         }
         Metric::Errors => calls.error_share().and_then(exact),
         Metric::Achieved => share_achieved(loads()).and_then(exact),
         Metric::AchievedUsers => share_of_users(loads()).and_then(exact),
         Metric::Checks => {
-            let looked_at = |series, index| scope.has_check_of(subjects, series, index);
-            share_passed(steps(), looked_at).and_then(exact)
+            let selection = |series, index| scope.has_check_of(subjects, series, index);
+            share_passed(steps(), selection).and_then(exact)
         }
         Metric::Dropped => {
             (sum(|load| load.due) > 0).then(|| sum(|load| load.lost) as f64).and_then(exact)
@@ -153,9 +158,9 @@ fn observe(
         Metric::Timeouts => counted(calls.timeout),
         Metric::GeneratorErrors => counted(calls.generator_errors),
         Metric::Calls => counted(calls.made),
-        Metric::Statuses(low, high) => counted(answers(steps(), low, high)),
+        Metric::Statuses(low, high) => counted(count_statuses(steps(), low, high)),
         Metric::StatusShare(low, high) => {
-            let share = answers(steps(), low, high) as f64 / calls.made.max(1) as f64;
+            let share = count_statuses(steps(), low, high) as f64 / calls.made.max(1) as f64;
             (calls.made > 0).then_some(share).and_then(exact)
         }
         Metric::Bytes => (part.bytes > 0).then_some(part.bytes as f64).and_then(exact),
@@ -171,14 +176,14 @@ fn observe(
     }
 }
 
-/// What a rule on times looks at.
-struct LookedAt<'a> {
+/// The series and workloads that a threshold on times selects.
+struct Selection<'a> {
     steps: Vec<(usize, &'a StepWindow)>,
     loads: Vec<&'a LoadWindow>,
 }
 
-impl LookedAt<'_> {
-    /// A statistic of a time; `with_lost`: starts that were never made rank above every response.
+impl Selection<'_> {
+    /// Computes a statistic of a time; `with_lost`: lost starts rank above every response.
     fn observe(
         &self,
         time: MetricTime,
@@ -190,7 +195,7 @@ impl LookedAt<'_> {
             MetricTime::Response => {
                 let mut all = self.calls(|step| step.response.clone());
                 if less {
-                    all = self.taken_off(&all, |own| &own.response);
+                    all = self.at_lower_bounds(&all, |own| &own.response);
                 }
                 let lost = self.loads.iter().map(|load| load.lost_starts());
                 let lost = lost.fold(LostStarts::default(), LostStarts::and);
@@ -198,18 +203,27 @@ impl LookedAt<'_> {
                 lost.rank_in(&mut all);
                 statistic(&all, stat).map(|observed| observed.without_starts(lost.count()))
             }
-            // Delayed calls that were not ok lower these, too: they are lower bounds all the same.
+            // Delayed calls that were not ok lower these, too; the results are still lower bounds.
             MetricTime::OkResponse => {
                 let all = self.calls(|step| step.ok_response().into());
-                statistic(&if less { self.taken_off(&all, |own| &own.response) } else { all }, stat)
+                statistic(
+                    &if less { self.at_lower_bounds(&all, |own| &own.response) } else { all },
+                    stat,
+                )
             }
             MetricTime::OkService => {
                 let all = self.calls(|step| step.ok_service().into());
-                statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
+                statistic(
+                    &if less { self.at_lower_bounds(&all, |own| &own.service) } else { all },
+                    stat,
+                )
             }
             MetricTime::Service => {
                 let all = self.calls(|step| step.service.clone());
-                statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
+                statistic(
+                    &if less { self.at_lower_bounds(&all, |own| &own.service) } else { all },
+                    stat,
+                )
             }
             MetricTime::Iteration => {
                 let mut all = Latency::default();
@@ -239,7 +253,7 @@ impl LookedAt<'_> {
     }
 
     /// All calls, those that the generator delayed at their lower bounds.
-    fn taken_off(&self, all: &Latency, part: impl Fn(&OwnDelay) -> &Delayed) -> Latency {
+    fn at_lower_bounds(&self, all: &Latency, part: impl Fn(&OwnDelay) -> &Delayed) -> Latency {
         let mut delayed = Delayed::default();
         let own = self.steps.iter().filter_map(|(_, step)| step.own_delay.as_deref());
         own.for_each(|own| delayed.merge(part(own)));
@@ -249,12 +263,12 @@ impl LookedAt<'_> {
 
 fn share_passed<'a>(
     steps: impl Iterator<Item = (usize, &'a StepWindow)>,
-    looked_at: impl Fn(usize, usize) -> bool,
+    selection: impl Fn(usize, usize) -> bool,
 ) -> Option<f64> {
     let (mut passed, mut all) = (0, 0);
     for (series, step) in steps {
         for (index, [good, bad]) in step.checks.iter().enumerate() {
-            if looked_at(series, index) {
+            if selection(series, index) {
                 passed += good;
                 all += good + bad;
             }
@@ -263,12 +277,16 @@ fn share_passed<'a>(
     (all > 0).then(|| passed as f64 / all as f64)
 }
 
-fn answers<'a>(steps: impl Iterator<Item = (usize, &'a StepWindow)>, low: u16, high: u16) -> u64 {
+fn count_statuses<'a>(
+    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    low: u16,
+    high: u16,
+) -> u64 {
     let statuses = steps.flat_map(|(_, step)| &step.statuses);
     statuses.filter(|(status, _)| (low..=high).contains(status)).map(|(_, count)| count).sum()
 }
 
-/// Starts made within 1 s of their due time over starts due, after the warm-up; `None` without a
+/// Starts within 1 s of their due time / starts due, after the warm-up; `None` if there is no
 /// schedule.
 pub fn achieved(snapshot: &Snapshot) -> Option<f64> {
     share_achieved(snapshot.measured.workloads.iter())
@@ -281,8 +299,8 @@ fn share_achieved<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
     (due > 0).then(|| made as f64 / due as f64)
 }
 
-/// Time of users that were there over time of users that the load asked for, after the warm-up;
-/// `None` if no load sets a level of users.
+/// Time of users present / time of users that the load required, after the warm-up; `None` if no
+/// load sets a number of users.
 pub fn achieved_users(snapshot: &Snapshot) -> Option<f64> {
     share_of_users(snapshot.measured.workloads.iter())
 }
@@ -305,7 +323,7 @@ fn statistic(latency: &Latency, stat: Statistic) -> Option<Observed> {
     let known = Observed::known;
     match stat {
         Statistic::Min => latency.shortest_us().map(|us| known(us as f64)),
-        // A mean over answers alone would make a run with timeouts look fast.
+        // A mean over responses alone would make a run with timeouts look fast.
         Statistic::Mean => latency.mean_us().map(|us| Observed {
             value: us,
             at_least: latency.censored() > 0,

@@ -1,4 +1,4 @@
-//! Rules on whole runs: what an empty one passes, and what a missed one says.
+//! Thresholds on whole runs: what an empty run passes, and what a missed threshold reports.
 
 use super::*;
 use crate::stats::sample::SeriesLayout;
@@ -21,7 +21,7 @@ fn on(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
 }
 
 #[test]
-fn an_empty_run_passes_nothing() {
+fn empty_run_passes_no_threshold() {
     let snapshot = run(|_| {});
     for rule in [
         "response.p95 < 1h",
@@ -47,7 +47,7 @@ fn an_empty_run_passes_nothing() {
 }
 
 #[test]
-fn a_missed_rule_has_no_positive_margin_and_says_why() {
+fn missed_threshold_has_no_positive_margin_and_a_reason() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
             recorder.due(0, k);
@@ -73,7 +73,7 @@ fn a_missed_rule_has_no_positive_margin_and_says_why() {
 }
 
 #[test]
-fn dropped_starts_rank_above_every_answer() {
+fn dropped_starts_rank_above_every_response() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
             recorder.due(0, k);

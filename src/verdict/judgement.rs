@@ -1,61 +1,64 @@
-//! A rule with what was observed, and how far that is from its limit.
+//! A threshold with its observed value, and the margin to its limit.
 //!
-//! Invariant: a missed rule has no margin left.
+//! `judge` and `watch` create it, `report` and `sinks` show it.
+//! Invariant: a missed threshold has no positive margin.
 
 use super::threshold::{Comparison, Threshold};
 
-/// A rule as it was judged.
+/// A judged threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// The rule.
+    /// The threshold.
     pub threshold: Threshold,
-    /// What was observed, in the metric's unit; `None` when there was nothing to look at.
+    /// The observed value, in the metric's unit; `None` if there was no data.
     pub observed: Option<f64>,
-    /// The true value is not below `observed` and may be anything above it.
+    /// Whether `observed` is only a lower bound of the true value.
     pub at_least: bool,
-    /// The percentile rests on fewer than ten calls above it.
+    /// Whether fewer than ten calls lie above the percentile.
     pub thin: bool,
-    /// What has no known time and so makes `observed` a bound; all zero where it is none.
+    /// The calls and starts without a known time that make `observed` a bound; all zero if it is
+    /// not a bound.
     pub unknown: UntimedRank,
-    /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
-    /// rule over the whole run.
+    /// Where the window with the worst value begins, seconds after the run's start; `None` for a
+    /// threshold over the whole run.
     pub worst_at_s: Option<u32>,
-    /// What would have been observed at least, had the generator not delayed calls itself, in the
-    /// metric's unit; `None` if that is no other value.
+    /// Lower bound of what would have been observed if the generator had not delayed calls itself,
+    /// in the metric's unit; `None` if that is the same value.
     pub without_own_delay: Option<f64>,
-    /// It fails only because the generator delayed calls itself: it holds without these delays.
+    /// Whether it fails only because the generator delayed calls itself: it holds without these
+    /// delays.
     pub rests_on_own_delay: bool,
-    /// It stopped the run; `observed` is what was observed then.
+    /// When it stopped the run, if it did; `observed` is the value at that time.
     pub stopped: Option<StoppedRun>,
     /// Whether it holds.
     pub passed: bool,
 }
 
-/// When a rule over the whole run stopped it, and what was observed at the end.
+/// When a threshold over the whole run stopped it, and the value at the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoppedRun {
-    /// When, seconds after the run's start.
+    /// Seconds after the run's start.
     pub at_s: u64,
-    /// What was observed at the end, after iterations drained, in the metric's unit; `None` if
-    /// there was nothing to look at.
+    /// The value at the end, after iterations drained, in the metric's unit; `None` if there was no
+    /// data.
     pub observed_at_end: Option<f64>,
-    /// The true value at the end is not below it and may be anything above.
+    /// Whether the value at the end is only a lower bound.
     pub at_least_at_end: bool,
 }
 
-/// What a time statistic rests on that has no known time: it ranks above every response.
+/// The starts and calls without a known time in a time statistic: they rank above every response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UntimedRank {
     /// Starts that were dropped or suppressed: their calls were never made.
     pub starts: u64,
-    /// Calls or iterations without a response, a timeout or a cut one among them.
+    /// Calls or iterations without a response, including timeouts and cancelled ones.
     pub calls: u64,
-    /// All that was ranked.
+    /// All ranked values.
     pub all: u64,
 }
 
 impl Judgement {
-    /// A rule with nothing to look at: it does not pass.
+    /// Creates the judgement of a threshold without data: it does not pass.
     pub fn nothing_observed(threshold: &Threshold) -> Self {
         Self {
             threshold: threshold.clone(),
@@ -71,8 +74,8 @@ impl Judgement {
         }
     }
 
-    /// How far it is from its limit, in the metric's unit: zero or below if it is missed. `None` if
-    /// nothing was observed, or if it is missed because the observed value is only a bound.
+    /// The distance to its limit, in the metric's unit: zero or below if it is missed. `None` if
+    /// there was no data, or if it is missed because the observed value is only a bound.
     pub fn margin(&self) -> Option<f64> {
         let (observed, limit) = (self.observed?, self.threshold.limit);
         let margin = match self.threshold.op {
@@ -83,13 +86,13 @@ impl Judgement {
         (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
     }
 
-    /// Whether it is missed although the bound that was observed is within its limit.
+    /// Whether it is missed although the observed bound is within its limit.
     pub fn rests_on_bound(&self) -> bool {
         let holds = |value| self.threshold.op.holds(value, self.threshold.limit);
         !self.passed && self.at_least && self.observed.is_some_and(holds)
     }
 
-    /// Whether not even a bound is known: no call was answered and none has an age.
+    /// Whether not even a bound is known: no call had a response or an age.
     pub fn is_unknown(&self) -> bool {
         self.at_least && self.observed == Some(0.0)
     }

@@ -1,25 +1,25 @@
-//! What a rule can look at: metrics, times and their statistics.
+//! The metrics of thresholds: counts, shares, times and their statistics.
 //!
-//! `threshold` parses rules with it, `judge` observes it.
-//! Invariant: what is printed is parsed back to the same metric.
+//! `threshold` parses rules with it, `judge` observes the metrics.
+//! Invariant: a printed metric parses to the same metric.
 
 use std::fmt;
 
-use super::threshold::RuleError;
+use super::rule_error::RuleError;
 use crate::foreign;
 use crate::suggest::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
-/// What a rule looks at.
+/// The metric of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Metric {
     /// A statistic of a time, in µs.
     Time(MetricTime, Statistic),
     /// `(made − ok − cancelled) / (made − cancelled)` of the calls.
     Errors,
-    /// Starts made within 1 s of their due time / starts due.
+    /// Starts within 1 s of their due time / starts due.
     Achieved,
-    /// Time of users that were there / time of users that the load asked for.
+    /// Time of users present / time of users that the load required.
     AchievedUsers,
     /// The share of checks that passed.
     Checks,
@@ -27,9 +27,9 @@ pub enum Metric {
     Dropped,
     /// Calls that failed.
     Failed,
-    /// Calls that ran out of time.
+    /// Calls that timed out.
     Timeouts,
-    /// Calls not made through our own fault.
+    /// Calls not made through an error of the generator.
     GeneratorErrors,
     /// Calls that ended.
     Calls,
@@ -37,9 +37,9 @@ pub enum Metric {
     Iterations,
     /// Bytes read, of the whole run.
     Bytes,
-    /// Answers with a status in this range, counted.
+    /// Number of responses with a status in this range.
     Statuses(u16, u16),
-    /// The same as a share of all calls.
+    /// Responses with a status in this range, as a share of all calls.
     StatusShare(u16, u16),
     /// Iterations started per second.
     Rate,
@@ -50,30 +50,30 @@ pub enum Metric {
 pub enum MetricTime {
     /// From the intended start of a call to the end of its last attempt.
     Response,
-    /// The same of ok calls alone.
+    /// As `Response`, of ok calls only.
     OkResponse,
     /// From dispatch to the last byte of an attempt.
     Service,
-    /// The same of ok calls alone.
+    /// As `Service`, of ok calls only.
     OkService,
-    /// Our own lateness.
+    /// The generator's own lateness.
     Lag,
-    /// Waits that policy asked for.
+    /// Blocked time: waits required by policy.
     Blocked,
-    /// From an iteration's due time to its end, less the thinks drawn.
+    /// From an iteration's due time to its end, without the thinks drawn.
     Iteration,
 }
 
 /// A statistic of a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Statistic {
-    /// The least.
+    /// The minimum.
     Min,
     /// The mean.
     Mean,
-    /// The value that so many percent do not exceed: above 0 and below 100.
+    /// The value that this percentage does not exceed: above 0 and below 100.
     Percentile(f64),
-    /// The most.
+    /// The maximum.
     Max,
 }
 
@@ -105,8 +105,8 @@ const SCALARS: &[(&str, Metric)] = &[
 const STATS: &[&str] = &["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
 
 impl Metric {
-    /// `value` in the metric's unit.
-    pub(super) fn limit(self, value: &str, is_k6: bool) -> Option<f64> {
+    /// Parses a limit in the metric's unit.
+    pub(super) fn parse_limit(self, value: &str, is_k6: bool) -> Option<f64> {
         match self {
             Self::Time(..) if is_k6 && value.parse::<f64>().is_ok() => {
                 value.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms * 1e3)
@@ -134,7 +134,7 @@ impl Metric {
         matches!(self, Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..))
     }
 
-    pub(super) fn limits(self) -> &'static str {
+    pub(super) fn expected_limit(self) -> &'static str {
         match self {
             Self::Time(..) => "a duration such as 250ms or 1.5s",
             Self::Errors
@@ -154,7 +154,8 @@ impl Metric {
         }
     }
 
-    /// Whether it is kept by series; the others are kept by workload, bytes for the run alone.
+    /// Whether it is recorded per series; the others are recorded per workload, bytes for the run
+    /// only.
     pub fn is_of_calls(self) -> bool {
         match self {
             Self::Time(time, _) => {
@@ -170,7 +171,7 @@ impl Metric {
         }
     }
 
-    /// The same statuses as a share of all calls.
+    /// Returns the same statuses as a share of all calls.
     pub(super) fn as_share(self) -> Self {
         match self {
             Self::Statuses(low, high) => Self::StatusShare(low, high),
@@ -178,7 +179,7 @@ impl Metric {
         }
     }
 
-    /// A value of this metric for people: `250 ms`, `1%`, `12`, `200/s`.
+    /// Formats a value of this metric: `250 ms`, `1%`, `12`, `200/s`.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Time(..) if value >= 1e6 => format!("{}s", value / 1e6),
@@ -231,13 +232,13 @@ impl fmt::Display for Metric {
 }
 
 /// Parses a metric.
-pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
+pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     let text = text.strip_prefix("http_req_duration.").unwrap_or(text);
     if let Some(stat) = text.strip_prefix("http_req_duration{expected_response:true}.") {
-        return metric(&format!("response(ok).{stat}"));
+        return parse_metric(&format!("response(ok).{stat}"));
     }
     if let Some(inner) = text.strip_prefix("status(").and_then(|rest| rest.strip_suffix(')')) {
-        return statuses(inner.trim()).ok_or_else(|| RuleError {
+        return parse_statuses(inner.trim()).ok_or_else(|| RuleError {
             message: format!("`{}` is no status", short(inner)),
             expected: "a status such as 404, or a class such as 5xx".to_owned(),
             help: None,
@@ -246,8 +247,8 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
     if let Some((_, scalar)) = SCALARS.iter().find(|(name, _)| *name == text) {
         return Ok(*scalar);
     }
-    if let Some(stat) = stat(text) {
-        // k6 keeps its rules under the metric's name; there response time is the usual one.
+    if let Some(stat) = parse_statistic(text) {
+        // k6 lists thresholds below the metric's name; there response time is the usual one.
         return Ok(Metric::Time(MetricTime::Response, stat));
     }
     let (name, rest) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
@@ -267,7 +268,7 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
             help: Some(format!("for example `{name}.p95`")),
         });
     };
-    stat(written).map(|stat| Metric::Time(*time, stat)).ok_or_else(|| RuleError {
+    parse_statistic(written).map(|stat| Metric::Time(*time, stat)).ok_or_else(|| RuleError {
         message: format!("unknown statistic `{}`", short(written)),
         expected: format!("one of {} or another percentile", STATS.join(", ")),
         help: nearest(written, STATS.iter().copied())
@@ -275,7 +276,7 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
     })
 }
 
-fn statuses(text: &str) -> Option<Metric> {
+fn parse_statuses(text: &str) -> Option<Metric> {
     let known = |status: u16| (100..1_000).contains(&status);
     if let Some(class) = text.strip_suffix("xx") {
         let low = class.parse::<u16>().ok().filter(|class| (1..=9).contains(class))? * 100;
@@ -285,7 +286,7 @@ fn statuses(text: &str) -> Option<Metric> {
     Some(Metric::Statuses(status, status))
 }
 
-fn stat(text: &str) -> Option<Statistic> {
+fn parse_statistic(text: &str) -> Option<Statistic> {
     match text {
         "min" => return Some(Statistic::Min),
         "mean" | "avg" => return Some(Statistic::Mean),
@@ -303,7 +304,7 @@ fn stat(text: &str) -> Option<Statistic> {
     (percent > 0.0 && percent < 100.0).then_some(Statistic::Percentile(percent))
 }
 
-/// Whether a metric is written as k6 writes it, where a bare number is milliseconds.
+/// Whether a metric is in k6's spelling, where a bare number is milliseconds.
 pub(super) fn is_k6(metric: &str) -> bool {
     // `p(95)` as the last part, not the `p(` of `step("home")`.
     let percentile = metric
@@ -313,12 +314,12 @@ pub(super) fn is_k6(metric: &str) -> bool {
         || metric.starts_with("http_req_duration")
         || metric.ends_with("avg")
         || metric.ends_with("med")
-        // Alone, as k6 lists rules below the name of a metric.
+        // Without a metric, as k6 lists thresholds below the metric's name.
         || metric == "max"
         || metric == "min"
 }
 
-/// A word cut to what a message can hold.
+/// Shortens a word to what a message can hold.
 pub(super) fn short(word: &str) -> String {
     word.chars().take(60).collect()
 }

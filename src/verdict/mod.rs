@@ -1,11 +1,12 @@
-//! What "good" means, and whether the measurement can be believed.
+//! The meaning of "good", and whether the measurement can be trusted.
 //!
 //! Thresholds come from the scenario and the command line; `run` judges them on a Snapshot.
-//! Invariant: judged in one place, from counts and histograms that travel in the Snapshot.
+//! Invariant: thresholds are judged in one place, from counts and histograms of the Snapshot.
 
 pub mod judge;
 mod judgement;
 pub mod metric;
+mod rule_error;
 pub mod scope;
 pub mod threshold;
 pub mod trust;

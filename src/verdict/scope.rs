@@ -1,20 +1,21 @@
-//! Whose numbers a rule looks at: `step("pay").`, `workload("api").`, `tag("team=checkout").`
+//! The scope of a threshold: `step("pay").`, `workload("api").`, `tag("team=checkout").`
 //!
-//! `threshold` parses it, `scenario` sees that it matches something, `judge` picks series by it.
-//! Invariant: all selectors of a rule have to match: each narrows what the others left.
+//! `threshold` parses it, `scenario` checks that it matches something, `judge` selects series by
+//! it.
+//! Invariant: all selectors of a threshold must match: each narrows the scope further.
 
 use super::metric::{Metric, short};
-use super::threshold::RuleError;
+use super::rule_error::RuleError;
 use crate::suggest::nearest;
 
-/// The selectors of a rule; none: everything.
+/// The selectors of a threshold; none selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// In the order they were written.
+    /// In the order in which they were written.
     pub selectors: Vec<Selector>,
 }
 
-/// One narrowing.
+/// One selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// Steps of this name.
@@ -25,16 +26,16 @@ pub enum Selector {
     Archetype(String),
     /// A tag of a series.
     Tag(String, String),
-    /// A check; of `checks` alone.
+    /// A check; only for `checks`.
     Check(String),
 }
 
-/// What can be selected: everything that is measured, by its names.
+/// Everything that can be selected: the measured series and workloads, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subjects {
     /// The workloads' names.
     pub workloads: Vec<String>,
-    /// From when to when each workload's load is measured, ns after the run's start; the second is
+    /// When each workload's load is measured, from and to, ns after the run's start; the end is
     /// `u64::MAX` if only a count ends it.
     pub measured_ns: Vec<(u64, u64)>,
     /// All series.
@@ -52,14 +53,14 @@ pub struct Subject {
     pub workload: usize,
     /// Its tags.
     pub tags: Vec<(String, String)>,
-    /// The names of its checks, in the order they are counted.
+    /// The names of its checks, in the order of their counts.
     pub checks: Vec<String>,
 }
 
 const WORDS: [&str; 5] = ["step", "workload", "archetype", "tag", "check"];
 
 impl Scope {
-    /// Takes the selectors off the front of a rule; the second part is the rest.
+    /// Parses the selectors at the start of a rule; also returns the rest.
     pub(super) fn parse(rule: &str) -> Result<(Self, &str), RuleError> {
         let mut scope = Self::default();
         let mut rest = rule;
@@ -74,8 +75,8 @@ impl Scope {
                 expected: format!("`{word}(\"{}\").` before the metric", example(word)),
                 help: None,
             };
-            let (names, after) = texts(inner).ok_or_else(wrong)?;
-            scope.selectors.push(selector(word, names).ok_or_else(wrong)?);
+            let (names, after) = parse_quoted(inner).ok_or_else(wrong)?;
+            scope.selectors.push(parse_selector(word, names).ok_or_else(wrong)?);
             let after = after.trim_start();
             let is_check = word == "check";
             rest = match after.strip_prefix('.') {
@@ -86,8 +87,8 @@ impl Scope {
         }
     }
 
-    /// Whether the metric is kept for what is selected.
-    pub(super) fn suits(&self, metric: Metric, name: &str) -> Result<(), RuleError> {
+    /// Checks that the metric is recorded for what is selected.
+    pub(super) fn check_metric(&self, metric: Metric, name: &str) -> Result<(), RuleError> {
         let error = |expected: &str| {
             let message = format!("`{}` is not kept for what is selected here", short(name));
             Err(RuleError { message, expected: expected.to_owned(), help: None })
@@ -105,17 +106,17 @@ impl Scope {
         Ok(())
     }
 
-    /// Whether one check is meant.
+    /// Whether a single check is selected.
     pub(super) fn has_check(&self) -> bool {
         self.selectors.iter().any(|selector| matches!(selector, Selector::Check(_)))
     }
 
-    /// Whether it narrows further than to workloads: then a start that was lost is not in it.
+    /// Whether it narrows further than to workloads: then it excludes lost starts.
     pub fn is_within_workloads(&self) -> bool {
         self.selectors.iter().any(|selector| !matches!(selector, Selector::Workload(_)))
     }
 
-    /// Whether a series is in it.
+    /// Whether it includes a series.
     pub fn has_series(&self, subjects: &Subjects, series: usize) -> bool {
         let Some(subject) = subjects.series.get(series) else { return self.selectors.is_empty() };
         self.selectors.iter().all(|selector| match selector {
@@ -129,7 +130,7 @@ impl Scope {
         })
     }
 
-    /// Whether a workload is in it.
+    /// Whether it includes a workload.
     pub fn has_workload(&self, subjects: &Subjects, workload: usize) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Workload(name) => subjects.workloads.get(workload) == Some(name),
@@ -137,7 +138,7 @@ impl Scope {
         })
     }
 
-    /// Whether a check of a series is in it; `index` is its place among the series' checks.
+    /// Whether it includes a check of a series; `index` is its place among the series' checks.
     pub fn has_check_of(&self, subjects: &Subjects, series: usize, index: usize) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Check(name) => subjects
@@ -148,10 +149,10 @@ impl Scope {
         })
     }
 
-    /// That it matches something.
+    /// Checks that the scope matches something.
     ///
     /// # Errors
-    /// The first selector that leaves nothing, with the name that was most likely meant.
+    /// The first selector that matches nothing, with the name that was most likely meant.
     pub fn matches(&self, subjects: &Subjects) -> Result<(), RuleError> {
         for (count, selector) in self.selectors.iter().enumerate() {
             let so_far = Self { selectors: self.selectors[..=count].to_vec() };
@@ -177,7 +178,7 @@ impl Scope {
 }
 
 impl Selector {
-    /// What it selects by, the name it gives, and the names there are.
+    /// Returns the kind of names it selects by, the name it gives, and the existing names.
     fn known(&self, subjects: &Subjects) -> (&'static str, String, Vec<String>) {
         let series = subjects.series.iter();
         let (what, name, mut known): (_, _, Vec<String>) = match self {
@@ -201,7 +202,7 @@ impl Selector {
     }
 }
 
-fn selector(word: &str, mut names: Vec<String>) -> Option<Selector> {
+fn parse_selector(word: &str, mut names: Vec<String>) -> Option<Selector> {
     let first = names.remove(0);
     match (word, names.as_slice()) {
         ("step", []) => Some(Selector::Step(first)),
@@ -226,8 +227,9 @@ fn example(word: &str) -> &'static str {
     }
 }
 
-/// One or two texts in quotes up to a `)`, and what follows it. Within quotes `\"` is a quote.
-fn texts(inner: &str) -> Option<(Vec<String>, &str)> {
+/// Parses one or two quoted texts up to a `)`; also returns the rest. Within quotes `\"` is a
+/// quote.
+fn parse_quoted(inner: &str) -> Option<(Vec<String>, &str)> {
     let mut texts = Vec::new();
     let mut rest = inner.trim_start();
     loop {

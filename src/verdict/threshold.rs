@@ -1,38 +1,39 @@
-//! A rule over a run's numbers, as written in a scenario or after `--threshold`.
+//! A threshold on a run's numbers, as written in a scenario or after `--threshold`.
 //!
-//! `scenario` and `cli` parse it, `verdict` judges it on a Snapshot.
-//! Invariant: a rule that parsed can be judged.
+//! `scenario` and `cli` parse it, `judge` judges it on a Snapshot.
+//! Invariant: a threshold that parsed can be judged.
 
 pub use super::metric::{Metric, MetricTime, Statistic};
-use super::metric::{is_k6, known_metrics, metric, short};
+use super::metric::{is_k6, known_metrics, parse_metric, short};
+pub use super::rule_error::RuleError;
 use super::scope::Scope;
 use crate::units::{nanos, parse_duration, parse_share};
 
-/// Whether a limit is a whole number where a percentage must be meant: `errors < 1` holds as long
-/// as one call in all is answered, and 5 is no share at all.
+/// Whether a limit is an integer where a percentage must be meant: `errors < 1` holds as long as a
+/// single call succeeds, and 5 is not a valid share.
 fn is_bare_percentage(value: &str, op: Comparison) -> bool {
     let is_above = matches!(op, Comparison::Less | Comparison::AtMost);
     value.parse::<u64>().is_ok_and(|number| number > 1 || number == 1 && is_above)
 }
 
-/// One rule: `[SELECTOR.]… METRIC OP LIMIT [over D] [after D] [abort]`.
+/// A threshold: `[SELECTOR.]… METRIC OP LIMIT [over D] [after D] [abort]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
-    /// As it was written.
+    /// The rule as it was written.
     pub rule: String,
-    /// Whose numbers are looked at.
+    /// The selected series or workloads.
     pub scope: Scope,
-    /// What is looked at.
+    /// The metric.
     pub metric: Metric,
-    /// How it is compared.
+    /// The comparison with the limit.
     pub op: Comparison,
-    /// What it is compared with, in the metric's unit: µs, a share of one, a count, or per second.
+    /// The limit, in the metric's unit: µs, a share of one, a count, or per second.
     pub limit: f64,
-    /// The length of a sliding window, whole seconds; none: the whole run.
+    /// Length of a sliding window, whole seconds; `None` for the whole run.
     pub over_s: Option<u32>,
-    /// What is intended before this, seconds after the run's start, is not judged.
+    /// Calls intended before this are not judged, seconds after the run's start.
     pub after_s: u32,
-    /// It stops the run as soon as it does not hold.
+    /// Whether it stops the run as soon as it fails.
     pub abort: bool,
 }
 
@@ -51,28 +52,16 @@ pub enum Comparison {
     Equal,
 }
 
-/// Why a text is not a rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RuleError {
-    /// What is wrong.
-    pub message: String,
-    /// What belongs there: a fragment that follows "expected".
-    pub expected: String,
-    /// How to mend it, when that can be guessed.
-    pub help: Option<String>,
-}
-
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The longest window: its seconds are all held, for each rule.
+/// The longest window, s: each threshold stores all seconds of its window.
 const MAX_WINDOW_S: u64 = 600;
 
 const RULE: &str = "a rule such as `response.p95 < 250ms` or `errors < 1%`";
 
 impl Threshold {
-    /// Parses a rule, such as `response.p95 < 250ms` or
-    /// `step("pay").service.p99 < 2s over 10s after 30s abort`.
+    /// Parses a threshold, such as `response.p95 < 250ms` or `step("pay").service.p99 < 2s over 10s
+    /// after 30s abort`.
     pub fn parse(rule: &str) -> Result<Self, RuleError> {
         let rule = rule.trim();
         let error = |message: String, expected: &str, help: Option<String>| {
@@ -89,12 +78,12 @@ impl Threshold {
             let help = (symbol == "=").then(|| "write `==`".to_owned());
             return error(format!("unknown comparison `{symbol}`"), "one of < <= > >= ==", help);
         };
-        // After `check("…")` only its share can be meant.
+        // Without a metric, `check("…")` can only mean its share.
         let left = if left.is_empty() && scope.has_check() { "checks" } else { left };
         if left.is_empty() {
             return error("no metric before the comparison".to_owned(), &known_metrics(), None);
         }
-        let mut metric = metric(left)?;
+        let mut metric = parse_metric(left)?;
         let (value, when) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
         if value.ends_with('%') || value.contains('.') && parse_share(value).is_ok() {
             metric = metric.as_share();
@@ -104,15 +93,15 @@ impl Threshold {
             let help = format!("did you mean `{left} {} {value}%`?", op.symbol());
             return error(message, "a share with its sign, such as 1% or 0.01", Some(help));
         }
-        let Some(limit) = metric.limit(value, is_k6(left)) else {
+        let Some(limit) = metric.parse_limit(value, is_k6(left)) else {
             let message = if value.is_empty() {
                 "no limit after the comparison".to_owned()
             } else {
                 format!("`{}` is no limit for `{left}`", short(value))
             };
-            return error(message, metric.limits(), None);
+            return error(message, metric.expected_limit(), None);
         };
-        scope.suits(metric, left)?;
+        scope.check_metric(metric, left)?;
         let mut parsed = Self {
             rule: rule.to_owned(),
             scope,
@@ -123,12 +112,12 @@ impl Threshold {
             after_s: 0,
             abort: false,
         };
-        parsed.when(when)?;
+        parsed.parse_modifiers(when)?;
         Ok(parsed)
     }
 
-    /// What follows the limit: `over 10s after 30s abort`.
-    fn when(&mut self, text: &str) -> Result<(), RuleError> {
+    /// Parses the words after the limit: `over 10s after 30s abort`.
+    fn parse_modifiers(&mut self, text: &str) -> Result<(), RuleError> {
         const EXPECTED: &str = "`over 10s`, `after 30s` or `abort`";
         let error = |message: String, expected: &str| {
             Err(RuleError { message, expected: expected.to_owned(), help: None })
@@ -169,7 +158,7 @@ impl Threshold {
         Ok(())
     }
 
-    /// The native spelling, when the rule was written in k6's.
+    /// The native spelling, if the threshold was written in k6's.
     pub fn native(&self) -> Option<String> {
         let at = self.rule.find(['<', '>', '='])?;
         is_k6(self.rule[..at].trim()).then(|| {
@@ -192,7 +181,7 @@ impl Comparison {
         Self::ALL.iter().find(|(text, _)| *text == symbol).map(|(_, op)| *op)
     }
 
-    /// As it is written.
+    /// The symbol.
     pub fn symbol(self) -> &'static str {
         Self::ALL.iter().find(|(_, op)| *op == self).map_or("", |(text, _)| text)
     }
@@ -204,12 +193,12 @@ impl Comparison {
             Self::AtMost => observed <= limit,
             Self::More => observed > limit,
             Self::AtLeast => observed >= limit,
-            // Shares are quotients: what prints as equal is equal.
+            // Shares are quotients: values that print as equal are equal.
             Self::Equal => (observed - limit).abs() <= 1e-9 * limit.abs().max(1.0),
         }
     }
 
-    /// Whether it sets an upper bound: what is at least some value cannot pass it.
+    /// Whether it sets an upper bound: a value that is only a lower bound cannot pass it.
     pub fn is_upper_bound(self) -> bool {
         matches!(self, Self::Less | Self::AtMost | Self::Equal)
     }

@@ -1,9 +1,9 @@
-//! Rules that parse, and the messages of those that do not.
+//! Thresholds that parse, and the messages of those that do not.
 
 use super::*;
 
 #[test]
-fn rules_parse_into_the_metrics_unit() {
+fn limits_parse_into_the_metrics_unit() {
     let p = Statistic::Percentile;
     for (rule, metric, op, limit) in [
         (
@@ -34,7 +34,7 @@ fn rules_parse_into_the_metrics_unit() {
 }
 
 #[test]
-fn mistakes_say_what_was_expected() {
+fn errors_name_what_is_expected() {
     for (rule, message, help) in [
         ("", "no comparison in this rule", None),
         ("response.p95", "no comparison in this rule", None),
@@ -96,7 +96,7 @@ fn comparisons_hold_as_written_and_never_for_nan() {
 }
 
 #[test]
-fn the_full_grammar() {
+fn full_grammar_parses() {
     use crate::verdict::scope::Selector;
     let parse = |rule: &str| Threshold::parse(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
     let full =
@@ -128,7 +128,7 @@ fn the_full_grammar() {
 }
 
 #[test]
-fn selectors_narrow_and_say_what_they_miss() {
+fn selectors_narrow_and_report_unmatched_names() {
     use crate::verdict::scope::{Subject, Subjects};
     let series = |step: &str, archetype: &str, workload, team: &str| Subject {
         step: step.to_owned(),

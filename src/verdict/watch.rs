@@ -1,9 +1,10 @@
-//! Rules over sliding windows, and rules that stop a run.
+//! Thresholds over sliding windows, and thresholds that stop a run.
 //!
-//! `run::dispatch` hands it every delta and asks once a second; `run` takes its findings at the
-//! end.
-//! Invariant: a window is judged once, when every shard has shed past its end and as long after it
-//! as a call may take by the rule; what is due before the warm-up's end is in no window.
+//! `run::dispatch` feeds it every delta and asks it once a second; `run` takes its judgements at
+//! the end.
+//! Invariant: a window is judged once, when all shards have delivered data for the time up to its
+//! end and, beyond that, for the longest time that a call may take by the threshold; seconds before
+//! the end of the warm-up are in no window.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +15,18 @@ use crate::stats::delta::{LoadWindow, Window};
 use crate::stats::own_delay::merge_boxed;
 use crate::stats::{Delayed, Delta, OwnDelay, Snapshot};
 
-/// The longest a window is kept waiting for its calls.
-pub const MAX_PATIENCE_S: u32 = 60;
+/// The longest time that a window waits for its calls, s.
+pub const MAX_SETTLE_S: u32 = 60;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What becomes of a run's rules while it goes on.
+/// The thresholds of a running run.
 #[derive(Debug)]
 pub struct Watch {
     rules: Vec<Rule>,
     subjects: Subjects,
-    /// What each shard has shed, ns after the run's start.
-    shed_ns: Vec<u64>,
+    /// The time up to which each shard has delivered data, ns after the run's start.
+    delivered_ns: Vec<u64>,
     /// The first second after the warm-up.
     from_s: u32,
 }
@@ -33,22 +34,22 @@ pub struct Watch {
 #[derive(Debug)]
 struct Rule {
     threshold: Threshold,
-    /// By intended second, merged over the shards: what the rule looks at and nothing else, as one
-    /// workload with one series.
+    /// By intended second, merged over the shards: only what the threshold selects, as one workload
+    /// with one series.
     seconds: BTreeMap<u32, Window>,
-    /// The same rule on such a window: what its selectors leave is all there is.
+    /// The same threshold for such a window, without selectors.
     narrowed: Threshold,
-    /// The end of the next window to judge, in seconds.
+    /// The end of the next window to judge, s.
     next_end_s: u32,
-    /// The first window without anything in it.
+    /// The first window without data.
     empty_at_s: Option<u32>,
     worst: Option<Judgement>,
-    /// A rule over the whole run that stopped it.
+    /// Whether it is a threshold over the whole run that stopped it.
     stopped: bool,
 }
 
 impl Watch {
-    /// Watches the rules of a run on so many shards.
+    /// Creates the watch of a run's thresholds, for `shards` shards.
     pub fn new(
         thresholds: &[Threshold],
         subjects: Subjects,
@@ -68,23 +69,23 @@ impl Watch {
         Self {
             rules: thresholds.iter().map(rule).collect(),
             subjects,
-            shed_ns: vec![0; shards],
+            delivered_ns: vec![0; shards],
             from_s,
         }
     }
 
-    /// Takes in what a shard shed.
+    /// Adds a shard's delta.
     pub fn absorb(&mut self, delta: &Delta) {
-        if let Some(shed) = self.shed_ns.get_mut(delta.shard) {
-            // A shard that is done has nothing more to say about any second.
-            *shed = if delta.last { u64::MAX } else { delta.gauges.elapsed_ns };
+        if let Some(delivered) = self.delivered_ns.get_mut(delta.shard) {
+            // A shard that has ended delivers nothing more for any second.
+            *delivered = if delta.last { u64::MAX } else { delta.gauges.elapsed_ns };
         }
         for rule in &mut self.rules {
             let Some(oldest_s) = rule.oldest_s() else { continue };
             let oldest_s = oldest_s.max(self.from_s);
             let wanted = |window: &&Window| window.measured && window.second >= oldest_s;
             for window in delta.windows.iter().filter(wanted) {
-                let part = narrow(&rule.threshold, &self.subjects, window);
+                let part = select(&rule.threshold, &self.subjects, window);
                 match rule.seconds.get_mut(&window.second) {
                     Some(mine) => mine.merge(&part),
                     None => drop(rule.seconds.insert(window.second, part)),
@@ -93,10 +94,11 @@ impl Watch {
         }
     }
 
-    /// Judges what can be judged by now. `until_ns` is where the load ended or was stopped: no
-    /// window goes beyond it. A rule that says so and does not hold is returned: stop the run.
+    /// Judges all windows that are complete by now. `until_ns` is where the load ended or was
+    /// stopped: no window extends beyond it. Returns the first failed threshold that stops the run,
+    /// if any.
     pub fn judge(&mut self, until_ns: Option<u64>, snapshot: &Snapshot) -> Option<String> {
-        let shed_s = self.shed_ns.iter().min().copied().unwrap_or(0) / SECOND_NS;
+        let delivered_s = self.delivered_ns.iter().min().copied().unwrap_or(0) / SECOND_NS;
         let elapsed_s = snapshot.elapsed_ns / SECOND_NS;
         let until_s = until_ns.unwrap_or(u64::MAX) / SECOND_NS;
         let mut stop = None;
@@ -128,20 +130,20 @@ impl Watch {
                 }
                 continue;
             };
-            let patience = u64::from(patience_s(threshold));
+            let settle = u64::from(settle_s(threshold));
             loop {
                 let end = u64::from(self.rules[index].next_end_s);
-                if end + patience > shed_s || end > until_s {
+                if end + settle > delivered_s || end > until_s {
                     break;
                 }
-                let failed = self.window(index, over_s, shed_s.min(elapsed_s));
+                let failed = self.judge_next_window(index, over_s, delivered_s.min(elapsed_s));
                 if failed && self.rules[index].threshold.abort {
                     stop.get_or_insert_with(|| self.rules[index].threshold.rule.clone());
                 }
             }
         }
         for rule in &mut self.rules {
-            // What no window needs any more.
+            // Drops the seconds that no further window needs.
             if let Some(oldest_s) = rule.oldest_s() {
                 rule.seconds = rule.seconds.split_off(&oldest_s);
             }
@@ -149,8 +151,8 @@ impl Watch {
         stop
     }
 
-    /// Judges the next window of a rule; true when there was something in it and it does not hold.
-    fn window(&mut self, index: usize, over_s: u32, now_s: u64) -> bool {
+    /// Judges the next window of a threshold; true if it had data and fails.
+    fn judge_next_window(&mut self, index: usize, over_s: u32, now_s: u64) -> bool {
         let rule = &mut self.rules[index];
         let end = rule.next_end_s;
         let from = end - over_s;
@@ -158,7 +160,7 @@ impl Watch {
         for (second, window) in rule.seconds.range(from..end) {
             let whole = whole.get_or_insert_with(blank);
             whole.merge(window);
-            // Calls that still run count at no less than their age.
+            // Calls still running count at no less than their age.
             let age_ns = now_s.saturating_sub(u64::from(*second) + 1) * SECOND_NS;
             let ended = window.steps[0].as_ref().map_or(0, |step| step.calls.made);
             let running = window.begun[0].saturating_sub(ended);
@@ -174,7 +176,7 @@ impl Watch {
             let part = JudgedPart { window: &window, seconds, bytes: 0 };
             Judgement {
                 threshold: rule.threshold.clone(),
-                ..judge::one(&rule.narrowed, &Subjects::default(), part)
+                ..judge::judge_part(&rule.narrowed, &Subjects::default(), part)
             }
         });
         match judged {
@@ -193,21 +195,21 @@ impl Watch {
         }
     }
 
-    /// Judges what is left, and puts what was found in place of the judgements on the whole run.
+    /// Judges the remaining windows; returns all judgements.
     pub fn conclude(&mut self, until_ns: u64, snapshot: &Snapshot) -> Vec<Judgement> {
-        self.shed_ns.iter_mut().for_each(|shed| *shed = u64::MAX);
+        self.delivered_ns.iter_mut().for_each(|delivered| *delivered = u64::MAX);
         self.judge(Some(until_ns), snapshot);
-        self.so_far(snapshot)
+        self.judge_so_far(snapshot)
     }
 
-    /// The rules as they stand: on the whole run so far, and on the windows judged so far.
-    pub fn so_far(&self, snapshot: &Snapshot) -> Vec<Judgement> {
+    /// The judgements so far: on the whole run, and on the windows judged so far.
+    pub fn judge_so_far(&self, snapshot: &Snapshot) -> Vec<Judgement> {
         let whole = |rule: &Rule| {
             let one = std::slice::from_ref(&rule.threshold);
             judge::judge(one, &self.subjects, snapshot).remove(0)
         };
         let found = |rule: &Rule| match (&rule.worst, rule.empty_at_s) {
-            // What stopped the run stays failed, whatever the drain brought.
+            // A threshold that stopped the run stays failed, whatever happened during the drain.
             (Some(stopped), _) if rule.threshold.over_s.is_none() => {
                 let end = whole(rule);
                 let with_end = |stopped| StoppedRun {
@@ -218,7 +220,7 @@ impl Watch {
                 Judgement { stopped: stopped.stopped.map(with_end), ..stopped.clone() }
             }
             (None, _) if rule.threshold.over_s.is_none() => whole(rule),
-            // An empty window is never a pass, and more than a window that holds.
+            // An empty window is never a pass, and takes precedence over a window that holds.
             (Some(worst), None) => worst.clone(),
             (Some(worst), Some(_)) if !worst.passed => worst.clone(),
             (_, worst_at_s) => {
@@ -230,14 +232,15 @@ impl Watch {
 }
 
 impl Rule {
-    /// The first second that a window still to be judged may need; none: there are no windows.
+    /// The first second that a window still to be judged may need; `None` for a threshold without
+    /// windows.
     fn oldest_s(&self) -> Option<u32> {
         self.threshold.over_s.map(|over_s| self.next_end_s.saturating_sub(over_s))
     }
 }
 
-/// The part of a window that a rule looks at, as one workload with one series.
-fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window {
+/// Returns the part of a window that a threshold selects, as one workload with one series.
+fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window {
     let (scope, metric) = (&threshold.scope, threshold.metric);
     let mut part = blank();
     let load = &mut part.workloads[0];
@@ -250,7 +253,7 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         load.started += theirs.started;
         load.target_user_ns += theirs.target_user_ns;
         load.present_user_ns += theirs.present_user_ns;
-        // A start that was lost belongs to its workload, and to none of its steps.
+        // A lost start belongs to its workload, and to none of its steps.
         if !scope.is_within_workloads() {
             load.lost += theirs.lost;
             load.suppressed += theirs.suppressed;
@@ -292,7 +295,7 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
                 step.response.merge(&theirs.ok_response().into());
             }
             Metric::Time(MetricTime::OkService, _) => {
-                step.service.merge(&theirs.ok_service().into())
+                step.service.merge(&theirs.ok_service().into());
             }
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);
@@ -309,19 +312,19 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
     part
 }
 
-/// How long after its end a window is judged: as long as the rule lets a call take, so that one
-/// that still runs has missed it; a second for what is no time.
-fn patience_s(threshold: &Threshold) -> u32 {
+/// Returns how long after its end a window is judged, s: as long as the threshold allows a call to
+/// take, so that a call still running has missed it; one second for metrics that are no times.
+fn settle_s(threshold: &Threshold) -> u32 {
     match threshold.metric {
         Metric::Time(time, _) if !matches!(time, MetricTime::Lag | MetricTime::Blocked) => {
-            let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_PATIENCE_S));
-            (limit as u32 + 1).min(MAX_PATIENCE_S)
+            let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_SETTLE_S));
+            (limit as u32 + 1).min(MAX_SETTLE_S)
         }
         _ => 1,
     }
 }
 
-/// Whether `a` is further from its rule than `b`.
+/// Whether `a` is further from its limit than `b`.
 fn is_worse(a: &Judgement, b: &Judgement) -> bool {
     if a.passed != b.passed {
         return b.passed;
@@ -337,7 +340,7 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
     distance(a) > distance(b)
 }
 
-/// A window of one workload and one series with nothing in it.
+/// Returns an empty window of one workload and one series.
 fn blank() -> Window {
     Window {
         waits: std::collections::BTreeMap::default(),

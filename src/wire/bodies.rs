@@ -1,20 +1,21 @@
-//! The bodies that are kept for checks and captures: one budget of memory for the process.
+//! Captured bodies, with one memory budget for the process.
 //!
-//! The readers of both versions of HTTP and the decoders of content codings add to a [`Body`];
+//! The readers of both HTTP versions and the decoders of content codings add to a [`KeptBody`];
 //! `run` sets the budget.
-//! Invariant: the bodies that are kept at one time take at most the budget, and `FREE` each.
+//! Invariant: the bodies captured at one time take at most the budget, plus `FREE` each.
 
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What a body may take without being counted: most bodies, so that these share no counter.
+/// Memory that a body may take without being counted: most bodies, so that these do not touch the
+/// shared counter.
 const FREE: usize = 16 << 10;
 
-/// The budget before a run sets its own: 1 GiB.
+/// The budget until a run sets its own: 1 GiB.
 const DEFAULT: u64 = 1 << 30;
 
-/// Memory that bodies share.
+/// A memory budget that bodies share.
 #[derive(Debug)]
 pub struct BodyBudget {
     limit: AtomicU64,
@@ -24,7 +25,7 @@ pub struct BodyBudget {
 /// The budget of this process.
 static PROCESS: BodyBudget = BodyBudget::new(DEFAULT);
 
-/// Sets how many bytes all kept bodies of this process may take at one time.
+/// Sets how many bytes all captured bodies of this process may take at one time.
 pub fn set_budget(bytes: u64) {
     PROCESS.limit.store(bytes, Relaxed);
 }
@@ -34,7 +35,7 @@ pub fn set_budget(bytes: u64) {
 pub struct BudgetExhausted;
 
 impl BodyBudget {
-    /// Of so many bytes.
+    /// Creates a budget of `bytes`.
     pub const fn new(bytes: u64) -> Self {
         Self { limit: AtomicU64::new(bytes), used: AtomicU64::new(0) }
     }
@@ -55,29 +56,30 @@ impl BodyBudget {
     }
 }
 
-/// A body as far as it was kept.
+/// The captured part of a body.
 #[derive(Debug)]
 pub struct KeptBody {
     bytes: Vec<u8>,
-    /// What it takes of the budget.
+    /// Bytes taken from the budget.
     held: u64,
     budget: &'static BodyBudget,
 }
 
 impl KeptBody {
-    /// An empty one that counts for `budget`.
-    pub const fn of(budget: &'static BodyBudget) -> Self {
+    /// Creates an empty body that counts against `budget`.
+    pub const fn with_budget(budget: &'static BodyBudget) -> Self {
         Self { bytes: Vec::new(), held: 0, budget }
     }
 
-    /// Adds what came.
+    /// Appends data.
     ///
     /// # Errors
-    /// When there is no room for it; then nothing is kept, and what was held is given back.
+    /// If there is no room for it; then the body is emptied, and its share of the budget is
+    /// returned.
     pub fn push(&mut self, data: &[u8]) -> Result<(), BudgetExhausted> {
         let needed = self.bytes.len() + data.len();
         if needed > self.bytes.capacity() && self.grow(needed).is_err() {
-            *self = Self::of(self.budget);
+            *self = Self::with_budget(self.budget);
             return Err(BudgetExhausted);
         }
         self.bytes.extend_from_slice(data);
@@ -96,7 +98,7 @@ impl KeptBody {
         self.bytes.try_reserve_exact(more).map_err(|_| BudgetExhausted)
     }
 
-    /// Forgets the bytes, and keeps the room for others.
+    /// Empties the body and keeps its capacity for the next one.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
@@ -104,7 +106,7 @@ impl KeptBody {
 
 impl Default for KeptBody {
     fn default() -> Self {
-        Self::of(&PROCESS)
+        Self::with_budget(&PROCESS)
     }
 }
 
@@ -133,7 +135,7 @@ impl Deref for KeptBody {
 }
 
 impl From<Vec<u8>> for KeptBody {
-    /// A body that was made here, not read; it is not counted.
+    /// Wraps a body that was made here, not read; it does not count against the budget.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
     }
@@ -147,14 +149,14 @@ mod tests {
     fn bodies_share_their_budget_and_give_it_back() {
         let budget: &'static BodyBudget = Box::leak(Box::new(BodyBudget::new(120_000)));
         let body = |bytes: usize| {
-            let mut body = KeptBody::of(budget);
+            let mut body = KeptBody::with_budget(budget);
             let pushed = (0..bytes / 1_000).try_for_each(|_| body.push(&[7; 1_000]));
             (pushed, body)
         };
         let small: Vec<_> = (0..100).map(|_| body(8_000)).collect();
         assert!(small.iter().all(|(pushed, _)| pushed.is_ok()));
         assert_eq!(budget.used(), 0);
-        // Room doubles: 64,000 bytes of room, of which FREE are not counted.
+        // Capacity doubles: 64,000 bytes, of which FREE are not counted.
         let (one, first) = body(60_000);
         assert_eq!((one, first.len(), budget.used()), (Ok(()), 60_000, 64_000 - FREE as u64));
         let (two, second) = body(80_000);

@@ -1,40 +1,43 @@
-//! Charsets: bodies in UTF-8 for what looks at text.
+//! Charsets: converts captured bodies to UTF-8 for text checks and captures.
 //!
-//! `engine` comes here with a body that was kept, after its content codings were undone.
-//! Invariant: what comes out is at most three times what went in, and counts for the budget of
-//! kept bodies; bytes of an unknown charset stay as they came.
+//! `engine` calls it with a captured body, after its content codings were decoded.
+//! Invariant: the output is at most three times the input, and counts against the budget of
+//! captured bodies; bytes of an unknown charset stay as received.
 
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use super::bodies::{BudgetExhausted, KeptBody};
 use super::response_capture::ResponseCapture;
 
-/// Decoded at a time: 8 KiB.
+/// Decoded at a time, bytes: 8 KiB.
 const PIECE: usize = 8 << 10;
 
-/// How far a page's own word on its charset is looked for, as in browsers (HTML §4.2.5.4): 1 KiB.
+/// How far into a page its own charset declaration is searched, as in browsers (HTML §4.2.5.4),
+/// bytes: 1 KiB.
 const MAX_SCAN: usize = 1 << 10;
 
-/// Sets the text of a kept body that is not plain UTF-8. Its charset is that of its byte order
-/// mark, else of Content-Type, else what HTML or XML say of themselves, else UTF-8: as browsers
-/// decide (Encoding §6). What is no character of the charset becomes U+FFFD.
+/// Sets the text of a captured body that is not plain UTF-8. Its charset is that of its byte order
+/// mark, else of Content-Type, else of its HTML or XML declaration, else UTF-8: as browsers decide
+/// (Encoding §6). Bytes that are no character of the charset become U+FFFD.
 ///
 /// # Errors
-/// When there is no memory for it.
-pub fn decode(kept: &mut ResponseCapture) -> Result<(), BudgetExhausted> {
-    let found = match Encoding::for_bom(&kept.body) {
+/// If there is no memory for it.
+pub fn decode(capture: &mut ResponseCapture) -> Result<(), BudgetExhausted> {
+    let found = match Encoding::for_bom(&capture.body) {
         Some((encoding, mark)) => Some((encoding, mark)),
-        None => charset(kept).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0)),
+        None => {
+            charset(capture).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0))
+        }
     };
     let Some((encoding, mark)) = found else { return Ok(()) };
-    let text = to_utf8(encoding, &kept.body[mark..])?;
-    kept.rare().text = Some(text);
+    let text = to_utf8(encoding, &capture.body[mark..])?;
+    capture.rare().text = Some(text);
     Ok(())
 }
 
-/// The charset that the head or the body names; `None` when it names none that is known.
-fn charset(kept: &ResponseCapture) -> Option<&'static Encoding> {
-    let content_type = kept.header("content-type").unwrap_or_default();
+/// Returns the charset that the head or the body names; `None` if they name no known one.
+fn charset(capture: &ResponseCapture) -> Option<&'static Encoding> {
+    let content_type = capture.header("content-type").unwrap_or_default();
     let mut parts = content_type.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
     let named = parts.find_map(|parameter| {
@@ -47,13 +50,13 @@ fn charset(kept: &ResponseCapture) -> Option<&'static Encoding> {
             label.strip_prefix(b"\"").and_then(|label| label.strip_suffix(b"\"")).unwrap_or(label);
         return Encoding::for_label(label);
     }
-    let start = &kept.body[..kept.body.len().min(MAX_SCAN)];
+    let start = &capture.body[..capture.body.len().min(MAX_SCAN)];
     let found = match kind.as_slice() {
         b"text/html" => of_html(start),
         _ if kind.ends_with(b"/xml") || kind.ends_with(b"+xml") => of_xml(start),
         _ => None,
     };
-    // It was read as ASCII to get here, which UTF-16 is not (HTML §13.2.3.2).
+    // The declaration was readable as ASCII, so the charset cannot be UTF-16 (HTML §13.2.3.2).
     found.map(|encoding| match encoding {
         _ if encoding == UTF_16LE || encoding == UTF_16BE => UTF_8,
         _ if encoding == X_USER_DEFINED => WINDOWS_1252,
@@ -61,7 +64,7 @@ fn charset(kept: &ResponseCapture) -> Option<&'static Encoding> {
     })
 }
 
-/// What the first `<meta>` of a page with a charset says.
+/// Returns the charset of the first `<meta>` of a page that has one.
 fn of_html(start: &[u8]) -> Option<&'static Encoding> {
     let lower = start.to_ascii_lowercase();
     let mut tags = memchr::memmem::find_iter(&lower, b"<meta").map(|at| &lower[at + 5..]);
@@ -72,7 +75,7 @@ fn of_html(start: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
-/// What the declaration of an XML document says.
+/// Returns the charset of an XML declaration.
 fn of_xml(start: &[u8]) -> Option<&'static Encoding> {
     let rest = start.strip_prefix(b"<?xml")?;
     let declaration = &rest[..memchr::memmem::find(rest, b"?>")?];
@@ -80,7 +83,7 @@ fn of_xml(start: &[u8]) -> Option<&'static Encoding> {
     label(&declaration[after..]).and_then(Encoding::for_label)
 }
 
-/// The word after `=`, in quotes or not.
+/// Returns the word after `=`, in quotes or not.
 fn label(text: &[u8]) -> Option<&[u8]> {
     let text = text.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
     let text = match text.first()? {
@@ -113,10 +116,10 @@ mod tests {
 
     fn text(content_type: &str, body: &[u8]) -> Vec<u8> {
         let head = format!("A: b\r\nContent-Type: {content_type}\r\n\r\n").into_bytes();
-        let mut kept =
+        let mut capture =
             ResponseCapture { head, body: body.to_vec().into(), ..ResponseCapture::default() };
-        decode(&mut kept).unwrap();
-        kept.text().to_vec()
+        decode(&mut capture).unwrap();
+        capture.text().to_vec()
     }
 
     fn utf16(text: &str, to: fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -124,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn mark_then_content_type_then_the_document_then_utf_8() {
+    fn charset_comes_from_mark_then_content_type_then_document() {
         let latin = b"caf\xe9 \x80";
         let page = |meta: &str| [b"<html><head>", meta.as_bytes(), b"</head>caf\xe9"].concat();
-        let says =
+        let declares =
             |meta: &str| String::from_utf8_lossy(&text("text/html", &page(meta))).into_owned();
         // ISO-8859-1 means windows-1252 to browsers (Encoding §4.2).
         for content_type in [
@@ -184,19 +187,19 @@ mod tests {
         ] {
             let whole = format!("<html><head>{meta}</head>caf\u{e9}");
             let spoilt = format!("<html><head>{meta}</head>caf\u{fffd}");
-            assert_eq!(says(meta), if known { whole } else { spoilt }, "{meta}");
+            assert_eq!(declares(meta), if known { whole } else { spoilt }, "{meta}");
         }
         let xml = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xe9</a>";
         assert!(text("application/rss+xml", xml).ends_with("<a>\u{e9}</a>".as_bytes()));
         assert!(text("text/xml;charset=utf-8", xml).ends_with(b"<a>\xe9</a>"));
         assert!(text("text/plain", xml).ends_with(b"<a>\xe9</a>"));
-        // What is no character becomes U+FFFD.
+        // Invalid bytes become U+FFFD.
         assert_eq!(text("a/b; charset=utf-16le", b"a\0b"), "a\u{fffd}".as_bytes());
     }
 
     proptest! {
         #[test]
-        fn anything_goes_in_and_at_most_three_times_as_much_comes_out(
+        fn output_is_at_most_three_times_any_input(
             content_type in proptest::sample::select(vec![
                 "text/html", "a/xml", "a/b; charset=gb18030", "a/b; charset=iso-2022-jp",
                 "a/b; charset=utf-16be", "a/b; charset=big5", "a/b; charset=replacement",

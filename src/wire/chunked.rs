@@ -1,19 +1,19 @@
-//! The chunked transfer coding (RFC 9112 §7.1), fed piece by piece.
+//! The chunked transfer coding (RFC 9112 §7.1), decoded piece by piece.
 //!
 //! `framing` feeds it.
 //! Invariant: sizes, extensions and trailers are bounded; data passes through uncopied.
 
-use super::framing::FramingError;
+use super::framing_error::FramingError;
 use crate::stats::{AttemptPhase, FailureKind};
 
-/// The most bytes of chunk extensions and trailers in one answer, and digits of one size.
+/// The most bytes of chunk extensions and trailers in one response, and digits of one size.
 const MAX_EXTRA: u32 = 16 << 10;
 
-/// Where in a chunked body the reader stands.
+/// A decoder's position in a chunked body.
 #[derive(Debug, Default)]
 pub(super) struct ChunkedDecoder {
     state: ChunkState,
-    /// The size being read, or the bytes left of the chunk.
+    /// The size read so far, or the bytes left of the chunk.
     left: u64,
     /// Digits of the size so far.
     digits: u32,
@@ -35,7 +35,7 @@ enum ChunkState {
     /// The carriage return and line feed after the data.
     DataReturn,
     DataEnd,
-    /// At the start of a trailer line, or of the empty line that ends it all.
+    /// At the start of a trailer line, or of the empty line that ends the body.
     TrailerStart,
     Trailer,
     TrailerEnd,
@@ -47,8 +47,8 @@ const TOO_LARGE: FramingError =
     FramingError::Response(AttemptPhase::Body, FailureKind::ChunkExtrasTooLarge);
 
 impl ChunkedDecoder {
-    /// Reads up to the end of the next stretch of data: how many bytes were used, the data among
-    /// them, and whether the body is complete.
+    /// Reads up to the end of the next stretch of data. Returns how many bytes were used, the data
+    /// among them, and whether the body is complete.
     pub(super) fn next<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -79,7 +79,7 @@ impl ChunkedDecoder {
     fn step(&mut self, byte: u8) -> Result<ChunkState, FramingError> {
         Ok(match (self.state, byte) {
             (ChunkState::Size, _) if byte.is_ascii_hexdigit() => {
-                // Over 64 bits. Zeros before a size are only bounded as extensions are.
+                // Over 64 bits. Zeros before a size are only limited as extensions are.
                 if self.left >> 60 != 0 {
                     return Err(MALFORMED);
                 }

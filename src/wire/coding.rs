@@ -1,23 +1,23 @@
-//! Content codings: gzip, deflate, br and zstd, undone for whoever looks at a body.
+//! Content codings: decodes gzip, deflate, br and zstd bodies.
 //!
-//! `engine::attempt` calls it after an answer that said it is encoded and whose body was kept.
+//! `engine::attempt` calls it for a captured body with a Content-Encoding.
 //! Invariant: no more than `max` bytes come out of each coding, whatever goes in; windows are
 //! bounded as RFC 7932 and RFC 9659 say.
 
 use std::io::{self, Read};
 
 use super::bodies::KeptBody;
-use super::framing::FramingError;
+use super::framing_error::FramingError;
 use super::response_capture::ResponseCapture;
 use crate::stats::{AttemptPhase, FailureKind};
 
-/// The most codings in a row.
+/// The most codings of one body.
 const MAX_CODINGS: usize = 4;
 
-/// The largest window of zstd (RFC 9659).
+/// The largest zstd window (RFC 9659), bytes.
 const MAX_WINDOW: u64 = 8 << 20;
 
-/// Decoded at a time.
+/// Decoded at a time, bytes.
 const PIECE: usize = 8 << 10;
 
 const UNDECODABLE: FramingError =
@@ -34,25 +34,24 @@ enum Coding {
     Zstd,
 }
 
-/// Undoes the codings that the kept head names. A coding that nobody knows leaves the body as it
-/// came.
+/// Decodes the codings that the captured head names. An unknown coding leaves the body as received.
 ///
 /// # Errors
-/// `BodyTooLarge` when more than `max` bytes come out, `Undecodable` when it is not so encoded,
-/// `TooManyCodings` when it is so too often; `KeptBodies` when there is no memory for what comes
-/// out.
-pub fn decode(kept: &mut ResponseCapture, max: u64) -> Result<(), FramingError> {
-    let Some(codings) = codings(&kept.head)? else { return Ok(()) };
+/// `BodyTooLarge` if more than `max` bytes come out, `Undecodable` if the body does not have the
+/// named coding, `TooManyCodings` if it names too many; `KeptBodies` if there is no memory for the
+/// result.
+pub fn decode(capture: &mut ResponseCapture, max: u64) -> Result<(), FramingError> {
+    let Some(codings) = codings(&capture.head)? else { return Ok(()) };
     for coding in codings.into_iter().rev() {
-        // An answer without a body says how it would have been encoded.
-        if !kept.body.is_empty() {
-            kept.body = undo(coding, &kept.body, max)?;
+        // A response without a body may still name the coding that it would have had.
+        if !capture.body.is_empty() {
+            capture.body = undo(coding, &capture.body, max)?;
         }
     }
     Ok(())
 }
 
-/// The codings in the order they were applied; `None` when one is unknown.
+/// Returns the codings in the order they were applied; `None` if one is unknown.
 fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, FramingError> {
     let mut found = Vec::new();
     for line in head.split(|&byte| byte == b'\n') {
@@ -82,7 +81,8 @@ fn undo(coding: Coding, body: &[u8], max: u64) -> Result<KeptBody, FramingError>
     let mut out = KeptBody::default();
     match coding {
         Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max, &mut out)?,
-        // Meant is zlib (RFC 9110 §8.4.1.2); some servers send what it wraps, as browsers know.
+        // `deflate` means zlib (RFC 9110 §8.4.1.2); some servers send the raw deflate data, and
+        // browsers accept that, too.
         Coding::Deflate if is_zlib(body) => {
             drain(flate2::read::ZlibDecoder::new(body), max, &mut out)?;
         }
@@ -100,7 +100,7 @@ fn is_zlib(body: &[u8]) -> bool {
         && (u32::from(*method) << 8 | u32::from(*flags)) % 31 == 0)
 }
 
-/// Frame after frame (RFC 8878 §3.1).
+/// Decodes frame after frame (RFC 8878 §3.1).
 fn unzstd(mut body: &[u8], max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
     while !body.is_empty() {
         let frame =
@@ -110,7 +110,7 @@ fn unzstd(mut body: &[u8], max: u64, out: &mut KeptBody) -> Result<(), FramingEr
     Ok(())
 }
 
-/// Adds all that comes; at most `max` bytes in all.
+/// Appends everything that `from` yields; at most `max` bytes in all.
 fn drain(mut from: impl Read, max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
     let mut piece = [0; PIECE];
     loop {
@@ -161,16 +161,16 @@ mod tests {
 
     fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, FailureKind> {
         let head = format!("A: b\r\nContent-Encoding: {codings}\r\n\r\n").into_bytes();
-        let mut kept = ResponseCapture { head, body: body.into(), ..ResponseCapture::default() };
-        match decode(&mut kept, max) {
-            Ok(()) => Ok(kept.body.to_vec()),
+        let mut capture = ResponseCapture { head, body: body.into(), ..ResponseCapture::default() };
+        match decode(&mut capture, max) {
+            Ok(()) => Ok(capture.body.to_vec()),
             Err(FramingError::Response(AttemptPhase::Body, kind)) => Err(kind),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn each_coding_and_several_in_a_row() {
+    fn each_coding_and_sequences_are_decoded() {
         for (codings, body) in [
             ("gzip", gzip(TEXT)),
             ("X-GZIP", gzip(TEXT)),
@@ -184,7 +184,7 @@ mod tests {
             ("gzip, identity, br, gzip", gzip(BROTLI)),
             ("rot13", TEXT.to_vec()),
         ] {
-            // The row whose first coding was not applied is the one that must fail.
+            // If the first coding of the row was not applied, decoding must fail.
             let got = decoded(codings, body, 100);
             if codings.starts_with("gzip, identity") {
                 assert_eq!(got, Err(FailureKind::Undecodable));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_and_broken_bodies() {
+    fn bombs_and_broken_bodies_are_rejected() {
         let bomb = gzip(&vec![0; 10 << 20]);
         assert!(bomb.len() < 20_000);
         assert_eq!(decoded("gzip", bomb.clone(), 1 << 20), Err(FailureKind::BodyTooLarge));
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_goes_in_and_no_more_than_allowed_comes_out(
+        fn output_of_any_input_is_within_the_limit(
             coding in proptest::sample::select(vec!["gzip", "deflate", "br", "zstd", "gzip, br"]),
             start in proptest::sample::select(vec![gzip(TEXT), zlib(TEXT), ZSTD.to_vec(), vec![]]),
             noise in proptest::collection::vec(any::<u8>(), 0..300),

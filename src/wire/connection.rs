@@ -1,6 +1,6 @@
-//! One connection to a target: opened phase by phase, read into the shard's one buffer.
+//! A connection to a target: opened phase by phase, read into the shard's one buffer.
 //!
-//! `http1` drives it, a user owns it between calls.
+//! `http1` and `http2` use it; a user or a pool keeps it between calls.
 //! Invariant: an idle connection holds no buffer of ours.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::deadline::{CallDeadline, WaitEnded};
+use super::deadline::CallDeadline;
 use super::proxy::{self, ProxyError};
 use super::{Outgoing, ServiceEndpoint, fault, race, tls};
 use crate::clock::{self, Time};
@@ -39,20 +39,20 @@ enum Transport {
 }
 
 impl OpenConnection {
-    /// Opens a connection for a user: look up, connect, handshake. The times of the phases that
-    /// were completed go into `opening`; each is longer by the round trips of the user's own way.
+    /// Opens a connection for a user: look-up, connect, handshake. The durations of completed
+    /// phases go into `timings`; an emulated link adds its round trip to each.
     pub(super) async fn open(
         endpoint: &ServiceEndpoint,
         outgoing: &Outgoing<'_>,
-        patience: &CallDeadline,
-        opening: &mut ConnectTimings,
+        deadline: &CallDeadline,
+        timings: &mut ConnectTimings,
     ) -> Result<Self, AttemptOutcome> {
         let begun = clock::now();
         let io = if let Some(path) = &endpoint.unix {
-            let unix = patience.wait(UnixStream::connect(path)).await;
-            let unix = unix.map_err(|why| gave_up(why, AttemptPhase::Connect))?;
-            farther(outgoing, AttemptPhase::Connect, patience).await?;
-            opening.connect_ns = ConnectTimings::took(clock::now().since(begun));
+            let unix = deadline.wait(UnixStream::connect(path)).await;
+            let unix = unix.map_err(|why| why.outcome(AttemptPhase::Connect))?;
+            outgoing.extra_round_trip(AttemptPhase::Connect, deadline).await?;
+            timings.connect_ns = ConnectTimings::took(clock::now().since(begun));
             Transport::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
         } else {
             let mut connecting = begun;
@@ -62,34 +62,34 @@ impl OpenConnection {
             let addresses = match endpoint.addresses() {
                 Some(addresses) => addresses,
                 None => {
-                    let found = endpoint.look_up(patience).await?;
+                    let found = endpoint.look_up(deadline).await?;
                     connecting = clock::now();
-                    opening.dns_ns = ConnectTimings::took(connecting.since(begun));
+                    timings.dns_ns = ConnectTimings::took(connecting.since(begun));
                     found
                 }
             };
-            let mut tcp = race::connect(endpoint, &addresses, outgoing, patience).await?;
+            let mut tcp = race::connect(endpoint, &addresses, outgoing, deadline).await?;
             if let Some(proxy) = &endpoint.proxy {
-                pass(endpoint, proxy, &mut tcp, patience).await?;
+                open_tunnel(endpoint, proxy, &mut tcp, deadline).await?;
             }
             let connected = clock::now();
-            opening.connect_ns = ConnectTimings::took(connected.since(connecting));
+            timings.connect_ns = ConnectTimings::took(connected.since(connecting));
             match &endpoint.tls {
                 None => Transport::Tcp(tcp),
                 Some(tls) => {
-                    let config = without_choice(endpoint, outgoing, &tls.config);
-                    let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
-                    farther(outgoing, AttemptPhase::Tls, patience).await?;
-                    opening.tls_ns = ConnectTimings::took(clock::now().since(connected));
+                    let config = offer_http1_only(endpoint, outgoing, &tls.config);
+                    let stream = shake_hands(endpoint, tls, &config, tcp, deadline).await?;
+                    outgoing.extra_round_trip(AttemptPhase::Tls, deadline).await?;
+                    timings.tls_ns = ConnectTimings::took(clock::now().since(connected));
                     Transport::Tls(stream)
                 }
             }
         };
-        opening.open = true;
+        timings.open = true;
         Ok(Self { io, idle_since: Time::NEVER })
     }
 
-    /// Reads what is there into `buffer`; registers for more when nothing is. Zero bytes: the end.
+    /// Reads available bytes into `buffer`, or registers for more. Zero bytes mean the end.
     #[inline]
     pub(super) fn poll_read(
         &mut self,
@@ -100,7 +100,7 @@ impl OpenConnection {
         self.poll_fill(cx, &mut read).map_ok(|()| read.filled().len())
     }
 
-    /// The same, into a buffer that keeps count.
+    /// As `poll_read`, into a buffer that counts its bytes.
     #[inline]
     pub(super) fn poll_fill(
         &mut self,
@@ -114,15 +114,15 @@ impl OpenConnection {
         }
     }
 
-    /// The protocol that was picked in the TLS handshake, if any.
-    pub(super) fn picked(&self) -> Option<&[u8]> {
+    /// Returns the protocol that ALPN negotiated, if any.
+    pub(super) fn negotiated_protocol(&self) -> Option<&[u8]> {
         match &self.io {
             Transport::Tls(tls) => tls.get_ref().1.alpn_protocol(),
             Transport::Tcp(_) | Transport::Unix(_) => None,
         }
     }
 
-    /// Hands bytes to the kernel; how many it took.
+    /// Hands bytes to the kernel; returns how many it took.
     #[inline]
     pub(super) fn poll_write(
         &mut self,
@@ -136,7 +136,7 @@ impl OpenConnection {
         }
     }
 
-    /// Pushes out what TLS still holds; nothing to do for plain TCP.
+    /// Flushes what TLS has buffered; does nothing for plain TCP.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Transport::Tcp(_) | Transport::Unix(_) => Poll::Ready(Ok(())),
@@ -144,8 +144,9 @@ impl OpenConnection {
         }
     }
 
-    /// Whether an idle connection can carry another request: it is neither at its end nor does it
-    /// hold bytes nobody asked for. Costs no system call unless the kernel has reported something.
+    /// Whether an idle connection can carry another request: it has neither ended nor received
+    /// bytes that belong to no request. Costs no system call unless the kernel has reported
+    /// something.
     pub(super) fn is_fresh(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> bool {
         match &mut self.io {
             Transport::Tcp(tcp) => tcp.poll_read_ready(cx).is_pending() || would_block(tcp, buffer),
@@ -153,7 +154,7 @@ impl OpenConnection {
                 let mut read = ReadBuf::new(buffer);
                 Pin::new(unix).poll_read(cx, &mut read).is_pending()
             }
-            // TLS may have session tickets to read; only its end or its data matter.
+            // TLS may have session tickets to read; only its end or application data matter.
             Transport::Tls(tls) => {
                 let mut read = ReadBuf::new(buffer);
                 Pin::new(tls.as_mut()).poll_read(cx, &mut read).is_pending()
@@ -166,20 +167,9 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Waits as much longer as a round trip takes on the user's own way.
-pub(super) async fn farther(
-    outgoing: &Outgoing<'_>,
-    phase: AttemptPhase,
-    patience: &CallDeadline,
-) -> Result<(), AttemptOutcome> {
-    match outgoing.link {
-        None => Ok(()),
-        Some(way) => way.round_trip(patience).await.map_err(|why| gave_up(why, phase)),
-    }
-}
-
-/// TLS for a user whose way is simulated over HTTP/1.1 alone offers no other version.
-fn without_choice<'a>(
+/// Offers only HTTP/1.1 in ALPN if the user has an emulated link: links are emulated over HTTP/1.1
+/// only.
+fn offer_http1_only<'a>(
     endpoint: &ServiceEndpoint,
     outgoing: &Outgoing<'_>,
     tls: &'a Arc<ClientConfig>,
@@ -192,20 +182,20 @@ fn without_choice<'a>(
     Cow::Owned(Arc::new(alone))
 }
 
-/// Asks the proxy that was connected to for the way to the target.
-async fn pass(
+/// Asks the connected proxy for a tunnel to the target.
+async fn open_tunnel(
     endpoint: &ServiceEndpoint,
     proxy: &Proxy,
     tcp: &mut TcpStream,
-    patience: &CallDeadline,
+    deadline: &CallDeadline,
 ) -> Result<(), AttemptOutcome> {
-    match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
+    match deadline.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(ProxyError::Refused(kind))) => {
             Err(AttemptOutcome::Failed(AttemptPhase::Connect, kind))
         }
         Ok(Err(ProxyError::Io(error))) => Err(fault::outcome(AttemptPhase::Connect, &error)),
-        Err(why) => Err(gave_up(why, AttemptPhase::Connect)),
+        Err(why) => Err(why.outcome(AttemptPhase::Connect)),
     }
 }
 
@@ -214,20 +204,12 @@ async fn shake_hands(
     tls: &tls::TlsClient,
     config: &Arc<ClientConfig>,
     tcp: TcpStream,
-    patience: &CallDeadline,
+    deadline: &CallDeadline,
 ) -> Result<Box<TlsStream<TcpStream>>, AttemptOutcome> {
     let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
-    match patience.wait(handshake).await {
+    match deadline.wait(handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(endpoint.hear(tls.failure(&error), &error)),
-        Err(why) => Err(gave_up(why, AttemptPhase::Tls)),
-    }
-}
-
-/// The outcome of a wait that ended before its time.
-pub(super) const fn gave_up(why: WaitEnded, phase: AttemptPhase) -> AttemptOutcome {
-    match why {
-        WaitEnded::Timeout => AttemptOutcome::Timeout(phase),
-        WaitEnded::Cut => AttemptOutcome::Unfinished(phase),
+        Ok(Err(error)) => Err(endpoint.remember_error(tls.failure(&error), &error)),
+        Err(why) => Err(why.outcome(AttemptPhase::Tls)),
     }
 }

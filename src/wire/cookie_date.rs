@@ -1,9 +1,9 @@
-//! The dates of cookies: the algorithm of RFC 6265 §5.1.1, which takes nearly anything.
+//! The dates of cookies: the algorithm of RFC 6265 §5.1.1, which accepts nearly anything.
 //!
-//! `jar` reads `Expires` with it.
-//! Invariant: any bytes are a date or none; nothing is allocated.
+//! `cookie_jar` parses `Expires` with it.
+//! Invariant: any bytes are a date or `None`; nothing is allocated.
 
-/// What a date is made of, each found at most once.
+/// The parts of a date, each found at most once.
 #[derive(Default)]
 struct DateParts {
     time: Option<[u32; 3]>,
@@ -16,7 +16,8 @@ const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-/// Seconds from 1970-01-01 00:00:00 UTC to a date, below zero before it; `None` when it is none.
+/// Returns the seconds from 1970-01-01 00:00:00 UTC to a date, negative before it; `None` if the
+/// text is no date.
 pub fn parse(text: &[u8]) -> Option<i64> {
     let mut found = DateParts::default();
     text.split(|byte| is_delimiter(*byte)).filter(|token| !token.is_empty()).for_each(|token| {
@@ -25,13 +26,14 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     found.seconds()
 }
 
-/// Everything printable but letters, digits and the colon; and the tab.
+/// Whether a byte separates tokens: the tab, and printable characters except letters, digits and
+/// the colon.
 const fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
 }
 
 impl DateParts {
-    /// A token is the first of these that is not there yet and that it can be.
+    /// Stores a token as the first part that is still missing and that the token can be.
     fn take(&mut self, token: &[u8]) {
         if self.time.is_none()
             && let Some(time) = time(token)
@@ -74,8 +76,8 @@ impl DateParts {
     }
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March on, so
-/// that the leap day is the last of one.
+/// Returns the days from 1970-01-01 to a Gregorian date. Years are counted from March on, so that
+/// the leap day is the last one of a year.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let before_year = 365 * year + year / 4 - year / 100 + year / 400;
@@ -92,7 +94,7 @@ fn time(token: &[u8]) -> Option<[u32; 3]> {
     Some([hour, minute, second])
 }
 
-/// From `least` to `most` digits, then none; and what follows.
+/// Parses `least` to `most` digits, then no digit; returns the rest too.
 fn number(token: &[u8], least: usize, most: usize) -> Option<(u32, &[u8])> {
     let length = token.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = token.split_at(length);
@@ -100,7 +102,7 @@ fn number(token: &[u8], least: usize, most: usize) -> Option<(u32, &[u8])> {
     (least..=most).contains(&length).then(|| (value(), rest))
 }
 
-/// The first three letters count.
+/// Parses a month by its first three letters.
 fn month(token: &[u8]) -> Option<u32> {
     let start = token.get(..3)?;
     let place = MONTHS.iter().position(|name| start.eq_ignore_ascii_case(*name))?;
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_as_rfc_6265_says() {
+    fn dates_are_parsed_as_rfc_6265_defines() {
         // 1994-11-06 08:49:37 is the example of RFC 9110 §5.6.7, in its three forms and in others.
         const EXAMPLE: i64 = 784_111_777;
         for text in [
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn invalid_dates_are_none() {
         for text in [
             "",
             "soon",

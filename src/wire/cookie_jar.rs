@@ -1,8 +1,9 @@
 //! A user's cookies: RFC 6265 §5 without a list of public suffixes.
 //!
-//! `engine` keeps one for each user that was given a cookie, and asks what goes with a request.
+//! `engine` keeps a jar for each user that has received a cookie, and takes the Cookie header from
+//! it.
 //! Invariant: what a target sends is hostile: a jar holds at most [`MAX_COOKIES`], of one domain at
-//! most [`MAX_OF_DOMAIN`], none longer than [`MAX_LENGTH`]; the oldest make room.
+//! most [`MAX_OF_DOMAIN`], none longer than [`MAX_LENGTH`]; the oldest ones are removed first.
 
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,75 +14,75 @@ use crate::extract::text_of;
 
 /// The most cookies of one user.
 pub const MAX_COOKIES: usize = 300;
-/// The most of one domain.
+/// The most cookies of one domain.
 pub const MAX_OF_DOMAIN: usize = 50;
 /// The most octets of a cookie's name and value together (RFC 6265bis §5.6).
 pub const MAX_LENGTH: usize = 4 << 10;
-/// The most octets of an attribute's value; a longer one is left out (RFC 6265bis §5.6).
+/// The most octets of an attribute's value; a longer one is ignored (RFC 6265bis §5.6).
 const MAX_ATTRIBUTE: usize = 1 << 10;
 
-/// Where a request goes, as cookies see it.
+/// A request's destination, as far as cookies depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieOrigin<'a> {
-    /// Its host.
+    /// Host of the request.
     pub host: &'a str,
-    /// Its target: path and query.
+    /// Request target: path and query.
     pub target: &'a str,
-    /// Whether it goes over TLS.
+    /// Whether the request goes over TLS.
     pub secure: bool,
 }
 
 /// The cookies of one user.
 #[derive(Debug, Default)]
 pub struct CookieJar {
-    /// In the order they were first set.
+    /// In the order in which they were first set.
     cookies: Vec<Cookie>,
 }
 
 #[derive(Debug)]
 struct Cookie {
-    /// Octets as they came, also what is no UTF-8.
+    /// Octets as received, even if they are not UTF-8.
     name: Vec<u8>,
     value: Vec<u8>,
     /// Lower case.
     domain: String,
-    /// Only for the host that set it.
+    /// Sent only to the host that set it.
     host_only: bool,
     path: Vec<u8>,
     secure: bool,
     until: Time,
 }
 
-/// What the attributes of a Set-Cookie say; the last of a name counts.
+/// The attributes of a Set-Cookie; the last one of a name counts.
 #[derive(Default)]
 struct Attributes<'a> {
     domain: Option<&'a [u8]>,
     path: Option<&'a [u8]>,
     max_age: Option<i64>,
-    /// Seconds from 1970 on.
+    /// Seconds since 1970.
     expires: Option<i64>,
     secure: bool,
 }
 
 impl CookieJar {
-    /// Whether nothing is in it.
+    /// Whether the jar has no cookies.
     pub fn is_empty(&self) -> bool {
         self.cookies.is_empty()
     }
 
-    /// How many are in it.
+    /// The number of cookies.
     pub fn len(&self) -> usize {
         self.cookies.len()
     }
 
-    /// Takes what an answer from `origin` sets; `head` is its header block.
-    pub fn take(&mut self, head: &[u8], origin: CookieOrigin<'_>, now: Time) {
+    /// Stores the cookies that a response from `origin` sets; `head` is its header block.
+    pub fn take_set_cookies(&mut self, head: &[u8], origin: CookieOrigin<'_>, now: Time) {
         for value in set_cookies(head) {
             self.set(value, origin, now);
         }
     }
 
-    /// One Set-Cookie (RFC 6265 §5.3).
+    /// Stores one Set-Cookie (RFC 6265 §5.3).
     fn set(&mut self, text: &[u8], origin: CookieOrigin<'_>, now: Time) {
         let Some((name, value)) = pair(text) else { return };
         let attributes = Attributes::read(text);
@@ -119,8 +120,8 @@ impl CookieJar {
         }
     }
 
-    /// The value of the Cookie header of a request (RFC 6265 §5.4): longer paths first, then the
-    /// older ones. `None` when there is nothing to send.
+    /// Returns the value of a request's Cookie header (RFC 6265 §5.4): longer paths first, then
+    /// older cookies. `None` if there is nothing to send.
     pub fn header(&self, origin: CookieOrigin<'_>, now: Time) -> Option<Vec<u8>> {
         let path = path_of(origin.target).as_bytes();
         let mut fitting: Vec<&Cookie> = self.of_host(origin, now).collect();
@@ -131,7 +132,7 @@ impl CookieJar {
         (!pairs.is_empty()).then(|| pairs.join(&b"; "[..]))
     }
 
-    /// Name and value of all cookies of a host, whatever their path.
+    /// Returns name and value of all cookies of a host, whatever their path.
     pub fn pairs(&self, origin: CookieOrigin<'_>, now: Time) -> Vec<(String, String)> {
         let text = |octets: &[u8]| text_of(octets).into_owned();
         let pair = |cookie: &Cookie| (text(&cookie.name), text(&cookie.value));
@@ -179,7 +180,7 @@ impl<'a> Attributes<'a> {
         read
     }
 
-    /// The cookie they make; `None` when `origin` may not set it.
+    /// Returns the cookie that they define; `None` if `origin` may not set it.
     fn cookie(
         self,
         name: &[u8],
@@ -188,7 +189,7 @@ impl<'a> Attributes<'a> {
         now: Time,
     ) -> Option<Cookie> {
         let host = origin.host.to_ascii_lowercase();
-        // What is no UTF-8 is no host's name.
+        // A domain that is not UTF-8 is no host's name.
         let domain = match self.domain.map(std::str::from_utf8) {
             Some(domain) => Some(domain.ok()?.to_ascii_lowercase()),
             None => None,
@@ -197,12 +198,12 @@ impl<'a> Attributes<'a> {
             || host.parse::<IpAddr>().is_ok();
         match &domain {
             Some(domain) if *domain == host => {}
-            // A single label is a whole top-level domain, also with the dot of the root after it.
+            // A single label is a whole top-level domain, even with the dot of the root after it.
             Some(domain) if !domain.trim_end_matches('.').contains('.') => return None,
             Some(domain) if !domain_matches(&host, domain) => return None,
             _ => {}
         }
-        // As browsers: a plain origin sets no secure cookie, and the prefixes mean what they say.
+        // As in browsers: a plain-HTTP origin sets no secure cookie, and the prefixes are enforced.
         let of_host = name.starts_with(b"__Host-");
         let prefixed = of_host || name.starts_with(b"__Secure-");
         if (self.secure && !origin.secure) || (prefixed && !self.secure) {
@@ -235,7 +236,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// The values of all Set-Cookie headers of a block that hold no control character but tabs.
+/// Returns the values of all Set-Cookie headers that hold no control characters except tabs.
 fn set_cookies(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|&byte| byte == b'\n').filter_map(|line| {
         let (name, value) = line.split_at_checked("set-cookie:".len())?;
@@ -245,14 +246,14 @@ fn set_cookies(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Name and value of a Set-Cookie (RFC 6265 §5.2) that are not too long together.
+/// Returns name and value of a Set-Cookie (RFC 6265 §5.2); `None` if they are too long together.
 fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = split_once(text.split(|&byte| byte == b';').next()?)?;
     let (name, value) = (name.trim_ascii(), value.trim_ascii());
     (!name.is_empty() && name.len() + value.len() <= MAX_LENGTH).then_some((name, value))
 }
 
-/// What stands before and after the first `=`.
+/// Splits at the first `=`.
 fn split_once(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(b'=', text)?;
     Some((&text[..at], &text[at + 1..]))
@@ -265,7 +266,7 @@ fn max_age(text: &[u8]) -> Option<i64> {
     plain.then(|| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(most))
 }
 
-/// RFC 6265 §5.1.3; both in lower case.
+/// Whether a host is within a cookie's domain (RFC 6265 §5.1.3); both in lower case.
 fn domain_matches(host: &str, domain: &str) -> bool {
     host == domain
         || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
@@ -276,7 +277,7 @@ fn path_of(target: &str) -> &str {
     target.split('?').next().unwrap_or(target)
 }
 
-/// RFC 6265 §5.1.4.
+/// Returns the default path of a request target (RFC 6265 §5.1.4).
 fn default_path(target: &str) -> &str {
     let path = path_of(target);
     match path.rfind('/') {

@@ -1,4 +1,4 @@
-//! Cookies taken and sent, as RFC 6265 wants it.
+//! Cookies stored and sent, as RFC 6265 requires.
 
 use proptest::prelude::*;
 
@@ -13,13 +13,13 @@ fn origin<'a>(host: &'a str, target: &'a str) -> CookieOrigin<'a> {
 fn jar(from: CookieOrigin<'_>, values: &[&str]) -> CookieJar {
     let mut jar = CookieJar::default();
     for value in values {
-        jar.take(format!("X: y\r\nSet-Cookie: {value}\r\n\r\n").as_bytes(), from, NOW);
+        jar.take_set_cookies(format!("X: y\r\nSet-Cookie: {value}\r\n\r\n").as_bytes(), from, NOW);
     }
     jar
 }
 
 #[test]
-fn what_is_set_goes_back_where_it_belongs() {
+fn cookies_are_sent_to_their_domain_and_path() {
     let shop = origin("shop.example", "/a/b?q=/c");
     for (set, host, target, expect) in [
         ("s=1", "shop.example", "/a/x", Some("s=1")),
@@ -65,7 +65,7 @@ fn what_is_set_goes_back_where_it_belongs() {
 }
 
 #[test]
-fn addresses_and_single_names_are_hosts_of_their_own() {
+fn addresses_and_single_labels_have_host_only_cookies() {
     for host in ["127.0.0.1", "localhost"] {
         let set = format!("s=1; Domain={host}");
         let jar = jar(origin(host, "/"), &[&set]);
@@ -76,7 +76,7 @@ fn addresses_and_single_names_are_hosts_of_their_own() {
 }
 
 #[test]
-fn a_single_label_is_no_domain_also_with_a_dot_after_it() {
+fn single_label_is_no_domain_even_with_trailing_dot() {
     for (host, set) in [
         ("www.me.", "s=1; Domain=.me."),
         ("www.me.", "s=1; Domain=me."),
@@ -85,12 +85,12 @@ fn a_single_label_is_no_domain_also_with_a_dot_after_it() {
     ] {
         assert!(jar(origin(host, "/"), &[set]).is_empty(), "{set} of {host}");
     }
-    let kept = jar(origin("a.b.me.", "/"), &["s=1; Domain=b.me."]);
-    assert!(kept.header(origin("c.b.me.", "/"), NOW).is_some());
+    let capture = jar(origin("a.b.me.", "/"), &["s=1; Domain=b.me."]);
+    assert!(capture.header(origin("c.b.me.", "/"), NOW).is_some());
 }
 
 #[test]
-fn name_and_value_count_and_attributes_by_themselves() {
+fn length_limits_apply_to_pair_and_to_each_attribute() {
     let here = origin("a.b", "/");
     for (name, value, is_kept) in [(1, 4_095, true), (1, 4_096, false), (4_096, 0, true)] {
         let set = format!("{}={}; Path=/", "n".repeat(name), "v".repeat(value));
@@ -99,7 +99,7 @@ fn name_and_value_count_and_attributes_by_themselves() {
             assert_eq!(jar(here, &[set]).len(), usize::from(is_kept), "{name} and {value}");
         }
     }
-    // The value of an attribute has a limit of its own, and is left out beyond it.
+    // The value of an attribute has a limit of its own; a longer one is ignored.
     let path = |length: usize| format!("s=1; Path=/{}", "p".repeat(length - 1));
     assert!(jar(here, &[&path(1_024)]).header(here, NOW).is_none());
     assert!(jar(here, &[&path(1_025)]).header(here, NOW).is_some());
@@ -108,18 +108,18 @@ fn name_and_value_count_and_attributes_by_themselves() {
 }
 
 #[test]
-fn octets_that_are_no_utf_8_are_kept() {
+fn octets_outside_utf_8_are_preserved() {
     let mut jar = CookieJar::default();
     let here = origin("a.b", "/");
-    jar.take(b"Set-Cookie: caf\xe9=\xff\x80; Path=/\r\n\r\n", here, NOW);
+    jar.take_set_cookies(b"Set-Cookie: caf\xe9=\xff\x80; Path=/\r\n\r\n", here, NOW);
     assert_eq!(jar.header(here, NOW).as_deref(), Some(&b"caf\xe9=\xff\x80"[..]));
     assert_eq!(jar.pairs(here, NOW), [("caf\u{e9}".to_owned(), "\u{ff}\u{80}".to_owned())]);
-    jar.take(b"Set-Cookie: s=1; Domain=\xff.a.b\r\n\r\n", here, NOW);
+    jar.take_set_cookies(b"Set-Cookie: s=1; Domain=\xff.a.b\r\n\r\n", here, NOW);
     assert_eq!(jar.len(), 1);
 }
 
 #[test]
-fn over_tls_secure_ones_are_kept_and_sent() {
+fn secure_cookies_are_stored_and_sent_over_tls() {
     let secure = CookieOrigin { secure: true, ..origin("a.b", "/") };
     let jar = jar(secure, &["s=1; Secure", "__Host-t=2; Secure; Path=/", "__Secure-u=3"]);
     assert_eq!(jar.header(secure, NOW).as_deref(), Some(&b"s=1; __Host-t=2"[..]));
@@ -127,7 +127,7 @@ fn over_tls_secure_ones_are_kept_and_sent() {
 }
 
 #[test]
-fn longer_paths_first_and_one_of_a_name_and_path() {
+fn header_orders_longer_paths_first_without_duplicates() {
     let here = origin("a.b", "/x/y");
     let jar = jar(here, &["a=1; Path=/", "b=2; Path=/x", "c=3; Path=/", "a=4; Path=/"]);
     assert_eq!(jar.header(here, NOW).as_deref(), Some(&b"b=2; a=4; c=3"[..]));
@@ -135,12 +135,12 @@ fn longer_paths_first_and_one_of_a_name_and_path() {
 }
 
 #[test]
-fn a_jar_is_bounded() {
+fn jar_is_bounded() {
     let mut jar = CookieJar::default();
     for host in 0..20 {
         for number in 0..100 {
             let head = format!("Set-Cookie: c{number}=1\r\n");
-            jar.take(head.as_bytes(), origin(&format!("h{host}.b"), "/"), NOW);
+            jar.take_set_cookies(head.as_bytes(), origin(&format!("h{host}.b"), "/"), NOW);
         }
     }
     assert_eq!(jar.len(), MAX_COOKIES);
@@ -148,20 +148,21 @@ fn a_jar_is_bounded() {
     assert_eq!(last.split("; ").count(), MAX_OF_DOMAIN);
     assert!(last.starts_with("c50=1; "), "the oldest made room: {last}");
     let long = format!("Set-Cookie: long={}\r\n", "x".repeat(64 << 10));
-    jar.take(long.as_bytes(), origin("new.b", "/"), NOW);
+    jar.take_set_cookies(long.as_bytes(), origin("new.b", "/"), NOW);
     assert_eq!(jar.header(origin("new.b", "/"), NOW), None);
 }
 
 proptest! {
     #[test]
-    fn nothing_breaks_it(
+    fn jar_accepts_any_input(
         head in proptest::collection::vec(any::<u8>(), 0..200),
         tail in ".{0,60}",
     ) {
         let mut jar = CookieJar::default();
         let here = origin("a.b.c", "/x/");
-        jar.take(&head, here, NOW);
-        jar.take(format!("Set-Cookie: {tail}\r\nset-cookie: a={tail}").as_bytes(), here, NOW);
+        jar.take_set_cookies(&head, here, NOW);
+        let head = format!("Set-Cookie: {tail}\r\nset-cookie: a={tail}");
+        jar.take_set_cookies(head.as_bytes(), here, NOW);
         if let Some(header) = jar.header(here, NOW) {
             prop_assert!(!header.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0')));
         }

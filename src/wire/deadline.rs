@@ -1,8 +1,8 @@
-//! How long a call may wait, and what makes it give up.
+//! A call's deadline, and the ways to cancel its waits.
 //!
-//! A user owns one and lends it to each wait of a call.
-//! Invariant: input that is there wins over a deadline that has passed: an answer that came in time
-//! is never thrown away because we looked late.
+//! A user owns one; each wait of a call takes it as an argument.
+//! Invariant: available input wins over a deadline that has passed: a response that came in time is
+//! never discarded because we polled late.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -10,62 +10,74 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::clock::{self, Time, Timer};
+use crate::stats::{AttemptOutcome, AttemptPhase};
 
-/// Why a wait ended without what it waited for.
+/// Why a wait ended before its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnded {
-    /// The call's time is over.
+    /// The call's deadline has passed.
     Timeout,
-    /// The run's time is over.
+    /// The user is cancelled, or its hard end has come.
     Cut,
 }
 
-/// A user's patience.
+impl WaitEnded {
+    /// The outcome of an attempt whose wait ended so in `phase`.
+    pub(super) const fn outcome(self, phase: AttemptPhase) -> AttemptOutcome {
+        match self {
+            Self::Timeout => AttemptOutcome::Timeout(phase),
+            Self::Cut => AttemptOutcome::Unfinished(phase),
+        }
+    }
+}
+
+/// The deadline of a user's calls, and its cancellation.
 #[derive(Debug)]
 pub struct CallDeadline {
     timer: Timer,
-    /// Its own timer: a think between two calls must not disturb the deadline's place in the
-    /// queue, or each would leave a stale entry behind.
+    /// A separate timer: a think between two calls must not move the deadline's entry in the timer
+    /// queue, or each think would leave a stale entry behind.
     pause: Timer,
-    /// When the call's time is over.
+    /// Deadline of the running call.
     deadline: Cell<Time>,
-    /// What the timer is set to.
+    /// What `timer` is set to.
     armed: Cell<Time>,
-    /// When the user must be gone, whatever it does. Whoever changes it wakes the user.
+    /// When the user must end, whatever it does. Code that moves it must wake the user.
     hard_end: Rc<Cell<Time>>,
-    /// Set for all users of the shard when the run is stopped at once.
+    /// Set for all users of the shard when the run is cancelled.
     cut: Rc<Cell<bool>>,
 }
 
 impl CallDeadline {
-    /// A patience that listens to the shard's `cut`.
+    /// Creates a deadline that reads the shard's `cut`.
     pub fn new(cut: Rc<Cell<bool>>) -> Self {
         let never = || Cell::new(Time::NEVER);
         let (deadline, armed, hard_end) = (never(), never(), Rc::new(never()));
         Self { timer: Timer::new(), pause: Timer::new(), deadline, armed, hard_end, cut }
     }
 
-    /// Must be gone when another one must.
+    /// Shares the hard end of another deadline.
     pub fn share_end(&mut self, other: &Self) {
         self.hard_end = Rc::clone(&other.hard_end);
     }
 
-    /// For who may have to change when the user must be gone.
+    /// Returns a shared handle to the hard end; live control moves it when a user must leave
+    /// earlier or later.
     pub fn end_cell(&self) -> Rc<Cell<Time>> {
         Rc::clone(&self.hard_end)
     }
 
-    /// The user must be gone by `at`.
+    /// Sets the time by which the user must end.
     pub fn set_hard_end(&self, at: Time) {
         self.hard_end.set(at);
     }
 
-    /// When the user must be gone.
+    /// The time by which the user must end.
     pub fn hard_end(&self) -> Time {
         self.hard_end.get()
     }
 
-    /// A call begins that may take until `deadline`.
+    /// Begins a call that may take until `deadline`.
     #[inline]
     pub fn begin(&self, deadline: Time) {
         self.deadline.set(deadline);
@@ -77,38 +89,38 @@ impl CallDeadline {
         self.timer.set(self.armed.get());
     }
 
-    /// The call has ended; nothing is waited for.
+    /// Ends the call: its deadline is no longer waited for.
     #[inline]
     pub fn end(&self) {
         self.timer.clear();
     }
 
-    /// Waits until `at`, or until the run's time is over.
+    /// Waits until `at`; fails if the user is cancelled or its hard end comes first.
     pub async fn pause_until(&self, at: Time) -> Result<(), WaitEnded> {
         self.pause_unless(at, || self.cut.get()).await
     }
 
-    /// As `pause_until`, but also ends when something else is to be done: a user between two
-    /// iterations has nothing to finish.
+    /// As `pause_until`, but also ends when `over` holds: a user between two iterations has nothing
+    /// to finish.
     pub async fn idle_until(&self, at: Time, over: impl Fn() -> bool) -> Result<(), WaitEnded> {
         self.pause_unless(at, || self.cut.get() || over()).await
     }
 
-    /// Waits for `ready` until `at`, or until the run's time is over.
+    /// Waits for `ready` until `at`; fails if the user is cancelled or its hard end comes first.
     pub async fn wait_until<T>(
         &self,
         at: Time,
         mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<T, WaitEnded> {
         let mut set = None;
-        let ended = poll_fn(|cx| {
+        let end = poll_fn(|cx| {
             if let Poll::Ready(value) = ready(cx) {
                 return Poll::Ready(Ok(value));
             }
             if self.cut.get() {
                 return Poll::Ready(Err(WaitEnded::Cut));
             }
-            // The end may have moved meanwhile, to either side.
+            // The hard end may have moved meanwhile, in either direction.
             let until = at.min(self.hard_end.get());
             if set != Some(until) {
                 set = Some(until);
@@ -119,7 +131,7 @@ impl CallDeadline {
         })
         .await;
         self.pause.clear();
-        ended
+        end
     }
 
     async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), WaitEnded> {
@@ -130,7 +142,7 @@ impl CallDeadline {
                 if over() {
                     return Poll::Ready(());
                 }
-                // The end may have moved meanwhile, to either side.
+                // The hard end may have moved meanwhile, in either direction.
                 if set == Time::NEVER || set != until() {
                     set = until();
                     self.pause.set(set);
@@ -143,7 +155,7 @@ impl CallDeadline {
         if over() || until() < at { Err(WaitEnded::Cut) } else { Ok(()) }
     }
 
-    /// Polls `ready`, and gives up when the time is over.
+    /// Passes `ready` on, or ends the wait when the deadline has passed.
     #[inline]
     pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, WaitEnded>> {
         if let Poll::Ready(value) = ready {
@@ -164,7 +176,7 @@ impl CallDeadline {
         }
     }
 
-    /// Waits for a future, no longer than the patience lasts.
+    /// Waits for a future until the deadline.
     pub async fn wait<F: Future>(&self, future: F) -> Result<F::Output, WaitEnded> {
         let mut future = std::pin::pin!(future);
         poll_fn(|cx| {

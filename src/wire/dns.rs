@@ -1,8 +1,8 @@
-//! Looks names up as the system does, and finds out why that failed.
+//! Resolves names as the system does, and finds out why that failed.
 //!
-//! `endpoint` asks it for addresses.
-//! Invariant: what the system's resolver tells (files, name servers, whatever it is set up with) is
-//! what counts; a question of our own only explains a failure, and finds no address.
+//! `endpoint` calls it for addresses.
+//! Invariant: addresses come only from the system's resolver (files, name servers, whatever it is
+//! configured with); a query of our own only explains a failure.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,26 +16,26 @@ use crate::clock::{self, Timer};
 use crate::plan::transport::AddressFamily;
 use crate::stats::FailureKind;
 
-/// How long a name server has to explain a failure, ns.
+/// How long a name server may take to explain a failure, ns.
 const EXPLAIN_NS: u64 = 500_000_000;
 
-/// The most name servers that the system's resolver asks (resolv.conf(5), `MAXNS`).
+/// The most name servers that the system's resolver queries (resolv.conf(5), `MAXNS`).
 const SERVERS: usize = 3;
 
-/// Where the system's name servers are written.
+/// The file that lists the system's name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A look-up that found no address.
 #[derive(Debug)]
 pub(super) struct ResolveError {
     pub(super) kind: FailureKind,
-    /// What the system said.
+    /// The system's error.
     pub(super) error: io::Error,
-    /// The system does not tell why: a name server may.
+    /// The system's error does not tell why; a name server may.
     pub(super) is_vague: bool,
 }
 
-/// The addresses of a name, in the order in which the system would use them.
+/// Returns the addresses of a name, in the order in which the system would use them.
 pub(super) async fn look_up(
     host: &str,
     port: u16,
@@ -74,8 +74,8 @@ fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
     Ok(found.collect())
 }
 
-/// What an error of getaddrinfo(3) means. glibc says `EAI_AGAIN` for every answer of a name server
-/// that is no answer, and for none.
+/// Classifies an error of getaddrinfo(3). glibc returns `EAI_AGAIN` both for a name server's error
+/// response and for none at all.
 fn resolve_error(error: LookupError) -> ResolveError {
     let kind = match error.kind() {
         LookupErrorKind::NoName => FailureKind::NoSuchName,
@@ -87,22 +87,23 @@ fn resolve_error(error: LookupError) -> ResolveError {
     ResolveError { kind, is_vague: kind == FailureKind::DnsFailed, error: error.into() }
 }
 
-/// Why the system's name servers have no address for a name: the first that answers tells.
+/// Returns why the system's name servers have no address for a name; the first server that replies
+/// decides.
 pub(super) async fn explain(host: &str) -> FailureKind {
     let servers = servers(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default());
     let mut kind = FailureKind::DnsTimeout;
     for server in servers {
         match ask(host, SocketAddr::new(server, 53)).await {
             Some(FailureKind::DnsTimeout) => {}
-            // It has an answer by now; the next one may have none.
+            // This server has an address by now; the next one may have none.
             None => kind = FailureKind::DnsFailed,
-            Some(told) => return told,
+            Some(reply) => return reply,
         }
     }
     kind
 }
 
-/// The name servers of a resolv.conf(5).
+/// Parses the name servers of a resolv.conf(5).
 fn servers(text: &str) -> Vec<IpAddr> {
     let server = |line: &str| {
         let mut words = line.split_whitespace();
@@ -112,8 +113,8 @@ fn servers(text: &str) -> Vec<IpAddr> {
     text.lines().filter_map(server).take(SERVERS).collect()
 }
 
-/// What a name server says of a name; `None` if the name cannot be asked for, or it answered after
-/// all.
+/// Returns a name server's reason for having no address; `None` if the name cannot be queried, or
+/// the server did return an address.
 async fn ask(host: &str, server: SocketAddr) -> Option<FailureKind> {
     let question = question(host)?;
     let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
@@ -123,20 +124,20 @@ async fn ask(host: &str, server: SocketAddr) -> Option<FailureKind> {
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
         socket.connect(server).await?;
         socket.send(&question).await?;
-        let mut answer = [0; 512];
+        let mut reply = [0; 512];
         loop {
-            let length = socket.recv(&mut answer).await?;
-            if let Some(code) = code(&question, &answer[..length]) {
+            let length = socket.recv(&mut reply).await?;
+            if let Some(code) = code(&question, &reply[..length]) {
                 return io::Result::Ok(code);
             }
         }
     };
     let mut asking = std::pin::pin!(asking);
-    let told = poll_fn(|cx| match asking.as_mut().poll(cx) {
-        Poll::Ready(told) => Poll::Ready(told.ok()),
+    let reply = poll_fn(|cx| match asking.as_mut().poll(cx) {
+        Poll::Ready(reply) => Poll::Ready(reply.ok()),
         Poll::Pending => timer.poll(cx).map(|()| None),
     });
-    match told.await {
+    match reply.await {
         None => Some(FailureKind::DnsTimeout),
         Some(2) => Some(FailureKind::DnsServfail),
         Some(3) => Some(FailureKind::NoSuchName),
@@ -147,8 +148,8 @@ async fn ask(host: &str, server: SocketAddr) -> Option<FailureKind> {
     }
 }
 
-/// A question for a name's IPv4 addresses (RFC 1035 §4.1), with an id of its own; `None` if no name
-/// of DNS can be so.
+/// Builds a query for a name's IPv4 addresses (RFC 1035 §4.1), with an id of its own; `None` if the
+/// name is not valid in DNS.
 fn question(host: &str) -> Option<Vec<u8>> {
     let id = clock::now().0 as u16;
     let mut question = id.to_be_bytes().to_vec();
@@ -163,14 +164,14 @@ fn question(host: &str) -> Option<Vec<u8>> {
     (question.len() <= 12 + 255 + 4).then_some(question)
 }
 
-/// In place of code 0 where there are no records: codes have four bits.
+/// In place of code 0 where there are no records: real codes have four bits.
 const NO_RECORDS: u8 = 16;
 
-/// The code of an answer (RFC 1035 §4.1.1); `None` if it is no answer to the question.
-fn code(question: &[u8], answer: &[u8]) -> Option<u8> {
-    let is_answer = answer.len() >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0;
-    is_answer.then(|| match answer[3] & 0x0f {
-        0 if answer[6..8] == [0, 0] => NO_RECORDS,
+/// Returns the code of a reply (RFC 1035 §4.1.1); `None` if it is no reply to the question.
+fn code(question: &[u8], reply: &[u8]) -> Option<u8> {
+    let is_answer = reply.len() >= 12 && reply[..2] == question[..2] && reply[2] & 0x80 != 0;
+    is_answer.then(|| match reply[3] & 0x0f {
+        0 if reply[6..8] == [0, 0] => NO_RECORDS,
         code => code,
     })
 }
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions_are_those_of_rfc_1035() {
+    fn queries_follow_rfc_1035() {
         let question = question("shop.example.").unwrap();
         assert_eq!(question[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(&question[12..], b"\x04shop\x07example\x00\x00\x01\x00\x01");
@@ -190,22 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_the_id_of_their_question() {
+    fn replies_need_the_id_of_their_query() {
         let question = [7, 8, 1, 0];
-        let answer =
+        let reply =
             |id: u8, flags: u8, code: u8| [&[id, 8, flags, 0x80 | code], &[0; 8][..]].concat();
-        assert_eq!(code(&question, &answer(7, 0x81, 5)), Some(5));
-        assert_eq!(code(&question, &answer(6, 0x81, 5)), None);
-        assert_eq!(code(&question, &answer(7, 0x81, 0)), Some(NO_RECORDS));
-        let mut full = answer(7, 0x81, 0);
+        assert_eq!(code(&question, &reply(7, 0x81, 5)), Some(5));
+        assert_eq!(code(&question, &reply(6, 0x81, 5)), None);
+        assert_eq!(code(&question, &reply(7, 0x81, 0)), Some(NO_RECORDS));
+        let mut full = reply(7, 0x81, 0);
         full[7] = 1;
         assert_eq!(code(&question, &full), Some(0));
-        assert_eq!(code(&question, &answer(7, 0x01, 5)), None);
-        assert_eq!(code(&question, &answer(7, 0x81, 2)[..11]), None);
+        assert_eq!(code(&question, &reply(7, 0x01, 5)), None);
+        assert_eq!(code(&question, &reply(7, 0x81, 2)[..11]), None);
     }
 
     #[test]
-    fn servers_are_the_first_three_of_the_file() {
+    fn only_the_first_three_name_servers_are_read() {
         let text = "# nameserver 1.1.1.1\nsearch a\nnameserver 10.0.0.1\n nameserver ::1 # x\n\
             nameserver x\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
         let expected: Vec<IpAddr> =
@@ -214,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_server_says_has_a_kind() {
-        for (said, expected) in [
+    fn each_reply_code_has_a_kind() {
+        for (reply_code, expected) in [
             (Some(0), Some(FailureKind::NoAddress)),
             (Some(1), Some(FailureKind::DnsFailed)),
             (Some(2), Some(FailureKind::DnsServfail)),
@@ -228,8 +229,8 @@ mod tests {
             let answering = std::thread::spawn(move || {
                 let mut question = [0; 512];
                 let (length, from) = server.recv_from(&mut question).unwrap();
-                let Some(code) = said else { return };
-                // One that is not for us, then the answer.
+                let Some(code) = reply_code else { return };
+                // A datagram with another id, then the reply.
                 for id in [question[0] ^ 1, question[0]] {
                     question[0] = id;
                     question[2] |= 0x80;
@@ -237,9 +238,9 @@ mod tests {
                     server.send_to(&question[..length], from).unwrap();
                 }
             });
-            let told = clock::block_on(ask("shop.example", at)).unwrap();
+            let reply = clock::block_on(ask("shop.example", at)).unwrap();
             answering.join().unwrap();
-            assert_eq!(told, expected, "{said:?}");
+            assert_eq!(reply, expected, "{reply_code:?}");
         }
     }
 }

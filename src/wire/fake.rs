@@ -1,14 +1,13 @@
-//! A target that is a law: for worlds under virtual time.
+//! A simulated target, for simulation tests under virtual time.
 //!
-//! Several shards of one world share it; it logs what it got.
-//! Invariant: it answers from the same queue laws as the built-in target, so a world and the real
-//! thing have the same truth.
+//! `Wire::exchange` calls it; the shards of one simulation share it, and it logs its requests.
+//! Invariant: its latency models are the queue models of the built-in test server, so a simulation
+//! and the real server have the same expected results.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::connection::gave_up;
 use super::deadline::{CallDeadline, WaitEnded};
 use super::emulated_link::until;
 use super::response_capture::{ExchangeProgress, ResponseCapture};
@@ -21,72 +20,72 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 #[derive(Clone)]
 pub struct FakeTarget(Rc<RefCell<Script>>);
 
-/// What it does with a request that arrives now.
+/// How the target responds to a request that arrives now.
 pub trait LatencyModel {
-    /// When the answer to the request is complete, and its status; `None`: never.
-    fn answer(&mut self, now: Time, request: &FakeArrival) -> FakeReply;
+    /// Returns when the response is complete and its status, or how the request fails.
+    fn reply(&mut self, now: Time, request: &FakeArrival) -> FakeReply;
 
-    /// The header block of an answer to what came at `now`.
+    /// Returns the header block of the response to a request that arrived at `now`.
     fn head(&mut self, _now: Time) -> Vec<u8> {
         Vec::new()
     }
 
-    /// The bytes of that answer on the wire: what a slow way takes its time for.
+    /// Returns the size of that response, bytes; an emulated link takes time for it.
     fn size(&mut self, _request: &FakeArrival) -> u64 {
         0
     }
 
-    /// The body of that answer, for captures and checks.
+    /// Returns the body of that response, for captures and checks.
     fn body(&mut self, _request: &FakeArrival) -> Vec<u8> {
         Vec::new()
     }
 }
 
-/// One request as the target got it.
+/// A request as the target received it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FakeArrival {
-    /// The number of its user or arrival.
+    /// Number of its user or arrival.
     pub number: u64,
-    /// When it was intended, ns after the run's start.
+    /// Intended start, ns after the run's start.
     pub intended_ns: u64,
     /// The rendered request.
     pub bytes: Vec<u8>,
 }
 
-/// What the target does with a request.
+/// The target's reaction to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FakeReply {
-    /// A complete answer at that time.
+    /// A complete response at that time, with this status.
     At(Time, u16),
     /// The connection is reset at once.
     Reset,
-    /// Nobody listens.
+    /// The connection is refused.
     Refuse,
-    /// No answer, ever.
+    /// No response, ever.
     Hang,
 }
 
 struct Script {
-    law: Box<dyn LatencyModel>,
+    model: Box<dyn LatencyModel>,
     log: Vec<FakeArrival>,
     count: u64,
 }
 
-/// The most arrivals a fake target remembers; worlds are small.
+/// The most requests that a fake target logs; simulations are small.
 const LOGGED: usize = 1 << 20;
 
 impl FakeTarget {
-    /// A target that follows `law`.
-    pub fn new(law: impl LatencyModel + 'static) -> Self {
-        Self(Rc::new(RefCell::new(Script { law: Box::new(law), log: Vec::new(), count: 0 })))
+    /// Creates a target with this latency model.
+    pub fn new(model: impl LatencyModel + 'static) -> Self {
+        Self(Rc::new(RefCell::new(Script { model: Box::new(model), log: Vec::new(), count: 0 })))
     }
 
-    /// What it got so far: a refused request never arrived.
+    /// The number of requests so far, without refused ones, which never arrived.
     pub fn count(&self) -> u64 {
         self.0.borrow().count
     }
 
-    /// The requests it got, in the order of arrival.
+    /// The requests so far, in the order of arrival.
     pub fn log(&self) -> Vec<FakeArrival> {
         self.0.borrow().log.clone()
     }
@@ -95,51 +94,51 @@ impl FakeTarget {
         &self,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &CallDeadline,
-        kept: &mut ResponseCapture,
+        deadline: &CallDeadline,
+        capture: &mut ResponseCapture,
     ) -> Exchange {
-        kept.head.clear();
-        kept.body.clear();
-        if let Some(way) = outgoing.link {
-            return self.exchange_afar(way, outgoing, now, patience, kept).await;
+        capture.head.clear();
+        capture.body.clear();
+        if let Some(link) = outgoing.link {
+            return self.exchange_over_link(link, outgoing, now, deadline, capture).await;
         }
-        let (reply, _) = self.arrive(outgoing, now, kept);
-        let (outcome, sent) = come(reply, patience).await;
-        ended(outgoing, now, outcome, sent)
+        let (reply, _) = self.arrive(outgoing, now, capture);
+        let (outcome, sent) = await_reply(reply, deadline).await;
+        ended_now(outgoing, now, outcome, sent)
     }
 
-    /// The same for a user whose way is slower: the request comes later, and so does what comes of
-    /// it. There are no connections here, so none takes longer to open.
+    /// As `exchange`, for a user with an emulated link: the request arrives later, and so does the
+    /// response. There are no connections here, so no connection takes longer to open.
     #[cold]
-    async fn exchange_afar(
+    async fn exchange_over_link(
         &self,
-        way: &EmulatedLink,
+        link: &EmulatedLink,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &CallDeadline,
-        kept: &mut ResponseCapture,
+        deadline: &CallDeadline,
+        capture: &mut ResponseCapture,
     ) -> Exchange {
-        let out = way.out(now, outgoing.bytes.len() as u64);
-        if let Err(why) = until(out, patience).await {
-            return ended(outgoing, now, gave_up(why, AttemptPhase::Send), false);
+        let out = link.out(now, outgoing.bytes.len() as u64);
+        if let Err(why) = until(out, deadline).await {
+            return ended_now(outgoing, now, why.outcome(AttemptPhase::Send), false);
         }
-        let (reply, size) = self.arrive(outgoing, out, kept);
-        let (mut outcome, sent) = come(reply, patience).await;
+        let (reply, size) = self.arrive(outgoing, out, capture);
+        let (mut outcome, sent) = await_reply(reply, deadline).await;
         if matches!(outcome, AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..)) {
-            let through = way.through(crate::clock::now(), size, true);
-            if let Err(why) = until(through.after(way.home_ns()), patience).await {
-                outcome = gave_up(why, AttemptPhase::Body);
+            let through = link.through(crate::clock::now(), size, true);
+            if let Err(why) = until(through.after(link.home_ns()), deadline).await {
+                outcome = why.outcome(AttemptPhase::Body);
             }
         }
-        ended(outgoing, now, outcome, sent)
+        ended_now(outgoing, now, outcome, sent)
     }
 
-    /// What the target does with a request that is there, and the bytes of its answer.
+    /// Returns the target's reaction to a request that has arrived, and the size of its response.
     fn arrive(
         &self,
         outgoing: &Outgoing<'_>,
         now: Time,
-        kept: &mut ResponseCapture,
+        capture: &mut ResponseCapture,
     ) -> (FakeReply, u64) {
         let arrival = FakeArrival {
             number: outgoing.number,
@@ -147,17 +146,17 @@ impl FakeTarget {
             bytes: outgoing.bytes.to_vec(),
         };
         let mut script = self.0.borrow_mut();
-        let reply = script.law.answer(now, &arrival);
+        let reply = script.model.reply(now, &arrival);
         if let FakeReply::At(_, status) = reply
             && outgoing.capture.head_of(status)
         {
-            kept.head = script.law.head(now);
+            capture.head = script.model.head(now);
         }
-        let size = if outgoing.link.is_some() { script.law.size(&arrival) } else { 0 };
-        kept.progress =
+        let size = if outgoing.link.is_some() { script.model.size(&arrival) } else { 0 };
+        capture.progress =
             ExchangeProgress { sent: reply != FakeReply::Refuse, ..ExchangeProgress::default() };
         if outgoing.capture.keep_body {
-            kept.body = script.law.body(&arrival).into();
+            capture.body = script.model.body(&arrival).into();
         }
         if reply != FakeReply::Refuse {
             script.count += 1;
@@ -169,8 +168,8 @@ impl FakeTarget {
     }
 }
 
-/// An exchange that ends now.
-fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool) -> Exchange {
+/// Returns an exchange that ends now.
+fn ended_now(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool) -> Exchange {
     let done = crate::clock::now();
     Exchange {
         outcome,
@@ -185,28 +184,28 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool
     }
 }
 
-/// What comes of it, and whether the request was sent.
-async fn come(reply: FakeReply, patience: &CallDeadline) -> (AttemptOutcome, bool) {
+/// Waits for the reaction; returns the outcome, and whether the request was sent.
+async fn await_reply(reply: FakeReply, deadline: &CallDeadline) -> (AttemptOutcome, bool) {
     match reply {
-        FakeReply::At(done, status) => (wait(done, patience, status).await, true),
+        FakeReply::At(done, status) => (wait(done, deadline, status).await, true),
         FakeReply::Reset => {
             (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true)
         }
         FakeReply::Refuse => {
             (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), false)
         }
-        FakeReply::Hang => (wait(Time::NEVER, patience, 0).await, true),
+        FakeReply::Hang => (wait(Time::NEVER, deadline, 0).await, true),
     }
 }
 
-async fn wait(done: Time, patience: &CallDeadline, status: u16) -> AttemptOutcome {
+async fn wait(done: Time, deadline: &CallDeadline, status: u16) -> AttemptOutcome {
     let timer = Timer::new();
     timer.set(done);
-    let answer = poll_fn(|cx| {
+    let waited = poll_fn(|cx| {
         let ready = timer.poll(cx);
-        patience.poll(cx, ready)
+        deadline.poll(cx, ready)
     });
-    match answer.await {
+    match waited.await {
         Ok(()) => AttemptOutcome::Responded(status),
         Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(AttemptPhase::FirstByte),
         Err(WaitEnded::Cut) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),

@@ -1,6 +1,7 @@
-//! What an error of the system means: whose fault it is, and its name.
+//! Classifies system errors: whose fault they are, and their name.
 //!
-//! Invariant: a lack of our own (descriptors, ports, memory) is never charged to the target.
+//! The files of this module that do I/O call it.
+//! Invariant: a lack of our own (descriptors, ports, memory) is never counted against the target.
 
 use std::io;
 
@@ -9,7 +10,7 @@ use rustix::io::Errno;
 use super::tls_fault;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
-/// The outcome of an attempt that ended in `phase` with `error`.
+/// Returns the outcome of an attempt that ended in `phase` with `error`.
 pub(super) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome {
     if let Some(errno) = Errno::from_io_error(error) {
         return match errno {
@@ -35,24 +36,24 @@ pub(super) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome 
     AttemptOutcome::Failed(phase, kind)
 }
 
-/// What the library or the system says of an error.
+/// Returns the library's or the system's text of an error.
 pub(super) fn words(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     inner.map_or_else(|| error.to_string(), tls_fault::words)
 }
 
-/// The kind of an error that TLS made; `None` for any other.
+/// Returns the kind of a TLS error; `None` for any other.
 pub(super) fn of_tls(error: &io::Error) -> Option<FailureKind> {
     error.get_ref().and_then(|inner| inner.downcast_ref()).map(tls_fault::kind)
 }
 
-/// Whether the target has reset the connection: nothing more can be written, and the end of what
-/// can be read is near.
+/// Whether the target has reset the connection: nothing more can be written, and the end of the
+/// input is near.
 pub(super) fn is_reset(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
-/// Whether a kind is one that a target's alert gives after the handshake.
+/// Whether a kind is one that a target's alert after the handshake can have.
 pub(super) const fn is_alert(kind: FailureKind) -> bool {
     matches!(
         kind,

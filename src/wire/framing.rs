@@ -1,38 +1,38 @@
-//! Where does an answer end? The framing of HTTP/1.1 responses (RFC 9112 §6), fed piece by piece.
+//! Where a response ends: the framing of HTTP/1.1 responses (RFC 9112 §6), fed piece by piece.
 //!
-//! `http1` feeds it what it read, tests and the fuzzer feed it anything.
-//! Invariant: what a target sends is hostile: every length is bounded, nothing is kept unless
-//! somebody looks at it, and no input makes it panic or loop.
+//! `http1` feeds it what it read; tests and the fuzzer feed it anything.
+//! Invariant: what a target sends is hostile: every length is bounded, nothing is captured unless
+//! it was requested, and no input makes it panic or loop.
 
 use std::mem::MaybeUninit;
 
-use super::bodies::BudgetExhausted;
 use super::chunked::ChunkedDecoder;
+pub use super::framing_error::FramingError;
 use super::plain;
 use super::response_capture::{CaptureRequest, ResponseCapture};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
+use crate::stats::{AttemptPhase, FailureKind};
 
-/// The longest head accepted.
+/// The longest head accepted, bytes.
 pub const MAX_HEAD: usize = 64 << 10;
 /// The most headers accepted.
 pub const MAX_HEADERS: usize = 256;
-/// Headers parsed without asking for more room; real answers have fewer.
+/// Headers parsed without a heap allocation; real responses have fewer.
 const USUAL_HEADERS: usize = 48;
-/// A head shorter than this is looked at with each piece that comes, so that what is no HTTP shows
-/// at once, however it was cut into segments.
+/// A head shorter than this is parsed again with each piece that arrives, so that input other than
+/// HTTP is detected at once, however it was segmented.
 const EAGER: usize = 4 << 10;
-/// The most bytes of empty lines before a status line: the parser reads over them, and again with
-/// each piece that comes.
+/// The most bytes of empty lines before a status line: the parser skips them, again with each piece
+/// that arrives.
 const MAX_BLANK: usize = 64;
-/// The most interim (1xx) answers before the real one.
+/// The most interim (1xx) responses before the final one.
 pub const MAX_INTERIM: u32 = 16;
 
-/// Reads one answer.
+/// A reader of one response.
 #[derive(Debug)]
 pub struct ResponseReader {
-    wanted: CaptureRequest,
+    request: CaptureRequest,
     state: ReadState,
-    /// The part of a head that has come so far, when it came in pieces.
+    /// The part of a head received so far, if it comes in pieces.
     carry: Vec<u8>,
     interim: u32,
     status: u16,
@@ -49,48 +49,19 @@ enum ReadState {
     Done,
 }
 
-/// Why a response is not read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FramingError {
-    /// It breaks the rules of HTTP, or a bound.
-    Response(AttemptPhase, FailureKind),
-    /// Its body was to be kept, and there is no memory for it.
-    NoRoom,
-}
-
-impl FramingError {
-    /// What it means for the attempt.
-    pub const fn outcome(self) -> AttemptOutcome {
-        match self {
-            Self::Response(phase, kind) => AttemptOutcome::Failed(phase, kind),
-            Self::NoRoom => AttemptOutcome::Own(GeneratorError::KeptBodies),
-        }
-    }
-
-    const fn head(kind: FailureKind) -> Self {
-        Self::Response(AttemptPhase::FirstByte, kind)
-    }
-}
-
-impl From<BudgetExhausted> for FramingError {
-    fn from(_: BudgetExhausted) -> Self {
-        Self::NoRoom
-    }
-}
-
-/// What the head says about the body.
+/// A parsed head, as far as it concerns the body.
 struct BodyHead {
     length: usize,
     status: u16,
     keep_alive: bool,
     framing: BodyFraming,
-    /// Length of the status line.
+    /// Length of the status line, bytes.
     line: usize,
-    /// It has a Set-Cookie.
+    /// Whether the head has a Set-Cookie.
     sets_cookie: bool,
-    /// It has a Content-Encoding.
+    /// Whether the head has a Content-Encoding.
     encoded: bool,
-    /// Its bytes as they are read, where they came otherwise; as many as came.
+    /// The rewritten bytes of the head, if they had to be rewritten to be parsed.
     plain: Option<Vec<u8>>,
 }
 
@@ -101,10 +72,10 @@ enum BodyFraming {
 }
 
 impl ResponseReader {
-    /// A reader for one answer.
-    pub fn new(wanted: CaptureRequest) -> Self {
+    /// Creates a reader for one response.
+    pub fn new(request: CaptureRequest) -> Self {
         Self {
-            wanted,
+            request,
             state: ReadState::Head,
             carry: Vec::new(),
             interim: 0,
@@ -114,19 +85,19 @@ impl ResponseReader {
         }
     }
 
-    /// Takes bytes as they came. True when the answer is complete; then the connection may be used
-    /// again if [`Self::may_reuse`] says so.
+    /// Takes received bytes. Returns true if the response is complete; then [`Self::may_reuse`]
+    /// says whether the connection may be used again.
     ///
     /// # Errors
-    /// When the bytes are not HTTP or break a bound.
+    /// If the bytes are not HTTP or exceed a limit.
     pub fn feed(
         &mut self,
         mut bytes: &[u8],
-        kept: &mut ResponseCapture,
+        capture: &mut ResponseCapture,
     ) -> Result<bool, FramingError> {
         loop {
             match &mut self.state {
-                ReadState::Head => match self.head(bytes, kept)? {
+                ReadState::Head => match self.head(bytes, capture)? {
                     Some(used) => bytes = &bytes[used..],
                     None => return Ok(false),
                 },
@@ -134,7 +105,7 @@ impl ResponseReader {
                     let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= here as u64;
                     let done = *left == 0;
-                    self.take_body(&bytes[..here], kept)?;
+                    self.take_body(&bytes[..here], capture)?;
                     bytes = &bytes[here..];
                     if !done {
                         return Ok(false);
@@ -143,7 +114,7 @@ impl ResponseReader {
                 }
                 ReadState::Chunked(chunked) => {
                     let (used, data, done) = chunked.next(bytes)?;
-                    self.take_body(data, kept)?;
+                    self.take_body(data, capture)?;
                     bytes = &bytes[used..];
                     if done {
                         self.state = ReadState::Done;
@@ -152,11 +123,11 @@ impl ResponseReader {
                     }
                 }
                 ReadState::UntilClose => {
-                    self.take_body(bytes, kept)?;
+                    self.take_body(bytes, capture)?;
                     return Ok(false);
                 }
                 ReadState::Done => {
-                    // Bytes nobody asked for would be taken for the next answer.
+                    // Surplus bytes would be taken for the next response.
                     self.keep_alive &= bytes.is_empty();
                     return Ok(true);
                 }
@@ -164,7 +135,7 @@ impl ResponseReader {
         }
     }
 
-    /// The connection came to its end. True when that completes the answer.
+    /// Handles the end of the connection. Returns true if that completes the response.
     pub fn end(&mut self) -> bool {
         if matches!(self.state, ReadState::UntilClose) {
             self.state = ReadState::Done;
@@ -182,7 +153,7 @@ impl ResponseReader {
         self.keep_alive && matches!(self.state, ReadState::Done)
     }
 
-    /// Where in the answer it stands.
+    /// The phase of the attempt: waiting for the head, or reading the body.
     pub const fn phase(&self) -> AttemptPhase {
         if matches!(self.state, ReadState::Head) {
             AttemptPhase::FirstByte
@@ -191,30 +162,30 @@ impl ResponseReader {
         }
     }
 
-    /// Whether any byte of the answer has come.
+    /// Whether any byte of the response has arrived.
     pub fn has_begun(&self) -> bool {
         !matches!(self.state, ReadState::Head) || !self.carry.is_empty() || self.interim > 0
     }
 
-    /// Parses the head; the number of bytes of `bytes` it took, or `None` when more must come.
+    /// Parses the head. Returns the number of bytes of `bytes` it took; `None` if more must arrive.
     fn head(
         &mut self,
         bytes: &[u8],
-        kept: &mut ResponseCapture,
+        capture: &mut ResponseCapture,
     ) -> Result<Option<usize>, FramingError> {
         if self.carry.is_empty() {
             return match self.parse(bytes)? {
-                Some(head) => self.begin_body(&head, bytes, kept).map(|()| Some(head.length)),
+                Some(head) => self.begin_body(&head, bytes, capture).map(|()| Some(head.length)),
                 None => {
-                    self.carry_on(bytes)?;
+                    self.extend_carry(bytes)?;
                     Ok(None)
                 }
             };
         }
         let before = self.carry.len();
-        self.carry_on(bytes)?;
-        // A long one is parsed again only when its end may be there, so that a head sent byte by
-        // byte costs no more than its length squared over a line's.
+        self.extend_carry(bytes)?;
+        // A long head is parsed again only when its end may have arrived, so that a head sent byte
+        // by byte costs no more than its squared length divided by a line's length.
         if before > EAGER && !bytes.contains(&b'\n') {
             return Ok(None);
         }
@@ -223,13 +194,14 @@ impl ResponseReader {
             self.carry = carry;
             return Ok(None);
         };
-        self.begin_body(&head, &carry, kept)?;
+        self.begin_body(&head, &carry, capture)?;
         Ok(Some(head.length.saturating_sub(before)))
     }
 
-    /// After an interim response it is HTTP that came, whatever follows.
+    /// After an interim response the target speaks HTTP: later errors are `Malformed`, not
+    /// `NotHttp`.
     fn parse(&self, bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
-        parse(bytes).map_err(|broken| match broken {
+        parse(bytes).map_err(|error| match error {
             FramingError::Response(phase, FailureKind::NotHttp) if self.interim > 0 => {
                 FramingError::Response(phase, FailureKind::Malformed)
             }
@@ -237,7 +209,7 @@ impl ResponseReader {
         })
     }
 
-    fn carry_on(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
+    fn extend_carry(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
         if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
             return Err(FramingError::head(FailureKind::HeadTooLarge));
         }
@@ -252,7 +224,7 @@ impl ResponseReader {
         &mut self,
         head: &BodyHead,
         bytes: &[u8],
-        kept: &mut ResponseCapture,
+        capture: &mut ResponseCapture,
     ) -> Result<(), FramingError> {
         if head.length > MAX_HEAD {
             return Err(FramingError::head(FailureKind::HeadTooLarge));
@@ -271,19 +243,19 @@ impl ResponseReader {
         let bytes = head.plain.as_deref().unwrap_or(bytes);
         self.status = head.status;
         self.keep_alive = head.keep_alive;
-        kept.sets_cookie = head.sets_cookie && self.wanted.cookies;
-        kept.encoded = head.encoded && self.wanted.keep_body;
-        kept.head.clear();
-        if self.wanted.head_of(head.status) || kept.sets_cookie || kept.encoded {
-            kept.head.extend_from_slice(&bytes[head.line..head.length]);
+        capture.sets_cookie = head.sets_cookie && self.request.cookies;
+        capture.encoded = head.encoded && self.request.keep_body;
+        capture.head.clear();
+        if self.request.head_of(head.status) || capture.sets_cookie || capture.encoded {
+            capture.head.extend_from_slice(&bytes[head.line..head.length]);
         }
-        kept.body.clear();
-        self.state = if self.wanted.head_request || matches!(head.status, 204 | 304) {
+        capture.body.clear();
+        self.state = if self.request.head_request || matches!(head.status, 204 | 304) {
             ReadState::Done
         } else {
             match head.framing {
                 BodyFraming::Length(0) => ReadState::Done,
-                BodyFraming::Length(length) if length > self.wanted.max_body => {
+                BodyFraming::Length(length) if length > self.request.max_body => {
                     return Err(FramingError::Response(
                         AttemptPhase::Body,
                         FailureKind::BodyTooLarge,
@@ -300,44 +272,48 @@ impl ResponseReader {
         Ok(())
     }
 
-    fn take_body(&mut self, data: &[u8], kept: &mut ResponseCapture) -> Result<(), FramingError> {
+    fn take_body(
+        &mut self,
+        data: &[u8],
+        capture: &mut ResponseCapture,
+    ) -> Result<(), FramingError> {
         self.body += data.len() as u64;
-        if self.body > self.wanted.max_body {
+        if self.body > self.request.max_body {
             return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
         }
-        if self.wanted.keep_body {
-            kept.body.push(data)?;
+        if self.request.keep_body {
+            capture.body.push(data)?;
         }
         Ok(())
     }
 }
 
-/// A whole head at the start of `bytes`; `None` when more must come.
+/// Parses a whole head at the start of `bytes`; `None` if more must arrive.
 fn parse(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
     if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
         && bytes.len() > MAX_BLANK
     {
         return Err(FramingError::head(FailureKind::NotHttp));
     }
-    let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut usual_headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut few) {
-        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
+    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut usual_headers) {
+        Ok(httparse::Status::Complete(length)) => read_head(&response, bytes, length).map(Some),
         Ok(httparse::Status::Partial) => Ok(None),
         Err(_) => parse_odd(bytes),
     }
 }
 
-/// A head that is longer than most, or written as HTTP allows only a reader to take it.
+/// Parses a head with more headers than usual, or in a form that only readers must accept.
 #[cold]
 fn parse_odd(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
     let plain = plain::head(bytes);
     let bytes = plain.as_deref().unwrap_or(bytes);
-    let mut many = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut many);
+    let mut all_headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut all_headers);
     let head = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length)?,
+        Ok(httparse::Status::Complete(length)) => read_head(&response, bytes, length)?,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(FramingError::head(FailureKind::TooManyHeaders));
@@ -348,8 +324,8 @@ fn parse_odd(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
     Ok(Some(BodyHead { plain, ..head }))
 }
 
-/// What the parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
-fn understand(
+/// Extracts what a parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
+fn read_head(
     response: &httparse::Response<'_, '_>,
     bytes: &[u8],
     length: usize,
@@ -361,7 +337,7 @@ fn understand(
     let mut transfer: Option<bool> = None;
     let (mut sets_cookie, mut encoded) = (false, false);
     for header in response.headers.iter() {
-        // By length first: most headers are none of ours.
+        // By length first: most headers are irrelevant here.
         match header.name.len() {
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for word in header.value.split(|b| *b == b',') {
@@ -380,7 +356,7 @@ fn understand(
                 content_length = Some(value);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                // Empty elements of a list count for nothing (RFC 9110 §5.6.1).
+                // Empty list elements are ignored (RFC 9110 §5.6.1).
                 let codings = header.value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
                 let last = codings.into_iter().find(|coding| !coding.is_empty());
                 let chunked = last.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
@@ -392,10 +368,11 @@ fn understand(
     // `close` wins, wherever it stands (RFC 9112 §9.3).
     keep_alive &= !close;
     let framing = match (transfer, content_length) {
-        // Chunked from an HTTP/1.0 server is a lie of some kind; so hyper thinks, too.
+        // Chunked from an HTTP/1.0 server cannot be trusted; hyper rejects it, too.
         (Some(_), _) if response.version == Some(0) => return Err(malformed),
         (Some(true), length) => {
-            // A length beside chunks is how smuggling begins: read it, but trust it no further.
+            // A length beside chunks is how request smuggling begins: read it, but do not reuse the
+            // connection.
             keep_alive &= length.is_none();
             BodyFraming::Chunked
         }
@@ -403,12 +380,12 @@ fn understand(
         (None, Some(length)) => BodyFraming::Length(length),
     };
     let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
-    // The parser takes any three digits; there is no status below 100 (RFC 9110 §15).
+    // The parser accepts any three digits; there is no status below 100 (RFC 9110 §15).
     let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
     Ok(BodyHead { length, status, keep_alive, framing, line, sets_cookie, encoded, plain: None })
 }
 
-/// A Content-Length: digits alone, the same number when it is a list (RFC 9112 §6.3).
+/// Parses a Content-Length: digits alone; a list must repeat the same number (RFC 9112 §6.3).
 fn digits(value: &[u8]) -> Option<u64> {
     let mut all = value.split(|b| *b == b',').map(|one| {
         let one = one.trim_ascii();

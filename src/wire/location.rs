@@ -1,43 +1,43 @@
-//! Where a Location header points to: references resolved as RFC 3986 §5 says.
+//! The destination of a Location header: references resolved as RFC 3986 §5 says.
 //!
-//! `engine` asks when it follows a redirect.
-//! Invariant: what comes out can stand in a request line: no control characters, no spaces.
+//! `engine` resolves redirects with it.
+//! Invariant: a resolved target can stand in a request line: no control characters, no spaces.
 
 use std::fmt::Write as _;
 
 use crate::plan::Address;
 use crate::stats::FailureKind;
 
-/// A place that an answer pointed to.
+/// The destination of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectLocation {
-    /// Whether it is `https`.
+    /// Whether the scheme is `https`.
     pub tls: bool,
-    /// Lower case, without brackets; an address of IPv6 in its one short form (RFC 5952).
+    /// Lower case, without brackets; an IPv6 address in its one short form (RFC 5952).
     pub host: String,
-    /// Given, or the scheme's own.
+    /// The given port, or the scheme's default.
     pub port: u16,
     /// Path and query; the fragment is never sent.
     pub target: String,
 }
 
 impl RedirectLocation {
-    /// The place of `target` at `address`.
-    pub fn of(address: &Address, target: &str) -> Self {
+    /// Creates the location of `target` at `address`.
+    pub fn new(address: &Address, target: &str) -> Self {
         Self {
             tls: address.tls,
-            host: one_host(&address.host),
+            host: normalize_host(&address.host),
             port: address.port,
             target: target.to_owned(),
         }
     }
 
-    /// Whether scheme, host and port are an address's.
+    /// Whether scheme, host and port are those of `address`.
     pub fn is_at(&self, address: &Address) -> bool {
         self.tls == address.tls
             && self.port == address.port
             && (self.host.eq_ignore_ascii_case(&address.host)
-                || self.host.contains(':') && self.host == one_host(&address.host))
+                || self.host.contains(':') && self.host == normalize_host(&address.host))
     }
 
     /// Scheme, host and port, as a URL begins.
@@ -51,18 +51,18 @@ impl RedirectLocation {
         }
     }
 
-    /// Whether a reference names no other place than where it was found: it is empty, or a bare
+    /// Whether a reference only names the place where it was found: it is empty, or a bare
     /// fragment, which stays with the client.
     pub fn is_here(reference: &[u8]) -> bool {
         matches!(reference.trim_ascii().first(), None | Some(b'#'))
     }
 
-    /// Where a reference that was found here points to.
+    /// Resolves a reference that was found at this location.
     ///
     /// # Errors
-    /// `Malformed` when it is no reference, `RedirectNotAllowed` when it is not for HTTP.
+    /// `Malformed` if it is no reference, `RedirectNotAllowed` if its scheme is not HTTP.
     pub fn resolve(&self, reference: &[u8]) -> Result<Self, FailureKind> {
-        let text = clean(reference).ok_or(FailureKind::Malformed)?;
+        let text = encode_invalid(reference).ok_or(FailureKind::Malformed)?;
         let text = text.split('#').next().unwrap_or_default();
         let scheme = text.find([':', '/', '?']).filter(|&at| text[at..].starts_with(':'));
         let (tls, rest) = match scheme {
@@ -76,7 +76,7 @@ impl RedirectLocation {
         if let Some(rest) = rest.strip_prefix("//") {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (host, port) = authority(&rest[..end], tls).ok_or(FailureKind::Malformed)?;
-            return Ok(Self { tls, host, port, target: normal(&rest[end..]) });
+            return Ok(Self { tls, host, port, target: normalize(&rest[end..]) });
         }
         if scheme.is_some() {
             return Err(FailureKind::Malformed);
@@ -84,19 +84,20 @@ impl RedirectLocation {
         let own_path = self.target.split('?').next().unwrap_or_default();
         let target = match rest.bytes().next() {
             None => self.target.clone(),
-            Some(b'/') => normal(rest),
+            Some(b'/') => normalize(rest),
             Some(b'?') => format!("{own_path}{rest}"),
             Some(_) => {
                 let folder = own_path.rfind('/').map_or("/", |last| &own_path[..=last]);
-                normal(&format!("{folder}{rest}"))
+                normalize(&format!("{folder}{rest}"))
             }
         };
         Ok(Self { target, ..self.clone() })
     }
 }
 
-/// The reference with what may not stand in a URL encoded; `None` when it holds what none may.
-fn clean(reference: &[u8]) -> Option<String> {
+/// Percent-encodes characters that may not stand in a URL; `None` if there is one that cannot be
+/// encoded.
+fn encode_invalid(reference: &[u8]) -> Option<String> {
     let mut out = String::with_capacity(reference.len());
     for &byte in reference.trim_ascii() {
         match byte {
@@ -110,7 +111,7 @@ fn clean(reference: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// Host and port; a user's name before them is dropped.
+/// Parses host and port; user information before them is dropped.
 fn authority(text: &str, tls: bool) -> Option<(String, u16)> {
     let text = text.rsplit('@').next().unwrap_or(text);
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
@@ -126,19 +127,19 @@ fn authority(text: &str, tls: bool) -> Option<(String, u16)> {
     }
     let own = if tls { 443 } else { 80 };
     let port = if port.is_empty() { own } else { port.parse().ok().filter(|port| *port > 0)? };
-    Some((one_host(host), port))
+    Some((normalize_host(host), port))
 }
 
-/// A host in one spelling: lower case, an address of IPv6 in its short form.
-fn one_host(host: &str) -> String {
+/// Returns a host in one spelling: lower case, an IPv6 address in its short form.
+fn normalize_host(host: &str) -> String {
     match host.parse::<std::net::Ipv6Addr>() {
         Ok(address) => address.to_string(),
         Err(_) => host.to_ascii_lowercase(),
     }
 }
 
-/// Path and query without dot segments (RFC 3986 §5.2.4), never empty.
-fn normal(text: &str) -> String {
+/// Returns path and query without dot segments (RFC 3986 §5.2.4), never empty.
+fn normalize(text: &str) -> String {
     let (path, query) = text.find('?').map_or((text, ""), |at| text.split_at(at));
     let mut segments: Vec<&str> = Vec::new();
     let mut rest = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn as_in_rfc_3986() {
+    fn references_resolve_as_in_rfc_3986() {
         for (reference, expect) in [
             ("g", "http://a:80/b/c/g"),
             ("./g", "http://a:80/b/c/g"),
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_host_in_every_spelling() {
+    fn address_spellings_are_one_host() {
         let address = |host: &str| Address {
             tls: false,
             host: host.to_owned(),
@@ -248,7 +249,7 @@ mod tests {
             let to = base().resolve(reference.as_bytes()).unwrap();
             assert_eq!(to.is_at(&address(host)), same, "{reference} at {host}");
             assert_eq!(
-                RedirectLocation::of(&address(host), "/") == to,
+                RedirectLocation::new(&address(host), "/") == to,
                 same,
                 "{reference} of {host}"
             );
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_to_where_it_was_found_leads_nowhere_else() {
+    fn empty_and_fragment_references_stay_here() {
         for (reference, is_here) in
             [("", true), (" \t", true), ("#", true), ("#top", true), ("?", false), (".", false)]
         {
@@ -269,7 +270,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_out_can_be_sent(reference in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn resolved_target_is_valid_in_a_request_line(
+            reference in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
             if let Ok(location) = base().resolve(&reference) {
                 prop_assert!(location.target.starts_with('/'));
                 prop_assert!(location.target.bytes().all(|b| b > b' ' && b < 0x7f));

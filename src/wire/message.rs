@@ -1,7 +1,7 @@
-//! Requests and heads of HTTP/1.1 as HTTP/2 has them (RFC 9113 §8).
+//! Converts HTTP/1.1 requests and heads to HTTP/2 and back (RFC 9113 §8).
 //!
-//! `http2` turns what the engine rendered into its own form, and answers back into header blocks.
-//! Invariant: what is kept of an answer looks the same whatever version it came in.
+//! `http2` converts rendered requests with it, and responses back into header blocks.
+//! Invariant: a captured response looks the same whichever HTTP version it came over.
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,17 +11,17 @@ use http::{Method, Request};
 use super::framing::MAX_HEADERS;
 use super::response_capture::{CaptureRequest, ResponseCapture};
 
-/// Headers that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2), and Host, which becomes the
+/// Headers that concern an HTTP/1.1 connection (RFC 9113 §8.2.2), and Host, which becomes the
 /// authority.
 const LEFT_OUT: [&str; 6] =
     ["host", "connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection"];
 
-/// What stands after the head.
+/// Returns the bytes after the head.
 pub(super) fn body_of(bytes: &[u8]) -> &[u8] {
     memchr::memmem::find(bytes, b"\r\n\r\n").map_or(&[], |end| &bytes[end + 4..])
 }
 
-/// A rendered request in the form of HTTP/2; `None` when its target or a header cannot be one.
+/// Converts a rendered request; `None` if its target or a header is not valid in HTTP/2.
 pub(super) fn request(bytes: &[u8], scheme: Scheme) -> Option<(Request<()>, Bytes)> {
     let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut room);
@@ -49,36 +49,36 @@ pub(super) fn request(bytes: &[u8], scheme: Scheme) -> Option<(Request<()>, Byte
     Some((request, Bytes::copy_from_slice(&bytes[length..])))
 }
 
-/// The length of a head as a header block of HTTP/1.1, bytes.
+/// Returns the length that a head has as an HTTP/1.1 header block, bytes.
 pub(super) fn head_length(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// The length that an answer's head declares.
+/// Returns the body length that a response's head declares.
 pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Keeps of an answer's head what is wanted, as a header block of HTTP/1.1.
+/// Captures the requested parts of a response's head, as an HTTP/1.1 header block.
 pub(super) fn keep_head(
     headers: &HeaderMap,
     status: u16,
-    wanted: &CaptureRequest,
-    kept: &mut ResponseCapture,
+    request: &CaptureRequest,
+    capture: &mut ResponseCapture,
 ) {
-    kept.head.clear();
-    kept.body.clear();
-    kept.sets_cookie = wanted.cookies && headers.contains_key(http::header::SET_COOKIE);
-    kept.encoded = wanted.keep_body && headers.contains_key(http::header::CONTENT_ENCODING);
-    if !(wanted.head_of(status) || kept.sets_cookie || kept.encoded) {
+    capture.head.clear();
+    capture.body.clear();
+    capture.sets_cookie = request.cookies && headers.contains_key(http::header::SET_COOKIE);
+    capture.encoded = request.keep_body && headers.contains_key(http::header::CONTENT_ENCODING);
+    if !(request.head_of(status) || capture.sets_cookie || capture.encoded) {
         return;
     }
     for (name, value) in headers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            kept.head.extend_from_slice(part);
+            capture.head.extend_from_slice(part);
         }
     }
-    kept.head.extend_from_slice(b"\r\n");
+    capture.head.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -102,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn heads_look_as_those_of_http_1() {
+    fn captured_heads_look_like_http_1() {
         let mut headers = HeaderMap::new();
         headers.append("set-cookie", HeaderValue::from_static("a=1"));
         headers.append("set-cookie", HeaderValue::from_static("b=2"));
-        let wanted = CaptureRequest {
+        let request = CaptureRequest {
             head_request: false,
             max_body: 1,
             keep_head: false,
@@ -115,17 +115,17 @@ mod tests {
             location: false,
             retry_after: false,
         };
-        let mut kept = ResponseCapture { body: vec![1].into(), ..ResponseCapture::default() };
-        keep_head(&headers, 200, &wanted, &mut kept);
-        assert_eq!(kept.head, b"set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
-        assert!(kept.sets_cookie && !kept.encoded && kept.body.is_empty());
-        keep_head(&HeaderMap::new(), 302, &wanted, &mut kept);
-        assert!(kept.head.is_empty() && !kept.sets_cookie);
-        // The head says how to read a body.
-        let wanted = CaptureRequest { keep_body: true, ..wanted };
+        let mut capture = ResponseCapture { body: vec![1].into(), ..ResponseCapture::default() };
+        keep_head(&headers, 200, &request, &mut capture);
+        assert_eq!(capture.head, b"set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
+        assert!(capture.sets_cookie && !capture.encoded && capture.body.is_empty());
+        keep_head(&HeaderMap::new(), 302, &request, &mut capture);
+        assert!(capture.head.is_empty() && !capture.sets_cookie);
+        // Capturing the body captures the head, too, which says how to decode it.
+        let request = CaptureRequest { keep_body: true, ..request };
         let mut headers = HeaderMap::new();
         headers.append("content-encoding", HeaderValue::from_static("br"));
-        keep_head(&headers, 200, &wanted, &mut kept);
-        assert_eq!((kept.encoded, &*kept.head), (true, &b"content-encoding: br\r\n\r\n"[..]));
+        keep_head(&headers, 200, &request, &mut capture);
+        assert_eq!((capture.encoded, &*capture.head), (true, &b"content-encoding: br\r\n\r\n"[..]));
     }
 }

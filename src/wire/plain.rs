@@ -1,16 +1,16 @@
-//! Heads that a reader must take though no sender may write them so, put plainly.
+//! Rewrites heads that a reader must accept though no sender may write them so.
 //!
-//! `framing` comes here with a head that its parser does not take.
-//! Invariant: what comes out is as long as what went in, so that places in one are places in the
-//! other; it differs only in line folds and in the minor version.
+//! `framing` calls it with a head that its parser rejects.
+//! Invariant: the output is as long as the input, so that offsets in one are offsets in the other;
+//! it differs only in line folds and in the minor version.
 
-/// The head with each line fold as spaces (RFC 9112 §5.2), and with a minor version above 1 as 1,
-/// the highest that this client speaks (RFC 9110 §2.5). `None` when it has neither.
+/// Returns the head with each line fold as spaces (RFC 9112 §5.2), and with a minor version above 1
+/// as 1, the highest that this client speaks (RFC 9110 §2.5). `None` if it has neither.
 pub(super) fn head(bytes: &[u8]) -> Option<Vec<u8>> {
     let start = start(bytes);
     let mut plain: Option<Vec<u8>> = None;
     let line = &bytes[start..];
-    // All that came so far may end with the digit.
+    // The bytes so far may end with the digit.
     if matches!(line, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'])
         || matches!(line, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b' ', ..])
     {
@@ -35,17 +35,17 @@ pub(super) fn head(bytes: &[u8]) -> Option<Vec<u8>> {
     plain
 }
 
-/// Where the line after the one at `at` begins; `None` when that has no end yet.
+/// Returns where the line after the one at `at` begins; `None` if that line has no end yet.
 fn next_line(bytes: &[u8], at: usize) -> Option<usize> {
     memchr::memchr(b'\n', &bytes[at..]).map(|length| at + length + 1)
 }
 
-/// Whether this begins as a response of HTTP/1 does.
+/// Whether the bytes begin like an HTTP/1 response.
 pub(super) fn is_http(bytes: &[u8]) -> bool {
     bytes[start(bytes)..].starts_with(b"HTTP/")
 }
 
-/// Where the status line begins: after empty lines.
+/// Returns where the status line begins: after empty lines.
 fn start(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {

@@ -1,8 +1,8 @@
-//! Asking a proxy for a way through: CONNECT (RFC 9110 §9.3.6) and SOCKS 5 (RFC 1928, 1929).
+//! Requests a tunnel from a proxy: CONNECT (RFC 9110 §9.3.6) and SOCKS 5 (RFC 1928, 1929).
 //!
 //! `connection` calls it after it has connected to the proxy.
-//! Invariant: a proxy is as hostile as a target: what it says is bounded, and no byte beyond its
-//! answer is read, for that is the target's.
+//! Invariant: a proxy is as hostile as a target: its replies are bounded, and no byte beyond them
+//! is read, because that belongs to the target.
 
 use std::io;
 
@@ -14,20 +14,20 @@ use super::framing::MAX_INTERIM;
 use crate::plan::transport::{Proxy, ProxyKind};
 use crate::stats::FailureKind;
 
-/// The most bytes of answers to CONNECT, interim ones among them.
+/// The most bytes of responses to CONNECT, interim ones included.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Why there is no way through: the connection failed, or the proxy refused.
+/// Why there is no tunnel: the connection failed, or the proxy refused.
 #[derive(Debug)]
 pub(super) enum ProxyError {
     /// The connection to the proxy failed.
     Io(io::Error),
-    /// It said no, or something that is no answer.
+    /// The proxy refused, or sent no valid reply.
     Refused(FailureKind),
 }
 
-/// It said no without a reason that has a kind, or it is no proxy.
-const NO: ProxyError = ProxyError::Refused(FailureKind::Proxy);
+/// A refusal without a reason that has a kind of its own, or no proxy at all.
+const REFUSED_OTHER: ProxyError = ProxyError::Refused(FailureKind::Proxy);
 
 impl From<io::Error> for ProxyError {
     fn from(error: io::Error) -> Self {
@@ -35,7 +35,7 @@ impl From<io::Error> for ProxyError {
     }
 }
 
-/// Asks for the way to `endpoint`, where one has to be asked for.
+/// Requests a tunnel to `endpoint`, if this kind of proxy needs one.
 pub(super) async fn tunnel(
     endpoint: &ServiceEndpoint,
     proxy: &Proxy,
@@ -43,7 +43,7 @@ pub(super) async fn tunnel(
 ) -> Result<(), ProxyError> {
     match proxy.kind {
         ProxyKind::Http if endpoint.tls.is_some() => connect(endpoint, proxy, tcp).await,
-        // A plain request carries its whole URL.
+        // A plain HTTP request carries its whole URL.
         ProxyKind::Http => Ok(()),
         ProxyKind::Socks5 => socks(endpoint, proxy, tcp).await,
     }
@@ -67,30 +67,30 @@ async fn connect(
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut headers);
         if !response.parse(&head).is_ok_and(|status| status.is_complete()) {
-            return Err(NO);
+            return Err(REFUSED_OTHER);
         }
         return match response.code {
             Some(200..=299) => Ok(()),
-            // An interim response says nothing yet; 101 would be another protocol.
+            // An interim response decides nothing yet; 101 would be another protocol.
             Some(100 | 102..=199) => continue,
             Some(407) => Err(ProxyError::Refused(FailureKind::ProxyLogin)),
             Some(403) => Err(ProxyError::Refused(FailureKind::ProxyForbidden)),
             Some(502..=504) => Err(ProxyError::Refused(FailureKind::ProxyCannotReach)),
-            _ => Err(NO),
+            _ => Err(REFUSED_OTHER),
         };
     }
-    Err(NO)
+    Err(REFUSED_OTHER)
 }
 
-/// The next head that the proxy sends; `read` counts the bytes of all of them.
+/// Reads the next head; `read` counts the bytes of all heads.
 async fn head(tcp: &mut TcpStream, read: &mut usize) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if *read == MAX_HEAD {
-            return Err(NO);
+            return Err(REFUSED_OTHER);
         }
         *read += 1;
-        // Byte by byte: the next one after the head is the target's. It is rare and short.
+        // Byte by byte: the first byte after the head is the target's. Heads are rare and short.
         head.push(tcp.read_u8().await?);
     }
     Ok(head)
@@ -103,23 +103,23 @@ async fn socks(
 ) -> Result<(), ProxyError> {
     let method = if proxy.login.is_some() { 2 } else { 0 };
     tcp.write_all(&[5, 1, method]).await?;
-    let mut answer = [0; 2];
-    tcp.read_exact(&mut answer).await?;
-    match answer {
+    let mut reply = [0; 2];
+    tcp.read_exact(&mut reply).await?;
+    match reply {
         [5, chosen] if chosen == method => {}
-        // No method that was offered will do (RFC 1928 §3): it wants a login.
+        // The proxy accepts none of the offered methods (RFC 1928 §3): it requires a login.
         [5, 255] => return Err(ProxyError::Refused(FailureKind::ProxyLogin)),
-        _ => return Err(NO),
+        _ => return Err(REFUSED_OTHER),
     }
     if let Some((user, password)) = &proxy.login {
         let mut login = vec![1];
         for part in [user, password] {
-            login.push(u8::try_from(part.len()).map_err(|_| NO)?);
+            login.push(u8::try_from(part.len()).map_err(|_| REFUSED_OTHER)?);
             login.extend_from_slice(part.as_bytes());
         }
         tcp.write_all(&login).await?;
-        tcp.read_exact(&mut answer).await?;
-        if answer[1] != 0 {
+        tcp.read_exact(&mut reply).await?;
+        if reply[1] != 0 {
             return Err(ProxyError::Refused(FailureKind::ProxyLogin));
         }
     }
@@ -135,7 +135,7 @@ async fn socks(
         }
         Err(_) => {
             request.push(3);
-            request.push(u8::try_from(endpoint.host.len()).map_err(|_| NO)?);
+            request.push(u8::try_from(endpoint.host.len()).map_err(|_| REFUSED_OTHER)?);
             request.extend_from_slice(endpoint.host.as_bytes());
         }
     }
@@ -145,17 +145,17 @@ async fn socks(
     tcp.read_exact(&mut head).await?;
     match head {
         [5, 0, ..] => {}
-        // RFC 1928 §6: not allowed by its rules; network or host unreachable, refused, expired.
+        // RFC 1928 §6: not allowed by ruleset; network or host unreachable, refused, TTL expired.
         [5, 2, ..] => return Err(ProxyError::Refused(FailureKind::ProxyForbidden)),
         [5, 3..=6, ..] => return Err(ProxyError::Refused(FailureKind::ProxyCannotReach)),
-        _ => return Err(NO),
+        _ => return Err(REFUSED_OTHER),
     }
-    // The address it went out from, which nobody needs.
+    // The proxy's bound address, which is not used.
     let length = match head[3] {
         1 => 4,
         3 => usize::from(tcp.read_u8().await?),
         4 => 16,
-        _ => return Err(NO),
+        _ => return Err(REFUSED_OTHER),
     };
     let mut rest = [0; 257];
     tcp.read_exact(&mut rest[..length + 2]).await?;

@@ -1,7 +1,7 @@
-//! Connects to whichever of a name's addresses answers first (RFC 8305, Happy Eyeballs).
+//! Connects to the first of a name's addresses that accepts (RFC 8305, Happy Eyeballs).
 //!
-//! `connection` comes here with what the resolver said.
-//! Invariant: at most [`AT_ONCE`] attempts of one connection are under way; when one has connected,
+//! `connection` passes it the resolved addresses.
+//! Invariant: at most [`AT_ONCE`] attempts of one connection run at once; when one has connected,
 //! the others are closed.
 
 use std::collections::VecDeque;
@@ -13,29 +13,28 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::connection::{farther, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
 use super::{EmulatedLink, Outgoing, ServiceEndpoint, fault, socket};
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 
-/// How long an address has before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
+/// How long an address is tried before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
 
-/// The most attempts at once. When one more is due the oldest is given up, which has had a second.
+/// The most attempts at once. When one more is due the oldest is dropped; it has had a second.
 const AT_ONCE: usize = 4;
 
-/// What came of an attempt that is over.
+/// Results of one attempt to connect.
 const CONNECTED: AddressUse = AddressUse { connected: 1, failed: 0, slower: 0 };
 const FAILED: AddressUse = AddressUse { connected: 0, failed: 1, slower: 0 };
 const SLOWER: AddressUse = AddressUse { connected: 0, failed: 0, slower: 1 };
 
-/// Connects to the first of these addresses that answers.
+/// Connects to the first of these addresses that accepts.
 pub(super) async fn connect(
     endpoint: &ServiceEndpoint,
     addresses: &[SocketAddr],
     outgoing: &Outgoing<'_>,
-    patience: &CallDeadline,
+    deadline: &CallDeadline,
 ) -> Result<TcpStream, AttemptOutcome> {
     let mut race = Race {
         endpoint,
@@ -48,11 +47,11 @@ pub(super) async fn connect(
     };
     let mut last = AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Other);
     while race.is_open() {
-        let (address, connected) = match patience.wait(poll_fn(|cx| race.poll(cx))).await {
-            Ok(ended) => ended,
+        let (address, connected) = match deadline.wait(poll_fn(|cx| race.poll(cx))).await {
+            Ok(end) => end,
             Err(why) => {
                 race.end(if why == WaitEnded::Timeout { &FAILED } else { &SLOWER });
-                return Err(gave_up(why, AttemptPhase::Connect));
+                return Err(why.outcome(AttemptPhase::Connect));
             }
         };
         if connected.is_ok() {
@@ -60,16 +59,17 @@ pub(super) async fn connect(
             endpoint.prefer(address);
             race.end(&SLOWER);
         }
-        let tried = connected
-            .map_err(|error| endpoint.hear(fault::outcome(AttemptPhase::Connect, &error), &error));
-        // What we lack ourselves the next address will not give us.
+        let tried = connected.map_err(|error| {
+            endpoint.remember_error(fault::outcome(AttemptPhase::Connect, &error), &error)
+        });
+        // A resource that the generator lacks is also lacking for the next address.
         if let Err(AttemptOutcome::Own(_)) = tried
             && race.running.is_empty()
         {
             return tried;
         }
-        // A refusal comes from as far away as a connection.
-        farther(outgoing, AttemptPhase::Connect, patience).await?;
+        // A refusal takes as long to arrive as a connection does.
+        outgoing.extra_round_trip(AttemptPhase::Connect, deadline).await?;
         match tried {
             Ok(tcp) => return Ok(tcp),
             Err(outcome) => {
@@ -81,16 +81,16 @@ pub(super) async fn connect(
     Err(last)
 }
 
-/// Attempts to connect, one beside the other.
+/// Concurrent attempts to connect.
 struct Race<'a> {
     endpoint: &'a ServiceEndpoint,
     user: u64,
     buffer: Option<u32>,
-    /// Addresses that are still to be tried.
+    /// Addresses not tried yet.
     waiting: VecDeque<SocketAddr>,
-    /// The oldest first.
+    /// Running attempts, the oldest first.
     running: VecDeque<ConnectAttempt<'a>>,
-    /// The next one is tried now.
+    /// Whether the next address is to be tried now.
     is_due: bool,
     timer: Timer,
 }
@@ -101,7 +101,7 @@ struct ConnectAttempt<'a> {
 }
 
 impl Race<'_> {
-    /// Whether an address can still answer.
+    /// Whether an address can still accept.
     fn is_open(&self) -> bool {
         !self.waiting.is_empty() || !self.running.is_empty()
     }
@@ -146,7 +146,7 @@ impl Race<'_> {
         }
     }
 
-    /// Gives up what is under way.
+    /// Drops all running attempts and counts them as `used`.
     fn end(&mut self, used: &AddressUse) {
         for attempt in self.running.drain(..) {
             self.endpoint.count(attempt.address, used);
@@ -156,19 +156,19 @@ impl Race<'_> {
     }
 }
 
-/// The addresses from place `first` on, IPv6 and IPv4 taking turns (RFC 8305 §4).
+/// The addresses from position `first` on, IPv6 and IPv4 alternating (RFC 8305 §4).
 fn in_turn(addresses: &[SocketAddr], first: usize) -> VecDeque<SocketAddr> {
     let (behind, from) = addresses.split_at(first.min(addresses.len()));
     let all = || from.iter().chain(behind).copied();
     let is_v4 = from.first().is_some_and(SocketAddr::is_ipv4);
     let mut own = all().filter(|address| address.is_ipv4() == is_v4);
     let mut other = all().filter(|address| address.is_ipv4() != is_v4);
-    let mut turns = VecDeque::with_capacity(addresses.len());
-    while turns.len() < addresses.len() {
-        turns.extend(own.next());
-        turns.extend(other.next());
+    let mut alternating = VecDeque::with_capacity(addresses.len());
+    while alternating.len() < addresses.len() {
+        alternating.extend(own.next());
+        alternating.extend(other.next());
     }
-    turns
+    alternating
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_take_turns_from_the_first_on() {
+    fn families_alternate_from_the_first_address() {
         let of = |text: &str| -> Vec<SocketAddr> {
             let parse = |name: &str| match name.as_bytes() {
                 [b'6', n] => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, u16::from(n - b'0')], 80)),
@@ -193,8 +193,8 @@ mod tests {
             ("61 62 63 41", 1, "62 41 63 61"),
             ("41 61", 1, "61 41"),
         ] {
-            let turns = Vec::from(in_turn(&of(addresses), first));
-            assert_eq!(turns, of(expected), "{addresses} from {first}");
+            let alternating = Vec::from(in_turn(&of(addresses), first));
+            assert_eq!(alternating, of(expected), "{addresses} from {first}");
         }
         assert!(in_turn(&[], 0).is_empty());
     }

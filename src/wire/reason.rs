@@ -1,7 +1,7 @@
-//! What an error of HTTP/2 means: its kind, and whether the target has processed the request.
+//! Classifies HTTP/2 errors: their kind, and whether the target has processed the request.
 //!
-//! `http2` asks it for each exchange that failed.
-//! Invariant: what the target says in a frame wins over how the connection then ended.
+//! `http2` calls it for each exchange that failed.
+//! Invariant: a reason that the target sent in a frame wins over how the connection then ended.
 
 use std::io;
 
@@ -19,23 +19,23 @@ pub(super) struct StreamFailure {
     pub(super) is_unprocessed: bool,
 }
 
-/// What is known of an exchange beside the error that ended it.
+/// Facts about an exchange beside the error that ended it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailureContext {
-    /// Where it stood.
+    /// The phase in which it failed.
     pub(super) phase: AttemptPhase,
-    /// It was the first of its connection.
+    /// Whether it was the first exchange of its connection.
     pub(super) is_first: bool,
-    /// The reason of the GOAWAY that came over its connection, if one did.
+    /// The reason of the GOAWAY that was received on its connection, if any.
     pub(super) go_away: Option<Reason>,
-    /// Bytes that came in meanwhile.
+    /// Bytes received during the exchange.
     pub(super) received: u64,
-    /// What TLS says of the end of the connection, which h2 does not pass on.
+    /// The TLS failure that ended the connection, which h2 does not pass on.
     pub(super) tls: Option<FailureKind>,
 }
 
 impl FailureContext {
-    /// Those of a connection that is being opened.
+    /// The context of a connection that is being opened.
     pub(super) const OPENING: Self =
         Self { phase: AttemptPhase::Send, is_first: true, go_away: None, received: 0, tls: None };
 }
@@ -47,13 +47,14 @@ impl From<AttemptOutcome> for StreamFailure {
 }
 
 impl StreamFailure {
-    /// What `error` means for an exchange under these circumstances.
-    pub(super) fn of(error: &h2::Error, circumstances: FailureContext) -> Self {
-        let FailureContext { phase, is_first, .. } = circumstances;
+    /// Classifies an error of h2.
+    pub(super) fn from_h2(error: &h2::Error, context: FailureContext) -> Self {
+        let FailureContext { phase, is_first, .. } = context;
         let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
-        let outcome = outcome(error, circumstances);
-        // A GOAWAY is an error of streams above its last one alone. With an error code on a new
-        // connection another one would most likely meet the same; net/http does not try either.
+        let outcome = outcome(error, context);
+        // A GOAWAY is an error only of streams above its last one. With an error code on a new
+        // connection, another connection would most likely get the same; net/http does not retry
+        // that either.
         let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
         let above_last =
             error.is_go_away() && !(is_first && error.reason() != Some(Reason::NO_ERROR));
@@ -62,11 +63,11 @@ impl StreamFailure {
     }
 }
 
-fn outcome(error: &h2::Error, circumstances: FailureContext) -> AttemptOutcome {
-    let FailureContext { phase, go_away, received, tls, .. } = circumstances;
+fn outcome(error: &h2::Error, context: FailureContext) -> AttemptOutcome {
+    let FailureContext { phase, go_away, received, tls, .. } = context;
     let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
     let kind = match (error.get_io(), error.reason()) {
-        // The target said why before it closed.
+        // The target sent a reason before it closed.
         (Some(_), _) if let Some(kind) = go_away.and_then(kind_of) => kind,
         (Some(_), _) if let Some(kind) = tls => kind,
         (Some(io), _) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
@@ -75,17 +76,17 @@ fn outcome(error: &h2::Error, circumstances: FailureContext) -> AttemptOutcome {
             io::ErrorKind::InvalidData => FailureKind::Malformed,
             _ => FailureKind::Closed,
         },
-        // Told by the target: one stream was given up, or all above the last.
+        // Sent by the target: it reset one stream, or rejected all above the last.
         (None, Some(reason)) if error.is_remote() => match kind_of(reason) {
-            // What was answered in part was processed.
+            // A request with a partial response was processed.
             Some(FailureKind::RefusedStream) if !before_response => FailureKind::Reset,
             Some(kind) => kind,
             None if error.is_reset() => FailureKind::Reset,
             None if before_response => FailureKind::GoingAway,
             None => FailureKind::Closed,
         },
-        // Found by h2: a head over its limit, which it tells from nonsense only where it is far
-        // over it.
+        // Found by h2: a head over its limit, which h2 distinguishes from malformed input only if
+        // it is far over it.
         (None, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR))
             if phase == AttemptPhase::FirstByte =>
         {
@@ -94,14 +95,15 @@ fn outcome(error: &h2::Error, circumstances: FailureContext) -> AttemptOutcome {
         (None, Some(_)) if phase == AttemptPhase::FirstByte && received > MAX_HEAD as u64 => {
             FailureKind::HeadTooLarge
         }
-        // These were no frames, or not where they may be.
+        // Invalid frames, or frames in the wrong state.
         (None, Some(_)) => FailureKind::Malformed,
         (None, None) => FailureKind::Closed,
     };
     AttemptOutcome::Failed(phase, kind)
 }
 
-/// What a reason of the target's is called (RFC 9113 §7); `None` for one that only ends.
+/// Returns the kind of a target's reason (RFC 9113 §7); `None` for a reason that only ends the
+/// stream or connection.
 fn kind_of(reason: Reason) -> Option<FailureKind> {
     Some(match reason {
         Reason::PROTOCOL_ERROR

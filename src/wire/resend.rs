@@ -1,27 +1,28 @@
-//! Whether a request may be sent again on a fresh connection: no retry, which policy decides on.
+//! Whether a request may be sent again on a fresh connection. This is no retry: policy decides on
+//! retries.
 //!
-//! `http1` and `http2` say it of an exchange, `engine` sends again.
+//! `http1` and `http2` return it with an exchange; `engine` sends again.
 //! Invariant: a request that the target may have processed is sent again only if it is idempotent.
 
-/// The most resends of a call whose request the target has not processed each time. The first one
-/// cures a connection that ended between two requests; more than a few mean that the target takes
-/// no requests, and then each would only add to its load.
+/// The most resends of a call if the target reports each time that it has not processed the
+/// request. The first one recovers from a connection that ended between two requests; more than a
+/// few mean that the target accepts no requests, and then each would only add to its load.
 const MAX_UNPROCESSED: u8 = 3;
 
 /// Whether the request of a failed exchange may be sent again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resend {
-    /// It may not: there was a response, or the target may have processed it.
+    /// No: there was a response, or the target may have processed the request.
     No,
-    /// A connection idle for a second proved closed before any byte of a response, and the request
-    /// is idempotent. The resend goes over a new connection, so there is one at most.
+    /// Yes: a connection idle for a second proved closed before any byte of a response, and the
+    /// request is idempotent. The resend goes over a new connection, so there is one at most.
     Stale,
-    /// The target has not processed it, whatever its method (RFC 9113 §6.8, §8.7).
+    /// Yes, whatever the method: the target has not processed the request (RFC 9113 §6.8, §8.7).
     Unprocessed,
 }
 
 impl Resend {
-    /// Whether the request is sent again; `resends` counts those of its call.
+    /// Whether the request is sent again; `resends` counts the resends of its call.
     #[inline]
     pub fn is_due(self, resends: &mut u8) -> bool {
         self != Self::No && self.is_within_limit(resends)

@@ -1,94 +1,94 @@
-//! What is wanted of an answer, and what was kept of it.
+//! Which parts of a response to capture, and the captured parts.
 //!
-//! `engine` says what it wants, the readers of both versions of HTTP fill it in.
-//! Invariant: nothing is kept that nobody asked for; buffers are reused from call to call.
+//! `engine` fills in the request for them; the readers of both HTTP versions fill in the result.
+//! Invariant: nothing is captured that was not requested; buffers are reused from call to call.
 
 use super::bodies::KeptBody;
 use crate::stats::FailureKind;
 
-/// What is asked of the reader for one answer.
+/// Which parts of one response the reader captures.
 #[derive(Clone, Copy, Debug)]
 pub struct CaptureRequest {
-    /// The request was HEAD: whatever the head says, no body follows.
+    /// The request was HEAD: no body follows, whatever the head says.
     pub head_request: bool,
     /// The most bytes of body accepted.
     pub max_body: u64,
-    /// Keep the header block.
+    /// Capture the header block.
     pub keep_head: bool,
-    /// Keep the body, and the header block, which says how to read it.
+    /// Capture the body, and the header block, which says how to decode it.
     pub keep_body: bool,
-    /// Keep the header block of an answer that sets a cookie.
+    /// Capture the header block of a response that sets a cookie.
     pub cookies: bool,
-    /// Keep the header block of an answer that points elsewhere.
+    /// Capture the header block of a redirect.
     pub location: bool,
-    /// Keep the header block of an answer that asks for patience (429, 503).
+    /// Capture the header block of a response with Retry-After semantics (429, 503).
     pub retry_after: bool,
 }
 
-/// What was kept of an answer; its buffers are reused from call to call.
+/// The captured parts of a response; its buffers are reused from call to call.
 #[derive(Debug, Default)]
 pub struct ResponseCapture {
     /// The header block after the status line.
     pub head: Vec<u8>,
     /// The body, unchunked.
     pub body: KeptBody,
-    /// The answer sets a cookie, and somebody wants it.
+    /// The response sets a cookie, and cookies were requested.
     pub sets_cookie: bool,
-    /// The body was kept and is encoded.
+    /// The body was captured and has a content coding.
     pub encoded: bool,
-    /// What few responses have. Boxed: every user's task has room for a `Kept`.
+    /// Parts that few responses have. Boxed: every user's task holds a `ResponseCapture`.
     pub(super) rare: Option<Box<RareParts>>,
-    /// What the exchange has come to so far; told also of one that is given up half-way.
+    /// Progress of the exchange; also filled in if the exchange is cancelled half-way.
     pub progress: ExchangeProgress,
 }
 
-/// What few responses have.
+/// Captured parts that few responses have.
 #[derive(Debug, Default)]
 pub struct RareParts {
-    /// Why the content codings of the body that was kept could not be undone: it is as it came.
+    /// Why the content codings of the captured body could not be decoded; the body is as received.
     pub undecodable: Option<FailureKind>,
-    /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
+    /// The captured body as UTF-8, if it is in another charset or begins with a byte order mark.
     pub text: Option<KeptBody>,
-    /// What is known of why a redirect was not followed, beside its kind.
+    /// Details of why a redirect was not followed, beside its kind.
     pub not_followed: Option<String>,
 }
 
 impl ResponseCapture {
-    /// The body for what looks at it as text: UTF-8, or bytes of an unknown charset as they came.
+    /// The body as text: UTF-8, or the bytes as received if the charset is unknown.
     pub fn text(&self) -> &[u8] {
         self.rare.as_ref().and_then(|rare| rare.text.as_ref()).map_or(&self.body, |text| text)
     }
 
-    /// Why the content codings of the body could not be undone.
+    /// Why the content codings of the body could not be decoded.
     pub fn undecodable(&self) -> Option<FailureKind> {
         self.rare.as_ref()?.undecodable
     }
 
-    /// What is known of why a redirect was not followed, beside its kind.
+    /// Details of why a redirect was not followed, beside its kind.
     pub fn not_followed(&self) -> Option<&str> {
         self.rare.as_ref()?.not_followed.as_deref()
     }
 
-    /// What few responses have, to be set.
+    /// Returns the rare parts, to be set.
     pub fn rare(&mut self) -> &mut RareParts {
         self.rare.get_or_insert_default()
     }
 
-    /// Forgets what the body of an earlier response was.
+    /// Clears the rare parts of an earlier response's body.
     pub fn forget_body(&mut self) {
         if let Some(rare) = &mut self.rare {
             (rare.undecodable, rare.text) = (None, None);
         }
     }
 
-    /// Forgets why an earlier redirect was not followed.
+    /// Clears why an earlier redirect was not followed.
     pub fn forget_redirect(&mut self) {
         if let Some(rare) = &mut self.rare {
             rare.not_followed = None;
         }
     }
 
-    /// The value of the first header of this name (lower case) in what was kept of the head.
+    /// Returns the value of the first captured header of this name (lower case).
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.split(|&byte| byte == b'\n').find_map(|line| {
             let (own, rest) = line.split_at_checked(name.len())?;
@@ -98,12 +98,12 @@ impl ResponseCapture {
     }
 }
 
-/// What an exchange has put on the wire so far.
+/// Progress of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExchangeProgress {
-    /// It had to open a connection, and whether it has.
+    /// Whether its connection is open by now; `None` if it needed no new one.
     pub connecting: Option<bool>,
-    /// The last byte of the request was handed to the kernel.
+    /// Whether the last byte of the request was handed to the kernel.
     pub sent: bool,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
@@ -112,7 +112,7 @@ pub struct ExchangeProgress {
 }
 
 impl CaptureRequest {
-    /// Nothing is kept.
+    /// Captures nothing.
     pub const NOTHING: Self = Self {
         head_request: false,
         max_body: 0,
@@ -123,7 +123,7 @@ impl CaptureRequest {
         retry_after: false,
     };
 
-    /// Whether the header block of an answer of this status is wanted for its status alone.
+    /// Whether the header block of a response is captured because of its status or unconditionally.
     pub fn head_of(&self, status: u16) -> bool {
         self.keep_head
             || self.keep_body

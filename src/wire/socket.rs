@@ -1,6 +1,6 @@
 //! Sockets: bound to a local address, connected, and the one option that no safe crate offers.
 //!
-//! `connection` opens through it.
+//! `race` opens connections through it.
 //! Invariant: a chosen local address does not use up one of its ports for each connection.
 
 use std::io;
@@ -9,8 +9,7 @@ use std::os::fd::AsRawFd;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connects to `address`, from `source` where one is given, with a receive buffer of `buffer` bytes
-/// where that matters.
+/// Connects to `address`, from `source` if given, with a receive buffer of `buffer` bytes if given.
 pub(super) async fn connect(
     address: SocketAddr,
     source: Option<IpAddr>,
@@ -18,23 +17,23 @@ pub(super) async fn connect(
 ) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
-        // A kernel that does not know it picks a port at once: fewer connections, but right.
+        // A kernel without this option picks a port at once: fewer connections, but correct.
         let _ = bind_address_no_port(&socket);
         socket.bind(SocketAddr::new(source, 0))?;
     }
     if let Some(bytes) = buffer {
-        // Before the connection is there: its window follows from it.
+        // Before connecting: the TCP window follows from it.
         socket.set_recv_buffer_size(bytes)?;
     }
     let tcp = socket.connect(address).await?;
-    // One write per request: waiting to fill a segment would only delay it. A socket that refuses
-    // the option is closed already, and the write will say so.
+    // One write per request: waiting to fill a segment would only delay it. A socket that rejects
+    // the option is closed already, and the write will report it.
     let _ = tcp.set_nodelay(true);
     Ok(tcp)
 }
 
-/// Leaves the choice of a port to `connect`, which may give the same port to connections that go
-/// elsewhere (ip(7), `IP_BIND_ADDRESS_NO_PORT`, since Linux 4.2; it holds for IPv6 too).
+/// Leaves the choice of a port to `connect`, which may give the same port to connections with other
+/// destinations (ip(7), `IP_BIND_ADDRESS_NO_PORT`, since Linux 4.2; it holds for IPv6 too).
 #[expect(unsafe_code, reason = "neither socket2 nor rustix has this option")]
 fn bind_address_no_port(socket: &TcpSocket) -> io::Result<()> {
     let on: libc::c_int = 1;

@@ -1,7 +1,7 @@
 //! TLS settings, made once per run and shared by all shards.
 //!
-//! Invariant: certificates are verified unless a service says `insecure`, and that is said aloud
-//! in the report.
+//! `endpoint` creates them for a service, `connection` uses them.
+//! Invariant: certificates are verified unless a service says `insecure`, which the report states.
 
 use std::io;
 use std::sync::Arc;
@@ -19,37 +19,37 @@ use super::verifier::CertificateVerifier;
 use crate::plan::transport::{ClientIdentity, HttpVersion, TlsConfig};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
-/// The client's side of TLS for a service.
+/// The TLS client of a service.
 #[derive(Clone, Debug)]
 pub(super) struct TlsClient {
     pub(super) config: Arc<ClientConfig>,
-    /// The name asked for and verified.
+    /// Server name to request and verify.
     pub(super) name: ServerName<'static>,
-    /// Whether a target wanted a certificate; `None` where the service has one to show.
+    /// Whether the target has requested a certificate; `None` if the service has one to present.
     wanted: Option<Arc<RequestedCertificate>>,
 }
 
-/// Has no certificate to show, and remembers that one was wanted.
+/// A resolver without a certificate that remembers whether one was requested.
 #[derive(Debug, Default)]
 struct RequestedCertificate(AtomicBool);
 
 impl TlsClient {
-    /// The client of a service with these settings, which asks for `name`.
+    /// Creates the client of a service with these settings and this server name.
     ///
     /// # Errors
-    /// If the system's trust store cannot be read, or a root of the service is no certificate.
+    /// If the system's trust store cannot be read, or a configured root is not a valid certificate.
     pub(super) fn new(
         tls: &TlsConfig,
         version: HttpVersion,
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
         let wanted = tls.identity.is_none().then(Arc::<RequestedCertificate>::default);
-        let config = config(tls, version, wanted.clone())?;
+        let config = build_config(tls, version, wanted.clone())?;
         Ok(Self { config, name, wanted })
     }
 
-    /// The outcome of a handshake that failed. A target that wanted a certificate and got none may
-    /// say so in the words of any failure: TLS 1.2 has no alert for it.
+    /// Returns the outcome of a failed handshake. A target that requested a certificate and got
+    /// none may fail with any alert: TLS 1.2 has none for it.
     pub(super) fn failure(&self, error: &io::Error) -> AttemptOutcome {
         let outcome = fault::outcome(AttemptPhase::Tls, error);
         let Some(wanted) = &self.wanted else { return outcome };
@@ -61,7 +61,7 @@ impl TlsClient {
                 ),
                 true,
             ) => AttemptOutcome::Failed(phase, FailureKind::ClientCertificateWanted),
-            // There was none to refuse.
+            // There was no certificate to refuse.
             (AttemptOutcome::Failed(phase, FailureKind::ClientCertificateRefused), false) => {
                 AttemptOutcome::Failed(phase, FailureKind::TlsProtocol)
             }
@@ -81,7 +81,7 @@ impl ResolvesClientCert for RequestedCertificate {
     }
 }
 
-fn config(
+fn build_config(
     tls: &TlsConfig,
     version: HttpVersion,
     wanted: Option<Arc<RequestedCertificate>>,
@@ -92,7 +92,10 @@ fn config(
     let verifier: Arc<dyn ServerCertVerifier> = if tls.insecure {
         Arc::new(AcceptAny(provider))
     } else {
-        Arc::new(CertificateVerifier { inner: inner(tls, provider)?, given: tls.roots.clone() })
+        Arc::new(CertificateVerifier {
+            inner: build_verifier(tls, provider)?,
+            given: tls.roots.clone(),
+        })
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match (&tls.identity, wanted) {
@@ -111,8 +114,8 @@ fn config(
     Ok(Arc::new(config))
 }
 
-/// Verifies by the service's own roots, or by the system's where it has none.
-fn inner(
+/// Builds the verifier of the service's own roots, or of the system's if it has none.
+fn build_verifier(
     tls: &TlsConfig,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
@@ -127,7 +130,7 @@ fn inner(
     Ok(verifier.build().map_err(|error| Error::General(error.to_string()))?)
 }
 
-/// Accepts any certificate; signatures are still checked, so a broken peer shows.
+/// Accepts any certificate; signatures are still checked, so a broken peer is detected.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
 

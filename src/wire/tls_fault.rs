@@ -1,14 +1,19 @@
-//! What an error of TLS is called: why a certificate or a handshake did not hold.
+//! Classifies TLS errors: why a certificate or a handshake failed.
 //!
-//! `fault` asks it for each error that rustls made, `verifier` makes those of certificates.
-//! Invariant: each kind has one cure; what has none of its own is `certificate` or `tls_protocol`.
+//! `fault` calls it for each rustls error; `verifier` creates some of the certificate errors.
+//! Invariant: each kind has one remedy; errors without a specific one are `certificate` or
+//! `tls_protocol`.
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::verifier::SelfSigned;
 use crate::stats::FailureKind;
 
-/// The kind of an error.
+/// The certificate is its own issuer.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate is signed by itself and was not given as trusted")]
+pub(super) struct SelfSigned;
+
+/// Returns the kind of an error.
 pub(super) fn kind(error: &Error) -> FailureKind {
     match error {
         Error::InvalidCertificate(why) => of_certificate(why),
@@ -19,8 +24,8 @@ pub(super) fn kind(error: &Error) -> FailureKind {
     }
 }
 
-/// Whether no issuer of the certificate was found, and all else that was looked at held: its dates
-/// are looked at before.
+/// Whether the certificate's issuer was not found, and everything checked before it is valid: the
+/// dates are checked before the issuer.
 pub(super) fn is_untrusted(error: &Error) -> bool {
     let Error::InvalidCertificate(why) = error else { return false };
     matches!(why, CertificateError::UnknownIssuer | CertificateError::BadSignature) || is_of_ca(why)
@@ -31,7 +36,7 @@ fn is_of_ca(why: &CertificateError) -> bool {
     matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// What rustls says of an error; of one that it passes on, what its maker says.
+/// Returns the text of a rustls error; of an error that rustls passes on, the text of its source.
 pub(super) fn words(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => other.0.to_string(),
@@ -47,7 +52,7 @@ fn of_certificate(why: &CertificateError) -> FailureKind {
         Why::NotValidForName | Why::NotValidForNameContext { .. } => {
             FailureKind::CertificateWrongHost
         }
-        // A CA that was made anew has the name of the old one, and another key.
+        // A CA that was created anew has the name of the old one, and another key.
         Why::UnknownIssuer | Why::BadSignature => FailureKind::CertificateUnknownIssuer,
         Why::Revoked => FailureKind::CertificateRevoked,
         Why::Other(other) if other.0.is::<SelfSigned>() => FailureKind::CertificateSelfSigned,
@@ -56,7 +61,7 @@ fn of_certificate(why: &CertificateError) -> FailureKind {
     }
 }
 
-/// What the target said before it gave up (RFC 8446 §6.2).
+/// Classifies the alert that a target sent before it gave up (RFC 8446 §6.2).
 fn of_alert(alert: AlertDescription) -> FailureKind {
     use AlertDescription as Alert;
     match alert {
@@ -65,7 +70,7 @@ fn of_alert(alert: AlertDescription) -> FailureKind {
         Alert::NoApplicationProtocol => FailureKind::NoHttp2,
         Alert::UnrecognisedName => FailureKind::TlsUnknownName,
         Alert::CertificateRequired | Alert::NoCertificate => FailureKind::ClientCertificateWanted,
-        // Certificates that the target did not accept are ours.
+        // The certificates that the target rejected are ours.
         Alert::BadCertificate
         | Alert::UnsupportedCertificate
         | Alert::CertificateRevoked
@@ -97,13 +102,13 @@ mod tests {
 
     use super::*;
 
-    /// What webpki says that has no name of its own in rustls.
+    /// An error of webpki that has no variant of its own in rustls.
     fn other(error: impl std::error::Error + Send + Sync + 'static) -> CertificateError {
         CertificateError::Other(OtherError(Arc::new(error)))
     }
 
     #[test]
-    fn certificates_have_a_kind_by_their_fault() {
+    fn each_certificate_error_has_a_kind() {
         for (why, expected) in [
             (CertificateError::Expired, "certificate_expired"),
             (CertificateError::NotValidYet, "certificate_not_yet_valid"),
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_have_a_kind_by_their_number() {
+    fn each_alert_number_has_a_kind() {
         // The numbers of RFC 8446 §6.
         for (number, expected) in [
             (10, "tls_protocol"),
@@ -150,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_issuer_is_cured_by_trust() {
+    fn only_unknown_issuers_are_untrusted() {
         let error = |why| Error::InvalidCertificate(why);
         assert!(is_untrusted(&error(CertificateError::UnknownIssuer)));
         assert!(is_untrusted(&error(other(webpki::Error::CaUsedAsEndEntity))));

@@ -1,7 +1,7 @@
-//! A connection of HTTP/2 whose bytes are counted, frames and all.
+//! An HTTP/2 connection that counts its bytes, frames included.
 //!
-//! `http2` gives it to h2, and asks after each exchange what went over it.
-//! Invariant: each byte is told to one exchange.
+//! `http2` gives it to h2, and takes the counts after each exchange.
+//! Invariant: each byte is attributed to one exchange.
 
 use std::cell::Cell;
 use std::io;
@@ -15,35 +15,35 @@ use super::connection::OpenConnection;
 use super::fault;
 use crate::stats::FailureKind;
 
-/// What went over a connection, frames and all.
+/// Bytes that went over a connection, frames included.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTraffic {
     pub(super) sent: Cell<u64>,
     pub(super) received: Cell<u64>,
-    /// What of it exchanges have been told.
-    told: Cell<(u64, u64)>,
-    /// What TLS said when it failed.
+    /// Counts at the last `take`.
+    last_taken: Cell<(u64, u64)>,
+    /// The first TLS failure.
     pub(super) fault: Cell<Option<FailureKind>>,
 }
 
-/// A connection whose bytes are counted.
+/// A connection that counts its bytes.
 pub(super) struct CountedIo {
     pub(super) connection: OpenConnection,
     pub(super) traffic: Rc<ConnectionTraffic>,
-    /// Why nothing more can be written. What the target sent before can still be read, as on
-    /// HTTP/1.1; h2 would end all streams at once.
+    /// Why writing failed. What the target sent before can still be read, as on HTTP/1.1; h2 would
+    /// end all streams at once.
     pub(super) broken: Option<io::Error>,
 }
 
 impl ConnectionTraffic {
-    /// What went over since the last look.
+    /// Takes the bytes sent and received since the last call.
     pub(super) fn take(&self) -> (u64, u64) {
         let now = (self.sent.get(), self.received.get());
-        let told = self.told.replace(now);
-        (now.0 - told.0, now.1 - told.1)
+        let last_taken = self.last_taken.replace(now);
+        (now.0 - last_taken.0, now.1 - last_taken.1)
     }
 
-    /// Keeps what TLS said first: what comes after it only ends the connection.
+    /// Keeps the first TLS failure: later errors only report that the connection has ended.
     fn note_fault<T>(&self, poll: &Poll<io::Result<T>>) {
         if let Poll::Ready(Err(error)) = poll
             && let Some(kind) = fault::of_tls(error)
@@ -64,7 +64,7 @@ impl AsyncRead for CountedIo {
         self.traffic.note_fault(&poll);
         let read = (buffer.filled().len() - before) as u64;
         self.traffic.received.set(self.traffic.received.get() + read);
-        // The end: what was found first is what ended it.
+        // At the end of input, the first failure is the one that ended the connection.
         match self.broken.take() {
             Some(error) if read == 0 && poll.is_ready() => Poll::Ready(Err(error)),
             broken => {

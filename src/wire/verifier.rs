@@ -1,8 +1,8 @@
-//! Verifies a target's certificate, and says of one that does not hold what it is.
+//! Verifies a target's certificate, and classifies one that fails.
 //!
-//! `tls` puts it into a service's settings, unless the service accepts any.
-//! Invariant: a certificate is accepted only if its dates and its names hold, and if it was issued
-//! by what is trusted or was itself given as trusted.
+//! `tls` installs it in a service's settings, unless the service accepts any certificate.
+//! Invariant: a certificate is accepted only if its dates and its names are valid, and if a trusted
+//! issuer signed it or it was itself configured as trusted.
 
 use std::sync::Arc;
 
@@ -14,25 +14,20 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
-use super::tls_fault;
+use super::tls_fault::{self, SelfSigned};
 
-/// The certificate is its own issuer.
-#[derive(Debug, thiserror::Error)]
-#[error("the certificate is signed by itself and was not given as trusted")]
-pub(super) struct SelfSigned;
-
-/// A verifier with certificates that are trusted as they are.
+/// A verifier that also trusts configured certificates as they are.
 #[derive(Debug)]
 pub(super) struct CertificateVerifier {
     /// The rules of the web's PKI.
     pub(super) inner: Arc<dyn ServerCertVerifier>,
-    /// What was given as `ca`: trusted also when it is the target's own, as curl does.
+    /// Certificates configured as `ca`: trusted even if one is the target's own, as curl does.
     pub(super) given: Vec<CertificateDer<'static>>,
 }
 
 impl CertificateVerifier {
-    /// Accepts a certificate that was given as trusted, byte for byte, if its names hold too; else
-    /// says why it does not hold.
+    /// Accepts a certificate that is byte for byte a configured one, if its names are valid, too;
+    /// else classifies the failure.
     fn reconsider(
         &self,
         error: Error,

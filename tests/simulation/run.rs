@@ -130,7 +130,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         if let Some(teardown) = &plan.teardown {
             run_once(plan, teardown, &addresses, &target, globals).await;
         }
-        sinks.join().unwrap();
+        assert!(sinks.join().error.is_none());
         let said = std::mem::take(&mut *said.lock().unwrap());
         let report = aggregator.conclude(Vec::new(), None);
         let replayed = replay_record(&info, &record.lock().unwrap(), None);

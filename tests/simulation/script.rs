@@ -100,7 +100,7 @@ pub struct ScriptedTarget {
 }
 
 impl LatencyModel for ScriptedTarget {
-    fn answer(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
+    fn reply(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
         let at = now.since(self.start);
         let within = |window: &Option<Window>| {
             window

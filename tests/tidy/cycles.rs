@@ -1,7 +1,7 @@
 //! Cycles of files inside a module: which file names which, by the paths in their code.
 //!
-//! A `mod` declaration and a `pub use` of a child name nothing: they say what the parent consists of.
-//! A path through a `use` of a parent leads to the file behind it. Tests are left out.
+//! A `mod` declaration and a `pub use` of a child name nothing: they say what the parent consists
+//! of. A path through a `use` of a parent leads to the file behind it. Tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,7 +77,8 @@ fn without_tests(code: &str) -> String {
         out.push_str(&rest[..at]);
         let item = &rest[at..];
         let end = match (item.find('{'), item.find(';')) {
-            (Some(open), Some(end)) if open < end && !item[..end].contains("use ") => {
+            // Braces before the end of a `use` are a group of names.
+            (Some(open), Some(end)) if open < end && !item[..open].contains("use ") => {
                 open + closing(&item[open..])
             }
             (_, Some(end)) => end + 1,

@@ -8,9 +8,8 @@ use crate::stats::{AttemptOutcome, Exchange, FailureKind};
 use crate::wire::framing::FramingError;
 use crate::wire::{ResponseCapture, charset, coding};
 
-/// Makes a kept body readable: undoes its content codings, then its charset. One that is not what
-/// it claims is noted: the response is complete and keeps its status, and what looks at its body
-/// fails.
+/// Decodes a kept body: content codings, then charset. If it is not what its headers claim, that is
+/// noted: the response keeps its status, and what looks at its body fails.
 #[cold]
 pub(crate) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut ResponseCapture) {
     kept.forget_body();

@@ -14,7 +14,7 @@ use crate::plan::Address;
 use crate::wire::ResponseCapture;
 use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
 
-/// The request with the user's cookies; `None` when it goes as it is.
+/// The request with the user's cookies; `None` if none applies.
 #[cold]
 pub(crate) fn add(shard: &Shard, user: &User, service: usize, bytes: &[u8]) -> Option<Vec<u8>> {
     let jar = user.jar.as_ref()?.borrow();
@@ -24,7 +24,7 @@ pub(crate) fn add(shard: &Shard, user: &User, service: usize, bytes: &[u8]) -> O
     Some([line, b"Cookie: ", &value, b"\r\n", rest].concat())
 }
 
-/// Takes the cookies that an answer to `bytes` sets into the user's jar.
+/// Stores the cookies of the response to `bytes` in the user's jar.
 #[cold]
 pub(crate) fn store(
     shard: &Shard,
@@ -36,7 +36,7 @@ pub(crate) fn store(
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
     let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
     let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
-    jar.borrow_mut().take(&kept.head, origin, crate::clock::now());
+    jar.borrow_mut().take_set_cookies(&kept.head, origin, crate::clock::now());
 }
 
 /// The cookies of the user that a service may read, for captures.

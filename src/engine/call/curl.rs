@@ -1,6 +1,6 @@
-//! A request as a line for a shell: what somebody runs to see the failure again.
+//! A request as a curl command that repeats it.
 //!
-//! `exemplar` asks for it, for calls that failed.
+//! `exemplar` makes it for calls that failed.
 //! Invariant: run by a POSIX shell the line sends what was sent, as far as nothing is masked or
 //! cut; it is one line without control characters, whatever the bytes.
 
@@ -16,7 +16,7 @@ const MAX: usize = 4 << 10;
 /// The most bytes of a body that are looked at.
 const MAX_BODY: usize = 16 << 10;
 
-/// A line being put together.
+/// A command that is being put together.
 struct CurlCommand<'r> {
     redactor: &'r Redactor<'r>,
     text: String,
@@ -46,7 +46,7 @@ pub(crate) fn line(
         headers.push((String::from_utf8_lossy(&header[..colon]).into_owned(), value.to_vec()));
     }
     let has = |name: &str| headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-    // An empty body is one, too, where its length is said.
+    // An empty body is a body, too, if the request has a length.
     let sends = !rest.is_empty() || has("content-length");
     match &*method {
         "GET" if !sends => {}

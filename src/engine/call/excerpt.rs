@@ -17,12 +17,12 @@ pub(crate) fn header(redactor: &Redactor<'_>, line: &[u8], most: usize) -> Strin
     }
 }
 
-/// The beginning of bytes as a text: credentials hidden, what is no UTF-8 as `\xNN`.
+/// The beginning of `bytes` as text: credentials hidden, bytes that are no UTF-8 as `\xNN`.
 pub(crate) fn text(redactor: &Redactor<'_>, bytes: &[u8], most: usize) -> String {
     body(redactor, bytes, "", most)
 }
 
-/// The same of a body whose head says what it is.
+/// The beginning of a body with this content type.
 pub(crate) fn body(
     redactor: &Redactor<'_>,
     bytes: &[u8],

@@ -70,7 +70,7 @@ pub(crate) fn keep(
                 (Some(why), AttemptOutcome::Failed(AttemptPhase::Redirect, _)) => {
                     Some(why.to_owned())
                 }
-                _ => shard.wire.said(index, exchange.outcome),
+                _ => shard.wire.last_error(index, exchange.outcome),
             }
             .map_or_else(String::new, |said| excerpt::text(&redactor, said.as_bytes(), MAX_SAID)),
             failed: prepared

@@ -1,7 +1,7 @@
-//! An archetype's flow as one shard walks it: requests as bytes, limits in ns, checks by number.
+//! An archetype's flow, prepared for a shard: requests as bytes, limits in ns, checks by number.
 //!
-//! A shard makes it when it starts; `walk` follows it, `attempt` sends from it.
-//! Invariant: nothing in it changes while the run goes on.
+//! `shard` makes it at its start; `iteration` runs it, `attempt` sends from it.
+//! Invariant: it does not change during the run.
 
 use super::request::PreparedRequest;
 use crate::curve::Distribution;
@@ -12,7 +12,7 @@ use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::CaptureRequest;
 
-/// An archetype as this shard walks it.
+/// The flow of an archetype.
 pub(crate) struct PreparedFlow {
     pub(crate) calls: Vec<PreparedCall>,
     pub(crate) steps: Vec<Step>,
@@ -21,34 +21,34 @@ pub(crate) struct PreparedFlow {
     pub(crate) from_responses: Vec<bool>,
     pub(crate) think: Option<Distribution>,
     pub(crate) pace_ns: Option<u64>,
-    /// Between two of its calls the shard has next to nothing to do: requests are rendered once,
-    /// and no body is looked at. So the end of one call is the beginning of the next.
+    /// Whether the shard has next to nothing to do between two calls: requests are rendered once,
+    /// and no body is looked at. Then the end of one call is the beginning of the next.
     pub(crate) is_light: bool,
 }
 
-/// A request step as this shard makes it.
+/// A request step.
 pub(crate) struct PreparedCall {
     pub(crate) call: Call,
     pub(crate) request: PreparedRequest,
     pub(crate) capture: CaptureRequest,
     pub(crate) idempotent: bool,
     pub(crate) timeout_ns: u64,
-    /// Which of the run's endpoints it goes to.
+    /// The index of its endpoint.
     pub(crate) endpoint: usize,
-    /// The pool it belongs to.
+    /// The index of its pool; `None` if it belongs to none.
     pub(crate) pool: Option<usize>,
-    /// What is left out first.
+    /// Calls of low priority are left out first.
     pub(crate) priority: Priority,
-    /// How many redirects it follows.
+    /// The most redirects that it follows.
     pub(crate) redirects: u32,
-    /// Whether the user's cookies go with it, and those of its answer are kept.
+    /// Whether it sends the user's cookies, and stores those of its response.
     pub(crate) cookies: bool,
-    /// Where its checks, expects and captures count, in that order.
+    /// The indexes of its checks, expects and captures in the counts of its series, in that order.
     pub(crate) check_ids: Vec<usize>,
 }
 
 impl PreparedFlow {
-    /// Archetype number `archetype`; `names` are the checks of each series.
+    /// The flow of archetype `archetype`; `names` are the checks of each series.
     pub(crate) fn new(setup: &ShardSetup, archetype: usize, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
         let kind: &Archetype = &plan.archetypes[archetype];
@@ -82,14 +82,14 @@ impl PreparedFlow {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
                     keep_head: call.needs_head() || setup.trace.is_some(),
-                    // What is compressed is only unpacked where a check looks at it.
+                    // A compressed body is decoded only if a check looks at it.
                     keep_body: call.needs_body() || setup.trace.is_some() && !service.compress,
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
                 },
                 redirects,
-                // A step that names its cookies itself wants these and no others.
+                // A step that sets a Cookie header itself sends no others.
                 cookies: service.cookies && !names("cookie"),
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),

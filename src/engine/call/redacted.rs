@@ -1,6 +1,6 @@
-//! What must not show of a user: the values of its variables that have sensitive names.
+//! The redactor of a user's texts: it hides the values of variables with sensitive names.
 //!
-//! `exemplar`, `witness` and `walk` ask for it when they make a text that people read.
+//! `exemplar`, `trace` and `iteration` use it for texts that people read.
 //! Invariant: bounded, and never on the path of a call that goes well.
 
 use minijinja::value::ValueKind;
@@ -10,14 +10,14 @@ use crate::engine::user::User;
 use crate::redact::Redactor;
 use crate::template::Value;
 
-/// The most values that are looked at in a user's variables: a row may be wide.
+/// The most values of a user's variables that are looked at: a row may be wide.
 const MAX_LOOKED: usize = 1_000;
 
-/// How deep maps and lists in them are looked through.
+/// The most levels of maps and lists in them that are looked at.
 const MAX_DEPTH: usize = 4;
 
-/// What redacts texts of a user's calls: by names, and the values of its variables that have such
-/// names, or stand under such names in them.
+/// The redactor of a user's texts: by names, and by the values of its variables that have such
+/// names or stand under such keys.
 pub(crate) fn redactor<'s>(shard: &'s Shard, user: &User) -> Redactor<'s> {
     let mut redactor = Redactor::new(&shard.plan.safety.names);
     let names = &shard.plan.archetypes[user.archetype].variables;

@@ -21,13 +21,13 @@ use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::location::RedirectLocation;
 use crate::wire::{Outgoing, ResponseCapture};
 
-/// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
+/// Whether a response of this status is a redirect (RFC 9110 §15.4, Fetch).
 pub(crate) const fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// The service where a redirect may lead: one that is at its origin, the call's own first. Where
-/// nobody declared a service no load is sent.
+/// The service at the target of a redirect, the call's own first; `None` if no service is declared
+/// there: no load is sent then.
 pub(crate) fn may_follow(
     addresses: &[Address],
     own: usize,
@@ -37,18 +37,18 @@ pub(crate) fn may_follow(
     own.or_else(|| addresses.iter().position(|address| to.is_at(address)))
 }
 
-/// Where a call stands on its way through redirects.
+/// The redirects of a call so far.
 struct RedirectChain {
     service: usize,
     at: RedirectLocation,
     method: Vec<u8>,
     bytes: Vec<u8>,
-    /// The cookies in it are the jar's, not the step's own.
+    /// Whether its cookies are those of the jar, not of the step.
     from_jar: bool,
 }
 
-/// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
-/// says when the way led nowhere.
+/// Follows redirects from the response of `exchange`; returns the exchange of the last attempt, or
+/// a failed one if a redirect cannot be followed.
 #[cold]
 pub(crate) fn follow<'a>(
     shard: &'a Shard,
@@ -76,7 +76,7 @@ async fn follow_chain(
     kept.forget_redirect();
     for hop in 0.. {
         let AttemptOutcome::Responded(status) = exchange.outcome else { break };
-        // Without a Location, or with one that leads nowhere else, it is an answer like any other.
+        // Without a Location, or with one that points to itself, it is a response like any other.
         let leads_on = |to: &&[u8]| is_redirect(status) && !RedirectLocation::is_here(to);
         let Some(location) = kept.header("location").filter(leads_on) else { break };
         if hop == prepared.redirects {
@@ -105,7 +105,8 @@ async fn follow_chain(
     exchange
 }
 
-/// One hop, sent again on a fresh connection where [`crate::wire::Resend`] says so.
+/// Sends one redirected request; again on a fresh connection if [`crate::wire::Resend`] requires
+/// it.
 async fn send_redirect(
     shard: &Shard,
     user: &mut User,
@@ -123,7 +124,7 @@ async fn send_redirect(
     let (mut kind, mut dispatched, mut resends) = (AttemptReason::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);
-        // What the answer before had is not this one's.
+        // The flags of the response before do not hold for this one.
         (kept.sets_cookie, kept.encoded) = (false, false);
         let line = &mut user.slots[way.service];
         let (mut exchange, resend) =
@@ -143,7 +144,7 @@ async fn send_redirect(
     }
 }
 
-/// An answer that points where the call does not go: no complete answer of the call.
+/// Fails a call whose redirect is not followed.
 fn redirect_failed(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
     let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
     shard.recorder.borrow_mut().error(outcome);
@@ -153,7 +154,7 @@ fn redirect_failed(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exch
 /// Why a redirect is not followed.
 struct RedirectRefused {
     kind: FailureKind,
-    /// In words, where the kind does not say it all.
+    /// An explanation if the kind alone is not enough.
     why: Option<String>,
 }
 
@@ -169,14 +170,14 @@ impl RedirectChain {
         let target = request::target_of(line)?;
         Some(Self {
             service: first.endpoint,
-            at: RedirectLocation::of(&shard.addresses[first.endpoint], target),
+            at: RedirectLocation::new(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
             from_jar,
         })
     }
 
-    /// Turns to where an answer of `status` points.
+    /// Goes on to the target of a response with `status`.
     fn go_on(
         &mut self,
         shard: &Shard,
@@ -224,8 +225,8 @@ impl RedirectChain {
         Ok(())
     }
 
-    /// The request as it was, for another place: another Host, no login and no cookies that were
-    /// another origin's, and for a GET that was none before no body.
+    /// The request for another target: another Host; without credentials and cookies of another
+    /// origin; without a body if it becomes a GET.
     fn rewrite(
         &self,
         to: &RedirectLocation,

@@ -15,7 +15,7 @@ const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
 /// What tells the target which run it is.
 const RUN_HEADER: &str = "Manada-Run";
 
-/// What content codings an answer may have where `compress` is set.
+/// The content codings of a response that are accepted if `compress` is set.
 const CODINGS: &str = "gzip, deflate, br, zstd";
 
 /// A part of a head.

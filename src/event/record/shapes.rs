@@ -66,7 +66,7 @@ packed! {
     StateChange { at_ns, kind, subject, change, cause }
     StateChanges { list, lost }
     PoolUse {
-        size, lent, idle, waiting, leases, gave_up, failed, waits, busy, room,
+        size, in_use, idle, waiting, leases, gave_up, failed, waits, busy, room,
     }
     BreakerUse { state, opened, refused }
     ResilienceSnapshot { timeouts_ns, breakers }

@@ -1,6 +1,7 @@
 //! A report as one HTML document, and its sections one by one.
 //!
-//! `sinks::files` writes [`document`] as `report.html`; `sinks::web` sends [`sections`] to browsers.
+//! `sinks::files` writes [`document`] as `report.html`; `sinks::web` sends [`sections`] to
+//! browsers.
 //! Invariant: the document loads nothing, and its policy lets only the two blocks run whose hashes
 //! it names.
 

@@ -1,8 +1,8 @@
-//! What is read beside the run, once a second on a thread of its own: the generator's health, and
-//! the figures of the target that `--monitor` names.
+//! Monitors: metrics of the generator and of the target that `--monitor` names, read once a second
+//! on a thread of their own.
 //!
-//! `run` starts it with the load; `dispatch` takes its latest readings into each second's Moment.
-//! Invariant: the run never waits for a reading; one that is late or missing is none.
+//! `execute` starts them with the load; `dispatch` takes their latest readings each second.
+//! Invariant: the run never waits for a reading; one that is late or missing is `None`.
 
 mod processes;
 #[cfg(feature = "monitor")]
@@ -10,7 +10,7 @@ mod prometheus;
 #[cfg(not(feature = "monitor"))]
 #[path = "no_prometheus.rs"]
 mod prometheus;
-mod watched;
+mod source;
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -21,17 +21,17 @@ use std::time::Duration;
 
 use processes::{Own, Pid};
 use prometheus::Query;
-pub use watched::MonitorSource;
+pub use source::MonitorSource;
 
 use crate::clock::{self, Time};
 use crate::stats::Monitor;
 use crate::stats::monitor::keep_most;
 
-/// How often the thread looks whether it is woken in time. A pause of this process that is longer
-/// is seen; shorter ones by chance.
+/// How often the thread checks whether it is woken in time. A longer pause of this process is
+/// detected; a shorter one only by chance.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long before a second is over others are asked for their figures, which take a moment.
+/// How long before the end of a second other servers are queried: their responses take time.
 const AHEAD: Duration = Duration::from_millis(300);
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -39,13 +39,13 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// Readings of a second, in the order of the monitors.
 type Readings = Vec<Option<f64>>;
 
-/// All that is read.
+/// The monitors of a run.
 #[derive(Debug)]
 pub(super) struct MonitorSet {
     readers: Vec<MonitorReader>,
 }
 
-/// Dials being read, until this is dropped.
+/// Monitors that are read until this is dropped.
 #[derive(Debug)]
 pub(super) struct RunningMonitors {
     latest: Arc<Mutex<Readings>>,
@@ -61,10 +61,10 @@ enum MonitorReader {
 }
 
 impl MonitorSet {
-    /// The generator's own, and what is watched.
+    /// The generator's monitors, and those of the target.
     ///
     /// # Errors
-    /// What cannot be watched, and why.
+    /// The source that cannot be read, and why.
     pub(super) fn new(watched: &[MonitorSource]) -> Result<Self, String> {
         let mut readers = vec![MonitorReader::Own(Own::new())];
         for one in watched {
@@ -78,7 +78,7 @@ impl MonitorSet {
         Ok(Self { readers })
     }
 
-    /// What they are, in the order of their readings.
+    /// The monitors, in the order of their readings.
     pub(super) fn list(&self) -> Vec<Monitor> {
         let monitors = |reader: &MonitorReader| match reader {
             MonitorReader::Own(own) => own.monitors(),
@@ -88,16 +88,17 @@ impl MonitorSet {
         self.readers.iter().flat_map(monitors).collect()
     }
 
-    /// Begins to read, at each full second after `start`.
+    /// Begins to read them, at each full second after `start`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system refuses a thread.
     pub(super) fn begin(mut self, start: Time) -> io::Result<RunningMonitors> {
         let none = vec![None; self.list().len()];
         let (latest, over) = (Arc::new(Mutex::new(none)), Arc::<AtomicBool>::default());
         let (out, end) = (Arc::clone(&latest), Arc::clone(&over));
         let thread = std::thread::Builder::new().name("monitors".to_owned()).spawn(move || {
-            // Without a descriptor for its clock there are no readings; the run says more.
+            // Without a descriptor for its clock there are no readings; the run reports the
+            // shortage.
             let _ = clock::block_on(self.keep(start, &out, &end));
         })?;
         Ok(RunningMonitors { latest, over, thread: Some(thread) })
@@ -118,10 +119,10 @@ impl MonitorSet {
                 let readings: Readings =
                     self.readers.iter_mut().flat_map(|reader| reader.read(hiccup)).collect();
                 let mut latest = out.lock().unwrap_or_else(PoisonError::into_inner);
-                // What nobody has taken yet, since all of us paused, is not forgotten.
+                // Readings that were not taken, since the whole process paused, are kept.
                 latest.iter_mut().zip(readings).for_each(|(mine, new)| keep_most(mine, new));
                 drop(latest);
-                // What a pause of many seconds left out is not made up for.
+                // Seconds that a long pause skipped are not read later.
                 let behind = now.since(next) / SECOND_NS;
                 next = next.after((behind + 1) * SECOND_NS);
                 (hiccup, asked) = (Duration::ZERO, false);
@@ -147,7 +148,7 @@ impl MonitorReader {
 }
 
 impl RunningMonitors {
-    /// The newest readings, one for each monitor; they are taken once, and are none until the next.
+    /// Takes the newest readings, one for each monitor; `None` until the next.
     pub(super) fn take(&self) -> Readings {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let none = vec![None; latest.len()];

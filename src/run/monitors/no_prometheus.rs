@@ -1,10 +1,10 @@
-//! In place of `prometheus` where it was left out of the build.
+//! Stands in for `prometheus` in a build without that feature.
 //!
-//! Invariant: whoever asks for it is told so before the load begins.
+//! Invariant: a run that names it ends with an error before the load.
 
 use crate::stats::{Dial, Unit, Whose};
 
-/// Never there.
+/// A query that cannot be made.
 #[derive(Debug)]
 pub(super) struct Query;
 

@@ -1,4 +1,4 @@
-//! Dials of processes: this one with the machine it is on, and one that is watched.
+//! Monitors of processes: this one with its machine, and one that `--monitor pid` names.
 //!
 //! Invariant: rates are differences over the time between two readings, whatever that time was.
 
@@ -14,11 +14,11 @@ pub(super) struct Own {
     at: Time,
     process: ProcessUse,
     machine: MachineUse,
-    /// None: there is no such counter.
+    /// `None` if there is no such counter.
     throttled_ns: Option<u64>,
 }
 
-/// A process that is watched.
+/// A process that is monitored.
 #[derive(Debug)]
 pub(super) struct Pid {
     number: u32,
@@ -54,7 +54,8 @@ impl Own {
         all
     }
 
-    /// The readings; `hiccup`: the latest that this process was woken since the last ones.
+    /// The readings; `hiccup` is the longest delay with which this process was woken since the last
+    /// ones.
     pub(super) fn read(&mut self, hiccup: Duration) -> Vec<Option<f64>> {
         let (now, before) = (Self::new(), &*self);
         let took = (now.at - before.at).as_nanos() as f64;
@@ -81,7 +82,7 @@ impl Own {
 
 impl Pid {
     /// # Errors
-    /// When there is no such process.
+    /// If there is no such process.
     pub(super) fn new(pid: u32) -> Result<Self, String> {
         let before = usage::process(Some(pid));
         if before.is_none() {
@@ -105,7 +106,7 @@ impl Pid {
         units.map(monitor).into()
     }
 
-    /// None of it once the process has gone.
+    /// The readings; all `None` once the process has ended.
     pub(super) fn read(&mut self) -> Vec<Option<f64>> {
         let (at, now) = (clock::now(), usage::process(Some(self.number)));
         let took = (at - self.at).as_nanos() as f64;

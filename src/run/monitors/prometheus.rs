@@ -1,7 +1,7 @@
-//! A monitor that shows what a Prometheus server answers to an instant query.
+//! A monitor that reads an instant query of a Prometheus server.
 //!
-//! Invariant: whatever the server says or fails to say, nobody waits for it: its thread asks when
-//! told to, and a late answer counts for the next second. What it sends is bounded.
+//! Invariant: the run never waits for the server: a thread sends the query, and a late response
+//! counts for the next second. What the server sends is bounded.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
-/// How long an answer may take.
+/// The timeout of a query.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest answer that is read, bytes.
+/// The longest response that is read, bytes.
 const MOST: usize = 64 * 1_024;
 
 /// A query and its newest value.
@@ -26,10 +26,10 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Asks once, so that a wrong address or query is known before the load begins.
+    /// Queries once, so that a wrong address or query is found before the load begins.
     ///
     /// # Errors
-    /// What the server says of the query, or why it does not say anything.
+    /// The error of the server, or why it does not respond.
     pub(super) fn new(url: &str, query: &str) -> Result<Self, String> {
         let client = Client::new(url, query)?;
         client.ask()?;
@@ -51,12 +51,12 @@ impl Query {
         Monitor { name: self.text.clone(), unit: MonitorUnit::Plain, owner: MonitorOwner::Target }
     }
 
-    /// Lets the server be asked; it is still being asked when it is slow.
+    /// Sends the query, unless the last one is still under way.
     pub(super) fn ask(&self) {
         let _ = self.ask.try_send(());
     }
 
-    /// The value of the last answer, once.
+    /// Takes the value of the last response.
     pub(super) fn read(&self) -> Option<f64> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -86,7 +86,7 @@ impl Client {
         })
     }
 
-    /// The value now; none: the query gives nothing just now.
+    /// The value now; `None` if the query has no result.
     fn ask(&self) -> Result<Option<f64>, String> {
         let failed = |why: String| format!("cannot watch `{}` at {}: {why}", self.query, self.url);
         let answer = self.runtime.block_on(async {
@@ -114,7 +114,7 @@ fn told(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// The one value of an answer of Prometheus' HTTP API, version 1.
+/// The one value in a response of Prometheus' HTTP API, version 1.
 fn value(body: &[u8]) -> Result<Option<f64>, String> {
     let no_api = || "this is no answer of Prometheus' HTTP API".to_owned();
     let answer: Value = serde_json::from_slice(body).map_err(|_| no_api())?;

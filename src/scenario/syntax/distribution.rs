@@ -61,7 +61,7 @@ pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option
             .expected("a `max`, or a shape above 1");
         return None;
     }
-    Some(Distribution { law, min: least, max: most })
+    Some(Distribution { kind: law, min: least, max: most })
 }
 
 /// Reads a distribution, also in the compact form of the command line: `exponential:5ms`.

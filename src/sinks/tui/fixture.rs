@@ -263,7 +263,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     (0..40).for_each(|at| waits.record_ns(noise(second * 40 + at, 20) * MS));
     delta.pools[0] = PoolUse {
         size: 20,
-        lent: 9,
+        in_use: 9,
         idle: 8,
         waiting: u64::from(troubled(second)),
         leases: 90,
@@ -365,8 +365,8 @@ fn make_report() -> Report {
     }
     timeline.open(seconds.points());
     let snapshot = Arc::new(tally.snapshot(Some(nanos(Duration::from_secs(90)))));
-    let judgements = watch.so_far(&snapshot);
-    let trust = Trust::of(&snapshot, &plan.kind);
+    let judgements = watch.judge_so_far(&snapshot);
+    let trust = Trust::evaluate(&snapshot, &plan.kind);
     Report {
         info: Arc::clone(&opening),
         snapshot,

@@ -1,6 +1,6 @@
-//! Recording attempts: why each was made, what it put on the wire, what came of it.
+//! Recording attempts: the reason of each, its bytes, and its outcome.
 //!
-//! `engine::attempt` tells it of each; the call they belong to is recorded by the parent.
+//! `engine::attempt` calls it for each attempt; the parent module records the calls.
 //! Invariant: an attempt that was begun is ended or cancelled, once.
 
 use super::Recorder;
@@ -8,14 +8,14 @@ use crate::stats::outcome::error_index;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, BlockCause, Exchange, Untimed};
 
-/// Why an attempt is made.
+/// Why an attempt is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptReason {
     /// The first of its call.
     First,
-    /// Its connection proved closed, or the target did not process it.
+    /// Its reused connection proved closed, or the target did not process it.
     StaleResend,
-    /// The answer before it pointed there.
+    /// The response before it was a redirect.
     Redirect,
     /// The attempt before it failed.
     Retry,
@@ -24,7 +24,7 @@ pub enum AttemptReason {
 }
 
 impl Recorder {
-    /// An attempt begins.
+    /// Records that an attempt begins.
     #[inline]
     pub fn begin_attempt(&mut self, attempt: AttemptReason) {
         let attempts = &mut self.delta.attempts;
@@ -38,8 +38,8 @@ impl Recorder {
         }
     }
 
-    /// An attempt has ended; `intended_ns` is its call's. One whose request is `sent_again` on a
-    /// fresh connection is no error.
+    /// Records that an attempt has ended; `intended_ns` is its call's. An attempt whose request is
+    /// `sent_again` on a fresh connection is no error.
     #[inline]
     pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, sent_again: bool) {
         let delta = &mut self.delta;
@@ -49,12 +49,12 @@ impl Recorder {
         let connections = &mut delta.connections;
         match exchange.connect {
             None => connections.reused += u64::from(exchange.reuses),
-            Some(opening) if opening.open => connections.opened += 1,
+            Some(timings) if timings.open => connections.opened += 1,
             Some(_) => connections.failed += 1,
         }
         match exchange.outcome {
             AttemptOutcome::Responded(status) => {
-                // The readers let no status through that is not of three digits.
+                // The readers pass on no status that does not have three digits.
                 let place = usize::from(status).wrapping_sub(100);
                 debug_assert!(place < delta.statuses.len(), "status {status}");
                 if let Some(count) = delta.statuses.get_mut(place) {
@@ -69,8 +69,8 @@ impl Recorder {
                 }
             }
         }
-        if let Some(opening) = exchange.connect {
-            self.phases_of(&opening, intended_ns);
+        if let Some(timings) = exchange.connect {
+            self.record_phases(&timings, intended_ns);
         }
         if matches!(exchange.outcome, AttemptOutcome::Responded(_)) {
             let phases = &mut self.window(intended_ns).phases;
@@ -79,9 +79,9 @@ impl Recorder {
         }
     }
 
-    /// The phases in which a connection was opened.
-    fn phases_of(&mut self, opening: &ConnectTimings, intended_ns: u64) {
-        let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
+    /// Records the phases in which a connection was opened.
+    fn record_phases(&mut self, timings: &ConnectTimings, intended_ns: u64) {
+        let times = [timings.dns_ns, timings.connect_ns, timings.tls_ns];
         for (phase, ns) in self.window(intended_ns).phases.iter_mut().zip(times) {
             if let Some(ns) = ns {
                 phase.record_ns(ns.get());
@@ -89,8 +89,8 @@ impl Recorder {
         }
     }
 
-    /// An attempt was given up because another of its call was answered first; `exchange` says
-    /// what went over the wire.
+    /// Records an attempt that was cancelled because another one of its call won; `exchange` holds
+    /// the bytes that it sent and received.
     pub fn cancel_attempt(&mut self, exchange: &Exchange) {
         let delta = &mut self.delta;
         delta.attempts.cancelled += 1;
@@ -99,28 +99,28 @@ impl Recorder {
         delta.connections.bytes_received += exchange.bytes_received;
         match exchange.connect {
             None => delta.connections.reused += u64::from(exchange.reuses),
-            Some(opening) if opening.open => delta.connections.opened += 1,
-            // Nobody knows whether it would have been opened.
+            Some(timings) if timings.open => delta.connections.opened += 1,
+            // It is unknown whether it would have been opened.
             Some(_) => {}
         }
     }
 
-    /// A connection was opened, or was not, for a user that is due `intended_ns` after the run's
-    /// start, before it came.
-    pub fn made_ready(&mut self, opening: &ConnectTimings, intended_ns: u64) {
+    /// Records a connection that was opened before its user was due (`intended_ns` after the run's
+    /// start), or failed to open.
+    pub fn made_ready(&mut self, timings: &ConnectTimings, intended_ns: u64) {
         let connections = &mut self.delta.connections;
-        if opening.open {
+        if timings.open {
             connections.opened += 1;
         } else {
             connections.failed += 1;
         }
-        self.phases_of(opening, intended_ns);
+        self.record_phases(timings, intended_ns);
     }
 
-    /// An attempt that is not its call's last: its service time is one, too.
+    /// Records the service time of an attempt that is not its call's last.
     pub fn attempt(&mut self, step: usize, intended_ns: u64, exchange: &Exchange) {
         let ns = exchange.done.since(exchange.dispatched);
-        let service = &mut self.step(step, intended_ns).service;
+        let service = &mut self.step_window(step, intended_ns).service;
         match exchange.outcome {
             AttemptOutcome::Responded(_) => service.answered(ns),
             AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => service.at_least(ns),
@@ -128,12 +128,12 @@ impl Recorder {
         }
     }
 
-    /// Another attempt was wanted, and the budget did not allow it.
+    /// Records an attempt that the budget denied.
     pub fn deny(&mut self) {
         self.delta.attempts.denied += 1;
     }
 
-    /// A call waited because policy asked for it.
+    /// Records blocked time of a call, if it is not zero.
     pub fn waited(&mut self, intended_ns: u64, cause: BlockCause, ns: u64) {
         if ns > 0 {
             self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);

@@ -1,7 +1,7 @@
 //! One shard's private measuring: no lock, no message, no allocation per call.
 //!
-//! The engine of the same thread records, once a second it sheds a Delta.
-//! Invariant: what is recorded is in exactly one Delta.
+//! The engine of the same thread records; once a second `take_interval` returns a Delta.
+//! Invariant: each recorded event is in exactly one Delta.
 
 mod attempts;
 mod remarks;
@@ -19,28 +19,28 @@ use super::stall::LoopStalls;
 use crate::clock::Time;
 pub use attempts::AttemptReason;
 
-/// A start this late is not "made" any more when the achieved rate is judged.
+/// A start later than this does not count as on time when the achieved rate is judged.
 const ON_TIME_NS: u64 = 1_000_000_000;
 
-/// A start that found no user, and for which we looked this late, is lost to us: a herd of late
-/// starts at once needs more users than the same starts in time.
+/// A dropped start that we tried more than 100 ms late counts as the generator's fault: late starts
+/// bunch up and need more users than on-time ones.
 const OUR_FAULT_NS: u64 = 100_000_000;
 
-/// A call that the shard turned to this late is kept with its lateness taken off, too.
+/// A call with more lag than this is also recorded without its lag.
 const NOTABLE_LAG_NS: u64 = 1_000_000;
 
-/// A shard's measuring.
+/// The recorder of one shard.
 #[derive(Debug)]
 pub struct Recorder {
     shape: SeriesLayout,
     delta: Delta,
-    /// How calls have failed so far.
-    kinds: BTreeSet<(usize, FailureMode)>,
-    /// The first of each kind is kept.
-    keeps: bool,
-    /// Where the last sample went: nearly always where the next one goes.
+    /// Kinds of failures so far.
+    seen_kinds: BTreeSet<(usize, FailureMode)>,
+    /// Whether the first failure of each kind is captured.
+    is_capturing: bool,
+    /// Index of the last sample's window: nearly always that of the next one.
     current: usize,
-    /// Starts that are due and handed to a user that has not turned to them yet.
+    /// Due starts that were assigned to a user task and have not begun yet.
     seated: u64,
     running_iterations: u64,
     last_done_ns: u64,
@@ -49,18 +49,18 @@ pub struct Recorder {
     in_flight_since: Time,
     stalls: LoopStalls,
     call_time: u128,
-    /// Σ picked-up time of running calls, to know how long they have been running.
+    /// Σ pick-up time of running calls, to compute how long they have been running.
     running_since: u128,
 }
 
 impl Recorder {
-    /// A recorder of shard `shard` of a run that starts at `start`.
+    /// Creates the recorder of shard `shard` of a run that starts at `start`.
     pub fn new(shape: SeriesLayout, shard: usize, start: Time) -> Self {
         Self {
             delta: Delta::new(&shape, shard),
             shape,
-            kinds: BTreeSet::new(),
-            keeps: true,
+            seen_kinds: BTreeSet::new(),
+            is_capturing: true,
             current: 0,
             seated: 0,
             running_iterations: 0,
@@ -74,70 +74,71 @@ impl Recorder {
         }
     }
 
-    /// A start that the schedule asked for. It is `seated` until its user begins or it is dropped.
+    /// Records a start that is due. It counts as `seated` until it begins or is dropped.
     pub fn due(&mut self, workload: usize, intended_ns: u64) {
         self.delta.workloads[workload].0.due += 1;
-        self.load(workload, intended_ns).due += 1;
+        self.load_window(workload, intended_ns).due += 1;
         self.seated += 1;
     }
 
-    /// A due start that found no user; `lag_ns` is how late we looked for one.
+    /// Records a due start that found no user; `lag_ns` is how late we tried.
     pub fn dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
         self.seated -= 1;
         self.delta.workloads[workload].0.dropped += 1;
-        let window = self.load(workload, intended_ns);
+        let window = self.load_window(workload, intended_ns);
         window.lost += 1;
         window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
     }
 
-    /// A due start was held back by policy, for our own sake.
+    /// Records a due start that policy suppressed to protect the generator.
     pub fn held_back(&mut self, workload: usize, intended_ns: u64) {
         self.seated -= 1;
         self.delta.workloads[workload].0.suppressed += 1;
-        let window = self.load(workload, intended_ns);
+        let window = self.load_window(workload, intended_ns);
         window.lost += 1;
         window.suppressed += 1;
         window.lost_to_us += 1;
     }
 
-    /// Starts that the schedule would have asked for, had the run not been stopped.
+    /// Records starts that would have become due, had the run not been stopped.
     pub fn not_reached(&mut self, workload: usize, count: u64) {
         self.delta.workloads[workload].0.due += count;
         self.delta.workloads[workload].0.not_reached += count;
     }
 
-    /// For `ns` from `at_ns` after the run's start on `target` users were due and `present` there.
+    /// Records that for `ns` from `at_ns` after the run's start on, `target` users were due and
+    /// `present` running.
     pub fn users(&mut self, workload: usize, at_ns: u64, ns: u64, (target, present): (u64, u64)) {
         if target > 0 {
-            let window = self.load(workload, at_ns);
+            let window = self.load_window(workload, at_ns);
             window.target_user_ns += ns * target;
             window.present_user_ns += ns * target.min(present);
         }
     }
 
-    /// The generator let a user of the closed model in `late_ns` after `at_ns`.
+    /// Records that the generator admitted a user of the closed model `late_ns` after `at_ns`.
     pub fn user_is_late(&mut self, workload: usize, at_ns: u64, late_ns: u64) {
-        self.load(workload, at_ns).late_user_ns += late_ns;
+        self.load_window(workload, at_ns).late_user_ns += late_ns;
     }
 
-    /// A start that was due is made by its user, `lag_ns` after it was intended.
+    /// Records that a due start begins, `lag_ns` after it was intended.
     pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
         self.seated -= 1;
         self.begin_iteration(workload, intended_ns, lag_ns);
     }
 
-    /// An iteration begins, `lag_ns` after it was intended.
+    /// Records that an iteration begins, `lag_ns` after it was intended.
     pub fn begin_iteration(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
         self.running_iterations += 1;
         self.delta.workloads[workload].0.started += 1;
-        let window = self.load(workload, intended_ns);
+        let window = self.load_window(workload, intended_ns);
         window.started += 1;
         window.on_time += u64::from(lag_ns <= ON_TIME_NS);
         window.start_lag.record_ns(lag_ns);
     }
 
-    /// An iteration ends `done_ns` after the run's start; `took_ns` leaves thinks out, and
-    /// `delay_ns` of it were delays of the generator.
+    /// Records that an iteration ends `done_ns` after the run's start; `took_ns` excludes thinks,
+    /// and `delay_ns` of it were delays of the generator.
     pub fn end_iteration(
         &mut self,
         workload: usize,
@@ -154,49 +155,50 @@ impl Recorder {
             IterationEnd::Early => iterations.ended_early += 1,
             IterationEnd::Interrupted => iterations.interrupted += 1,
         }
-        let load = self.load(workload, intended_ns);
-        let enter = |latency: &mut Latency, ns: u64| match end {
+        let load = self.load_window(workload, intended_ns);
+        let record = |latency: &mut Latency, ns: u64| match end {
             IterationEnd::Completed => latency.answered(ns),
             IterationEnd::Interrupted => latency.at_least(ns),
-            // It never came to its end: no duration of it is a duration of an iteration.
+            // It did not reach its end: its duration is not the duration of an iteration.
             IterationEnd::Early => latency.beyond(Untimed::NoResponse),
         };
-        enter(&mut load.iteration, took_ns);
+        record(&mut load.iteration, took_ns);
         if delay_ns > NOTABLE_LAG_NS {
             let Delayed { measured, less } =
                 load.iteration_delayed.get_or_insert_default().as_mut();
-            enter(measured, took_ns);
-            enter(less, took_ns.saturating_sub(delay_ns));
+            record(measured, took_ns);
+            record(less, took_ns.saturating_sub(delay_ns));
         }
     }
 
-    /// The load of all workloads ends `at_ns` after the run's start, if it has not ended before.
+    /// Sets the end of all workloads' load to `at_ns` after the run's start, if it has not ended
+    /// before.
     pub fn load_ends(&mut self, at_ns: u64) {
         let ends = &mut self.shape.load_ends_ns;
         ends.resize(self.shape.workloads, u64::MAX);
         ends.iter_mut().for_each(|end_ns| *end_ns = at_ns.min(*end_ns));
     }
 
-    /// The event loop of this shard begins its work at `now`.
+    /// Notes that the shard's event loop begins at `now`.
     pub fn loop_begins(&mut self, now: Time) {
         self.stalls = LoopStalls::new(now);
     }
 
-    /// The event loop of this shard runs at `now`.
+    /// Notes that the shard's event loop runs at `now`.
     #[inline]
     pub fn loop_runs(&mut self, now: Time) {
         self.stalls.seen(now);
     }
 
-    /// How long the event loop has stood still so far, ns.
+    /// How long the event loop has stalled so far, ns.
     pub fn stalled_ns(&self) -> u64 {
         self.stalls.total_ns()
     }
 
-    /// A call is picked up. Returns how long the event loop has stood still so far, ns.
+    /// Records that a call is picked up. Returns how long the event loop has stalled so far, ns.
     #[inline]
     pub fn begin_call(&mut self, workload: usize, step: usize, intended_ns: u64, now: Time) -> u64 {
-        self.flow(now);
+        self.advance_in_flight(now);
         self.running_calls += 1;
         self.running_since += u128::from(now.0);
         self.delta.workloads[workload].1.made += 1;
@@ -204,11 +206,11 @@ impl Recorder {
         self.stalls.total_ns()
     }
 
-    /// A call has ended at `now`.
+    /// Records that a call has ended at `now`.
     #[inline]
     pub fn end_call(&mut self, sample: &Sample, now: Time) {
-        // First: what ends late because the loop stood still is counted with that stall.
-        self.flow(now);
+        // First: a call that ends late because the loop stalled counts with that stall.
+        self.advance_in_flight(now);
         let stall_ns = self.stalls.total_ns() - sample.stalled_ns;
         self.running_calls -= 1;
         self.running_since -= u128::from(now.0 - sample.in_flight_ns);
@@ -233,17 +235,17 @@ impl Recorder {
                 unwanted[1].record_ns(sample.service_ns);
             }
         }
-        enter(&mut step.response, sample, sample.response_ns);
-        enter(&mut step.service, sample, sample.service_ns);
+        record_time(&mut step.response, sample, sample.response_ns);
+        record_time(&mut step.service, sample, sample.service_ns);
         if stall_ns > 0 || sample.lag_ns > NOTABLE_LAG_NS {
-            self.own_delay(sample, stall_ns);
+            self.record_own_delay(sample, stall_ns);
         }
     }
 
-    /// The generator itself delayed a call, `stall_ns` of it while it was under way: it is kept
-    /// beside the others with its delays taken off.
+    /// Records a call that the generator itself delayed, `stall_ns` of it by a stall: once as
+    /// measured, and once without the delay.
     #[cold]
-    fn own_delay(&mut self, sample: &Sample, stall_ns: u64) {
+    fn record_own_delay(&mut self, sample: &Sample, stall_ns: u64) {
         let window = self.window(sample.intended_ns);
         if stall_ns > 0 {
             window.workloads[sample.workload].stall.record_ns(stall_ns);
@@ -254,60 +256,61 @@ impl Recorder {
         let less = |ns: u64, delay_ns: u64| ns.saturating_sub(delay_ns);
         let response_delay_ns = sample.lag_ns + stall_ns;
         let (response, service) = (sample.response_ns, sample.service_ns);
-        enter(&mut own.response.measured, sample, response);
-        enter(&mut own.response.less, sample, less(response, response_delay_ns));
-        enter(&mut own.service.measured, sample, service);
-        enter(&mut own.service.less, sample, less(service, stall_ns));
+        record_time(&mut own.response.measured, sample, response);
+        record_time(&mut own.response.less, sample, less(response, response_delay_ns));
+        record_time(&mut own.service.measured, sample, service);
+        record_time(&mut own.service.less, sample, less(service, stall_ns));
     }
 
-    /// A user of the closed model left for good because its `on_start` failed.
+    /// Records a user of the closed model that departed because its `on_start` failed.
     pub fn start_failed(&mut self, workload: usize) {
         self.delta.departures[workload].start_failed += 1;
     }
 
-    /// A user of the closed model left for good because a feed had no row left for it.
+    /// Records a user of the closed model that departed because a feed had no row left.
     pub fn out_of_rows(&mut self, workload: usize) {
         self.delta.departures[workload].out_of_rows += 1;
     }
 
-    /// A check of a series was looked at.
+    /// Records the result of a check.
     pub fn check(&mut self, step: usize, intended_ns: u64, check: usize, passed: bool) {
         let checks = self.shape.checks[step];
-        let step = self.step(step, intended_ns);
+        let step = self.step_window(step, intended_ns);
         if step.checks.is_empty() {
             step.checks.resize(checks, [0; 2]);
         }
         step.checks[check][usize::from(!passed)] += 1;
     }
 
-    /// A call was not made through our own fault.
+    /// Records a call that was not made through an error of the generator.
     pub fn own_fault(&mut self, fault: GeneratorError) {
         self.error(AttemptOutcome::Own(fault));
     }
 
-    /// A call ended so, though its last attempt did not.
+    /// Records a call's error that is not the outcome of its last attempt.
     pub fn error(&mut self, outcome: AttemptOutcome) {
         if let Some(index) = error_index(outcome) {
             self.delta.errors[index] += 1;
         }
     }
 
-    /// A call was not made because the variable `name` was unset.
+    /// Records a call that was not made because the variable `name` was unset.
     pub fn unset(&mut self, name: &str) {
         add_name(&mut self.delta.unset, name, 1);
     }
 
-    /// An expression failed on the values it met; `text` says which, why and where.
+    /// Records an expression that failed on its values; `text` says which, why and where.
     pub fn failed_expression(&mut self, text: &str) {
         add_name(&mut self.delta.failed_expressions, text, 1);
     }
 
-    /// A user or an iteration found no row left in the feed `name`.
+    /// Records a user or an iteration that found no row left in the feed `name`.
     pub fn ran_out(&mut self, name: &str) {
         add_name(&mut self.delta.ran_out, name, 1);
     }
 
-    /// A group has ended, `took_ns` after it was intended, thinks left out; or it was broken off.
+    /// Records the end of a group, `took_ns` after it was intended, without thinks; `None` if it
+    /// was aborted.
     pub fn group(&mut self, group: usize, intended_ns: u64, took_ns: Option<u64>) {
         let latency = &mut self.window(intended_ns).groups[group];
         match took_ns {
@@ -321,10 +324,10 @@ impl Recorder {
         self.running_iterations
     }
 
-    /// Hands over everything since the last shed. `gauges` brings what the shard alone knows; the
-    /// recorder adds its own.
+    /// Returns everything recorded since the last call. `gauges` holds what only the shard knows;
+    /// the recorder adds its own values.
     pub fn take_interval(&mut self, mut gauges: Gauges, now: Time) -> Delta {
-        self.flow(now);
+        self.advance_in_flight(now);
         gauges.seated = self.seated;
         gauges.running_iterations = self.running_iterations;
         gauges.last_done_ns = self.last_done_ns;
@@ -343,20 +346,20 @@ impl Recorder {
         delta
     }
 
-    /// Brings the integral of calls in flight up to `now`.
+    /// Advances the integral of calls in flight to `now`.
     #[inline]
-    fn flow(&mut self, now: Time) {
+    fn advance_in_flight(&mut self, now: Time) {
         self.stalls.seen(now);
         self.in_flight_integral +=
             u128::from(self.running_calls) * u128::from(now.since(self.in_flight_since));
         self.in_flight_since = self.in_flight_since.max(now);
     }
 
-    fn load(&mut self, workload: usize, intended_ns: u64) -> &mut LoadWindow {
+    fn load_window(&mut self, workload: usize, intended_ns: u64) -> &mut LoadWindow {
         &mut self.window(intended_ns).workloads[workload]
     }
 
-    fn step(&mut self, step: usize, intended_ns: u64) -> &mut StepWindow {
+    fn step_window(&mut self, step: usize, intended_ns: u64) -> &mut StepWindow {
         self.window(intended_ns).steps[step].get_or_insert_default()
     }
 
@@ -375,14 +378,14 @@ impl Recorder {
     }
 }
 
-/// Puts a call where it belongs: an answer at its time, a timeout at no less than its age, the
-/// rest above every answer.
+/// Records a call's time: a response at its time, a timeout at no less than its age, others above
+/// every response.
 #[inline]
-fn enter(latency: &mut Latency, sample: &Sample, ns: u64) {
+fn record_time(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.fate, sample.outcome) {
         (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => latency.answered(ns),
         (CallResult::Timeout | CallResult::Unfinished, _) => latency.at_least(ns),
-        // It was left out on purpose: there is nothing to rank.
+        // It was skipped on purpose: there is nothing to rank.
         (CallResult::Muted, _) => {}
         (CallResult::Suppressed, _) => latency.beyond(Untimed::Suppressed),
         (CallResult::Own, _) | (_, AttemptOutcome::Failed(AttemptPhase::Prepare, _)) => {

@@ -1,6 +1,8 @@
-//! What a recorder keeps beside counts: lines, changes, first failures, why the run has to stop.
+//! What a recorder stores beside counts: log lines, state changes, first failures, the reason to
+//! stop.
 //!
-//! Invariant: each is bounded; what has no room is counted.
+//! The engine of the same thread calls it.
+//! Invariant: each list is bounded; entries without room are counted.
 
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use crate::stats::exemplar::{Exemplar, FailureMode, MOST};
 use crate::stats::state_change::{NOTICES, StateChange};
 
 impl Recorder {
-    /// A line of a `log` step; `line` is only called when there is room for it.
+    /// Stores a line of a `log` step; `line` is called only if there is room for it.
     pub fn say(&mut self, line: impl FnOnce() -> String) {
         if self.delta.lines.len() < LINES {
             self.delta.lines.push(line());
@@ -19,33 +21,33 @@ impl Recorder {
         }
     }
 
-    /// Something changed, and why.
-    pub fn notice(&mut self, notice: StateChange) {
-        self.delta.notices.push(notice, NOTICES);
+    /// Stores a state change.
+    pub fn notice(&mut self, change: StateChange) {
+        self.delta.notices.push(change, NOTICES);
     }
 
-    /// The run has to stop: the first reason counts.
+    /// Requests the end of the run; the first reason counts.
     pub fn halt(&mut self, why: impl FnOnce() -> Halt) {
         if self.delta.halt.is_none() {
             self.delta.halt = Some(why());
         }
     }
 
-    /// From now on failures are counted, and nothing more is kept of them.
+    /// Stops capturing failures; they are still counted.
     pub fn keep_no_more(&mut self) {
-        self.keeps = false;
+        self.is_capturing = false;
     }
 
-    /// A call failed so; what is kept of it is made only for the first of its kind.
+    /// Counts a failed call; `make` is called only for the first failure of its kind.
     pub fn failure(&mut self, step: usize, failing: FailureMode, make: impl FnOnce() -> Exemplar) {
         let kind = (step, failing);
-        let known = self.kinds.contains(&kind);
-        if !known && (self.kinds.len() == MOST || !self.keeps) {
+        let known = self.seen_kinds.contains(&kind);
+        if !known && (self.seen_kinds.len() == MOST || !self.is_capturing) {
             return;
         }
         self.delta.failures.count(kind);
         if !known {
-            self.kinds.insert(kind);
+            self.seen_kinds.insert(kind);
             self.delta.failures.keep(Arc::new(make()));
         }
     }

@@ -1,14 +1,15 @@
-//! Which figures a fault of the generator moves, and to which side: METHODOLOGY's table.
+//! Which figures a fault of the generator affects, and in which direction: METHODOLOGY's table.
 //!
-//! Invariant: a figure that a fault moves to one side only is never doubted on the other.
+//! `Trust` reads it for each threshold.
+//! Invariant: a figure that a fault moves in one direction only is never doubted in the other.
 
 use super::super::metric::{Metric, MetricTime};
 use Moves::{Any, Down, Up};
 
-/// A figure, and to which side a cause may have moved it.
+/// A figure, and the direction in which a cause may have moved it.
 pub type Effect = (&'static str, Moves);
 
-/// To which side a fault of the generator moves a figure.
+/// The direction in which a fault of the generator moves a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moves {
     /// The true value is not above the measured one.
@@ -19,8 +20,8 @@ pub enum Moves {
     Any,
 }
 
-/// Lateness of the generator, to starts, calls or responses: it is in the times, which only grow,
-/// and in what could not be begun.
+/// Lateness of the generator, for starts, calls or responses: it is part of the times, which only
+/// grow, and of the starts that were lost.
 pub(super) const LATE: &[Effect] = &[
     ("response", Up),
     ("service", Up),
@@ -34,7 +35,7 @@ pub(super) const LATE: &[Effect] = &[
 pub(super) const LOST_STARTS: &[Effect] =
     &[("response", Up), ("iteration", Up), ("achieved", Down), ("rate", Down), ("dropped", Up)];
 
-/// Calls that were not made: whatever would have come of them is missing everywhere.
+/// Calls that were not made: their results are missing everywhere.
 pub(super) const NOT_MADE: &[Effect] = &[
     ("response", Any),
     ("service", Any),
@@ -52,7 +53,7 @@ pub(super) const BOUND: &[Effect] =
 
 pub(super) const ALL: &[Effect] = &[("all", Any)];
 
-/// The name of what a metric looks at, as reasons name it.
+/// The name of a metric's figure, as reasons name it.
 pub(super) fn figure(metric: Metric) -> &'static str {
     match metric {
         Metric::Time(MetricTime::Response | MetricTime::OkResponse, _) => "response",
@@ -90,7 +91,7 @@ mod tests {
         ("`ledger`, `littles_law`", ALL),
     ];
 
-    /// By figure, as METHODOLOGY names it: a rule with an upper limit on it.
+    /// By figure, as METHODOLOGY names it: a threshold with an upper limit on it.
     const RULES: &[(&str, &[&str])] = &[
         ("response", &["response.p95 < 1s"]),
         ("service", &["service.p95 < 1s"]),
@@ -109,9 +110,9 @@ mod tests {
         Judgement { observed, passed, ..Judgement::nothing_observed(&threshold) }
     }
 
-    /// METHODOLOGY's table is what is judged, cell by cell, for limits on both sides.
+    /// METHODOLOGY's table equals the code, cell by cell, for limits on both sides.
     #[test]
-    fn each_cell_of_the_documented_table_holds() {
+    fn documented_table_equals_the_code() {
         let page = include_str!("../../../METHODOLOGY.md");
         let cells = |line: &str| -> Vec<String> {
             line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()

@@ -1,31 +1,33 @@
-//! The generator's own lateness: late starts, a loop that stands still, users that come late.
+//! The generator's own lateness: late starts, event-loop stalls, users admitted late.
 //!
-//! Invariant: one slow moment among few values condemns nothing: the quantile that is judged has
-//! ten values above it.
+//! `Trust` runs these checks.
+//! Invariant: one slow moment among few values has no effect: the judged quantile has ten values
+//! above it.
 
+use super::checks::check_saturation;
 use super::effects::{LATE, MISSING_USERS};
-use super::{
-    LAG, LATE_USERS, RUN_QUEUE, TrustContext, TrustLevel, TrustReason, WAKE_UP_US, saturated,
+use super::reason::{
+    LAG, LATE_USERS, RUN_QUEUE, TrustContext, TrustLevel, TrustReason, WAKE_UP_US,
 };
 use crate::stats::latency::rank;
 use crate::stats::{Histogram, Snapshot};
 
-/// Fewer values than this above a quantile, and it rests on chance.
+/// A quantile with fewer values above it is chance.
 const ABOVE: u64 = 10;
 
-/// The worst of what a check finds in each workload.
+/// Returns the worst reason that a check finds in any workload.
 pub(super) fn worst(
     snapshot: &Snapshot,
-    kind: &TrustContext,
+    context: &TrustContext,
     check: fn(&Snapshot, &TrustContext, usize) -> Option<TrustReason>,
 ) -> Option<TrustReason> {
     let workloads = 0..snapshot.measured.workloads.len();
-    workloads.filter_map(|workload| check(snapshot, kind, workload)).max_by(|one, other| {
+    workloads.filter_map(|workload| check(snapshot, context, workload)).max_by(|one, other| {
         one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
     })
 }
 
-/// Lateness at a quantile of so many values.
+/// Lateness at a quantile of `count` values.
 #[derive(Clone, Copy)]
 struct Late {
     us: f64,
@@ -33,8 +35,8 @@ struct Late {
     count: u64,
 }
 
-/// The quantile that `count` values are judged at: p99, or the one with ten values above it where
-/// there are fewer than a thousand, so that a single pause among few starts condemns nothing. Never
+/// The quantile at which `count` values are judged: p99, or the one with ten values above it if
+/// there are fewer than a thousand, so that a single pause among few starts has no effect. Never
 /// below the median.
 fn judged_quantile(count: u64) -> f64 {
     (1.0 - ABOVE as f64 / count.max(1) as f64).clamp(0.5, 0.99)
@@ -45,11 +47,11 @@ fn quantile_name(quantile: f64) -> String {
     format!("p{}", (quantile * 1_000.0).floor() / 10.0)
 }
 
-/// How late the generator turned to starts or to calls, whichever is worse: steps that follow at
-/// once are never late and would only dilute it.
-pub(super) fn lag_of(
+/// Checks how late the generator picked up starts or calls, whichever is worse: steps that follow
+/// at once are never late and would only dilute it.
+pub(super) fn check_lag(
     snapshot: &Snapshot,
-    kind: &TrustContext,
+    context: &TrustContext,
     workload: usize,
 ) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
@@ -59,7 +61,7 @@ pub(super) fn lag_of(
     };
     let (starts, calls) = (late(&window.start_lag), late(&window.lag));
     let late = if starts.us > calls.us { starts } else { calls };
-    let (level, limit) = lateness(snapshot, kind, workload, late)?;
+    let (level, limit) = judge_lateness(snapshot, context, workload, late)?;
     let Late { us: observed, quantile, .. } = late;
     Some(TrustReason {
         check: "lag",
@@ -76,25 +78,25 @@ pub(super) fn lag_of(
     })
 }
 
-/// For how long the generator's event loop stood still while a call was under way.
-pub(super) fn stalls_of(
+/// Checks how long the generator's event loop stalled while calls were running.
+pub(super) fn check_stalls(
     snapshot: &Snapshot,
-    kind: &TrustContext,
+    context: &TrustContext,
     workload: usize,
 ) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
-    let own = |(step, _): &(usize, _)| kind.workload_of.get(*step) == Some(&workload);
+    let own = |(step, _): &(usize, _)| context.workload_of.get(*step) == Some(&workload);
     let steps = snapshot.measured.steps.iter().enumerate().filter(own);
     let calls: u64 = steps.filter_map(|(_, step)| step.as_ref()).map(|step| step.calls.made).sum();
     let quantile = judged_quantile(calls);
-    // Only calls that overlap a stall are counted in it.
+    // The histogram counts only calls that overlap a stall.
     let healthy = calls.saturating_sub(window.stall.count());
     let observed = match rank(quantile, calls).checked_sub(healthy) {
         Some(rank) if rank > 0 => window.stall.at_rank(rank) as f64,
         _ => return None,
     };
     let late = Late { us: observed, quantile, count: calls };
-    let (level, limit) = lateness(snapshot, kind, workload, late)?;
+    let (level, limit) = judge_lateness(snapshot, context, workload, late)?;
     Some(TrustReason {
         check: "stalls",
         level,
@@ -110,34 +112,34 @@ pub(super) fn stalls_of(
     })
 }
 
-/// What lateness of the generator is worth in a workload, and the limit that was passed.
-fn lateness(
+/// Returns the trust level of a workload with this lateness, and the limit that was exceeded.
+fn judge_lateness(
     snapshot: &Snapshot,
-    kind: &TrustContext,
+    context: &TrustContext,
     workload: usize,
     Late { us: observed, quantile, count }: Late,
 ) -> Option<(TrustLevel, f64)> {
     let measured = &snapshot.measured;
-    let own = |step: usize| kind.workload_of.get(step) == Some(&workload);
+    let own = |step: usize| context.workload_of.get(step) == Some(&workload);
     let response = measured.response(own, measured.workloads[workload].lost_starts());
     let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
     let limit = |(us, share): (f64, f64)| us.max(share * response_us);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
-    // Asked for as much as it can make, a generator at full CPU is late for each response: that is
-    // `generator_bound`, and its throughput stands.
-    let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
-    let is_bound = unthrottled && saturated(snapshot).is_some();
+    // Under an unthrottled load a generator at full CPU is late for each response: that is reported
+    // as `generator_bound`, and its throughput is valid.
+    let unthrottled = context.unthrottled.get(workload).copied().unwrap_or(false);
+    let is_bound = unthrottled && check_saturation(snapshot).is_some();
     match observed {
         _ if observed > no && is_bound => Some((TrustLevel::Degraded, degraded)),
-        // Of so few values no quantile has enough above it.
+        // With so few values no quantile has enough above it.
         _ if observed > no && count >= 2 * ABOVE => Some((TrustLevel::No, no)),
         _ if observed > degraded => Some((TrustLevel::Degraded, degraded)),
         _ => None,
     }
 }
 
-/// Users that came late, or were held back, because of the generator.
-pub(super) fn late_users(snapshot: &Snapshot, kind: &TrustContext) -> Option<TrustReason> {
+/// Checks for users that were admitted late, or not at all, because of the generator.
+pub(super) fn check_late_users(snapshot: &Snapshot, context: &TrustContext) -> Option<TrustReason> {
     let loads = &snapshot.measured.workloads;
     let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
     let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
@@ -146,8 +148,8 @@ pub(super) fn late_users(snapshot: &Snapshot, kind: &TrustContext) -> Option<Tru
     }
     let observed = late as f64 / target as f64;
     let mut late_loads = (0..loads.len()).filter(|load| loads[*load].late_user_ns > 0);
-    let unthrottled = |load: usize| kind.unthrottled.get(load).copied().unwrap_or(false);
-    let is_bound = saturated(snapshot).is_some() && late_loads.all(unthrottled);
+    let unthrottled = |load: usize| context.unthrottled.get(load).copied().unwrap_or(false);
+    let is_bound = check_saturation(snapshot).is_some() && late_loads.all(unthrottled);
     let (level, limit) = match observed {
         _ if observed > LATE_USERS[1] && !is_bound => (TrustLevel::No, LATE_USERS[1]),
         _ if observed > LATE_USERS[0] => (TrustLevel::Degraded, LATE_USERS[0]),
@@ -166,7 +168,7 @@ pub(super) fn late_users(snapshot: &Snapshot, kind: &TrustContext) -> Option<Tru
     })
 }
 
-pub(super) fn run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
+pub(super) fn check_run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
     let observed = snapshot.health.run_queue_share;
     (observed > RUN_QUEUE).then(|| TrustReason {
         check: "run_queue",
@@ -179,8 +181,8 @@ pub(super) fn run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
     })
 }
 
-/// Rare wake-ups may each wait long and add up to a small share of the run.
-pub(super) fn wake_ups(snapshot: &Snapshot) -> Option<TrustReason> {
+/// Rare wake-ups may each wait long and still add up to a small share of the run.
+pub(super) fn check_wake_ups(snapshot: &Snapshot) -> Option<TrustReason> {
     let observed = snapshot.health.run_queue_wait_us;
     (observed > WAKE_UP_US).then(|| TrustReason {
         check: "run_queue_wait",

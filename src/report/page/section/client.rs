@@ -115,7 +115,7 @@ fn pools(view: &PageView<'_>) -> Option<Markup> {
         @let busy = used.utilisation();
         tr {
             th scope="row" { (HtmlText(name)) }
-            (count(used.size)) (count(used.lent)) (count(used.waiting)) (count(used.leases))
+            (count(used.size)) (count(used.in_use)) (count(used.waiting)) (count(used.leases))
             td.n data-v=[busy] {
                 @match busy { Some(share) => (percent(share)), None => span.none { "–" } }
             }

@@ -32,8 +32,10 @@ fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
             summary {
                 span.count { (show_count(count)) " ×" } " "
                 strong { (HtmlText(&what)) } " " span { (HtmlText(&series.name)) }
-                span.note { " · " (HtmlText(workload)) ", first at " (show_us(one.intended_ns / 1_000))
-                    ", user " (one.user) }
+                span.note {
+                    " · " (HtmlText(workload)) ", first at " (show_us(one.intended_ns / 1_000))
+                    ", user " (one.user)
+                }
             }
             div.command {
                 pre { code { (HtmlLines(&one.curl)) } }
@@ -47,7 +49,10 @@ fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
                 } }
             }
             @if !one.head.is_empty() { h4 { "Head of the answer" } pre { (HtmlLines(&one.head)) } }
-            @if !one.body.is_empty() { h4 { "Beginning of the body" } pre { (HtmlLines(&one.body)) } }
+            @if !one.body.is_empty() {
+                h4 { "Beginning of the body" }
+                pre { (HtmlLines(&one.body)) }
+            }
         }
     }
 }

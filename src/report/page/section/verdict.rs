@@ -50,7 +50,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
             div {
                 p.word.(colour(report)) { (word(report)) }
                 h1 { (HtmlText(&plan.scenario)) }
-                @if let Some(description) = &plan.description { p.about { (HtmlText(description)) } }
+                @if let Some(description) = &plan.description {
+                    p.about { (HtmlText(description)) }
+                }
                 @if let Some(why) = &report.why { p.stopped { "Why: " (HtmlText(why)) } }
                 @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (HtmlText(why)) } }
                 @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }

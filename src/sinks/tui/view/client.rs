@@ -222,7 +222,7 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
         all.row(vec![
             Cell::plain(clean(name)),
             Cell::plain(show_count(used.size)),
-            Cell::plain(show_count(used.lent)),
+            Cell::plain(show_count(used.in_use)),
             Cell::plain(show_count(used.idle)),
             alarm(used.waiting),
             Cell::plain(format!("{bar} {:>3.0} %", busy * 100.0)),

@@ -1,30 +1,30 @@
-//! What `--watch` names: `pid N`, `prometheus URL QUERY`.
+//! The sources that `--monitor` names: `pid N`, `prometheus URL QUERY`.
 //!
-//! `cli` hands the words over, `monitors` reads what they name.
-//! Invariant: what parsed is well-formed; whether it is there is seen when the run begins.
+//! `cli` parses them, `monitors` reads them.
+//! Invariant: a parsed source is well-formed; whether it exists is checked when the run begins.
 
-/// Something of the target that is watched.
+/// A source of metrics of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MonitorSource {
     /// A process on this machine: CPU, memory, descriptors, threads.
     Pid(u32),
     /// The value of an instant query, once a second.
     Prometheus {
-        /// Where the server is: `http://127.0.0.1:9090`.
+        /// The address of the server: `http://127.0.0.1:9090`.
         url: String,
-        /// In PromQL; it has to give one value.
+        /// A query in PromQL that gives one value.
         query: String,
     },
 }
 
-/// The most that may be watched.
+/// The most sources.
 const MOST: usize = 16;
 
 impl MonitorSource {
-    /// Reads the words after all `--watch` together: each begins with what it is.
+    /// Parses the arguments of all `--monitor` flags together: each begins with its kind.
     ///
     /// # Errors
-    /// What is wrong, and what was expected.
+    /// The argument that is wrong, and what was expected.
     pub fn parse(words: &[String]) -> Result<Vec<Self>, String> {
         const EXPECTED: &str = "expected `--watch pid N` or `--watch prometheus URL QUERY`";
         let (mut all, mut words) = (Vec::new(), words.iter());

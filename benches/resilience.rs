@@ -1,6 +1,6 @@
-//! What caution costs a call when all is well: breakers, deadlines, limits, budgets.
+//! The cost of resilience policies for a successful call: breakers, deadlines, limits, budgets.
 //!
-//! Run with `cargo bench --bench caution`. One call is one item.
+//! Run with `cargo bench --bench resilience`. One call is one item.
 
 use divan::{Bencher, black_box};
 use manada::clock::Time;
@@ -14,7 +14,7 @@ fn main() {
     divan::main();
 }
 
-/// Times as a real target has them: 1 to 50 ms, most of them short, the same each time.
+/// Times like those of a real target: 1 to 50 ms, most of them short, the same each time.
 fn times() -> impl FnMut() -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {
@@ -25,7 +25,8 @@ fn times() -> impl FnMut() -> u64 {
     }
 }
 
-/// Leave from the endpoint's, the service's and the system's breaker, and the good news to each.
+/// Permission from the endpoint's, the service's and the system's breaker, and a success reported
+/// to each.
 #[divan::bench(args = ["failures: 5", "share: 50%"])]
 fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -42,14 +43,14 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     let mut now = Time(1);
     bencher.bench_local(|| {
         now = now.after(10_000);
-        let pass = board.admit(0, 0, black_box(now), |_| ()).unwrap_or_default();
-        board.report((0, 0), pass, black_box(AttemptOutcome::Responded(200)), now, |_| ());
+        let permit = board.admit(0, 0, black_box(now), |_| ()).unwrap_or_default();
+        board.report((0, 0), permit, black_box(AttemptOutcome::Responded(200)), now, |_| ());
     });
 }
 
-/// A deadline that takes in one more time and moves.
+/// An adaptive deadline that records one more time and moves.
 #[divan::bench(args = [100, 1_000])]
-fn timeout_answered(bencher: Bencher<'_, '_>, window: usize) {
+fn timeout_response(bencher: Bencher<'_, '_>, window: usize) {
     let mut timeout = AdaptiveTimeout::new(TimeoutPolicy { window, ..TimeoutPolicy::default() });
     let mut time = times();
     (0..window).for_each(|_| timeout.answered(time()));
@@ -68,9 +69,9 @@ fn recent_push(bencher: Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| recent.push(black_box(time())));
 }
 
-/// A turn at a limit that is not reached.
+/// A slot of a limit that is not reached.
 #[divan::bench]
-fn limit_reserve(bencher: Bencher<'_, '_>) {
+fn limiter_reserve(bencher: Bencher<'_, '_>) {
     let limiter = RateLimiter::new(1_000_000_000 * 1_000_000_000);
     let mut now_ns = 0;
     bencher.bench_local(|| {
@@ -79,7 +80,7 @@ fn limit_reserve(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A first attempt earns, another one is spent.
+/// A first attempt is credited, an extra one is paid for.
 #[divan::bench]
 fn budget(bencher: Bencher<'_, '_>) {
     let mut budget = RetryBudget::new(0.1);

@@ -1,0 +1,44 @@
+//! The configuration of a test server.
+//!
+//! `cli` builds it from arguments, `server` and `shared` read it.
+//! Invariant: the shares of its faults add up to at most 1.
+
+use std::path::PathBuf;
+
+use super::fault::{FaultShare, ServerStall};
+use crate::curve::Distribution;
+use crate::seed::Seed;
+
+/// The behaviour of a test server.
+#[derive(Clone, Debug)]
+pub struct TestServerConfig {
+    /// Distribution of the service time; `None`: it responds at once.
+    pub latency: Option<Distribution>,
+    /// How many requests it serves at once; `None`: all of them.
+    pub servers: Option<u32>,
+    /// Faults and their shares; the shares are exclusive, and add up to at most 1.
+    pub fail: Vec<FaultShare>,
+    /// When it stalls, measured from the first request.
+    pub stalls: Vec<ServerStall>,
+    /// The file to log arrivals to.
+    pub log: Option<PathBuf>,
+    /// Seed of latencies and faults.
+    pub seed: Seed,
+    /// Number of threads; they share one queue and one set of counts.
+    pub threads: usize,
+}
+
+impl TestServerConfig {
+    /// Creates a configuration that responds at once and never fails, on one thread.
+    pub const fn new(seed: Seed) -> Self {
+        Self {
+            latency: None,
+            servers: None,
+            fail: Vec::new(),
+            stalls: Vec::new(),
+            log: None,
+            seed,
+            threads: 1,
+        }
+    }
+}

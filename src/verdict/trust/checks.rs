@@ -1,0 +1,99 @@
+//! Trust checks on lost starts, generator errors, full CPUs and ledgers.
+//!
+//! `evaluate` runs them; `lateness` holds the checks on time.
+//! Invariant: a check returns a reason only if its limit was exceeded.
+
+use super::effects::{ALL, BOUND, Effect, LOST_STARTS, NOT_MADE};
+use super::reason::{LITTLE, LOST, SATURATED, TrustLevel, TrustReason};
+use crate::stats::Snapshot;
+use crate::stats::outcome::error_at;
+
+/// Checks for starts that were lost because the generator was late.
+pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
+    let workloads = &snapshot.measured.workloads;
+    let lost: u64 = workloads.iter().map(|workload| workload.lost_to_us).sum();
+    let due: u64 = workloads.iter().map(|workload| workload.due).sum();
+    reason_for_share("lost_starts", lost, due, LOST_STARTS, || {
+        "starts found no user because we came late: more cores, or more `max_users`".to_owned()
+    })
+}
+
+pub(super) fn check_generator_errors(snapshot: &Snapshot) -> Option<TrustReason> {
+    let calls = snapshot.calls();
+    // Including errors between calls: a condition that reads an unset variable makes no call at
+    // all.
+    let ours = |(index, _): &&(usize, u64)| error_at(*index).0 == "generator";
+    let own: u64 = snapshot.errors.iter().filter(ours).map(|(_, count)| count).sum();
+    let own = own.max(calls.generator_errors);
+    let all = calls.made + own - calls.generator_errors;
+    reason_for_share("generator_errors", own, all, NOT_MADE, || {
+        let unset: Vec<&str> = snapshot.unset.iter().map(|(name, _)| name.as_str()).collect();
+        let failed = snapshot.failed_expressions.iter().max_by_key(|(_, count)| *count);
+        if let (true, Some((text, _))) = (unset.is_empty(), failed) {
+            format!("expressions failed: {text}")
+        } else if unset.is_empty() {
+            "see the errors of phase `generator`: each says what to do".to_owned()
+        } else {
+            format!("calls needed variables that were not set: {}", unset.join(", "))
+        }
+    })
+}
+
+fn reason_for_share(
+    check: &'static str,
+    bad: u64,
+    all: u64,
+    effects: &'static [Effect],
+    hint: impl FnOnce() -> String,
+) -> Option<TrustReason> {
+    if bad == 0 {
+        return None;
+    }
+    let observed = bad as f64 / all.max(1) as f64;
+    let (level, limit) =
+        if observed > LOST { (TrustLevel::No, LOST) } else { (TrustLevel::Degraded, 0.0) };
+    Some(TrustReason { check, level, observed, limit, unit: "share", effects, hint: hint() })
+}
+
+/// Checks whether a closed, unpaced run had a shard at full CPU: then it measured itself as much as
+/// the target.
+pub(super) fn check_saturation(snapshot: &Snapshot) -> Option<TrustReason> {
+    let seconds = snapshot.elapsed_ns as f64 / 1e9;
+    let observed = snapshot.health.saturated_seconds as f64 / seconds.max(1.0);
+    (observed > SATURATED).then(|| TrustReason {
+        check: "generator_bound",
+        level: TrustLevel::Degraded,
+        observed,
+        limit: SATURATED,
+        unit: "share",
+        effects: BOUND,
+        hint: "generator-bound: read it as throughput, not as latency".to_owned(),
+    })
+}
+
+pub(super) fn check_ledger(snapshot: &Snapshot) -> Option<TrustReason> {
+    let broken = &snapshot.health.ledger;
+    (!broken.is_empty()).then(|| TrustReason {
+        check: "ledger",
+        level: TrustLevel::No,
+        observed: broken.len() as f64,
+        limit: 0.0,
+        unit: "count",
+        effects: ALL,
+        hint: format!("this is a bug of ours, please report it: {}", broken.join("; ")),
+    })
+}
+
+pub(super) fn check_littles_law(snapshot: &Snapshot) -> Option<TrustReason> {
+    let observed = snapshot.health.little_error.abs();
+    (observed > LITTLE).then(|| TrustReason {
+        check: "littles_law",
+        level: TrustLevel::No,
+        observed,
+        limit: LITTLE,
+        unit: "share",
+        effects: ALL,
+        hint: "calls in flight and their times disagree: a bug of ours, please report it"
+            .to_owned(),
+    })
+}

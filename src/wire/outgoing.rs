@@ -1,0 +1,44 @@
+//! A rendered request on its way to an exchange.
+//!
+//! `engine::attempt` builds one for each attempt.
+//! Invariant: it borrows all it holds, so an attempt allocates nothing for it.
+
+use super::deadline::CallDeadline;
+use super::emulated_link::EmulatedLink;
+use super::response_capture::CaptureRequest;
+use crate::stats::{AttemptOutcome, AttemptPhase};
+
+/// A rendered request, and which parts of its response to capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Index of the service's endpoint.
+    pub endpoint: usize,
+    /// Head and body.
+    pub bytes: &'a [u8],
+    /// Which parts of the response to capture.
+    pub capture: CaptureRequest,
+    /// Whether the request may be sent twice without harm.
+    pub idempotent: bool,
+    /// Number of the user or arrival; it selects the local address.
+    pub user: u64,
+    /// The user's emulated link; `None` if the user's network is not slower than ours.
+    pub link: Option<&'a EmulatedLink>,
+    /// Number of the request, for a fake target that logs it.
+    pub number: u64,
+    /// Intended start, ns after the run's start.
+    pub intended_ns: u64,
+}
+
+impl Outgoing<'_> {
+    /// Waits for one round trip of the user's emulated link, if there is one.
+    pub(super) async fn extra_round_trip(
+        &self,
+        phase: AttemptPhase,
+        deadline: &CallDeadline,
+    ) -> Result<(), AttemptOutcome> {
+        match self.link {
+            None => Ok(()),
+            Some(link) => link.round_trip(deadline).await.map_err(|why| why.outcome(phase)),
+        }
+    }
+}

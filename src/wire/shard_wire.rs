@@ -1,0 +1,145 @@
+//! A shard's wire: exchanges over real sockets, or with a simulated target.
+//!
+//! `engine` creates one for each shard and runs all exchanges through it.
+//! Invariant: a wire belongs to one shard; the caller counts the connections that it opens.
+
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use super::deadline::CallDeadline;
+use super::endpoint::ServiceEndpoint;
+use super::outgoing::Outgoing;
+use super::resend::Resend;
+use super::response_capture::ResponseCapture;
+use super::slot::{ConnectionSlot, OpenCount};
+use super::{fake, http1, http2};
+use crate::clock::Time;
+use crate::plan::transport::HttpVersion;
+use crate::stats::sample::{ConnectTimings, Exchange};
+use crate::stats::{Addresses, AttemptOutcome};
+
+/// A shard's access to the network. An enum, not a trait object: one match, no boxing on the hot
+/// path.
+#[derive(Debug)]
+pub struct Wire {
+    endpoints: Vec<ServiceEndpoint>,
+    kind: WireKind,
+    open: Rc<OpenCount>,
+}
+
+#[derive(Debug)]
+enum WireKind {
+    Http1(http1::Http1),
+    Fake(fake::FakeTarget),
+}
+
+impl Wire {
+    /// Creates a wire over real sockets.
+    pub fn real(endpoints: Vec<ServiceEndpoint>) -> Self {
+        Self { endpoints, kind: WireKind::Http1(http1::Http1::new()), open: Rc::default() }
+    }
+
+    /// Creates a wire to a simulated target, under virtual time.
+    pub fn fake(target: fake::FakeTarget) -> Self {
+        Self { endpoints: Vec::new(), kind: WireKind::Fake(target), open: Rc::default() }
+    }
+
+    /// Creates a slot without a connection.
+    pub fn slot(&self) -> ConnectionSlot {
+        ConnectionSlot::new(Rc::clone(&self.open))
+    }
+
+    /// Runs one exchange on `slot`, dispatched at `now`. Returns it, and whether its request may be
+    /// sent again on a fresh connection.
+    #[inline]
+    pub async fn exchange(
+        &self,
+        slot: &mut ConnectionSlot,
+        outgoing: &Outgoing<'_>,
+        now: Time,
+        deadline: &CallDeadline,
+        capture: &mut ResponseCapture,
+    ) -> (Exchange, Resend) {
+        match &self.kind {
+            WireKind::Http1(http1) => {
+                let endpoint = &self.endpoints[outgoing.endpoint];
+                // Links are emulated over HTTP/1.1 only.
+                if endpoint.version != HttpVersion::Http1 && outgoing.link.is_none() {
+                    let h2 = http2::boxed(http1, endpoint, slot, outgoing, now, deadline, capture);
+                    return h2.await;
+                }
+                http1.exchange(endpoint, slot, outgoing, now, deadline, capture).await
+            }
+            WireKind::Fake(target) => {
+                (target.exchange(outgoing, now, deadline, capture).await, Resend::No)
+            }
+        }
+    }
+
+    /// Returns why a safety limit prevented a connection, if one did.
+    pub fn refusal(&self) -> Option<String> {
+        self.endpoints.iter().find_map(ServiceEndpoint::refusal)
+    }
+
+    /// Returns the error text of the last connection to an endpoint that could not be opened, if it
+    /// failed with `outcome`.
+    pub fn last_error(&self, endpoint: usize, outcome: AttemptOutcome) -> Option<String> {
+        self.endpoints.get(endpoint).and_then(|endpoint| endpoint.last_error(outcome))
+    }
+
+    /// Opens the slot's connection before it is needed. Returns its timings; `None` if the slot is
+    /// open already or the target is simulated.
+    pub async fn prewarm(
+        &self,
+        slot: &mut ConnectionSlot,
+        outgoing: &Outgoing<'_>,
+        deadline: &CallDeadline,
+    ) -> Option<ConnectTimings> {
+        let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !slot.is_open())?;
+        let mut timings = ConnectTimings::default();
+        // A failure is not reported here: the first call meets it again and reports it.
+        let _ = if endpoint.version == HttpVersion::Http1 || outgoing.link.is_some() {
+            http1::open(endpoint, slot, outgoing, deadline, &mut timings).await
+        } else {
+            http2::open(endpoint, slot, outgoing, deadline, &mut timings).await
+        };
+        Some(timings)
+    }
+
+    /// Closes a reused connection that has ended since its last use. An exchange does so itself;
+    /// callers that need to know beforehand whether an exchange will open a connection call this
+    /// first.
+    pub fn drop_if_dead(&self, slot: &mut ConnectionSlot) {
+        let WireKind::Http1(http1) = &self.kind else { return };
+        if slot.connection.is_some() {
+            // Nothing waits here: the poll only reads what the kernel has reported so far.
+            http1.drop_if_seen_dead(&mut Context::from_waker(Waker::noop()), slot);
+        }
+        if slot.h2.as_mut().is_some_and(|h2| !h2.is_fresh()) {
+            slot.close();
+        }
+    }
+
+    /// Takes the uses of each address since the last call.
+    pub fn take_addresses(&self) -> Addresses {
+        let mut all = Addresses::default();
+        for (service, endpoint) in self.endpoints.iter().enumerate() {
+            for (address, used) in endpoint.take_uses() {
+                all.add(service, address, &used);
+            }
+        }
+        all
+    }
+
+    /// Forgets a service's addresses: its name is looked up again before the next connection.
+    pub fn forget(&self, endpoint: usize) {
+        if let Some(endpoint) = self.endpoints.get(endpoint) {
+            endpoint.forget();
+        }
+    }
+
+    /// Takes the most connections that were open at once since the last call.
+    pub fn take_peak(&self) -> u64 {
+        self.open.take_peak()
+    }
+}

@@ -1,0 +1,97 @@
+//! A user's place for a connection, and the shard's count of open connections.
+//!
+//! A user or a pool owns slots; `http1` and `http2` open connections in them.
+//! Invariant: a slot holds at most one connection, and each open one is counted once.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::connection::OpenConnection;
+use super::http2_connection::Http2;
+use crate::clock::Time;
+
+/// A user's place for one connection to one endpoint, kept between calls.
+#[derive(Debug)]
+pub struct ConnectionSlot {
+    pub(super) connection: Option<OpenConnection>,
+    /// A connection that speaks HTTP/2, in place of `connection`.
+    pub(super) h2: Option<Box<Http2>>,
+    /// When the connection was opened, and how many requests it has carried.
+    opened: Time,
+    pub(super) requests: u64,
+    /// The shard's count of open connections.
+    open: Rc<OpenCount>,
+}
+
+/// Connections that a shard has open, now and at most since the last `take_peak`.
+#[derive(Debug, Default)]
+pub struct OpenCount {
+    now: Cell<u64>,
+    peak: Cell<u64>,
+}
+
+impl OpenCount {
+    /// Takes the most connections that were open at once since the last call.
+    pub(super) fn take_peak(&self) -> u64 {
+        self.peak.replace(self.now.get())
+    }
+}
+
+impl ConnectionSlot {
+    /// Creates a slot without a connection; `open` counts the connections of its shard.
+    pub(super) fn new(open: Rc<OpenCount>) -> Self {
+        Self { connection: None, h2: None, opened: Time::NEVER, requests: 0, open }
+    }
+
+    /// Whether the slot has a connection.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.connection.is_some() || self.h2.is_some()
+    }
+
+    /// When the connection was opened; meaningless without one.
+    pub fn opened(&self) -> Time {
+        self.opened
+    }
+
+    /// Requests that the connection has carried.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Counts another request on the connection.
+    #[inline]
+    pub(super) fn carry(&mut self) {
+        self.requests += 1;
+    }
+
+    /// Closes the connection, if there is one.
+    pub fn close(&mut self) {
+        if self.connection.take().is_some() || self.h2.take().is_some() {
+            self.open.now.set(self.open.now.get() - 1);
+        }
+    }
+
+    pub(super) fn open(&mut self, connection: OpenConnection) {
+        self.connection = Some(connection);
+        self.count();
+    }
+
+    pub(super) fn open_h2(&mut self, h2: Box<Http2>) {
+        self.h2 = Some(h2);
+        self.count();
+    }
+
+    fn count(&mut self) {
+        (self.opened, self.requests) = (crate::clock::now(), 0);
+        let now = self.open.now.get() + 1;
+        self.open.now.set(now);
+        self.open.peak.set(self.open.peak.get().max(now));
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
