@@ -1,8 +1,8 @@
-//! Every mistake a file can hold, with its exact message beside it.
+//! Tests every mistake that a file can have, with its exact message.
 //!
-//! `tests/bad/NAME.yaml` is loaded and its mistakes are compared with `tests/bad/NAME.txt`;
+//! Loads `tests/bad/NAME.yaml` and compares its mistakes with `tests/bad/NAME.txt`;
 //! `MANADA_BLESS=1` rewrites the latter.
-//! Invariant: a newcomer can mend each file from its message alone.
+//! Invariant: a newcomer can fix each file from its message alone.
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -88,11 +88,11 @@ fn flags_get_their_exact_message() {
 }
 
 #[test]
-fn files_that_are_no_text_are_refused_at_once() {
+fn unreadable_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("big.yaml");
     let mut file = fs::File::create(&path).unwrap();
-    // Sparse: 100 MB that take no room.
+    // Sparse: 100 MB that take no disk space.
     file.seek(SeekFrom::Start(100_000_000)).unwrap();
     file.write_all(b"\n").unwrap();
     let got = message(&path, &ScenarioOverrides::default());

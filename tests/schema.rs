@@ -1,5 +1,5 @@
-//! The JSON Schema against a validator that is not ours: it accepts every file that loads, and
-//! refuses what has the wrong shape.
+//! Tests the JSON Schema with an independent validator: it accepts every file that loads, and
+//! refuses files of the wrong shape.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use manada::scenario::schema::{SchemaOf, document};
 use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
-/// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 22] = [
+/// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
+const BEYOND_SCHEMA: [(&str, &str); 22] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
     ("data-columns", "what is in a file"),
@@ -40,7 +40,7 @@ fn validator(of: SchemaOf) -> Validator {
     jsonschema::draft202012::new(&schema).unwrap()
 }
 
-/// Every pattern in a schema.
+/// Collects all patterns of a schema.
 fn patterns(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(entries) => {
@@ -54,8 +54,9 @@ fn patterns(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Python's `re`, JavaScript with and without its `u` flag, and RE2 read them alike: no classes by
-/// Unicode property, no groups with a mark, no escapes but of ASCII.
+/// All validators read the patterns alike: Python's `re`, JavaScript with and without its `u`
+/// flag, and RE2. So they have no Unicode property classes, no special groups, and only ASCII
+/// escapes.
 #[test]
 fn patterns_are_read_by_every_validator() {
     let mut found = Vec::new();
@@ -70,7 +71,7 @@ fn patterns_are_read_by_every_validator() {
     }
 }
 
-/// A file as an editor sees it: YAML read as JSON; `None` when it is no YAML.
+/// Reads YAML as JSON, as an editor does; `None` if it is not YAML.
 fn json(text: &str) -> Option<Value> {
     serde_saphyr::from_str(text).ok()
 }
@@ -95,7 +96,7 @@ fn mistakes(validator: &Validator, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_loads_has_the_shape() {
+fn schema_accepts_every_file_that_loads() {
     let (scenario, archetype) = (validator(SchemaOf::Scenario), validator(SchemaOf::Archetype));
     let mut wrong = Vec::new();
     let mut check = |validator: &Validator, path: &Path, text: &str| {
@@ -117,7 +118,7 @@ fn what_loads_has_the_shape() {
 }
 
 #[test]
-fn what_has_the_wrong_shape_is_refused_and_warnings_are_not() {
+fn schema_refuses_wrong_shapes_and_accepts_warnings() {
     let scenario = validator(SchemaOf::Scenario);
     let mut differ = Vec::new();
     for path in files("tests/bad") {
@@ -126,13 +127,13 @@ fn what_has_the_wrong_shape_is_refused_and_warnings_are_not() {
         let Some(value) = json(&text) else { continue };
         let accepted = scenario.is_valid(&value);
         let loads = load(&path, &ScenarioOverrides::default()).is_ok();
-        let beyond = BEYOND.iter().any(|(known, _)| *known == name);
+        let beyond = BEYOND_SCHEMA.iter().any(|(known, _)| *known == name);
         if accepted != (loads || beyond) {
             differ.push(format!("{name}: accepted {accepted}, loads {loads}"));
         }
     }
     assert!(differ.is_empty(), "{}", differ.join("\n"));
-    for (name, _) in BEYOND {
+    for (name, _) in BEYOND_SCHEMA {
         assert!(Path::new("tests/bad").join(format!("{name}.yaml")).is_file(), "{name}");
     }
 }

@@ -1,7 +1,8 @@
-//! Worlds: whole runs on a fake target under virtual time, with the theory beside them.
+//! Simulations: whole runs on a fake target under virtual time, with the theory beside them.
 //!
-//! Each `tests/sim/*.yaml` is a scenario, a target's law and what must come out of them, as rules
-//! of the language itself, for 1, 2 and 5 shards. Nothing waits, so an hour takes a moment.
+//! Each `tests/sim/*.yaml` is a world: a scenario, a scripted target, and the expected results as
+//! thresholds of the language, for 1, 2 and 5 shards. Nothing waits in real time, so an hour takes
+//! a moment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +14,8 @@ use manada::scenario::{self, ScenarioOverrides};
 use manada::verdict::{Threshold, judge};
 use manada::wire::fake::FakeArrival;
 use observers::{TimedCommand, changes};
-use run::{Lived, live};
-use script::{Script, Window, line};
+use run::{SimulationResults, run_world};
+use script::{Script, Window, request_line};
 use serde::Deserialize;
 
 #[path = "simulation/counts.rs"]
@@ -31,74 +32,74 @@ mod script;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct World {
-    /// Why the numbers below are the truth.
+    /// Why the numbers below are correct.
     #[expect(dead_code, reason = "for the reader")]
     theory: String,
     #[serde(default)]
     target: Script,
-    /// The whole generator stops at a time, for a time.
+    /// Stops the whole generator at a time, for a time.
     #[serde(default)]
     freeze: Option<Window>,
     shards: Vec<usize>,
-    /// The target sees the same requests whatever the number of shards.
+    /// Whether the target gets the same requests for any number of shards.
     #[serde(default)]
     same_traffic: bool,
     scenario: String,
     expect: Vec<String>,
     trust: String,
     exit: u8,
-    /// Counts of the ledgers, by name: exact, or from, to.
+    /// Ledger counts by name: an exact number, or a range.
     #[serde(default)]
     counts: BTreeMap<String, Count>,
-    /// What changed, in order: how each notice begins, as `topic subject: change`. None: not looked
-    /// at.
+    /// State changes in order: the start of each line, as `kind subject: change`. `None`: not
+    /// checked.
     #[serde(default)]
     notices: Option<Vec<String>>,
-    /// Calls of each series that is named: from, to.
+    /// Range of calls for each named series.
     #[serde(default)]
     steps: BTreeMap<String, [u64; 2]>,
-    /// Calls per second of each series that is named, and how many of its calls the drain made.
+    /// Calls per second for each named series, and its calls in the drain.
     #[serde(default)]
     rates: BTreeMap<String, (f64, u64)>,
-    /// Durations of each group that is named, all of them: from, to in µs.
+    /// Range of durations for each named group, µs.
     #[serde(default)]
     groups: BTreeMap<String, [u64; 2]>,
-    /// How often the target got each request that is named, such as `GET /a`.
+    /// The number of requests that the target got, by method and path such as `GET /a`.
     #[serde(default)]
     requests: BTreeMap<String, u64>,
-    /// How many different requests the target got that begin so.
+    /// The number of distinct requests that the target got, by prefix.
     #[serde(default)]
     different: BTreeMap<String, u64>,
-    /// What is forecast of it has to come so close to what came.
+    /// How close the forecast has to be to the results.
     #[serde(default)]
-    forecast: Option<forecast::Foretold>,
-    /// From when on the process holds so many MiB.
+    forecast: Option<forecast::ExpectedForecast>,
+    /// Memory of the process from a time on, MiB.
     #[serde(default)]
     memory: Vec<(String, u64)>,
-    /// Lines that `log` steps said.
+    /// Expected lines of `log` steps.
     #[serde(default)]
     said: Vec<String>,
-    /// Control commands, by their time.
+    /// Live-control commands with their times.
     #[serde(default)]
     steer: Vec<TimedCommand>,
-    /// All that was changed, in order: the seconds after the start, whose change, and what.
+    /// All load changes in order: seconds after the start, workload, and change.
     #[serde(default)]
     changes: Vec<String>,
-    /// What is asked of each workload in seconds that are named: users, or starts per second.
+    /// Scheduled load of each workload in the given seconds: users, or starts per second.
     #[serde(default)]
     asked: BTreeMap<u32, Vec<f64>>,
 }
 
-/// Everything that is wrong with a world, in words.
-fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
-    let (report, target) = (&lived.report, &lived.target);
+/// Returns all deviations of a run from its world, as text.
+fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<String> {
+    let (report, target) = (&results.report, &results.target);
     let mut wrong = Vec::new();
     let snapshot = &report.snapshot;
     let rules: Vec<Threshold> =
         world.expect.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
-    for judged in judge::judge(&rules, &report.info.plan.subjects(), snapshot) {
-        if !judged.passed {
-            wrong.push(format!("{}: {:?}", judged.threshold.rule, judged.observed));
+    for judgement in judge::judge(&rules, &report.info.plan.subjects(), snapshot) {
+        if !judgement.passed {
+            wrong.push(format!("{}: {:?}", judgement.threshold.rule, judgement.observed));
         }
     }
     let trust = report.trust.level.name();
@@ -108,7 +109,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if report.status.code() != world.exit {
         wrong.push(format!("exit {}: {:?}", report.status.code(), report.judgements));
     }
-    // What the time line shows is what was counted, second by second.
+    // The timeline has to show exactly the counted totals.
     let points = report.timeline.points();
     let made = points.map(|point| (point.calls.made, point.starts().started));
     let made = made.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
@@ -118,15 +119,15 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if made != (ended, started) {
         wrong.push(format!("{made:?} on the time line, not {ended} calls, {started} starts"));
     }
-    // What cannot be made again from its record was not recorded whole.
-    let documents = [report, &lived.again].map(manada::report::json::document);
-    if documents[0] != documents[1] || report.timeline != lived.again.timeline {
+    // A replay of the record has to give the same report.
+    let documents = [report, &results.replayed].map(manada::report::json::document);
+    if documents[0] != documents[1] || report.timeline != results.replayed.timeline {
         wrong.push(format!("another report from its record:\n{:#}", documents[1]));
     }
-    wrong.extend(counts::wrong(&world.counts, report));
-    wrong.extend(world.notices.iter().filter_map(|said| counts::wrong_notices(said, report)));
-    wrong.extend(wrong_flows(world, plan, lived));
-    wrong.extend(world.forecast.iter().flat_map(|said| forecast::wrong(said, plan, report)));
+    wrong.extend(counts::deviations(&world.counts, report));
+    wrong.extend(world.notices.iter().filter_map(|said| counts::changed_differently(said, report)));
+    wrong.extend(flow_deviations(world, plan, results));
+    wrong.extend(world.forecast.iter().flat_map(|said| forecast::deviations(said, plan, report)));
     let changed = changes(snapshot);
     if changed != world.changes {
         wrong.push(format!("what was changed: {changed:?}"));
@@ -137,13 +138,13 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
             wrong.push(format!("asked in second {second}: {found:?}"));
         }
     }
-    // What holds in any world.
+    // Invariants of every world.
     wrong.extend(snapshot.health.ledger.iter().cloned());
     if snapshot.health.little_error.abs() > 1e-9 {
         wrong.push(format!("Little's law is off by {}", snapshot.health.little_error));
     }
     let answered: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
-    let (got, sent) = (target.count() - lived.before, snapshot.attempts.sent);
+    let (got, sent) = (target.count() - results.before, snapshot.attempts.sent);
     let got = if plan.teardown.is_some() { answered } else { got };
     if !(answered <= got && got <= sent) {
         wrong.push(format!("answered {answered} ≤ target's {got} ≤ sent {sent} does not hold"));
@@ -151,10 +152,10 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with what users did, in words.
-fn wrong_flows(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
+/// Returns deviations in what users did, as text.
+fn flow_deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<String> {
     let mut wrong = Vec::new();
-    let measured = &lived.report.snapshot.measured;
+    let measured = &results.report.snapshot.measured;
     for (name, [from, to]) in &world.steps {
         let steps = plan.steps.iter().zip(&measured.steps);
         let made: u64 = steps
@@ -165,12 +166,12 @@ fn wrong_flows(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
             wrong.push(format!("step {name}: {made} calls"));
         }
     }
-    for (name, wanted) in &world.rates {
+    for (name, expected) in &world.rates {
         let index = plan.steps.iter().position(|series| series.name == *name).unwrap();
         let drained = measured.steps[index].as_ref().map_or(0, |step| step.in_drain);
-        let found = (lived.report.calls_per_s(index).unwrap_or_default(), drained);
-        if (found.0 - wanted.0).abs() > 1e-9 || found.1 != wanted.1 {
-            wrong.push(format!("rate of {name}, calls in the drain: {found:?}, not {wanted:?}"));
+        let found = (results.report.calls_per_s(index).unwrap_or_default(), drained);
+        if (found.0 - expected.0).abs() > 1e-9 || found.1 != expected.1 {
+            wrong.push(format!("rate of {name}, calls in the drain: {found:?}, not {expected:?}"));
         }
     }
     for (name, [from, to]) in &world.groups {
@@ -183,22 +184,26 @@ fn wrong_flows(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
         }
     }
     let mut requests: BTreeMap<String, u64> = BTreeMap::new();
-    lived.target.log().iter().for_each(|request| *requests.entry(line(request)).or_default() += 1);
-    for (request, wanted) in &world.requests {
+    results
+        .target
+        .log()
+        .iter()
+        .for_each(|request| *requests.entry(request_line(request)).or_default() += 1);
+    for (request, expected) in &world.requests {
         let got = requests.get(request).copied().unwrap_or_default();
-        if got != *wanted {
-            wrong.push(format!("{request} came {got} times, not {wanted}"));
+        if got != *expected {
+            wrong.push(format!("{request} came {got} times, not {expected}"));
         }
     }
-    for (begin, wanted) in &world.different {
+    for (begin, expected) in &world.different {
         let got = requests.keys().filter(|request| request.starts_with(begin)).count() as u64;
-        if got != *wanted {
-            wrong.push(format!("{got} different {begin}…, not {wanted}"));
+        if got != *expected {
+            wrong.push(format!("{got} different {begin}…, not {expected}"));
         }
     }
     for line in &world.said {
-        if !lived.said.contains(line) {
-            wrong.push(format!("nobody said `{line}`: {:?}", lived.said));
+        if !results.said.contains(line) {
+            wrong.push(format!("nobody said `{line}`: {:?}", results.said));
         }
     }
     wrong
@@ -216,16 +221,16 @@ fn check(path: &Path) {
     let plan = Arc::new(plan);
     let mut traffic: Option<Vec<FakeArrival>> = None;
     for &shards in &world.shards {
-        let lived = live(&world, &plan, shards);
-        let wrong = wrong(&world, &plan, &lived);
+        let results = run_world(&world, &plan, shards);
+        let wrong = deviations(&world, &plan, &results);
         assert!(
             wrong.is_empty(),
             "{name}, {shards} shards, seed {}:\n  {}\n{:#?}",
             plan.seed.value(),
             wrong.join("\n  "),
-            counts::counts(&lived.report),
+            counts::counts(&results.report),
         );
-        let mut log = lived.target.log();
+        let mut log = results.target.log();
         log.sort_unstable();
         if world.same_traffic
             && let Some(before) = traffic.replace(log)
@@ -262,8 +267,8 @@ worlds![
     a_breaker_opens_and_closes,
     a_count_ends_a_slow_ramp,
     a_count_is_over_with_its_last_iteration,
-    a_count_obeys_who_steers,
-    a_dead_target_is_not_hammered_with_connects,
+    iteration_count_follows_live_control,
+    dead_target_gets_few_connects,
     a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
     a_fallback_takes_its_place,
@@ -272,10 +277,10 @@ worlds![
     a_hedge_cuts_the_tail,
     a_hedge_takes_its_turn,
     a_hedged_call_ends_with_its_last,
-    a_later_session_lives_as_long,
-    a_limit_kept_in_spite_of_lateness_stands,
-    a_load_ends_while_users_are_held,
-    a_moved_end_holds_for_calls_under_way,
+    later_sessions_last_as_long,
+    threshold_passed_despite_lateness_counts,
+    load_ends_during_a_pause,
+    moved_end_applies_to_calls_in_progress,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
     a_muted_step_is_no_error,
@@ -289,10 +294,10 @@ worlds![
     a_sine_makes_its_integral,
     a_slow_link_takes_its_time,
     a_slow_target_is_a_reason_too,
-    a_slow_target_is_no_pause_of_ours,
-    a_target_says_how_long_to_wait,
-    a_think_that_is_cut_begins_nothing,
-    a_think_that_is_cut_is_not_taken_off,
+    slow_target_is_not_a_generator_pause,
+    retry_after_is_respected,
+    cancelled_think_starts_nothing,
+    cancelled_think_is_not_subtracted,
     an_iteration_without_a_call,
     breakers_at_three_levels,
     choices_loops_and_conditions,
@@ -303,11 +308,11 @@ worlds![
     degradation_goes_down_and_up,
     errors_and_resets,
     every_window_has_to_hold,
-    failed_calls_are_tried_again,
+    failed_calls_are_retried,
     generator_stopped,
-    grace_cuts_thinks_and_calls,
+    grace_cancels_thinks_and_calls,
     hang_for_good,
-    healing_sees_does_and_tells,
+    healing_observes_acts_and_reports,
     hedges_do_not_breed_hedges,
     late_closed_users_leave_their_target_alone,
     limits_hold_calls_back,
@@ -318,43 +323,43 @@ worlds![
     memory_never_eases,
     memory_runs_short,
     mm1,
-    nobody_comes_to_a_rendezvous,
+    empty_rendezvous,
     on_fail_stops_or_aborts,
-    own_pauses_are_not_the_targets,
-    one_pause_among_few_starts_condemns_nothing,
-    once_each_also_who_is_added,
+    generator_pauses_are_not_the_targets,
+    one_pause_among_few_starts_keeps_trust,
+    added_users_run_once_too,
     paced_users_hold_back_and_show_it,
     parallel_ends_with_its_last,
     pause_and_resume_closed,
     pause_and_resume_open,
     poisson_partition,
     rates_leave_the_drain_out,
-    rows_are_dealt_once,
+    rows_are_assigned_once,
     rows_run_out,
     scale_up_and_down_open,
     scale_users_closed,
     set_rate,
-    setup_is_everybodys,
+    setup_variables_reach_all_users,
     spikes_and_stairs_are_exact,
     stall_infinite_servers,
     stall_single_server,
     steps_do_not_dilute_lateness,
     timeouts_follow_the_target,
     too_few_users,
-    two_kinds_share_a_count_of_rows,
+    two_archetypes_share_rows_of_a_count,
     two_workloads_with_offsets,
     unique_rows_are_shared_when_they_do_not_suffice,
     users_are_ready_before_they_are_due,
     users_begin_and_end,
-    users_gather,
+    users_meet_at_a_rendezvous,
     users_rise_and_fall,
-    users_stay_until_the_load_lets_them_go,
+    users_stay_until_the_load_ends,
     waits_after_the_last_call,
     warmup_boundary,
-    what_was_done_is_not_done_twice,
-    who_is_cut_says_goodbye,
-    who_is_ready_is_held_too,
-    who_must_leave_waits_for_no_line,
-    who_waits_at_a_door_holds_no_line,
-    young_cut_calls_spoil_no_median,
+    completed_requests_are_not_repeated,
+    cancelled_user_runs_on_stop,
+    prewarmed_users_are_paused_too,
+    leaving_user_stops_waiting_for_a_connection,
+    connect_backoff_holds_no_pool_connection,
+    young_cancelled_calls_do_not_bias_the_median,
 ];

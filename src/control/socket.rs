@@ -109,7 +109,7 @@ async fn serve_client(
             None => return Ok(()),
         };
         let command = match String::from_utf8(line) {
-            Ok(text) => ControlCommand::parse(&text),
+            Ok(text) => ControlCommand::parse(&text).map_err(|error| error.to_string()),
             Err(_) => Err("a command is UTF-8".to_owned()),
         };
         let is_data = command == Ok(ControlCommand::Status);

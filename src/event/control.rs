@@ -3,6 +3,7 @@
 //! Clients parse commands, `run` executes them.
 //! Invariant: a parsed command is well-formed; `run` checks whether the names in it exist.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::Sender;
@@ -46,6 +47,64 @@ pub enum ControlCommand {
     /// Stops the run: nothing new starts, iterations in progress may finish.
     Stop,
 }
+
+/// Why a text is not a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// The text is empty.
+    Empty,
+    /// The command does not exist.
+    Unknown {
+        /// The word.
+        verb: String,
+        /// A similar command.
+        suggestion: Option<String>,
+    },
+    /// An argument is missing, or there is one too many.
+    Missing {
+        /// The command.
+        verb: String,
+        /// The expected arguments.
+        expected: &'static str,
+    },
+    /// An argument has the wrong form.
+    Wrong {
+        /// The command.
+        verb: String,
+        /// The expected form.
+        expected: &'static str,
+        /// The argument.
+        value: String,
+        /// The argument that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// `scale 0` means `pause`.
+    ScaleToZero,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suggestion = match self {
+            Self::Empty => return write!(f, "expected {}", list_commands()),
+            Self::ScaleToZero => return f.write_str("`scale`: nothing at all is `pause`"),
+            Self::Missing { verb, expected } => return write!(f, "`{verb}`: expected {expected}"),
+            Self::Unknown { verb, suggestion } => {
+                write!(f, "unknown command `{verb}`; expected {}", list_commands())?;
+                suggestion
+            }
+            Self::Wrong { verb, expected, value, suggestion } => {
+                write!(f, "`{verb}`: expected {expected}, not `{value}`")?;
+                suggestion
+            }
+        };
+        match suggestion {
+            Some(suggestion) => write!(f, "; did you mean `{suggestion}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
 
 /// The result of a command, as text.
 pub type ControlReply = Result<String, String>;
@@ -128,17 +187,24 @@ impl ControlCommand {
     /// Parses a command.
     ///
     /// # Errors
-    /// The error, what was expected, and a suggestion.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// If the command is unknown, or its arguments are not as expected.
+    pub fn parse(text: &str) -> Result<Self, CommandError> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let Some((verb, rest)) = words.split_first() else {
-            return Err(format!("expected {}", list_commands()));
+            return Err(CommandError::Empty);
         };
         // A name may contain spaces: all remaining words form the name.
         let name = |words: &[&str]| (!words.is_empty()).then(|| words.join(" "));
         let last = || rest.split_last().map(|(last, before)| (*last, name(before)));
-        let expected = |what: &str| format!("`{verb}`: expected {what}");
-        let needed = |what: &str| name(rest).ok_or_else(|| expected(what));
+        let expected =
+            |expected: &'static str| CommandError::Missing { verb: verb.to_string(), expected };
+        let wrong = |expected: &'static str, value: &str, suggestion| CommandError::Wrong {
+            verb: verb.to_string(),
+            expected,
+            value: value.to_owned(),
+            suggestion,
+        };
+        let needed = |what: &'static str| name(rest).ok_or_else(|| expected(what));
         match *verb {
             "pause" => Ok(Self::Pause(name(rest))),
             "resume" => Ok(Self::Resume(name(rest))),
@@ -148,15 +214,13 @@ impl ControlCommand {
                 let share = "a share from 0.1% to 10000%, such as 0.5, 150% or +10%";
                 let (value, workload) = last().ok_or_else(|| expected(share))?;
                 parse_scale(value, workload).ok_or_else(|| match parse_share(value) {
-                    Ok(0.0) => "`scale`: nothing at all is `pause`".to_owned(),
+                    Ok(0.0) => CommandError::ScaleToZero,
                     _ => {
                         // A plain number above one nearly always means a percentage.
                         let percent = format!("{value}%");
-                        let suggestion =
-                            parse_scale(&percent, None).filter(|_| !value.ends_with('%'));
-                        let suggestion = suggestion
-                            .map_or(String::new(), |_| format!("; did you mean `{percent}`?"));
-                        format!("{}, not `{value}`{suggestion}", expected(share))
+                        let is_percentage =
+                            !value.ends_with('%') && parse_scale(&percent, None).is_some();
+                        wrong(share, value, is_percentage.then_some(percent))
                     }
                 })
             }
@@ -164,14 +228,14 @@ impl ControlCommand {
                 let what = "a rate above zero, such as 200/s, 90/m or 1000/h";
                 let (value, workload) = last().ok_or_else(|| expected(what))?;
                 let rate = parse_rate(value).ok().filter(|rate| rate.units() > 0);
-                let rate = rate.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
+                let rate = rate.ok_or_else(|| wrong(what, value, None))?;
                 Ok(Self::Rate(workload, rate))
             }
             "users" => {
                 let what = "a whole number from 1 to 10000000";
                 let (value, workload) = last().ok_or_else(|| expected(what))?;
                 let users = value.parse().ok().filter(|users| (1..=MAX_USERS).contains(users));
-                let users = users.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
+                let users = users.ok_or_else(|| wrong(what, value, None))?;
                 Ok(Self::Users(workload, users))
             }
             "breaker" => parse_breaker(last()).ok_or_else(|| {
@@ -185,10 +249,8 @@ impl ControlCommand {
             "help" => Ok(Self::Help),
             "stop" => Ok(Self::Stop),
             _ => {
-                let suggestion = nearest(verb, GRAMMAR.map(|(word, ..)| word));
-                let suggestion = suggestion
-                    .map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"));
-                Err(format!("unknown command `{verb}`; expected {}{suggestion}", list_commands()))
+                let suggestion = nearest(verb, GRAMMAR.map(|(word, ..)| word)).map(str::to_owned);
+                Err(CommandError::Unknown { verb: verb.to_string(), suggestion })
             }
         }
     }
@@ -298,7 +360,7 @@ mod tests {
             ("mark", "`mark`: expected a text"),
             ("status now", "`status`: expected nothing after it"),
         ] {
-            let error = ControlCommand::parse(text).unwrap_err();
+            let error = ControlCommand::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

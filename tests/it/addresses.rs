@@ -1,6 +1,6 @@
-//! Names with several addresses, of which some do not answer; and names without any.
+//! Tests of names with several addresses, some of which do not respond, and of names without any.
 //!
-//! The program runs with files of its own in place of /etc/hosts and /etc/resolv.conf: needs root.
+//! The program gets its own files in place of /etc/hosts and /etc/resolv.conf, which needs root.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
@@ -15,10 +15,11 @@ use crate::peer::{Peer, Server};
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 /// Both addresses of one name; glibc sorts the one first that is nearer to its source (RFC 6724
-/// §5, rule 9), whatever their order here.
+/// §5, rule 9), whatever the order here.
 const HOSTS: &str = "127.0.0.1 localhost\n127.0.0.1 shop.test\n127.0.0.2 shop.test\n";
 
-/// Listens and accepts nothing: its queue is full, so that the kernel drops what comes.
+/// A listener that accepts nothing: its queue is full, so the kernel drops further connection
+/// attempts.
 struct Silent {
     _listener: Socket,
     _queue: Vec<Socket>,
@@ -34,7 +35,7 @@ impl Silent {
         let connect = |_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_nonblocking(true).unwrap();
-            // Under way, or dropped already.
+            // In progress, or dropped already.
             let _ = socket.connect(&at.into());
             socket
         };
@@ -43,21 +44,21 @@ impl Silent {
     }
 }
 
-/// Whether this machine lets a program have files of its own in place of others. Where it does not
-/// (no root, or no mount namespaces), these tests look at nothing.
+/// Whether this machine lets a program see other files in place of the system's. Where it does not
+/// (no root, or no mount namespaces), these tests check nothing.
 fn can_replace_files() -> bool {
     let tried = Command::new("unshare").args(["--mount", "true"]).output();
     tried.is_ok_and(|tried| tried.status.success())
 }
 
-/// Answers a request, and closes.
+/// Responds to a request, and closes.
 fn answer(peer: &mut Peer) {
     if peer.request() {
         peer.send(OK);
     }
 }
 
-/// Two users that make six calls to both addresses at this port, each on a connection of its own.
+/// Runs two users that make six calls to both addresses at this port, each on its own connection.
 fn run(port: u16, keys: &str) -> Value {
     let text = format!(
         "seed: 1\nservices: {{ it: {{ url: \"http://shop.test:{port}\", timeout: 3s, {keys} }} }}\n\
@@ -67,7 +68,7 @@ fn run(port: u16, keys: &str) -> Value {
     run.instead_of("/etc/hosts", HOSTS).go().measured()
 }
 
-/// What the report says of an address: connected, failed, slower.
+/// Returns what the report says about an address: connected, failed, slower.
 fn used(report: &Value, address: SocketAddr) -> Option<[u64; 3]> {
     let all = report["addresses"].as_array().unwrap();
     let one = all.iter().find(|one| one["address"] == address.to_string())?;
@@ -85,7 +86,7 @@ fn the_next_address_is_tried_beside_a_silent_one() {
     let server = Server::start_at(([127, 0, 0, 2], port).into(), answer);
     let report = run(port, "");
     assert_eq!(count(&report, "calls.ok"), 6, "{report}");
-    // Once it has answered it is tried first.
+    // After it has responded it is tried first.
     assert_eq!(used(&report, silent.at), Some([0, 0, 1]), "{report}");
     assert_eq!(used(&report, server.address()), Some([6, 0, 0]), "{report}");
     assert_eq!(server.seen(), (6, 6));
@@ -112,7 +113,7 @@ fn the_next_address_is_tried_at_once_after_a_refusal() {
     assert_eq!(used(&report, refusing), Some([0, 1, 0]), "{report}");
     assert_eq!(used(&report, server.address()), Some([6, 0, 0]), "{report}");
 
-    // Where they take turns each connection begins with another one.
+    // With `rotate` each connection starts with the next address.
     let report = run(port, "dns: { pick: rotate }");
     assert_eq!(count(&report, "calls.ok"), 6, "{report}");
     assert_eq!(used(&report, refusing), Some([0, 3, 0]), "{report}");
@@ -139,7 +140,7 @@ fn addresses_that_are_all_silent_run_out_of_time() {
     assert_eq!(used(&report, two.at), Some([0, 2, 0]), "{report}");
 }
 
-/// A name server that answers by the first label of the name.
+/// Starts a name server whose answers depend on the first label of the name.
 fn name_server() -> Option<SocketAddr> {
     let Ok(socket) = UdpSocket::bind("127.0.0.9:53") else {
         return None;
@@ -150,7 +151,7 @@ fn name_server() -> Option<SocketAddr> {
         while let Ok((length, from)) = socket.recv_from(&mut question) {
             let mut answer = question[..length].to_vec();
             let is_v4 = answer[length - 3] == 1;
-            // Recursion is available: an empty answer of a server without it is none to glibc.
+            // Recursion is available: glibc ignores an empty answer of a server without it.
             (answer[2], answer[3]) = (answer[2] | 0x80, 0x80);
             match &answer[13..length] {
                 name if name.starts_with(b"servfail") => answer[3] |= 2,
@@ -159,7 +160,7 @@ fn name_server() -> Option<SocketAddr> {
                 name if name.starts_with(b"silent") => continue,
                 name if name.starts_with(b"v4") && is_v4 => {
                     answer[7] = 1;
-                    // The name above; its IPv4 address is 127.0.0.1.
+                    // A pointer to the name above; its IPv4 address is 127.0.0.1.
                     answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\0");
                     answer.extend([0, 4, 127, 0, 0, 1]);
                 }

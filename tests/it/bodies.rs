@@ -1,5 +1,5 @@
-//! Bodies that are not what they claim, charsets, numbers with all their digits, statuses that no
-//! standard defines: what checks, captures and reports make of them.
+//! Tests of bodies with the wrong coding, charsets, numbers with all their digits, and undefined
+//! statuses: what checks, captures and reports make of them.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::browser::{answer, run, service, serving};
 use crate::harness::{Manada, count};
 use crate::peer::{Server, Then};
 
-/// How often checks of this name held, over all steps.
+/// Returns how often checks of this name passed, over all steps.
 fn passed(report: &Value, name: &str) -> u64 {
     let all = report["checks"].as_array().unwrap();
     let of_name: Vec<_> = all.iter().filter(|check| check["name"] == name).collect();
@@ -18,7 +18,7 @@ fn passed(report: &Value, name: &str) -> u64 {
 }
 
 #[test]
-fn a_body_that_is_not_of_its_coding_fails_what_looks_at_it_and_keeps_its_status() {
+fn undecodable_body_fails_checks_and_keeps_status() {
     let (server, _) = serving(|line| match line.split(' ').nth(1).unwrap_or_default() {
         "/gone" => answer("404 Not Found", "Content-Encoding: br\r\n", "plainly text"),
         "/on" => answer("302 Found", "Location: /end\r\nContent-Encoding: gzip\r\n", "no gzip"),
@@ -40,7 +40,7 @@ fn a_body_that_is_not_of_its_coding_fails_what_looks_at_it_and_keeps_its_status(
         .map(|e| (count(e, "count"), e["phase"].as_str().unwrap(), e["kind"].as_str().unwrap()))
         .collect();
     assert_eq!(errors, [(2, "body", "undecodable"), (1, "body", "too_many_codings")], "{report}");
-    // Nothing looks at the body of `status`, and `on` is the response at its end.
+    // No check looks at the body of `status`, and `on` is the response at its end.
     assert_eq!((count(&report, "calls.ok"), count(&report, "calls.failed")), (2, 3), "{report}");
     assert_eq!(passed(&report, "status is 200"), 2, "{report}");
     assert_eq!(passed(&report, "header x-is is \"here\""), 1, "{report}");
@@ -52,7 +52,7 @@ fn a_body_that_is_not_of_its_coding_fails_what_looks_at_it_and_keeps_its_status(
 }
 
 #[test]
-fn text_is_looked_at_in_its_charset() {
+fn text_is_checked_in_its_charset() {
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
     let json = [b"\xfe\xff".to_vec(), utf16("{\"name\": \"caf\u{e9}\"}")].concat();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

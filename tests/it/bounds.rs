@@ -1,7 +1,7 @@
-//! What a target or a scenario may cost: work, memory and numbers within their bounds, and each
-//! failure on the account of the one who caused it.
+//! Tests of the limits on what a target or a scenario may cost: work, memory and numbers; each
+//! failure is attributed to its cause.
 //!
-//! Invariant: what is counted here is counted by the program, never by a clock of the test.
+//! Invariant: the program counts, never a clock of the test.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ fn answer(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// One user that does `flow` once, at a server that gives this body to every request. How it ends
-/// is not looked at: a single short iteration beside other tests may cost trust.
+/// Runs one user through `flow` once, at a server with this body for every request. The exit code
+/// is not checked: a single short iteration next to other tests may cost trust.
 fn walk(body: &[u8], flow: &str, keys: &str) -> (Value, Done) {
     let server = Server::answering(answer(body), Then::Next);
     let scenario = format!(
@@ -27,7 +27,7 @@ fn walk(body: &[u8], flow: &str, keys: &str) -> (Value, Done) {
     (done.json(), done)
 }
 
-/// How often an error of this phase and kind was counted.
+/// Returns how often an error of this phase and kind was counted.
 fn errors(report: &Value, phase: &str, kind: &str) -> u64 {
     let all = report["errors"].as_array().unwrap();
     let one = all.iter().find(|error| error["phase"] == phase && error["kind"] == kind);
@@ -35,7 +35,7 @@ fn errors(report: &Value, phase: &str, kind: &str) -> u64 {
 }
 
 #[test]
-fn values_of_responses_that_cannot_be_used_are_failures_of_the_target() {
+fn unusable_response_values_are_target_failures() {
     let body = br#"{"token": "a\r\nX: y", "count": 1000000000000}"#;
     for (flow, made) in [
         (
@@ -72,7 +72,7 @@ fn values_of_responses_that_cannot_be_used_are_failures_of_the_target() {
 }
 
 #[test]
-fn values_of_our_own_that_grow_beyond_their_limit_are_generator_errors() {
+fn oversized_own_values_are_generator_errors() {
     let flow = "      - set: { k: aaaaaaaaaaaaaaaa }\n      \
                 - repeat: { times: 60, do: [ { set: { k: \"{{ k ~ k }}\" } } ] }\n      \
                 - { get: /, headers: { x: \"{{ k }}\" } }\n";
@@ -87,7 +87,7 @@ fn values_of_our_own_that_grow_beyond_their_limit_are_generator_errors() {
 }
 
 #[test]
-fn a_response_that_costs_too_much_fails_its_captures() {
+fn expensive_response_fails_its_captures() {
     let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120));
     let (page, json) = ("<div>".repeat(80_000), "$..*..*..*..*..*");
     for (body, source) in [
@@ -106,8 +106,8 @@ fn a_response_that_costs_too_much_fails_its_captures() {
 }
 
 #[test]
-fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
-    // Half of the budget is for bodies.
+fn body_over_memory_budget_is_an_error_without_abort() {
+    // Half of the memory budget is for bodies.
     let body = vec![b'x'; 40 << 20];
     let flow = "      - { get: /, check: { body: { contains: y } } }\n";
     let (report, done) = walk(&body, flow, "memory: { budget: 64MiB }");
@@ -121,7 +121,7 @@ fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
 }
 
 #[test]
-fn a_rate_gets_the_users_that_it_needs() {
+fn rate_gets_the_users_it_needs() {
     // By Little's law 100/s × 0.8 s = 80 users.
     let target = Builtin::start(&["--latency", "800ms"]);
     let done = Manada::hit(&target.url("/"), &["-r", "100/s", "-d", "1500ms"]).go();
@@ -147,7 +147,7 @@ fn low_rates_are_exact_in_the_document() {
 }
 
 #[test]
-fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
+fn threshold_without_responses_has_no_margin() {
     let garbage = Server::answering(b"garbage\r\n", Then::Hold);
     let words = ["-n", "3", "-c", "1", "--threshold", "response.p99 < 10s"];
     let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:annotations"];
@@ -167,7 +167,7 @@ fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
 }
 
 #[test]
-fn an_expression_that_fails_names_itself_its_value_and_its_step() {
+fn failed_expression_names_itself_value_and_step() {
     let server = Server::answering(answer(b"{}"), Then::Next);
     let scenario = format!(
         "services: {{ t: \"{}\" }}\nworkloads:\n  w:\n    users: 1\n    iterations: 2\n    \
@@ -182,7 +182,7 @@ fn an_expression_that_fails_names_itself_its_value_and_its_step() {
     assert_eq!(failed[said], 2, "{report}");
     let hints = report["trust"]["reasons"].to_string();
     assert!(hints.contains("expressions failed: `row` has no `idd`"), "{hints}");
-    // In an expression, too.
+    // In an expression as well.
     let scenario = scenario.replace("row.idd }}", "row.idd + 1 }}");
     let done = Manada::run(&scenario, &["--shards", "1"]).go();
     let failed = done.json()["generator"]["failed_expressions"].to_string();

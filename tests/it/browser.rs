@@ -1,4 +1,4 @@
-//! What a browser does with answers: keeps cookies, follows redirects, unpacks bodies.
+//! Tests of browser behaviour: cookies, redirects, compressed bodies.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::peer::Server;
 
 pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A server whose answers follow from the request's line, and what it was asked.
+/// Starts a server whose responses depend on the request line, and which records the heads.
 pub(crate) fn serving(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Server, Heads) {
     let heads = Heads::default();
     let own = Arc::clone(&heads);
@@ -24,7 +24,7 @@ pub(crate) fn serving(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) 
     (server, heads)
 }
 
-/// An answer with these headers and this body.
+/// Builds a response with these headers and this body.
 pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
@@ -32,7 +32,7 @@ pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec
     [head.as_bytes(), body].concat()
 }
 
-/// A run of one user that goes through `flow` so many times.
+/// Runs one user through `flow` for this many iterations.
 pub(crate) fn run(services: &str, flow: &str, iterations: u32) -> Value {
     let text = format!(
         "seed: 1\nservices: {{ {services} }}\nworkloads:\n  w:\n    users: 1\n    \
@@ -49,7 +49,7 @@ pub(crate) fn service(server: &Server) -> String {
     format!("it: \"{}\"", url(server))
 }
 
-/// The values of a header in what was asked, one for each request.
+/// Returns the values of a header, one for each request.
 fn sent(heads: &Heads, name: &str) -> Vec<String> {
     let value = |head: &String| {
         let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -87,7 +87,7 @@ fn a_user_keeps_its_cookies_and_a_new_one_has_none() {
     assert!(heads.lock().unwrap()[3].starts_with("GET /b/abc "));
     assert_eq!(report["checks"][0]["passed"], 2, "{report}");
 
-    // Arrivals are users of their own, whoever's connection they take over.
+    // Each arrival is a new user, even on a reused connection.
     heads.lock().unwrap().clear();
     let text = format!(
         "services: {{ {} }}\nworkloads: {{ w: {{ flow: [ {{ get: /login }}, {{ get: /x }} ], \
@@ -132,7 +132,7 @@ fn redirecting() -> (Server, Heads) {
 }
 
 #[test]
-fn redirects_are_followed_as_browsers_do() {
+fn redirects_are_followed_like_browsers() {
     let (server, heads) = redirecting();
     let flow = "[ { post: /a/303, redirects: 3, check: { body: { contains: end } } }, \
                 { put: /a/302, redirects: 1 }, { post: /a/302, redirects: 1 }, \
@@ -172,7 +172,7 @@ fn redirects_are_followed_as_browsers_do() {
 }
 
 #[test]
-fn a_redirect_that_leads_nowhere_fails_the_call() {
+fn redirect_to_invalid_url_fails_the_call() {
     let (server, heads) = redirecting();
     for (path, kind, asked) in [
         ("/loop", "too_many_redirects", 4),
@@ -193,7 +193,7 @@ fn a_redirect_that_leads_nowhere_fails_the_call() {
 }
 
 #[test]
-fn a_location_that_leads_nowhere_else_is_a_response() {
+fn location_without_redirect_is_a_response() {
     let (server, heads) = redirecting();
     let flow = "[ { get: /empty, redirects: 3, check: { status: 302, body: { contains: here } } }, \
                 { get: /fragment, redirects: 3, check: { status: 301 } } ]";
@@ -226,7 +226,7 @@ fn a_redirect_that_is_not_allowed_names_the_origin() {
 }
 
 #[test]
-fn another_service_gets_no_login_and_its_own_host() {
+fn redirect_to_other_service_has_its_host_and_no_credentials() {
     let (end, heads) = serving(|_| answer("200 OK", "", "there"));
     let to = url(&end);
     let there = format!("Location: {to}/x?y\r\nSet-Cookie: secret=1\r\n");
@@ -247,7 +247,7 @@ fn another_service_gets_no_login_and_its_own_host() {
 }
 
 #[test]
-fn compressed_bodies_are_looked_at_unpacked() {
+fn compressed_bodies_are_checked_unpacked() {
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
@@ -272,7 +272,7 @@ fn compressed_bodies_are_looked_at_unpacked() {
     let report = look("/small");
     assert_eq!(report["checks"][0]["passed"], 1, "{report}");
     assert_eq!(sent(&heads, "Accept-Encoding"), ["gzip, deflate, br, zstd"]);
-    // What cannot be unpacked was a response, and keeps its status; what is too large is none.
+    // A body that cannot be unpacked keeps its response's status; one that is too large has none.
     for (path, kind, status) in
         [("/bomb", "body_too_large", json!({})), ("/cut", "undecodable", json!({ "200": 1 }))]
     {
@@ -281,7 +281,7 @@ fn compressed_bodies_are_looked_at_unpacked() {
         assert_eq!(report["errors"][0]["kind"], kind, "{path} {report}");
         assert_eq!(report["status"], status, "{path} {report}");
     }
-    // Nobody looks: nothing is unpacked, and the bomb is a small body.
+    // Without checks nothing is unpacked, and the zip bomb is a small body.
     let report = run(&service(&server), "[ { get: /bomb } ]", 1);
     assert_eq!(count(&report, "calls.ok"), 1, "{report}");
 }

@@ -1,7 +1,7 @@
-//! A memory budget, said or set from outside: what can be spared is let go, users are held back,
-//! and the run comes to its end.
+//! Tests of memory budgets, given or from a control group: memory is released, users are held
+//! back, and the run completes.
 //!
-//! Invariant: a control group that a test made is gone with it.
+//! Invariant: a control group is removed with its test.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, count};
 
-/// Each of 300 users keeps 300 kB that it was sent; they come within that time.
+/// 300 users keep 300 kB of responses each; they arrive within this time.
 fn scenario(target: &Builtin, keys: &str, over: &str) -> String {
     let kept = |n| format!("_kept{n}: {{ regex: \"(?s)(.*)\" }}");
     let kept: Vec<String> = (0..5).map(kept).collect();
@@ -32,11 +32,11 @@ fn run(target: &Builtin, keys: &str, over: &str) -> (Value, Done) {
     (done.report(0), done)
 }
 
-/// A control group of our own, with a limit that kills.
+/// A control group with a hard limit.
 struct Group(PathBuf);
 
 impl Group {
-    /// One with so many bytes; none where no hierarchy can be written to.
+    /// Creates a group with this limit, bytes; `None` if no hierarchy is writable.
     fn new(bytes: u64) -> Option<Self> {
         let roots =
             [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
@@ -51,7 +51,7 @@ impl Group {
 }
 
 impl Group {
-    /// How many processes of it the kernel has killed for want of memory.
+    /// Returns how many of its processes the kernel killed for lack of memory.
     fn killed(&self) -> u64 {
         let read = |file: &str| fs::read_to_string(self.0.join(file)).ok();
         let events = read("memory.events").or_else(|| read("memory.oom_control")).unwrap();
@@ -62,21 +62,21 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Empty by now: whoever was in it has been waited for.
+        // Empty by now, because its processes have ended.
         let _ = fs::remove_dir(&self.0);
     }
 }
 
 #[test]
-fn a_run_stays_near_its_budget() {
+fn run_stays_near_its_memory_budget() {
     let target = Builtin::start(&[]);
     let (free, _) = run(&target, "", "3s");
     let (held, done) = run(&target, "memory: 64MiB", "9s");
     let peak = |report: &Value| count(report, "generator.rss_bytes_peak");
     let context = format!("{} without, {} with: {done}", peak(&free), peak(&held));
-    // 90 MB of captures and the program itself; a busy machine may not get through all of them.
+    // 90 MB of captures and the program itself; a busy machine may not complete all of them.
     assert!(peak(&free) > 68 << 20, "{context}");
-    // Looked at once a second, while 10 MB come in one.
+    // Memory is checked once a second, while 10 MB arrive per second.
     assert!(peak(&held) < (80 << 20).min(peak(&free)), "{context}");
     for event in ["memory: what can be spared is let go (", "memory: no more users are let in ("] {
         assert!(done.stderr.contains(event), "{event} {context}");
@@ -86,7 +86,7 @@ fn a_run_stays_near_its_budget() {
 }
 
 #[test]
-fn a_run_lives_in_half_of_what_it_wants() {
+fn run_completes_with_half_of_its_memory() {
     let target = Builtin::start(&[]);
     let (free, _) = run(&target, "client: resilient\nmemory: false", "3s");
     let wants = count(&free, "generator.rss_bytes_peak");
@@ -94,17 +94,17 @@ fn a_run_lives_in_half_of_what_it_wants() {
         let _ = writeln!(std::io::stderr(), "not tested: no control group can be made; be root");
         return;
     };
-    // What is seen of a group that is not the root of its hierarchy.
+    // A group that is not the root of its hierarchy is visible.
     let doctor = Manada::new(&["doctor"]).within(&group.0).go();
     let limit = format!("{} MiB", (wants / 2) >> 20);
     assert!(doctor.stdout.contains(&format!("{limit} allowed")), "{limit}: {doctor}");
     let words = ["--seed", "1", "--shards", "1"];
-    // Slowly: the kernel kills at once, and a busy machine looks at memory late.
+    // Slowly: the kernel kills at once, and a busy machine checks memory late.
     let text = scenario(&target, "client: resilient", "18s");
     let done = Manada::telling(&text, &words).within(&group.0).go();
     let report = done.report(0);
     assert!(done.stderr.contains("memory: no more users are let in ("), "{done}");
-    // What the group was charged never passed its limit, and the kernel ended nothing in it.
+    // The group's memory never passed its limit, and the kernel killed nothing.
     assert_eq!(group.killed(), 0, "{done}");
     assert!(count(&report, "users.peak") < count(&free, "users.peak"), "{done}");
     assert!(!done.read("out/summary.json").is_empty());

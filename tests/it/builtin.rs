@@ -1,6 +1,6 @@
-//! `manada target` as a process of the test, and what it counted.
+//! `manada target` as a child process of a test, and its counts.
 //!
-//! Invariant: it ends when its handle does, also one that was stopped.
+//! Invariant: the process ends with its handle, even if it was stopped by a signal.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -20,12 +20,12 @@ pub(crate) struct Builtin {
 }
 
 impl Builtin {
-    /// Starts one with these words.
+    /// Starts a target with these arguments.
     pub(crate) fn start(words: &[&str]) -> Self {
         Self::start_at("127.0.0.1:0", words)
     }
 
-    /// The same at an address, such as that of one that was killed.
+    /// Starts a target at an address, such as that of a killed one.
     pub(crate) fn start_at(address: &str, words: &[&str]) -> Self {
         let mut child = Command::new(MANADA)
             .args(["target", "--listen", address, "--until-stdin-closes", "--seed=11"])
@@ -40,12 +40,12 @@ impl Builtin {
         Self { child: Tied(child), address }
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -55,12 +55,12 @@ impl Builtin {
         self.child.signal(signal);
     }
 
-    /// A URL of it.
+    /// Returns a URL of it.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it counted.
+    /// Returns its counts.
     pub(crate) fn stats(&self) -> Value {
         serde_json::from_str(&self.ask("GET", "/stats")).unwrap()
     }

@@ -1,7 +1,7 @@
-//! A real Chromium without a screen, driven over chromedriver's plain HTTP (W3C WebDriver).
+//! A real headless Chromium, driven over chromedriver's plain HTTP (W3C WebDriver).
 //!
-//! Invariant: a machine without it fails the tests that need it, with a word on what to do; the
-//! browser ends with its handle, and whatever is waited for has a bound.
+//! Invariant: a machine without it fails the tests that need it, with advice; the browser ends
+//! with its handle, and all waits have a limit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use crate::harness::{LIMIT, Tied};
 const INSTALL: &str = "this test needs Chromium and its driver: `apt-get install chromium \
                        chromium-driver`, or run scripts/test, which does";
 
-/// How the browser is started: as root, without a screen, asking nobody for anything by itself.
+/// Flags for a browser as root, without a screen, and without requests of its own.
 const FLAGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -37,12 +37,12 @@ const FLAGS: [&str; 10] = [
 pub(crate) struct Chrome {
     driver: SocketAddr,
     session: String,
-    /// Ends before its folder goes.
+    /// Ends before its folder is removed.
     _process: Tied,
     _profile: TempDir,
 }
 
-/// An answer to a plain request.
+/// A response to a plain request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -50,20 +50,20 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Sends a request and reads its answer: as long as it says, or to the end of its connection, or
-/// this many bytes.
+/// Sends a request and reads its response, up to its length, the end of the connection, or this
+/// many bytes.
 pub(crate) fn ask(at: SocketAddr, head: &str, body: &[u8], most: u64) -> Answer {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let length = body.len();
     let request = format!("{head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    // A server that has heard enough may close before all was sent: what it said is there.
+    // A server may respond and close before it has read everything.
     let _ = stream.write_all(&[request.as_bytes(), body].concat());
     let mut reader = BufReader::new(stream).take(most);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
     let head = head.to_lowercase();
-    // A driver keeps its connections whatever it is told.
+    // The driver keeps its connections open even if asked to close.
     let length = head.split_once("content-length:").and_then(|(_, rest)| rest.lines().next());
     let length = length.map_or(most, |length| length.trim().parse().unwrap());
     let mut bytes = Vec::new();
@@ -74,7 +74,7 @@ pub(crate) fn ask(at: SocketAddr, head: &str, body: &[u8], most: u64) -> Answer 
 }
 
 impl Chrome {
-    /// Starts one.
+    /// Starts a browser.
     pub(crate) fn start() -> Self {
         let find = |places: [&'static str; 2]| {
             places.into_iter().find(|path| Path::new(path).exists()).expect(INSTALL)
@@ -111,7 +111,7 @@ impl Chrome {
         chrome
     }
 
-    /// Asks the driver; its error in words.
+    /// Sends a command to the driver; the error is its text.
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let (at, body) = (self.driver, body.to_string());
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nAccept: */*");
@@ -128,18 +128,18 @@ impl Chrome {
         self.send(method, &format!("/session/{}{path}", self.session), body)
     }
 
-    /// Goes there.
+    /// Opens a URL.
     pub(crate) fn open(&self, url: &str) {
         self.command("POST", "/url", &json!({ "url": url })).unwrap();
     }
 
-    /// What a script returns; it has to return something.
+    /// Returns the value of a script.
     pub(crate) fn run(&self, script: &str) -> Value {
         let body = json!({ "script": script, "args": [] });
         self.command("POST", "/execute/sync", &body).unwrap_or_else(|why| panic!("{script}: {why}"))
     }
 
-    /// Waits until a script's value is as wanted; the value.
+    /// Waits until a script's value satisfies `holds`; returns the value.
     pub(crate) fn until(&self, script: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let begun = clock_gettime(ClockId::Monotonic).tv_sec;
         let pause = json!({ "args": [100], "script":
@@ -155,8 +155,8 @@ impl Chrome {
         }
     }
 
-    /// Clicks what this selects first, as a person would: it has to be there to be seen. On a page
-    /// that changes it may have to be found again.
+    /// Clicks the first element of a selector, which has to be visible. On a page that changes it
+    /// may have to be found again.
     pub(crate) fn click(&self, selector: &str) {
         let wanted = json!({ "using": "css selector", "value": selector });
         let click = || {
@@ -175,7 +175,7 @@ impl Chrome {
         panic!("{selector}: {last:?}");
     }
 
-    /// Presses the mouse at one place of the window, moves, and lets go at another.
+    /// Presses the mouse at one point of the window, moves, and releases it at another.
     pub(crate) fn drag(&self, from: (i64, i64), to: (i64, i64)) {
         let step = |(x, y): (i64, i64)| json!({ "type": "pointerMove", "x": x, "y": y });
         let button = |kind: &str| json!({ "type": kind, "button": 0 });
@@ -186,30 +186,30 @@ impl Chrome {
         self.command("POST", "/actions", &json!({ "actions": [mouse] })).unwrap();
     }
 
-    /// Moves the mouse there.
+    /// Moves the mouse.
     pub(crate) fn hover(&self, (x, y): (i64, i64)) {
         let step = json!({ "type": "pointerMove", "x": x, "y": y });
         let mouse = json!({ "type": "pointer", "id": "mouse", "actions": [step] });
         self.command("POST", "/actions", &json!({ "actions": [mouse] })).unwrap();
     }
 
-    /// Whether the page asks or says something in a box.
+    /// Whether the page shows a dialog.
     pub(crate) fn has_alert(&self) -> bool {
         self.command("GET", "/alert/text", &Value::Null).is_ok()
     }
 
-    /// Says yes to such a box.
+    /// Accepts the dialog.
     pub(crate) fn accept(&self) {
         self.command("POST", "/alert/accept", &json!({})).unwrap();
     }
 
-    /// What its console said since it was asked last: errors, and what a policy stopped.
+    /// Returns new console messages: errors, and violations of a policy.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let said = self.command("POST", "/se/log", &json!({ "type": "browser" })).unwrap();
         said.as_array().unwrap().iter().map(|one| one["message"].to_string()).collect()
     }
 
-    /// The URLs it asked for since it was asked last.
+    /// Returns the URLs requested since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         let all = self.command("POST", "/se/log", &json!({ "type": "performance" })).unwrap();
         let url = |entry: &Value| {
@@ -222,7 +222,7 @@ impl Chrome {
         all.as_array().unwrap().iter().filter_map(url).collect()
     }
 
-    /// The page on paper, as a PDF.
+    /// Returns the page as PDF.
     pub(crate) fn print(&self) -> Vec<u8> {
         let printed = self.command("POST", "/print", &json!({ "background": true })).unwrap();
         STANDARD.decode(printed.as_str().unwrap()).unwrap()
@@ -231,7 +231,7 @@ impl Chrome {
 
 impl Drop for Chrome {
     fn drop(&mut self) {
-        // The driver ends its browser when the session goes; then the driver itself is ended.
+        // The driver ends its browser with the session; then the driver itself is ended.
         let _ = self.command("DELETE", "", &Value::Null);
     }
 }

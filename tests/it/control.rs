@@ -1,4 +1,4 @@
-//! Live control: a run that goes on is steered through its socket, by its keys, or by nobody.
+//! Tests of live control: by the socket, by keys, and without either.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,30 +19,30 @@ workloads:
   api: { arrivals: { rate: 200/s }, duration: 10m, flow: [ { get: /, name: home } ] }
 ";
 
-/// A long run with a socket.
+/// Starts a long run with a socket.
 fn start(scenario: &str, words: &[&str]) -> Running {
     let words_first = ["run", "scenario.yaml", "--json", "--ui", "plain", "-v", "--out", "out"];
     let running = Manada::new(&words_first).words(words).file("scenario.yaml", scenario).start();
-    // Its first second is over: the socket is there.
+    // The socket exists after the first second.
     running.hear("| api: ");
     running
 }
 
-/// `manada control` with these words, in the folder of a run.
+/// Runs `manada control` with these arguments, in the folder of a run.
 fn control(running: &Running, words: &[&str]) -> Done {
     let mut all = vec!["control"];
     all.extend(words);
     Manada::new(&all).env("XDG_RUNTIME_DIR", running.path("")).go()
 }
 
-/// What a command was answered with, which was obeyed.
+/// Returns the reply to a command that succeeded.
 fn obeyed(running: &Running, words: &[&str]) -> String {
     let done = control(running, words);
     assert_eq!(done.code, Some(0), "{words:?}: {done}");
     done.stdout.trim_end().to_owned()
 }
 
-/// Its status, once that holds: one is made each second.
+/// Returns the status once it satisfies `holds`; it changes each second.
 fn status(running: &Running, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..LIMIT.as_secs() {
@@ -50,7 +50,7 @@ fn status(running: &Running, holds: impl Fn(&Value) -> bool) -> Value {
         if holds(&last) {
             return last;
         }
-        // The plain screen has a line for each second.
+        // The plain screen prints a line each second.
         running.hear_more();
     }
     panic!("{last}");
@@ -62,7 +62,7 @@ fn sockets(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_is_paused_and_goes_on() {
+fn run_pauses_and_resumes() {
     let running = start(OPEN, &[]);
     let listed = obeyed(&running, &[]);
     assert!(listed.starts_with("steered  "), "{listed}");
@@ -74,7 +74,7 @@ fn a_run_is_paused_and_goes_on() {
     running.hear("| api: paused, ");
     assert_eq!(obeyed(&running, &[]).trim_end(), format!("steered  {pid}  paused"));
 
-    // From the second after the one in which it was paused nothing more is due.
+    // After the second of the pause nothing more is due.
     let first = status(&running, |now| {
         now["paused"] == true && now["rate"]["started_per_s"] == 0.0 && now["users"] == 0
     });
@@ -101,7 +101,7 @@ fn a_run_is_paused_and_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_is_refused_with_its_cure() {
+fn invalid_command_is_refused_with_advice() {
     let running = start(OPEN, &[]);
     for (words, code, says) in [
         (&["-", "puase"][..], 2, "did you mean `pause`?"),
@@ -127,7 +127,7 @@ fn what_cannot_be_obeyed_is_refused_with_its_cure() {
 }
 
 #[test]
-fn the_socket_is_ours_alone_and_goes_with_the_run() {
+fn socket_is_private_and_removed_with_the_run() {
     let running = start(OPEN, &[]);
     let folder = running.path("");
     let found = sockets(&folder);
@@ -136,7 +136,7 @@ fn the_socket_is_ours_alone_and_goes_with_the_run() {
     assert_eq!((mode(&folder.join("manada")), mode(socket)), (0o700, 0o600));
     assert!(fs::metadata(socket).unwrap().file_type().is_socket());
 
-    // A line without an end, and what is no text: an answer, and the run goes on.
+    // A line without an end, or invalid text, gets a reply, and the run continues.
     let mut client = UnixStream::connect(socket).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
     client.write_all(b"\xff\xfe\n").unwrap();
@@ -149,7 +149,7 @@ fn the_socket_is_ours_alone_and_goes_with_the_run() {
     reader.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "{\"error\":\"a command has at most 4096 bytes\"}\n");
 
-    // Nine that say nothing: the ninth is sent away, and there is room when one has gone.
+    // Of nine silent clients the ninth is disconnected; there is room again when one has gone.
     let mut silent: Vec<UnixStream> =
         (0..9).map(|_| UnixStream::connect(socket).unwrap()).collect();
     let mut last = silent.pop().unwrap();
@@ -165,7 +165,7 @@ fn the_socket_is_ours_alone_and_goes_with_the_run() {
 }
 
 #[test]
-fn a_folder_of_others_is_refused_and_the_run_runs() {
+fn foreign_socket_folder_is_refused_and_run_continues() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manada")).unwrap();
     let open_to_all = fs::Permissions::from_mode(0o777);
@@ -180,7 +180,7 @@ fn a_folder_of_others_is_refused_and_the_run_runs() {
 }
 
 #[test]
-fn nobody_steers_where_nobody_may() {
+fn no_control_disables_socket_and_keys() {
     let running = start(OPEN, &["--no-control"]);
     let done = control(&running, &["-", "pause"]);
     assert_eq!(done.code, Some(1), "{done}");

@@ -1,4 +1,5 @@
-//! Every way to end, whatever else hangs: the right exit code, a whole report, nothing left over.
+//! Tests of all ways to end, whatever else hangs: the right exit code, a complete report, nothing
+//! left over.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +14,7 @@ use crate::peer::Server;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A server that never answers requests whose path begins with `held`, and tells each path.
+/// Starts a server that never responds to paths beginning with `held`, and sends each path.
 fn server(held: &'static str) -> (Server, Receiver<String>) {
     let (tell, told) = sync_channel(64);
     let server = Server::start(move |peer| {
@@ -41,7 +42,7 @@ fn scenario(server: &Server) -> String {
     )
 }
 
-/// Waits until a request for this path has come.
+/// Waits until a request for this path has arrived.
 fn until(told: &Receiver<String>, path: &str) {
     while told.recv_timeout(LIMIT).unwrap() != path {}
 }
@@ -90,7 +91,7 @@ fn a_signal_that_the_parent_ignores_stays_ignored() {
     assert_eq!(report["stopped"], "SIGTERM", "{report}");
 }
 
-/// A run that says more on standard error than a pipe holds, and fails a threshold.
+/// A run that writes more to standard error than a pipe holds, and fails a threshold.
 const TALKATIVE: &str = "
 scenario: talkative
 services: { it: builtin }
@@ -107,16 +108,16 @@ fn talkative(folder: &std::path::Path, stderr: impl Into<Stdio>) -> Tied {
     command.args(["run", "scenario.yaml", "--ui", "plain", "-v", "--json", "--out", "out"]);
     command.current_dir(folder).env_remove("MANADA_SAFETY").stdin(Stdio::null());
     command.stdout(File::create(folder.join("stdout")).unwrap()).stderr(stderr);
-    // Its own group: what a test ends is this process alone.
+    // Its own process group, so that a test ends only this process.
     command.process_group(0);
     Tied(command.spawn().unwrap())
 }
 
 #[test]
-fn standard_error_that_nothing_reads_changes_no_end() {
+fn unread_standard_error_does_not_change_exit() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = talkative(folder.path(), Stdio::piped());
-    // It is not read until the process has ended: its pipe is full long before that.
+    // It is not read until the process has ended; its pipe is full long before that.
     let code = running.0.wait().unwrap().code();
     assert_eq!(code, Some(4), "the threshold has failed, and that is all");
     let written = std::fs::read_to_string(folder.path().join("out/summary.json")).unwrap();
@@ -128,7 +129,7 @@ fn standard_error_that_nothing_reads_changes_no_end() {
 }
 
 #[test]
-fn standard_error_that_is_gone_changes_no_end() {
+fn closed_standard_error_does_not_change_exit() {
     let folder = tempfile::tempdir().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -140,8 +141,8 @@ fn standard_error_that_is_gone_changes_no_end() {
 }
 
 #[test]
-fn nothing_answered_is_a_failure() {
-    // A port that nothing listens on any more.
+fn run_without_responses_fails() {
+    // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for words in [&["-n", "5"][..], &["-n", "5", "--threshold", "lag.p99 < 1h"]] {
         let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:said"];

@@ -1,5 +1,5 @@
-//! The first failing exchanges of each kind: what is kept, and that the line for a shell sends the
-//! same request again.
+//! Tests of exemplars: the first failing exchanges of each kind, and that the shell command sends
+//! the same request again.
 
 use std::io::Read;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::peer::{Peer, Server, Then};
 
 type Requests = Arc<Mutex<Vec<(String, Vec<String>, Vec<u8>)>>>;
 
-/// A request with its body: its line, its headers in order of their names, its body.
+/// Reads a request: its line, its headers sorted by name, its body.
 fn take(peer: &mut Peer) -> Option<(String, Vec<String>, Vec<u8>)> {
     let head = peer.head()?;
     let mut lines = head.lines();
@@ -27,7 +27,7 @@ fn take(peer: &mut Peer) -> Option<(String, Vec<String>, Vec<u8>)> {
     Some((line, headers, body))
 }
 
-/// A server that refuses everything in words no terminal should hear.
+/// Starts a server that refuses everything, with control characters for terminals.
 fn refusing() -> (Server, Requests) {
     let requests = Requests::default();
     let own = Arc::clone(&requests);
@@ -65,7 +65,7 @@ const FLOW: &str = r#"
 "#;
 
 #[test]
-fn the_line_for_a_shell_sends_the_same_request() {
+fn shell_command_sends_the_same_request() {
     let (server, requests) = refusing();
     let text = format!(
         "seed: 3\nscenario: odd\nservices: {{ it: {{ url: \"http://{}\", cookies: false }} }}\n\
@@ -90,7 +90,7 @@ fn the_line_for_a_shell_sends_the_same_request() {
         let first = sent.iter().find(|request| request.0 == again.0);
         assert_eq!(first, Some(&again), "{curl}");
     }
-    // What was kept anyway is there, logins are not, and nothing commands a terminal.
+    // The capture is shown, credentials are not, and no control character reaches a terminal.
     let plain = exemplars.iter().find(|one| one["step"] == "plain").unwrap();
     assert_eq!(plain["failed_checks"][1], "body contains \"yes\"", "{plain}");
     assert!(plain["head"].as_str().unwrap().contains("Set-Cookie: ***"), "{plain}");
@@ -103,7 +103,7 @@ fn the_line_for_a_shell_sends_the_same_request() {
 }
 
 #[test]
-fn each_kind_once_and_never_too_long() {
+fn exemplars_occur_once_per_kind_and_are_short() {
     let server = Server::start(|peer| {
         while let Some((line, ..)) = take(peer) {
             if line.contains("/reset") {

@@ -1,4 +1,4 @@
-//! Which files a scenario may read.
+//! Tests of the files that a scenario may read.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, count};
 use crate::peer::{Server, Then};
 
-/// A run of `sub/s.yaml`, whose rows are in the file of this name.
+/// Prepares a run of `sub/s.yaml`, whose rows are in this file.
 fn rows(name: &str) -> (Server, Manada) {
     let server = Server::answering(&b"HTTP/1.1 204 No\r\n\r\n"[..], Then::Next);
     let scenario = format!(
@@ -26,7 +26,7 @@ fn refused(done: &Done, says: &str) {
 }
 
 #[test]
-fn scenario_reads_beside_itself_and_where_its_user_allows() {
+fn scenario_reads_its_folder_and_allowed_folders() {
     let outside = "is in none of the folders that a scenario may read";
     let (_server, manada) = rows("own.csv");
     assert_eq!(manada.go().code, Some(0));
@@ -36,12 +36,12 @@ fn scenario_reads_beside_itself_and_where_its_user_allows() {
         let done = manada.words(&["--allow-files", folder]).go();
         assert_eq!(done.code, Some(0), "{folder}: {done}");
     }
-    // The user's own file says it relative to itself.
+    // The user's own file names it relative to itself.
     let own = "files: [ ../../data ]";
     let (_server, manada) = rows("../data/rows.csv");
     let done = manada.file(".config/manada/safety.yaml", own).go();
     assert_eq!(done.code, Some(0), "{done}");
-    // A link is judged by where it leads.
+    // A link is checked by its target.
     for (target, code) in [("../data/rows.csv", 3), ("own.csv", 0)] {
         let (_server, manada) = rows("link.csv");
         symlink(target, manada.path("sub/link.csv")).unwrap();
@@ -57,7 +57,7 @@ fn scenario_reads_beside_itself_and_where_its_user_allows() {
 }
 
 #[test]
-fn scenario_reads_only_files_that_end() {
+fn scenario_reads_only_regular_files() {
     let (_server, manada) = rows("pipe");
     assert!(Command::new("mkfifo").arg(manada.path("sub/pipe")).status().unwrap().success());
     refused(&manada.go(), "is no regular file");
@@ -67,7 +67,7 @@ fn scenario_reads_only_files_that_end() {
 }
 
 #[test]
-fn steps_and_archetypes_of_included_files_stand_in_their_place() {
+fn included_steps_and_archetypes_run() {
     let target = Builtin::start(&[]);
     let scenario = format!(
         "services: {{ shop: \"{}\" }}\ninclude: lib/users.yaml\nworkloads:\n  \

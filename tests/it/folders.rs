@@ -1,4 +1,4 @@
-//! Whose a folder is: two runs never share one, and a run touches nothing that it did not make.
+//! Tests of run folders: two runs never share one, and a run does not touch other files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +10,14 @@ use rustix::process::Signal;
 use crate::builtin::Builtin;
 use crate::harness::{MANADA, Manada};
 
-/// The names in a folder.
+/// Returns the names in a folder.
 fn names(path: &std::path::Path) -> BTreeSet<String> {
     let entries = fs::read_dir(path).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
-fn second_run_leaves_the_first_ones_files_alone() {
+fn second_run_does_not_touch_first_runs_files() {
     let target = Builtin::start(&[]);
     let url = target.url("/");
     let words = ["hit", &url, "-c", "1", "-d", "30s", "--out", "r", "--ui", "plain", "-v"];
@@ -43,7 +43,7 @@ fn second_run_leaves_the_first_ones_files_alone() {
 }
 
 #[test]
-fn runs_that_begin_together_have_a_folder_each() {
+fn concurrent_runs_have_separate_folders() {
     let scenario = "scenario: many\nservices: { it: builtin }\nworkloads:\n  w:\n    users: 1\n    \
                     iterations: 3\n    flow: [ { get: / } ]\n";
     let root = tempfile::tempdir().unwrap();
@@ -92,10 +92,10 @@ fn no_link_in_a_folder_is_followed() {
 }
 
 #[test]
-fn full_disk_names_the_file_and_the_document_says_so() {
+fn full_disk_is_reported_with_the_file() {
     let target = Builtin::start(&[]);
     let url = target.url("/");
-    // No file may be longer than 8 KiB: a page is.
+    // With a limit of 8 KiB per file, the page does not fit.
     let limited = format!(
         "trap '' XFSZ; ulimit -f 16; exec {MANADA} hit {url} -c 1 -n 5 --ui none --json --out r"
     );
@@ -110,7 +110,7 @@ fn full_disk_names_the_file_and_the_document_says_so() {
     let files = names(&root.path().join("r"));
     assert!(!files.contains("report.html") && !files.contains("summary.json"), "{files:?}");
     assert!(!files.iter().any(|name| name.contains(".part")), "{files:?}");
-    // A device is written to as it is.
+    // A device is written to directly.
     for words in [&["--json"][..], &["--report", "json:-"]] {
         let words = [&["-c", "1", "-n", "2", "--report", "junit:/dev/full"], words].concat();
         let done = Manada::new(&["hit", &url, "--ui", "none"]).words(&words).go();
@@ -120,10 +120,10 @@ fn full_disk_names_the_file_and_the_document_says_so() {
     }
 }
 
-/// Yesterday's reports, in every form that has a file.
+/// Earlier reports, in every format with a file.
 const OLD: [&str; 6] = ["junit.xml", "r.json", "r.md", "r.svg", "r.html", "steps.csv"];
 
-/// A run that is not carried out leaves no report of an earlier one, and none that is empty.
+/// A run that is not carried out leaves no earlier report, and no empty one.
 fn replaces_reports(mut manada: Manada, code: i32, why: &str) {
     for name in OLD {
         manada = manada.words(&["--report", name]).file(name, "yesterday: all is well");
@@ -146,8 +146,8 @@ fn replaces_reports(mut manada: Manada, code: i32, why: &str) {
 }
 
 #[test]
-fn run_that_is_not_carried_out_replaces_yesterdays_reports() {
-    // Nothing listens there.
+fn failed_start_replaces_earlier_reports() {
+    // A port without a listener.
     let refused = "scenario: td\nservices: { it: 'http://127.0.0.1:9' }\n\
                    setup: [ { get: /login } ]\n\
                    workloads: { w: { users: 1, iterations: 1, flow: [ { get: / } ] } }\n";

@@ -1,4 +1,5 @@
-//! Where an answer ends: our reader, whole and in pieces, and hyper's over a real socket.
+//! Tests of response framing: our reader, with whole and split input, and hyper's over a real
+//! socket.
 
 use std::future::Future;
 use std::process::Command;
@@ -11,8 +12,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
-use crate::answers::{self, Hyper, MAX_BODY, Read, Row};
 use crate::peer::{Server, Then};
+use crate::raw_responses::{self, Hyper, MAX_BODY, Read, Row};
 
 fn wanted(head_request: bool, max_body: u64) -> CaptureRequest {
     CaptureRequest {
@@ -45,7 +46,7 @@ fn read<'a>(
     (read, kept)
 }
 
-/// The pieces between these places.
+/// Splits bytes at these places.
 fn split<'a>(bytes: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = places.iter().map(|at| at % (bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
@@ -56,7 +57,7 @@ fn split<'a>(bytes: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
 #[test]
 fn each_answer_reads_as_it_must_whole_and_byte_by_byte() {
     let mut wrong = Vec::new();
-    for row in answers::rows() {
+    for row in raw_responses::rows() {
         let wanted = wanted(row.head_request, MAX_BODY);
         let (whole, kept) = read(wanted, [row.bytes.as_slice()]);
         if whole != row.read {
@@ -72,7 +73,7 @@ fn each_answer_reads_as_it_must_whole_and_byte_by_byte() {
 
 #[test]
 fn each_split_in_two_reads_the_same() {
-    for row in answers::rows().iter().filter(|row| row.bytes.len() < 2_000) {
+    for row in raw_responses::rows().iter().filter(|row| row.bytes.len() < 2_000) {
         let wanted = wanted(row.head_request, MAX_BODY);
         for at in 0..=row.bytes.len() {
             let (left, right) = row.bytes.split_at(at);
@@ -81,7 +82,7 @@ fn each_split_in_two_reads_the_same() {
     }
 }
 
-/// What hyper makes of it: status and length of the body, or nothing.
+/// Returns hyper's result: status and body length, or nothing.
 async fn with_hyper(client: &reqwest::Client, row: &Row) -> Option<(u16, usize)> {
     let server = Server::answering(row.bytes.clone(), Then::Close);
     let method = if row.head_request { reqwest::Method::HEAD } else { reqwest::Method::GET };
@@ -104,7 +105,7 @@ fn hyper_agrees_or_we_say_why_not() {
             .build()
             .unwrap();
         let mut wrong = Vec::new();
-        for row in answers::rows() {
+        for row in raw_responses::rows() {
             let ours = match row.read {
                 Read::Whole(status, length, _) => Some((status, length)),
                 Read::Cut | Read::Broken(..) => None,
@@ -118,7 +119,7 @@ fn hyper_agrees_or_we_say_why_not() {
     });
 }
 
-/// Where curl reads an answer in another way than we do, and why ours stands.
+/// Where curl reads a response differently, and why our result stands.
 const CURL_DIFFERS: [(&str, &str); 28] = [
     (
         "a list that ends empty",
@@ -159,7 +160,7 @@ const CURL_DIFFERS: [(&str, &str); 28] = [
     ("5000 trailers", "curl has no limit of trailers"),
 ];
 
-/// What curl makes of an answer: status and length of the body, or nothing.
+/// Returns curl's result: status and body length, or nothing.
 fn with_curl(row: &Row) -> Option<(u16, usize)> {
     let server = Server::answering(row.bytes.clone(), Then::Close);
     let mut curl = Command::new("curl");
@@ -178,13 +179,13 @@ fn with_curl(row: &Row) -> Option<(u16, usize)> {
 
 #[test]
 fn curl_agrees_or_we_say_why_not() {
-    // An oracle beside hyper, which is always there: the differences are those of this version.
+    // curl is an additional reference beside hyper: the differences are those of this version.
     let version = Command::new("curl").arg("--version").output();
     if !version.is_ok_and(|version| version.stdout.starts_with(b"curl 7.88.")) {
         return;
     }
     let mut wrong = Vec::new();
-    for row in answers::rows() {
+    for row in raw_responses::rows() {
         let ours = match row.read {
             Read::Whole(status, length, _) => Some((status, length)),
             Read::Cut | Read::Broken(..) => None,
@@ -208,7 +209,7 @@ fn a_flood_of_empty_lines_is_bounded() {
     }
 }
 
-/// Pieces of answers, so that arbitrary bytes reach deep into the reader.
+/// Generates pieces of responses, so that arbitrary bytes reach deep into the reader.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let known = [
         "HTTP/1.1 200 OK\r\n",
@@ -239,14 +240,14 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
         1 => vec(any::<u8>(), 0..40),
         1 => (any::<u8>(), 0..150_usize).prop_map(|(byte, count)| vec![byte; count]),
     ];
-    // Half of them begin as an answer should.
+    // Half of them begin like a valid response.
     (any::<bool>(), vec(piece, 0..24)).prop_map(|(proper, pieces)| {
         let start = if proper { &b"HTTP/1.1 200 OK\r\n"[..] } else { b"" };
         [start, &pieces.concat()].concat()
     })
 }
 
-/// Many cases: each is cheap. A failure prints its input, and leaves no file.
+/// Many cases, because each is cheap. A failure prints its input and leaves no file.
 fn many() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) }
 }

@@ -1,7 +1,7 @@
-//! Runs the real program in a folder of its own: words in, exit code, output and JSON out.
+//! Runs the real program in its own folder: arguments in, exit code, output and JSON out.
 //!
-//! Invariant: a program that does not end in [`LIMIT`] is killed, and that fails the test; a test
-//! that fails leaves no program behind.
+//! Invariant: a program that does not end within [`LIMIT`] is killed, which fails the test; a
+//! failing test leaves no program behind.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,29 +21,29 @@ use crate::sums::{answered, wrong_sums};
 /// The program under test.
 pub(crate) const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 
-/// The longest any run here may take; it fails what hangs and measures nothing.
+/// Maximum duration of a run; it only detects a hang.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
-/// A rule that holds in every run with a call, and that no busy machine puts in doubt.
-/// Without a rule a run that cannot be trusted is inconclusive, and tests run on any machine.
+/// A threshold that holds in every run with a call, however busy the machine is. Without a
+/// threshold an untrusted run is inconclusive, and tests run on any machine.
 const STANDS: &[&str] = &["--threshold", "calls > 0"];
 
-/// A call of the program, being put together.
+/// A call of the program under construction.
 pub(crate) struct Manada {
     words: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     folder: TempDir,
-    /// What its standard output is, where it is not read.
+    /// Its standard output, if it is not read.
     stdout: Option<Stdio>,
-    /// The control group that it joins before it begins.
+    /// The control group that it joins before it starts.
     group: Option<PathBuf>,
-    /// A signal that is ignored when it begins.
+    /// A signal that is ignored when it starts.
     ignored: Option<&'static str>,
     /// Files of its folder that it sees in place of the system's.
     mounts: Vec<(&'static str, &'static str)>,
 }
 
-/// A program that was started; it ends with its handle.
+/// A started program; it ends with its handle.
 pub(crate) struct Running {
     child: Tied,
     stdout: Option<Arc<Output>>,
@@ -51,10 +51,10 @@ pub(crate) struct Running {
     folder: TempDir,
 }
 
-/// A process that is killed with its handle, whatever state it is in.
+/// A process that is killed with its handle, whatever its state.
 pub(crate) struct Tied(pub(crate) Child);
 
-/// What a program has said so far.
+/// The output of a program so far.
 #[derive(Default)]
 struct Output {
     /// The text, and whether it has ended.
@@ -64,7 +64,7 @@ struct Output {
 
 /// A program that has ended.
 pub(crate) struct Done {
-    /// Its exit code; none when a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -72,7 +72,7 @@ pub(crate) struct Done {
 }
 
 impl Manada {
-    /// `manada` with these words.
+    /// `manada` with these arguments.
     pub(crate) fn new(words: &[&str]) -> Self {
         Self {
             words: words.iter().map(OsString::from).collect(),
@@ -85,7 +85,7 @@ impl Manada {
         }
     }
 
-    /// `manada hit URL WORDS --json`, with no screen.
+    /// `manada hit URL WORDS --json`, without a screen.
     pub(crate) fn hit(url: &str, words: &[&str]) -> Self {
         Self::new(&["hit", url, "--json", "--ui", "none", "--seed", "7"]).words(STANDS).words(words)
     }
@@ -96,25 +96,25 @@ impl Manada {
         Self::new(&words_first).words(STANDS).words(words).file("scenario.yaml", scenario)
     }
 
-    /// The same, which tells its events on standard error.
+    /// As `run`, with events on standard error.
     pub(crate) fn telling(scenario: &str, words: &[&str]) -> Self {
         let words_first = ["run", "scenario.yaml", "--json", "--ui", "plain", "-v", "--out", "out"];
         Self::new(&words_first).words(STANDS).words(words).file("scenario.yaml", scenario)
     }
 
-    /// The same as a person runs it: the summary is on standard output.
+    /// As `run`, with the summary on standard output.
     pub(crate) fn summary(scenario: &str) -> Self {
         let words_first = ["run", "scenario.yaml", "--ui", "none", "--out", "out"];
         Self::new(&words_first).words(STANDS).file("scenario.yaml", scenario)
     }
 
-    /// More words.
+    /// Adds arguments.
     pub(crate) fn words(mut self, words: &[&str]) -> Self {
         self.words.extend(words.iter().map(OsString::from));
         self
     }
 
-    /// A file in its folder.
+    /// Adds a file to its folder.
     pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -122,37 +122,37 @@ impl Manada {
         self
     }
 
-    /// A variable of its environment.
+    /// Sets a variable of its environment.
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
-    /// A path in its folder.
+    /// Returns a path in its folder.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Its standard output goes there, unread.
+    /// Redirects its standard output, unread.
     pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.stdout = Some(to.into());
         self
     }
 
-    /// It runs in the control group of this folder.
+    /// Runs it in the control group of this folder.
     pub(crate) fn within(mut self, group: &Path) -> Self {
         self.group = Some(group.join("cgroup.procs"));
         self
     }
 
-    /// It sees a file of this text in place of the system's `path`; needs root.
+    /// Shows it a file of this text in place of the system's `path`; needs root.
     pub(crate) fn instead_of(mut self, path: &'static str, text: &str) -> Self {
         let name = path.rsplit('/').next().unwrap();
         self.mounts.push((name, path));
         self.file(name, text)
     }
 
-    /// It begins with this signal ignored, as under `nohup`.
+    /// Starts it with this signal ignored, as under `nohup`.
     pub(crate) fn ignoring(mut self, signal: &'static str) -> Self {
         self.ignored = Some(signal);
         self
@@ -178,8 +178,8 @@ impl Manada {
                 shell.args([self.ignored.unwrap_or_default(), MANADA]);
                 shell
             }
-            // Whatever runs the tests may ignore signals, as a shell does for what it starts in the
-            // background; the program would leave them ignored.
+            // The parent of the tests may ignore signals, as a shell does for background jobs; the
+            // program would keep ignoring them.
             None => {
                 let mut env = Command::new("env");
                 env.args(["--default-signal", MANADA]);
@@ -195,7 +195,7 @@ impl Manada {
             .args(&self.words)
             .current_dir(self.folder.path())
             .env_remove("NO_COLOR")
-            // Whoever runs the tests may have limits of their own.
+            // The user who runs the tests may have a safety file.
             .env_remove("MANADA_SAFETY")
             .env("XDG_CONFIG_HOME", self.folder.path().join(".config"))
             .env("XDG_RUNTIME_DIR", self.folder.path())
@@ -221,13 +221,13 @@ impl Running {
         self.child.signal(signal);
     }
 
-    /// Waits until it has said this on standard error.
+    /// Waits until it has written this text to standard error.
     pub(crate) fn hear(&self, text: &str) {
         let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));
         assert!(heard.is_some(), "it never said {text:?}");
     }
 
-    /// The line on standard error that begins so, once it is there.
+    /// Waits for the line on standard error that begins with this text, and returns it.
     pub(crate) fn heard_line(&self, begin: &str) -> String {
         let find = |said: &str| {
             let line = said.split_inclusive('\n').find(|line| line.starts_with(begin))?;
@@ -237,21 +237,21 @@ impl Running {
         heard.and_then(|said| find(&said)).unwrap_or_else(|| panic!("it never said {begin:?}"))
     }
 
-    /// Waits until it says more than it has said on standard error.
+    /// Waits until it has written more to standard error.
     pub(crate) fn hear_more(&self) {
         let known = self.stderr.said.lock().unwrap().0.len();
         let heard = self.stderr.until(|said, ended| ended || said.len() > known);
         assert!(heard.is_some(), "it says nothing more");
     }
 
-    /// A path in its folder.
+    /// Returns a path in its folder.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Done {
-        // Its outputs end when it does: a wait with a bound that needs no polling.
+        // Its outputs end when it does: a limited wait without polling.
         let stderr = self.stderr.until(|_, ended| ended);
         if stderr.is_none() {
             self.child.0.kill().unwrap();
@@ -277,14 +277,14 @@ impl Tied {
 
 impl Drop for Tied {
     fn drop(&mut self) {
-        // One that has been waited for is gone: its id is no longer anybody's to kill.
+        // After a wait its id may belong to another process.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 impl Output {
-    /// All that comes from there.
+    /// Collects everything from a reader.
     fn of(mut from: impl Read + Send + 'static) -> Arc<Self> {
         let output = Arc::new(Self::default());
         let own = Arc::clone(&output);
@@ -304,7 +304,7 @@ impl Output {
         output
     }
 
-    /// What was said, once that holds; none when it does not in time.
+    /// Waits until the output satisfies `holds`, and returns it; `None` after the time limit.
     fn until(&self, holds: impl Fn(&[u8], bool) -> bool) -> Option<String> {
         let said = self.said.lock().unwrap();
         let wait = self.more.wait_timeout_while(said, LIMIT, |(said, ended)| !holds(said, *ended));
@@ -315,12 +315,12 @@ impl Output {
 }
 
 impl Done {
-    /// The one JSON document on its standard output.
+    /// Returns the JSON document on its standard output.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{self}"))
     }
 
-    /// The document, of a run that ended like this and whose ledgers add up.
+    /// Returns the document of a run with this exit code, whose ledgers add up.
     #[track_caller]
     pub(crate) fn report(&self, code: i32) -> Value {
         assert_eq!(self.code, Some(code), "{self}");
@@ -330,19 +330,19 @@ impl Done {
         report
     }
 
-    /// The document of a run whose verdict rests on whether anything came: without a complete
-    /// response it has failed.
+    /// Returns the document of a run whose verdict depends on any response: without a complete one
+    /// it has failed.
     #[track_caller]
     pub(crate) fn measured(&self) -> Value {
         self.report(if answered(&self.json()) == 0 { 4 } else { 0 })
     }
 
-    /// A path in its folder.
+    /// Returns a path in its folder.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A file of its folder, as text.
+    /// Returns a file of its folder, as text.
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
@@ -355,7 +355,7 @@ impl std::fmt::Display for Done {
     }
 }
 
-/// A count of a report, by its path such as `calls.made`.
+/// Returns a count of a report, by its path such as `calls.made`.
 pub(crate) fn count(report: &Value, path: &str) -> u64 {
     let found = path.split('.').fold(report, |value, key| &value[key]);
     found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))

@@ -1,6 +1,7 @@
-//! A second attempt beside a slow first one: who loses is hung up on, and counted.
+//! Tests of hedging: a second attempt next to a slow first one; the loser is cancelled and
+//! counted.
 //!
-//! Invariant: what the server got and what the client says it sent are the same number.
+//! Invariant: the server's count of requests equals the client's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,9 +12,9 @@ use crate::peer::Server;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn the_second_answers_and_the_first_is_hung_up_on() {
+fn winning_hedge_cancels_the_first_attempt() {
     for keys in ["", "pools: { all: { match: \"*\", connections: 12 } }"] {
-        // Of ten requests one is never answered: its client has to leave.
+        // One of ten requests gets no response, so its client has to disconnect.
         let (come, left) = (AtomicU64::new(1), Arc::new(AtomicU64::new(0)));
         let told = Arc::clone(&left);
         let server = Server::start(move |peer| {
@@ -35,7 +36,7 @@ fn the_second_answers_and_the_first_is_hung_up_on() {
         let report = Manada::run(&scenario, &["--seed", "1", "--shards", "1"]).go().report(0);
         let (connections, requests) = server.seen();
         assert_eq!(count(&report, "calls.ok"), 60, "{report}");
-        // One user: beside a request that is not answered there is only its hedge.
+        // One user: next to an unanswered request there is only its hedge.
         let held = requests / 10;
         assert!(held >= 6, "{held} {report}");
         assert!(count(&report, "attempts.hedges") >= held, "{report}");
@@ -47,7 +48,7 @@ fn the_second_answers_and_the_first_is_hung_up_on() {
 }
 
 #[test]
-fn what_may_not_be_sent_twice_is_not() {
+fn non_idempotent_request_is_not_hedged() {
     let server = Server::start(|peer| {
         if peer.request() {
             peer.hold();

@@ -1,5 +1,5 @@
-//! The flags of `hit`: each does what the key of a service does, and what users of other tools
-//! expect of it.
+//! Tests of the flags of `hit`: each works like the key of a service, and as users of other tools
+//! expect.
 
 use std::io::Write;
 use std::os::unix::net::UnixListener;
@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::harness::{Manada, count};
 use crate::nginx::Nginx;
 use crate::peer::{Server, Then};
-use crate::reach::{self, Heads};
 use crate::tls;
+use crate::transport::{self, Heads};
 
 fn ok(report: &Value, calls: u64) {
     assert_eq!(count(report, "calls.ok"), calls, "{report}");
@@ -25,10 +25,10 @@ fn first(heads: &Heads) -> String {
 }
 
 #[test]
-fn certificates_logins_and_other_addresses_are_those_of_a_service() {
+fn flags_for_certificates_credentials_and_addresses_work() {
     let authority = tls::authority();
     let server =
-        tls::over_tls(reach::asking_for_certificates(&authority, rustls::DEFAULT_VERSIONS));
+        tls::over_tls(transport::asking_for_certificates(&authority, rustls::DEFAULT_VERSIONS));
     let (to, key) = (server.address().to_string(), KeyPair::generate().unwrap());
     let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();
     let own = params.signed_by(&key, &authority).unwrap().pem();
@@ -67,8 +67,8 @@ fn certificates_logins_and_other_addresses_are_those_of_a_service() {
 }
 
 #[test]
-fn requests_go_out_as_the_flags_say() {
-    let (server, heads) = reach::listening();
+fn requests_are_sent_as_given() {
+    let (server, heads) = transport::listening();
     let address = server.address().to_string();
     let url = format!("http://{address}/");
     let once = |url: &str, words: &[&str]| {
@@ -95,7 +95,7 @@ fn a_unix_socket_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    thread::spawn(move || reach::serve_unix(&listener));
+    thread::spawn(move || transport::serve_unix(&listener));
     let words = ["-n", "3", "-c", "1", "--unix", path.to_str().unwrap()];
     ok(&Manada::hit("http://app/", &words).go().measured(), 3);
 }
@@ -114,7 +114,7 @@ fn redirects_are_followed_with_a_flag_and_http2_is_spoken() {
 
 #[test]
 fn several_urls_share_the_requests_and_each_has_its_row() {
-    let (server, heads) = reach::listening();
+    let (server, heads) = transport::listening();
     let url = |path: &str| format!("http://{}{path}", server.address());
     let lines = format!("# of a log\n{}\n\n{}\n{}\n", url("/b"), url("/c?k=1"), url("/c?k=2"));
     let (first, words) = (url("/a"), ["-n", "200", "-c", "4", "--urls", "urls.txt"]);
@@ -153,7 +153,7 @@ fn a_body_comes_from_standard_input() {
     let url = server.url();
     let mut child = Command::new(env!("CARGO_BIN_EXE_manada"))
         .args(["hit", &url, "-n", "1", "-c", "1", "-m", "POST", "-b", "@-", "--ui", "none", "-qq"])
-        // Judged by a rule that no busy machine puts in doubt.
+        // With a threshold that holds on any busy machine.
         .args(["--threshold", "calls > 0"])
         .stdin(Stdio::piped())
         .spawn()
@@ -175,8 +175,8 @@ fn counted_requests_are_those_after_the_warm_up() {
 }
 
 #[test]
-fn a_body_that_nothing_looks_at_has_no_limit() {
-    // 80 MiB, above the 64 MiB of a scenario's step that looks at its bodies.
+fn unchecked_body_has_no_limit() {
+    // 80 MiB, above the 64 MiB of a step that checks its bodies.
     let server = Server::start(|peer| {
         let piece = vec![b'x'; 1 << 20];
         while peer.request() {
@@ -201,7 +201,7 @@ fn spellings_of_other_tools_are_read_with_a_note() {
     {
         assert!(done.stderr.contains(note), "{done}");
     }
-    // A watch takes its own words and not the URL.
+    // `--watch` takes its own words and not the URL.
     let pid = std::process::id().to_string();
     let words = ["hit", "--monitor", "pid", &pid, &server.url(), "-n", "3", "--ui", "none"];
     let done = Manada::new(&words).go();

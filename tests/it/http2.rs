@@ -1,4 +1,4 @@
-//! HTTP/2 against a real nginx, next to HTTP/1.1, and against peers that break it.
+//! Tests of HTTP/2 with a real nginx, compared with HTTP/1.1, and with misbehaving peers.
 
 use std::io::Read;
 
@@ -74,7 +74,7 @@ fn connections_that_nginx_ends_are_opened_anew() {
 #[test]
 fn long_bodies_wait_for_the_window_and_early_answers_come_through() {
     let nginx = Nginx::start();
-    // nginx takes a mebibyte, and answers at once when more is declared.
+    // nginx accepts one MiB, and responds at once if more is declared.
     for (length, status) in [(900 << 10, "204"), (3 << 20, "413")] {
         let flow = format!("[ {{ put: /upload, body: \"{}\" }} ]", "x".repeat(length));
         let url = format!("http://{}", nginx.two);
@@ -109,7 +109,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Reads the preface and frames up to a request's head; its stream.
+/// Reads the preface and frames up to a request's head; returns its stream.
 pub(crate) fn request(peer: &mut Peer) -> Option<u32> {
     let mut preface = [0; 24];
     peer.stream.read_exact(&mut preface).ok()?;
@@ -117,7 +117,7 @@ pub(crate) fn request(peer: &mut Peer) -> Option<u32> {
     next_request(peer)
 }
 
-/// Reads frames up to the next request's head; its stream.
+/// Reads frames up to the next request's head; returns its stream.
 pub(crate) fn next_request(peer: &mut Peer) -> Option<u32> {
     loop {
         let mut head = [0; 9];
@@ -131,7 +131,7 @@ pub(crate) fn next_request(peer: &mut Peer) -> Option<u32> {
     }
 }
 
-/// Ends its side. Closing outright would reset what the client still sends.
+/// Shuts down its side. A close would reset what the client still sends.
 pub(crate) fn end(peer: &mut Peer) {
     peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
     peer.hold();
@@ -140,10 +140,10 @@ pub(crate) fn end(peer: &mut Peer) {
 /// `:status 200` from HPACK's static table.
 pub(crate) const STATUS_200: &[u8] = &[0x88];
 
-/// What a peer does after a request, and what that must be called.
+/// A peer's behaviour after a request, and the name of the resulting error.
 type Case = (&'static str, &'static str, Box<dyn Fn(&mut Peer, u32) + Send + Sync>);
 
-/// Peers that give up.
+/// Peers that end the exchange.
 fn endings() -> Vec<Case> {
     vec![
         ("closed", "closed", Box::new(|peer, _| end(peer))),
@@ -168,7 +168,7 @@ fn endings() -> Vec<Case> {
     ]
 }
 
-/// Peers that break the rules, or ours.
+/// Peers that violate the protocol, or our limits.
 fn nonsense() -> Vec<Case> {
     vec![
         (
@@ -226,7 +226,7 @@ fn nonsense() -> Vec<Case> {
 }
 
 #[test]
-fn what_a_broken_peer_does_has_a_name() {
+fn errors_of_broken_peers_are_named() {
     for (name, kind, script) in endings().into_iter().chain(nonsense()) {
         let server = Server::start(move |peer| {
             if let Some(id) = request(peer) {
@@ -247,7 +247,7 @@ fn what_a_broken_peer_does_has_a_name() {
 }
 
 #[test]
-fn a_target_that_does_not_speak_it_is_named() {
+fn target_without_http2_is_reported() {
     let server = crate::tls::over_tls(crate::tls::leaf(None, "127.0.0.1", (2020, 2100)));
     let url = format!("https://{}", server.address());
     let flow = "[ { get: /a } ]";
@@ -260,7 +260,7 @@ fn a_target_that_does_not_speak_it_is_named() {
 }
 
 #[test]
-fn a_resilient_client_speaks_it_too() {
+fn resilient_client_uses_http2() {
     let nginx = Nginx::start();
     for strategy in ["shared", "per_user", "per_request"] {
         let text = format!(
@@ -276,7 +276,8 @@ fn a_resilient_client_speaks_it_too() {
         );
         let report = Manada::run(&text, &["--shards", "1"]).go().report(0);
         assert_eq!(count(&report, "status.200"), 40, "{strategy} {report}");
-        // The breaker of /fail opens after its twelfth; what is under way then ends as it ends.
+        // The breaker of /fail opens after its twelfth failure; attempts in progress then end
+        // normally.
         let failed = count(&report, "calls.failed");
         assert!((1..=15).contains(&failed), "{strategy} {report}");
         assert_eq!(count(&report, "calls.suppressed"), 40 - failed, "{strategy} {report}");

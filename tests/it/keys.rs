@@ -1,4 +1,4 @@
-//! The keys of a terminal: a run in a terminal of its own, which has to be as it was afterwards.
+//! Tests of terminal keys: a run in its own terminal, which has to be restored afterwards.
 
 use std::thread;
 
@@ -19,7 +19,7 @@ fn open() -> Terminal {
 }
 
 #[test]
-fn keys_steer_and_q_ends_it() {
+fn keys_control_the_run_and_q_stops_it() {
     let mut terminal = open();
     terminal.see("users");
     let settings = terminal.settings();
@@ -41,7 +41,7 @@ fn keys_steer_and_q_ends_it() {
 }
 
 #[test]
-fn a_signal_leaves_the_terminal_as_it_was() {
+fn terminal_is_restored_after_a_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let mut terminal = open();
         terminal.see("users");
@@ -51,7 +51,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_stopped_run_gives_the_terminal_back_and_takes_it_again() {
+fn suspended_run_releases_and_retakes_the_terminal() {
     let mut terminal = open();
     terminal.see("users");
     let pid = terminal.pid();

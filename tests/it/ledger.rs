@@ -1,5 +1,5 @@
-//! What the generator says against what the target saw: answered ≤ seen ≤ sent, and equal where
-//! nothing went wrong (MEASURING, "Ground truth").
+//! Tests of the generator's counts against the target's: answered ≤ seen ≤ sent, and equal without
+//! faults (MEASURING, "Ground truth").
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ const CLOSED: [&str; 4] = ["-c", "20", "-d", "1s"];
 const COUNTED: [&str; 4] = ["-c", "20", "-n", "1500"];
 const OPEN: [&str; 6] = ["-c", "400", "-r", "600/s", "-d", "1500ms"];
 
-/// Runs it and compares; the report and the target's own count.
+/// Runs and compares; returns the report and the target's own count.
 fn compare(faults: &[&str], words: &[&str]) -> (Value, Value) {
     let target = Builtin::start(faults);
-    // Only a target that hangs needs to be given up on; a busy machine must not look like one.
+    // Only a hanging target needs a short timeout; a busy machine must not look like one.
     let hangs = faults.iter().any(|fault| fault.contains("hang"));
     let timeout = if hangs { "250ms" } else { "30s" };
     let hit = Manada::hit(&target.url("/products/7"), &["--timeout", timeout]);
@@ -26,7 +26,7 @@ fn compare(faults: &[&str], words: &[&str]) -> (Value, Value) {
     assert!(seen <= sent, "seen ≤ sent: {context}");
     assert!(sent <= count(&report, "attempts.started"), "sent ≤ started: {context}");
     assert_eq!(count(&report, "calls.generator_errors"), 0, "{context}");
-    // Each status the target wrote whole was read whole, but for those given up on.
+    // Each response that the target completed was read, except timed-out ones.
     for (status, read) in report["status"].as_object().unwrap() {
         assert!(read.as_u64() <= stats["status"][status].as_u64(), "{status}: {context}");
     }
@@ -61,7 +61,7 @@ fn a_count_is_kept_exactly() {
 }
 
 #[test]
-fn errors_that_are_answers_are_answers() {
+fn error_statuses_are_responses() {
     for words in [&COUNTED[..], &OPEN] {
         let (report, stats) = compare(&["--fail", "5%:503"], words);
         let faults = count(&stats, "faults.status");
@@ -73,7 +73,7 @@ fn errors_that_are_answers_are_answers() {
 }
 
 #[test]
-fn requests_that_are_lost_on_the_way_show_on_both_sides() {
+fn lost_requests_appear_on_both_sides() {
     for (fault, kinds, name) in [
         ("5%:reset", &["reset"][..], "faults.reset"),
         ("5%:close", &["closed", "reset"], "faults.close"),
@@ -92,14 +92,15 @@ fn requests_that_are_lost_on_the_way_show_on_both_sides() {
 }
 
 #[test]
-fn requests_that_hang_time_out_and_rank_above_their_age() {
+fn hanging_requests_time_out_and_are_censored() {
     for words in [&["-c", "40", "-n", "600"][..], &OPEN] {
         let (report, stats) = compare(&["--fail", "2%:hang"], words);
         let hung = count(&stats, "faults.hang");
         assert!(hung > 0, "{stats}");
         assert!(count(&report, "calls.timeout") >= hung, "{report}");
         assert!(count(&report, "response_us.censored") >= hung, "{report}");
-        // Of a hundred two hang, so the 99th is no less than the timeout and known for a bound.
+        // Two of a hundred hang, so the 99th percentile is at least the timeout, and a known lower
+        // bound.
         assert!(count(&report, "response_us.p99_9") >= 250_000, "{report}");
         assert!(report["response_us"]["at_least"].to_string().contains("p99_9"), "{report}");
     }
@@ -114,7 +115,7 @@ fn all_faults_at_once() {
 }
 
 #[test]
-fn arrivals_take_over_connections_or_open_their_own() {
+fn arrivals_reuse_or_open_connections() {
     let target = Builtin::start(&[]);
     for (connections, most, least) in [("kept", 3, 1), ("fresh", 20, 20)] {
         let scenario = format!(

@@ -1,13 +1,14 @@
-//! Users with a slow link of their own: what it costs them, and nobody else.
+//! Tests of users with a slow emulated link: what it costs them, and that other users are not
+//! affected.
 //!
-//! Bounds from below follow from the link alone; whoever has none is compared by counts.
+//! Lower bounds follow from the link alone; users without one are compared by counts.
 
 use crate::harness::{Manada, count};
 use crate::tls::{authority, leaf, over_tls};
 
 /// 200,000 bytes at 1 Mbit/s (125,000 bytes a second) take 1.6 s, and a round trip 200 ms.
 #[test]
-fn a_slow_link_takes_its_time_and_nobody_elses() {
+fn slow_link_affects_only_its_users() {
     let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
         .file(
             "link.yaml",
@@ -29,14 +30,14 @@ workloads:
     assert_eq!(count(of("slow"), "calls.ok"), 2, "{report}");
     // The body, a round trip to connect and one for the call.
     assert!(count(of("slow"), "service_us.min") >= 1_600_000 + 2 * 200_000, "{report}");
-    // Over such a link they would make none in their time.
+    // Over the slow link they would complete none in this time.
     assert!(count(of("fast"), "calls.ok") > 10, "{report}");
     assert_eq!(count(&report, "calls.made"), count(&report, "calls.ok"), "{report}");
 }
 
-/// What a deadline leaves unread was not read.
+/// Bytes beyond a deadline are not counted as read.
 #[test]
-fn a_link_is_not_read_faster_than_it_is() {
+fn link_limits_read_bytes() {
     let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
         .file(
             "link.yaml",
@@ -58,10 +59,10 @@ workloads:
 }
 
 #[test]
-fn a_handshake_is_a_round_trip_more() {
+fn handshake_takes_another_round_trip() {
     let authority = authority();
     let server = over_tls(leaf(Some(&authority), "127.0.0.1", (2020, 2100)));
-    // A link over a service that would speak HTTP/2: it is asked for HTTP/1.1.
+    // A link to a service that would negotiate HTTP/2: HTTP/1.1 is requested.
     let scenario = format!(
         "services: {{ shop: {{ url: 'https://{}', http: {{ version: auto }} }} }}
 workloads:
@@ -85,9 +86,9 @@ workloads:
     assert!(count(&report, "service_us.max") >= 450_000, "{report}");
 }
 
-/// Arrivals take over connections of those who have gone, but not from one kind of link to another.
+/// Arrivals reuse connections of users that finished, but only with the same link.
 #[test]
-fn a_link_is_not_handed_on() {
+fn connections_are_reused_only_with_the_same_link() {
     let scenario = |desk: &str| {
         format!(
             "seed: 7
@@ -110,7 +111,7 @@ workloads:
         (count(&report, "connections.opened"), made)
     };
     let (apart, made) = opened("");
-    // Both kinds come among twenty arrivals, and two of a kind after each other.
+    // Both archetypes occur among twenty arrivals, and one twice in a row.
     assert!(apart > 1 && apart < made, "{apart} of {made}");
     let (alike, made) = opened("network: { down: 10Mbit/s },");
     assert!(alike == 1 && made > 1, "{alike} of {made}");

@@ -1,60 +1,60 @@
-//! The program as its users meet it: the real binary against scripted servers, the built-in target
-//! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
+//! Tests of the real program: against scripted servers, the built-in target and hostile files.
+//! Each run lasts a second or two and only contacts 127.0.0.1.
 
-mod addresses; // names with several addresses, and names without any
-mod again; // a finished run shown, judged and written again
-mod answers; // raw answers, good and hostile, and what must come of each
-mod bodies; // bodies that are not what they claim, charsets, numbers with all their digits
-mod bounds; // work, memory and numbers within their bounds
-mod browser; // cookies, redirects, compressed answers
-mod budgets; // memory that is bounded from within and from outside
-mod builtin; // `manada target` as a process, and what it counted
+mod abort_and_overrides; // thresholds that stop a run; environments and settings
+mod addresses; // names with several addresses, or none
+mod bodies; // wrong codings, charsets, numbers with all their digits
+mod bounds; // limits of work, memory and numbers
+mod browser; // cookies, redirects, compressed responses
+mod budgets; // memory budgets
+mod builtin; // `manada target` as a process, and its counts
 mod chrome; // a real Chromium, driven over the WebDriver protocol
+mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it
-mod deaf; // targets that do not listen to the end, and long requests
-mod ends; // signals, and what hangs at the end
-mod exemplars; // failing exchanges, kept and sent again by curl
+mod dry_run; // dry runs: `check --once`
+mod ends; // all ways to end
+mod exemplars; // failing exchanges, and their curl commands
 mod files; // which files a scenario may read
-mod folders; // whose a folder is, and what a run writes in it
+mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
-mod harness; // runs the program in a folder of its own, within bounds
-mod hedges; // second attempts beside slow first ones
-mod hit_flags; // what the flags of `hit` do, and spellings of other tools
-mod http2; // HTTP/2 against nginx and against peers that break it
-mod keys; // the keys of a terminal, and how they leave it
-mod ledger; // what the generator says against what the target saw
-mod link; // users with a slow link of their own
-mod memory; // nothing grows with the number of requests
-mod misbehave; // targets that do everything wrong
-mod nginx; // a real nginx of our own
-mod once; // `check --once`
-mod outages; // a resilient client at a target that stands still, dies, refuses
+mod harness; // runs the program in its own folder, within limits
+mod hedges; // second attempts next to slow first ones
+mod hit_flags; // flags of `hit`, and spellings of other tools
+mod http2; // HTTP/2 with nginx and with misbehaving peers
+mod keys; // terminal keys
+mod ledger; // the generator's counts against the target's
+mod link; // users with a slow emulated link
+mod memory; // memory does not grow with the number of requests
+mod misbehave; // misbehaving targets
+mod monitors; // monitors: the generator's and the target's figures
+mod nginx; // a real nginx
+mod outages; // a resilient client at a target that stalls, dies, refuses
 mod page; // the report and the dashboard in a real browser
-mod peer; // a raw TCP server that does what a script says
+mod peer; // a scripted TCP server
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
-mod population; // closed users and their connections, as a real server counts them
-mod prometheus; // a real Prometheus of our own
-mod reach; // stand-ins, sockets, sources, proxies, client certificates
-mod records; // records that earlier versions wrote
-mod report; // the folder and the document a run leaves behind
-mod resilient; // what a client that holds back and tries again says of itself
-mod retries; // storms, budgets, and what may be sent twice
-mod rules; // rules that stop a run; environments and settings
-mod safety; // where load may not go, and how much is too much
-mod scenarios; // what is shipped, and what the language page shows
-mod secrets; // what must show nowhere
-mod seed; // same seed, same traffic, whatever the shards
+mod population; // closed users and their connections, counted by a real server
+mod prometheus; // a real Prometheus
+mod raw_responses; // raw responses and what readers make of them
+mod records; // records of earlier versions
+mod replay; // `report`: finished runs, judged and exported again
+mod report; // the folder and the document of a run
+mod resilient; // the reports of a resilient client
+mod retries; // retry storms, budgets, idempotent requests
+mod safety; // safety limits
+mod scenarios; // shipped scenarios, and examples of the language page
+mod secrets; // secrets appear in no output
+mod seed; // the same seed gives the same traffic
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
 mod stale; // kept connections that the target closed
 mod sums; // the sums that hold in every report
-mod terminal; // a terminal of its own for the program
-mod timing; // what is lateness of ours, and what the target's time
-mod tls; // certificates good and bad
+mod terminal; // a terminal for the program
+mod timing; // attribution of time
+mod tls; // valid and invalid certificates
+mod transport; // other addresses, sockets, sources, proxies, client certificates
 #[cfg(feature = "tui")]
-mod tui; // the dashboard, and how it leaves the terminal
-mod unprocessed; // streams of HTTP/2 that the target refuses or ends, and their reasons
-mod verdicts; // what a dead or slow target means for thresholds
-mod watching; // dials beside the run: the generator's, the target's
-mod words; // wrong words, missing files, closed pipes
+mod tui; // the dashboard, and how it restores the terminal
+mod unprocessed; // HTTP/2 streams that the target refuses or ends
+mod unread_requests; // targets that do not read long requests
+mod verdicts; // dead and slow targets against thresholds

@@ -1,9 +1,9 @@
-//! Nothing grows with the number of requests.
+//! Test that memory does not grow with the number of requests.
 
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 
-/// What a long run may take beyond a short one: a histogram's pages, an allocator's whims.
+/// Additional memory that a long run may take: pages of a histogram, allocator overhead.
 const SLACK: u64 = 6 << 20;
 
 #[test]

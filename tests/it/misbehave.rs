@@ -1,4 +1,5 @@
-//! Targets that do everything wrong: each ends in its own name, in bounded time, and never fast.
+//! Tests of misbehaving targets: each gets its own error, in limited time, and never counts as
+//! fast.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,18 +11,18 @@ use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
 use crate::sums::answered;
 
-/// Four requests by two users, none of which may take longer than this.
+/// Four requests by two users, with this timeout.
 const WORDS: [&str; 6] = ["-n", "4", "-c", "2", "--timeout", "400ms"];
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-/// What must come of a target: every call ends in `calls.FATE`, and, unless it is ok, under one
-/// of these errors.
+/// The expected result: every call ends in `calls.FATE`, and, unless it is ok, with one of these
+/// errors.
 struct Row {
     name: &'static str,
     fate: &'static str,
     errors: &'static [(&'static str, &'static str)],
-    /// The connections that the four calls take.
+    /// The connections of the four calls.
     opened: u64,
     server: Server,
 }
@@ -36,7 +37,7 @@ fn row(
     Row { name, fate, errors, opened, server: Server::start(script) }
 }
 
-/// Answers with `bytes`, then holds still.
+/// Responds with `bytes`, then waits.
 fn says(
     name: &'static str,
     fate: &'static str,
@@ -54,7 +55,7 @@ fn check(row: &Row) {
     let context = format!("{}\n{done}", row.name);
     assert_eq!(count(&report, "calls.made"), 4, "{context}");
     assert_eq!(count(&report, &format!("calls.{}", row.fate)), 4, "{context}");
-    // A connection that is reset at once may look as if it had never been opened.
+    // A connection that is reset at once may count as never opened.
     let tried = count(&report, "connections.opened") + count(&report, "connections.failed");
     assert_eq!(tried, row.opened, "{context}");
     let (connections, requests) = row.server.seen();
@@ -77,7 +78,7 @@ fn check(row: &Row) {
     assert_nothing_is_fast(&report, &context);
 }
 
-/// No call was answered, so every percentile is no more than a bound.
+/// No call got a response, so every percentile is only a bound.
 fn assert_nothing_is_fast(report: &Value, context: &str) {
     assert_eq!(answered(report), 0, "{context}");
     for latency in ["response_us", "service_us"] {
@@ -94,7 +95,7 @@ fn assert_nothing_is_fast(report: &Value, context: &str) {
 }
 
 #[test]
-fn answers_that_end_too_early_or_never() {
+fn responses_end_too_early_or_never() {
     const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes!";
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-";
     const CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -115,7 +116,7 @@ fn answers_that_end_too_early_or_never() {
 }
 
 #[test]
-fn answers_that_are_none() {
+fn invalid_responses_are_named() {
     const NO_HTTP: &[(&str, &str)] = &[("first_byte", "not_http")];
     const MALFORMED: &[(&str, &str)] = &[("first_byte", "malformed")];
     const BAD_LINE: &[u8] = b"HTTP/1.1 200 OK\r\nwhatever\r\n\r\n";
@@ -147,7 +148,7 @@ fn answers_that_are_none() {
 }
 
 #[test]
-fn answers_that_are_slow_or_odd_but_good() {
+fn slow_or_odd_responses_are_accepted() {
     const LEFT_OVER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello";
     const OLD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\nhello";
     const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
@@ -163,8 +164,8 @@ fn answers_that_are_slow_or_odd_but_good() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for() {
-    // It comes before, with or after the request: all that is promised is an end and its sums.
+fn unsolicited_response() {
+    // It arrives before, with or after the request, so only an end and correct sums are required.
     let server = Server::start(|peer| {
         peer.send(OK);
         peer.hold();
@@ -217,7 +218,7 @@ fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
 
 #[test]
 fn a_target_that_hangs_up_at_once() {
-    // Whether the request was on its way by then is a race, so several names are right.
+    // Whether the request was already sent is a race, so several errors are right.
     let errors: &[(&str, &str)] =
         &[("first_byte", "closed"), ("first_byte", "reset"), ("send", "reset")];
     check(&row("closes at once", "failed", errors, 4, |_| {}));
@@ -227,8 +228,8 @@ fn a_target_that_hangs_up_at_once() {
 }
 
 #[test]
-fn a_port_where_nobody_listens() {
-    // Bound and not listening: nobody else can take the port meanwhile.
+fn port_without_listener() {
+    // Bound without listening, so that no other process can take the port.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

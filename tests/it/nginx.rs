@@ -1,6 +1,6 @@
-//! A real nginx on a free port of 127.0.0.1, in a folder of its own.
+//! A real nginx on a free port of 127.0.0.1, in its own folder.
 //!
-//! Invariant: a machine without nginx fails the tests that need it, with a word on what to do.
+//! Invariant: a machine without nginx fails the tests that need it, with advice.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 /// A running nginx.
 pub(crate) struct Nginx {
     child: Child,
-    /// HTTP/1.1, and HTTP/2 for whoever knows.
+    /// HTTP/1.1, and HTTP/2 with prior knowledge.
     pub(crate) plain: SocketAddr,
     pub(crate) two: SocketAddr,
-    /// Over TLS, where both are offered.
+    /// Over TLS, with both versions offered.
     pub(crate) tls: SocketAddr,
     folder: TempDir,
 }
@@ -24,7 +24,7 @@ fn free() -> SocketAddr {
 }
 
 impl Nginx {
-    /// Starts it; it shows a certificate of its own making for 127.0.0.1.
+    /// Starts it, with a self-made certificate for 127.0.0.1.
     pub(crate) fn start() -> Self {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
         let program = program.iter().find(|path| Path::new(path).exists()).expect(
@@ -72,7 +72,7 @@ impl Nginx {
 
     fn wait_until_it_listens(&self) {
         for address in [self.plain, self.two, self.tls] {
-            // A refused connection takes no time, so this is bounded by nginx's own start.
+            // A refused connection takes no time, so nginx's own start limits this loop.
             let open = (0..2_000_000).any(|_| {
                 std::thread::yield_now();
                 TcpStream::connect(address).is_ok()
@@ -86,7 +86,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        // It ends its workers itself when it is asked to.
+        // It ends its workers itself on SIGTERM.
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         let _ = self.child.wait();
     }

@@ -1,8 +1,7 @@
-//! A client that resists, at a target that stands still, dies and comes back.
+//! Tests of a resilient client at a target that stalls, dies and comes back.
 //!
-//! The load is 2,000 users, who think so long that a debug build carries them.
-//! Invariant: nothing is asserted of how fast anything was; the run's own events say when it is
-//! time for the next blow.
+//! The load is 2,000 users, with think times so long that a debug build can run them.
+//! Invariant: no speed is asserted; the run's own events trigger the next fault.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -12,10 +11,10 @@ use crate::harness::{Done, Manada, Running, count};
 use crate::nginx::Nginx;
 use crate::sums::answered;
 
-/// How many users there are.
+/// The number of users.
 const USERS: u64 = 2_000;
 
-/// Starts a run of ten seconds; all its users are there after two.
+/// Starts a run of ten seconds; all its users have arrived after two.
 fn start(target: &Builtin, keys: &str) -> Running {
     let scenario = format!(
         "client: resilient\nservices: {{ it: {{ url: \"{}\", timeout: 3s }} }}\n\
@@ -30,7 +29,7 @@ fn start(target: &Builtin, keys: &str) -> Running {
     running
 }
 
-/// A folder's timeline: for each second, how many calls were to be made and how many went well.
+/// Reads a folder's timeline: for each second, the calls due and the successful ones.
 fn seconds(done: &Done) -> Vec<(u64, u64)> {
     let text = done.read("out/timeline.csv");
     let mut rows = csv::Reader::from_reader(text.as_bytes());
@@ -41,7 +40,7 @@ fn seconds(done: &Done) -> Vec<(u64, u64)> {
     rows.map(|row| (row[calls].parse().unwrap(), row[ok].parse().unwrap())).collect()
 }
 
-/// At the end of the run the target serves everybody again.
+/// At the end of the run the target serves all users again.
 fn check_all_is_well_again(done: &Done) {
     let seconds = seconds(done);
     let (calls, ok) = seconds[seconds.len() - 1];
@@ -49,7 +48,7 @@ fn check_all_is_well_again(done: &Done) {
     assert!(calls > 0 && ok * 10 >= calls * 9, "{seconds:?}\n{done}");
 }
 
-/// Each stands in the report, in this order.
+/// Checks that the report has these events, in this order.
 fn check_told(done: &Done, events: &[&str]) {
     let report = done.report(0);
     let told = report["events"].as_array().unwrap().iter();
@@ -76,7 +75,7 @@ fn breakers_open_at_a_target_that_stands_still() {
     let running = start(&target, breakers);
     target.signal(Signal::STOP);
     running.hear("endpoint GET /: closed → open");
-    // What is held back meanwhile is all that this second has.
+    // Calls that were held back are all that this second has.
     running.hear_more();
     target.signal(Signal::CONT);
     let done = running.wait();
@@ -104,14 +103,14 @@ fn check_counts(report: &Value, stats: &Value) {
 }
 
 #[test]
-fn a_target_that_died_is_not_hammered_and_everybody_comes_back() {
+fn dead_target_gets_few_calls_and_all_users_return() {
     let target = Builtin::start(&[]);
     let address = target.address().to_owned();
-    // Without breakers it is the door alone that keeps 2,000 users from knocking.
+    // Without breakers only the connect backoff keeps 2,000 users from reconnecting.
     let running = start(&target, "breakers: false\nretries: false\nconnect_backoff: { max: 1s }");
     target.signal(Signal::KILL);
     running.hear("service it: takes no connections (refused (connect))");
-    // A second and more without a target.
+    // More than a second without a target.
     running.hear_more();
     running.hear_more();
     let target = Builtin::start_at(&address, &[]);
@@ -127,7 +126,7 @@ fn a_target_that_died_is_not_hammered_and_everybody_comes_back() {
     assert!(count(&stats, "requests") > USERS, "{stats}\n{report}");
 }
 
-/// A resilient client of nginx: twenty users call `path` twenty times a second each, for four
+/// Runs a resilient client of nginx: twenty users call `path` twenty times a second each, for four
 /// seconds.
 fn at_nginx(nginx: &Nginx, path: &str) -> Done {
     let scenario = format!(
@@ -142,7 +141,7 @@ fn at_nginx(nginx: &Nginx, path: &str) -> Done {
 }
 
 #[test]
-fn nginx_that_limits_requests_is_left_alone_and_asked_again() {
+fn nginx_with_rate_limit_is_backed_off_and_retried() {
     let nginx = Nginx::start();
     let done = at_nginx(&nginx, "/few");
     let report = done.report(0);
@@ -151,7 +150,7 @@ fn nginx_that_limits_requests_is_left_alone_and_asked_again() {
     for what in ["calls.ok", "status.503", "calls.suppressed", "attempts.retries"] {
         assert!(count(&report, what) > 0, "{what} {done}");
     }
-    // Twenty a second are let through; the client asks for a small part of the 400 it could.
+    // Twenty a second are admitted; the client sends a small part of the 400 that it could.
     let (sent, made) = (count(&report, "attempts.sent"), count(&report, "calls.made"));
     assert!(sent * 3 < made * 2, "{sent} of {made} {done}");
 }
@@ -163,7 +162,7 @@ fn nginx_that_fails_for_good_sees_little_of_2_000_calls() {
     let report = done.report(0);
     check_told(&done, &["closed → open (5 failures", "open → half-open", "half-open → open"]);
     assert_eq!(count(&report, "calls.ok"), 0, "{done}");
-    // Five, those under way with them, what the budget gave, and a probe each 300 ms.
+    // Five, those in progress with them, retries within the budget, and a probe each 300 ms.
     assert!(count(&report, "attempts.sent") < 100, "{done}");
     assert!(count(&report, "calls.suppressed") > count(&report, "calls.made") / 2, "{done}");
 }

@@ -1,5 +1,4 @@
-//! The report and the dashboard as people meet them: in a real browser, against a target that
-//! means harm.
+//! Tests of the report and the dashboard in a real browser, with hostile text from the target.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +10,10 @@ use crate::chrome::{Answer, Chrome, ask};
 use crate::harness::{Done, LIMIT, Manada, Running, count};
 use crate::peer::{Server, Then};
 
-/// What would happen if it were taken for markup.
+/// Text that would do harm if it were taken for markup.
 const EVIL: &str = "</script><script>alert(1)</script>\"><img src=x onerror=alert(2)>";
 
-/// A target that answers every request with such things.
+/// Starts a target that responds with such text to every request.
 fn evil() -> Server {
     let body = format!("<!-- {EVIL} javascript:alert(3) -->");
     let answer = format!(
@@ -24,7 +23,7 @@ fn evil() -> Server {
     Server::answering(answer, Then::Next)
 }
 
-/// A run against it whose own words are no better.
+/// Runs against it, with names that are as hostile.
 fn hostile() -> Done {
     let server = evil();
     let name = EVIL.replace('"', "\\\"");
@@ -48,7 +47,7 @@ fn url(path: &Path) -> String {
 }
 
 #[test]
-fn a_report_opens_offline_and_nothing_of_others_runs() {
+fn report_opens_offline_and_runs_no_foreign_code() {
     let done = hostile();
     let chrome = Chrome::start();
     let report = url(&done.path("out/report.html"));
@@ -56,7 +55,7 @@ fn a_report_opens_offline_and_nothing_of_others_runs() {
     chrome.open(&report);
     assert!(!chrome.has_alert());
     assert_eq!(chrome.run("return document.querySelector('.word').textContent"), "FAIL");
-    // Inert text: the words are there, the elements are not.
+    // The text is shown, but not as elements.
     assert_eq!(chrome.run("return document.images.length"), 0);
     assert_eq!(chrome.run("return document.querySelectorAll('script[src]').length"), 0);
     let scripts = "return [...document.scripts].filter(s => s.type !== 'application/json').length";
@@ -67,7 +66,7 @@ fn a_report_opens_offline_and_nothing_of_others_runs() {
         "return document.querySelector('.failure pre + h4 + pre, .failure h4 + pre').textContent",
     );
     assert!(head.as_str().unwrap().contains("<img src=x onerror=alert(2)>"), "{head}");
-    // What is drawn is there to be seen.
+    // Charts are visible.
     let sizes = "return [...document.querySelectorAll('.chart .area')].map(area => \
                  [area.getBoundingClientRect().width, area.querySelectorAll('path').length])";
     let sizes = chrome.run(sizes);
@@ -79,18 +78,18 @@ fn a_report_opens_offline_and_nothing_of_others_runs() {
     let wide = chrome.run("return document.documentElement.scrollWidth - innerWidth");
     assert!(wide.as_i64() <= Some(0), "nothing is wider than the window: {wide}");
     assert_eq!(chrome.complaints(), Vec::<String>::new());
-    // The browser's own first page is not ours.
+    // The browser's own start page is not counted.
     let asked = chrome.requests().into_iter().filter(|url| !url.starts_with("chrome"));
     let asked: Vec<String> = asked.filter(|url| !url.starts_with("data:")).collect();
     assert!(asked.iter().all(|url| *url == report) && !asked.is_empty(), "{asked:?}");
     assert!(chrome.print().starts_with(b"%PDF"));
 }
 
-/// The first cells of the rows of the table of steps.
+/// The first cells of the rows of the steps table.
 const STEPS: &str = "return [...document.querySelectorAll('#steps table[data-key=steps] tbody tr')]\
                      .map(row => row.cells[0].textContent)";
 
-/// Where the first time chart is in the window.
+/// Scrolls the first time chart into view and returns its position.
 const PLACE: &str = "const area = document.querySelector('#load .area'); area.scrollIntoView({ \
                      behavior: 'instant', block: 'center' }); const box = \
                      area.getBoundingClientRect(); return [box.left, box.top, box.width, \
@@ -103,11 +102,11 @@ fn middle(chrome: &Chrome) -> (i64, i64, i64) {
 }
 
 #[test]
-fn a_report_answers_to_its_reader() {
+fn report_sorts_hovers_and_zooms() {
     let done = hostile();
     let chrome = Chrome::start();
     chrome.open(&url(&done.path("out/report.html")));
-    // Sorting: by name up, then down.
+    // Sorting by name: ascending, then descending.
     let names =
         |chrome: &Chrome| -> Vec<String> { serde_json::from_value(chrome.run(STEPS)).unwrap() };
     assert_eq!(names(&chrome)[1], "calm");
@@ -119,7 +118,7 @@ fn a_report_answers_to_its_reader() {
     let sorted = "return document.querySelector('#steps th[aria-sort]').getAttribute('aria-sort')";
     assert_eq!(chrome.run(sorted), "descending");
 
-    // Hovering: all time charts say what they have at that moment.
+    // Hovering: all time charts show their values at that time.
     let (left, y, width) = middle(&chrome);
     chrome.hover((left + width / 4, y));
     let said = "return [...document.querySelectorAll('figure.time')].map(figure => \
@@ -132,7 +131,7 @@ fn a_report_answers_to_its_reader() {
     }
     assert!(said[0][1].as_str().unwrap().ends_with("/s"), "{said}");
 
-    // Zoom: a run of two seconds has too few columns to be zoomed.
+    // Zoom: a run of two seconds has too few columns for it.
     let boxes = "return [...new Set([...document.querySelectorAll('.time .area')].map(area => \
                  area.getAttribute('viewBox').split(' ').slice(0, 3).join(' ')))]";
     let before = chrome.run(boxes);
@@ -155,7 +154,7 @@ workloads:
   api: { arrivals: { rate: 100/s }, duration: 10m, flow: [ { get: /, name: home } ] }
 ";
 
-/// A run with a dashboard on a free port: where it is, and its token.
+/// Starts a run with a dashboard on a free port; returns its address and token.
 fn watched(words: &[&str]) -> (Running, SocketAddr, String) {
     let running = Manada::run(LIVE, &["--web=127.0.0.1:0"]).words(words).start();
     let line = running.heard_line("dashboard: ");
@@ -166,12 +165,12 @@ fn watched(words: &[&str]) -> (Running, SocketAddr, String) {
 }
 
 #[test]
-fn a_run_is_watched_and_steered_from_a_browser() {
+fn browser_shows_and_controls_a_run() {
     let (running, place, token) = watched(&[]);
     let chrome = Chrome::start();
     chrome.open(&format!("http://{place}/#token={token}"));
     assert_eq!(chrome.run("return location.href"), format!("http://{place}/"));
-    // Numbers come, and move.
+    // Figures arrive and change.
     let calls = "const tile = document.querySelector('.tile .note'); \
                  return tile ? parseInt(tile.textContent.replace(/\\D/g, '')) : 0";
     let first = chrome.until(calls, |calls| calls.as_u64() > Some(50));
@@ -181,7 +180,7 @@ fn a_run_is_watched_and_steered_from_a_browser() {
         "RUNNING · watched"
     );
 
-    // What somebody opened and sorted stays so, second after second.
+    // Opened and sorted elements stay so, second after second.
     chrome.click("#steps table[data-key=steps] thead th:nth-child(3) button");
     chrome.until("return document.querySelectorAll('#scenario details').length", |n| *n == 1);
     chrome.click("#scenario details summary");
@@ -192,7 +191,7 @@ fn a_run_is_watched_and_steered_from_a_browser() {
                 document.querySelector('#steps [aria-sort]').getAttribute('aria-sort')]";
     assert_eq!(chrome.run(kept).to_string(), "[true,\"descending\"]");
 
-    // Zoom goes for all charts, and stays.
+    // Zoom applies to all charts and stays.
     let seconds = "return Number(document.querySelector('figure.time').dataset.seconds)";
     chrome.until(seconds, |seconds| seconds.as_u64() >= Some(8));
     let (left, y, width) = middle(&chrome);
@@ -230,7 +229,7 @@ fn a_run_is_watched_and_steered_from_a_browser() {
     assert!(count(&report, "calls.made") > 100);
 }
 
-/// A request with these headers beside those that it needs.
+/// Sends a request with further headers.
 fn get(place: SocketAddr, path: &str, headers: &str) -> Answer {
     ask(place, &format!("GET {path} HTTP/1.1\r\n{headers}"), b"", 1 << 20)
 }
@@ -240,7 +239,7 @@ fn command(place: SocketAddr, headers: &str, line: &[u8]) -> Answer {
 }
 
 #[test]
-fn nobody_else_sees_or_changes_anything() {
+fn dashboard_refuses_requests_without_token() {
     let (running, place, token) = watched(&[]);
     let own = format!("Host: {place}");
     let bearer = format!("Authorization: Bearer {token}");
@@ -308,21 +307,21 @@ fn only_so_many_browsers_listen_at_once() {
     let mut all: Vec<_> = (0..16).map(|_| listen()).collect();
     assert!(all.iter().all(|(_, status)| status == "HTTP/1.1 200"));
     assert_eq!(listen().1, "HTTP/1.1 503");
-    // Its first numbers are there: it can be stopped. Nobody reads on, and it ends all the same.
+    // With its first figures it can be stopped. No client reads on, and it still ends.
     all[0].0.read_exact(&mut [0; 2_000]).unwrap();
     assert_eq!(command(place, &format!("Authorization: Bearer {token}"), b"stop").status, 200);
     running.wait().report(130);
 }
 
 #[test]
-fn a_run_that_is_not_to_be_changed_is_only_shown() {
+fn dashboard_without_control_is_read_only() {
     let (running, place, token) = watched(&["--no-control"]);
     assert_eq!(token, "");
     let answer = command(place, "Authorization: Bearer ", b"pause");
     assert_eq!(answer.status, 403, "{answer:?}");
     let own = format!("Host: {place}");
     assert_eq!(get(place, "/", &own).status, 200);
-    // Its first numbers are there: it hears signals.
+    // After its first figures it handles signals.
     let events = ask(place, &format!("GET /events HTTP/1.1\r\n{own}"), b"", 2_000);
     assert!(events.body.contains("RUNNING"), "{events:?}");
     running.signal(rustix::process::Signal::INT);

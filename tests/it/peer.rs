@@ -1,7 +1,7 @@
-//! A raw TCP server on a free port of 127.0.0.1 whose every connection follows a script.
+//! A raw TCP server on a free port of 127.0.0.1 whose connections follow a script.
 //!
-//! Invariant: no connection outlives [`LIFE`], whatever its client does; dropped, the server
-//! accepts no more.
+//! Invariant: no connection outlives [`LIFE`], whatever its client does; a dropped server accepts
+//! no more.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// How long a connection may wait for its client.
+/// Maximum wait of a connection for its client.
 const LIFE: Duration = Duration::from_secs(10);
-/// How many things a connection may do; more than any script needs against a client that reads.
+/// Maximum operations of a connection; more than any script needs.
 const STEPS: u32 = 100_000;
 
 /// The server.
@@ -28,7 +28,8 @@ struct Shared {
     over: AtomicBool,
 }
 
-/// One connection, from the server's side. Every act says whether the client is still there.
+/// The server's side of a connection. Each operation returns whether the client is still
+/// connected.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     shared: Arc<Shared>,
@@ -36,12 +37,12 @@ pub(crate) struct Peer {
 }
 
 impl Server {
-    /// Starts it; each connection gets a thread that runs `script`.
+    /// Starts a server; each connection gets a thread that runs `script`.
     pub(crate) fn start(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), script)
     }
 
-    /// The same at an address of its own.
+    /// Starts a server at an address.
     pub(crate) fn start_at(
         at: SocketAddr,
         script: impl Fn(&mut Peer) + Send + Sync + 'static,
@@ -67,7 +68,8 @@ impl Server {
         Self { address, shared }
     }
 
-    /// A server that answers every request with these bytes, then does what `then` says.
+    /// Starts a server that responds to every request with these bytes, then continues with
+    /// `then`.
     pub(crate) fn answering(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
         let bytes = bytes.into();
         Self::start(move |peer| {
@@ -82,23 +84,23 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// How many connections it accepted, and how many requests came.
+    /// Returns the number of accepted connections, and of requests.
     pub(crate) fn seen(&self) -> (u64, u64) {
         (self.shared.connections.load(SeqCst), self.shared.requests.load(SeqCst))
     }
 }
 
-/// What a connection does after an answer.
+/// What a connection does after a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Then {
     /// Waits for the next request.
@@ -107,7 +109,7 @@ pub(crate) enum Then {
     Close,
     /// Resets.
     Reset,
-    /// Says nothing more until the client leaves.
+    /// Sends nothing more until the client disconnects.
     Hold,
 }
 
@@ -117,7 +119,7 @@ impl Peer {
         self.head().is_some()
     }
 
-    /// Waits for a request without a body; its head.
+    /// Waits for a request without a body; returns its head.
     pub(crate) fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -142,7 +144,8 @@ impl Peer {
         bytes.iter().all(|byte| self.send(&[*byte]))
     }
 
-    /// Sends bytes one by one, with a pause between them that ends early when the client leaves.
+    /// Sends bytes one by one, with a pause between them that ends early if the client
+    /// disconnects.
     pub(crate) fn drip_slowly(&mut self, bytes: &[u8], pause: Duration) -> bool {
         self.stream.set_read_timeout(Some(pause)).unwrap();
         let all = bytes.iter().all(|byte| {
@@ -153,7 +156,7 @@ impl Peer {
         all
     }
 
-    /// Says nothing until the client leaves.
+    /// Waits until the client disconnects.
     pub(crate) fn hold(&mut self) {
         let mut ignored = [0; 4_096];
         while matches!(self.stream.read(&mut ignored), Ok(read) if read > 0) {}
@@ -168,7 +171,7 @@ impl Peer {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.over.store(true, SeqCst);
-        // Wakes the acceptor, which then leaves.
+        // Wakes the acceptor, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,4 +1,5 @@
-//! `manada plan`, `doctor` and `schema`: what they say, and that `run` refuses what `plan` refuses.
+//! Tests of `manada plan`, `doctor` and `schema`: their output, and that `run` refuses what `plan`
+//! refuses.
 
 use std::process::Command;
 
@@ -30,16 +31,17 @@ fn plan(words: &[&str]) -> Done {
 }
 
 #[test]
-fn a_plan_says_what_would_happen() {
+fn plan_forecasts_iterations_and_users() {
     let done = plan(&["--service-time", "500ms", "--json"]);
     assert_eq!(done.code, Some(0), "{done}");
     let said = done.json();
     assert_eq!(said["workloads"][1]["iterations"], 2_000.0);
     assert_eq!(said["workloads"][1]["exact"], true);
-    // Two calls of 500 ms and two thinks of 1 s: 20 passes of 10 users, and half a one each.
+    // Two calls of 500 ms and two think times of 1 s: 20 iterations of 10 users, and half an
+    // iteration each.
     assert_eq!(said["workloads"][0]["iterations"], 205.0);
     assert_eq!(said["steps"][1]["calls"], 205.0);
-    // Little: 100/s for 500 ms are 50 at once, and one may be.
+    // Little: 100/s for 500 ms are 50 concurrent users, and one is allowed.
     assert_eq!(said["workloads"][1]["users"], 50.0);
     let dropped = said["workloads"][1]["dropped"].as_f64().unwrap();
     assert!((dropped - 1_960.0).abs() < 10.0, "{dropped}");
@@ -57,7 +59,7 @@ fn a_plan_says_what_would_happen() {
 }
 
 #[test]
-fn a_plan_knows_its_client_and_its_pools() {
+fn plan_forecasts_connections_of_pools() {
     let client = "client: resilient\npools: { few: { match: /a, connections: 3, wait: 1s } }\n";
     let shop = format!("{SHOP}{client}");
     let with = |words: &[&str]| {
@@ -68,7 +70,7 @@ fn a_plan_knows_its_client_and_its_pools() {
     assert_eq!(said["client"]["parts"][1], "breakers at 3 levels");
     // Ten buyers with three connections for /a and one each for /b; the other workload's user.
     assert_eq!(said["most"]["connections"], 3 + 10 + 1);
-    // No shard without a connection of the pool.
+    // Each shard has a connection of the pool.
     assert_eq!(said["generator"]["shards"], 3);
     let text = with(&["--shards", "8"]);
     for part in [
@@ -89,7 +91,8 @@ fn service_times_come_from_an_earlier_report() {
     let with =
         |text: &str| Manada::new(&words).file("shop.yaml", SHOP).file("summary.json", text).go();
     let said = with(report).json();
-    // 1 s of which nothing is said but the mean of all, 2 s, and two thinks: 12 passes of 5 s.
+    // 1 s for the known step, the overall mean of 2 s for the other, and two think times: 12
+    // iterations of 5 s.
     assert_eq!(said["workloads"][0]["iterations"], 125.0);
     for bad in ["no json", "{}"] {
         let done = with(bad);
@@ -99,7 +102,7 @@ fn service_times_come_from_an_earlier_report() {
 }
 
 #[test]
-fn what_plan_refuses_run_refuses_before_it_begins() {
+fn run_refuses_what_plan_refuses() {
     let server = Server::answering(OK, Then::Next);
     let folder = tempfile::tempdir().unwrap();
     let text = SHOP.replace("http://127.0.0.1:9", &format!("http://{}", server.address()));
@@ -122,7 +125,7 @@ fn what_plan_refuses_run_refuses_before_it_begins() {
 }
 
 #[test]
-fn a_doctor_looks_at_the_machine() {
+fn doctor_reports_findings() {
     let done = Manada::new(&["doctor", "--json"]).go();
     assert_eq!(done.code, Some(0), "{done}");
     let said = done.json();
@@ -137,7 +140,7 @@ fn a_doctor_looks_at_the_machine() {
 }
 
 #[test]
-fn a_schema_is_printed_for_each_kind_of_file() {
+fn schema_prints_each_kind_of_file() {
     for (words, title) in [
         (&["schema"][..], "Manada scenario"),
         (&["schema", "scenario"], "Manada scenario"),

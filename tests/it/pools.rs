@@ -1,7 +1,7 @@
-//! Pools as their target sees them: so many connections, used so often, kept so long; and users
-//! whose connections are open before they are due.
+//! Tests of pools as the target sees them: number, use and age of connections; and users that
+//! connect before they are due.
 //!
-//! Invariant: connections are counted by the server.
+//! Invariant: the server counts the connections.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
@@ -14,7 +14,7 @@ use crate::peer::{Peer, Server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// A run against a server; `law` is its pool's.
+/// Runs against a server with this pool configuration.
 fn run(server: &Server, law: &str, workloads: &str) -> Value {
     let scenario = format!(
         "services: {{ it: {{ url: \"http://{}\", timeout: 30s }} }}\n\
@@ -46,7 +46,7 @@ fn no_more_connections_than_it_has() {
         assert_eq!(most.load(SeqCst), 5, "{report}");
         assert_eq!(server.seen(), (5, 1_000), "{report}");
         assert_eq!(count(&report, "connections.opened"), 5, "{report}");
-        // Those who wait for one of them are not late: they are held back by what was asked for.
+        // Calls that wait for a connection are not late: the pool holds them back.
         assert!(count(&report, "blocked_us.max") > 0, "{report}");
     }
 }
@@ -58,7 +58,7 @@ fn a_connection_for_each_request() {
     let closing = Arc::new(AtomicU64::new(0));
     let heard = Arc::clone(&closing);
     let server = Server::start(move |peer: &mut Peer| {
-        // Also where the target does not close it.
+        // Even if the target does not close it.
         while let Some(head) = peer.head() {
             heard.fetch_add(u64::from(head.contains("\r\nConnection: close\r\n")), SeqCst);
             assert!(peer.send(OK));
@@ -72,7 +72,7 @@ fn a_connection_for_each_request() {
 }
 
 #[test]
-fn a_connection_is_used_so_often() {
+fn connection_is_used_max_requests_times() {
     for strategy in ["shared", "per_user"] {
         let carried = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&carried);
@@ -80,7 +80,7 @@ fn a_connection_is_used_so_often() {
             let mut requests = 0;
             while peer.request() {
                 requests += 1;
-                // Told before it is answered: the run may be over with the answer.
+                // Recorded before the response, which may end the run.
                 let mut told = told.lock().unwrap();
                 if requests > 1 {
                     let before = told.iter().position(|known| *known == requests - 1).unwrap();
@@ -103,8 +103,8 @@ fn a_connection_is_used_so_often() {
 }
 
 #[test]
-fn what_is_idle_is_closed_but_for_the_least() {
-    // Five at once, answered when all have come; then silence, and one more.
+fn idle_connections_above_minimum_are_closed() {
+    // Five concurrent requests, answered when all have arrived; then a pause, and one more.
     let (all, log) = (Barrier::new(5), Arc::new(Mutex::new(Vec::new())));
     let told = Arc::clone(&log);
     let server = Server::start(move |peer| {
@@ -142,7 +142,7 @@ fn users_are_connected_before_they_are_due() {
         );
         let running = Manada::telling(&scenario, &["--seed", "1"]).start();
         if early {
-            // Who looks is a connection, too.
+            // A probe is a connection as well.
             let looks = (1..100_000).find_map(|looks| {
                 std::thread::yield_now();
                 let stats = target.stats();

@@ -1,17 +1,17 @@
-//! Closed users stay, with their connections, for as long as the load asks for them: counted by a
-//! real server.
+//! Tests that closed users stay, with their connections, for as long as the load needs them,
+//! counted by a real server.
 
 use crate::harness::Manada;
 use crate::nginx::Nginx;
 
-/// What nginx says of them: more than fifty.
+/// nginx's status of the connections: more than fifty.
 const SEEN: &str = "Active connections: 5[1-9]";
 
 #[test]
 fn users_that_think_keep_their_connections_to_the_end_of_the_load() {
     let nginx = Nginx::start();
-    // Fifty users say something once and think until long after the load's end. From second 3 to
-    // 5.5 of 6 a prober looks at what nginx counts: their connections, and its own.
+    // Fifty users make one call and think until long after the load's end. From second 3 to 5.5 of
+    // 6 a prober reads nginx's count of their connections and its own.
     let scenario = format!(
         "services: {{ it: \"http://{}\" }}\nworkloads:\n  holders:\n    think: 60s\n    \
          users: [ {{ ramp: 50, over: 1s }}, {{ hold: 5s }} ]\n    flow: [ {{ get: /page }} ]\n  \

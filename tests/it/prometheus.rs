@@ -1,6 +1,6 @@
-//! A real Prometheus on a free port of 127.0.0.1, in a folder of its own, that scrapes itself.
+//! A real Prometheus on a free port of 127.0.0.1, in its own folder, that scrapes itself.
 //!
-//! Invariant: a machine without it fails the tests that need it, with a word on what to do.
+//! Invariant: a machine without it fails the tests that need it, with advice.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,13 +15,13 @@ use crate::harness::{LIMIT, Tied};
 /// A running Prometheus.
 pub(crate) struct Prometheus {
     _child: Tied,
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// Its address: `127.0.0.1:PORT`.
     pub(crate) address: String,
     _folder: TempDir,
 }
 
 impl Prometheus {
-    /// Starts it, and waits until it has scraped something.
+    /// Starts it, and waits for its first scrape.
     pub(crate) fn start() -> Self {
         let program = ["/usr/bin/prometheus", "/usr/local/bin/prometheus"];
         let program = program.iter().find(|path| Path::new(path).exists()).expect(
@@ -50,7 +50,7 @@ impl Prometheus {
         let scraped = (0..tries).any(|_| {
             let up = started.ask("/api/v1/query?query=up").contains("\"1\"");
             if !up {
-                // Nobody says when a server has scraped: it is asked until it has.
+                // The server does not report a scrape, so it is polled.
                 let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
                 let _ = never.recv_timeout(Duration::from_millis(100));
             }

@@ -1,4 +1,4 @@
-//! What a run leaves behind: every key of the contract, and files that agree with each other.
+//! Tests of the files of a run: every documented key, and that files agree with each other.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::harness::{Done, Manada, count};
 use crate::peer::{Server, Then};
 
 /// LANGUAGE's summary.json, key by key: `n` is a count or a whole duration, `f` a number, `s` a
-/// text, `a` a list, `o` a map, `l` a latency, `i` a ledger of iterations, `c` of calls; what ends
-/// in `?` may be null. A number in a path is a place in a list.
+/// text, `a` a list, `o` a map, `l` a latency, `i` a ledger of iterations, `c` of calls; a type
+/// that ends in `?` may be null. A number in a path is an index of a list.
 const KEYS: [(&str, &str); 58] = [
     ("version", "n"),
     ("scenario", "s"),
@@ -76,7 +76,7 @@ const KEYS: [(&str, &str); 58] = [
     ("warmup.duration_s", "f"),
 ];
 
-/// The keys that only the run of [`shop`] must have, beside those of every run.
+/// The additional keys of the run of [`shop`].
 const MORE: [(&str, &str); 15] = [
     ("checks.0.step", "s"),
     ("checks.0.name", "s"),
@@ -132,7 +132,7 @@ const CALLS: [&str; 8] = [
     "unfinished",
 ];
 
-/// The keys that are not there, or not what they should be.
+/// Returns the keys that are missing or have another type.
 fn missing(value: &Value, keys: &[(&str, &str)]) -> Vec<String> {
     let mut missing = Vec::new();
     for (path, kind) in keys {
@@ -167,7 +167,7 @@ fn missing(value: &Value, keys: &[(&str, &str)]) -> Vec<String> {
     missing
 }
 
-/// Two workloads, checks, a warm-up, a threshold that holds and one that does not.
+/// Runs two workloads, checks, a warm-up, a threshold that holds and one that does not.
 fn shop() -> Done {
     let target = Builtin::start(&["--latency", "2ms", "--fail", "3%:503"]);
     let scenario = format!(
@@ -199,7 +199,7 @@ fn the_document_has_every_key_and_the_files_agree() {
     check_log(&done, &report);
 }
 
-/// The rows of a CSV file, by column.
+/// Reads the rows of a CSV file, by column.
 fn rows(done: &Done, name: &str) -> Vec<HashMap<String, String>> {
     let mut csv = csv::Reader::from_path(done.path(name)).unwrap();
     csv.deserialize().map(Result::unwrap).collect()
@@ -209,7 +209,7 @@ fn number(row: &HashMap<String, String>, column: &str) -> u64 {
     row[column].parse().unwrap_or_else(|_| panic!("{column} in {row:?}"))
 }
 
-/// The rows add up to the calls of the whole run, and those measured to the steps.
+/// The rows add up to the calls of the whole run, and the measured ones to the steps.
 fn check_timeline(done: &Done, report: &Value) {
     let rows = rows(done, "out/timeline.csv");
     for (column, path) in [
@@ -263,7 +263,7 @@ fn check_steps(done: &Done, report: &Value) {
     assert_eq!(warm + count(report, "warmup.calls.made"), count(report, "calls.made"));
 }
 
-/// The log is read back by the library's own reader; its counts and values are the report's.
+/// The log is read by the library's own reader; its counts and values equal the report's.
 fn check_log(done: &Done, report: &Value) {
     let log = fs::read(done.path("out/latency.hlog")).unwrap();
     let mut by_tag: HashMap<String, Histogram<u64>> = HashMap::new();
@@ -318,7 +318,7 @@ fn a_hit_has_every_key_too() {
 }
 
 #[test]
-fn what_cannot_be_written_is_said_before_any_load() {
+fn unwritable_report_fails_before_the_load() {
     let server = Server::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Then::Next);
     let hit = |out: &str| {
         let words = ["-n", "10", "-c", "1", "--out", out];

@@ -1,5 +1,4 @@
-//! What a client that holds back and tries again says of itself: every key, every file, and sums
-//! that agree with each other.
+//! Tests of the reports of a resilient client: every key, every file, and consistent sums.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +10,8 @@ use crate::harness::{Done, Manada, count};
 /// The files that only some runs have.
 const SOME: [&str; 3] = ["out/pools.csv", "out/endpoints.csv", "out/events.jsonl"];
 
-/// A target of which half of the answers are 503, asked by a client that shares few connections,
-/// tries again within a budget and opens breakers.
+/// Runs a client that shares few connections, retries within a budget and opens breakers, at a
+/// target that responds to half of the requests with 503.
 fn troubled() -> Done {
     let target = Builtin::start(&["--latency", "exponential:10ms", "--fail", "50%:503"]);
     let scenario = format!(
@@ -31,7 +30,7 @@ fn troubled() -> Done {
     Manada::run(&scenario, &["--shards", "2"]).go()
 }
 
-/// The rows of a CSV file, by column.
+/// Reads the rows of a CSV file, by column.
 fn rows(done: &Done, name: &str) -> Vec<HashMap<String, String>> {
     let mut csv = csv::Reader::from_path(done.path(name)).unwrap();
     csv.deserialize().map(Result::unwrap).collect()
@@ -46,7 +45,7 @@ fn list<'a>(report: &'a Value, key: &str) -> &'a [Value] {
 }
 
 #[test]
-fn what_the_client_did_stands_in_the_report_and_adds_up() {
+fn resilience_actions_are_reported_and_add_up() {
     let done = troubled();
     let report = done.report(0);
     let by: u64 = (report["suppressed_by"].as_object().unwrap().values())
@@ -56,14 +55,14 @@ fn what_the_client_did_stands_in_the_report_and_adds_up() {
     assert!(count(&report, "suppressed_by.breaker") > 0, "{done}");
     let steps = list(&report, "steps").iter();
     assert_eq!(steps.map(|step| count(step, "calls.suppressed")).sum::<u64>(), by, "{done}");
-    // Ten of the reserve, and one for each ten first attempts: far fewer than there were failures.
+    // Ten of the reserve, and one for each ten first attempts: far fewer than failures.
     let (first, retries) = (count(&report, "attempts.first"), count(&report, "attempts.retries"));
     assert!(retries > 0 && retries <= 2 * 10 + first / 10 + 1, "{done}");
     let started = count(&report, "attempts.started") as f64;
     let amplification = report["attempts"]["amplification"].as_f64().unwrap();
     assert!((amplification - started / first as f64).abs() <= 0.0005, "{done}");
     assert_eq!(count(&report, "attempts.cancelled"), 0, "{done}");
-    // What has waited did so for its pool or before a retry; what was refused has not waited.
+    // Calls waited for their pool or before a retry; refused calls did not wait.
     let causes: Vec<&String> = report["blocked_by_us"].as_object().unwrap().keys().collect();
     assert_eq!(causes, ["pool", "retry"], "{done}");
     assert!(count(&report, "blocked_by_us.pool.p50") > 0, "{done}");
@@ -80,7 +79,7 @@ fn what_the_client_did_stands_in_the_report_and_adds_up() {
     assert_eq!(sum(&rows(&done, "out/steps.csv"), "suppressed"), by, "{done}");
 }
 
-/// A breaker opened as often as its events say; what was refused is calls and retries.
+/// A breaker opened as often as its events say; it refused calls and retries.
 fn check_breakers(done: &Done, report: &Value) {
     let breakers = list(report, "breakers");
     let names: Vec<&str> = breakers.iter().map(|one| one["name"].as_str().unwrap()).collect();
@@ -105,7 +104,7 @@ fn check_breakers(done: &Done, report: &Value) {
     assert_eq!(timeouts.len(), breakers.len(), "{done}");
 }
 
-/// A row per second; counts add up, and what stands at the end is in the last row.
+/// One row per second; counts add up, and the last row has the final state.
 fn check_pools(done: &Done, report: &Value) {
     let rows = rows(done, "out/pools.csv");
     let [pool] = list(report, "pools") else { panic!("only one is shared: {done}") };
@@ -126,7 +125,7 @@ fn check_pools(done: &Done, report: &Value) {
     assert!(share > 0.0 && share <= 1.0, "{done}");
 }
 
-/// The file holds what the document holds, in the order of time.
+/// The file has what the document has, in order of time.
 fn check_events(done: &Done, report: &Value) {
     let events = list(report, "events");
     let text = done.read("out/events.jsonl");
@@ -142,7 +141,7 @@ fn check_events(done: &Done, report: &Value) {
     }
 }
 
-/// All of the run was at some level, and it went down from the best.
+/// Each second was at some level, starting with the best.
 fn check_levels(report: &Value) {
     let seconds = report["degradation"]["seconds"].as_object().unwrap();
     let names: Vec<&String> = seconds.keys().collect();
@@ -180,7 +179,7 @@ fn the_summary_says_what_happened_within_80_columns() {
     for text in ["pools  ", "timeouts  ", "degraded  "] {
         assert!(!said.contains(text), "{text} was not asked for: {done}");
     }
-    // A screen gets five a second, and a count.
+    // A screen gets five a second, and a count of the rest.
     let shown = done.stderr.lines().filter(|line| line.starts_with("endpoint GET /: ")).count();
     assert!(
         (5..=20).contains(&shown) && done.stderr.contains("events more in this second"),
@@ -193,7 +192,7 @@ fn the_summary_says_what_happened_within_80_columns() {
 }
 
 #[test]
-fn a_client_that_only_measures_says_so() {
+fn measuring_client_is_reported() {
     let target = Builtin::start(&[]);
     let scenario = format!(
         "services: {{ it: \"{}\" }}\nworkloads:\n  w: {{ flow: [ {{ get: / }} ], users: 2, \

@@ -1,6 +1,7 @@
-//! Retries: the storms they make and the budget against them; when they are made, and when not.
+//! Tests of retries: retry storms and the budget against them; when calls are retried, and when
+//! not.
 //!
-//! Invariant: what the target counted is the proof, not what the client says of itself.
+//! Invariant: the target's count is decisive, not the client's own.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,8 +15,8 @@ use crate::peer::{Peer, Server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// One server can do 100 calls a second and is asked for 60; it stands still for a second, and more
-/// queue up than are waited for. The report, and how many requests the target got.
+/// One server can do 100 calls a second and gets 60; it stalls for a second, and more queue up
+/// than their timeouts allow. Returns the report, and the number of requests at the target.
 fn storm(budget: &str) -> (Value, u64) {
     let target = Builtin::start(&["--servers=1", "--latency=10ms", "--stall=1s@1s"]);
     let scenario = format!(
@@ -30,7 +31,7 @@ fn storm(budget: &str) -> (Value, u64) {
 }
 
 #[test]
-fn a_storm_feeds_itself_and_a_budget_starves_it() {
+fn retry_storm_sustains_itself_and_a_budget_ends_it() {
     let made = 540;
     let ((wild, wild_seen), (tame, tame_seen)) = std::thread::scope(|scope| {
         let wild = scope.spawn(|| storm("none"));
@@ -42,7 +43,7 @@ fn a_storm_feeds_itself_and_a_budget_starves_it() {
         assert_eq!(count(report, "calls.made"), made, "{context}");
         assert!(seen <= count(report, "attempts.sent"), "{context}");
     }
-    // What the target saw is the proof: half as many again, and never well any more; or a fifth at
+    // The target's count is decisive: half as many again, and never well any more; or a fifth at
     // most, and it is over soon after the stall.
     assert!(wild_seen * 2 > made * 3, "{wild_seen} of {made}: {context}");
     assert!(tame_seen * 5 <= made * 6, "{tame_seen} of {made}: {context}");
@@ -51,7 +52,7 @@ fn a_storm_feeds_itself_and_a_budget_starves_it() {
     assert!(lost(&tame) * 2 < made, "{context}");
 }
 
-/// What a retrying client makes of one call.
+/// Makes one call with retries.
 fn once(url: &str, call: &str, retries: &str) -> Value {
     let scenario = format!(
         "services: {{ it: {{ url: \"{url}\", timeout: 5s }} }}\nretries: {retries}\n\
@@ -60,7 +61,7 @@ fn once(url: &str, call: &str, retries: &str) -> Value {
     Manada::run(&scenario, &["--seed", "1"]).go().measured()
 }
 
-/// A server that says so to the first request and is well from then on.
+/// Starts a server that gives this response to the first request and 200 afterwards.
 fn first(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> Server {
     let come = AtomicU64::new(0);
     Server::start(move |peer: &mut Peer| {
@@ -80,11 +81,11 @@ fn too_many(retry_after: &str) -> Vec<u8> {
 }
 
 #[test]
-fn who_is_asked_to_wait_waits_so_long() {
-    // A date has no fractions: what is two seconds from now says one to two.
+fn retry_after_is_respected() {
+    // A date has no fractions: two seconds from now means one to two.
     let date = || httpdate::fmt_http_date(manada::clock::wall() + Duration::from_secs(2));
     for server in [first(|| too_many("1")), first(move || too_many(&date()))] {
-        // Also a POST: what was turned away had no effect.
+        // Also a POST, because a rejected request had no effect.
         let report = once(&server.url(), "{ post: / }", "{ backoff: { base: 1ms } }");
         assert_eq!(count(&report, "calls.ok"), 1, "{report}");
         assert_eq!(count(&report, "attempts.retries"), 1, "{report}");
@@ -95,7 +96,7 @@ fn who_is_asked_to_wait_waits_so_long() {
 }
 
 #[test]
-fn who_would_wait_too_long_or_need_not_does_not_wait() {
+fn retry_after_beyond_maximum_is_not_retried() {
     let server = first(|| too_many("3600"));
     let report = once(&server.url(), "{ get: / }", "2");
     assert_eq!(count(&report, "status.429"), 1, "{report}");
@@ -108,7 +109,7 @@ fn who_would_wait_too_long_or_need_not_does_not_wait() {
 }
 
 #[test]
-fn what_may_have_had_its_effect_is_not_sent_twice() {
+fn non_idempotent_request_is_not_retried() {
     let brief = |method: &str| format!("{{ {method}: /, timeout: 300ms }}");
     for (method, keys, requests) in [
         ("post", "", 1),
@@ -128,8 +129,8 @@ fn what_may_have_had_its_effect_is_not_sent_twice() {
 }
 
 #[test]
-fn what_was_never_sent_is_tried_again_whatever_it_is() {
-    // Nobody listens there any more.
+fn unsent_request_is_retried() {
+    // A port without a listener any more.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for method in ["get", "post"] {
         let call = format!("{{ {method}: / }}");

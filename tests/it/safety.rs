@@ -1,5 +1,5 @@
-//! Where load may not go: hosts, addresses, metadata services, methods, paths; and how much is too
-//! much. Nothing here leaves the machine: what is refused is refused before a connection.
+//! Tests of safety limits: hosts, addresses, metadata services, methods, paths; and maximum load.
+//! No test leaves the machine: requests are refused before a connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ fn run(service: &str, more: &str, flow: &str) -> Done {
 }
 
 #[test]
-fn an_allowed_name_leads_where_its_address_is_allowed() {
+fn name_and_address_have_to_be_allowed() {
     let server = Server::answering(OK, Then::Next);
     let port = server.address().port();
     let named = format!("\"http://localhost:{port}\"");
@@ -38,21 +38,21 @@ fn an_allowed_name_leads_where_its_address_is_allowed() {
         assert_eq!(server.seen().1 - before, calls, "{hosts}: {done}");
         assert!(code == 0 || done.stderr.contains("is not among the hosts"), "{done}");
     }
-    // A stand-in does not make a name another's.
+    // `connect_to` does not change the name that is checked.
     let stand_in = format!("{{ url: \"http://shop.test\", connect_to: \"127.0.0.1:{port}\" }}");
     assert_eq!(run(&stand_in, "safety: { hosts: [ shop.test ] }", flow).code, Some(3));
     assert_eq!(run(&stand_in, "safety: { hosts: [ 127.0.0.1 ] }", flow).code, Some(0));
-    // What a proxy looks up is judged by its name.
+    // A name that a proxy resolves is checked by its name.
     let proxied = format!("{{ url: \"http://shop.test\", proxy: \"http://127.0.0.1:{port}\" }}");
     assert_eq!(run(&proxied, "", flow).code, Some(0));
     let done = run(&proxied, "safety: { hosts: [ 127.0.0.1 ] }", flow);
     assert_eq!(done.code, Some(3), "{done}");
-    // What is built in is ours.
+    // The built-in target is always allowed.
     assert_eq!(run("builtin", "safety: { hosts: [ shop.test ] }", flow).code, Some(0));
 }
 
 #[test]
-fn metadata_services_are_never_asked() {
+fn metadata_services_are_refused() {
     for url in ["http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://[::ffff:a9fe:a9fe]/"]
     {
         let hit = Manada::hit(url, &["-c", "1", "-n", "1", "--authorised", "*"]).go();
@@ -71,8 +71,8 @@ fn metadata_services_are_never_asked() {
 }
 
 #[test]
-fn public_hosts_need_a_word_under_load() {
-    // 203.0.113.0/24 is nobody's (RFC 5737): these never connect.
+fn public_hosts_need_authorisation_under_load() {
+    // 203.0.113.0/24 is reserved for documentation (RFC 5737): these never connect.
     let hit = Manada::hit("http://203.0.113.7/", &["-c", "50", "-n", "1"]).go();
     assert_eq!(hit.code, Some(3), "{hit}");
     assert!(hit.stderr.contains("--authorised 203.0.113.7"), "{hit}");
@@ -81,7 +81,7 @@ fn public_hosts_need_a_word_under_load() {
     assert!(hit.stderr.contains("smells of production"), "{hit}");
     let bad = Manada::hit("http://127.0.0.1/", &["--authorised", "a b"]).go();
     assert_eq!(bad.code, Some(2), "{bad}");
-    // With the word it is the target that is missing, not the right.
+    // With the authorisation only the target is missing.
     let server = Server::answering(OK, Then::Next);
     let service = format!("{{ url: \"http://prod.shop.test\", proxy: \"{}\" }}", server.url());
     let text = scenario(&service, "", "[ { get: / } ]").replace("users: 2", "users: 20");
@@ -109,7 +109,7 @@ fn denied_requests_are_not_made() {
     let hit = hit.env("MANADA_SAFETY", "own.yaml").go();
     assert_eq!(hit.code, Some(3), "{hit}");
     assert!(hit.stderr.contains("own.yaml denies POST"), "{hit}");
-    // Nor does a redirect lead there.
+    // A redirect to a denied path is not followed either.
     let text = b"HTTP/1.1 302 Found\r\nLocation: /x/../admin/y\r\nContent-Length: 0\r\n\r\n";
     let server = Server::answering(&text[..], Then::Next);
     let service = format!("{{ url: \"{}\", redirects: 1 }}", server.url().trim_end_matches('/'));
@@ -118,7 +118,7 @@ fn denied_requests_are_not_made() {
 }
 
 #[test]
-fn of_two_files_the_stricter_holds() {
+fn stricter_of_two_limits_holds() {
     let server = Server::answering(OK, Then::Next);
     let service = format!("\"{}\"", server.url().trim_end_matches('/'));
     let text = |limits: &str| scenario(&service, &format!("safety: {limits}"), "[ { get: / } ]");
@@ -145,7 +145,7 @@ fn of_two_files_the_stricter_holds() {
 }
 
 #[test]
-fn errors_without_end_stop_the_run() {
+fn persistent_errors_stop_the_run() {
     let server =
         Server::answering(&b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"[..], Then::Next);
     let service = format!("\"{}\"", server.url().trim_end_matches('/'));
@@ -161,7 +161,7 @@ fn errors_without_end_stop_the_run() {
 }
 
 #[test]
-fn the_target_is_told_which_run_it_is() {
+fn run_header_is_sent() {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
     let keep = Arc::clone(&heads);
     let server = Server::start(move |peer| {

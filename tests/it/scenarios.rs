@@ -1,7 +1,7 @@
-//! Every scenario that is shipped, and every example of the language's own page, against the
-//! built-in target with a shortened clock.
+//! Tests of every shipped scenario, and every example of the language page, against the built-in
+//! target with a shortened clock.
 //!
-//! Invariant: what a newcomer runs first works; nothing here depends on how fast the machine is.
+//! Invariant: what a newcomer runs first works; no test depends on the speed of the machine.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Runs a file with these words; it is judged, whatever the verdict on a busy machine.
+/// Runs a file with these arguments and judges it, whatever the verdict on a busy machine.
 fn run(file: &Path, words: &[&str]) -> (Done, Value) {
     let path = file.to_str().unwrap();
     let done = Manada::new(&["run", path, "--json", "--ui", "none", "--out", "out", "--seed", "5"])
@@ -29,7 +29,7 @@ fn count(report: &Value, name: &str) -> u64 {
     report["calls"][name].as_u64().unwrap()
 }
 
-/// What must be true of a shipped scenario whose target is well.
+/// Checks that hold for a shipped scenario at a healthy target.
 fn all_is_well(done: &Done, report: &Value) {
     assert!(count(report, "made") > 0, "{done}");
     for wrong in ["failed", "timeout", "generator_errors", "suppressed"] {
@@ -67,7 +67,7 @@ macro_rules! shipped {
 shipped! {
     api "api.yaml" ["--duration", "2s"] all_is_well;
     breakpoint "breakpoint.yaml" ["--duration", "3s"] |done, report| {
-        // It is meant to break; what it did before that is well.
+        // It is meant to overload its target; before that it is well.
         assert!(count(report, "ok") > 100, "{done}");
         assert_eq!(count(report, "generator_errors"), 0, "{done}");
     };
@@ -78,7 +78,8 @@ shipped! {
     login_storm "login-storm.yaml" ["--duration", "3s"] all_is_well;
     quickstart "quickstart.yaml" ["--duration", "3s"] all_is_well;
     resilient "resilient.yaml" ["--duration", "7s"] |done, report| {
-        // Half-way its target stops for two seconds: calls are held back, and go on afterwards.
+        // Half-way its target stalls for two seconds: calls are held back, and continue
+        // afterwards.
         assert!(count(report, "suppressed") > 0 && count(report, "ok") > 100, "{done}");
         assert_eq!(count(report, "generator_errors"), 0, "{done}");
         assert_eq!(report["client"]["kind"], "resilient", "{done}");
@@ -99,7 +100,7 @@ shipped! {
 #[test]
 fn the_scenario_of_the_language_page_runs_as_written() {
     let file = folder("tests/language/shop-peak.yaml");
-    // As written, but for the port, the clock, and a warm-up that would hide who came first.
+    // As written, except for the port, the clock, and a warm-up that would hide the first users.
     let words = [
         "--set",
         "services.shop=builtin",
@@ -140,7 +141,7 @@ fn every_step_of_the_language_page_runs_as_written() {
 }
 
 #[test]
-fn logs_are_said() {
+fn log_steps_write_lines() {
     let file = folder("tests/language/all-steps.yaml");
     let path = file.to_str().unwrap();
     let words = ["run", path, "--ui", "plain", "--set", "services.shop=builtin", "--out", "out"];

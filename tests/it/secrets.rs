@@ -1,4 +1,4 @@
-//! Secrets and credentials are sent, and show nowhere.
+//! Tests that secrets and credentials are sent, and appear in no output.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::peer::Server;
 const SECRET: &str = "t0p/s3cr&t=k\"y";
 
 #[test]
-fn a_secret_reaches_the_target_and_nobody_else() {
+fn secret_reaches_only_the_target() {
     let target = Builtin::start(&["--fail", "100%:503"]);
     let scenario = format!(
         r#"
@@ -36,7 +36,7 @@ workloads:
 "#,
         target.url("")
     );
-    // As it stands it does not compile: the message shows neither the value nor its forms.
+    // This does not compile: the message shows neither the value nor its forms.
     let broken = Manada::run(&scenario, &[]).env("SHOP_TOKEN", SECRET).go();
     assert_eq!(broken.code, Some(3), "{broken}");
     let scenario = scenario.replace(" | nothing", "");
@@ -57,7 +57,7 @@ workloads:
     }
 }
 
-/// All that a program said, and all files that it left.
+/// Returns all output of a program, and all files that it left.
 fn all_of(done: &Done) -> Vec<String> {
     let mut shown = vec![done.stdout.clone(), done.stderr.clone()];
     for folder in ["", "out", "anew"] {
@@ -68,7 +68,7 @@ fn all_of(done: &Done) -> Vec<String> {
     shown
 }
 
-/// A file as whoever has it can read it: what is packed can be unpacked.
+/// Returns a file's readable text, unpacked if it is compressed.
 fn text(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap();
     if !path.ends_with("run.record") {
@@ -82,7 +82,7 @@ fn text(path: &Path) -> String {
     text
 }
 
-/// A service whose every answer is a failure that is full of credentials, but for logins.
+/// Starts a service whose every response is a failure full of credentials.
 fn indiscreet() -> Server {
     Server::start(|peer| {
         while let Some(head) = peer.head() {
@@ -162,7 +162,7 @@ fn credentials_show_in_no_output() {
         assert_eq!(once.code, Some(4), "{once}");
         shown.extend(all_of(&once));
     }
-    // Messages show the line that is wrong.
+    // Messages show the wrong line.
     for (right, wrong) in [
         ("page=2", "page={{ nothing }}"),
         ("password: zq7-json", "password: \"{{ zq7-json\""),
@@ -179,7 +179,7 @@ fn credentials_show_in_no_output() {
     shown.extend(all_of(&hit));
     assert!(shown.len() > 40, "{}", shown.len());
     for text in &shown {
-        // The second is "zq7-row" in base64 behind "u:".
+        // The second is "zq7-row" in base64 after "u:".
         for credential in ["zq7", "p6cTctcm93", "71727374"] {
             if let Some(at) = text.find(credential) {
                 let near: String = text[..at].chars().rev().take(200).collect();
@@ -188,7 +188,7 @@ fn credentials_show_in_no_output() {
             }
         }
     }
-    // And what is no credential is still there.
+    // Other text is still there.
     let exemplars = run.json()["exemplars"].to_string();
     for part in ["/items/***?api_key=***&page=2", "user=u", "--data-raw", "GET /items/{{ token }}"]
     {
@@ -198,7 +198,7 @@ fn credentials_show_in_no_output() {
 }
 
 #[test]
-fn names_of_keys_stand_in_the_docs() {
+fn secret_key_names_are_documented() {
     let docs = include_str!("../../docs/secrets.md");
     for name in manada::redact::SensitiveNames::built_in() {
         assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/secrets.md");

@@ -1,4 +1,5 @@
-//! Same seed, same traffic, whatever the number of shards: what the target's own log says.
+//! Tests that the same seed gives the same traffic for any number of shards, by the target's own
+//! log.
 //!
 //! The header `manada-intended` carries the arrival's number, so the log holds pairs of number and
 //! request; their set must be the same for 1, 2 and 5 shards, and another for another seed.
@@ -12,7 +13,7 @@ const OPEN: &str =
     "    arrivals: { process: poisson, rate: 300/s, max_users: 600 }\n    duration: 2s";
 const COUNTED: &str = "    users: 30\n    iterations: 600";
 
-/// What the target logged: number and request of each.
+/// Returns the target's log: number and request of each arrival.
 fn traffic(load: &str, header: &str, shards: &str, seed: &str) -> BTreeSet<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("arrivals.csv");
@@ -64,6 +65,6 @@ fn of_poisson_arrivals() {
 
 #[test]
 fn of_iterations_bound_by_count() {
-    // Which user makes an iteration is up to the target's speed; what it sends is not.
+    // The target's speed decides which user makes an iteration, but not what it sends.
     check(COUNTED, "0");
 }

@@ -1,4 +1,4 @@
-//! Signals: the first drains and reports, the second stops now.
+//! Tests of signals: the first drains and reports, the second stops at once.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -10,7 +10,7 @@ use crate::sums::answered;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A server that answers, or holds its clients for ever, and tells of each request.
+/// Starts a server that responds, or keeps its clients waiting for ever, and sends each request.
 fn server(answers: bool) -> (Server, Receiver<()>) {
     let (tell, told) = sync_channel(1);
     let server = Server::start(move |peer| {
@@ -26,7 +26,7 @@ fn server(answers: bool) -> (Server, Receiver<()>) {
     (server, told)
 }
 
-/// Starts a long run, and comes back when its first request has come.
+/// Starts a long run, and returns after its first request.
 fn start(server: &Server, told: &Receiver<()>, load: &str) -> Running {
     start_for("10m", server, told, load)
 }
@@ -46,7 +46,7 @@ fn start_for(duration: &str, server: &Server, told: &Receiver<()>, load: &str) -
 const OPEN: &str = "arrivals: { rate: 100/s, max_users: 100 }";
 const CLOSED: &str = "users: 4";
 
-/// A partial report: on standard output and in the folder, with the same numbers.
+/// Checks a partial report: on standard output and in the folder, with the same figures.
 fn check_partial(done: &Done, code: i32) -> serde_json::Value {
     let report = done.report(code);
     assert_eq!(report["verdict"], "interrupted", "{report}");
@@ -90,7 +90,8 @@ fn two_stop_now() {
         let (server, told) = server(false);
         let running = start(&server, &told, CLOSED);
         running.signal(first);
-        // Two signals at once would be one; so the second comes when the first is understood.
+        // Two concurrent signals would merge, so the second one follows when the first was
+        // handled.
         running.hear("stopping: no new iterations");
         running.signal(second);
         let done = running.wait();
@@ -115,8 +116,8 @@ fn quit_stops_at_once() {
 }
 
 #[test]
-fn a_long_schedule_is_left_at_once() {
-    // Some 10¹¹ starts are not made; walking them would take minutes.
+fn long_schedule_stops_at_once() {
+    // Some 10¹¹ starts are never made; iterating over them would take minutes.
     for process in ["constant", "poisson"] {
         let (server, told) = server(true);
         let load = format!("arrivals: {{ process: {process}, rate: 10000/s, max_users: 1 }}");

@@ -1,4 +1,5 @@
-//! Requests that are signed: the target computes the signature of what it got and compares.
+//! Tests of signed requests: the target computes the signature of the received request and
+//! compares.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -58,7 +59,7 @@ workloads:
 "#;
 
 #[test]
-fn signatures_are_of_what_is_sent() {
+fn signatures_match_the_sent_request() {
     let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
     let own = Arc::clone(&requests);
     let server = Server::start(move |peer| {
@@ -105,7 +106,7 @@ fn signatures_are_of_what_is_sent() {
     let posts: Vec<&Request> =
         requests.iter().filter(|(head, _)| head.starts_with("POST")).collect();
     assert_eq!((requests.len(), posts.len()), (18, 6));
-    // Each has a body of its own.
+    // Each has its own body.
     let bodies: std::collections::BTreeSet<_> = posts.iter().map(|(_, body)| body).collect();
     assert_eq!(bodies.len(), 6);
 }

@@ -1,4 +1,5 @@
-//! Kept connections that the target closed meanwhile: discarded unseen, or sent again once.
+//! Tests of kept connections that the target closed: discarded while idle, or the request is sent
+//! again once.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::peer::{Peer, Server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// One user that calls three times on one connection, if it can, with a pause between.
+/// Runs one user that calls three times on one connection, if possible, with a pause between.
 fn thrice(server: &Server, method: &str, think: &str) -> Value {
     let url = format!("http://{}", server.address());
     let scenario = format!(
@@ -24,7 +25,7 @@ fn counts(report: &Value) -> [u64; 6] {
     [made, ok, failed, opened, count(report, "attempts.stale_resends"), count(report, "bytes.sent")]
 }
 
-/// Answers one request, then closes as soon as the next one has come.
+/// Responds to one request, then closes as soon as the next one has arrived.
 fn closes_on_the_second(peer: &mut Peer) {
     if peer.request() && peer.send(OK) {
         peer.request();
@@ -32,7 +33,7 @@ fn closes_on_the_second(peer: &mut Peer) {
 }
 
 #[test]
-fn an_end_that_was_seen_while_idle_costs_nothing() {
+fn close_while_idle_costs_no_call() {
     let server = Server::start(|peer| assert!(!peer.request() || peer.send(OK)));
     for method in ["get", "post"] {
         let [made, ok, failed, opened, resends, _] = counts(&thrice(&server, method, "300ms"));
@@ -42,7 +43,7 @@ fn an_end_that_was_seen_while_idle_costs_nothing() {
 }
 
 #[test]
-fn bytes_that_come_while_idle_close_the_connection() {
+fn bytes_while_idle_close_the_connection() {
     let server = Server::start(|peer| {
         if peer.request() && peer.send(OK) {
             peer.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
@@ -67,8 +68,8 @@ fn an_old_idle_connection_that_closes_on_a_request_is_sent_again_once() {
 }
 
 #[test]
-fn what_may_not_be_sent_twice_or_was_closed_in_our_face_fails() {
-    // A POST is no matter how old; a GET when the connection is young.
+fn unsafe_or_young_connection_close_fails_the_call() {
+    // A POST is never sent again; a GET only if the connection was idle for long.
     for (method, think) in [("post", "1100ms"), ("get", "100ms")] {
         let server = Server::start(closes_on_the_second);
         let report = thrice(&server, method, think);

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::harness::count;
 
-/// Complete answers of a run, whatever their status.
+/// Returns the complete responses of a run, whatever their status.
 pub(crate) fn answered(report: &Value) -> u64 {
     report["status"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
 }
 
-/// The ledgers' sums that do not hold (MEASURING, "Nothing vanishes").
+/// Returns the ledger sums that do not hold (MEASURING, "Nothing vanishes").
 pub(crate) fn wrong_sums(report: &Value) -> Vec<String> {
     let sums: [(&str, &[&str]); 3] = [
         (

@@ -1,8 +1,8 @@
-//! A terminal of its own for the real program: keys in, what a person would see out.
+//! A terminal for the real program: keys in, screen content out.
 //!
-//! `script` from util-linux makes the terminal and `stty` says how it is.
-//! Invariant: the program is killed after [`LIMIT`], whatever it goes on to show; a test that fails
-//! leaves none behind.
+//! `script` from util-linux makes the terminal and `stty` reports its settings.
+//! Invariant: the program is killed after [`LIMIT`], even if it writes on; a failing test leaves
+//! no process behind.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,16 +21,16 @@ pub(crate) struct Terminal {
     child: Child,
     keys: ChildStdin,
     shown: Receiver<Vec<u8>>,
-    /// All that was ever written to it.
+    /// All bytes ever written to it.
     pub(crate) written: String,
-    /// What it shows.
+    /// The screen content.
     screen: vt100::Parser,
     folder: TempDir,
 }
 
 impl Terminal {
-    /// Opens it and runs a scenario in it, whose name is `keyed`; its shell says how it was before
-    /// and is after.
+    /// Opens a terminal and runs the scenario `keyed` in it; its shell reports the settings before
+    /// and after.
     pub(crate) fn open(scenario: &str, words: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("scenario.yaml"), scenario).unwrap();
@@ -68,13 +68,13 @@ impl Terminal {
         Self { child, keys, shown, written: String::new(), screen, folder }
     }
 
-    /// Takes in what it writes next.
+    /// Takes new output.
     fn take(&mut self, bytes: &[u8]) {
         self.screen.process(bytes);
         self.written += &String::from_utf8_lossy(bytes);
     }
 
-    /// Waits until what it has written and shows is like that.
+    /// Waits until the output and the screen satisfy a condition.
     #[track_caller]
     fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
@@ -85,26 +85,26 @@ impl Terminal {
         }
     }
 
-    /// Waits until it has written that.
+    /// Waits until it has written this text.
     #[track_caller]
     pub(crate) fn see(&mut self, text: &str) {
         self.until(text, |terminal| terminal.written.contains(text));
     }
 
-    /// Waits until it shows that, and says what it shows.
+    /// Waits until the screen has this text, and returns the screen.
     #[track_caller]
     pub(crate) fn show(&mut self, text: &str) -> String {
         self.until(text, |terminal| terminal.screen.screen().contents().contains(text));
         self.screen.screen().contents()
     }
 
-    /// Waits until it shows that no more.
+    /// Waits until the screen does not have this text any more.
     #[track_caller]
     pub(crate) fn hide(&mut self, text: &str) {
         self.until(text, |terminal| !terminal.screen.screen().contents().contains(text));
     }
 
-    /// Waits until that stands in its last row: all rows above are drawn as well.
+    /// Waits until the last row has this text; then all rows above are drawn as well.
     #[track_caller]
     pub(crate) fn foot(&mut self, text: &str) {
         self.until(text, |terminal| {
@@ -115,7 +115,7 @@ impl Terminal {
         });
     }
 
-    /// It has another size from now on.
+    /// Changes its size.
     pub(crate) fn resize(&mut self, columns: u16, lines: u16) {
         self.screen.screen_mut().set_size(rows(lines), rows(columns));
         let size = ["rows", &lines.to_string(), "cols", &columns.to_string()].map(str::to_owned);
@@ -128,19 +128,19 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// The program's process, by its socket, while it has one.
+    /// Returns the program's process id, by its socket, if it exists.
     fn found(&self) -> Option<Pid> {
         let mut sockets = fs::read_dir(self.folder.path().join("manada")).ok()?;
         let socket = sockets.next()?.ok()?.file_name().into_string().ok()?;
         Pid::from_raw(socket.strip_prefix("keyed-")?.strip_suffix(".sock")?.parse().ok()?)
     }
 
-    /// The same; it has one.
+    /// Returns the program's process id.
     pub(crate) fn pid(&self) -> Pid {
         self.found().unwrap()
     }
 
-    /// Stops it, as a shell would, and waits until it has stopped.
+    /// Suspends the program, as a shell would, and waits until it has stopped.
     pub(crate) fn stop(&self) {
         let pid = self.pid();
         kill_process(pid, Signal::TSTP).unwrap();
@@ -157,13 +157,13 @@ impl Terminal {
         fs::read_link(format!("/proc/{}/fd/0", self.pid().as_raw_nonzero())).unwrap()
     }
 
-    /// How its terminal is now, by its settings.
+    /// Returns the current terminal settings.
     pub(crate) fn settings(&self) -> String {
         let stty = Command::new("stty").args(["-a", "-F"]).arg(self.tty()).output().unwrap();
         String::from_utf8(stty.stdout).unwrap()
     }
 
-    /// Waits for its end: the program's exit code; the terminal has to be as it was.
+    /// Waits for the end and returns the program's exit code; the terminal has to be restored.
     #[track_caller]
     pub(crate) fn close(&mut self) -> i32 {
         while let Ok(more) = self.shown.recv_timeout(LIMIT) {
@@ -188,7 +188,7 @@ fn rows(count: u16) -> std::num::NonZeroU16 {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A test that failed leaves nobody behind: `script` ends with its terminal.
+        // A failed test leaves no process: `script` ends with its terminal.
         if let Some(pid) = self.found() {
             let _ = kill_process(pid, Signal::KILL);
         }

@@ -1,4 +1,4 @@
-//! Whose time is whose: what the generator does itself is no time of the target.
+//! Tests of the attribution of time: the generator's own work is not service time.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use crate::harness::{Manada, count};
 use crate::peer::{Server, Then};
 
 #[test]
-fn what_is_rendered_is_lateness_and_no_service_time() {
+fn rendering_is_lag_not_service_time() {
     let server =
         Server::answering(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"[..], Then::Next);
     let mut headers = String::new();
@@ -20,7 +20,8 @@ fn what_is_rendered_is_lateness_and_no_service_time() {
     );
     let done = Manada::run(&scenario, &[]).go();
     let report = done.report(0);
-    // Sixty digests of 60 kB each take the generator far longer than loopback takes for one answer.
+    // Sixty digests of 60 kB each take the generator far longer than loopback takes for one
+    // response.
     let (lag, service) = (count(&report, "lag_us.min"), count(&report, "service_us.min"));
     assert!(lag > service, "lag {lag} µs, service {service} µs: {done}");
     assert!(count(&report, "response_us.min") >= lag, "{done}");
@@ -29,7 +30,7 @@ fn what_is_rendered_is_lateness_and_no_service_time() {
 #[test]
 fn users_that_compute_between_calls_keep_littles_law() {
     let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Next);
-    // One loop of so much work that it lets other users go first, and conditions of next to none.
+    // One loop with enough work that it yields to other users, and conditions with almost none.
     let scenario = format!(
         "services: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 4\n    iterations: 200\n    \
          vars: {{ n: 0 }}\n    flow:\n      - {{ get: /a }}\n      \

@@ -1,6 +1,6 @@
-//! Certificates: one that holds passes, one that does not is named, and `-k` takes any.
+//! Tests of certificates: valid ones pass, invalid ones get a named error, and `-k` accepts any.
 //!
-//! Trust comes from a CA of the test's own, through `SSL_CERT_FILE`.
+//! The trusted CA is the test's own, through `SSL_CERT_FILE`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::peer::{Peer, Server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-/// A certificate authority of the test's own.
+/// The test's own certificate authority.
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
 pub(crate) fn authority() -> Authority {
@@ -34,12 +34,12 @@ fn named_authority(name: &str) -> Authority {
 /// A certificate with its key.
 pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// A server's certificate: issued by whom, for whom, and for which years.
+/// Makes a server certificate: issuer, name, and years of validity.
 pub(crate) fn certificate(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Shown {
     made(authority, name, years, IsCa::NoCa)
 }
 
-/// The same, which may sign others: what a CA has.
+/// Makes a certificate that may sign others, as a CA has.
 fn signing_others(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Shown {
     made(authority, name, years, IsCa::Ca(BasicConstraints::Unconstrained))
 }
@@ -59,7 +59,7 @@ fn made(authority: Option<&Authority>, name: &str, years: (i32, i32), is_ca: IsC
     (chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
 }
 
-/// A server with such a certificate.
+/// Makes a server configuration with such a certificate.
 pub(crate) fn leaf(
     authority: Option<&Authority>,
     name: &str,
@@ -78,7 +78,7 @@ fn with_key((chain, key): Shown) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// Answers every request, over TLS.
+/// Responds to every request, over TLS.
 fn serve(peer: &mut Peer, config: &Arc<ServerConfig>) {
     use std::io::{Read, Write};
     let session = ServerConnection::new(Arc::clone(config)).unwrap();
@@ -163,7 +163,7 @@ fn certificates_are_verified_unless_asked_otherwise() {
     }
 }
 
-/// Runs four calls against a server with this certificate, which trusts the one in `ca`.
+/// Runs four calls against a server with this certificate, and trusts the one in `ca`.
 fn trusting(server: &Server, ca: &CertificateDer<'static>) -> Value {
     let text = format!(
         "services: {{ it: {{ url: \"https://{}\", timeout: 5s, tls: {{ ca: ca.pem }} }} }}\n\
@@ -184,7 +184,7 @@ fn pem(certificate: &CertificateDer<'static>) -> String {
 fn a_certificate_given_as_ca_is_trusted_also_as_the_targets_own() {
     let stranger = named_authority("stranger");
     let now = (2020, 2100);
-    // What `openssl req -x509` makes is for signing others, too.
+    // A certificate of `openssl req -x509` may sign others as well.
     for (made, kind) in [
         (signing_others(None, "127.0.0.1", now), None),
         (certificate(None, "127.0.0.1", now), None),
@@ -202,7 +202,7 @@ fn a_certificate_given_as_ca_is_trusted_also_as_the_targets_own() {
             Some(kind) => assert_eq!(report["errors"][0]["kind"], kind, "{report}"),
         }
     }
-    // Another one of the same name is not it.
+    // Another certificate of the same name is not trusted.
     let server = over_tls(with_key(signing_others(None, "127.0.0.1", now)));
     let other = signing_others(None, "127.0.0.1", now).0[0].clone();
     let report = trusting(&server, &other);
@@ -210,7 +210,7 @@ fn a_certificate_given_as_ca_is_trusted_also_as_the_targets_own() {
 }
 
 #[test]
-fn what_the_library_said_is_shown_to_who_asks() {
+fn verbose_shows_library_errors() {
     let server = over_tls(leaf(None, "127.0.0.1", (2020, 2100)));
     let url = format!("https://{}/", server.address());
     for (words, shown) in [(&["-v"][..], true), (&[], false)] {
@@ -221,7 +221,7 @@ fn what_the_library_said_is_shown_to_who_asks() {
     }
 }
 
-/// Answers a hello with an alert, by its number in RFC 8446 §6.
+/// Starts a server that answers a ClientHello with an alert, by its number in RFC 8446 §6.
 fn alerting(number: u8) -> Server {
     Server::start(move |peer| {
         use std::io::Read;
@@ -251,7 +251,7 @@ fn alerts_of_the_target_are_named() {
         assert_eq!(report["errors"][0]["phase"], "tls", "{number}: {report}");
         assert_eq!(report["errors"][0]["kind"], kind, "{number}: {report}");
     }
-    // A hello of TLS 1.1, of which the client never said a word.
+    // A ServerHello of TLS 1.1, which the client did not offer.
     let server = Server::start(|peer| {
         use std::io::Read;
         let mut head = [0; 5];
@@ -267,7 +267,7 @@ fn alerts_of_the_target_are_named() {
 }
 
 #[test]
-fn plain_where_tls_was_meant_and_the_other_way_round() {
+fn plain_and_tls_mismatch_is_named() {
     let plain = Server::start(|peer| {
         peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
         peer.hold();
@@ -277,7 +277,7 @@ fn plain_where_tls_was_meant_and_the_other_way_round() {
     assert_eq!(report["errors"][0]["phase"], "tls", "{report}");
     assert_eq!(report["errors"][0]["kind"], "tls_protocol", "{report}");
 
-    // The server answers with a TLS alert, which is no HTTP, and closes.
+    // The server responds with a TLS alert, which is not HTTP, and closes.
     let tls = over_tls(leaf(None, "127.0.0.1", (2020, 2100)));
     let report = hit(&tls.url(), &[], "/dev/null");
     assert_eq!(count(&report, "calls.failed"), 4, "{report}");

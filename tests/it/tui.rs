@@ -1,4 +1,4 @@
-//! The dashboard in a terminal of its own: what a person sees, and how it leaves the terminal.
+//! Tests of the dashboard in a terminal: what it shows, and how it restores the terminal.
 
 use rustix::process::{Signal, kill_process};
 
@@ -15,14 +15,14 @@ workloads:
   api: { arrivals: { rate: 50/s }, duration: 10m, flow: [ { get: /, name: home } ] }
 ";
 
-/// A run whose first numbers are on the screen.
+/// Opens a terminal with a run whose first figures are on the screen.
 fn open(words: &str) -> Terminal {
     let mut terminal = Terminal::open(SCENARIO, words);
     terminal.show("Thresholds");
     terminal
 }
 
-/// The summary stands where the shell goes on, with nothing of the dashboard after it.
+/// Checks that the summary is on the shell's screen, with nothing of the dashboard after it.
 fn is_told(terminal: &Terminal) {
     let left = terminal.written.rfind("\x1b[?1049l").unwrap();
     let after = &terminal.written[left..];
@@ -30,7 +30,7 @@ fn is_told(terminal: &Terminal) {
 }
 
 #[test]
-fn a_terminal_gets_the_dashboard_and_keys_steer_the_run() {
+fn terminal_shows_dashboard_and_keys_control_the_run() {
     let mut terminal = open("");
     let shown = terminal.show("errors < 1%");
     for text in ["manada keyed", "running", "/ 10m", "verdict ✓ pass so far", "seed 42", "Arrivals"]
@@ -88,7 +88,7 @@ fn another_size_is_filled_at_once() {
 }
 
 #[test]
-fn a_signal_leaves_the_terminal_as_it_was() {
+fn terminal_is_restored_after_a_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let mut terminal = open("--ui tui");
         kill_process(terminal.pid(), signal).unwrap();
@@ -98,7 +98,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_stopped_run_gives_the_terminal_back_and_takes_it_again() {
+fn suspended_run_releases_and_retakes_the_terminal() {
     let mut terminal = open("--ui tui");
     terminal.stop();
     let settings = terminal.settings();
@@ -111,7 +111,7 @@ fn a_stopped_run_gives_the_terminal_back_and_takes_it_again() {
 }
 
 #[test]
-fn a_run_that_nobody_may_change_says_so_and_can_be_ended() {
+fn run_without_control_says_so_and_can_be_stopped() {
     let mut terminal = Terminal::open(SCENARIO, "--ui tui --no-control");
     terminal.show("Thresholds");
     terminal.press("p");
@@ -125,7 +125,7 @@ fn a_run_that_nobody_may_change_says_so_and_can_be_ended() {
 }
 
 #[test]
-fn what_is_pasted_is_no_key() {
+fn pasted_text_is_not_a_key() {
     let mut terminal = open("");
     terminal.press("\x1b[200~qqq\r\x1b[201~3");
     let shown = terminal.show("in the plan's order");

@@ -1,5 +1,6 @@
-//! Streams of HTTP/2 that the target has not processed are sent again on a new connection, whatever
-//! their method (RFC 9113 §6.8, §8.7); those that it gave up have a kind by its reason (§7).
+//! Tests of HTTP/2 streams that the target has not processed: they are sent again on a new
+//! connection, whatever their method (RFC 9113 §6.8, §8.7); streams that it aborted have an error
+//! by its reason (§7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -23,7 +24,7 @@ fn answer(peer: &mut Peer, id: u32) {
     peer.send(&frame(1, 5, id, STATUS_200));
 }
 
-/// A run over HTTP/2: these users and iterations, and keys of the scenario and of its step.
+/// Runs over HTTP/2 with these users and iterations, and keys of the scenario and of its step.
 fn run(server: &Server, (users, iterations): (u32, u32), keys: &str, step: &str) -> Value {
     let text = format!(
         "seed: 1\n{keys}services: {{ it: {{ url: \"http://{}\", timeout: 5s, http: {{ version: 2 \
@@ -39,7 +40,7 @@ const POST: &str = "{ post: /a, body: hello }";
 #[test]
 fn requests_that_cross_a_goaway_are_sent_again() {
     for code in [0, 11] {
-        // It answers the first request, and has sent GOAWAY when the second one comes.
+        // It responds to the first request, and has sent GOAWAY when the second one arrives.
         let server = Server::start(move |peer| {
             let Some(id) = request(peer) else { return };
             answer(peer, id);
@@ -58,7 +59,7 @@ fn requests_that_cross_a_goaway_are_sent_again() {
     }
 }
 
-/// A server that refuses every request whose number is not a multiple of `every`, from 1.
+/// Starts a server that refuses every request whose number is not a multiple of `every`, from 1.
 fn refusing_unless(every: u64) -> Server {
     let requests = Arc::new(AtomicU64::new(0));
     Server::start(move |peer| {
@@ -121,8 +122,8 @@ fn a_refused_hop_of_a_redirect_is_sent_again() {
 
 #[test]
 fn reasons_of_the_target_have_kinds() {
-    // RFC 9113 §7: the code, and what it is called here when one stream is reset, and when the
-    // connection is ended after a request that may have been processed.
+    // RFC 9113 §7: the code, its error here if one stream is reset, and its error if the
+    // connection ends after a request that may have been processed.
     for (code, reset, ended) in [
         (0x0, "reset", "closed"),
         (0x1, "http2_protocol", "http2_protocol"),
@@ -161,7 +162,7 @@ fn reasons_of_the_target_have_kinds() {
 }
 
 #[test]
-fn an_error_on_a_new_connection_is_not_met_again() {
+fn error_on_new_connection_is_not_resent() {
     for (code, kind, sent) in [(0, "going_away", 4), (11, "enhance_your_calm", 1)] {
         let server = Server::start(move |peer| {
             if request(peer).is_some() {

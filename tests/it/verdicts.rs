@@ -1,4 +1,5 @@
-//! What a dead or slow target means for thresholds: what got no answer passes no upper bound.
+//! Tests of dead and slow targets against thresholds: a call without a response passes no upper
+//! bound.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,7 +9,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 use crate::peer::{Server, Then};
 
-/// Runs it with rules of any generosity; each must fail, or each must pass.
+/// Runs with thresholds of any generosity; each must fail, or each must pass.
 fn judge(url: &str, load: &[&str], rules: &[&str], passed: bool) {
     let mut words = load.to_vec();
     rules.iter().for_each(|rule| words.extend(["--threshold", rule]));
@@ -16,7 +17,7 @@ fn judge(url: &str, load: &[&str], rules: &[&str], passed: bool) {
     let report = done.report(if passed { 0 } else { 4 });
     assert_eq!(report["verdict"], if passed { "pass" } else { "fail" }, "{done}");
     let thresholds = report["thresholds"].as_array().unwrap();
-    // The one that stands in every test is the first.
+    // The harness's own threshold is the first.
     assert_eq!(thresholds.len(), rules.len() + 1);
     for threshold in &thresholds[1..] {
         assert_eq!(threshold["passed"], passed, "{threshold}\n{done}");
@@ -24,7 +25,7 @@ fn judge(url: &str, load: &[&str], rules: &[&str], passed: bool) {
 }
 
 #[test]
-fn nobody_answers() {
+fn target_without_responses_fails_thresholds() {
     let rules = ["response.p95 < 1h", "response.max < 1h", "errors < 50%", "response.p50 < 1h"];
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -77,7 +78,8 @@ fn one_of_ten_hangs() {
 
 #[test]
 fn fewer_users_than_a_slow_target_needs() {
-    // 100 starts/s of 500 ms need 50 users; with 5, most starts are dropped, and that shows.
+    // 100 starts/s of 500 ms need 50 users; with 5, most starts are dropped, and the report shows
+    // it.
     let target = Builtin::start(&["--latency", "500ms"]);
     let load = ["-r", "100/s", "-d", "1500ms", "-c", "5"];
     let rules = ["achieved > 99%", "response.p95 < 1h"];

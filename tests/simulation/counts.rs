@@ -1,7 +1,7 @@
-//! What a world counts, and what it notices.
+//! Counts and state changes of a world.
 //!
-//! `worlds` compares it with what the world's file says.
-//! Invariant: a name that nothing counts is a mistake in the file, not a zero.
+//! `simulation` compares them with the world's file.
+//! Invariant: an unknown count in the file is an error, not a zero.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use manada::event::Report;
 use manada::stats::{AttemptOutcome, BlockCause, Histogram, outcome};
 use serde::Deserialize;
 
-/// A count as it has to be.
+/// An expected count.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 pub enum Count {
@@ -20,7 +20,7 @@ pub enum Count {
 impl Count {
     fn holds(self, count: u64) -> bool {
         match self {
-            Self::Exactly(wanted) => count == wanted,
+            Self::Exactly(expected) => count == expected,
             Self::Within([from, to]) => (from..=to).contains(&count),
         }
     }
@@ -29,14 +29,14 @@ impl Count {
 pub fn counts(report: &Report) -> BTreeMap<String, u64> {
     let mut counts: BTreeMap<String, u64> =
         ledgers(report).into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-    // What was suppressed, by what: `by_breaker`, `by_pool`, …
+    // Suppressed calls by cause: `by_breaker`, `by_pool`, …
     counts.extend(BlockCause::ALL.map(|cause| {
         let index = outcome::error_index(AttemptOutcome::Suppressed(cause));
         let errors = report.snapshot.errors.iter();
         let count = errors.filter(|(at, _)| Some(*at) == index).map(|(_, count)| count).sum();
         (format!("by_{}", cause.name()), count)
     }));
-    // Calls that policy made wait, by what: `waits_pool`, `waits_parallel`, …
+    // Calls that a policy made wait, by cause: `waits_pool`, `waits_parallel`, …
     counts.extend(BlockCause::ALL.map(|cause| {
         let waits = report.snapshot.measured.waits.get(&cause);
         (format!("waits_{}", cause.name()), waits.map_or(0, Histogram::count))
@@ -78,35 +78,35 @@ fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-/// The counts that are not as they have to be, in words.
-pub fn wrong(wanted: &BTreeMap<String, Count>, report: &Report) -> Vec<String> {
+/// Returns the counts that differ from the expected ones, as text.
+pub fn deviations(expected: &BTreeMap<String, Count>, report: &Report) -> Vec<String> {
     let counts = counts(report);
-    let not = |(name, wanted): (&String, &Count)| {
+    let not = |(name, expected): (&String, &Count)| {
         let count = counts[name.as_str()];
-        (!wanted.holds(count)).then(|| match wanted {
-            Count::Exactly(wanted) => format!("{name}: {count} instead of {wanted}"),
+        (!expected.holds(count)).then(|| match expected {
+            Count::Exactly(expected) => format!("{name}: {count} instead of {expected}"),
             Count::Within([from, to]) => format!("{name}: {count}, not from {from} to {to}"),
         })
     };
-    wanted.iter().filter_map(not).collect()
+    expected.iter().filter_map(not).collect()
 }
 
-/// Notices that did not come, or came when nobody expected them, in words.
-pub fn wrong_notices(wanted: &[String], report: &Report) -> Option<String> {
-    let mut came: Vec<(u64, String)> = (report.snapshot.changes.list.iter())
-        .map(|notice| {
-            let topic = notice.kind.name();
-            let line = format!("{topic} {}: {} ({})", notice.subject, notice.change, notice.cause);
-            (notice.at_ns, line)
+/// Returns the state changes as text, if they differ from the expected ones.
+pub fn changed_differently(expected: &[String], report: &Report) -> Option<String> {
+    let mut found: Vec<(u64, String)> = (report.snapshot.changes.list.iter())
+        .map(|change| {
+            let kind = change.kind.name();
+            let line = format!("{kind} {}: {} ({})", change.subject, change.change, change.cause);
+            (change.at_ns, line)
         })
         .collect();
-    // Shards tell each on its own.
-    came.sort_by_key(|(at, _)| *at);
-    let as_wanted = came.len() == wanted.len()
-        && came.iter().zip(wanted).all(|((_, line), begin)| line.starts_with(begin));
+    // Shards report them independently.
+    found.sort_by_key(|(at, _)| *at);
+    let is_as_expected = found.len() == expected.len()
+        && found.iter().zip(expected).all(|((_, line), begin)| line.starts_with(begin));
     let lines = || {
-        let lines = came.iter().map(|(at, line)| format!("\n    {:.3}s {line}", *at as f64 / 1e9));
+        let lines = found.iter().map(|(at, line)| format!("\n    {:.3}s {line}", *at as f64 / 1e9));
         lines.collect::<String>()
     };
-    (!as_wanted).then(|| format!("notices were:{}", lines()))
+    (!is_as_expected).then(|| format!("notices were:{}", lines()))
 }

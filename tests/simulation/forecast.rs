@@ -1,6 +1,6 @@
-//! What was forecast of a world against what came of it.
+//! Compares the forecast of a world with its results.
 //!
-//! `worlds.rs` asks for each world that says how its target may be summed up.
+//! `simulation` calls it for each world that has a `forecast`.
 
 use manada::event::Report;
 use manada::forecast::{Basis, Forecast, SeriesForecast, TargetAssumptions};
@@ -8,25 +8,26 @@ use manada::plan::Plan;
 use manada::units::{parse_duration, parse_share};
 use serde::Deserialize;
 
-/// What the forecast is told, and how close it has to come.
+/// The assumption of a forecast, and its tolerance.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Foretold {
-    /// What a call takes in the mean.
+pub struct ExpectedForecast {
+    /// Mean service time of a call.
     service: String,
-    /// How far a count may be off, beside the spread that the forecast itself states.
+    /// Relative tolerance of a count, in addition to the spread that the forecast states.
     within: String,
 }
 
-/// Everything that came otherwise, in words.
-pub fn wrong(foretold: &Foretold, plan: &Plan, report: &Report) -> Vec<String> {
-    let fallback_s = parse_duration(&foretold.service).unwrap().as_secs_f64();
-    let within = parse_share(&foretold.within).unwrap();
+/// Returns all deviations, as text.
+pub fn deviations(expected: &ExpectedForecast, plan: &Plan, report: &Report) -> Vec<String> {
+    let fallback_s = parse_duration(&expected.service).unwrap().as_secs_f64();
+    let within = parse_share(&expected.within).unwrap();
     let forecast = Forecast::new(plan, &TargetAssumptions { fallback_s, series_s: Vec::new() });
     let mut wrong = Vec::new();
-    let mut compare = |what: &str, said: f64, spread: f64, came: u64| {
-        if (said - came as f64).abs() > said * within + spread + 1e-6 {
-            wrong.push(format!("{what}: {said:.1} ± {spread:.1} were forecast, {came} came"));
+    let mut compare = |what: &str, predicted: f64, spread: f64, actual: u64| {
+        if (predicted - actual as f64).abs() > predicted * within + spread + 1e-6 {
+            wrong
+                .push(format!("{what}: {predicted:.1} ± {spread:.1} were forecast, {actual} came"));
         }
     };
     let snapshot = &report.snapshot;
@@ -41,12 +42,13 @@ pub fn wrong(foretold: &Foretold, plan: &Plan, report: &Report) -> Vec<String> {
         compare("calls", calls, spread * each, snapshot.calls().made);
     }
     if plan.warmup.is_zero() && dropped == 0.0 {
-        let known = |(said, _): &(&SeriesForecast, _)| said.basis == Basis::Exact;
-        for (said, came) in forecast.steps.iter().zip(&snapshot.measured.steps).filter(known) {
-            let made = came.as_ref().map_or(0, |step| step.calls.made);
-            // What is drawn varies like a count of rare events.
-            let spread = spread * said.per_iteration + 3.0 * said.calls.sqrt();
-            compare(&said.name, said.calls, spread, made);
+        let known = |(predicted, _): &(&SeriesForecast, _)| predicted.basis == Basis::Exact;
+        for (predicted, actual) in forecast.steps.iter().zip(&snapshot.measured.steps).filter(known)
+        {
+            let made = actual.as_ref().map_or(0, |step| step.calls.made);
+            // A random count varies like a count of rare events.
+            let spread = spread * predicted.per_iteration + 3.0 * predicted.calls.sqrt();
+            compare(&predicted.name, predicted.calls, spread, made);
         }
     }
     wrong

@@ -1,7 +1,6 @@
-//! Who looks on in a world, and who meddles: a sink that takes down what is said, and commands at
-//! their times.
+//! Sinks that record a world's output, and live-control commands at given times.
 //!
-//! Invariant: a command that is refused fails its world.
+//! Invariant: a refused command fails its world.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,10 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::script::ns;
 
-/// Takes down what is said.
-pub struct Listener(pub Arc<Mutex<Vec<String>>>);
+/// Collects the lines of `log` steps.
+pub struct LogCollector(pub Arc<Mutex<Vec<String>>>);
 
-impl Sink for Listener {
+impl Sink for LogCollector {
     fn wants(event: &RunEvent) -> bool {
         matches!(event, RunEvent::LogLines(..))
     }
@@ -34,10 +33,10 @@ impl Sink for Listener {
     }
 }
 
-/// Keeps the record of a run, as its folder would.
-pub struct Recorded(pub Arc<Mutex<Vec<RecordEntry>>>);
+/// Collects the record of a run, as its folder would.
+pub struct RecordCollector(pub Arc<Mutex<Vec<RecordEntry>>>);
 
-impl Sink for Recorded {
+impl Sink for RecordCollector {
     fn wants(event: &RunEvent) -> bool {
         RecordEntry::from_event(event).is_some()
     }
@@ -48,34 +47,34 @@ impl Sink for Recorded {
     }
 }
 
-/// The report that a record gives.
-pub fn again(
-    opening: &Arc<RunInfo>,
+/// Replays a record and returns its report.
+pub fn replay_record(
+    info: &Arc<RunInfo>,
     entries: &[RecordEntry],
     rules: Option<Vec<Threshold>>,
 ) -> Report {
     let mut bytes = Vec::new();
     let mut writer = RecordWriter::new(&mut bytes).unwrap();
-    let (began, end) =
-        (RecordEntry::Started(Arc::clone(opening)), RecordEntry::Ended(RecordEnd::default()));
-    let all = [&began].into_iter().chain(entries).chain([&end]);
+    let (started, end) =
+        (RecordEntry::Started(Arc::clone(info)), RecordEntry::Ended(RecordEnd::default()));
+    let all = [&started].into_iter().chain(entries).chain([&end]);
     all.for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
     let report = replay(bytes.as_slice(), rules, &mut SinkSet::default()).unwrap();
     Arc::unwrap_or_clone(report)
 }
 
-/// A control command of a world.
+/// A live-control command of a world.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimedCommand {
-    /// When it is to hold.
+    /// When it takes effect.
     at: String,
-    /// In words.
+    /// The command as text.
     r#do: String,
 }
 
-/// Commands everything at its time.
+/// Sends each command at its time.
 pub fn send_commands(
     commands: &[TimedCommand],
     start: Time,
@@ -85,21 +84,24 @@ pub fn send_commands(
     tokio::task::spawn_local(async move {
         for TimedCommand { at, r#do: words } in commands {
             clock::sleep_until(start.after(ns(&at) - OVERRIDE_LEAD_NS)).await;
-            let (reply, answer) = oneshot::channel();
+            let (reply, result) = oneshot::channel();
             let command = ControlCommand::parse(&words).unwrap();
             control
                 .send(ControlRequest { command, origin: "world", reply: Some(reply) })
                 .await
                 .unwrap();
-            let answer = answer.await.unwrap();
-            assert!(answer.is_ok(), "{words}: {answer:?}");
+            let result = result.await.unwrap();
+            assert!(result.is_ok(), "{words}: {result:?}");
         }
     });
 }
 
-/// All that was changed, as a world says it.
+/// Returns all load changes in the form of a world's file.
 pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let notices = snapshot.changes.list.iter().filter(|one| one.kind == ChangeKind::Control);
-    notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
+    let control_changes =
+        snapshot.changes.list.iter().filter(|one| one.kind == ChangeKind::Control);
+    control_changes
+        .map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change))
+        .collect()
 }

@@ -1,7 +1,7 @@
-//! A world, lived: its shards, its target and its dispatcher as tasks of one virtual clock.
+//! Runs a world: its shards, its target and its dispatcher as tasks of one virtual clock.
 //!
-//! `worlds` looks at what came of it.
-//! Invariant: what is run is what runs for real, but for the wire and the clock.
+//! `simulation` checks the results.
+//! Invariant: the code that runs is that of real runs, except the wire and the clock.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,22 +24,22 @@ use manada::wire::fake::FakeTarget;
 use tokio::sync::mpsc;
 
 use super::World;
-use super::observers::{Listener, Recorded, again, send_commands};
-use super::script::{Window, World1, ns};
+use super::observers::{LogCollector, RecordCollector, replay_record, send_commands};
+use super::script::{ScriptedTarget, Window, ns};
 
-/// What came of a world.
-pub struct Lived {
+/// The results of a world.
+pub struct SimulationResults {
     pub report: Report,
-    /// The same from its record.
-    pub again: Report,
+    /// The report replayed from the record.
+    pub replayed: Report,
     pub target: FakeTarget,
-    /// What the target had got before the load began.
+    /// Requests that the target got before the load.
     pub before: u64,
     pub said: Vec<String>,
 }
 
-/// Carries out a `setup` or `teardown` in this world.
-async fn alone(
+/// Runs a `setup` or `teardown` in this world.
+async fn run_once(
     plan: &Plan,
     archetype: &Archetype,
     addresses: &[Address],
@@ -52,14 +52,14 @@ async fn alone(
     done
 }
 
-/// The world's target.
+/// Builds the world's target.
 fn target(world: &World, plan: &Plan, start: Time) -> FakeTarget {
     let mut queue = ServiceQueue::new(world.target.servers);
     if let Some((at, length)) = world.target.stall.as_ref().map(Window::ns) {
         assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
     }
     let latency = world.target.latency.as_deref().unwrap_or("0s");
-    FakeTarget::new(World1 {
+    FakeTarget::new(ScriptedTarget {
         start,
         queue,
         latency: Distribution::parse_compact(latency).unwrap(),
@@ -69,13 +69,13 @@ fn target(world: &World, plan: &Plan, start: Time) -> FakeTarget {
     })
 }
 
-/// How much memory the process holds, bytes.
-fn held(memory: &[(String, u64)], at: u64) -> Option<u64> {
+/// Returns the memory of the process, bytes.
+fn memory_at(memory: &[(String, u64)], at: u64) -> Option<u64> {
     memory.iter().rev().find(|(from, _)| ns(from) <= at).map(|(_, mib)| mib << 20)
 }
 
-/// Runs a world on so many shards: the report, and what the target got.
-pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
+/// Runs a world on this many shards.
+pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationResults {
     clock::block_on_virtual(async {
         let start = clock::now() + Duration::from_millis(20);
         let target = target(world, plan, start);
@@ -85,12 +85,12 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
                 clock::freeze_world(length);
             });
         }
-        let nowhere = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
-        let addresses = vec![nowhere; plan.services.len()];
+        let address = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
+        let addresses = vec![address; plan.services.len()];
         let globals = match &plan.setup {
             None => Variables::default(),
             Some(setup) => {
-                alone(plan, setup, &addresses, &target, Variables::default()).await.variables
+                run_once(plan, setup, &addresses, &target, Variables::default()).await.variables
             }
         };
         let before = target.count();
@@ -100,7 +100,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
         }
-        let opening = Arc::new(RunInfo {
+        let info = Arc::new(RunInfo {
             plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
             generator: GeneratorInfo {
@@ -113,27 +113,27 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             machine: Vec::new(),
             monitors: Vec::new(),
         });
-        let mut aggregator = RunAggregator::new(Arc::clone(&opening), shards);
+        let mut aggregator = RunAggregator::new(Arc::clone(&info), shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
-        let outside = DispatchInputs { interrupts, commands };
+        let inputs = DispatchInputs { interrupts, commands };
         let mut sinks = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
-        sinks.add("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
+        sinks.add("said", WhenFull::Block, LogCollector(Arc::clone(&said))).unwrap();
         let record = Arc::new(Mutex::new(Vec::new()));
-        sinks.add("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
-        let mut rss = || held(&world.memory, clock::now().since(start));
+        sinks.add("record", WhenFull::Block, RecordCollector(Arc::clone(&record))).unwrap();
+        let mut rss = || memory_at(&world.memory, clock::now().since(start));
         let process = ProcessGauges { rss: &mut rss, limit: None, monitors: &mut Vec::new };
         let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
-        dispatch::dispatch(plan, start, source, io, outside).await;
+        dispatch::dispatch(plan, start, source, io, inputs).await;
         if let Some(teardown) = &plan.teardown {
-            alone(plan, teardown, &addresses, &target, globals).await;
+            run_once(plan, teardown, &addresses, &target, globals).await;
         }
         assert!(sinks.join().error.is_none());
         let said = std::mem::take(&mut *said.lock().unwrap());
         let report = aggregator.conclude(Vec::new(), None);
-        let again = again(&opening, &record.lock().unwrap(), None);
-        Lived { report, again, target, before, said }
+        let replayed = replay_record(&info, &record.lock().unwrap(), None);
+        SimulationResults { report, replayed, target, before, said }
     })
 }

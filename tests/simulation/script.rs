@@ -1,7 +1,7 @@
-//! The target of a world: a law with a script.
+//! The target of a world: a latency model with a script.
 //!
-//! `worlds` reads the script from the world's file.
-//! Invariant: what it does follows from the script and the world's seed.
+//! `simulation` reads the script from the world's file.
+//! Invariant: its behaviour follows from the script and the world's seed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,44 +18,44 @@ use serde::Deserialize;
 pub struct Script {
     #[serde(default)]
     pub latency: Option<String>,
-    /// The service time of paths that begin so; it overrides `latency`.
+    /// Service time by path prefix; overrides `latency`.
     #[serde(default)]
     pub latency_of: BTreeMap<String, String>,
-    /// The status of paths that begin so.
+    /// Status by path prefix.
     #[serde(default)]
     pub status_of: BTreeMap<String, u16>,
-    /// The body of every answer.
+    /// The body of every response.
     #[serde(default)]
     pub body: Option<String>,
-    /// The bytes of every answer, for users with a link of their own.
+    /// The size of every response, for users with an emulated link.
     #[serde(default)]
     pub size: Option<String>,
     #[serde(default)]
     pub servers: Option<u32>,
     #[serde(default)]
     pub stall: Option<Window>,
-    /// From then on it answers nothing.
+    /// The target does not respond from this time on.
     #[serde(default)]
     pub hang_from: Option<String>,
-    /// While it is down it refuses.
+    /// The target refuses connections during this time.
     #[serde(default)]
     pub down: Option<Window>,
-    /// The same, again and again: so long up, then so long down.
+    /// The target alternates: available for the first time, refusing for the second.
     #[serde(default)]
     pub flaps: Option<[String; 2]>,
-    /// Nobody listens where paths begin so.
+    /// The target refuses connections for this path prefix.
     #[serde(default)]
     pub refuses: Option<String>,
-    /// From a time on its service time is another.
+    /// Another service time from a time on.
     #[serde(default)]
     pub slow_from: Option<(String, String)>,
-    /// Every n-th request takes so long.
+    /// Another service time for every n-th request.
     #[serde(default)]
     pub slow_every: Option<(u64, String)>,
-    /// For a time it answers with this status, and these headers.
+    /// The target rejects requests with this status and these headers for a time.
     #[serde(default)]
-    pub turns_away: Option<TurnsAway>,
-    /// Every n-th request is answered 500, or reset.
+    pub turns_away: Option<Rejection>,
+    /// The target responds to every n-th request with 500, or resets the connection.
     #[serde(default)]
     pub error_every: Option<u64>,
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct Script {
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TurnsAway {
+pub struct Rejection {
     pub at: String,
     pub r#for: String,
     pub status: u16,
@@ -90,7 +90,7 @@ pub fn ns(text: &str) -> u64 {
 }
 
 /// The target of a world.
-pub struct World1 {
+pub struct ScriptedTarget {
     pub start: Time,
     pub queue: ServiceQueue,
     pub latency: Distribution,
@@ -99,7 +99,7 @@ pub struct World1 {
     pub count: u64,
 }
 
-impl LatencyModel for World1 {
+impl LatencyModel for ScriptedTarget {
     fn reply(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
         let at = now.since(self.start);
         let within = |window: &Option<Window>| {
@@ -112,7 +112,7 @@ impl LatencyModel for World1 {
             let (up, down) = (ns(up), ns(down));
             at % (up + down) >= up
         });
-        let path = line(request);
+        let path = request_line(request);
         let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
         let refuses = self.script.refuses.as_ref().is_some_and(|from| of(&path, from));
         if within(&self.script.down) || flaps || refuses {
@@ -129,7 +129,7 @@ impl LatencyModel for World1 {
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
         let status = named.map_or(status, |(_, status)| *status);
-        let status = self.turned_away(now).map_or(status, |away| away.status);
+        let status = self.rejection(now).map_or(status, |rejection| rejection.status);
         let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
         let service = match slow {
             Some((_, time)) => Duration::from_nanos(ns(time)),
@@ -144,7 +144,7 @@ impl LatencyModel for World1 {
     }
 
     fn head(&mut self, now: Time) -> Vec<u8> {
-        self.turned_away(now).map(|away| away.head.clone().into_bytes()).unwrap_or_default()
+        self.rejection(now).map(|rejection| rejection.head.clone().into_bytes()).unwrap_or_default()
     }
 
     fn size(&mut self, _: &FakeArrival) -> u64 {
@@ -156,19 +156,19 @@ impl LatencyModel for World1 {
     }
 }
 
-impl World1 {
-    /// How it turns requests away now, if it does.
-    fn turned_away(&self, now: Time) -> Option<&TurnsAway> {
+impl ScriptedTarget {
+    /// Returns the rejection in force now.
+    fn rejection(&self, now: Time) -> Option<&Rejection> {
         let at = now.since(self.start);
-        self.script.turns_away.as_ref().filter(|away| {
-            let (from, length) = (ns(&away.at), ns(&away.r#for));
+        self.script.turns_away.as_ref().filter(|rejection| {
+            let (from, length) = (ns(&rejection.at), ns(&rejection.r#for));
             (from..from + length).contains(&at)
         })
     }
 }
 
-/// Method and path of a request.
-pub fn line(request: &FakeArrival) -> String {
+/// Returns method and path of a request.
+pub fn request_line(request: &FakeArrival) -> String {
     let text = String::from_utf8_lossy(&request.bytes);
     text.split(" HTTP/1.1").next().unwrap().to_owned()
 }

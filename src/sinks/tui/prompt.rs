@@ -6,7 +6,7 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::event::ControlCommand;
-use crate::event::control::{GRAMMAR, MAX_LINE};
+use crate::event::control::{CommandError, GRAMMAR, MAX_LINE};
 
 /// What the input is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Prompt {
     ///
     /// # Errors
     /// What is wrong with it, and what was expected.
-    pub(super) fn command(&self) -> Result<ControlCommand, String> {
+    pub(super) fn command(&self) -> Result<ControlCommand, CommandError> {
         let text = self.text();
         match self.asks {
             PromptKind::Users => ControlCommand::parse(&format!("users {text}")),
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!((prompt.text().as_str(), prompt.before().as_str()), ("xa", ""));
         let prompt = typed(PromptKind::Command, &[Char('b'), Char('r'), Tab]);
         assert_eq!((prompt.text().as_str(), prompt.hint()), ("breaker ", GRAMMAR[7].1));
-        assert!(prompt.command().unwrap_err().contains("breaker service shop open"));
+        assert!(prompt.command().unwrap_err().to_string().contains("breaker service shop open"));
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl UiState {
                     return UiEffect::Ask(command);
                 }
                 // The line stays: it can be mended.
-                Err(error) => self.said = Some((false, error)),
+                Err(error) => self.said = Some((false, error.to_string())),
             },
             KeyCode::Backspace if prompt.text().is_empty() => self.layer = Overlay::None,
             _ => {

@@ -130,7 +130,9 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a command has at most 4096 bytes");
     };
     let command = match std::str::from_utf8(&bytes) {
-        Ok(line) if !line.trim().contains(['\n', '\r']) => ControlCommand::parse(line),
+        Ok(line) if !line.trim().contains(['\n', '\r']) => {
+            ControlCommand::parse(line).map_err(|error| error.to_string())
+        }
         _ => Err("a command is one line of UTF-8".to_owned()),
     };
     let is_data = command == Ok(ControlCommand::Status);

@@ -1,6 +1,7 @@
-//! `manada report`: a finished run shown, judged and written again; and the forms of `--report`.
+//! Tests of `manada report`: a finished run shown, judged and exported again; and the formats of
+//! `--report`.
 //!
-//! Invariant: no run is made twice to compare: the record gives what the run itself wrote.
+//! Invariant: no run is repeated for a comparison: the record gives what the run itself wrote.
 
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, MANADA, Manada, count};
 use crate::peer::Server;
 
-/// A run with a bit of everything: two workloads, failures, breakers, checks, a warm-up.
+/// Runs with a bit of everything: two workloads, failures, breakers, checks, a warm-up.
 fn run(target: &Builtin, words: &[&str]) -> Done {
     let scenario = format!(
         "client: resilient\ndegradation: {{ enabled: false }}\n\
@@ -27,7 +28,7 @@ fn run(target: &Builtin, words: &[&str]) -> Done {
     Manada::run(&scenario, &["--seed", "3"]).words(words).go()
 }
 
-/// `manada report` in the folder of a run.
+/// Runs `manada report` in the folder of a run.
 fn again(done: &Done, words: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(MANADA);
     let output = command.arg("report").args(words).current_dir(done.path("")).output().unwrap();
@@ -36,7 +37,7 @@ fn again(done: &Done, words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn the_record_gives_every_file_again() {
+fn record_reproduces_every_file() {
     let target = Builtin::start(&["--fail", "10%:503"]);
     let done = run(&target, &[]);
     assert_eq!(done.code, Some(0), "{done}");
@@ -49,7 +50,7 @@ fn the_record_gives_every_file_again() {
         let [run, anew] = ["out", "anew"].map(|folder| done.read(&format!("{folder}/{name}")));
         assert!(run == anew, "{name} is another");
     }
-    // The record of a record is one too.
+    // A report's own record works as well.
     let (code, json, _) = again(&done, &["anew/run.record", "--json"]);
     assert_eq!((code, json.as_str()), (Some(0), done.stdout.as_str()));
     let (_, summary, _) = again(&done, &["out"]);
@@ -57,7 +58,7 @@ fn the_record_gives_every_file_again() {
 }
 
 #[test]
-fn other_rules_judge_the_same_numbers() {
+fn other_thresholds_judge_the_same_figures() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     for (rules, code, verdict) in [
@@ -78,7 +79,7 @@ fn other_rules_judge_the_same_numbers() {
 }
 
 #[test]
-fn a_run_that_was_killed_can_be_read_to_its_last_second() {
+fn killed_run_replays_to_its_last_second() {
     let target = Builtin::start(&[]);
     let words = ["hit", &target.url("/"), "-r", "50/s", "-d", "30s", "--out", "out", "--ui"];
     let running = Manada::new(&words).words(&["plain", "-v"]).start();
@@ -93,7 +94,7 @@ fn a_run_that_was_killed_can_be_read_to_its_last_second() {
 }
 
 #[test]
-fn what_is_no_record_is_refused_with_a_cure() {
+fn invalid_record_is_refused_with_advice() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     std::fs::write(done.path("foreign"), "not a record at all").unwrap();
@@ -117,7 +118,7 @@ fn what_is_no_record_is_refused_with_a_cure() {
         assert_eq!(found, Some(code), "{words:?}: {stderr}");
         assert!(stderr.contains(says), "{words:?}: {stderr}");
     }
-    // A single bit that is another is damage, wherever it is.
+    // Any flipped bit is damage.
     let whole = std::fs::read(done.path("out/run.record")).unwrap();
     for at in (0..whole.len()).step_by(whole.len() / 25) {
         let mut damaged = whole.clone();
@@ -126,7 +127,7 @@ fn what_is_no_record_is_refused_with_a_cure() {
         let (found, json, stderr) = again(&done, &["damaged", "--json"]);
         assert!(found == Some(3) && json.is_empty(), "byte {at}: {found:?} {stderr}");
     }
-    // What never ends is no record.
+    // A file that never ends is not a record.
     assert!(Command::new("mkfifo").arg(done.path("pipe")).status().unwrap().success());
     for path in ["pipe", "/dev/zero"] {
         let (found, _, stderr) = again(&done, &[path]);
@@ -135,7 +136,7 @@ fn what_is_no_record_is_refused_with_a_cure() {
 }
 
 #[test]
-fn what_cannot_be_read_replaces_an_earlier_report_and_leaves_no_folder() {
+fn unreadable_record_replaces_earlier_report_and_leaves_no_folder() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     std::fs::write(done.path("old.md"), "of an earlier run ".repeat(10_000)).unwrap();
@@ -143,7 +144,7 @@ fn what_cannot_be_read_replaces_an_earlier_report_and_leaves_no_folder() {
     let (code, ..) = again(&done, &["foreign", "--report", "old.md"]);
     let now = done.read("old.md");
     assert!(code == Some(3) && !now.contains("of an earlier run") && !now.is_empty(), "{now}");
-    // Nor is a folder left behind that has nothing in it.
+    // An empty folder is removed as well.
     for words in [&["out"][..], &["foreign"]] {
         let words = [words, &["--out", "anew", "--report", "nowhere/x.md"]].concat();
         assert_eq!(again(&done, &words).0, Some(1));
@@ -157,7 +158,7 @@ fn what_cannot_be_read_replaces_an_earlier_report_and_leaves_no_folder() {
 }
 
 #[test]
-fn forms_for_ci_say_what_failed() {
+fn ci_formats_name_failures() {
     let target = Builtin::start(&[]);
     let words = ["--threshold", "response.p99 < 1us", "--report", "github"];
     let files = ["--report", "j.xml", "--report", "m.md", "--report", "b.svg", "--report", "s.csv"];
@@ -190,7 +191,7 @@ fn forms_for_ci_say_what_failed() {
 }
 
 #[test]
-fn what_others_wrote_is_text_in_every_form() {
+fn foreign_text_is_escaped_in_every_format() {
     const EVIL: &str = concat!(
         "=cmd()|'`<script>alert(1)</script>[x](javascript:y)]]>&",
         "\\u0007\\u202e\\ufffe\\uffff\\u200b\\n::error::"

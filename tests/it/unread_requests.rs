@@ -1,4 +1,4 @@
-//! Long requests, and targets that do not hear them to their end.
+//! Tests of long requests, and of targets that do not read them to the end.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
 use crate::sums::answered;
 
-/// More than the buffers of both sides take in.
+/// More than the buffers of both sides hold.
 const LONG: usize = 16 << 20;
 
 fn post(server: &Server) -> Value {
@@ -29,7 +29,7 @@ fn errors(report: &Value) -> Vec<(String, String, u64)> {
 fn a_target_that_never_reads() {
     let (wait, done) = std::sync::mpsc::sync_channel::<()>(0);
     let done = std::sync::Mutex::new(done);
-    // Ready when the test is over: `wait` is dropped then.
+    // Ends with the test, which drops `wait`.
     let server = Server::start(move |_| {
         let _ = done.lock().unwrap().recv();
     });
@@ -41,11 +41,11 @@ fn a_target_that_never_reads() {
 }
 
 #[test]
-fn a_target_that_answers_before_it_has_read_it_all() {
+fn target_responds_before_reading_the_request() {
     let server = Server::start(|peer| {
         peer.request();
         peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
-        // Reading on, so that no reset overtakes the answer.
+        // It reads on, so that no reset overtakes the response.
         peer.hold();
     });
     let report = post(&server);
@@ -55,8 +55,8 @@ fn a_target_that_answers_before_it_has_read_it_all() {
 }
 
 #[test]
-fn an_answer_before_a_reset_is_still_an_answer() {
-    // Closed with a request half read, so the kernel resets; what was answered before counts.
+fn response_before_a_reset_counts() {
+    // Closed with a half-read request, so the kernel resets; the earlier response counts.
     let server = Server::start(|peer| {
         peer.request();
         peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
@@ -92,10 +92,10 @@ fn a_long_request_arrives_whole() {
 }
 
 #[test]
-fn a_target_that_accepts_nobody() {
+fn target_that_accepts_no_connection() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    // The kernel takes a connection or two by itself; the rest waits in vain.
+    // The kernel accepts one or two connections by itself; the rest waits in vain.
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let words = ["-n", "6", "-c", "6", "--timeout", "400ms"];
@@ -109,7 +109,7 @@ fn a_target_that_accepts_nobody() {
 }
 
 #[test]
-fn the_answer_to_head_has_no_body_whatever_it_says() {
+fn response_to_head_has_no_body() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
     let server = Server::answering(*head, Then::Next);
     let words = ["-n", "6", "-c", "2", "-m", "HEAD", "--timeout", "5s"];
@@ -120,8 +120,8 @@ fn the_answer_to_head_has_no_body_whatever_it_says() {
 }
 
 #[test]
-fn a_target_that_answers_two_for_one() {
-    // The second answer is not the answer to the next request.
+fn target_with_two_responses_to_one_request() {
+    // The second response does not belong to the next request.
     let two =
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
     let server = Server::start(|peer: &mut Peer| while peer.request() && peer.send(two) {});

@@ -1,31 +1,31 @@
-//! Raw answers, good and hostile: what our reader must make of each, and whether hyper agrees.
+//! Raw responses, valid and hostile: what our reader must make of each, and whether hyper agrees.
 //!
 //! `framing` feeds them to both; the connection ends after the last byte.
-//! Invariant: a row where we differ from hyper says why, in words.
+//! Invariant: a row where we differ from hyper says why.
 
 use manada::stats::{AttemptPhase, FailureKind};
 
-/// What our reader makes of an answer.
+/// The result of our reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// A whole answer: status, body length, and whether the connection may be used again.
+    /// A complete response: status, body length, and whether the connection may be reused.
     Whole(u16, usize, bool),
-    /// The connection ended before the answer did.
+    /// The connection ended before the response.
     Cut,
-    /// It cannot be read.
+    /// The response is malformed.
     Broken(AttemptPhase, FailureKind),
 }
 
-/// What hyper (through reqwest) makes of it.
+/// The result of hyper (through reqwest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hyper {
     /// The same status and length, or an error as well.
     Agrees,
-    /// Something else, and we mean it.
+    /// Another result, intentionally.
     Differs(&'static str),
 }
 
-/// One answer.
+/// A raw response with its expected results.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) head_request: bool,
@@ -53,10 +53,10 @@ const LONG_BODY: Read = Read::Broken(AttemptPhase::Body, FailureKind::BodyTooLar
 
 const FOLDS: &str = "a user agent takes a fold as spaces (RFC 9112 §5.2); hyper refuses it";
 
-/// The most body the rows are read with.
+/// Maximum body for the rows, bytes.
 pub(crate) const MAX_BODY: u64 = 1 << 20;
 
-/// All of them.
+/// Returns all rows.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = lengths();
     rows.extend(chunks());
@@ -77,7 +77,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// A `200 OK` with these lines of head, and this after it.
+/// A `200 OK` with these header lines and this body.
 fn ok(name: &'static str, lines: &str, body: &str, read: Read) -> Row {
     let lines = lines.replace('|', "\r\n");
     raw(name, format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{body}").as_bytes(), read)
@@ -206,7 +206,7 @@ fn chunks() -> Vec<Row> {
 /// The end of a head, and a body.
 const HELLO: &str = "Content-Length: 5\r\n\r\nhello";
 
-/// A response that begins with this line, or these.
+/// A response that begins with these lines.
 fn line(name: &'static str, line: &str, read: Read) -> Row {
     raw(name, format!("{line}\r\n{HELLO}").as_bytes(), read)
 }

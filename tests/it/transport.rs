@@ -1,5 +1,5 @@
-//! How a service is reached: stand-in addresses, sockets of the file system, chosen sources,
-//! proxies, client certificates, and who the request says it is from.
+//! Tests of the transport of a service: other addresses, Unix sockets, source addresses, proxies,
+//! client certificates, and credentials.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A server that answers every request and remembers its head.
+/// Starts a server that responds to every request and records its head.
 pub(crate) fn listening() -> (Server, Heads) {
     let heads = Heads::default();
     let own = Arc::clone(&heads);
@@ -34,7 +34,7 @@ pub(crate) fn listening() -> (Server, Heads) {
     (server, heads)
 }
 
-/// Answers every request on a socket of the file system.
+/// Responds to every request on a Unix socket.
 pub(crate) fn serve_unix(listener: &UnixListener) {
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
@@ -46,7 +46,7 @@ pub(crate) fn serve_unix(listener: &UnixListener) {
     }
 }
 
-/// A run of `users` that call once, of a service that is said so.
+/// Prepares a run of `users` that call once, with this service.
 fn scenario(service: &str, users: u32) -> Manada {
     let text = format!(
         "seed: 1\nservices:\n  it: {service}\nworkloads:\n  w:\n    users: {users}\n    \
@@ -64,7 +64,7 @@ fn all_ok(report: &Value, calls: u64) {
 }
 
 #[test]
-fn headers_and_logins_are_sent_and_a_steps_own_win() {
+fn service_headers_and_credentials_are_sent_and_step_headers_win() {
     let (server, heads) = listening();
     let url = format!("http://{}", server.address());
     let service = format!(
@@ -92,7 +92,7 @@ fn headers_and_logins_are_sent_and_a_steps_own_win() {
 }
 
 #[test]
-fn a_stand_in_keeps_host_and_a_unix_socket_serves() {
+fn connect_to_keeps_host_and_unix_socket_works() {
     let (server, heads) = listening();
     let to = server.address();
     let service = format!("{{ url: \"http://shop.example/api\", connect_to: \"{to}\" }}");
@@ -131,8 +131,8 @@ fn sources_take_turns_by_user() {
 }
 
 #[test]
-fn names_are_looked_up_as_often_as_wanted() {
-    // It closes each time: a connection, and what it takes, for each call.
+fn names_are_looked_up_per_ttl() {
+    // It closes each time: a new connection for each call.
     let server = Server::answering(OK, Then::Close);
     let port = server.address().port();
     for (ttl, looks) in [("run", 1), ("connection", 3), ("1h", 1)] {
@@ -159,7 +159,7 @@ fn a_proxy_gets_whole_urls_or_a_tunnel() {
     assert!(head.starts_with("GET http://shop.example/api/a HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nProxy-Authorization: Basic bWU6YUBi\r\n"), "{head}");
 
-    // A tunnel to a TLS server, and a proxy that refuses to make one.
+    // A tunnel to a TLS server, and a proxy that refuses one.
     let target = tls::over_tls(tls::leaf(None, "127.0.0.1", (2020, 2100)));
     let to = target.address();
     let tunnel = Server::start(move |peer| {
@@ -201,7 +201,7 @@ fn a_proxy_gets_whole_urls_or_a_tunnel() {
     }
 }
 
-/// The proxy made no way, and that is why.
+/// Checks that the proxy refused the tunnel with this error.
 fn refuses(report: &Value, kind: &str) {
     assert_eq!(report["errors"][0]["phase"], "connect", "{kind}: {report}");
     assert_eq!(report["errors"][0]["kind"], kind, "{report}");
@@ -210,7 +210,7 @@ fn refuses(report: &Value, kind: &str) {
 }
 
 #[test]
-fn proxies_say_why_they_make_no_way() {
+fn proxy_refusals_are_named() {
     let target = tls::over_tls(tls::leaf(None, "127.0.0.1", (2020, 2100)));
     let to = target.address();
     let through = |proxy: &Server, scheme: &str, login: &str| {
@@ -236,7 +236,7 @@ fn proxies_say_why_they_make_no_way() {
         let bytes = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         refuses(&through(&Server::answering(bytes, Then::Next), "http", ""), kind);
     }
-    // Interim responses come before the one that counts, up to a bound.
+    // Interim responses come before the final one, up to a limit.
     let early = |count: usize| {
         Server::start(move |peer| {
             peer.request();
@@ -247,7 +247,7 @@ fn proxies_say_why_they_make_no_way() {
     };
     all_ok(&through(&early(16), "http", ""), 1);
     refuses(&through(&early(17), "http", ""), "proxy");
-    // SOCKS 5 says so with a byte (RFC 1928 §3, §6; RFC 1929 §2).
+    // SOCKS 5 reports it with a byte (RFC 1928 §3, §6; RFC 1929 §2).
     let socks = |method: u8, login: u8, reply: u8| {
         Server::start(move |peer| {
             let mut hello = [0; 3];
@@ -280,7 +280,7 @@ fn proxies_say_why_they_make_no_way() {
     }
 }
 
-/// Passes bytes on in both directions until one side ends.
+/// Relays bytes in both directions until one side ends.
 fn relay(peer: &Peer, to: TcpStream) {
     let (mut from, mut back) = (peer.stream.try_clone().unwrap(), to.try_clone().unwrap());
     let mut there = to;
@@ -316,7 +316,7 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
 }
 
 #[test]
-fn a_client_certificate_that_is_wanted_or_refused_is_named() {
+fn required_or_refused_client_certificate_is_named() {
     let (authority, stranger) = (tls::authority(), tls::authority());
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();
@@ -348,7 +348,7 @@ fn a_client_certificate_that_is_wanted_or_refused_is_named() {
     }
 }
 
-/// A server for shop.example that wants a certificate of the same authority.
+/// Starts a server for shop.example that requires a certificate of the same authority.
 pub(crate) fn asking_for_certificates(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],

@@ -1,4 +1,4 @@
-//! The command line: what is refused, with which exit code, and what is printed where.
+//! Tests of the command line: what is refused, with which exit code, and where output goes.
 
 use std::fs::File;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn scenario(server: &Server) -> String {
 }
 
 #[test]
-fn what_is_refused_and_with_which_code() {
+fn invalid_arguments_have_exit_codes() {
     let server = Server::answering(OK, Then::Next);
     let url = server.url();
     let url = url.as_str();
@@ -103,7 +103,7 @@ fn a_plan_beyond_this_machine_is_refused() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_error() {
+fn closed_reader_is_not_an_error() {
     let server = Server::answering(OK, Then::Next);
     let fails = "timeouts > 1000000";
     for (words, code) in [
@@ -146,7 +146,7 @@ fn an_output_closed_from_the_start_or_full() {
 }
 
 #[test]
-fn no_colours_where_nobody_sees_them() {
+fn no_colours_without_a_terminal() {
     let server = Server::answering(OK, Then::Next);
     for ui in ["auto", "bar", "plain", "none"] {
         let words = ["hit", &server.url(), "-n", "20", "-c", "2", "--ui", ui];

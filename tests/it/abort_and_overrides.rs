@@ -1,10 +1,10 @@
-//! Rules that stop a run, and what the command line lays over a scenario.
+//! Tests of thresholds that stop a run, and of overrides on the command line.
 
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 
 #[test]
-fn a_rule_with_abort_ends_a_run_early_and_fails_it() {
+fn threshold_with_abort_ends_and_fails_the_run() {
     let target = Builtin::start(&["--fail", "100%:503"]);
     let scenario = format!(
         r#"
@@ -82,7 +82,7 @@ environments: {{ here: {{ services: {{ shop: "{}" }} }} }}
 }
 
 #[test]
-fn check_looks_into_every_environment() {
+fn check_covers_every_environment() {
     let scenario = "services: { it: builtin }\n\
                     workloads: { w: { users: 1, flow: [ { get: / } ] } }\n\
                     environments:\n  good: { grace: 1s }\n  bad: { grace: soon }\n";

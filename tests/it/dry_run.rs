@@ -1,4 +1,4 @@
-//! `check --once`: each archetype walked once, and all that is shown of it.
+//! Tests of `check --once`: the dry run of each archetype, and its output.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn names(report: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_archetype_is_walked_and_shown() {
+fn each_archetype_runs_and_is_shown() {
     let done = check(SHOP, &[]);
     assert_eq!(done.code, Some(0), "{done}");
     for text in [
@@ -88,7 +88,7 @@ fn peer(service: &str, flow: &str) -> String {
 }
 
 #[test]
-fn what_does_not_hold_is_shown_and_fails() {
+fn failed_checks_are_shown_and_fail() {
     let server = Server::start(|peer| {
         while let Some(head) = peer.head() {
             let bytes = match head.split(' ').nth(1).unwrap() {
@@ -151,7 +151,7 @@ workloads: { w: { archetypes: { a: 1, browser: 1 }, users: 5, duration: 1h } }
 "#;
 
 #[test]
-fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
+fn each_choice_runs_and_unreached_steps_are_named() {
     let done = check(BRANCHES, &["--json"]);
     assert_eq!(done.code, Some(0), "{done}");
     let report = done.json();
@@ -164,7 +164,7 @@ fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
     for step in ["list", "GET /cart", "GET /recommended", "GET /bargains", "GET /search"] {
         assert!(steps("a").contains(&step), "{step}: {:?}", steps("a"));
     }
-    // A Markov chain is walked until each of its transitions was taken.
+    // A Markov chain runs until each of its transitions was taken.
     for step in ["home", "catalogue", "product page", "search"] {
         assert!(steps("browser").contains(&step), "{step}: {:?}", steps("browser"));
     }
@@ -182,7 +182,7 @@ fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
         ("GET /n/5", "the loop around it made no round"),
     ];
     assert_eq!(unreached, expect, "{done}");
-    // As chance has it: one walk, the same with the same seed.
+    // Random choices: one iteration, the same with the same seed.
     let draw = |seed: &str| {
         let done =
             check(BRANCHES, &["--json", "--random", "--seed", seed, "--archetype", "browser"]);
@@ -196,7 +196,7 @@ fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
 }
 
 #[test]
-fn responses_are_shown_and_what_failed_checks_found_instead() {
+fn responses_and_failed_checks_are_shown() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Kind: b\r\n\
                   Set-Cookie: session=abc123secret\r\nContent-Length: 36\r\n\r\n\
                   {\"id\": 7, \"password\": \"pass-s3cret\"}";
@@ -221,7 +221,7 @@ fn responses_are_shown_and_what_failed_checks_found_instead() {
 }
 
 #[test]
-fn safety_holds_for_it_too() {
+fn safety_limits_apply_to_dry_runs() {
     let server = Server::answering(
         &b"HTTP/1.1 302 No\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"[..],
         Then::Next,
@@ -231,7 +231,7 @@ fn safety_holds_for_it_too() {
     assert_eq!(done.code, Some(6), "{done}");
     let done = check(&peer("\"http://169.254.169.254\"", "[ { get: / } ]"), &[]);
     assert_eq!(done.code, Some(3), "{done}");
-    // One user may try what a herd needs a word for.
+    // One user may try what many users need an authorisation for.
     let proxied = format!("{{ url: \"http://prod.shop.test\", proxy: \"{}\" }}", server.url());
     let text = peer(&proxied, "[ { get: / } ]").replace("users: 9", "users: 90");
     assert_eq!(check(&text, &[]).code, Some(0));

@@ -1,6 +1,7 @@
-//! The generator's health and the target's own figures, on one clock with the run.
+//! Tests of monitors: the generator's health and the target's own figures, on the clock of the
+//! run.
 //!
-//! Invariant: nothing is asserted of how much anything used, but that it was read each second.
+//! Invariant: no amount of usage is asserted, only that it was read each second.
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, Manada};
 use crate::prometheus::Prometheus;
 
-/// A run of three seconds that watches something.
+/// Runs for three seconds with a monitor.
 fn watching(target: &Builtin, watch: &[&str]) -> Done {
     let words = ["hit", &target.url("/"), "-c", "2", "-d", "3s", "--out", "out", "--ui", "none"];
     Manada::new(&words).words(watch).go()
 }
 
-/// A column of health.csv, by how its name begins.
+/// Returns a column of health.csv, by the start of its name.
 fn column(done: &Done, name: &str) -> Vec<String> {
     let text = done.read("out/health.csv");
     let mut rows = csv::Reader::from_reader(text.as_bytes());
@@ -27,11 +28,11 @@ fn column(done: &Done, name: &str) -> Vec<String> {
     rows.records().map(|row| row.unwrap()[at].to_owned()).collect()
 }
 
-/// Most of them are there and above zero.
+/// Checks that most values exist and are above zero.
 fn check_read(done: &Done, name: &str) {
     let readings = column(done, name);
     let good = readings.iter().filter(|one| one.parse::<f64>().is_ok_and(|value| value > 0.0));
-    // Three seconds, or two where the machine is so busy that one came too late.
+    // Three seconds, or two if the machine is so busy that one came too late.
     assert!(good.count() >= 2, "{name}: {readings:?}");
 }
 
@@ -50,7 +51,7 @@ fn the_generator_and_a_process_are_read_each_second() {
 }
 
 #[test]
-fn a_real_prometheus_is_asked_each_second() {
+fn prometheus_is_queried_each_second() {
     let (target, prometheus) = (Builtin::start(&[]), Prometheus::start());
     let url = format!("http://{}", prometheus.address);
     let pid = target.pid().to_string();
@@ -59,7 +60,7 @@ fn a_real_prometheus_is_asked_each_second() {
     assert_eq!(done.code, Some(0), "{done}");
     check_read(&done, "target sum(up)");
     check_read(&done, &format!("target pid {pid} memory"));
-    // A query that it does not understand is known before the load begins.
+    // An invalid query is detected before the load starts.
     let done = watching(&target, &["--monitor", "prometheus", &url, "sum("]);
     assert_eq!(done.code, Some(3), "{done}");
     assert!(done.stderr.contains("cannot watch `sum(`") && done.stderr.contains("parse error"));
@@ -68,7 +69,7 @@ fn a_real_prometheus_is_asked_each_second() {
 }
 
 #[test]
-fn what_is_not_there_is_no_thing_to_watch() {
+fn missing_process_or_metric_is_refused() {
     let target = Builtin::start(&[]);
     for (words, code, says) in [
         (&["pid", "4294967295"][..], 3, "there is no process 4294967295 to watch"),
@@ -89,7 +90,7 @@ fn a_pause_of_the_whole_generator_is_seen() {
     let running = Manada::new(&words).words(&["--ui", "plain", "-v"]).start();
     running.hear("    1s of 4s  | hit:");
     running.signal(Signal::STOP);
-    // Nothing tells that a second is over but a clock.
+    // Only a clock tells that a second is over.
     let (_keep, never) = sync_channel::<()>(0);
     let _ = never.recv_timeout(Duration::from_secs(1));
     running.signal(Signal::CONT);
