@@ -16,8 +16,8 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock;
 use crate::stats::recorder::AttemptReason;
-use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause};
-use crate::wire::{Outgoing, ResponseCapture};
+use crate::stats::{AttemptOutcome, BlockCause};
+use crate::wire::Outgoing;
 
 /// Makes one call.
 pub(super) async fn call(
@@ -78,20 +78,7 @@ pub(super) async fn call(
         number: user.item,
         intended_ns,
     };
-    let mut attempts = CallAttempts {
-        shard,
-        prepared,
-        outgoing,
-        capture: ResponseCapture::default(),
-        reason: AttemptReason::First,
-        retries: 0,
-        blocked_ns: 0,
-        at,
-        picked_up,
-        was_redirected: false,
-        resends: 0,
-        last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
-    };
+    let mut attempts = CallAttempts::new(shard, prepared, outgoing, at, picked_up);
     if has_policies {
         // Boxed: a user of the default client carries no room for it.
         Box::pin(attempts.make(user)).await;

@@ -20,7 +20,7 @@ use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
-use crate::template::{MAX_ITERATION_WORK, RenderError};
+use crate::template::{MAX_ITERATION_WORK, RenderError, Template};
 
 /// After this many steps in a row that take no time, other users get a turn.
 const STEPS_IN_A_ROW: u32 = 1_000;
@@ -271,22 +271,7 @@ impl<'a> IterationRunner<'a> {
                 self.pause_ns += self.user.draw(Some(distribution));
                 Ok(at + 1)
             }
-            Step::Log(text) => {
-                let mut line = Vec::new();
-                let rendered =
-                    text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
-                self.or_template_error(rendered)?;
-                if let Some(recorder) = &self.shard.trace {
-                    trace::log_line(recorder, (self.shard, self.user), &line);
-                }
-                // Made only within the bound: most lines of a busy step are only counted.
-                let line = || {
-                    let line = String::from_utf8_lossy(&line);
-                    redactor(self.shard, self.user).text(&line).into_owned()
-                };
-                self.shard.recorder.borrow_mut().push_log_line(line);
-                Ok(at + 1)
-            }
+            Step::Log(text) => self.log(text).map(|()| at + 1),
             Step::OpenGroup(group) => {
                 let (intended, thought_ns, calls) =
                     (self.timing.intended, self.thought_ns, self.calls);
@@ -309,6 +294,24 @@ impl<'a> IterationRunner<'a> {
             }
             Step::Call(_) | Step::Parallel(_) | Step::Rendezvous(_) | Step::End => Ok(at + 1),
         }
+    }
+
+    /// Writes the line of a `log` step.
+    fn log(&mut self, text: &Template) -> Result<(), IterationEnd> {
+        let mut line = Vec::new();
+        let rendered =
+            text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
+        self.or_template_error(rendered)?;
+        if let Some(recorder) = &self.shard.trace {
+            trace::log_line(recorder, (self.shard, self.user), &line);
+        }
+        // Made only within the bound: most lines of a busy step are only counted.
+        let line = || {
+            let line = String::from_utf8_lossy(&line);
+            redactor(self.shard, self.user).text(&line).into_owned()
+        };
+        self.shard.recorder.borrow_mut().push_log_line(line);
+        Ok(())
     }
 
     /// Records a group that ended: from its beginning to the end of its last call, without thinks.

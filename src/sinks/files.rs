@@ -64,7 +64,7 @@ impl RunFiles {
     /// Claims the folder at `path` for a run's files; what is there may be replaced with `force`.
     ///
     /// # Errors
-    /// As [`Folder::claim`].
+    /// As for [`RunFolder::claim`].
     pub fn claim(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
         let names: Vec<&str> = names().collect();
         RunFolder::claim(path, &names, force)

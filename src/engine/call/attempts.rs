@@ -4,10 +4,11 @@
 //! Invariant: it is kept once per user task: what a function of that task takes is stored twice.
 
 use super::prepared::PreparedCall;
+use super::timing::unsent;
 use crate::clock::Time;
 use crate::engine::shard::Shard;
-use crate::stats::Exchange;
 use crate::stats::recorder::AttemptReason;
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{Outgoing, ResponseCapture};
 
 /// All that is known of the attempts of one call.
@@ -30,4 +31,31 @@ pub(crate) struct CallAttempts<'a> {
     pub(crate) resends: u8,
     /// The exchange of the last attempt; before the first one it is cancelled and unsent.
     pub(crate) last: Exchange,
+}
+
+impl<'a> CallAttempts<'a> {
+    /// The attempts of a call whose first one may be made `at` that time.
+    #[inline]
+    pub(crate) fn new(
+        shard: &'a Shard,
+        prepared: &'a PreparedCall,
+        outgoing: Outgoing<'a>,
+        at: Time,
+        picked_up: Time,
+    ) -> Self {
+        Self {
+            shard,
+            prepared,
+            outgoing,
+            capture: ResponseCapture::default(),
+            reason: AttemptReason::First,
+            retries: 0,
+            blocked_ns: 0,
+            at,
+            picked_up,
+            was_redirected: false,
+            resends: 0,
+            last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
+        }
+    }
 }

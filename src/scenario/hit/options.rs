@@ -38,7 +38,7 @@ pub struct HitOptions {
     pub body: Option<Vec<u8>>,
     /// Client options.
     pub client: HitClient,
-    /// Timeout of a request; `None`: [`Service::TIMEOUT`].
+    /// Timeout of a request; `None`: `plan::Service::TIMEOUT`.
     pub timeout: Option<Duration>,
     /// The seed; `None`: a random one.
     pub seed: Option<Seed>,
