@@ -1,6 +1,7 @@
 //! The addresses that connections went to: for the summary and for `summary.json`.
 //!
-//! Invariant: the summary shows them only where a service used more than one.
+//! `summary` and `json` ask for them.
+//! Invariant: the summary shows them only for a service that used more than one.
 
 use std::fmt::Write;
 
@@ -46,7 +47,7 @@ fn show(used: &AddressUse) -> String {
     text
 }
 
-/// All of them; an entry without an address is of those that had no room.
+/// All addresses; the entry without an address sums up those beyond the bound.
 pub(crate) fn document(report: &Report) -> Value {
     let addresses = &report.snapshot.addresses;
     let services = &report.info.plan.services;

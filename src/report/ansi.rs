@@ -1,22 +1,23 @@
-//! Colours and harmless text for terminals.
+//! Colours for terminals, and texts without control characters.
 //!
-//! Invariant: what others wrote (names in files, a target's words) reaches a terminal without
-//! control characters, and a log of a CI without commands to its runner.
+//! All texts of the terminal pass through it.
+//! Invariant: names from files and texts of targets reach a terminal without control characters,
+//! and a CI log without commands to its runner.
 
 use anstyle::{AnsiColor, Style};
 
 use crate::printable::printable;
 use crate::redact;
 
-/// All is well.
+/// The style of a good result.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Look here.
+/// The style of a warning.
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// It is not.
+/// The style of a bad result.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What matters most.
+/// The style of the most important text.
 pub(crate) const BOLD: Style = Style::new().bold();
-/// What matters least.
+/// The style of the least important text.
 pub(crate) const DIM: Style = Style::new().dimmed();
 
 /// A text in a style.
@@ -24,22 +25,22 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// A text without secrets, what may not be shown, and what runners of a CI obey anywhere in a line.
+/// A text without secrets, unprintable characters, and commands that CI runners execute.
 pub(crate) fn plain(text: &str) -> String {
     let shown = printable(&redact::redact_secrets(text));
     ORDERS.iter().fold(shown, |shown, (order, harmless)| shown.replace(order, harmless))
 }
 
-/// How commands to runners begin wherever they stand, and what is shown in their place.
+/// The beginnings of commands to CI runners, and what is shown in their place.
 const ORDERS: [(&str, &str); 2] = [("##[", "# #["), ("##vso[", "# #vso[")];
 
-/// How many columns a text takes, colours left out.
+/// The width of a text in columns, without its escape sequences.
 pub(crate) fn width(text: &str) -> usize {
     let mut columns = 0;
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         if c == '\u{1b}' {
-            // Skip to the end of the escape sequence, which is a letter.
+            // An escape sequence ends with a letter.
             chars.by_ref().find(char::is_ascii_alphabetic);
         } else {
             columns += 1;

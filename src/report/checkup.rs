@@ -1,7 +1,7 @@
-//! What this machine means for load tests, on the terminal.
+//! The findings of `doctor` about this machine, for the terminal.
 //!
 //! `cli doctor` prints it.
-//! Invariant: a warning stands with the command that changes it.
+//! Invariant: each warning is shown with the command that removes its cause.
 
 use std::fmt::Write;
 

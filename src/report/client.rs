@@ -1,9 +1,10 @@
-//! What the simulated client did, for `summary.json`: what it held back and why, how its pools,
-//! breakers and deadlines stand, what changed.
+//! The client's policies in numbers: suppressed and delayed calls by cause, pools, breakers,
+//! deadlines, degradation.
 //!
-//! `json` puts it into the document; `held` shows some of it on the terminal.
-//! Invariant: `suppressed_by` adds up to `calls.suppressed`; what a plan does not ask for is an
-//! empty list or null, and is not left out.
+//! `json` puts them into `summary.json`; `resilience_summary`, the page and the dashboard show
+//! some.
+//! Invariant: `suppressed_by` adds up to `calls.suppressed`; a policy that the plan does not have
+//! is an empty list or null, and is not left out.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +17,7 @@ use crate::stats::{
     BlockCause, BreakerUse, ChangeKind, CircuitState, PoolUse, StateChanges, outcome,
 };
 
-/// The keys, to be added to the document.
+/// The keys of `summary.json` about the client.
 pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let waits = snapshot.measured.waits.iter();
@@ -41,7 +42,7 @@ pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
     ]
 }
 
-/// Why calls were never sent, and how many; most frequent first.
+/// Suppressed calls by cause, most frequent first.
 pub(crate) fn suppressed_by(report: &Report) -> Vec<(BlockCause, u64)> {
     let cause = |(index, count): &(usize, u64)| {
         let (phase, kind, _) = outcome::error_at(*index);
@@ -58,7 +59,7 @@ pub(crate) fn shared_pools(report: &Report) -> impl Iterator<Item = (&str, &Pool
     pools.filter(|((_, shared), _)| *shared).map(|((name, _), used)| (name.as_str(), used))
 }
 
-/// What may be done about a pool whose calls wait for long.
+/// A cure for a pool whose calls wait for long; `None` if they do not.
 pub(crate) fn hint(name: &str, used: &PoolUse) -> Option<String> {
     let slow = used.waits.percentile_us(95.0) > WAIT_US || used.gave_up > 0;
     slow.then(|| format!("raise pools.{name}.connections if the target can take more"))
@@ -73,7 +74,7 @@ fn pool(name: &str, used: &PoolUse) -> Value {
     })
 }
 
-/// All breakers there are, by name.
+/// All breakers, by name.
 pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
     let names = &report.info.plan.client.breakers;
     let breakers = names.iter().zip(report.snapshot.resilience.breakers.iter().copied());
@@ -87,7 +88,7 @@ fn breaker(name: &str, used: BreakerUse) -> Value {
     })
 }
 
-/// Deadlines that follow their endpoints, ns, by name.
+/// Adaptive deadlines, ns, by endpoint.
 pub(crate) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
     let endpoints = &report.info.plan.client.endpoints;
     let timeouts = report.snapshot.resilience.timeouts_ns.iter();
@@ -98,8 +99,8 @@ fn timeout((endpoint, ns): (String, u64)) -> Value {
     json!({ "endpoint": endpoint, "limit_us": ns / 1_000 })
 }
 
-/// How long the client was at each level, ns, and the level it is at; none where it never goes
-/// down, or where too many notices were lost to know.
+/// The time at each degradation level, ns, and the current level; `None` if the plan has no
+/// degradation, or too many state changes were lost.
 pub(crate) fn levels(report: &Report) -> Option<([u64; 4], DegradationLevel)> {
     if !report.info.plan.client.degrades {
         return None;
@@ -146,7 +147,7 @@ fn degradation(report: &Report) -> Value {
     json!({ "level": level, "seconds": seconds.map(Value::Object) })
 }
 
-/// A share to four digits.
+/// A share rounded to four digits.
 fn share(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

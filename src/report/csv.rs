@@ -12,8 +12,8 @@ use crate::redact;
 use crate::stats::Quantile;
 use crate::stats::delta::StepWindow;
 
-/// A percentile in a table of numbers: µs, or nothing if not even a bound is known. The column's
-/// name is added to `at_least` if the value is not below what stands there.
+/// A percentile in µs; empty if not even a bound is known. If it is a bound, the name of its column
+/// is added to `at_least`.
 pub(crate) fn cell(name: &str, quantile: Option<Quantile>, at_least: &mut Vec<String>) -> String {
     if quantile.is_some_and(|quantile| quantile.at_least) {
         at_least.push(name.to_owned());
@@ -54,7 +54,7 @@ const STEPS: [&str; 27] = [
 /// Writes `steps.csv`.
 ///
 /// # Errors
-/// When `out` fails.
+/// If `out` fails.
 pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut csv = ::csv::Writer::from_writer(out);
@@ -79,7 +79,7 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             calls.unfinished,
         ];
         row.extend(counts.map(|n| n.to_string()));
-        // Empty where no time was measured; six digits, also of one call in an hour.
+        // Empty if no time was measured; six digits are enough for one call in an hour.
         row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
         row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
@@ -97,8 +97,8 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
     csv.flush()
 }
 
-/// A text that may be shown, without secrets, that no spreadsheet takes for a formula: names come
-/// from files that others wrote.
+/// A text without secrets that no spreadsheet takes for a formula: names come from files that
+/// others wrote.
 pub(crate) fn harmless(text: &str) -> String {
     let text = printable(&redact::redact_secrets(text));
     let risky = text.starts_with(['=', '+', '-', '@']);

@@ -1,7 +1,7 @@
 //! The output of `check --once`: each iteration, call by call, and a verdict.
 //!
-//! `cli` prints it, as text or as a document.
-//! Invariant: what a target or a user wrote is shown without control characters and secrets.
+//! `cli` prints it, as text or as JSON.
+//! Invariant: texts of targets and files are shown without control characters and secrets.
 
 use std::fmt::Write;
 
@@ -102,7 +102,7 @@ fn call(out: &mut String, call: &TracedCall) {
     }
 }
 
-/// The same as a document.
+/// The same as JSON.
 pub fn document(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Value {
     let mut document = json!({
         "version": 1,

@@ -1,9 +1,8 @@
-//! What changed while a run went on: `events` of `summary.json`, `events.jsonl`, and the first of
-//! them on the terminal.
+//! The state changes of a run: `events` of `summary.json`, `events.jsonl`, and the first of them on
+//! the terminal.
 //!
-//! `json`, `files` and `held` ask it, with a Report.
-//! Invariant: all three tell the same notices in the order of their times; what was not kept is
-//! counted, never passed over.
+//! `client`, `sinks::files` and `resilience_summary` ask for them.
+//! Invariant: all three show the same changes by time; changes that were not kept are counted.
 
 use std::io::{self, Write};
 
@@ -15,13 +14,13 @@ use crate::event::Report;
 use crate::stats::StateChange;
 use crate::units::{show_count, show_us};
 
-/// How many the terminal shows.
+/// The most changes that the terminal shows.
 const SHOWN: usize = 12;
 
-/// The file.
+/// The name of the file.
 pub(crate) const FILE: &str = "events.jsonl";
 
-/// All that were kept; shards tell each on its own, so they come in no order.
+/// All changes that were kept, by time: shards report them independently.
 fn in_order(report: &Report) -> Vec<&StateChange> {
     let mut notices: Vec<&StateChange> = report.snapshot.changes.list.iter().collect();
     notices.sort_by_key(|notice| notice.at_ns);
@@ -36,12 +35,12 @@ fn entry(notice: &StateChange) -> Value {
     })
 }
 
-/// All of them, for `summary.json`.
+/// All changes, for `summary.json`.
 pub(crate) fn document(report: &Report) -> Vec<Value> {
     in_order(report).into_iter().map(entry).collect()
 }
 
-/// All of them, one a line.
+/// Writes all changes, one JSON object per line.
 pub(crate) fn write(mut out: impl Write, report: &Report) -> io::Result<()> {
     for mut line in document(report) {
         hide(&mut line);
@@ -51,7 +50,7 @@ pub(crate) fn write(mut out: impl Write, report: &Report) -> io::Result<()> {
     out.flush()
 }
 
-/// The first of them; `kept`: the rest stands in a file.
+/// Writes the first changes; `kept` is `true` if a file has the rest.
 pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
     let notices = in_order(report);
     let mut label = "events";

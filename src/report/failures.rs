@@ -1,6 +1,7 @@
 //! The first failures of each kind, for the summary and for `summary.json`.
 //!
-//! Invariant: what a target or a user wrote is shown without control characters and secrets.
+//! `summary` and `json` ask for them.
+//! Invariant: texts of targets and files are shown without control characters and secrets.
 
 use serde_json::{Value, json};
 
@@ -11,11 +12,11 @@ use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
-/// How many kinds the summary shows.
+/// The most kinds that the summary shows.
 const SHOWN: usize = 3;
 
-/// The most frequent kinds, each with a line to see it again; `is_verbose`: and with what a library
-/// said of it.
+/// The most frequent kinds, each with a curl command that repeats it; with `is_verbose` also the
+/// error text of a library.
 pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
     use std::fmt::Write;
     let exemplars = &report.snapshot.exemplars;
@@ -44,7 +45,7 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
     }
 }
 
-/// All that were kept.
+/// All exemplars that were kept.
 pub(crate) fn document(report: &Report) -> Value {
     let plan = &report.info.plan;
     let one = |(count, one): &(u64, std::sync::Arc<Exemplar>)| {
@@ -73,7 +74,7 @@ pub(crate) fn document(report: &Report) -> Value {
     report.snapshot.exemplars.iter().map(one).collect()
 }
 
-/// How it failed, in words.
+/// How it failed, as text.
 pub(crate) fn kind(report: &Report, one: &Exemplar) -> String {
     match one.failing {
         FailureMode::Status(status) => format!("status {status}"),

@@ -1,7 +1,7 @@
-//! What would happen, on the terminal: loads as pictures, calls, users, what the machine gives.
+//! The forecast of a plan for the terminal: loads as charts, calls, users, what the machine gives.
 //!
 //! `cli plan` prints it; `forecast_json` is the same for programs.
-//! Invariant: a number that is no fact wears its sign: `~` guessed or in the mean, `≤` at most.
+//! Invariant: a number that is not exact has a sign: `~` estimated or a mean, `≤` at most.
 
 use std::fmt::Write;
 
@@ -13,22 +13,22 @@ use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadF
 use crate::plan::Plan;
 use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
-/// What is shown beside the forecast itself.
+/// A forecast, and what is shown beside it.
 #[derive(Clone, Debug)]
 pub struct ForecastContext<'a> {
-    /// The plan it is about.
+    /// The plan.
     pub plan: &'a Plan,
-    /// What would happen.
+    /// Its forecast.
     pub forecast: &'a Forecast,
-    /// What this machine gives.
+    /// The limits of this machine.
     pub limits: MachineLimits,
-    /// What it has too little of.
+    /// What the machine has too little of.
     pub refused: &'a [MachineShortage],
-    /// The tier, how many shards, and why.
+    /// The tier, the number of shards, and why.
     pub tier: (&'static str, usize, &'a str),
 }
 
-/// The whole page, with ANSI colours.
+/// The whole text, with ANSI colours.
 pub fn render(outlook: &ForecastContext<'_>) -> String {
     let mut out = String::new();
     head(&mut out, outlook);
@@ -95,7 +95,7 @@ fn loads(out: &mut String, forecast: &Forecast) {
     }
 }
 
-/// How sure the calls of a workload, or of all, are.
+/// How exact the calls of a workload, or of all workloads, are.
 fn sign(forecast: &Forecast, workload: Option<&str>) -> &'static str {
     let of = |name: &str| workload.is_none_or(|workload| workload == name);
     let any = |basis| forecast.steps.iter().any(|step| of(&step.workload) && step.basis == basis);
@@ -150,7 +150,7 @@ fn steps(out: &mut String, forecast: &Forecast) {
             Basis::Guess => "~",
             Basis::AtMost => "≤ ",
         };
-        // A mean of a count that is itself only estimated.
+        // The mean of a count that is only estimated itself.
         let mut loads = forecast.workloads.iter();
         let load = loads.find(|load| load.name == step.workload);
         let rough = sign.is_empty() && load.is_some_and(|load| !load.exact);
@@ -239,7 +239,7 @@ fn seconds(seconds: f64) -> String {
     show_duration(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// A count that may be a mean: whole from ten on.
+/// A count that may be a mean: without decimals from ten on.
 fn number(value: f64) -> String {
     let whole = (value - value.round()).abs() < 1e-6;
     if whole || value >= 10.0 { show_count(value.round() as u64) } else { format!("{value:.1}") }

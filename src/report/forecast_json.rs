@@ -1,7 +1,7 @@
-//! What would happen, and what the machine is like, for programs.
+//! The forecast of a plan, and the findings of `doctor`, as JSON.
 //!
 //! `cli plan --json` and `cli doctor --json` print it.
-//! Invariant: version 1; durations in seconds (`_s`), sizes in bytes; what is not known is null.
+//! Invariant: version 1; durations in seconds (`_s`), sizes in bytes; an unknown value is null.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! A histogram for the terminal on a log scale: two rows per octave would be too many, so rows
 //! follow 1, 2, 5.
 //!
-//! Invariant: each call is in exactly one row; each reason to have no known time has its own.
+//! `summary` renders it.
+//! Invariant: each call is in exactly one row; each reason for an unknown time has its own row.
 
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ use super::ansi::{BAD, BOLD, DIM, paint};
 use crate::stats::{Calls, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
-/// Columns of the longest bar.
+/// The width of the longest bar, columns.
 const COLUMNS: u64 = 40;
 
 /// Draws the response times; `calls` are those measured.
@@ -21,7 +22,7 @@ pub(crate) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
     let mut rows: Vec<(u64, u64)> = Vec::new();
     for (us, count) in latency.responses().buckets() {
         let limit = limit_of(us);
-        // Empty rows between two peaks are part of the picture.
+        // Empty rows between two peaks are shown, too.
         while let Some((last, _)) = rows.last()
             && *last < limit
         {
@@ -59,9 +60,9 @@ pub(crate) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
     }
 }
 
-/// A row for each reason not to have a known time.
+/// A row for each reason for an unknown time.
 fn without_time(latency: &Latency, calls: &Calls) -> Vec<(&'static str, u64)> {
-    // What ranks at its age: timeouts, and what the end of the run cut.
+    // Calls that rank at their age: timeouts, and calls that the end of the run cancelled.
     let aged = latency.timeouts().count();
     let cut = calls.unfinished.min(aged);
     let mut rows = vec![("timeout", aged - cut), ("cut", cut)];

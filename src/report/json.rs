@@ -1,8 +1,8 @@
 //! `summary.json`: a finished run as one document, version 1 (docs/report.md).
 //!
-//! Made from the Report alone; `--json` prints it, the files sink writes it.
-//! Invariant: durations in whole µs with suffix `_us`, counts are integers, what does not exist is
-//! null, and every string of a target's making is just a string.
+//! `--json` prints it, `sinks::files` writes it.
+//! Invariant: durations are whole µs with suffix `_us`, counts are integers, a missing value is
+//! null, and texts of targets are redacted strings.
 
 use serde_json::{Map, Value, json};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::plan::RunManifest;
 use crate::stats::{ChangeKind, StateChange};
 
-/// The load of a workload that goes as planned, in the words of an event.
+/// The load of a workload that is as planned, as events name it.
 const PLANNED: &str = "100 %";
 
 /// The override of each workload; `None` if its load is as planned.
@@ -16,12 +16,12 @@ const PLANNED: &str = "100 %";
 pub(crate) struct OverrideTimeline {
     /// `None` before the run begins.
     plan: Option<Arc<RunManifest>>,
-    /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
+    /// `110 %`, `paused`, `200/s`; `None` if the load is as planned.
     list: Vec<Option<String>>,
 }
 
 impl OverrideTimeline {
-    /// Of a run of which nothing was changed yet.
+    /// The overrides at the start of a run: none.
     pub(crate) fn new(plan: &Arc<RunManifest>) -> Self {
         Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
     }
@@ -37,12 +37,12 @@ impl OverrideTimeline {
         }
     }
 
-    /// What it is of a workload; `None` if it goes as planned.
+    /// The override of a workload; `None` if its load is as planned.
     pub(crate) fn of(&self, workload: usize) -> Option<&str> {
         self.list.get(workload)?.as_deref()
     }
 
-    /// Of all workloads.
+    /// The overrides of all workloads.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
         self.list.iter().map(Option::as_deref)
     }

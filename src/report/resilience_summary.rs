@@ -1,7 +1,8 @@
-//! What was suppressed, delayed or tried again, on the terminal: a few lines at the summary's end.
+//! Suppressed, delayed and retried calls, for the terminal: a few lines at the end of the summary.
 //!
-//! `summary` renders it, from the Report alone.
-//! Invariant: only what happened has a line; none is wider than 80 columns unless a word is.
+//! `summary` renders it.
+//! Invariant: a policy that did nothing has no line; no line is wider than 80 columns, unless a
+//! word is.
 
 use std::fmt::Write;
 
@@ -14,10 +15,10 @@ use crate::plan::policy::DegradationLevel;
 use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
-/// How many pools and breakers are named.
+/// The most pools and breakers that are named.
 const SHOWN: usize = 8;
 
-/// All of it; `kept`: the run leaves files behind.
+/// All lines; `kept` is `true` if the run leaves files behind.
 pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
     suppressed(out, report);
     delayed(out, report);
@@ -145,7 +146,7 @@ fn more(out: &mut String, all: usize) {
     }
 }
 
-/// Deadlines that have left where they began.
+/// Deadlines that differ from their start.
 fn timeouts(out: &mut String, report: &Report) {
     let Some(start) = report.info.plan.client.timeouts_from else { return };
     let start = nanos(start);
@@ -163,7 +164,7 @@ fn timeouts(out: &mut String, report: &Report) {
     wrapped(out, "timeouts", &format!("{text} at the end"));
 }
 
-/// How long less was sent.
+/// The time at each degradation level.
 fn levels(out: &mut String, report: &Report) {
     let Some((lasted, level)) = client::levels(report) else { return };
     let down: Vec<String> = (DegradationLevel::ALL.into_iter().skip(1))

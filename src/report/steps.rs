@@ -10,7 +10,7 @@ use super::text_table::{Align, TextTable};
 use crate::event::Report;
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
-/// A row per step, then the groups, then what did not hold.
+/// A row per step, then the groups, then the checks that failed.
 pub(crate) fn render(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let warmup = if plan.warmup.is_zero() {
@@ -73,7 +73,8 @@ pub(crate) fn render(out: &mut String, report: &Report) {
     failed_checks(out, report);
 }
 
-/// How the percentiles of steps differ from the run's: a start that was never made has no step.
+/// A note if percentiles of steps differ from those of the run: a start that was never made has no
+/// step.
 pub(crate) fn lost_note(report: &Report) -> Option<String> {
     let lost = report.snapshot.measured.lost().count();
     (lost > 0).then(|| {
@@ -85,7 +86,7 @@ pub(crate) fn lost_note(report: &Report) -> Option<String> {
     })
 }
 
-/// What the calls of the drain count in: iterations that go on after the load makes them.
+/// A note about calls of the drain: iterations that go on after the load make them.
 pub(crate) fn drain_note(report: &Report) -> Option<String> {
     let calls = report.calls_in_drain();
     (calls > 0).then(|| {
@@ -97,8 +98,7 @@ pub(crate) fn drain_note(report: &Report) -> Option<String> {
     })
 }
 
-/// Groups are timed as one: from their first call's intended time to their last call's end, thinks
-/// left out.
+/// Groups: from the intended time of the first call to the end of the last one, without thinks.
 fn groups(out: &mut String, report: &Report) {
     let (plan, measured) = (&report.info.plan, &report.snapshot.measured);
     if plan.groups.is_empty() {

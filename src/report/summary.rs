@@ -1,8 +1,7 @@
-//! The end of a run on the terminal: what happened, in the order in which people ask.
+//! The summary of a run for the terminal: verdict first, then load, rules, steps, errors.
 //!
-//! Rendered from the Report alone; `cli` prints it.
-//! Invariant: no number without its unit, no doubt left out: bounds are printed `≥`, thin
-//! percentiles with `~`.
+//! `cli` prints it.
+//! Invariant: each number has its unit; a bound is marked `≥`, a percentile of few calls `~`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -115,7 +114,7 @@ fn trust(out: &mut String, trust: &Trust) {
     }
 }
 
-/// How to keep the whole report of a run that leaves no folder.
+/// A note on how to keep the report of a run that leaves no folder.
 pub fn nothing_kept() -> String {
     let mut out = String::new();
     let text = "only this summary is kept; `--out DIR` keeps the report too: report.html, \
@@ -175,11 +174,11 @@ fn load(out: &mut String, report: &Report) {
     }
 }
 
-/// Why starts were dropped, and what this user can set.
+/// Why starts were dropped, and the cure.
 fn dropped_hint(report: &Report, at: usize) -> String {
     let plan = &report.info.plan;
     let load = &plan.workloads[at];
-    // A hit has no file.
+    // `hit` has no scenario file.
     let cure = if plan.sources.is_empty() {
         "raise `-c`".to_owned()
     } else {
@@ -202,7 +201,7 @@ fn users(report: &Report, at: usize) -> String {
     format!("; users {} of the target{worst}", percent_down(percent))
 }
 
-/// A percentage rounded down, so that only what is whole reads 100 %.
+/// A percentage rounded down, so that only all of it reads 100 %.
 fn percent_down(percent: f64) -> String {
     format!("{:.2} %", (percent * 100.0 + 1e-7).floor() / 100.0)
 }

@@ -1,10 +1,10 @@
-//! Columns that line up, colours and all.
+//! Tables for the terminal, with aligned columns and colours.
 //!
-//! Invariant: a cell is as wide as it looks, not as long as its escape codes make it.
+//! Invariant: the width of a cell is that on the screen, without escape sequences.
 
 use super::ansi::{DIM, paint, width};
 
-/// Where a cell's text stands.
+/// The alignment of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
@@ -37,7 +37,7 @@ impl TextTable {
         self.rows.push(TextRow::Cells(cells.into()));
     }
 
-    /// A line of its own that no column is fitted to.
+    /// Adds a line that does not belong to the columns.
     pub(crate) fn title(&mut self, text: String) {
         self.rows.push(TextRow::Title(text));
     }

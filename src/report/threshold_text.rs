@@ -1,5 +1,6 @@
-//! A judgement in words, the same in every report.
+//! A judged threshold as text, the same in every report.
 //!
+//! Summary, page, dashboard and exports use it.
 //! Invariant: bounds, and values that rest on few calls, are marked as such.
 
 use crate::event::Report;
@@ -9,26 +10,26 @@ use crate::verdict::Judgement;
 use crate::verdict::judge::StoppedRun;
 use crate::verdict::threshold::{Metric, MetricTime};
 
-/// Its parts in words.
+/// The parts of the text.
 pub(crate) struct ThresholdText {
-    /// What was observed, or that there was nothing.
+    /// The observed value, or that there is none.
     pub(crate) observed: String,
     /// The margin to the limit; empty if it has no meaning.
     pub(crate) margin: String,
-    /// Why it is missed within its limit, where the worst window was, and whether it rests on few
+    /// Why it failed within its limit, where the worst window was, and whether it rests on few
     /// calls.
     pub(crate) remark: String,
 }
 
 impl ThresholdText {
-    /// Margin and remark, as far as there are any.
+    /// Margin and remark; empty if there are none.
     pub(crate) fn note(&self, between: &str) -> String {
         let parts = [&self.margin, &self.remark].map(String::as_str);
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
     }
 }
 
-/// How a run ended, in a word; without a rule none was kept.
+/// The verdict of a run in one word.
 pub(crate) fn verdict(report: &Report) -> &'static str {
     match report.status {
         ExitStatus::Pass if report.judgements.is_empty() => "done",
@@ -36,7 +37,7 @@ pub(crate) fn verdict(report: &Report) -> &'static str {
     }
 }
 
-/// A judgement in words.
+/// A judgement as text.
 pub(crate) fn words(judgement: &Judgement) -> ThresholdText {
     let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
         let bound = if judgement.at_least { "≥ " } else { "" };
@@ -67,7 +68,7 @@ fn stopped(judgement: &Judgement) -> Option<String> {
     Some(format!("observed at {at_s}s, when it stopped the run{end}"))
 }
 
-/// Why a rule is missed whose bound is within its limit.
+/// Why a rule failed although its bound is within its limit.
 pub(crate) fn bound(judgement: &Judgement) -> Option<String> {
     if !judgement.rests_on_bound() {
         return None;
@@ -87,7 +88,7 @@ pub(crate) fn bound(judgement: &Judgement) -> Option<String> {
     Some(format!("{parts}: they rank above every response"))
 }
 
-/// What a failed rule comes to without the generator's own delays.
+/// The value of a failed rule without the generator's own delays.
 fn without_own_delay(judgement: &Judgement) -> Option<String> {
     let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
     let value = in_unit(judgement.threshold.metric, value);
@@ -100,7 +101,7 @@ pub(crate) fn limit(judgement: &Judgement) -> String {
     in_unit(judgement.threshold.metric, judgement.threshold.limit)
 }
 
-/// A value of a metric.
+/// A value in the unit of its metric.
 pub(crate) fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(shown.remark, why);
         judgement.observed = Some(0.0);
         assert_eq!(words(&judgement).observed, "no response");
-        // A bound above the limit has missed it by at least so much.
+        // A bound above the limit exceeds it by at least this much.
         judgement.observed = Some(12_000_000.0);
         let shown = words(&judgement);
         assert_eq!((&*shown.margin, &*shown.remark), ("margin 20 % missed", ""));
