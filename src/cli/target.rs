@@ -62,7 +62,7 @@ pub(crate) struct Args {
     until_stdin_closes: bool,
 }
 
-/// Serves until it is told to end, which is its normal exit.
+/// Serves until a signal or the end of its parent, which is its normal exit.
 pub(crate) fn run(args: Args) -> ExitStatus {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
         return usage_error(&format!(

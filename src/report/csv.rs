@@ -9,8 +9,8 @@ use super::json_parts;
 use crate::event::Report;
 use crate::printable::printable;
 use crate::redact;
-use crate::stats::Quantile;
 use crate::stats::delta::StepWindow;
+use crate::stats::{Calls, Quantile};
 
 /// A percentile in µs; empty if not even a bound is known. If it is a bound, the name of its column
 /// is added to `at_least`.
@@ -51,6 +51,12 @@ const STEPS: [&str; 27] = [
     "at_least",
 ];
 
+/// The columns `calls` to `unfinished` of a row.
+pub(crate) fn call_counts(calls: &Calls) -> [String; 6] {
+    let Calls { made, ok, failed, timeout, generator_errors, unfinished, .. } = *calls;
+    [made, ok, failed, timeout, generator_errors, unfinished].map(|count| count.to_string())
+}
+
 /// Writes `steps.csv`.
 ///
 /// # Errors
@@ -70,15 +76,7 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             &series.name,
         ];
         row.extend(names.map(|name| harmless(name)));
-        let counts = [
-            calls.made,
-            calls.ok,
-            calls.failed,
-            calls.timeout,
-            calls.generator_errors,
-            calls.unfinished,
-        ];
-        row.extend(counts.map(|n| n.to_string()));
+        row.extend(call_counts(calls));
         // Empty if no time was measured; six digits are enough for one call in an hour.
         row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
         row.push(step.response.censored().to_string());

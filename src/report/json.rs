@@ -21,6 +21,8 @@ pub fn document(report: &Report) -> Value {
     for (key, value) in client::document(report) {
         document[key] = value;
     }
+    // The former name of `monitors`.
+    document["dials"] = document["monitors"].clone();
     hide(&mut document);
     document
 }
@@ -94,8 +96,6 @@ fn whole(report: &Report) -> Value {
         },
         "generator": generator(report),
         "monitors": monitors::document(report),
-        // The former name of `monitors`.
-        "dials": monitors::document(report),
     })
 }
 

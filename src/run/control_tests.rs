@@ -35,7 +35,7 @@ fn plan(text: &str) -> Plan {
     scenario::load(&file, &ScenarioOverrides::default()).unwrap_or_else(|e| panic!("{e}")).0
 }
 
-/// A source of shards that take nothing in, and what they were told.
+/// A source of shards that take no delta, and the commands that they received.
 fn source(room: usize) -> (DeltaSource, mpsc::Receiver<ShardCommand>) {
     let (_, deltas) = mpsc::channel(1);
     let (sender, told) = mpsc::channel(room);
@@ -157,7 +157,7 @@ fn nobody_asks_later_for_what_could_not_have_been_asked() {
     refused(&limited, "users 51", "10101 users: safety.yaml allows 10100");
     let less = [(1, "users 50"), (2, "scale 1.3"), (3, "scale 0.5"), (31, "rate late 150/s")];
     let answers = commands(&limited, &less);
-    // The second is 65 users; once the open load is over its rate is nobody's.
+    // The second change is 65 users; once the open load is over, its rate counts no longer.
     let refusals: Vec<bool> = answers.iter().map(Result::is_err).collect();
     assert_eq!(refusals, [false, true, false, false], "{answers:?}");
     refused(&plan(SHOP), "rate open 100000000/s", "expected at most 100000000/s");

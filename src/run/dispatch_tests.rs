@@ -75,7 +75,7 @@ fn a_shard_that_does_not_stop_is_given_up_and_named() {
     let (gave_up_s, _, report) = deaf_shard(&[Interrupt::Quit], false);
     assert_eq!((gave_up_s, report.status), (2, ExitStatus::Quit));
 
-    // With nobody there to hurry it: the grace of 3 s, and 10 s more.
+    // Without a second interrupt: the grace of 3 s, and 10 s more.
     let (gave_up_s, stuck, report) = deaf_shard(&[], true);
     assert_eq!((gave_up_s, stuck, report.trust.level), (13, vec![0], TrustLevel::No));
 }

@@ -99,7 +99,7 @@ mod tests {
     use crate::stats::SeriesLayout;
     use crate::stats::{BreakerUse, CircuitState};
 
-    /// What a shard with a pool of `size` sheds at so many ms.
+    /// The delta of a shard with a pool of `size`, at a time in ms.
     fn delta(shard: usize, ms: u64, size: u64, leases: u64, last: bool) -> Delta {
         let shape =
             SeriesLayout { workloads: 1, checks: vec![0], pools: 1, ..SeriesLayout::default() };

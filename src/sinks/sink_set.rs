@@ -290,7 +290,7 @@ mod tests {
         (0..999).for_each(|at| sinks.publish(&RunEvent::Note(at.to_string())));
         let summary = sinks.join();
         assert_eq!(summary.error.map(|(name, _)| name), None);
-        // The queue holds so many; one more is with the screen.
+        // The queue holds FRAMES + LINES events; one more is with the screen.
         let dropped: u64 = summary.dropped_frames.iter().map(|(_, frames)| frames).sum();
         assert!((999 - (FRAMES + LINES) as u64 - 1..=999).contains(&dropped), "{dropped}");
     }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::plan::RunManifest;
-use crate::report::csv::{cell, harmless};
+use crate::report::csv::{call_counts, cell, harmless};
 use crate::stats::delta::StepWindow;
 use crate::stats::{CompletedSecond, Latency};
 
@@ -102,16 +102,8 @@ impl<W: Write> TimelineFile<W> {
         row.extend(names.map(harmless));
         row.extend(loads);
         let calls = &step.calls;
-        let counts = [
-            calls.made,
-            calls.ok,
-            calls.failed,
-            calls.timeout,
-            calls.generator_errors,
-            calls.unfinished,
-            step.response.censored(),
-        ];
-        row.extend(counts.map(|n| n.to_string()));
+        row.extend(call_counts(calls));
+        row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
             row.extend(percentiles(kind, latency, &mut at_least));

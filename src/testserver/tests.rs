@@ -187,7 +187,8 @@ fn connections_are_closed_as_required() {
         assert!(response.starts_with(&format!("HTTP/1.1 {begin} ")), "{response}");
         assert!(response.ends_with(end), "{response}");
     }
-    // HTTP/1.0 with keep-alive is kept, and told so; Expect gets its response before the body.
+    // HTTP/1.0 with keep-alive is kept open, and the response says so; Expect gets its response
+    // before the body.
     let mut stream = target.connect();
     stream.write_all(b"GET /n/1 HTTP/1.0\r\nconnection: keep-alive\r\n\r\n").unwrap();
     assert!(read_response(&mut stream).0.contains("connection: keep-alive\r\n"));

@@ -255,10 +255,11 @@ fn a_cycle_is_found_behind_a_reexport_and_tests_are_left_out() {
         text: String::new(),
         code: code.to_owned(),
     };
-    let parent = file("src/a/mod.rs", "mod b;\nmod c;\npub use b::B;\nuse c::C;\n");
+    let parent = "mod b;\nmod c;\npub use b::B;\nuse c::C;\n";
     let b = "use super::C;\npub struct B;";
-    let find =
-        |c: &str| cycles(&[parent_of(&parent), file("src/a/b.rs", b), file("src/a/c.rs", c)]);
+    let find = |c: &str| {
+        cycles(&[file("src/a/mod.rs", parent), file("src/a/b.rs", b), file("src/a/c.rs", c)])
+    };
     assert_eq!(find("pub struct C;").len(), 0);
     assert_eq!(find("#[cfg(test)]\nmod tests {\n use super::super::B;\n}\npub struct C;").len(), 0);
     let found = find("use super::B;\npub struct C;");
@@ -267,9 +268,4 @@ fn a_cycle_is_found_behind_a_reexport_and_tests_are_left_out() {
         ["src/a/b.rs:1: names src/a/c.rs → src/a/b.rs; move what both need below both"]
     );
     assert_eq!(find("fn f() { crate::a::b::g() }").len(), 1);
-}
-
-#[cfg(test)]
-fn parent_of(file: &File) -> File {
-    File { path: file.path.clone(), text: String::new(), code: file.code.clone() }
 }

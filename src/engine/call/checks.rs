@@ -24,6 +24,13 @@ pub(crate) struct CheckedResponse {
     pub(crate) failed: FailedChecks,
 }
 
+impl CheckedResponse {
+    /// Whether the call is not ok, or a check of it failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.result != CallResult::Ok || self.failed != FailedChecks::NONE
+    }
+}
+
 /// The checks, expects and captures that failed, a bit for each; those beyond 63 share the last.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FailedChecks(u64);

@@ -78,8 +78,7 @@ pub(crate) fn conclude(
             checks::fail_all(call, user, CallResult::Suppressed)
         }
     };
-    let has_failed = checked.result != CallResult::Ok || checked.failed != FailedChecks::NONE;
-    if has_failed || shard.trace.is_some() {
+    if checked.has_failed() || shard.trace.is_some() {
         report_call(call, user, &checked, (exchange, capture, bytes));
     }
     let end = record(call, user, blocked, exchange, checked.result);
@@ -98,13 +97,12 @@ fn report_call(
         let places = (call.shard, user);
         trace::call(recorder, places, call.prepared, (exchange, capture), checked, bytes);
     }
-    let has_failed = checked.result != CallResult::Ok || checked.failed != FailedChecks::NONE;
     // A call that was never sent, or cancelled, has nothing to show.
     let shows_nothing = matches!(
         checked.result,
         CallResult::Unfinished | CallResult::Suppressed | CallResult::Muted
     );
-    if has_failed && !shows_nothing {
+    if checked.has_failed() && !shows_nothing {
         exemplar::keep(call, user, (exchange, capture), (checked.failed, bytes));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn race(
     let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.new_slot());
     let mut capture = ResponseCapture::default();
     let deadline = &user.deadline;
-    let raced = {
+    let outcome = {
         let capture_first = &mut attempts.capture;
         let mut one = pin!(shard.wire.exchange(&mut slot, &outgoing, at, deadline, capture_first));
         let early = deadline.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
@@ -56,34 +56,34 @@ pub(crate) async fn race(
             (Err(_), Some(mut beside)) => {
                 shard.recorder.borrow_mut().begin_attempt(AttemptReason::Hedge);
                 let now = clock::now();
-                let race = {
+                let result = {
                     let two =
                         shard.wire.exchange(&mut beside, &outgoing, now, deadline, &mut capture);
                     either(one.as_mut(), pin!(two)).await
                 };
-                Ok((race, beside, now))
+                Ok((result, beside, now))
             }
         }
     };
-    let (race, mut beside, hedged_at) = match raced {
-        Ok(race) => race,
+    let (result, mut beside, hedged_at) = match outcome {
+        Ok(result) => result,
         Err(ended) => {
             user.slots[service] = slot;
             return ended;
         }
     };
-    if race.by_second {
+    if result.by_second {
         std::mem::swap(&mut slot, &mut beside);
         std::mem::swap(&mut attempts.capture, &mut capture);
     }
     let mut recorder = shard.recorder.borrow_mut();
-    match race.other {
+    match result.other {
         Some((exchange, resend)) => {
             let stale = resend == Resend::Stale;
             recorder.end_attempt(&exchange, outgoing.intended_ns, stale);
         }
         None => {
-            let begun = if race.by_second { at } else { hedged_at };
+            let begun = if result.by_second { at } else { hedged_at };
             recorder.cancel_attempt(&cancelled_exchange(&capture, begun));
         }
     }
@@ -93,7 +93,7 @@ pub(crate) async fn race(
         pool.give_back(service, beside, &shard.wire, false, clock::now());
     }
     user.slots[service] = slot;
-    race.ended
+    result.ended
 }
 
 /// The first of two attempts that gets a response. If both fail, the later end is the call's: the
@@ -115,7 +115,7 @@ async fn either(
         {
             second = Some(ended);
         }
-        let race = match (first, second) {
+        let result = match (first, second) {
             (Some(ended), other) if is_response(&ended) => {
                 RaceResult { ended, other, by_second: false }
             }
@@ -130,7 +130,7 @@ async fn either(
             }
             _ => return Poll::Pending,
         };
-        Poll::Ready(race)
+        Poll::Ready(result)
     })
     .await
 }

@@ -3,7 +3,7 @@
 //! `conclude`, `redirect` and `iteration` call it where a recorder is there.
 //! Invariant: each text is bounded and shows no secrets.
 
-use super::checks::{self, CheckedResponse, FailedChecks};
+use super::checks::{self, CheckedResponse};
 use super::excerpt;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
@@ -14,7 +14,7 @@ use crate::engine::user::User;
 use crate::event::{TraceEvent, TracedCall};
 use crate::extract::{Check, CheckCondition, ParsedResponse};
 use crate::redact::{MASK, Redactor};
-use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};
+use crate::stats::{AttemptOutcome, Exchange, outcome};
 use crate::wire::ResponseCapture;
 
 /// The most bytes of a body, a header or a value.
@@ -122,7 +122,7 @@ pub(crate) fn call(
             .iter()
             .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
             .collect(),
-        is_ok: checked.result == CallResult::Ok && checked.failed == FailedChecks::NONE,
+        is_ok: !checked.has_failed(),
     })));
 }
 

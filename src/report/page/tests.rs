@@ -22,7 +22,7 @@ use crate::stats::{
 use crate::verdict::judge::UntimedRank;
 use crate::verdict::{Judgement, Threshold, Trust, TrustContext, trust};
 
-/// A run of so many seconds in which every text is this one.
+/// A run of `seconds` seconds in which every text is `text`.
 pub fn made_up(seconds: u32, text: &str) -> Report {
     let plan = Arc::new(outline(text));
     let monitor =

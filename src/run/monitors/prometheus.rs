@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
 /// The timeout of a query.
-const PATIENCE: Duration = Duration::from_secs(2);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest response that is read, bytes.
 const MOST: usize = 64 * 1_024;
@@ -74,7 +74,7 @@ impl Client {
         let failed = |error: &dyn std::fmt::Display| format!("cannot watch {url}: {error}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(QUERY_TIMEOUT)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build();

@@ -12,7 +12,6 @@ use crate::scenario::flow::{body, capture, check, tags};
 use crate::scenario::service::services;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
-use crate::scenario::syntax::header::Headers;
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::{distribution, header, include, templates, values};
@@ -64,7 +63,7 @@ pub(crate) fn step(
     let service = fields.take("service").map(|node| find_service(diagnostics, node, flow_context));
     let mut headers = fields
         .take("headers")
-        .map(|node| headers(diagnostics, node, flow_context))
+        .map(|node| header::templates(diagnostics, node, flow_context.names, None))
         .unwrap_or_default();
     let body = body::body(diagnostics, &mut fields, flow_context, &mut headers);
     let timeout = fields.take("timeout").map(|node| values::positive_duration(diagnostics, node));
@@ -261,20 +260,4 @@ fn find_service(
         None => mistake.help(format!("declare it under `services:`, such as `{name}: builtin`")),
     };
     None
-}
-
-fn headers(diagnostics: &mut Diagnostics, node: &Node, flow_context: &FlowContext<'_>) -> Headers {
-    let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
-    let mut headers = Vec::new();
-    for (key, value) in entries {
-        let name = header::name(diagnostics, key);
-        let expected = "a header's value: one line of text";
-        let value =
-            templates::template(diagnostics, value, Encoding::Header, flow_context.names, expected);
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.push((name, value));
-        }
-    }
-    headers
 }

@@ -17,7 +17,7 @@ use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{header, source, templates, values};
-use crate::template::{Builder, Encoding, Template};
+use crate::template::{Builder, Encoding};
 
 /// Maximum local addresses of a service.
 const MAX_SOURCES: usize = 1_024;
@@ -245,21 +245,7 @@ fn choice<T: Copy>(diagnostics: &mut Diagnostics, node: &Node, known: &[(&str, T
 }
 
 /// Reads the header templates of a service.
-pub(crate) fn headers(diagnostics: &mut Diagnostics, node: &Node) -> Vec<(String, Template)> {
-    let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
-    let mut headers = Vec::new();
-    for (key, value) in entries {
-        let name = header::name(diagnostics, key);
-        let expected = "a header's value: one line of text";
-        let before = diagnostics.count();
-        let value = templates::template(diagnostics, value, Encoding::Header, &[], expected);
-        if diagnostics.count() > before {
-            diagnostics.last().help("what depends on an answer stands in the headers of a step");
-        }
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.push((name, value));
-        }
-    }
-    headers
+pub(crate) fn headers(diagnostics: &mut Diagnostics, node: &Node) -> header::Headers {
+    let help = "what depends on an answer stands in the headers of a step";
+    header::templates(diagnostics, node, &[], Some(help))
 }

@@ -314,7 +314,7 @@ pub(super) fn time_axis(
     for mark in &marks {
         put(page, line, (*mark as u16, 0), "◆", theme.accent());
     }
-    // A mark is kept, unless there are so many that no time label would fit.
+    // A mark is kept, unless too many marks leave no room for a time label.
     let few = marks.len() < columns / 8;
     let mut free = 0;
     for (column, text) in times(chart.span, columns) {

@@ -1,8 +1,8 @@
 //! Connections of browsers, each with a bound on how long it may keep the server waiting.
 //!
 //! `server` takes them from here; a task of the same thread looks after all of them.
-//! Invariant: who takes nothing in for [`PATIENCE`] is gone, whether it is slow to ask or slow to
-//! read: only what could be written to it counts as a sign of life.
+//! Invariant: a connection to which nothing could be written for [`MAX_SILENCE`] is closed, whether
+//! its client is slow to send a request or slow to read a response.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,11 +19,11 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::clock::{self, Time};
 
-/// How long a client may leave nothing to be written to it.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest time in which nothing can be written to a client.
+pub const MAX_SILENCE: Duration = Duration::from_secs(15);
 
-/// Connections at once; more are closed.
-pub const LINES: usize = 64;
+/// The most connections at once; further ones are closed.
+pub const MAX_CONNECTIONS: usize = 64;
 
 /// The wait after a failed accept, and between two checks of idle connections.
 pub const PAUSE: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, 
             taken = listener.accept() => match taken {
                 Ok((stream, _)) => {
                     lives.retain(|life| life.strong_count() > 0);
-                    if lives.len() < LINES {
+                    if lives.len() < MAX_CONNECTIONS {
                         let line = BrowserConnection::new(stream);
                         lives.push(Arc::downgrade(&line.life));
                         if accepted.send(line).await.is_err() {
@@ -124,7 +124,7 @@ impl BrowserConnection {
 impl ConnectionLifetime {
     fn look(&self, now: Time) {
         let silent = now.since(Time(self.since.load(Relaxed)));
-        if Duration::from_nanos(silent) < PATIENCE {
+        if Duration::from_nanos(silent) < MAX_SILENCE {
             return;
         }
         self.is_over.store(true, Relaxed);

@@ -1,8 +1,8 @@
 //! Between the run and its browsers: the newest report, and which of its sections changed when.
 //!
 //! The sink puts reports in, streams of clients take frames out.
-//! Invariant: one report and one rendering are held, however many look; nothing is rendered that
-//! nobody looks at.
+//! Invariant: one report and one rendering are held for all clients; nothing is rendered without a
+//! client.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;

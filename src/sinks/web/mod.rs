@@ -1,8 +1,8 @@
 //! The dashboard in a browser: the sections of the report, live, and controls behind a token.
 //!
 //! `cli` opens it and adds it to the sinks; its small server has a thread of its own.
-//! Invariant: it never slows the run: it holds the newest report alone, renders it only while
-//! somebody looks, and a slow browser misses frames.
+//! Invariant: it never slows the run: it holds the newest report alone, renders it only for
+//! connected browsers, and a slow browser misses frames.
 
 mod connection;
 mod hub;

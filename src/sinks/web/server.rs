@@ -21,7 +21,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::connection::{BrowserListener, LINES, attend};
+use super::connection::{BrowserListener, MAX_CONNECTIONS, attend};
 use super::hub::Hub;
 use super::request_guard::RequestGuard;
 use super::shell::{PAGE, POLICY};
@@ -58,7 +58,7 @@ pub struct ServerState {
 pub fn serve(listener: TcpListener, shared: Arc<ServerState>) -> io::Result<()> {
     clock::block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (line, accepted) = mpsc::channel(LINES);
+        let (line, accepted) = mpsc::channel(MAX_CONNECTIONS);
         let hub = Arc::clone(&shared.hub);
         let attending = tokio::task::spawn_local(attend(listener, line, move || hub.tick()));
         let place = shared.gate.place;

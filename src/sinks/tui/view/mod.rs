@@ -22,8 +22,8 @@ use ratatui::buffer::Buffer;
 pub(super) use context::ViewContext;
 pub(super) use details::draw as details;
 
-/// Draws a page of the view with this index in `VIEWS`, for a screen of so many columns and rows;
-/// the page may be higher.
+/// Draws a page of the view with index `view` in `VIEWS`, for a screen of `columns` and `rows`; the
+/// page may be higher.
 pub(super) fn draw(view: usize, context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let draw = match view {
         0 => overview::draw,
