@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use manada::curve::Curve;
+use manada::ids::WorkloadId;
 use manada::pace::Schedule;
 use manada::plan::slots::Segment;
 use manada::plan::{ArrivalProcess, Arrivals};
@@ -26,7 +27,7 @@ fn arrivals(process: ArrivalProcess, curve: Curve) -> Arrivals {
 fn next(bencher: Bencher<'_, '_>, process: ArrivalProcess, shards: u64) {
     let arrivals = arrivals(process, Curve::constant(RATE * Rate::UNITS_PER_S, DAY));
     let segment = Segment { shard: 0, shards };
-    let mut schedule = Schedule::new(&arrivals, 0, 0, Seed::ZERO, segment);
+    let mut schedule = Schedule::new(&arrivals, WorkloadId::default(), 0, Seed::ZERO, segment);
     bencher.bench_local(|| schedule.next());
 }
 

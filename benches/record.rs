@@ -3,7 +3,8 @@
 //! Run with `cargo bench --bench record`. One call is one item.
 
 use divan::{Bencher, black_box};
-use manada::clock::Time;
+use manada::clock::{RunOffset, Time};
+use manada::ids::{StepId, WorkloadId};
 use manada::stats::recorder::AttemptReason;
 use manada::stats::{
     AttemptOutcome, CallResult, Exchange, Gauges, Histogram, Latency, Recorder, Sample,
@@ -44,14 +45,16 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
 
 /// All Recorder calls of `engine` for one successful call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
-    let stalled_ns = recorder.begin_call(0, number % steps, at.0, at);
+    let (workload, step) = (WorkloadId::default(), StepId::new(number % steps));
+    let intended = RunOffset::of(at, Time(0));
+    let stalled_ns = recorder.begin_call(workload, step, intended, at);
     recorder.begin_attempt(AttemptReason::First);
     let exchange = exchange(at, took_ns);
-    recorder.end_attempt(&exchange, at.0, false);
+    recorder.end_attempt(&exchange, intended, false);
     let sample = Sample {
-        workload: 0,
-        step: number % steps,
-        intended_ns: at.0,
+        workload,
+        step,
+        intended,
         lag_ns: 40_000,
         blocked_ns: 0,
         service_ns: took_ns,

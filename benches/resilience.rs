@@ -4,6 +4,7 @@
 
 use divan::{Bencher, black_box};
 use manada::clock::Time;
+use manada::ids::{EndpointId, ServiceId};
 use manada::plan::Endpoints;
 use manada::plan::policy::TimeoutPolicy;
 use manada::resilience::{AdaptiveTimeout, BreakerBoard, RateLimiter, RecentTimes, RetryBudget};
@@ -40,11 +41,13 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     let (plan, _) = scenario::load(&file, &ScenarioOverrides::default()).unwrap();
     let board = BreakerBoard::new(&plan, &Endpoints::new(&plan));
     assert!(board.has_breakers());
+    let (endpoint, service) = (EndpointId::default(), ServiceId::default());
     let mut now = Time(1);
     bencher.bench_local(|| {
         now = now.after(10_000);
-        let permit = board.admit(0, 0, black_box(now), |_| ()).unwrap_or_default();
-        board.report((0, 0), permit, black_box(AttemptOutcome::Responded(200)), now, |_| ());
+        let permit = board.admit(endpoint, service, black_box(now), |_| ()).unwrap_or_default();
+        let outcome = black_box(AttemptOutcome::Responded(200));
+        board.report((endpoint, service), permit, outcome, now, |_| ());
     });
 }
 

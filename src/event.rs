@@ -9,7 +9,9 @@ pub mod stop;
 
 use std::sync::Arc;
 
+use crate::clock::RunOffset;
 use crate::exit::ExitStatus;
+use crate::ids::{BreakerId, PoolId, ServiceId, StepId, WorkloadId};
 pub use crate::plan::policy::BreakerSwitch;
 use crate::plan::policy::{DegradationLevel, Priority};
 use crate::plan::{LoadOverride, RunManifest};
@@ -38,10 +40,10 @@ pub enum ShardCommand {
 /// at the same point of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScheduleChange {
-    /// Index into `Plan::workloads`.
-    pub workload: usize,
-    /// When it takes effect, ns after the run's start.
-    pub at_ns: u64,
+    /// The workload.
+    pub workload: WorkloadId,
+    /// When it takes effect.
+    pub at: RunOffset,
     /// The load from then on. It is complete, so that a change does not depend on earlier ones.
     pub load: LoadOverride,
 }
@@ -49,10 +51,10 @@ pub struct ScheduleChange {
 /// A change of the client's behaviour. Every order is idempotent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// Switches a breaker, by its index in the plan.
-    Breaker(usize, BreakerSwitch),
+    /// Switches a breaker.
+    Breaker(BreakerId, BreakerSwitch),
     /// Mutes (`true`) or unmutes the calls of a series.
-    Mute(usize, bool),
+    Mute(StepId, bool),
     /// Suppresses calls below the level's priority.
     Level(DegradationLevel),
     /// Holds back new iterations of workloads below this priority.
@@ -60,11 +62,11 @@ pub enum Order {
     /// Admits no new users (`true`), or admits them again.
     PauseAdmission(bool),
     /// Sets the size of a pool over the whole run.
-    Resize(usize, u64),
+    Resize(PoolId, u64),
     /// Release memory that is not needed.
     TrimMemory,
     /// Close a service's idle connections and look up its name again.
-    Refresh(usize),
+    Refresh(ServiceId),
 }
 
 /// Capacity of the delta queue to the dispatcher, for all shards; a delta may take megabytes. When
@@ -172,10 +174,10 @@ impl Report {
     /// Returns the calls of step `step` per second of its workload's measured load. Calls of the
     /// drain are left out, because the schedule did not ask for them. `None` if no time was
     /// measured.
-    pub fn calls_per_s(&self, step: usize) -> Option<f64> {
+    pub fn calls_per_s(&self, step: StepId) -> Option<f64> {
         let (plan, snapshot) = (&self.info.plan, &self.snapshot);
         let ns = plan.measured_ns(plan.steps[step].workload, snapshot.until_ns);
-        let calls = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
+        let calls = snapshot.measured.steps[step.index()].as_ref().map_or(0, |step| step.in_load());
         per_second(calls, ns)
     }
 
@@ -240,8 +242,8 @@ pub enum RunEvent {
     StateChanges(Arc<StateChanges>),
     /// A state change that belongs to no shard was logged.
     EventLogged(Arc<StateChange>),
-    /// The run is stopping before its load is over; the time is ns after its start.
-    Stopped(StopCause, u64),
+    /// The run is stopping before its load is over, and when.
+    Stopped(StopCause, RunOffset),
     /// Output of `log` steps, and the number of further lines.
     LogLines(Vec<String>, u64),
     /// The run is over.

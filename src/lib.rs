@@ -3,11 +3,12 @@
 //! The modules, floor by floor; ARCHITECTURE.md says why.
 //! Invariant: a module imports only from floors below its own (`tests/tidy.rs` proves it).
 
-// 0: numbers, time, randomness, this machine, exit statuses, redaction
+// 0: numbers, ids, time, randomness, this machine, exit statuses, redaction
 pub mod clock;
 pub mod exit;
 mod foreign;
 pub mod host;
+pub mod ids;
 pub mod printable;
 pub mod redact;
 pub mod seed;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use counts::Count;
+use manada::ids::StepId;
 use manada::plan::Plan;
 use manada::scenario::{self, ScenarioOverrides};
 use manada::verdict::{Threshold, judge};
@@ -167,9 +168,10 @@ fn flow_deviations(world: &World, plan: &Plan, results: &SimulationResults) -> V
         }
     }
     for (name, expected) in &world.rates {
-        let index = plan.steps.iter().position(|series| series.name == *name).unwrap();
-        let drained = measured.steps[index].as_ref().map_or(0, |step| step.in_drain);
-        let found = (results.report.calls_per_s(index).unwrap_or_default(), drained);
+        let mut steps = StepId::number(&plan.steps);
+        let (id, _) = steps.find(|(_, series)| series.name == *name).unwrap();
+        let drained = measured.steps[id].as_ref().map_or(0, |step| step.in_drain);
+        let found = (results.report.calls_per_s(id).unwrap_or_default(), drained);
         if (found.0 - expected.0).abs() > 1e-9 || found.1 != expected.1 {
             wrong.push(format!("rate of {name}, calls in the drain: {found:?}, not {expected:?}"));
         }

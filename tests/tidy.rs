@@ -15,7 +15,7 @@ use source::{below, root, rust};
 
 /// Which module stands on which floor; it may name only modules on lower ones.
 const FLOORS: [&[&str]; 12] = [
-    &["units", "clock", "seed", "host", "exit", "redact", "printable", "suggest", "foreign"],
+    &["units", "clock", "ids", "seed", "host", "exit", "redact", "printable", "suggest", "foreign"],
     &["stats", "curve", "store"],
     &["verdict", "template"],
     &["extract"],

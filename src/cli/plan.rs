@@ -147,7 +147,7 @@ fn measured(path: &Path, plan: &Plan) -> Result<Measured, String> {
         let named = || steps.iter().filter(|step| step["name"] == series.name.as_str());
         let same = named().find(|step| {
             step["workload"] == plan.workloads[series.workload].name.as_str()
-                && step["archetype"] == plan.archetypes[series.archetype].name.as_str()
+                && step["archetype"] == plan.archetypes[series.archetype.index()].name.as_str()
         });
         same.and_then(mean).or_else(|| named().find_map(mean))
     });

@@ -9,6 +9,7 @@
 //! 1.3 ms at p99 at 10,000 starts/s, against 0.04 and 0.12 ms for a timerfd at the same CPU).
 
 mod alarm;
+mod offset;
 mod queue;
 mod runtime;
 mod timer;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub use offset::{RunOffset, WorkloadOffset};
 pub use runtime::{block_on, block_on_virtual, freeze_world};
 pub use timer::{Timer, sleep_until, wake_all};
 

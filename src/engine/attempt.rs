@@ -27,10 +27,10 @@ pub(super) async fn call(
     timing: &CallTiming,
 ) -> CallEnd {
     let context = CallContext { shard, prepared, timing };
-    let (picked_up, intended_ns) = (timing.picked_up, context.intended_ns());
+    let (picked_up, intended) = (timing.picked_up, context.intended());
     let step = context.step(user);
     let stalled_ns =
-        shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
+        shard.recorder.borrow_mut().begin_call(user.workload, step, intended, picked_up);
     let has_policies = !shard.resilience.is_passthrough();
 
     // Suppress first: what will not be sent is not rendered, and waits for nothing.
@@ -69,14 +69,14 @@ pub(super) async fn call(
     let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
     let link = user.link();
     let outgoing = Outgoing {
-        endpoint: service,
+        service,
         bytes,
         capture: prepared.capture,
         idempotent: prepared.idempotent,
         user: user.number,
         link: link.as_deref(),
         number: user.item,
-        intended_ns,
+        intended,
     };
     let mut attempts = CallAttempts::new(shard, prepared, outgoing, at, picked_up);
     if has_policies {
@@ -122,7 +122,7 @@ impl CallAttempts<'_> {
                 let step = user.step(prepared.call.series);
                 shard.recorder.borrow_mut().record_extra_service_time(
                     step,
-                    self.outgoing.intended_ns,
+                    self.outgoing.intended,
                     &self.last,
                 );
             } else {
@@ -162,7 +162,7 @@ impl CallAttempts<'_> {
     /// hedge.
     async fn send(&mut self, user: &mut User, limit_ns: u64, hedge: Option<u64>) {
         let (shard, prepared) = (self.shard, self.prepared);
-        let service = self.outgoing.endpoint;
+        let service = self.outgoing.service;
         user.deadline.begin(self.at.after(limit_ns));
         loop {
             shard.recorder.borrow_mut().begin_attempt(self.reason);
@@ -180,9 +180,9 @@ impl CallAttempts<'_> {
                 body::decode(prepared, &mut self.last, &mut self.capture);
             }
             // Measure each attempt, also one that is sent again on a fresh connection.
-            let intended_ns = self.outgoing.intended_ns;
+            let intended = self.outgoing.intended;
             let again = resend.is_due(&mut self.resends);
-            shard.recorder.borrow_mut().end_attempt(&self.last, intended_ns, again);
+            shard.recorder.borrow_mut().end_attempt(&self.last, intended, again);
             if !again {
                 break;
             }
@@ -225,6 +225,6 @@ impl CallAttempts<'_> {
         let ns = now.since(self.at);
         self.blocked_ns += ns;
         self.at = now;
-        self.shard.recorder.borrow_mut().record_blocked(self.outgoing.intended_ns, cause, ns);
+        self.shard.recorder.borrow_mut().record_blocked(self.outgoing.intended, cause, ns);
     }
 }

@@ -14,9 +14,10 @@ use super::numbering::{IterationItem, UserIdentity};
 use super::shard::Shard;
 use super::user::User;
 use super::waiting::{NextStep, WaitState, next_step};
-use crate::clock::{self, Time};
+use crate::clock::{self, RunOffset, Time};
+use crate::ids::WorkloadId;
 use crate::pace::Stay;
-use crate::pace::think::{IterationTimes, next_iteration_ns};
+use crate::pace::think::{IterationTimes, next_iteration};
 use crate::plan::Load;
 use crate::plan::load::LoadBound;
 use crate::stats::BlockCause;
@@ -52,8 +53,13 @@ enum StopReason {
 
 impl<'a> ClosedUser<'a> {
     /// A user at the start of its stay.
-    pub(crate) fn new(shard: &'a Shard, user: &'a mut User, workload: usize, stay: &Stay) -> Self {
-        let due = shard.zero(&shard.plan.workloads[workload]).after(stay.enter_ns);
+    pub(crate) fn new(
+        shard: &'a Shard,
+        user: &'a mut User,
+        workload: WorkloadId,
+        stay: &Stay,
+    ) -> Self {
+        let due = stay.enter.time(shard.zero(&shard.plan.workloads[workload]));
         // A user that was not admitted is ready when admission changes.
         let ready = due.max(shard.admission.changed());
         let cause = if ready > due { BlockCause::Admission } else { BlockCause::Pace };
@@ -236,9 +242,8 @@ impl<'a> ClosedUser<'a> {
                 (iteration == 0 && who.session == 0).then_some(IterationItem::Of(number))
             }
             LoadBound::Iterations(most) => {
-                let intended_ns = intended.since(shard.start);
-                let taken =
-                    shard.shared.take_iteration(&shard.plan, who.workload, most, intended_ns);
+                let intended = RunOffset::of(intended, shard.start);
+                let taken = shard.shared.take_iteration(&shard.plan, who.workload, most, intended);
                 taken.map(IterationItem::Iteration)
             }
         }
@@ -248,13 +253,13 @@ impl<'a> ClosedUser<'a> {
     fn schedule_next(&mut self, intended: Time, summary: &IterationSummary) {
         let (shard, user) = (self.runner.shard, &*self.runner.user);
         let ended = IterationTimes {
-            intended_ns: intended.0,
-            done_ns: summary.done.0,
+            intended,
+            done: summary.done,
             thought_ns: summary.thought_ns + summary.own_ns,
             // Without a pace there is no schedule to keep: backoff is the user's own wait.
             think_ns: summary.think_ns.max(user.backoff_ns()),
         };
-        let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
+        let due = next_iteration(ended, shard.flows[user.archetype].pace_ns);
         // A target without responses is not hammered, whatever the pace. What the pace intends
         // stays intended: backoff is blocked time.
         let backoff_ns = if self.runner.calls > 0 { user.backoff_ns() } else { IDLE_NS };
@@ -267,7 +272,7 @@ impl<'a> ClosedUser<'a> {
 }
 
 /// Whether a user of this number has a pace.
-fn has_pace(shard: &Shard, workload: usize, number: u64) -> bool {
+fn has_pace(shard: &Shard, workload: WorkloadId, number: u64) -> bool {
     let share = shard.plan.workloads[workload].share_of(shard.plan.seed, workload, number);
     shard.flows[share.archetype].pace_ns.is_some()
 }

@@ -10,6 +10,7 @@ use super::numbering::UserIdentity;
 use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
+use crate::ids::WorkloadId;
 use crate::plan::data::{AtEnd, Feed, RowClaim};
 use crate::resilience::RateLimiter;
 use crate::stats::delta::Halt;
@@ -35,8 +36,8 @@ impl User {
         let kind = &shard.plan.archetypes[share.archetype];
         self.workload = who.workload;
         self.archetype = share.archetype;
-        self.first_step = share.first_step.0.into();
-        self.first_group = share.first_group.into();
+        self.first_step = share.first_step;
+        self.first_group = share.first_group;
         self.number = who.user_number(&shard.plan, shard.schedules[who.workload].places);
         self.reset_backoff();
         self.work = MAX_ITERATION_WORK;
@@ -102,7 +103,7 @@ impl User {
 }
 
 /// Counts a feed that has no row left, and stops the run if the scenario says so.
-fn report_end(shard: &Shard, workload: usize, feed: &Feed, claim: &RowClaim) {
+fn report_end(shard: &Shard, workload: WorkloadId, feed: &Feed, claim: &RowClaim) {
     let mut recorder = shard.recorder.borrow_mut();
     recorder.record_exhausted_feed(&feed.name);
     if feed.at_end == AtEnd::StopRun {

@@ -15,7 +15,7 @@ use super::iteration_summary::IterationSummary;
 use super::shard::Shard;
 use super::user::{OpenGroup, User};
 use super::{attempt, parallel, rendezvous};
-use crate::clock::{self, Time};
+use crate::clock::{self, RunOffset, Time};
 use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
@@ -191,7 +191,7 @@ impl<'a> IterationRunner<'a> {
     /// Waits at a rendezvous with other users.
     async fn join(&mut self, at: Rendezvous) -> Result<(), IterationEnd> {
         let (shard, user, arrived) = (self.shard, &*self.user, self.timing.intended);
-        let point = &shard.shared.rendezvous[user.archetype][at.index];
+        let point = &shard.shared.rendezvous[user.archetype.index()][at.index];
         let on = rendezvous::join(point, at, arrived, &shard.lifecycle, &user.deadline).await?;
         self.go_on_at(on, on.since(arrived));
         Ok(())
@@ -318,18 +318,18 @@ impl<'a> IterationRunner<'a> {
     fn record_group(&mut self, group: &OpenGroup) {
         let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
         let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
-        let intended_ns = group.intended.since(self.shard.start);
+        let intended = RunOffset::of(group.intended, self.shard.start);
         let group = self.user.group(group.id);
-        self.shard.recorder.borrow_mut().record_group(group, intended_ns, Some(took_ns));
+        self.shard.recorder.borrow_mut().record_group(group, intended, Some(took_ns));
     }
 
     /// Records the groups that have begun and will not end.
     fn record_open_groups(&mut self) {
         let Some(extras) = &mut self.user.extras else { return };
         for group in std::mem::take(&mut extras.groups) {
-            let intended_ns = group.intended.since(self.shard.start);
+            let intended = RunOffset::of(group.intended, self.shard.start);
             let group = self.user.group(group.id);
-            self.shard.recorder.borrow_mut().record_group(group, intended_ns, None);
+            self.shard.recorder.borrow_mut().record_group(group, intended, None);
         }
     }
 

@@ -5,7 +5,8 @@
 
 use super::call::timing::CallTiming;
 use super::shard::Shard;
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
+use crate::ids::WorkloadId;
 use crate::stats::sample::IterationEnd;
 
 /// An iteration that has ended.
@@ -29,17 +30,28 @@ pub(crate) struct IterationSummary {
 }
 
 /// Records that an iteration begins.
-pub(crate) fn record_begin(shard: &Shard, workload: usize, timing: &CallTiming) {
-    let due_ns = timing.intended.since(shard.start);
+pub(crate) fn record_begin(shard: &Shard, workload: WorkloadId, timing: &CallTiming) {
+    let intended = RunOffset::of(timing.intended, shard.start);
     let lag_ns = timing.picked_up.since(timing.ready);
-    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, lag_ns);
+    shard.recorder.borrow_mut().begin_iteration(workload, intended, lag_ns);
 }
 
 /// Records that an iteration, which was due at `due`, has ended.
-pub(crate) fn record_end(shard: &Shard, workload: usize, due: Time, summary: &IterationSummary) {
+pub(crate) fn record_end(
+    shard: &Shard,
+    workload: WorkloadId,
+    due: Time,
+    summary: &IterationSummary,
+) {
     let duration_ns = summary.done.since(due).saturating_sub(summary.thought_ns);
-    let (due_ns, done_ns) = (due.since(shard.start), summary.done.since(shard.start));
+    let offset = |at| RunOffset::of(at, shard.start);
     let times = (duration_ns, summary.delay_ns);
-    shard.recorder.borrow_mut().end_iteration(workload, due_ns, summary.end, times, done_ns);
+    shard.recorder.borrow_mut().end_iteration(
+        workload,
+        offset(due),
+        summary.end,
+        times,
+        offset(summary.done),
+    );
     debug_assert!(summary.end != IterationEnd::Completed || summary.done >= due);
 }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::clock::Time;
+use crate::clock::{Time, WorkloadOffset};
 use crate::curve::Curve;
 use crate::event::ScheduleChange;
 use crate::pace::{Pauses, Stay};
@@ -24,11 +24,11 @@ pub(crate) struct LiveSchedule {
     pub(crate) places: u64,
     /// The number of changes so far.
     version: Cell<u64>,
-    /// The moment from which the last change holds, ns after the workload begins.
-    from_ns: Cell<u64>,
+    /// The moment from which the last change holds.
+    from: Cell<WorkloadOffset>,
     /// The changed load; `None` while it is as planned.
     curve: RefCell<Option<Rc<Curve>>>,
-    /// The pauses, ns after the workload begins.
+    /// The pauses.
     pauses: RefCell<Pauses>,
     /// Users at work, by number and visit.
     present: RefCell<BTreeMap<(u64, u64), Rc<Presence>>>,
@@ -68,7 +68,7 @@ impl LiveSchedule {
             grace_ns: nanos(plan.grace),
             places: workload.peak_users(),
             version: Cell::default(),
-            from_ns: Cell::default(),
+            from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
             present: RefCell::default(),
@@ -83,18 +83,18 @@ impl LiveSchedule {
         change: &ScheduleChange,
         now: Time,
     ) -> bool {
-        let at = start.after(change.at_ns);
-        let at_ns = at.since(self.zero);
+        let at = change.at.time(start);
+        let from = WorkloadOffset::of(at, self.zero);
         let old = self.curve.borrow_mut().take();
         let old = old.as_deref().unwrap_or(load.curve());
-        let curve = Rc::new(old.overridden_from(at_ns, &change.load.curve(load)));
+        let curve = Rc::new(old.overridden_from(from.ns(), &change.load.curve(load)));
         *self.curve.borrow_mut() = Some(curve);
-        self.from_ns.set(at_ns);
+        self.from.set(from);
         self.version.set(self.version.get() + 1);
         if change.load.paused {
-            self.pauses.borrow_mut().begin(at_ns);
+            self.pauses.borrow_mut().begin(from);
         } else {
-            self.pauses.borrow_mut().end(at_ns);
+            self.pauses.borrow_mut().end(from);
         }
         for presence in self.present.borrow().values() {
             self.update_leave(presence);
@@ -108,8 +108,8 @@ impl LiveSchedule {
     }
 
     /// The changed load, and the moment from which it holds; `None` if it is as planned.
-    pub(crate) fn curve_override(&self) -> Option<(Rc<Curve>, u64)> {
-        self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from_ns.get()))
+    pub(crate) fn curve_override(&self) -> Option<(Rc<Curve>, WorkloadOffset)> {
+        self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from.get()))
     }
 
     /// A user arrives, or begins another session of its stay.
@@ -131,13 +131,13 @@ impl LiveSchedule {
 
     /// Sets when a user has to leave.
     fn update_leave(&self, presence: &Presence) {
-        let Stay { enter_ns, number, mut leave_ns, .. } = presence.stay;
+        let Stay { enter, number, mut leave, .. } = presence.stay;
         if let Some(curve) = &*self.curve.borrow() {
             let stays = curve.stays(number);
-            let own = stays.iter().rev().find(|(enter, _)| *enter <= enter_ns);
-            leave_ns = own.map_or(self.from_ns.get(), |(_, leave)| *leave);
+            let own = stays.iter().rev().find(|(from, _)| *from <= enter.ns());
+            leave = own.map_or(self.from.get(), |(_, to)| WorkloadOffset::from_ns(*to));
         }
-        let leave = self.zero.after(leave_ns);
+        let leave = leave.time(self.zero);
         presence.leave.set(leave);
         presence.hard_end.set(leave.after(self.grace_ns));
     }
@@ -148,8 +148,8 @@ impl LiveSchedule {
         if self.version.get() == 0 {
             return None;
         }
-        let until = self.pauses.borrow().until(now.since(self.zero));
-        until.map(|ns| self.zero.after(ns))
+        let until = self.pauses.borrow().until(WorkloadOffset::of(now, self.zero));
+        until.map(|until| until.time(self.zero))
     }
 
     /// When the next pause begins.
@@ -158,7 +158,7 @@ impl LiveSchedule {
         if self.version.get() == 0 {
             return Time::NEVER;
         }
-        self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
+        self.pauses.borrow().next(WorkloadOffset::of(now, self.zero)).time(self.zero)
     }
 
     /// How long the workload has been paused by then, ns.
@@ -167,13 +167,15 @@ impl LiveSchedule {
         if self.version.get() == 0 {
             return 0;
         }
-        self.pauses.borrow().paused_ns(at.since(self.zero))
+        self.pauses.borrow().paused_ns(WorkloadOffset::of(at, self.zero))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::RunOffset;
+    use crate::ids::WorkloadId;
     use crate::plan::load::{LoadBound, Users};
     use crate::plan::load_override::OverrideBase;
     use crate::plan::{Load, LoadOverride};
@@ -190,12 +192,14 @@ mod tests {
             grace_ns: S,
             places: 3,
             version: Cell::default(),
-            from_ns: Cell::default(),
+            from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
             present: RefCell::default(),
         };
-        let stay = |number, enter_ns| Stay { enter_ns, number, leave_ns: 10 * S, visit: 0 };
+        let (at, own) = (RunOffset::from_ns, WorkloadOffset::from_ns);
+        let stay =
+            |number, enter_ns| Stay { enter: own(enter_ns), number, leave: own(10 * S), visit: 0 };
         let come = |stay: &Stay| {
             let presence = Presence::new(stay, Rc::default());
             live.arrive(&presence);
@@ -207,7 +211,7 @@ mod tests {
 
         // Two users from 4 s of the run on, which is 3 s of the workload; known at 5 s.
         let two = LoadOverride { base: OverrideBase::Users(2), ..LoadOverride::PLANNED };
-        let change = ScheduleChange { workload: 0, at_ns: 4 * S, load: two };
+        let change = ScheduleChange { workload: WorkloadId::default(), at: at(4 * S), load: two };
         assert!(!live.apply(&load, Time(0), &change, Time(5 * S)), "it is late");
         assert_eq!((leaves(), live.version()), ([11, 4], 1));
         assert_eq!(users[1].hard_end.get(), Time(5 * S));
@@ -218,8 +222,8 @@ mod tests {
         live.depart(&users[0]);
         let none = LoadOverride { base: OverrideBase::Users(1), ..LoadOverride::PLANNED };
         let change = ScheduleChange {
-            workload: 0,
-            at_ns: 8 * S,
+            workload: WorkloadId::default(),
+            at: at(8 * S),
             load: LoadOverride { paused: true, ..none },
         };
         assert!(live.apply(&load, Time(0), &change, Time(8 * S)));

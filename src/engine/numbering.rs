@@ -3,14 +3,15 @@
 //! `closed_user` and `open_user` make them; `user` and `row_source` derive content from them.
 //! Invariant: content follows from these numbers and the seed alone, whichever shard asks.
 
+use crate::ids::WorkloadId;
 use crate::plan::flow::Session;
 use crate::plan::{Load, Plan};
 
 /// The identity that a user has for a session or an arrival.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UserIdentity {
-    /// The index of its workload.
-    pub(super) workload: usize,
+    /// Its workload.
+    pub(super) workload: WorkloadId,
     /// The number of its place in the population (closed model) or of its arrival (open model).
     pub(super) number: u64,
     /// How many sessions this place has had before.

@@ -9,17 +9,18 @@ use super::iteration_summary;
 use super::numbering::{IterationItem, UserIdentity};
 use super::shard::Shard;
 use super::user::User;
-use crate::clock::{self, Time};
+use crate::clock::{self, RunOffset, Time};
+use crate::ids::WorkloadId;
 use crate::pace::Start;
 use crate::plan::{Load, Workload};
 use crate::stats::sample::IterationEnd;
 
 /// Runs the iteration of an arrival.
-pub(crate) async fn run(shard: &Shard, user: &mut User, index: usize, start: &Start) {
+pub(crate) async fn run(shard: &Shard, user: &mut User, id: WorkloadId, start: &Start) {
     let now = clock::now();
-    let workload = &shard.plan.workloads[index];
-    let due = shard.zero(workload).after(start.due_ns);
-    let who = UserIdentity { workload: index, number: start.number, session: 0 };
+    let workload = &shard.plan.workloads[id];
+    let due = start.due.time(shard.zero(workload));
+    let who = UserIdentity { workload: id, number: start.number, session: 0 };
     if matches!(&workload.load, Load::Open(arrivals) if arrivals.fresh_connections) {
         user.close_connections();
     }
@@ -27,15 +28,15 @@ pub(crate) async fn run(shard: &Shard, user: &mut User, index: usize, start: &St
     user.begin(shard.plan.seed, 0, IterationItem::Of(start.number));
     user.deadline.set_hard_end(hard_end(shard, workload));
     let timing = CallTiming::at_once(due, now);
-    let due_ns = due.since(shard.start);
-    shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
+    let intended = RunOffset::of(due, shard.start);
+    shard.recorder.borrow_mut().begin_start(id, intended, now.since(due));
     if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
         let mut recorder = shard.recorder.borrow_mut();
-        recorder.end_iteration(index, due_ns, IterationEnd::Early, (0, 0), due_ns);
+        recorder.end_iteration(id, intended, IterationEnd::Early, (0, 0), intended);
         return;
     }
     let (summary, has_begun) = IterationRunner::new(shard, user, timing).iteration(true).await;
-    iteration_summary::record_end(shard, index, due, &summary);
+    iteration_summary::record_end(shard, id, due, &summary);
     if summary.end != IterationEnd::Interrupted && summary.pause_ns > 0 {
         // After a pause at the end of its flow the user is still there, as long as it may be.
         let until = summary.done.after(summary.think_ns);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::numbering::UserIdentity;
+use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::data::{Ranks, RowClaim};
 use crate::plan::load::LoadBound;
 use crate::plan::{Load, Plan, Workload};
@@ -20,7 +21,7 @@ pub(super) struct RowSource {
     /// By workload: the rank of each user within its archetype.
     ranks: RefCell<Vec<Ranks>>,
     /// Rows taken so far, by workload and user of the closed model.
-    taken: RefCell<HashMap<(usize, u64), u64>>,
+    taken: RefCell<HashMap<(WorkloadId, u64), u64>>,
 }
 
 impl RowSource {
@@ -31,16 +32,21 @@ impl RowSource {
             let mut kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
             kinds.any(|kind| !kind.data.is_empty())
         };
-        let ranks = |(index, workload)| {
-            if takes_rows(workload) { Ranks::new(plan, index) } else { Ranks::Same }
+        let ranks = |(id, workload)| {
+            if takes_rows(workload) { Ranks::new(plan, id) } else { Ranks::Same }
         };
-        let ranks = plan.workloads.iter().enumerate().map(ranks).collect();
+        let ranks = WorkloadId::number(&plan.workloads).map(ranks).collect();
         Self { claims: Arc::clone(claims), ranks: RefCell::new(ranks), taken: RefCell::default() }
     }
 
     /// The claims of an archetype of a workload, by draw.
-    pub(super) fn claims(&self, plan: &Plan, workload: usize, archetype: usize) -> &[RowClaim] {
-        &self.claims[workload][share_of(&plan.workloads[workload], archetype)]
+    pub(super) fn claims(
+        &self,
+        plan: &Plan,
+        workload: WorkloadId,
+        archetype: ArchetypeId,
+    ) -> &[RowClaim] {
+        &self.claims[workload.index()][share_of(&plan.workloads[workload], archetype)]
     }
 
     /// The number of the row that a user of `archetype` takes, counted within its archetype and
@@ -49,12 +55,12 @@ impl RowSource {
         &self,
         plan: &Plan,
         who: &UserIdentity,
-        (archetype, item): (usize, u64),
+        (archetype, item): (ArchetypeId, u64),
         per_iteration: bool,
     ) -> u64 {
         let workload = &plan.workloads[who.workload];
         let mut ranks = self.ranks.borrow_mut();
-        let ranks = &mut ranks[who.workload];
+        let ranks = &mut ranks[who.workload.index()];
         let Load::Closed(users) = &workload.load else {
             return ranks.rank(plan, who.workload, who.number);
         };
@@ -75,6 +81,6 @@ impl RowSource {
 }
 
 /// The index of an archetype's share in a workload; 0 if it has none.
-fn share_of(workload: &Workload, archetype: usize) -> usize {
+fn share_of(workload: &Workload, archetype: ArchetypeId) -> usize {
     workload.shares.iter().position(|share| share.archetype == archetype).unwrap_or(0)
 }

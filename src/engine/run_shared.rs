@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Notify;
 
 use super::rendezvous::RendezvousPoint;
+use crate::clock::RunOffset;
+use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
@@ -50,6 +52,10 @@ pub struct ClosedPopulation {
     pub left: AtomicU64,
     /// Notified when no user or no iteration is left.
     pub over: Notify,
+}
+
+indexed_by! {
+    WorkloadId: ClosedPopulation;
 }
 
 impl ClosedPopulation {
@@ -97,39 +103,39 @@ impl RunShared {
     }
 
     /// Reserves one of a workload's `most` users; `false` if all are at work.
-    pub(super) fn reserve_user(&self, workload: usize, most: u64) -> bool {
-        let users = &self.users[workload];
+    pub(super) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
+        let users = &self.users[workload.index()];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
     /// Whether all iterations of a workload that a count ends have been handed out.
-    pub(super) fn is_spent(&self, workload: usize, users: &Users) -> bool {
+    pub(super) fn is_spent(&self, workload: WorkloadId, users: &Users) -> bool {
         match users.bound {
             LoadBound::Iterations(most) => {
-                let uncounted = self.uncounted[workload].load(Relaxed);
-                self.iterations[workload].load(Relaxed) >= most.saturating_add(uncounted)
+                let uncounted = self.uncounted[workload.index()].load(Relaxed);
+                self.iterations[workload.index()].load(Relaxed) >= most.saturating_add(uncounted)
             }
             LoadBound::Time | LoadBound::Once => false,
         }
     }
 
     /// The number of the next iteration of a workload that `most` iterations end; `None` if all
-    /// have been handed out. `intended_ns` counts from the run's start.
+    /// have been handed out.
     pub(super) fn take_iteration(
         &self,
         plan: &Plan,
-        workload: usize,
+        workload: WorkloadId,
         most: u64,
-        intended_ns: u64,
+        intended: RunOffset,
     ) -> Option<u64> {
         // Before the count is read: another user must not find all taken in between.
         let most = if plan.uncounted.is_zero() {
             most
         } else {
-            self.with_uncounted(plan, workload, most, intended_ns)
+            self.with_uncounted(plan, workload, most, intended)
         };
         // One count for the whole run: each user that is free takes the next.
-        let taken = self.iterations[workload].fetch_add(1, Relaxed);
+        let taken = self.iterations[workload.index()].fetch_add(1, Relaxed);
         if taken + 1 >= most {
             self.populations[workload].over.notify_waiters();
         }
@@ -138,9 +144,15 @@ impl RunShared {
 
     /// How many iterations may be handed out in all, with those that do not count towards `most`.
     #[cold]
-    fn with_uncounted(&self, plan: &Plan, workload: usize, most: u64, intended_ns: u64) -> u64 {
-        let uncounted = &self.uncounted[workload];
-        if intended_ns < nanos(plan.uncounted) {
+    fn with_uncounted(
+        &self,
+        plan: &Plan,
+        workload: WorkloadId,
+        most: u64,
+        intended: RunOffset,
+    ) -> u64 {
+        let uncounted = &self.uncounted[workload.index()];
+        if intended.ns() < nanos(plan.uncounted) {
             uncounted.fetch_add(1, Relaxed);
         }
         most.saturating_add(uncounted.load(Relaxed))

@@ -21,12 +21,13 @@ use super::trace_recorder::TraceRecorder;
 use super::user_meter::UserMeter;
 use super::user_task::UserTask;
 use crate::clock::Time;
+use crate::ids::{ArchetypeId, ServiceId, WorkloadId, indexed_by};
 use crate::plan::slots::Segment;
 use crate::plan::{Address, Plan, Workload};
 use crate::stats::Recorder;
 use crate::template::Value;
 use crate::units::nanos;
-use crate::wire::Wire;
+use crate::wire::{ConnectionSlot, Wire};
 
 /// A shard at work.
 pub(crate) struct Shard {
@@ -64,6 +65,12 @@ pub(crate) struct Shard {
     pub(crate) user_meters: Vec<UserMeter>,
 }
 
+indexed_by! {
+    ArchetypeId: PreparedFlow;
+    WorkloadId: LiveSchedule, UserMeter;
+    ServiceId: ConnectionSlot, Address;
+}
+
 impl Shard {
     /// A shard that has not begun.
     pub(crate) fn new(setup: &ShardSetup, wire: Wire) -> Self {
@@ -71,13 +78,13 @@ impl Shard {
         let names = plan.check_names();
         let index = setup.segment.shard as usize;
         let lifecycle = Rc::new(Lifecycle::new(plan.workloads.len()));
-        let flow = |index| PreparedFlow::new(setup, index, &names);
+        let flow = |id| PreparedFlow::new(setup, id, &names);
         let schedule = |workload| LiveSchedule::new(&plan, workload, setup.start);
-        let meter = |index| UserMeter::new(&plan, index, setup.segment, setup.start, &lifecycle);
+        let meter = |id| UserMeter::new(&plan, id, setup.segment, setup.start, &lifecycle);
         Self {
-            flows: (0..plan.archetypes.len()).map(flow).collect(),
+            flows: ArchetypeId::first(plan.archetypes.len()).map(flow).collect(),
             schedules: plan.workloads.iter().map(schedule).collect(),
-            user_meters: (0..plan.workloads.len()).map(meter).collect(),
+            user_meters: WorkloadId::first(plan.workloads.len()).map(meter).collect(),
             rows: RowSource::new(&plan, &setup.claims),
             recorder: RefCell::new(Recorder::new(plan.series_layout(), index, setup.start)),
             resilience: ResilienceState::new(setup),
@@ -115,12 +122,12 @@ impl Shard {
     }
 
     /// Whether a workload may begin nothing now.
-    pub(crate) fn is_deprioritized(&self, workload: usize) -> bool {
+    pub(crate) fn is_deprioritized(&self, workload: WorkloadId) -> bool {
         self.admission.is_deprioritized(self.plan.workloads[workload].priority)
     }
 
     /// Whether no user of a workload is admitted now.
-    pub(crate) fn is_admission_closed(&self, workload: usize) -> bool {
+    pub(crate) fn is_admission_closed(&self, workload: WorkloadId) -> bool {
         self.admission.is_closed_for(self.plan.workloads[workload].priority)
     }
 

@@ -12,9 +12,10 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::setup::ShardSetup;
 use super::shard::Shard;
 use super::{starter, worker};
-use crate::clock::{self, Time, Timer};
+use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{Order, ShardCommand};
 use crate::host;
+use crate::ids::WorkloadId;
 use crate::stats::stall::TICK_NS;
 use crate::stats::{Delta, Gauges};
 use crate::wire::Wire;
@@ -83,11 +84,11 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
 fn begin(shard: &Rc<Shard>) {
     shard.recorder.borrow_mut().begin_loop(clock::now());
     tokio::task::spawn_local(tick(Rc::downgrade(shard)));
-    for index in 0..shard.plan.workloads.len() {
+    for id in WorkloadId::first(shard.plan.workloads.len()) {
         let shard = Rc::clone(shard);
         tokio::task::spawn_local(async move {
             let _guard = shard.lifecycle.panic_guard();
-            starter::run(&shard, index).await;
+            starter::run(&shard, id).await;
             shard.lifecycle.starter_ended();
         });
     }
@@ -160,7 +161,7 @@ fn handle(shard: &Shard, command: &ShardCommand) {
 /// Begins nothing new from now on; the load asks for no user any more.
 fn drain(shard: &Shard) {
     shard.count_users();
-    shard.recorder.borrow_mut().end_load(clock::now().since(shard.start));
+    shard.recorder.borrow_mut().end_load(RunOffset::of(clock::now(), shard.start));
     shard.lifecycle.drain();
 }
 

@@ -14,8 +14,9 @@ use super::live_schedule::LiveSchedule;
 use super::shard::Shard;
 use super::user_task::Assignment;
 use super::worker;
-use crate::clock::{self, Time, Timer};
+use crate::clock::{self, RunOffset, Time, Timer, WorkloadOffset};
 use crate::event::ScheduleChange;
+use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay};
 use crate::plan::{Arrivals, Load, LoadBound, Users, Workload};
 use crate::stats::{ChangeKind, StateChange};
@@ -45,13 +46,13 @@ enum StarterEnd {
 }
 
 /// Runs the starter of a workload until its load is over.
-pub(crate) async fn run(shard: &Rc<Shard>, index: usize) {
-    let starter = Starter { shard, index, timer: Timer::new() };
-    match &shard.plan.workloads[index].load {
+pub(crate) async fn run(shard: &Rc<Shard>, id: WorkloadId) {
+    let starter = Starter { shard, id, timer: Timer::new() };
+    match &shard.plan.workloads[id].load {
         Load::Closed(users) => starter.admit_users(users).await,
         Load::Open(arrivals) => {
             if shard.prewarm_ns() > 0 {
-                tokio::task::spawn_local(prewarm_tasks(Rc::clone(shard), index));
+                tokio::task::spawn_local(prewarm_tasks(Rc::clone(shard), id));
             }
             starter.make_starts(arrivals).await;
         }
@@ -64,13 +65,13 @@ pub(crate) fn change_schedule(shard: &Shard, change: &ScheduleChange) {
     let live = &shard.schedules[change.workload];
     let now = clock::now();
     if !live.apply(&workload.load, shard.start, change, now) {
-        let late_ms = now.since(shard.start.after(change.at_ns)) / 1_000_000;
-        let index = shard.segment.shard;
+        let late_ms = now.since(change.at.time(shard.start)) / 1_000_000;
+        let number = shard.segment.shard;
         shard.recorder.borrow_mut().push_change(StateChange {
-            at_ns: now.since(shard.start),
+            at: RunOffset::of(now, shard.start),
             kind: ChangeKind::Control,
             subject: format!("workload {}", workload.name),
-            change: format!("{} {late_ms} ms late on shard {index}", change.load),
+            change: format!("{} {late_ms} ms late on shard {number}", change.load),
             cause: "the shard was busy".to_owned(),
         });
     }
@@ -82,17 +83,17 @@ pub(crate) fn change_schedule(shard: &Shard, change: &ScheduleChange) {
 /// The starter of one workload.
 struct Starter<'a> {
     shard: &'a Rc<Shard>,
-    index: usize,
+    id: WorkloadId,
     timer: Timer,
 }
 
 impl Starter<'_> {
     fn workload(&self) -> &Workload {
-        &self.shard.plan.workloads[self.index]
+        &self.shard.plan.workloads[self.id]
     }
 
     fn live(&self) -> &LiveSchedule {
-        &self.shard.schedules[self.index]
+        &self.shard.schedules[self.id]
     }
 
     /// The closed model: admits users as the level rises. They leave by themselves.
@@ -103,17 +104,17 @@ impl Starter<'_> {
         let (mut at, mut last) = (0, None);
         while let StarterEnd::ScheduleChanged = self.assign_stays(users, &stays, &mut at).await {
             let live = self.live();
-            let Some((curve, from_ns)) = live.curve_override() else { continue };
-            last = stays[..at].last().map(|stay| (stay.enter_ns, stay.number)).or(last);
+            let Some((curve, from)) = live.curve_override() else { continue };
+            last = stays[..at].last().map(|stay| (stay.enter, stay.number)).or(last);
             let is_new = |stay: &Stay| {
-                let is_next = last.is_none_or(|last| (stay.enter_ns, stay.number) > last);
+                let is_next = last.is_none_or(|last| (stay.enter, stay.number) > last);
                 // A user may have been assigned before this shard knew of the change.
-                is_next || stay.enter_ns >= from_ns && !live.is_present(stay.number)
+                is_next || stay.enter >= from && !live.is_present(stay.number)
             };
             let mut to_come = pace::stays(&curve, offset, segment);
             to_come.retain(is_new);
             if users.bound != LoadBound::Time {
-                let left = &self.shard.shared.populations[self.index].left;
+                let left = &self.shard.shared.populations[self.id].left;
                 left.fetch_add(to_come.len() as u64, Relaxed);
                 left.fetch_sub((stays.len() - at) as u64, Relaxed);
             }
@@ -123,19 +124,19 @@ impl Starter<'_> {
 
     /// Assigns the stays from the one at `at` on, and waits until the load is over or changed.
     async fn assign_stays(&self, users: &Users, stays: &[Stay], at: &mut usize) -> StarterEnd {
-        let (shard, index, live) = (self.shard, self.index, self.live());
+        let (shard, id, live) = (self.shard, self.id, self.live());
         let (zero, version) = (shard.zero(self.workload()), live.version());
         let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
-            let due = zero.after(stay.enter_ns);
+            let due = stay.enter.time(zero);
             self.wait_unless_changed(due.before(shard.prewarm_ns()), version).await;
-            if shard.is_draining() || shard.shared.is_spent(index, users) {
+            if shard.is_draining() || shard.shared.is_spent(id, users) {
                 return StarterEnd::ForGood;
             }
             if live.version() != version {
                 return StarterEnd::ScheduleChanged;
             }
-            if shard.is_admission_closed(index) {
+            if shard.is_admission_closed(id) {
                 // The users stay scheduled for as long as the load lasts; the wait is theirs.
                 if clock::now() >= end {
                     return StarterEnd::ForGood;
@@ -144,13 +145,13 @@ impl Starter<'_> {
                 continue;
             }
             *at += 1;
-            if clock::now() >= zero.after(stay.leave_ns) {
+            if clock::now() >= stay.leave.time(zero) {
                 // The user was not admitted for all of its stay.
-                shard.user_meters[index].user_never_came(stay, &shard.recorder);
-                shard.shared.populations[index].user_departed();
+                shard.user_meters[id].user_never_came(stay, &shard.recorder);
+                shard.shared.populations[id].user_departed();
                 continue;
             }
-            worker::assign(shard, Assignment::User(index, *stay));
+            worker::assign(shard, Assignment::User(id, *stay));
         }
         self.wait_for_end(users, end, version).await
     }
@@ -159,8 +160,8 @@ impl Starter<'_> {
     /// nothing more to begin; one that a count ends, until no user is left that could begin
     /// anything.
     async fn wait_for_end(&self, users: &Users, end: Time, version: u64) -> StarterEnd {
-        let (shard, index) = (self.shard, self.index);
-        let population = &shard.shared.populations[index];
+        let (shard, id) = (self.shard, self.id);
+        let population = &shard.shared.populations[id];
         let is_counted = users.bound != LoadBound::Time;
         let mut over = std::pin::pin!(population.over.notified());
         over.as_mut().enable();
@@ -168,7 +169,7 @@ impl Starter<'_> {
             let is_empty = || population.left.load(Relaxed) == 0;
             clock::now() >= end
                 || shard.is_draining()
-                || is_counted && (is_empty() || shard.shared.is_spent(index, users))
+                || is_counted && (is_empty() || shard.shared.is_spent(id, users))
         };
         while !is_over() {
             if self.live().version() != version {
@@ -187,10 +188,10 @@ impl Starter<'_> {
 
     /// The open model: makes each start when it is due, or as soon after as possible.
     async fn make_starts(&self, arrivals: &Arrivals) {
-        let (shard, index, live) = (self.shard, self.index, self.live());
+        let (shard, id, live) = (self.shard, self.id, self.live());
         let (zero, seed) = (shard.zero(self.workload()), shard.plan.seed);
         let offset = self.workload().slot_offset;
-        let mut schedule = Schedule::new(arrivals, index, offset, seed, shard.segment);
+        let mut schedule = Schedule::new(arrivals, id, offset, seed, shard.segment);
         let (mut in_a_row, mut version) = (0, 0);
         loop {
             if shard.is_draining() {
@@ -214,7 +215,7 @@ impl Starter<'_> {
                 self.wait_unless_changed(end, version).await;
                 continue;
             };
-            let due = zero.after(start.due_ns);
+            let due = start.due.time(zero);
             if due > clock::now() {
                 in_a_row = 0;
                 self.wait_unless_changed(due, version).await;
@@ -227,15 +228,15 @@ impl Starter<'_> {
             }
             in_a_row += 1;
             schedule.advance();
-            let due_ns = due.since(shard.start);
-            shard.recorder.borrow_mut().record_due(index, due_ns);
-            if shard.is_admission_closed(index) {
-                shard.recorder.borrow_mut().record_suppressed_start(index, due_ns);
-            } else if shard.shared.reserve_user(index, arrivals.max_users) {
-                worker::assign(shard, Assignment::Arrival(index, start));
+            let intended = RunOffset::of(due, shard.start);
+            shard.recorder.borrow_mut().record_due(id, intended);
+            if shard.is_admission_closed(id) {
+                shard.recorder.borrow_mut().record_suppressed_start(id, intended);
+            } else if shard.shared.reserve_user(id, arrivals.max_users) {
+                worker::assign(shard, Assignment::Arrival(id, start));
             } else {
                 let lag_ns = clock::now().since(due);
-                shard.recorder.borrow_mut().record_dropped(index, due_ns, lag_ns);
+                shard.recorder.borrow_mut().record_dropped(id, intended, lag_ns);
             }
         }
     }
@@ -245,7 +246,7 @@ impl Starter<'_> {
     async fn count_not_reached(&self, mut schedule: Schedule<'_>) {
         loop {
             let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
-            self.shard.recorder.borrow_mut().record_not_reached(self.index, counted);
+            self.shard.recorder.borrow_mut().record_not_reached(self.id, counted);
             if !more || self.shard.lifecycle.is_cancelled() {
                 return;
             }
@@ -255,15 +256,15 @@ impl Starter<'_> {
 
     /// Waits until users are admitted, or no user is to come.
     async fn wait_for_admission(&self, users: &Users, end: Time, version: u64) {
-        let (shard, index) = (self.shard, self.index);
+        let (shard, id) = (self.shard, self.id);
         self.timer.set(end);
         // The users that are at work may take all iterations that a count gives.
-        let spent = shard.shared.populations[index].over.notified();
+        let spent = shard.shared.populations[id].over.notified();
         let is_over = || {
             self.live().version() != version
-                || !shard.is_admission_closed(index)
+                || !shard.is_admission_closed(id)
                 || shard.is_draining()
-                || shard.shared.is_spent(index, users)
+                || shard.shared.is_spent(id, users)
         };
         tokio::select! {
             () = spent => {}
@@ -283,13 +284,13 @@ impl Starter<'_> {
 }
 
 /// Makes idle tasks for a workload of the open model ahead of its load, until the load is over.
-async fn prewarm_tasks(shard: Rc<Shard>, index: usize) {
-    let (workload, timer) = (&shard.plan.workloads[index], Timer::new());
+async fn prewarm_tasks(shard: Rc<Shard>, id: WorkloadId) {
+    let (workload, timer) = (&shard.plan.workloads[id], Timer::new());
     let Load::Open(arrivals) = &workload.load else { return };
     let end = shard.zero(workload).after(arrivals.curve.end_ns());
     while clock::now() < end && !shard.is_draining() && !arrivals.fresh_connections {
-        for _ in 0..missing_tasks(&shard, index, arrivals).min(PREWARMED_AT_ONCE) {
-            worker::prewarm_task(&shard, index);
+        for _ in 0..missing_tasks(&shard, id, arrivals).min(PREWARMED_AT_ONCE) {
+            worker::prewarm_task(&shard, id);
         }
         timer.wait_until(clock::now().after(PREWARM_INTERVAL_NS).min(end)).await;
     }
@@ -297,15 +298,16 @@ async fn prewarm_tasks(shard: Rc<Shard>, index: usize) {
 
 /// How many tasks are missing for the load to come: by Little's law as many users will be at work
 /// as are now, times the growth of the rate.
-fn missing_tasks(shard: &Shard, index: usize, arrivals: &Arrivals) -> u64 {
-    let live = shard.schedules[index].curve_override();
+fn missing_tasks(shard: &Shard, id: WorkloadId, arrivals: &Arrivals) -> u64 {
+    let live = shard.schedules[id].curve_override();
     let curve = live.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
-    let at = clock::now().since(shard.zero(&shard.plan.workloads[index]));
-    let (now, soon) = (curve.level(at), curve.level(at + shard.prewarm_ns()));
+    let at = WorkloadOffset::of(clock::now(), shard.zero(&shard.plan.workloads[id]));
+    let soon = at.after(shard.prewarm_ns());
+    let (now, soon) = (curve.level(at.ns()), curve.level(soon.ns()));
     if now == 0 || soon <= now {
         return 0;
     }
-    let users = shard.shared.users[index].load(Relaxed);
+    let users = shard.shared.users[id.index()].load(Relaxed);
     let growth = (soon - now) as f64 / now as f64;
     let more = (users as f64 * growth * SPARE / shard.segment.shards as f64).ceil() as u64;
     let most = arrivals.max_users.saturating_sub(users) / shard.segment.shards;

@@ -10,6 +10,7 @@ use super::numbering::IterationItem;
 use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
+use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
 use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;
 use crate::resilience::RateLimiter;
@@ -28,10 +29,10 @@ const UNUSED: Seed = Seed::ZERO;
 /// A virtual user.
 #[derive(Debug)]
 pub(crate) struct User {
-    /// The index of its workload.
-    pub(crate) workload: usize,
-    /// Index into `Plan::archetypes`.
-    pub(crate) archetype: usize,
+    /// Its workload.
+    pub(crate) workload: WorkloadId,
+    /// Its archetype.
+    pub(crate) archetype: ArchetypeId,
     /// The number of the user (closed model; a later session adds the size of the population) or of
     /// the arrival (open model).
     pub(crate) number: u64,
@@ -54,10 +55,9 @@ pub(crate) struct User {
     pub(crate) limiter: Option<Rc<RateLimiter>>,
     /// What only few flows need.
     pub(crate) extras: Option<Box<UserExtras>>,
-    /// The index of its archetype's first series in `Plan::steps`, and first group in
-    /// `Plan::groups`.
-    pub(crate) first_step: usize,
-    pub(crate) first_group: usize,
+    /// Its archetype's first series and first group.
+    pub(crate) first_step: StepId,
+    pub(crate) first_group: GroupId,
     backoff_ns: u64,
     /// The work that expressions may still do in this iteration.
     pub(crate) work: u64,
@@ -93,8 +93,8 @@ impl User {
     /// A user without an identity.
     pub(crate) fn new(shard: &Shard) -> Self {
         Self {
-            workload: 0,
-            archetype: 0,
+            workload: WorkloadId::default(),
+            archetype: ArchetypeId::default(),
             number: 0,
             iteration: 0,
             item: 0,
@@ -105,8 +105,8 @@ impl User {
             deadline: CallDeadline::new(shard.lifecycle.cancelled_flag()),
             limiter: None,
             extras: None,
-            first_step: 0,
-            first_group: 0,
+            first_step: StepId::default(),
+            first_group: GroupId::default(),
             backoff_ns: 0,
             work: MAX_ITERATION_WORK,
         }
@@ -117,8 +117,10 @@ impl User {
         self.iteration = iteration;
         let (part, index) = match item {
             // The workload and the kind of numbering in the high bits: no two items share a key.
-            IterationItem::Iteration(number) => ((self.workload as u64) << 48 | 1 << 47, number),
-            IterationItem::Of(number) => ((self.workload as u64) << 48 | number, iteration),
+            IterationItem::Iteration(number) => {
+                ((self.workload.index() as u64) << 48 | 1 << 47, number)
+            }
+            IterationItem::Of(number) => ((self.workload.index() as u64) << 48 | number, iteration),
         };
         self.item = match item {
             IterationItem::Iteration(number) | IterationItem::Of(number) => number,
@@ -134,8 +136,11 @@ impl User {
             Session::Iterations(count) => (u64::MAX, *count),
             Session::Duration(distribution) => {
                 // A stream apart from the one of its variables.
-                let mut rng =
-                    shard.plan.seed.rng(Stream::User, self.workload as u64 | 1 << 47, self.number);
+                let mut rng = shard.plan.seed.rng(
+                    Stream::User,
+                    self.workload.index() as u64 | 1 << 47,
+                    self.number,
+                );
                 (nanos(distribution.sample(&mut rng)), u64::MAX)
             }
         }
@@ -143,7 +148,7 @@ impl User {
 
     /// The random generator of what is drawn once for the user.
     pub(crate) fn own_rng(&self, seed: Seed) -> Rng {
-        seed.rng(Stream::User, self.workload as u64, self.number)
+        seed.rng(Stream::User, self.workload.index() as u64, self.number)
     }
 
     /// What a template of something that is intended at `at` may read.
@@ -162,14 +167,14 @@ impl User {
         }
     }
 
-    /// The index of a series of its archetype in `Plan::steps`.
-    pub(crate) fn step(&self, series: u16) -> usize {
-        self.first_step + usize::from(series)
+    /// The series that has number `series` in its archetype.
+    pub(crate) fn step(&self, series: u16) -> StepId {
+        StepId::new(self.first_step.index() + usize::from(series))
     }
 
-    /// The index of a group of its archetype in `Plan::groups`.
-    pub(crate) fn group(&self, group: u16) -> usize {
-        self.first_group + usize::from(group)
+    /// The group that has number `group` in its archetype.
+    pub(crate) fn group(&self, group: u16) -> GroupId {
+        GroupId::new(self.first_group.index() + usize::from(group))
     }
 
     /// Becomes a copy of `parent` for one of its parallel calls.

@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::lifecycle::Lifecycle;
-use crate::clock::{self, Time};
+use crate::clock::{self, RunOffset, Time, WorkloadOffset};
 use crate::curve::Curve;
+use crate::ids::WorkloadId;
 use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::Segment;
 use crate::plan::{Load, LoadBound, Plan};
@@ -20,13 +21,13 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// The users of one workload on a shard, integrated over time.
 #[derive(Debug)]
 pub(super) struct UserMeter {
-    workload: usize,
+    workload: WorkloadId,
     /// `None` if the workload sets no level of users over time: it is open, or a count ends it.
     target: Option<RefCell<TargetUsers>>,
     /// When the run begins, and the workload.
     start: Time,
     zero: Time,
-    warmup_ns: u64,
+    warmup: RunOffset,
     slot_offset: u64,
     segment: Segment,
     present: Cell<u64>,
@@ -39,7 +40,7 @@ impl UserMeter {
     /// The meter of a workload as it is planned.
     pub(super) fn new(
         plan: &Plan,
-        workload: usize,
+        workload: WorkloadId,
         segment: Segment,
         start: Time,
         lifecycle: &Rc<Lifecycle>,
@@ -48,7 +49,7 @@ impl UserMeter {
         let target = match &planned.load {
             Load::Closed(users) if users.bound == LoadBound::Time => {
                 let stays = pace::stays(&users.curve, planned.slot_offset, segment);
-                Some(RefCell::new(TargetUsers::new(&stays, 0)))
+                Some(RefCell::new(TargetUsers::new(&stays, WorkloadOffset::ZERO)))
             }
             Load::Closed(_) | Load::Open(_) => None,
         };
@@ -58,7 +59,7 @@ impl UserMeter {
             target,
             start,
             zero,
-            warmup_ns: nanos(plan.warmup),
+            warmup: RunOffset::from_ns(nanos(plan.warmup)),
             slot_offset: planned.slot_offset,
             segment,
             present: Cell::default(),
@@ -76,7 +77,7 @@ impl UserMeter {
 
     /// A user of the closed model was not admitted for all of its stay.
     pub(super) fn user_never_came(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
-        self.record_lateness(stay, self.zero.after(stay.leave_ns), recorder);
+        self.record_lateness(stay, stay.leave.time(self.zero), recorder);
     }
 
     /// A user of the closed model has left.
@@ -90,8 +91,8 @@ impl UserMeter {
         self.count(recorder);
         if let Some(target) = &self.target {
             let stays = pace::stays(curve, self.slot_offset, self.segment);
-            let from_ns = self.counted.get().since(self.zero);
-            *target.borrow_mut() = TargetUsers::new(&stays, from_ns);
+            let from = WorkloadOffset::of(self.counted.get(), self.zero);
+            *target.borrow_mut() = TargetUsers::new(&stays, from);
         }
     }
 
@@ -105,17 +106,18 @@ impl UserMeter {
         }
         self.counted.set(now);
         let present = self.present.get();
-        let zero_ns = self.zero.since(self.start);
-        let (from, to) = (from.since(self.zero), now.since(self.zero));
+        let zero = RunOffset::of(self.zero, self.start);
+        let (from, to) = (WorkloadOffset::of(from, self.zero), WorkloadOffset::of(now, self.zero));
         let mut recorder = recorder.borrow_mut();
         target.borrow_mut().advance(from, to, |from, to, users| {
-            let (mut at, end) = (zero_ns + from, zero_ns + to);
+            let (mut at, end) = (from.in_run(zero), to.in_run(zero));
             while at < end {
-                let mut next = ((at / SECOND_NS + 1) * SECOND_NS).min(end);
-                if at < self.warmup_ns {
-                    next = next.min(self.warmup_ns);
+                let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
+                let mut next = second.min(end);
+                if at < self.warmup {
+                    next = next.min(self.warmup);
                 }
-                recorder.record_users(self.workload, at, next - at, (users, present));
+                recorder.record_users(self.workload, at, next.since(at), (users, present));
                 at = next;
             }
         });
@@ -125,11 +127,11 @@ impl UserMeter {
         if self.target.is_none() {
             return;
         }
-        let due = self.zero.after(stay.enter_ns);
+        let due = stay.enter.time(self.zero);
         let late_ns = came.since(due);
         if late_ns > 0 {
-            let due_ns = due.since(self.start);
-            recorder.borrow_mut().record_late_user(self.workload, due_ns, late_ns);
+            let at = RunOffset::of(due, self.start);
+            recorder.borrow_mut().record_late_user(self.workload, at, late_ns);
         }
     }
 }

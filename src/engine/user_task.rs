@@ -7,15 +7,16 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
+use crate::ids::WorkloadId;
 use crate::pace::{Start, Stay};
 
 /// What a task is to run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Assignment {
     /// A user of the closed model of this workload, for the length of its stay.
-    User(usize, Stay),
+    User(WorkloadId, Stay),
     /// An arrival of the open model of this workload, for one iteration.
-    Arrival(usize, Start),
+    Arrival(WorkloadId, Start),
 }
 
 /// The mailbox of a task.

@@ -11,6 +11,7 @@ use super::shard::Shard;
 use super::user::User;
 use super::user_task::{Assignment, UserTask};
 use super::{open_user, prewarm};
+use crate::ids::WorkloadId;
 
 /// Whether a user is assigned before it is due, so that its connections can be opened.
 fn is_early(shard: &Shard, assignment: &Assignment) -> bool {
@@ -36,14 +37,14 @@ pub(crate) fn assign(shard: &Rc<Shard>, assignment: Assignment) {
 }
 
 /// Makes an idle task whose connections to the services of a workload are open.
-pub(crate) fn prewarm_task(shard: &Rc<Shard>, workload: usize) {
+pub(crate) fn prewarm_task(shard: &Rc<Shard>, workload: WorkloadId) {
     shard.prewarming.set(shard.prewarming.get() + 1);
     tokio::task::spawn_local(run_task(Rc::clone(shard), Rc::default(), Some(workload)));
 }
 
 /// Runs one assignment after another; if a workload is given, opens connections to its services
 /// first.
-async fn run_task(shard: Rc<Shard>, task: Rc<UserTask>, prewarm_for: Option<usize>) {
+async fn run_task(shard: Rc<Shard>, task: Rc<UserTask>, prewarm_for: Option<WorkloadId>) {
     let _guard = shard.lifecycle.panic_guard();
     // Made here: an argument of a task is stored twice.
     let mut user = User::new(&shard);
@@ -84,7 +85,7 @@ async fn run_task(shard: Rc<Shard>, task: Rc<UserTask>, prewarm_for: Option<usiz
         match assignment {
             // Last, so that no observer sees more users at work than are allowed.
             Assignment::Arrival(workload, _) => {
-                shard.shared.users[workload].fetch_sub(1, Relaxed);
+                shard.shared.users[workload.index()].fetch_sub(1, Relaxed);
             }
             Assignment::User(workload, _) => {
                 shard.shared.populations[workload].user_departed();

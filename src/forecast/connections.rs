@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::{PoolId, ServiceId};
 use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::policy::PoolStrategy;
 use crate::plan::{Endpoint, Plan};
@@ -17,8 +18,8 @@ pub(super) struct ConnectionForecast {
     pub total: u64,
     /// Memory that they take, bytes.
     pub bytes: u64,
-    /// Maximum for each service, by its index.
-    pub to: BTreeMap<usize, u64>,
+    /// Maximum for each service.
+    pub to: BTreeMap<ServiceId, u64>,
 }
 
 /// The connection that a call uses.
@@ -29,7 +30,7 @@ enum ConnectionOwner {
     /// A connection opened for the call.
     Fresh,
     /// A connection of this pool.
-    Pool(usize),
+    Pool(PoolId),
 }
 
 /// Returns the connections of `users` users of each share of each workload, where one connection
@@ -38,10 +39,11 @@ pub(super) fn connections(
     plan: &Plan,
     users: &[Vec<u64>],
     only_certain: bool,
-    bytes_of: impl Fn(usize) -> u64,
+    bytes_of: impl Fn(ServiceId) -> u64,
 ) -> ConnectionForecast {
     let mut forecast = ConnectionForecast::default();
-    let mut pooled: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); plan.policies.pools.len()];
+    let mut pooled: Vec<BTreeMap<ServiceId, u64>> =
+        vec![BTreeMap::new(); plan.policies.pools.len()];
     for (workload, users) in plan.workloads.iter().zip(users) {
         for (share, users) in workload.shares.iter().zip(users) {
             for ((owner, service), each) in max_concurrent(plan, &plan.archetypes[share.archetype])
@@ -49,7 +51,7 @@ pub(super) fn connections(
                 let count = users * each;
                 match owner {
                     ConnectionOwner::Pool(pool) => {
-                        *pooled[pool].entry(service).or_default() += count;
+                        *pooled[pool.index()].entry(service).or_default() += count;
                     }
                     // Calls may take no time, so it is not certain that two overlap.
                     ConnectionOwner::Fresh if only_certain => {}
@@ -66,7 +68,7 @@ pub(super) fn connections(
         let most = if only_certain { 1 } else { pool.max };
         let mut left = demand.values().sum::<u64>().min(most);
         forecast.total += left;
-        let mut demand: Vec<(usize, u64)> = demand.into_iter().collect();
+        let mut demand: Vec<(ServiceId, u64)> = demand.into_iter().collect();
         // The pool's split among services is unknown: each may have all of them, the most
         // expensive first.
         demand.sort_by_key(|(service, _)| std::cmp::Reverse(bytes_of(*service)));
@@ -82,7 +84,10 @@ pub(super) fn connections(
 
 /// Returns the maximum of concurrent calls of one user by owner and service. A user keeps as many
 /// own connections.
-fn max_concurrent(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwner, usize), u64> {
+fn max_concurrent(
+    plan: &Plan,
+    archetype: &Archetype,
+) -> BTreeMap<(ConnectionOwner, ServiceId), u64> {
     let owner_of = |call: usize| {
         let endpoint = Endpoint::from_call(&archetype.calls[call]);
         let pool = plan.policies.pool_of(&endpoint);
@@ -93,9 +98,9 @@ fn max_concurrent(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwn
         };
         (owner, endpoint.service)
     };
-    let mut most: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
+    let mut most: BTreeMap<(ConnectionOwner, ServiceId), u64> = BTreeMap::new();
     for step in &archetype.steps {
-        let mut in_step: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
+        let mut in_step: BTreeMap<(ConnectionOwner, ServiceId), u64> = BTreeMap::new();
         match step {
             Step::Call(call) => *in_step.entry(owner_of(*call)).or_default() += 1,
             Step::Parallel(parallel) => {

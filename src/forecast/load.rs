@@ -7,6 +7,7 @@
 use super::pass::{SectionPass, section_pass};
 use super::visits::VisitAssumptions;
 use crate::curve::{Curve, ONE_START};
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::data::Ranks;
 use crate::plan::flow::Session;
 use crate::plan::load::{Arrivals, LoadBound, OPEN_END, Users};
@@ -23,8 +24,8 @@ pub struct TargetAssumptions {
 
 impl TargetAssumptions {
     /// Returns the measured service time of a series, seconds.
-    fn measured_s(&self, series: usize) -> Option<f64> {
-        self.series_s.get(series).copied().flatten()
+    fn measured_s(&self, series: StepId) -> Option<f64> {
+        self.series_s.get(series.index()).copied().flatten()
     }
 }
 
@@ -74,13 +75,13 @@ impl WorkloadVolume {
 /// Computes the parts of a workload that do not depend on its duration.
 fn archetype_volumes(
     plan: &Plan,
-    index: usize,
+    id: WorkloadId,
     visits: VisitAssumptions,
     target: &TargetAssumptions,
 ) -> Vec<Option<ArchetypeVolume>> {
-    let workload = &plan.workloads[index];
+    let workload = &plan.workloads[id];
     let weights: f64 = workload.shares.iter().map(|share| share.weight).sum();
-    let ranks = matches!(workload.load, Load::Closed(_)).then(|| Ranks::new(plan, index));
+    let ranks = matches!(workload.load, Load::Closed(_)).then(|| Ranks::new(plan, id));
     let mut volumes = Vec::new();
     for (number, share) in workload.shares.iter().enumerate() {
         let archetype = &plan.archetypes[share.archetype];
@@ -124,15 +125,15 @@ fn archetype_volumes(
     volumes
 }
 
-/// Computes the load of workload `index` of a plan.
+/// Computes the load of a workload of a plan.
 pub fn workload_volume(
     plan: &Plan,
-    index: usize,
+    id: WorkloadId,
     visits: VisitAssumptions,
     target: &TargetAssumptions,
 ) -> WorkloadVolume {
-    let workload = &plan.workloads[index];
-    let parts = archetype_volumes(plan, index, visits, target);
+    let workload = &plan.workloads[id];
+    let parts = archetype_volumes(plan, id, visits, target);
     match &workload.load {
         Load::Closed(users) => closed(plan, workload, users, parts),
         Load::Open(arrivals) => open(arrivals, parts),
@@ -254,12 +255,12 @@ impl InFlight {
     /// Estimates an open workload; `None` in the closed model, and if an iteration may never end.
     pub fn estimate(
         plan: &Plan,
-        index: usize,
+        id: WorkloadId,
         visits: VisitAssumptions,
         target: &TargetAssumptions,
     ) -> Option<Self> {
-        let Load::Open(arrivals) = &plan.workloads[index].load else { return None };
-        let volume = workload_volume(plan, index, visits, target);
+        let Load::Open(arrivals) = &plan.workloads[id].load else { return None };
+        let volume = workload_volume(plan, id, visits, target);
         let mut stay_s = 0.0;
         for part in &volume.parts {
             let part = part.as_ref()?;

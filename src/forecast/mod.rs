@@ -19,6 +19,7 @@ pub use needs::{MachineLimits, MachineNeeds, MachineShortage, certain_shortages}
 use visits::VisitAssumptions;
 
 use crate::curve::Curve;
+use crate::ids::WorkloadId;
 use crate::plan::load::OPEN_END;
 use crate::plan::{Load, Plan};
 use crate::units::{Rate, nanos};
@@ -124,17 +125,15 @@ impl Forecast {
     /// Computes the forecast of a plan under assumptions about its target.
     pub fn new(plan: &Plan, target: &TargetAssumptions) -> Self {
         let volumes_under = |assumed| -> Vec<WorkloadVolume> {
-            (0..plan.workloads.len())
-                .map(|index| workload_volume(plan, index, assumed, target))
+            WorkloadId::first(plan.workloads.len())
+                .map(|id| workload_volume(plan, id, assumed, target))
                 .collect()
         };
         let mut expected = volumes_under(VisitAssumptions::EXPECTED);
         // Dropped starts take rows too, because rows are assigned by number.
         let feeds = feeds::feeds(plan, &expected);
-        for (index, volume) in expected.iter_mut().enumerate() {
-            if let Some(flight) =
-                InFlight::estimate(plan, index, VisitAssumptions::EXPECTED, target)
-            {
+        for (id, volume) in WorkloadId::number(&mut expected) {
+            if let Some(flight) = InFlight::estimate(plan, id, VisitAssumptions::EXPECTED, target) {
                 volume.drop_starts(flight.dropped);
             }
         }
@@ -149,8 +148,8 @@ impl Forecast {
         let ends = plan.workloads.iter().zip(&expected);
         let ends = ends.map(|(load, volume)| load.start.as_secs_f64() + volume.end_s);
         let end_s = ends.fold(0.0, f64::max);
-        let workloads: Vec<WorkloadForecast> = (0..plan.workloads.len())
-            .map(|index| forecast_workload(plan, index, &expected[index], target, end_s))
+        let workloads: Vec<WorkloadForecast> = WorkloadId::number(&expected)
+            .map(|(id, volume)| forecast_workload(plan, id, volume, target, end_s))
             .collect();
         let users = |one: &WorkloadForecast| (one.users.ceil() as u64).min(one.max_users);
         let expected_users: Vec<u64> = workloads.iter().map(users).collect();
@@ -188,15 +187,15 @@ fn report_bytes(series: f64, end_s: f64) -> f64 {
 
 fn forecast_workload(
     plan: &Plan,
-    index: usize,
+    id: WorkloadId,
     volume: &WorkloadVolume,
     target: &TargetAssumptions,
     end_s: f64,
 ) -> WorkloadForecast {
-    let workload = &plan.workloads[index];
+    let workload = &plan.workloads[id];
     let (start_s, flight) = (
         workload.start.as_secs_f64(),
-        InFlight::estimate(plan, index, VisitAssumptions::EXPECTED, target),
+        InFlight::estimate(plan, id, VisitAssumptions::EXPECTED, target),
     );
     let (curve, unit, exact) = match &workload.load {
         Load::Closed(users) => (&users.curve, 1.0, volume.spread == 0.0),
@@ -277,7 +276,7 @@ fn calls(plan: &Plan, volume: &[WorkloadVolume]) -> Vec<(f64, f64)> {
                     |pass: &pass::SectionPass| pass.calls.get(series).copied().unwrap_or(0.0);
                 let once = calls_of(&part.on_start) + calls_of(&part.on_stop);
                 let id = share.step(series as u16);
-                calls[id] = (
+                calls[id.index()] = (
                     part.iterations * calls_of(&part.flow) + part.users * once,
                     calls_of(&part.flow) + once,
                 );

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use super::connections::connections;
 use super::load::{InFlight, TargetAssumptions};
 use super::visits::VisitAssumptions;
+use crate::ids::{ServiceId, WorkloadId};
 use crate::plan::transport::HttpVersion;
 use crate::plan::{Load, Plan, Service, ServiceTarget, Share};
 use crate::units::{show_bytes, show_count};
@@ -147,11 +148,11 @@ pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineSho
 /// Returns the users of each workload that are certain to be concurrent.
 pub fn certain_users(plan: &Plan) -> Vec<u64> {
     let instant_target = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
-    let sure = |index: usize| match &plan.workloads[index].load {
-        Load::Closed(_) => plan.workloads[index].peak_users(),
+    let sure = |id: WorkloadId| match &plan.workloads[id].load {
+        Load::Closed(_) => plan.workloads[id].peak_users(),
         Load::Open(arrivals) => {
             let peak = |visits| {
-                InFlight::estimate(plan, index, visits, &instant_target)
+                InFlight::estimate(plan, id, visits, &instant_target)
                     .map_or(0.0, |flight| flight.peak)
             };
             let sure = [0.0, 1.0].map(|condition_holds| {
@@ -160,7 +161,7 @@ pub fn certain_users(plan: &Plan) -> Vec<u64> {
             (sure[0].min(sure[1]).floor() as u64).min(arrivals.max_users)
         }
     };
-    (0..plan.workloads.len()).map(sure).collect()
+    WorkloadId::first(plan.workloads.len()).map(sure).collect()
 }
 
 /// Returns what a plan needs with these concurrent users of each workload, if all their calls
@@ -183,7 +184,7 @@ fn count(plan: &Plan, users: &[u64], only_certain: bool) -> MachineNeeds {
         };
         parts.push(workload.shares.iter().map(part).collect());
     }
-    let bytes_of = |service: usize| connection_bytes(&plan.services[service]);
+    let bytes_of = |service: ServiceId| connection_bytes(&plan.services[service]);
     let found = connections(plan, &parts, only_certain, bytes_of);
     needs.connections = found.total;
     needs.memory += found.bytes;

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use rand_distr::{Distribution, Exp1};
 
+use crate::clock::WorkloadOffset;
 use crate::curve::{Curve, ONE_START};
+use crate::ids::WorkloadId;
 use crate::plan::slots::Segment;
 use crate::plan::{ArrivalProcess, Arrivals};
 use crate::seed::{Rng, Seed, Stream};
@@ -16,8 +18,8 @@ use crate::seed::{Rng, Seed, Stream};
 /// A start of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Start {
-    /// When it is due, ns after the workload's own zero.
-    pub due_ns: u64,
+    /// When it is due.
+    pub due: WorkloadOffset,
     /// Its number over the whole run.
     pub number: u64,
 }
@@ -44,10 +46,10 @@ pub struct Schedule<'p> {
 }
 
 impl<'p> Schedule<'p> {
-    /// Creates the schedule of the starts of workload `index` that `segment` owns.
+    /// Creates the schedule of the starts of `workload` that `segment` owns.
     pub fn new(
         arrivals: &'p Arrivals,
-        index: usize,
+        workload: WorkloadId,
         slot_offset: u64,
         seed: Seed,
         segment: Segment,
@@ -66,7 +68,9 @@ impl<'p> Schedule<'p> {
                 ArrivalProcess::Constant => None,
                 // One stream for the whole workload: every segment computes all starts and keeps
                 // its own, so arrivals are the same for any number of shards.
-                ArrivalProcess::Poisson => Some(seed.rng(Stream::Arrivals, index as u64, 0)),
+                ArrivalProcess::Poisson => {
+                    Some(seed.rng(Stream::Arrivals, workload.index() as u64, 0))
+                }
             },
         };
         // The first arrival of a Poisson process is one gap after the beginning.
@@ -104,7 +108,10 @@ impl Schedule<'_> {
                 self.found = self.segment.owns(step.0, self.slot_offset).then_some(step);
             }
             let (number, amount) = self.found?;
-            self.next = self.curve.reaches(amount).map(|due_ns| Start { due_ns, number });
+            self.next = self
+                .curve
+                .reaches(amount)
+                .map(|due_ns| Start { due: WorkloadOffset::from_ns(due_ns), number });
         }
         self.next
     }
@@ -174,6 +181,8 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
+    const WORKLOAD: WorkloadId = WorkloadId::new(3);
+
     fn arrivals(process: ArrivalProcess, stages: &[(u64, u64)]) -> Arrivals {
         let mut curve = Curve::default();
         for (per_s, ms) in stages {
@@ -183,7 +192,7 @@ mod tests {
     }
 
     fn starts(arrivals: &Arrivals, seed: u64, segment: Segment) -> Vec<Start> {
-        Schedule::new(arrivals, 3, 1_031, Seed::new(seed).unwrap(), segment).collect()
+        Schedule::new(arrivals, WORKLOAD, 1_031, Seed::new(seed).unwrap(), segment).collect()
     }
 
     proptest! {
@@ -198,7 +207,7 @@ mod tests {
             let process = if poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Constant };
             let arrivals = arrivals(process, &stages);
             let whole = starts(&arrivals, seed, Segment::WHOLE);
-            prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
+            prop_assert!(whole.is_sorted_by_key(|start| start.due));
             prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
             let mut parts: Vec<Start> = (0..shards)
                 .flat_map(|shard| starts(&arrivals, seed, Segment { shard, shards }))
@@ -215,7 +224,7 @@ mod tests {
             let segment = Segment { shard: 1, shards: 3 };
             let all = starts(&arrivals, 5, segment).len() as u64;
             let seed = Seed::new(5).unwrap();
-            let mut schedule = Schedule::new(&arrivals, 3, 1_031, seed, segment);
+            let mut schedule = Schedule::new(&arrivals, WORKLOAD, 1_031, seed, segment);
             schedule.by_ref().take(100).for_each(drop);
             schedule.peek();
             let (mut left, mut more) = (0, true);
@@ -236,12 +245,12 @@ mod tests {
         count_after: Option<usize>,
     ) -> (Vec<Start>, u64) {
         let seed = Seed::new(9).unwrap();
-        let mut schedule = Schedule::new(arrivals, 3, 1_031, seed, segment);
+        let mut schedule = Schedule::new(arrivals, WORKLOAD, 1_031, seed, segment);
         let (mut starts, mut curve) = (Vec::new(), arrivals.curve.clone());
         for (at, permille) in changes {
             // Known a little before it takes effect, as in a run.
             let known = at.saturating_sub(200_000_000);
-            while let Some(start) = schedule.peek().filter(|start| start.due_ns < known) {
+            while let Some(start) = schedule.peek().filter(|start| start.due.ns() < known) {
                 schedule.advance();
                 starts.push(start);
             }
@@ -281,7 +290,7 @@ mod tests {
                 .collect();
             let (whole, none) = overridden(&arrivals, &changes, Segment::WHOLE, None);
             prop_assert_eq!(none, 0);
-            prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
+            prop_assert!(whole.is_sorted_by_key(|start| start.due));
             prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
             let segments = (0..shards).map(|shard| Segment { shard, shards });
             let parts = segments.map(|segment| overridden(&arrivals, &changes, segment, None).0);
@@ -313,7 +322,7 @@ mod tests {
         assert!((count - 1e5).abs() < 1_265.0, "{count}");
         // Exponential gaps: mean and standard deviation are both 1 ms; P(gap > mean) = 1/e.
         let gaps: Vec<f64> =
-            starts.windows(2).map(|pair| (pair[1].due_ns - pair[0].due_ns) as f64 / 1e6).collect();
+            starts.windows(2).map(|pair| pair[1].due.since(pair[0].due) as f64 / 1e6).collect();
         let mean = gaps.iter().sum::<f64>() / count;
         let sd = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count).sqrt();
         let over = gaps.iter().filter(|gap| **gap > 1.0).count() as f64 / count;

@@ -5,57 +5,59 @@
 //! by its length.
 //! Invariant: pauses are in order and disjoint; the paused time before a given time never changes.
 
-/// The pauses of a workload, in ns of any one clock.
+use crate::clock::WorkloadOffset;
+
+/// The pauses of a workload.
 #[derive(Clone, Debug, Default)]
 pub struct Pauses(Vec<Pause>);
 
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    from: u64,
-    /// `u64::MAX` while the end is unknown.
-    to: u64,
-    /// The length of all pauses before it.
+    from: WorkloadOffset,
+    /// `NEVER` while the end is unknown.
+    to: WorkloadOffset,
+    /// The length of all pauses before it, ns.
     before: u64,
 }
 
 impl Pauses {
     /// Begins a pause.
-    pub fn begin(&mut self, at_ns: u64) {
-        let before = self.paused_ns(at_ns);
-        if self.until(at_ns).is_none() {
-            self.0.push(Pause { from: at_ns, to: u64::MAX, before });
+    pub fn begin(&mut self, at: WorkloadOffset) {
+        let before = self.paused_ns(at);
+        if self.until(at).is_none() {
+            self.0.push(Pause { from: at, to: WorkloadOffset::NEVER, before });
         }
     }
 
     /// Ends the pause.
-    pub fn end(&mut self, at_ns: u64) {
-        if let Some(last) = self.0.last_mut().filter(|last| last.to == u64::MAX) {
-            last.to = at_ns.max(last.from);
+    pub fn end(&mut self, at: WorkloadOffset) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.to == WorkloadOffset::NEVER) {
+            last.to = at.max(last.from);
         }
     }
 
-    /// When the pause of a user that is idle at `t_ns` ends; `None` if there is no pause at that
+    /// When the pause of a user that is idle at `at` ends; `None` if there is no pause at that
     /// time.
     #[inline]
-    pub fn until(&self, t_ns: u64) -> Option<u64> {
-        self.latest(t_ns).map(|pause| pause.to).filter(|to| t_ns < *to)
+    pub fn until(&self, at: WorkloadOffset) -> Option<WorkloadOffset> {
+        self.latest(at).map(|pause| pause.to).filter(|to| at < *to)
     }
 
-    /// When the next pause after `t_ns` begins; `u64::MAX` if none is known.
-    pub fn next(&self, t_ns: u64) -> u64 {
-        let next = self.0.partition_point(|pause| pause.from <= t_ns);
-        self.0.get(next).map_or(u64::MAX, |pause| pause.from)
+    /// When the next pause after `at` begins; `NEVER` if none is known.
+    pub fn next(&self, at: WorkloadOffset) -> WorkloadOffset {
+        let next = self.0.partition_point(|pause| pause.from <= at);
+        self.0.get(next).map_or(WorkloadOffset::NEVER, |pause| pause.from)
     }
 
-    /// How long users have been paused up to `t_ns`, ns.
+    /// How long users have been paused up to `at`, ns.
     #[inline]
-    pub fn paused_ns(&self, t_ns: u64) -> u64 {
-        self.latest(t_ns).map_or(0, |pause| pause.before + t_ns.min(pause.to) - pause.from)
+    pub fn paused_ns(&self, at: WorkloadOffset) -> u64 {
+        self.latest(at).map_or(0, |pause| pause.before + at.min(pause.to).since(pause.from))
     }
 
-    /// The last pause that had begun by `t_ns`.
-    fn latest(&self, t_ns: u64) -> Option<&Pause> {
-        let next = self.0.partition_point(|pause| pause.from <= t_ns);
+    /// The last pause that had begun by then.
+    fn latest(&self, at: WorkloadOffset) -> Option<&Pause> {
+        let next = self.0.partition_point(|pause| pause.from <= at);
         next.checked_sub(1).and_then(|last| self.0.get(last))
     }
 }
@@ -66,19 +68,22 @@ mod tests {
 
     #[test]
     fn paused_time_adds_up_over_pauses() {
+        let at = WorkloadOffset::from_ns;
         let mut pauses = Pauses::default();
-        assert_eq!((pauses.paused_ns(50), pauses.until(50), pauses.next(0)), (0, None, u64::MAX));
-        pauses.begin(100);
-        pauses.begin(120);
-        assert_eq!((pauses.until(99), pauses.next(99)), (None, 100));
-        assert_eq!((pauses.until(100), pauses.paused_ns(130)), (Some(u64::MAX), 30));
-        pauses.end(150);
-        pauses.end(170);
-        pauses.begin(200);
-        pauses.end(210);
-        let held = [100, 140, 150, 199, 205, 900].map(|t| pauses.paused_ns(t));
+        let before = (pauses.paused_ns(at(50)), pauses.until(at(50)), pauses.next(at(0)));
+        assert_eq!(before, (0, None, WorkloadOffset::NEVER));
+        pauses.begin(at(100));
+        pauses.begin(at(120));
+        assert_eq!((pauses.until(at(99)), pauses.next(at(99))), (None, at(100)));
+        let inside = (pauses.until(at(100)), pauses.paused_ns(at(130)));
+        assert_eq!(inside, (Some(WorkloadOffset::NEVER), 30));
+        pauses.end(at(150));
+        pauses.end(at(170));
+        pauses.begin(at(200));
+        pauses.end(at(210));
+        let held = [100, 140, 150, 199, 205, 900].map(|ns| pauses.paused_ns(at(ns)));
         assert_eq!(held, [0, 40, 50, 50, 55, 60]);
-        let until = [149, 150, 200, 209, 210].map(|t| pauses.until(t));
-        assert_eq!(until, [Some(150), None, Some(210), Some(210), None]);
+        let until = [149, 150, 200, 209, 210].map(|ns| pauses.until(at(ns)));
+        assert_eq!(until, [Some(at(150)), None, Some(at(210)), Some(at(210)), None]);
     }
 }

@@ -4,35 +4,41 @@
 //! Invariant: between two changes of the curve the level is exactly that of the users' stays.
 
 use super::Stay;
+use crate::clock::WorkloadOffset;
 
 /// The number of users that a workload's curve requires of a segment, over time.
 #[derive(Debug, Default)]
 pub struct TargetUsers {
-    /// When users are due to enter and to leave, ns after the workload's zero, each ascending.
-    enters: Vec<u64>,
-    leaves: Vec<u64>,
+    /// When users are due to enter and to leave, each ascending.
+    enters: Vec<WorkloadOffset>,
+    leaves: Vec<WorkloadOffset>,
     /// How many of these times have passed.
     entered: usize,
     left: usize,
 }
 
 impl TargetUsers {
-    /// Creates it from these stays, starting at `from_ns` after the workload's zero.
-    pub fn new(stays: &[Stay], from_ns: u64) -> Self {
-        let mut enters: Vec<u64> = stays.iter().map(|stay| stay.enter_ns).collect();
-        let mut leaves: Vec<u64> = stays.iter().map(|stay| stay.leave_ns).collect();
+    /// Creates it from these stays, starting at `from`.
+    pub fn new(stays: &[Stay], from: WorkloadOffset) -> Self {
+        let mut enters: Vec<WorkloadOffset> = stays.iter().map(|stay| stay.enter).collect();
+        let mut leaves: Vec<WorkloadOffset> = stays.iter().map(|stay| stay.leave).collect();
         enters.sort_unstable();
         leaves.sort_unstable();
-        let entered = enters.partition_point(|at| *at <= from_ns);
-        let left = leaves.partition_point(|at| *at <= from_ns);
+        let entered = enters.partition_point(|at| *at <= from);
+        let left = leaves.partition_point(|at| *at <= from);
         Self { enters, leaves, entered, left }
     }
 
-    /// Advances from `from_ns` to `to_ns` and reports each interval of a constant level as
-    /// `(from_ns, to_ns, users)`. Calls must be contiguous.
-    pub fn advance(&mut self, from_ns: u64, to_ns: u64, mut stretch: impl FnMut(u64, u64, u64)) {
-        let mut at = from_ns;
-        while at < to_ns {
+    /// Advances to `to` and reports each interval of a constant level as `(from, to, users)`.
+    /// Calls must be contiguous.
+    pub fn advance(
+        &mut self,
+        from: WorkloadOffset,
+        to: WorkloadOffset,
+        mut stretch: impl FnMut(WorkloadOffset, WorkloadOffset, u64),
+    ) {
+        let mut at = from;
+        while at < to {
             while self.enters.get(self.entered).is_some_and(|enter| *enter <= at) {
                 self.entered += 1;
             }
@@ -40,7 +46,7 @@ impl TargetUsers {
                 self.left += 1;
             }
             let next = [self.enters.get(self.entered), self.leaves.get(self.left)];
-            let next = next.into_iter().flatten().fold(to_ns, |next, at| next.min(*at));
+            let next = next.into_iter().flatten().fold(to, |next, at| next.min(*at));
             stretch(at, next, (self.entered - self.left) as u64);
             at = next;
         }
@@ -72,12 +78,13 @@ mod tests {
             let mut cuts: Vec<u64> = cuts.iter().map(|cut| (end as f64 * cut) as u64).collect();
             cuts.push(end + 1_000);
             cuts.sort_unstable();
-            let (mut target, mut sum, mut at) = (TargetUsers::new(&stays, 0), 0, 0);
-            for cut in cuts {
-                target.advance(at, cut, |from, to, users| sum += (to - from) * users);
+            let at = WorkloadOffset::ZERO;
+            let (mut target, mut sum, mut at) = (TargetUsers::new(&stays, at), 0, at);
+            for cut in cuts.into_iter().map(WorkloadOffset::from_ns) {
+                target.advance(at, cut, |from, to, users| sum += to.since(from) * users);
                 at = cut;
             }
-            let want: u64 = stays.iter().map(|stay| stay.leave_ns - stay.enter_ns).sum();
+            let want: u64 = stays.iter().map(|stay| stay.leave.since(stay.enter)).sum();
             prop_assert_eq!(sum, want);
         }
     }

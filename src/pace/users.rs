@@ -3,18 +3,19 @@
 //! `engine` starts users by it.
 //! Invariant: users are numbered over the whole run; the highest numbers leave first.
 
+use crate::clock::WorkloadOffset;
 use crate::curve::Curve;
 use crate::plan::slots::Segment;
 
 /// One user's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stay {
-    /// When it enters, ns after the workload's own zero.
-    pub enter_ns: u64,
+    /// When it enters.
+    pub enter: WorkloadOffset,
     /// Its number over the whole run.
     pub number: u64,
     /// When it starts no further iteration.
-    pub leave_ns: u64,
+    pub leave: WorkloadOffset,
     /// How often it was present before: the level may fall and rise again.
     pub visit: u64,
 }
@@ -26,9 +27,9 @@ pub fn stays(curve: &Curve, slot_offset: u64, segment: Segment) -> Vec<Stay> {
         .flat_map(|number| {
             let stays = (0..).zip(curve.stays(number));
             stays.map(move |(visit, (enter_ns, leave_ns))| Stay {
-                enter_ns,
+                enter: WorkloadOffset::from_ns(enter_ns),
                 number,
-                leave_ns,
+                leave: WorkloadOffset::from_ns(leave_ns),
                 visit,
             })
         })
@@ -74,7 +75,7 @@ mod tests {
             let at = (curve.end_ns() as f64 * share) as u64;
             let inside = stays(&curve, 0, Segment::WHOLE)
                 .iter()
-                .filter(|stay| stay.enter_ns <= at && at < stay.leave_ns)
+                .filter(|stay| stay.enter.ns() <= at && at < stay.leave.ns())
                 .count() as u64;
             let level = curve.level(at);
             prop_assert!(inside.abs_diff(level) <= 1, "{inside} users at level {level}");

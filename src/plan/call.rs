@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::policy::Priority;
 use crate::curve::Distribution;
 use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
+use crate::ids::ServiceId;
 use crate::template::Template;
 
 /// A request step.
@@ -15,8 +16,8 @@ use crate::template::Template;
 pub struct Call {
     /// The series that records it: index into `Archetype::series`.
     pub series: u16,
-    /// Index into `Plan::services`.
-    pub service: usize,
+    /// Its service.
+    pub service: ServiceId,
     /// The request.
     pub request: RequestTemplate,
     /// Timeout of this call; `None`: the service's timeout.

@@ -4,6 +4,7 @@
 //! Invariant: of several matching patterns the most specific one wins, whatever their order.
 
 use super::{Call, Plan};
+use crate::ids::{EndpointId, ServiceId};
 
 /// Stands for a template's slot in an endpoint's path; only `*` matches it.
 const SLOT: char = '\u{1}';
@@ -87,8 +88,8 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
 /// An endpoint: a service, a method and a path without its query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// Index into `Plan::services`.
-    pub service: usize,
+    /// Its service.
+    pub service: ServiceId,
     /// The method, upper case.
     pub method: String,
     /// The path, with [`SLOT`] for each slot of its template.
@@ -114,8 +115,8 @@ impl Endpoint {
 pub struct Endpoints {
     /// The distinct endpoints.
     pub all: Vec<Endpoint>,
-    /// Index into `all`, by archetype and call.
-    pub by_call: Vec<Vec<usize>>,
+    /// The endpoint of each call, by archetype.
+    pub by_call: Vec<Vec<EndpointId>>,
 }
 
 /// The most distinct endpoints; further ones share the last index.
@@ -129,12 +130,12 @@ impl Endpoints {
             let indices = archetype.calls.iter().map(|call| {
                 let endpoint = Endpoint::from_call(call);
                 let known = endpoints.all.iter().position(|known| *known == endpoint);
-                known.unwrap_or_else(|| {
+                EndpointId::new(known.unwrap_or_else(|| {
                     if endpoints.all.len() < MAX_ENDPOINTS {
                         endpoints.all.push(endpoint);
                     }
                     endpoints.all.len() - 1
-                })
+                }))
             });
             let indices = indices.collect();
             endpoints.by_call.push(indices);
@@ -143,8 +144,8 @@ impl Endpoints {
     }
 
     /// Returns the display name of an endpoint, with its service if the plan has several.
-    pub fn name(&self, index: usize, plan: &Plan) -> String {
-        let endpoint = &self.all[index];
+    pub fn name(&self, id: EndpointId, plan: &Plan) -> String {
+        let endpoint = &self.all[id];
         if plan.services.len() == 1 {
             return endpoint.name();
         }
@@ -158,7 +159,7 @@ mod tests {
 
     fn endpoint(method: &str, path: &str) -> Endpoint {
         let shape = path.replace("{}", &SLOT.to_string());
-        Endpoint { service: 0, method: method.to_owned(), shape }
+        Endpoint { service: ServiceId::default(), method: method.to_owned(), shape }
     }
 
     #[test]

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use super::StepId;
 use super::mix::Mix;
 use super::policy::Priority;
+use crate::clock::RunOffset;
 use crate::curve::Curve;
+use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
 use crate::seed::{Rng, Seed, Stream};
-use crate::units::Rate;
+use crate::units::{Rate, nanos};
 
 /// One stream of load.
 #[derive(Clone, Debug)]
@@ -34,14 +35,14 @@ pub struct Workload {
 /// An archetype's part in a workload.
 #[derive(Clone, Debug)]
 pub struct Share {
-    /// Index into `Plan::archetypes`.
-    pub archetype: usize,
+    /// The archetype.
+    pub archetype: ArchetypeId,
     /// Its weight against the other shares; positive.
     pub weight: f64,
     /// The series of the archetype's first step; its other steps follow.
     pub first_step: StepId,
-    /// The number of the archetype's first group; its other groups follow.
-    pub first_group: u16,
+    /// The archetype's first group; its other groups follow.
+    pub first_group: GroupId,
 }
 
 /// The load models.
@@ -108,21 +109,26 @@ impl Load {
 }
 
 impl Share {
-    /// The index of a group in `Plan::groups`.
-    pub const fn group(&self, group: u16) -> usize {
-        self.first_group as usize + group as usize
+    /// The group that has number `group` in its archetype.
+    pub const fn group(&self, group: u16) -> GroupId {
+        GroupId::new(self.first_group.index() + group as usize)
     }
 
-    /// The index of a call's series in `Plan::steps`.
-    pub const fn step(&self, series: u16) -> usize {
-        self.first_step.0 as usize + series as usize
+    /// The series that has number `series` in its archetype.
+    pub const fn step(&self, series: u16) -> StepId {
+        StepId::new(self.first_step.index() + series as usize)
     }
 }
 
 impl Workload {
     /// Builds the only workload of a plan with one archetype.
     pub fn single(name: &str, load: Load) -> Self {
-        let share = Share { archetype: 0, weight: 1.0, first_step: StepId(0), first_group: 0 };
+        let share = Share {
+            archetype: ArchetypeId::default(),
+            weight: 1.0,
+            first_step: StepId::default(),
+            first_group: GroupId::default(),
+        };
         Self {
             name: name.to_owned(),
             priority: Priority::default(),
@@ -132,6 +138,11 @@ impl Workload {
             slot_offset: 0,
             mix: Mix::default(),
         }
+    }
+
+    /// Returns when its own time begins.
+    pub fn zero(&self) -> RunOffset {
+        RunOffset::from_ns(nanos(self.start))
     }
 
     /// Returns when its load ends, from the start of the run; `None` if only a count ends it.
@@ -164,17 +175,17 @@ impl Workload {
         }
     }
 
-    /// Returns the share of user (closed) or arrival (open) `number` of workload `index`.
-    pub fn share_of(&self, seed: Seed, index: usize, number: u64) -> &Share {
+    /// Returns the share of user (closed) or arrival (open) `number`; `own` is its id.
+    pub fn share_of(&self, seed: Seed, own: WorkloadId, number: u64) -> &Share {
         if let [only] = self.shares.as_slice() {
             return only;
         }
         if let Load::Closed(users) = &self.load {
             let users = users.curve.peak();
             let weights = self.shares.iter().map(|share| share.weight);
-            return &self.shares[self.mix.share_of(weights, users, (seed, index), number)];
+            return &self.shares[self.mix.share_of(weights, users, (seed, own), number)];
         }
-        let mut rng = seed.rng(Stream::Archetype, index as u64, number);
+        let mut rng = seed.rng(Stream::Archetype, own.index() as u64, number);
         self.draw(&mut rng)
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::flow::Step;
 use super::policy::{BreakerName, PoolStrategy};
 use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
+use crate::clock::RunOffset;
+use crate::ids::{EndpointId, ServiceId, WorkloadId};
 use crate::redact::Redactor;
 use crate::seed::Seed;
 use crate::stats::sample::SeriesLayout;
@@ -83,8 +85,8 @@ pub struct ClientInfo {
     pub pools: Vec<(String, bool)>,
     /// Every possible breaker, in the order of `Guarded::breakers`.
     pub breakers: Vec<BreakerName>,
-    /// Names of endpoints, and indices of their services.
-    pub endpoints: Vec<(String, usize)>,
+    /// Endpoints: name and service.
+    pub endpoints: Vec<(String, ServiceId)>,
     /// Initial timeout of adaptive timeouts; `None`: timeouts are constant.
     pub timeouts_from: Option<Duration>,
     /// Whether degradation is on.
@@ -183,7 +185,7 @@ impl Plan {
 
     fn client(&self) -> ClientInfo {
         let (policies, endpoints) = (&self.policies, Endpoints::new(self));
-        let all = endpoints.all.iter().enumerate();
+        let all = EndpointId::number(&endpoints.all);
         let pools = policies.pools.iter();
         ClientInfo {
             kind: policies.kind().to_owned(),
@@ -192,7 +194,7 @@ impl Plan {
                 .map(|one| (one.name.clone(), one.strategy == PoolStrategy::Shared))
                 .collect(),
             breakers: BreakerName::all(self),
-            endpoints: all.map(|(at, one)| (endpoints.name(at, self), one.service)).collect(),
+            endpoints: all.map(|(id, one)| (endpoints.name(id, self), one.service)).collect(),
             timeouts_from: policies.timeouts.map(|policy| policy.start),
             degrades: policies.degradation.is_some(),
         }
@@ -223,7 +225,7 @@ impl RunManifest {
 
     /// Returns how long the load of a workload was measured, ns: from its start or the end of the
     /// warm-up until its end or `until_ns`, whichever is earlier.
-    pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
+    pub fn measured_ns(&self, workload: WorkloadId, until_ns: u64) -> u64 {
         let (from, to) = self.measured_span(&self.workloads[workload]);
         to.min(until_ns).saturating_sub(from)
     }
@@ -241,11 +243,11 @@ impl RunManifest {
             checks: self.checks.iter().map(Vec::len).collect(),
             groups: self.groups.len(),
             pools: self.client.pools.len(),
-            warmup_ns: nanos(self.warmup),
-            load_ends_ns: self
+            warmup: RunOffset::from_ns(nanos(self.warmup)),
+            load_ends: self
                 .workloads
                 .iter()
-                .map(|load| load.end.map_or(u64::MAX, nanos))
+                .map(|load| load.end.map_or(RunOffset::NEVER, |end| RunOffset::from_ns(nanos(end))))
                 .collect(),
         }
     }
@@ -254,7 +256,7 @@ impl RunManifest {
     pub fn subjects(&self) -> Subjects {
         let subject = |(series, checks): (&Series, &Vec<String>)| Subject {
             step: series.name.clone(),
-            archetype: self.archetypes[series.archetype].clone(),
+            archetype: self.archetypes[series.archetype.index()].clone(),
             workload: series.workload,
             tags: series.tags.clone(),
             checks: checks.clone(),

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 
 use rand::RngExt;
 
+use crate::ids::WorkloadId;
 use crate::seed::{Seed, Stream};
 
 /// The golden ratio less one.
@@ -23,29 +24,30 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 pub struct Mix(OnceLock<Vec<u16>>);
 
 impl Mix {
-    /// Returns the share of user `number` of workload `index`, which plans `users` users. Users
+    /// Returns the share of user `number` of workload `own`, which plans `users` users. Users
     /// beyond these repeat the mix.
     pub(super) fn share_of(
         &self,
         weights: impl Iterator<Item = f64>,
         users: u64,
-        (seed, index): (Seed, usize),
+        (seed, own): (Seed, WorkloadId),
         number: u64,
     ) -> usize {
-        let mix = self.0.get_or_init(|| sample(&weights.collect::<Vec<_>>(), users, seed, index));
+        let mix = self.0.get_or_init(|| sample(&weights.collect::<Vec<_>>(), users, seed, own));
         let place = number % (mix.len() as u64).max(1);
         mix.get(place as usize).copied().map_or(0, usize::from)
     }
 }
 
 /// Computes the share of each user.
-fn sample(weights: &[f64], users: u64, seed: Seed, index: usize) -> Vec<u16> {
+fn sample(weights: &[f64], users: u64, seed: Seed, own: WorkloadId) -> Vec<u16> {
     let position = |number: u64| (number as f64 * GOLDEN).fract();
     let mut ranked: Vec<u64> = (0..users).collect();
     ranked.sort_unstable_by(|a, b| position(*a).total_cmp(&position(*b)).then(a.cmp(b)));
     let total: f64 = weights.iter().sum();
     // Not close to 0 or 1, where rounding could lose a whole quota.
-    let start = seed.rng(Stream::Archetype, index as u64, u64::MAX).random_range(0.001..0.999);
+    let start =
+        seed.rng(Stream::Archetype, own.index() as u64, u64::MAX).random_range(0.001..0.999);
     let mut mix = vec![0; ranked.len()];
     let (mut share, mut end) = (0, weights[0]);
     for (rank, number) in ranked.into_iter().enumerate() {
@@ -69,7 +71,9 @@ mod tests {
     fn mix(weights: &[f64], users: u64, seed: u64) -> Vec<usize> {
         let (mix, seed) = (Mix::default(), Seed::new(seed).unwrap());
         (0..users)
-            .map(|number| mix.share_of(weights.iter().copied(), users, (seed, 3), number))
+            .map(|number| {
+                mix.share_of(weights.iter().copied(), users, (seed, WorkloadId::new(3)), number)
+            })
             .collect()
     }
 

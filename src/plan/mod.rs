@@ -27,20 +27,18 @@ pub use endpoint_pattern::{Endpoint, EndpointPattern, Endpoints};
 pub use flow::{Archetype, Step};
 pub use load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Share, Users, Workload};
 pub use load_override::LoadOverride;
-pub use manifest::{RunManifest, SourceFile};
+pub use manifest::{RunManifest, SourceFile, WorkloadInfo};
 pub use policy::Policies;
 pub use safety::Safety;
 pub use service::{Address, Service, ServiceTarget};
 
+use crate::clock::RunOffset;
 use crate::curve::Curve;
+use crate::ids::{ArchetypeId, EndpointId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::seed::Seed;
 use crate::stats::sample::SeriesLayout;
 use crate::units::nanos;
 use crate::verdict::Threshold;
-
-/// The number of a statistics series: one per workload, archetype and step name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StepId(pub u16);
 
 /// Maximum number of series; a scenario with more is rejected when it is loaded.
 pub const MAX_STEPS: usize = 4_096;
@@ -64,7 +62,7 @@ pub struct Plan {
     pub workloads: Vec<Workload>,
     /// All series, indexed by [`StepId`].
     pub steps: Vec<Series>,
-    /// All timed groups, indexed by `Share::group`.
+    /// All timed groups, indexed by [`GroupId`](crate::ids::GroupId).
     pub groups: Vec<Series>,
     /// Runs once before the load; its variables are the first ones of every archetype.
     pub setup: Option<Archetype>,
@@ -99,12 +97,20 @@ pub fn run_id() -> String {
 pub struct Series {
     /// The step's name.
     pub name: String,
-    /// Index into [`Plan::archetypes`].
-    pub archetype: usize,
-    /// Index into [`Plan::workloads`].
-    pub workload: usize,
+    /// Its archetype.
+    pub archetype: ArchetypeId,
+    /// Its workload.
+    pub workload: WorkloadId,
     /// The tags of its archetype and its step.
     pub tags: Vec<(String, String)>,
+}
+
+indexed_by! {
+    ServiceId: Service;
+    ArchetypeId: Archetype;
+    WorkloadId: Workload, WorkloadInfo;
+    StepId: Series;
+    EndpointId: Endpoint;
 }
 
 impl Plan {
@@ -128,7 +134,7 @@ impl Plan {
         for workload in &self.workloads {
             for share in &workload.shares {
                 for call in &self.archetypes[share.archetype].calls {
-                    let names: &mut Vec<String> = &mut names[share.step(call.series)];
+                    let names: &mut Vec<String> = &mut names[share.step(call.series).index()];
                     for name in call.check_names() {
                         if !names.contains(&name) {
                             names.push(name);
@@ -147,11 +153,13 @@ impl Plan {
             checks: self.check_names().iter().map(Vec::len).collect(),
             groups: self.groups.len(),
             pools: self.policies.pools.len(),
-            warmup_ns: nanos(self.warmup),
-            load_ends_ns: self
+            warmup: RunOffset::from_ns(nanos(self.warmup)),
+            load_ends: self
                 .workloads
                 .iter()
-                .map(|load| load.end().map_or(u64::MAX, nanos))
+                .map(|load| {
+                    load.end().map_or(RunOffset::NEVER, |end| RunOffset::from_ns(nanos(end)))
+                })
                 .collect(),
         }
     }
@@ -161,8 +169,8 @@ impl Plan {
     pub fn for_single_user(&self, archetype: &Archetype) -> Self {
         let series = |name: &String| Series {
             name: name.clone(),
-            archetype: 0,
-            workload: 0,
+            archetype: ArchetypeId::default(),
+            workload: WorkloadId::default(),
             tags: Vec::new(),
         };
         let users = Users {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::ansi::plain;
 use super::text_lines::label;
 use crate::event::Report;
+use crate::ids::ServiceId;
 use crate::stats::AddressUse;
 use crate::units::show_count;
 
@@ -19,7 +20,7 @@ const SHOWN: usize = 8;
 /// A line for each service that used several addresses.
 pub(crate) fn render(out: &mut String, report: &Report) {
     let mut title = "addresses";
-    for (service, (name, _)) in report.info.plan.services.iter().enumerate() {
+    for (service, (name, _)) in ServiceId::number(&report.info.plan.services) {
         let all = || report.snapshot.addresses.list().filter(|(of, ..)| *of == service);
         let count = all().count();
         if count < 2 {
@@ -51,9 +52,9 @@ fn show(used: &AddressUse) -> String {
 pub(crate) fn document(report: &Report) -> Value {
     let addresses = &report.snapshot.addresses;
     let services = &report.info.plan.services;
-    let entry = |service: Option<usize>, address: Option<String>, used: &AddressUse| {
+    let entry = |service: Option<ServiceId>, address: Option<String>, used: &AddressUse| {
         json!({
-            "service": service.and_then(|at| services.get(at)).map(|(name, _)| name),
+            "service": service.and_then(|at| services.get(at.index())).map(|(name, _)| name),
             "address": address,
             "connected": used.connected,
             "failed": used.failed,

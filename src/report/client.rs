@@ -119,7 +119,7 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Degradat
             let (_, to) = notice.change.split_once(" → ")?;
             let level =
                 DegradationLevel::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
-            Some((notice.at_ns, level))
+            Some((notice.at.ns(), level))
         })
         .collect();
     changes.sort_by_key(|(at, _)| *at);
@@ -155,13 +155,14 @@ fn share(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::RunOffset;
     use crate::stats::StateChange;
 
     const S: u64 = 1_000_000_000;
 
     fn notices(changes: &[(u64, ChangeKind, &str)], lost: u64) -> StateChanges {
         let notice = |(at, topic, change): &(u64, ChangeKind, &str)| StateChange {
-            at_ns: at * S,
+            at: RunOffset::from_ns(at * S),
             kind: *topic,
             subject: "client".to_owned(),
             change: (*change).to_owned(),

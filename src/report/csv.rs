@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::json_parts;
 use crate::event::Report;
+use crate::ids::StepId;
 use crate::printable::printable;
 use crate::redact;
 use crate::stats::delta::StepWindow;
@@ -66,19 +67,19 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
     let mut csv = ::csv::Writer::from_writer(out);
     csv.write_record(STEPS)?;
     let nothing = StepWindow::default();
-    for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
+    for (id, (series, step)) in StepId::number(plan.steps.iter().zip(&snapshot.measured.steps)) {
         let step = step.as_deref().unwrap_or(&nothing);
         let calls = &step.calls;
-        let mut row = vec![(index + 1).to_string()];
+        let mut row = vec![(id.index() + 1).to_string()];
         let names = [
             &plan.workloads[series.workload].name,
-            &plan.archetypes[series.archetype],
+            &plan.archetypes[series.archetype.index()],
             &series.name,
         ];
         row.extend(names.map(|name| harmless(name)));
         row.extend(call_counts(calls));
         // Empty if no time was measured; six digits are enough for one call in an hour.
-        row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
+        row.push(report.calls_per_s(id).map_or(String::new(), |rate| format!("{rate:.6}")));
         row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {

@@ -23,14 +23,14 @@ pub(crate) const FILE: &str = "events.jsonl";
 /// All changes that were kept, by time: shards report them independently.
 fn in_order(report: &Report) -> Vec<&StateChange> {
     let mut notices: Vec<&StateChange> = report.snapshot.changes.list.iter().collect();
-    notices.sort_by_key(|notice| notice.at_ns);
+    notices.sort_by_key(|notice| notice.at);
     notices
 }
 
 fn entry(notice: &StateChange) -> Value {
-    let StateChange { at_ns, kind: topic, subject, change, cause } = notice;
+    let StateChange { at, kind: topic, subject, change, cause } = notice;
     json!({
-        "at_s": (at_ns / 1_000_000) as f64 / 1e3,
+        "at_s": (at.ns() / 1_000_000) as f64 / 1e3,
         "topic": topic.name(), "subject": subject, "change": change, "cause": cause,
     })
 }
@@ -55,7 +55,7 @@ pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
     let notices = in_order(report);
     let mut label = "events";
     for notice in notices.iter().take(SHOWN) {
-        wrapped(out, label, &format!("{}  {notice}", show_us(notice.at_ns / 1_000)));
+        wrapped(out, label, &format!("{}  {notice}", show_us(notice.at.ns() / 1_000)));
         label = "";
     }
     let more = notices.len().saturating_sub(SHOWN);

@@ -27,7 +27,7 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
     let plan = &report.info.plan;
     for (count, one) in exemplars.iter().take(SHOWN) {
         let what = format!("{} × {}", show_count(*count), kind(report, one));
-        let at = show_us(one.intended_ns / 1_000);
+        let at = show_us(one.intended.ns() / 1_000);
         let place = format!("{}, first at {at}, user {}", plan.steps[one.step].name, one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
         // The target of a redirect is always shown; the text of a library only with `-v`.
@@ -52,11 +52,11 @@ pub(crate) fn document(report: &Report) -> Value {
         let series = &plan.steps[one.step];
         json!({
             "step": series.name,
-            "archetype": plan.archetypes[series.archetype],
+            "archetype": plan.archetypes[series.archetype.index()],
             "workload": plan.workloads[series.workload].name,
             "kind": kind(report, one),
             "count": count,
-            "at_s": (one.intended_ns / 1_000_000) as f64 / 1e3,
+            "at_s": (one.intended.ns() / 1_000_000) as f64 / 1e3,
             "user": one.user,
             "curl": one.curl,
             "cut": one.cut,
@@ -84,7 +84,7 @@ pub(crate) fn kind(report: &Report, one: &Exemplar) -> String {
         }
         FailureMode::Check(index) => {
             let names = &report.info.plan.checks;
-            let name = names.get(one.step).and_then(|names| names.get(index));
+            let name = names.get(one.step.index()).and_then(|names| names.get(index));
             format!("check: {}", name.map_or("", String::as_str))
         }
     }

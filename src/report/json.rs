@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::json_parts::{hide, latency, tenth};
 use super::{addresses, client, failures, monitors, threshold_text};
 use crate::event::Report;
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::Series;
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
@@ -83,7 +84,7 @@ fn whole(report: &Report) -> Value {
             "first_byte": latency(&measured.phases[3].clone().into()),
             "body": latency(&measured.phases[4].clone().into()),
         },
-        "workloads": (0..plan.workloads.len()).map(|at| workload(report, at)).collect::<Vec<_>>(),
+        "workloads": workloads(report),
         "data_ran_out": names(&snapshot.ran_out),
         "steps": steps(report),
         "groups": groups(report),
@@ -175,12 +176,17 @@ fn rate<'a>(loads: impl Iterator<Item = &'a LoadWindow>, measured_ns: u64) -> Va
     })
 }
 
-fn workload(report: &Report, at: usize) -> Value {
+fn workloads(report: &Report) -> Vec<Value> {
+    let all = WorkloadId::first(report.info.plan.workloads.len());
+    all.map(|at| workload(report, at)).collect()
+}
+
+fn workload(report: &Report, at: WorkloadId) -> Value {
     let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
     let load = &plan.workloads[at];
     let (whole, made) = &snapshot.workloads[at];
     let window = &snapshot.measured.workloads[at];
-    let own = |step: usize| plan.steps[step].workload == at;
+    let own = |step: StepId| plan.steps[step].workload == at;
     json!({
         "name": load.name,
         "model": load.model(),
@@ -197,11 +203,11 @@ fn workload(report: &Report, at: usize) -> Value {
 }
 
 /// Users that were there, and users that the load asked for; null if it sets no level of users.
-fn users(snapshot: &Snapshot, at: usize) -> Option<Value> {
+fn users(snapshot: &Snapshot, at: WorkloadId) -> Option<Value> {
     let window = &snapshot.measured.workloads[at];
     let departures = &snapshot.departures[at];
     let target = window.target_user_ns;
-    let worst = snapshot.worst_users[at];
+    let worst = snapshot.worst_users[at.index()];
     (target > 0).then(|| {
         json!({
             "target_user_s": seconds(target),
@@ -218,18 +224,18 @@ fn users(snapshot: &Snapshot, at: usize) -> Option<Value> {
 fn steps(report: &Report) -> Vec<Value> {
     let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
     let nothing = StepWindow::default();
-    let steps = plan.steps.iter().zip(&snapshot.measured.steps).enumerate();
+    let steps = StepId::number(plan.steps.iter().zip(&snapshot.measured.steps));
     steps
-        .map(|(index, (series, step))| {
+        .map(|(id, (series, step))| {
             let step = step.as_deref().unwrap_or(&nothing);
             json!({
-                "id": index + 1,
+                "id": id.index() + 1,
                 "name": series.name,
-                "archetype": plan.archetypes[series.archetype],
+                "archetype": plan.archetypes[series.archetype.index()],
                 "workload": plan.workloads[series.workload].name,
                 "tags": tags(&series.tags),
                 "calls": calls(&step.calls),
-                "rate_per_s": report.calls_per_s(index),
+                "rate_per_s": report.calls_per_s(id),
                 "calls_in_drain": step.in_drain,
                 "response_us": latency(&step.response),
                 "service_us": latency(&step.service),
@@ -244,7 +250,7 @@ fn groups(report: &Report) -> Vec<Value> {
     let group = |(series, duration): (&Series, &Latency)| {
         json!({
             "name": series.name,
-            "archetype": plan.archetypes[series.archetype],
+            "archetype": plan.archetypes[series.archetype.index()],
             "workload": plan.workloads[series.workload].name,
             "duration_us": latency(duration),
         })

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::ids::WorkloadId;
 use crate::plan::RunManifest;
 use crate::stats::{ChangeKind, StateChange};
 
@@ -38,8 +39,8 @@ impl OverrideTimeline {
     }
 
     /// The override of a workload; `None` if its load is as planned.
-    pub(crate) fn of(&self, workload: usize) -> Option<&str> {
-        self.list.get(workload)?.as_deref()
+    pub(crate) fn of(&self, workload: WorkloadId) -> Option<&str> {
+        self.list.get(workload.index())?.as_deref()
     }
 
     /// The overrides of all workloads.
@@ -48,7 +49,7 @@ impl OverrideTimeline {
     }
 
     /// Whether a workload is paused.
-    pub(crate) fn is_paused(&self, workload: usize) -> bool {
+    pub(crate) fn is_paused(&self, workload: WorkloadId) -> bool {
         self.of(workload) == Some("paused")
     }
 }

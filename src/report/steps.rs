@@ -8,6 +8,7 @@ use super::quantile_text::{quantile, show_quantile};
 use super::text_lines::{heading, label};
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
+use crate::ids::StepId;
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
 /// A row per step, then the groups, then the checks that failed.
@@ -23,12 +24,13 @@ pub(crate) fn render(out: &mut String, report: &Report) {
     aligns[0] = Align::Left;
     let mut table = TextTable::new(&aligns);
     table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
-    let mut group = (usize::MAX, usize::MAX);
-    for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
-        if group != (series.workload, series.archetype) {
-            group = (series.workload, series.archetype);
+    let mut group = None;
+    for (id, (series, step)) in StepId::number(plan.steps.iter().zip(&snapshot.measured.steps)) {
+        let own = Some((series.workload, series.archetype));
+        if group != own {
+            group = own;
             let workload = plain(&plan.workloads[series.workload].name);
-            let archetype = plain(&plan.archetypes[series.archetype]);
+            let archetype = plain(&plan.archetypes[series.archetype.index()]);
             let title =
                 if workload == archetype { workload } else { format!("{workload} · {archetype}") };
             table.title(paint(DIM, &title));
@@ -47,9 +49,7 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         table.row([
             format!("  {}", plain(&series.name)),
             show_count(step.calls.made),
-            report
-                .calls_per_s(index)
-                .map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
+            report.calls_per_s(id).map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
             errors,
             quantile(&step.service, 0.5),
             quantile(&step.service, 0.95),

@@ -14,6 +14,7 @@ use super::threshold_text;
 use super::{addresses, failures, histogram_text, resilience_summary, steps};
 use crate::event::Report;
 use crate::exit::ExitStatus;
+use crate::ids::WorkloadId;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Trust;
@@ -127,7 +128,7 @@ pub fn nothing_kept() -> String {
 fn load(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut name = "load";
-    for (at, load) in plan.workloads.iter().enumerate() {
+    for (at, load) in WorkloadId::number(&plan.workloads) {
         let measured_ns = plan.measured_ns(at, snapshot.until_ns);
         let seconds = (measured_ns as f64 / 1e9).max(1e-9);
         let (whole, _) = &snapshot.workloads[at];
@@ -175,7 +176,7 @@ fn load(out: &mut String, report: &Report) {
 }
 
 /// Why starts were dropped, and the cure.
-fn dropped_hint(report: &Report, at: usize) -> String {
+fn dropped_hint(report: &Report, at: WorkloadId) -> String {
     let plan = &report.info.plan;
     let load = &plan.workloads[at];
     // `hit` has no scenario file.
@@ -189,13 +190,13 @@ fn dropped_hint(report: &Report, at: usize) -> String {
 }
 
 /// The share of the users that a closed workload asked for that were there.
-fn users(report: &Report, at: usize) -> String {
+fn users(report: &Report, at: WorkloadId) -> String {
     let window = &report.snapshot.measured.workloads[at];
     if window.target_user_ns == 0 {
         return String::new();
     }
     let percent = window.present_user_ns as f64 * 100.0 / window.target_user_ns as f64;
-    let worst = report.snapshot.worst_users[at].map_or(String::new(), |worst| {
+    let worst = report.snapshot.worst_users[at.index()].map_or(String::new(), |worst| {
         format!(" (worst second: {} at {}s)", percent_down(worst.share * 100.0), worst.second)
     });
     format!("; users {} of the target{worst}", percent_down(percent))
@@ -207,7 +208,7 @@ fn percent_down(percent: f64) -> String {
 }
 
 /// Why users were missing: they left before their time.
-fn missing_users(report: &Report, at: usize) -> Option<String> {
+fn missing_users(report: &Report, at: WorkloadId) -> Option<String> {
     let departures = &report.snapshot.departures[at];
     let mut reasons = Vec::new();
     if departures.start_failed > 0 {

@@ -8,11 +8,12 @@ use super::breaker::{
     AttemptResult, BreakerDecision, BreakerState, CircuitBreaker, StateTransition,
 };
 use crate::clock::Time;
+use crate::ids::{BreakerId, EndpointId, ServiceId, indexed_by};
 use crate::plan::policy::{self, BreakerSwitch};
 use crate::plan::{Endpoints, Plan};
 use crate::stats::AttemptOutcome;
 
-/// All breakers, in the order of their places: endpoints, services, system.
+/// All breakers, by id: those of endpoints, of services, of the system.
 #[derive(Debug)]
 pub struct BreakerBoard {
     breakers: Vec<Option<CircuitBreaker>>,
@@ -28,8 +29,12 @@ pub struct BreakerPermit {
     generations: [u16; 3],
 }
 
-/// A transition, with the place of its breaker.
-pub type BreakerTransition = (usize, StateTransition);
+/// A transition, with its breaker.
+pub type BreakerTransition = (BreakerId, StateTransition);
+
+indexed_by! {
+    BreakerId: Option<CircuitBreaker>;
+}
 
 impl BreakerBoard {
     /// Creates the breakers that a plan configures.
@@ -50,42 +55,48 @@ impl BreakerBoard {
         self.has_any
     }
 
-    /// The places of the breakers that apply, from the widest scope to the narrowest: the widest is
+    /// The breakers that apply, from the widest scope to the narrowest: the widest is
     /// asked first.
-    fn levels(&self, endpoint: usize, service: usize) -> [usize; 3] {
-        [self.breakers.len() - 1, self.endpoints + service, endpoint]
+    fn levels(&self, endpoint: EndpointId, service: ServiceId) -> [BreakerId; 3] {
+        let system = self.breakers.len() - 1;
+        [system, self.endpoints + service.index(), endpoint.index()].map(BreakerId::new)
     }
 
     /// The breaker with the widest scope that would refuse an attempt now; changes nothing.
     #[inline]
-    pub fn refusing_breaker(&self, endpoint: usize, service: usize, now: Time) -> Option<usize> {
+    pub fn refusing_breaker(
+        &self,
+        endpoint: EndpointId,
+        service: ServiceId,
+        now: Time,
+    ) -> Option<BreakerId> {
         if !self.has_any {
             return None;
         }
         self.levels(endpoint, service)
             .into_iter()
-            .find(|at| self.breakers[*at].as_ref().is_some_and(|breaker| breaker.would_refuse(now)))
+            .find(|id| self.breakers[*id].as_ref().is_some_and(|breaker| breaker.would_refuse(now)))
     }
 
     /// Requests permission for an attempt. `changed` is called for each transition.
     ///
     /// # Errors
-    /// The place of the breaker that refuses.
+    /// The breaker that refuses.
     #[inline]
     pub fn admit(
         &self,
-        endpoint: usize,
-        service: usize,
+        endpoint: EndpointId,
+        service: ServiceId,
         now: Time,
         mut changed: impl FnMut(BreakerTransition),
-    ) -> Result<BreakerPermit, usize> {
+    ) -> Result<BreakerPermit, BreakerId> {
         let mut permit = BreakerPermit::default();
         let levels = self.levels(endpoint, service);
-        for (level, at) in levels.into_iter().enumerate() {
-            let Some(breaker) = &self.breakers[at] else { continue };
+        for (level, id) in levels.into_iter().enumerate() {
+            let Some(breaker) = &self.breakers[id] else { continue };
             let (decision, change) = breaker.admit(now);
             if let Some(change) = change {
-                changed((at, change));
+                changed((id, change));
             }
             match decision {
                 BreakerDecision::Go => {}
@@ -95,7 +106,7 @@ impl BreakerBoard {
                 }
                 BreakerDecision::Refuse => {
                     self.give_back(endpoint, service, permit, now);
-                    return Err(at);
+                    return Err(id);
                 }
             }
         }
@@ -103,10 +114,16 @@ impl BreakerBoard {
     }
 
     /// Returns the permission of an attempt that was not started.
-    pub fn give_back(&self, endpoint: usize, service: usize, permit: BreakerPermit, now: Time) {
-        for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
+    pub fn give_back(
+        &self,
+        endpoint: EndpointId,
+        service: ServiceId,
+        permit: BreakerPermit,
+        now: Time,
+    ) {
+        for (level, id) in self.levels(endpoint, service).into_iter().enumerate() {
             if let (Some(breaker), Some(probe)) =
-                (&self.breakers[at], permit.probe_generation(level))
+                (&self.breakers[id], permit.probe_generation(level))
             {
                 breaker.report(now, Some(probe), AttemptResult::Unknown);
             }
@@ -117,14 +134,14 @@ impl BreakerBoard {
     #[inline]
     pub fn report(
         &self,
-        (endpoint, service): (usize, usize),
+        (endpoint, service): (EndpointId, ServiceId),
         permit: BreakerPermit,
         outcome: AttemptOutcome,
         now: Time,
         mut changed: impl FnMut(BreakerTransition),
     ) {
-        for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
-            let Some(breaker) = &self.breakers[at] else { continue };
+        for (level, id) in self.levels(endpoint, service).into_iter().enumerate() {
+            let Some(breaker) = &self.breakers[id] else { continue };
             let end = match outcome {
                 AttemptOutcome::Unfinished(_)
                 | AttemptOutcome::Own(_)
@@ -133,19 +150,19 @@ impl BreakerBoard {
                 _ => AttemptResult::Success,
             };
             if let Some(change) = breaker.report(now, permit.probe_generation(level), end) {
-                changed((at, change));
+                changed((id, change));
             }
         }
     }
 
     /// Switches a breaker by live control.
-    pub fn switch(&self, at: usize, switch: BreakerSwitch) -> Option<StateTransition> {
+    pub fn switch(&self, id: BreakerId, switch: BreakerSwitch) -> Option<StateTransition> {
         let to = match switch {
             BreakerSwitch::Open => Some(BreakerState::Open),
             BreakerSwitch::Close => Some(BreakerState::Closed),
             BreakerSwitch::Reset => None,
         };
-        self.breakers.get(at)?.as_ref()?.force(to)
+        self.breakers.get(id.index())?.as_ref()?.force(to)
     }
 
     /// The state of each breaker; `None` where there is no breaker.

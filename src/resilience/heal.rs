@@ -4,17 +4,19 @@
 //! Invariant: a remedy is not applied again before its effect has been measured; an issue without a
 //! remedy is reported once.
 
+use crate::ids::{PoolId, ServiceId};
+
 /// An issue that a run can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthIssue {
     /// The process uses too much memory.
     Memory,
-    /// A pool has no free connection: its place in the plan.
-    Connections(usize),
-    /// A service responds much more slowly than before: its place in the plan.
-    Latency(usize),
-    /// A service fails much more often than before: its place in the plan.
-    Errors(usize),
+    /// A pool has no free connection.
+    Connections(PoolId),
+    /// A service responds much more slowly than before.
+    Latency(ServiceId),
+    /// A service fails much more often than before.
+    Errors(ServiceId),
 }
 
 /// A measurement over the last interval.
@@ -108,11 +110,12 @@ impl HealingController {
             HealthIssue::Connections(_) => value > CONNECTIONS,
             HealthIssue::Errors(_) => value > ERRORS,
             HealthIssue::Latency(service) => {
-                if self.best.len() <= *service {
+                let service = service.index();
+                if self.best.len() <= service {
                     self.best.resize(service + 1, None);
                 }
-                let best = self.best[*service].map_or(value, |best| best * (1.0 + BASELINE_GROWTH));
-                self.best[*service] = Some(best.min(value));
+                let best = self.best[service].map_or(value, |best| best * (1.0 + BASELINE_GROWTH));
+                self.best[service] = Some(best.min(value));
                 value > best * SLOWER && value > SLOW_S
             }
         }
@@ -123,6 +126,8 @@ impl HealingController {
 mod tests {
     use super::*;
 
+    const FIRST: ServiceId = ServiceId::new(0);
+
     fn sign(issue: HealthIssue, value: f64) -> HealthSign {
         HealthSign { issue, value: Some(value), curable: true }
     }
@@ -131,8 +136,8 @@ mod tests {
     fn each_issue_has_a_threshold() {
         for (issue, well, issues) in [
             (HealthIssue::Memory, 0.85, 0.86),
-            (HealthIssue::Connections(0), 0.9, 0.91),
-            (HealthIssue::Errors(0), 0.3, 0.31),
+            (HealthIssue::Connections(PoolId::new(0)), 0.9, 0.91),
+            (HealthIssue::Errors(FIRST), 0.3, 0.31),
         ] {
             let mut heal = HealingController::default();
             assert_eq!(heal.evaluate(&[sign(issue.clone(), well)]), []);
@@ -141,37 +146,41 @@ mod tests {
         }
         // Latency: twice the best so far, and long enough to matter.
         let mut heal = HealingController::default();
-        let mut look = |value| heal.evaluate(&[sign(HealthIssue::Latency(1), value)]);
+        let mut look =
+            |value| heal.evaluate(&[sign(HealthIssue::Latency(ServiceId::new(1)), value)]);
         assert_eq!(look(0.06), []);
         assert_eq!(look(0.11), []);
-        assert_eq!(look(0.2), [HealingStep::Remedy(HealthIssue::Latency(1), 0.2)]);
+        assert_eq!(look(0.2), [HealingStep::Remedy(HealthIssue::Latency(ServiceId::new(1)), 0.2)]);
     }
 
     #[test]
     fn remedy_has_a_result_and_a_pause() {
         let mut heal = HealingController::default();
-        let mut look = |value| heal.evaluate(&[sign(HealthIssue::Errors(0), value)]);
-        assert_eq!(look(0.5), [HealingStep::Remedy(HealthIssue::Errors(0), 0.5)]);
-        assert_eq!(look(0.4), [HealingStep::Outcome(HealthIssue::Errors(0), 0.5, 0.4)]);
+        let mut look = |value| heal.evaluate(&[sign(HealthIssue::Errors(FIRST), value)]);
+        assert_eq!(look(0.5), [HealingStep::Remedy(HealthIssue::Errors(FIRST), 0.5)]);
+        assert_eq!(look(0.4), [HealingStep::Outcome(HealthIssue::Errors(FIRST), 0.5, 0.4)]);
         assert_eq!((look(0.4), look(0.4)), (vec![], vec![]));
-        assert_eq!(look(0.4), [HealingStep::Remedy(HealthIssue::Errors(0), 0.4)]);
+        assert_eq!(look(0.4), [HealingStep::Remedy(HealthIssue::Errors(FIRST), 0.4)]);
     }
 
     #[test]
     fn missing_remedy_is_reported_once() {
         let mut heal = HealingController::default();
-        let sign =
-            HealthSign { issue: HealthIssue::Connections(2), value: Some(1.0), curable: false };
+        let sign = HealthSign {
+            issue: HealthIssue::Connections(PoolId::new(2)),
+            value: Some(1.0),
+            curable: false,
+        };
         let all: Vec<_> = (0..3).flat_map(|_| heal.evaluate(std::slice::from_ref(&sign))).collect();
-        assert_eq!(all, [HealingStep::NoRemedy(HealthIssue::Connections(2), 1.0)]);
+        assert_eq!(all, [HealingStep::NoRemedy(HealthIssue::Connections(PoolId::new(2)), 1.0)]);
     }
 
     #[test]
     fn permanent_change_becomes_the_baseline() {
         let mut heal = HealingController::default();
-        heal.evaluate(&[sign(HealthIssue::Latency(0), 0.2)]);
+        heal.evaluate(&[sign(HealthIssue::Latency(FIRST), 0.2)]);
         let issues = (0..100).filter(|_| {
-            let steps = heal.evaluate(&[sign(HealthIssue::Latency(0), 0.5)]);
+            let steps = heal.evaluate(&[sign(HealthIssue::Latency(FIRST), 0.5)]);
             steps.iter().any(|step| matches!(step, HealingStep::Remedy(..)))
         });
         // 0.2 s grows by a fiftieth each time: it is half of 0.5 after 12.

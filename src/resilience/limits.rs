@@ -6,6 +6,7 @@
 //! slot of a wider limit that others could have used.
 
 use super::RateLimiter;
+use crate::ids::{EndpointId, ServiceId};
 use crate::plan::{EndpointPattern, Endpoints, Plan};
 
 /// All limits that several users share.
@@ -56,14 +57,14 @@ impl RateLimits {
     pub fn applicable(
         &self,
         user: u64,
-        service: usize,
-        endpoint: usize,
+        service: ServiceId,
+        endpoint: EndpointId,
     ) -> [Option<&RateLimiter>; 3] {
-        let source = self.source_of.get(service).and_then(|places| {
+        let source = self.source_of.get(service.index()).and_then(|places| {
             let place = user.checked_rem(places.len() as u64)?;
             self.sources.get(places[place as usize])
         });
-        let pattern = self.pattern_of.get(endpoint).copied().flatten();
+        let pattern = self.pattern_of.get(endpoint.index()).copied().flatten();
         [source, pattern.and_then(|at| self.patterns.get(at)), self.global.as_ref()]
     }
 }

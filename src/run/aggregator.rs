@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::exit_status::{self, CallSummary, EndOfRun};
+use crate::clock::RunOffset;
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
@@ -28,7 +29,7 @@ pub struct RunAggregator {
     /// Descriptions of shards that did not end.
     lost: Vec<String>,
     /// When, ns after the run's start; never, by default.
-    stopped_ns: u64,
+    stopped_at: RunOffset,
 }
 
 impl RunAggregator {
@@ -44,7 +45,7 @@ impl RunAggregator {
             timeline: Timeline::default(),
             stopped: None,
             lost: Vec::new(),
-            stopped_ns: u64::MAX,
+            stopped_at: RunOffset::NEVER,
             info,
         }
     }
@@ -63,10 +64,10 @@ impl RunAggregator {
         self.tally.push_change(notice);
     }
 
-    /// Records that the run is stopped, `at_ns` after its start.
-    pub fn stop(&mut self, stop: StopCause, at_ns: u64) {
-        self.tally.stop(at_ns);
-        self.stopped_ns = self.stopped_ns.min(at_ns);
+    /// Records that the run is stopped.
+    pub fn stop(&mut self, stop: StopCause, at: RunOffset) {
+        self.tally.stop(at);
+        self.stopped_at = self.stopped_at.min(at);
         self.stopped = Some(stop);
     }
 
@@ -82,7 +83,7 @@ impl RunAggregator {
         // If only a count ends the load, windows are judged as far as iterations have come: whether
         // more will follow is not known.
         let planned = load_end_ns(&self.info.plan);
-        let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
+        let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_at.ns());
         let rule = self.watch.judge(Some(end), &snapshot);
         (Arc::new(snapshot), rule)
     }

@@ -5,13 +5,15 @@
 //! Invariant: less load is always allowed.
 
 use super::workload_override::{WorkloadOverride, is_open};
+use crate::clock::RunOffset;
 use crate::curve::Curve;
 use crate::event::ScheduleChange;
 use crate::event::control::MAX_USERS;
+use crate::ids::WorkloadId;
 use crate::plan::data::RowPick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{ArrivalProcess, Load, Plan, ServiceTarget, Workload};
-use crate::units::{Rate, nanos};
+use crate::units::Rate;
 
 /// Checks whether the changes may be made.
 ///
@@ -22,12 +24,12 @@ pub(super) fn allows(
     now: &[WorkloadOverride],
     changes: &[(ScheduleChange, Curve)],
 ) -> Result<(), String> {
-    let at_ns = changes.first().map_or(0, |(change, _)| change.at_ns);
+    let at = changes.first().map_or(RunOffset::ZERO, |(change, _)| change.at);
     // The highest level of users and rate (in its units) that is still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
-    for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
-        let change = changes.iter().find(|(change, _)| change.workload == index);
-        let from = at_ns.saturating_sub(nanos(workload.start));
+    for (id, (workload, asks)) in WorkloadId::number(plan.workloads.iter().zip(now)) {
+        let change = changes.iter().find(|(change, _)| change.workload == id);
+        let from = at.in_workload(workload.zero()).ns();
         let before = asks.curve.peak_after(from);
         let after = change.map_or(before, |(_, curve)| curve.peak_after(from));
         let (sum, more) = if is_open(&workload.load) {

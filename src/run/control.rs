@@ -6,11 +6,13 @@
 use super::ceiling;
 use super::status::StatusTracker;
 use super::workload_override::{WorkloadOverride, count_of, is_open};
+use crate::clock::RunOffset;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
 use crate::event::{
     BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
 };
+use crate::ids::{BreakerId, StepId, WorkloadId, indexed_by};
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
 use crate::plan::{LoadOverride, Plan, Workload};
@@ -33,20 +35,24 @@ pub(super) struct Controller<'a> {
     breakers: Vec<BreakerName>,
     /// By series.
     muted: Vec<bool>,
-    /// When the last change takes effect, ns after the run's start.
-    last_ns: u64,
+    /// When the last change takes effect.
+    last: RunOffset,
     pub(super) status: StatusTracker,
 }
 
 /// What a command did.
 #[derive(Default)]
 pub(super) struct ControlOutcome {
-    /// Subject, change, and when it takes effect, ns after the run's start.
-    pub(super) changes: Vec<(String, String, u64)>,
+    /// Subject, change, and when it takes effect.
+    pub(super) changes: Vec<(String, String, RunOffset)>,
     /// The run is to end.
     pub(super) stops: bool,
     /// The reply to the sender.
     pub(super) answer: String,
+}
+
+indexed_by! {
+    WorkloadId: WorkloadOverride;
 }
 
 impl<'a> Controller<'a> {
@@ -62,40 +68,41 @@ impl<'a> Controller<'a> {
             overrides: plan.workloads.iter().map(|load| planned(load.load.curve())).collect(),
             breakers: BreakerName::all(plan),
             muted: vec![false; plan.steps.len()],
-            last_ns: 0,
+            last: RunOffset::ZERO,
             status: StatusTracker::default(),
         }
     }
 
     /// The load of each workload: users, or starts per second.
-    pub(super) fn target_levels(&self, now_ns: u64) -> Vec<f64> {
+    pub(super) fn target_levels(&self, now: RunOffset) -> Vec<f64> {
         let loads = self.plan.workloads.iter().zip(&self.overrides);
         let level = |(load, current): (&Workload, &WorkloadOverride)| {
-            let since = now_ns.checked_sub(nanos(load.start));
-            let level = since.map_or(0, |since| current.curve.level(since)) as f64;
+            let has_begun = now >= load.zero();
+            let level = current.curve.level(now.in_workload(load.zero()).ns());
+            let level = if has_begun { level } else { 0 } as f64;
             if is_open(&load.load) { level / Rate::UNITS_PER_S as f64 } else { level }
         };
         loads.map(level).collect()
     }
 
-    /// Executes a command at `now_ns` after the run's start.
+    /// Executes a command at `now`.
     ///
     /// # Errors
     /// Why the command cannot be executed, and which could.
     pub(super) fn handle(
         &mut self,
         command: &ControlCommand,
-        now_ns: u64,
+        now: RunOffset,
         source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let answered = |answer: String| Ok(ControlOutcome { answer, ..ControlOutcome::default() });
         match command {
             ControlCommand::Breaker(name, switch) => {
-                self.switch_breaker(name, *switch, now_ns, source)
+                self.switch_breaker(name, *switch, now, source)
             }
-            ControlCommand::Mute(step, mute) => self.mute_step(step, *mute, now_ns, source),
+            ControlCommand::Mute(step, mute) => self.mute_step(step, *mute, now, source),
             ControlCommand::Mark(text) => {
-                let changes = vec![("mark".to_owned(), text.clone(), now_ns)];
+                let changes = vec![("mark".to_owned(), text.clone(), now)];
                 Ok(ControlOutcome {
                     changes,
                     answer: "marked".to_owned(),
@@ -105,7 +112,7 @@ impl<'a> Controller<'a> {
             ControlCommand::Status => {
                 let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
                 let muted: Vec<&str> = muted.map(|(series, _)| series.name.as_str()).collect();
-                answered(self.status.json(self.plan, &self.overrides, &muted, now_ns))
+                answered(self.status.json(self.plan, &self.overrides, &muted, now))
             }
             ControlCommand::Help => answered(ControlCommand::help()),
             ControlCommand::Keys => answered(KEYS.to_owned()),
@@ -120,7 +127,7 @@ impl<'a> Controller<'a> {
             | ControlCommand::Nudge(..)
             | ControlCommand::Rate(..)
             | ControlCommand::Users(..)
-            | ControlCommand::Plan(_) => self.override_load(command, now_ns, source),
+            | ControlCommand::Plan(_) => self.override_load(command, now, source),
         }
     }
 
@@ -128,7 +135,7 @@ impl<'a> Controller<'a> {
     fn override_load(
         &mut self,
         command: &ControlCommand,
-        now_ns: u64,
+        now: RunOffset,
         source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let (of, model) = match command {
@@ -143,16 +150,16 @@ impl<'a> Controller<'a> {
             _ => (&None, None),
         };
         let meant = self.select_workloads(of.as_deref(), model)?;
-        let all_paused = meant.iter().all(|index| self.overrides[*index].load.paused);
-        let at_ns = (now_ns + OVERRIDE_LEAD_NS).max(self.last_ns);
+        let all_paused = meant.iter().all(|id| self.overrides[*id].load.paused);
+        let at = now.after(OVERRIDE_LEAD_NS).max(self.last);
         let mut changes = Vec::new();
-        for index in meant {
-            let (workload, current) = (&self.plan.workloads[index], &self.overrides[index]);
+        for id in meant {
+            let (workload, current) = (&self.plan.workloads[id], &self.overrides[id]);
             let load = apply_command(current.load, command, all_paused)
                 .map_err(|why| format!("workload {}: {why}", workload.name))?;
-            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
+            let is_over = workload.end().is_some_and(|end| RunOffset::from_ns(nanos(end)) <= at)
                 || self.plan.uncounted.is_zero()
-                    && count_of(workload).is_some_and(|most| self.status.made(index) >= most);
+                    && count_of(workload).is_some_and(|most| self.status.made(id) >= most);
             if load == current.load || is_over && of.is_none() {
                 continue;
             }
@@ -165,9 +172,9 @@ impl<'a> Controller<'a> {
                     "what is asked of `{name}` was changed {MAX_OVERRIDES} times: enough"
                 ));
             }
-            let at = at_ns.saturating_sub(nanos(workload.start));
-            let curve = current.curve.overridden_from(at, &load.curve(&workload.load));
-            changes.push((ScheduleChange { workload: index, at_ns, load }, curve));
+            let from = at.in_workload(workload.zero());
+            let curve = current.curve.overridden_from(from.ns(), &load.curve(&workload.load));
+            changes.push((ScheduleChange { workload: id, at, load }, curve));
         }
         ceiling::allows(self.plan, &self.overrides, &changes)?;
         if !source.has_room(1) {
@@ -178,14 +185,14 @@ impl<'a> Controller<'a> {
             source.broadcast(&ShardCommand::ChangeSchedule(
                 changes.iter().map(|(change, _)| *change).collect(),
             ));
-            self.last_ns = at_ns;
+            self.last = at;
         }
         for (change, curve) in changes {
             let current = &mut self.overrides[change.workload];
             let subject = format!("workload {}", self.plan.workloads[change.workload].name);
             let text = format!("{} → {}", current.load, change.load);
             *current = WorkloadOverride { load: change.load, curve, changes: current.changes + 1 };
-            done.add(subject, text, at_ns);
+            done.add(subject, text, at);
         }
         Ok(done.or("nothing to change: it is so already"))
     }
@@ -195,12 +202,12 @@ impl<'a> Controller<'a> {
         &self,
         of: Option<&str>,
         model: Option<&str>,
-    ) -> Result<Vec<usize>, String> {
+    ) -> Result<Vec<WorkloadId>, String> {
         let loads = &self.plan.workloads;
-        let fits = |index: &usize| model.is_none_or(|model| loads[*index].model() == model);
+        let fits = |id: &WorkloadId| model.is_none_or(|model| loads[*id].model() == model);
         let lever = |model: &str| if model == "open" { "users" } else { "rate" };
         let Some(name) = of else {
-            let all: Vec<usize> = (0..loads.len()).filter(fits).collect();
+            let all: Vec<WorkloadId> = WorkloadId::first(loads.len()).filter(fits).collect();
             return match model {
                 Some(model) if all.is_empty() => {
                     let lever = lever(model);
@@ -209,13 +216,13 @@ impl<'a> Controller<'a> {
                 _ => Ok(all),
             };
         };
-        let Some(index) = loads.iter().position(|load| load.name == name) else {
+        let Some((id, _)) = WorkloadId::number(loads).find(|(_, load)| load.name == name) else {
             return Err(unknown("workload", name, loads.iter().map(|load| load.name.as_str())));
         };
-        match model.filter(|_| !fits(&index)) {
-            None => Ok(vec![index]),
+        match model.filter(|_| !fits(&id)) {
+            None => Ok(vec![id]),
             Some(model) => {
-                let (own, lever) = (loads[index].model(), lever(model));
+                let (own, lever) = (loads[id].model(), lever(model));
                 Err(format!("workload `{name}` is {own}: expected `{lever} {name}`"))
             }
         }
@@ -225,14 +232,15 @@ impl<'a> Controller<'a> {
         &mut self,
         name: &str,
         switch: BreakerSwitch,
-        now_ns: u64,
+        now: RunOffset,
         source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
-        let Some(index) = self.breakers.iter().position(|breaker| breaker.name == name) else {
+        let mut breakers = BreakerId::number(&self.breakers);
+        let Some((id, breaker)) = breakers.find(|(_, breaker)| breaker.name == name) else {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
             return Err(unknown("breaker", name, names));
         };
-        let BreakerName { level, is_configured: is_there, .. } = &self.breakers[index];
+        let BreakerName { level, is_configured: is_there, .. } = breaker;
         if !is_there {
             return Err(format!(
                 "`{name}` has no breaker: `breakers: {{ {level}: {{}} }}` in the scenario makes one"
@@ -241,14 +249,14 @@ impl<'a> Controller<'a> {
         if !source.has_room(1) {
             return Err(BUSY.to_owned());
         }
-        source.broadcast(&ShardCommand::Order(Order::Breaker(index, switch)));
+        source.broadcast(&ShardCommand::Order(Order::Breaker(id, switch)));
         let change = match switch {
             BreakerSwitch::Open => "held open",
             BreakerSwitch::Close => "held closed",
             BreakerSwitch::Reset => "reset: follows what it sees",
         };
         let mut done = ControlOutcome::default();
-        done.add(name.to_owned(), change.to_owned(), now_ns);
+        done.add(name.to_owned(), change.to_owned(), now);
         Ok(done)
     }
 
@@ -256,39 +264,41 @@ impl<'a> Controller<'a> {
         &mut self,
         step: &str,
         mute: bool,
-        now_ns: u64,
+        now: RunOffset,
         source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
-        let named = |index: &usize| self.plan.steps[*index].name == step;
-        let all: Vec<usize> = (0..self.plan.steps.len()).filter(named).collect();
+        let steps = StepId::number(&self.plan.steps);
+        let all: Vec<StepId> =
+            steps.filter(|(_, series)| series.name == step).map(|(id, _)| id).collect();
         if all.is_empty() {
             let names = self.plan.steps.iter().map(|series| series.name.as_str());
             return Err(unknown("step", step, names));
         }
-        let orders: Vec<usize> = all.into_iter().filter(|at| self.muted[*at] != mute).collect();
+        let is_other = |id: &StepId| self.muted[id.index()] != mute;
+        let orders: Vec<StepId> = all.into_iter().filter(is_other).collect();
         if !source.has_room(orders.len()) {
             return Err(BUSY.to_owned());
         }
         let mut done = ControlOutcome::default();
-        for index in orders {
-            self.muted[index] = mute;
-            source.broadcast(&ShardCommand::Order(Order::Mute(index, mute)));
-            let series = &self.plan.steps[index];
+        for id in orders {
+            self.muted[id.index()] = mute;
+            source.broadcast(&ShardCommand::Order(Order::Mute(id, mute)));
+            let series = &self.plan.steps[id];
             let (load, kind) = (series.workload, series.archetype);
             let (load, kind) = (&self.plan.workloads[load].name, &self.plan.archetypes[kind].name);
             let change = if mute { "sent → muted" } else { "muted → sent" };
-            done.add(format!("step {load} · {kind} · {step}"), change.to_owned(), now_ns);
+            done.add(format!("step {load} · {kind} · {step}"), change.to_owned(), now);
         }
         Ok(done.or("nothing to change: it is so already"))
     }
 }
 
 impl ControlOutcome {
-    fn add(&mut self, subject: String, change: String, at_ns: u64) {
+    fn add(&mut self, subject: String, change: String, at: RunOffset) {
         let line = [&subject, ": ", &change].concat();
         self.answer =
             if self.answer.is_empty() { line } else { [&self.answer, "\n", &line].concat() };
-        self.changes.push((subject, change, at_ns));
+        self.changes.push((subject, change, at));
     }
 
     /// The outcome, or `text` as its reply if nothing changed.

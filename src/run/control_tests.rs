@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
+use crate::clock::RunOffset;
 use crate::event::{
     BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
 };
+use crate::ids::{BreakerId, StepId, WorkloadId};
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::{BreakerName, BreakerPolicy};
 use crate::plan::safety::Safety;
@@ -16,6 +18,11 @@ use crate::scenario::{self, ScenarioOverrides};
 use crate::units::Rate;
 
 const S: u64 = 1_000_000_000;
+
+/// The time `ns` after the start of the run.
+fn after(ns: u64) -> RunOffset {
+    RunOffset::from_ns(ns)
+}
 
 const SHOP: &str = "
 services: { shop: builtin, api: builtin }
@@ -48,7 +55,7 @@ fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<Result<String, String>
     let mut control = Controller::new(plan);
     let one = |(at, words): &(u64, &str)| {
         let command = ControlCommand::parse(words).unwrap();
-        control.handle(&command, at * S, &source).map(|done| done.answer)
+        control.handle(&command, after(at * S), &source).map(|done| done.answer)
     };
     commands.iter().map(one).collect()
 }
@@ -101,17 +108,18 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
     let plan = plan(SHOP);
     let (source, mut told) = source(64);
     let mut control = Controller::new(&plan);
-    let done = control.handle(&ControlCommand::parse("rate 7/s").unwrap(), 3 * S, &source).unwrap();
+    let done =
+        control.handle(&ControlCommand::parse("rate 7/s").unwrap(), after(3 * S), &source).unwrap();
     let base = OverrideBase::Rate(Rate::per_s(7));
     let load = LoadOverride { base, ..LoadOverride::PLANNED };
-    let at_ns = 3 * S + OVERRIDE_LEAD_NS;
-    let change = |workload| ScheduleChange { workload, at_ns, load };
+    let at = after(3 * S + OVERRIDE_LEAD_NS);
+    let change = |workload| ScheduleChange { workload: WorkloadId::new(workload), at, load };
     assert_eq!(told.try_recv(), Ok(ShardCommand::ChangeSchedule(vec![change(1), change(2)])));
-    assert!(done.changes.iter().all(|(_, _, at)| *at == at_ns) && done.changes.len() == 2);
+    assert!(done.changes.iter().all(|(_, _, from)| *from == at) && done.changes.len() == 2);
     // A clock that was asked a little earlier changes nothing before the change before it.
-    control.handle(&ControlCommand::Pause(Some("open".into())), 3 * S - 1, &source).unwrap();
+    control.handle(&ControlCommand::Pause(Some("open".into())), after(3 * S - 1), &source).unwrap();
     let Ok(ShardCommand::ChangeSchedule(changes)) = told.try_recv() else { panic!("told") };
-    assert_eq!(changes[0].at_ns, at_ns);
+    assert_eq!(changes[0].at, at);
 }
 
 #[test]
@@ -119,12 +127,12 @@ fn shards_that_have_no_room_are_all_left_as_they_are() {
     let plan = plan(SHOP);
     let (source, _told) = source(1);
     let mut control = Controller::new(&plan);
-    control.handle(&ControlCommand::Pause(None), S, &source).unwrap();
+    control.handle(&ControlCommand::Pause(None), after(S), &source).unwrap();
     for words in ["resume", "mute cart"] {
-        let answer = control.handle(&ControlCommand::parse(words).unwrap(), 2 * S, &source);
+        let answer = control.handle(&ControlCommand::parse(words).unwrap(), after(2 * S), &source);
         assert!(answer.is_err_and(|why| why.contains("try again")), "{words}");
     }
-    let now = control.handle(&ControlCommand::Status, 3 * S, &source).unwrap().answer;
+    let now = control.handle(&ControlCommand::Status, after(3 * S), &source).unwrap().answer;
     let now: serde_json::Value = serde_json::from_str(&now).unwrap();
     assert_eq!(now["paused"], true);
     assert_eq!(now["rate"]["asked_per_s"], 0.0);
@@ -137,10 +145,12 @@ fn a_load_is_changed_so_often_and_no_more() {
     let mut control = Controller::new(&plan);
     for turn in 0..MAX_OVERRIDES {
         let rate = Rate::per_s(1 + u64::from(turn % 2));
-        control.handle(&ControlCommand::Rate(Some("open".into()), rate), S, &source).unwrap();
+        control
+            .handle(&ControlCommand::Rate(Some("open".into()), rate), after(S), &source)
+            .unwrap();
         told.try_recv().unwrap();
     }
-    let answer = control.handle(&ControlCommand::Pause(Some("open".into())), S, &source);
+    let answer = control.handle(&ControlCommand::Pause(Some("open".into())), after(S), &source);
     assert!(answer.is_err_and(|why| why.contains("changed 1000 times")));
 }
 
@@ -208,9 +218,12 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     refused(&plan, "breaker endpoint shop: GET / open", "`breakers: { endpoint: {} }`");
     let (source, mut told) = source(8);
     let command = ControlCommand::parse("breaker service api reset").unwrap();
-    let done = Controller::new(&plan).handle(&command, S, &source).unwrap();
+    let done = Controller::new(&plan).handle(&command, after(S), &source).unwrap();
     assert_eq!(done.answer, "service api: reset: follows what it sees");
-    assert_eq!(told.try_recv(), Ok(ShardCommand::Order(Order::Breaker(4, BreakerSwitch::Reset))));
+    assert_eq!(
+        told.try_recv(),
+        Ok(ShardCommand::Order(Order::Breaker(BreakerId::new(4), BreakerSwitch::Reset)))
+    );
 }
 
 #[test]
@@ -218,13 +231,13 @@ fn a_step_is_muted_wherever_it_is() {
     let plan = plan(SHOP);
     let (source, mut told) = source(8);
     let mut control = Controller::new(&plan);
-    control.handle(&ControlCommand::parse("mute cart").unwrap(), S, &source).unwrap();
+    control.handle(&ControlCommand::parse("mute cart").unwrap(), after(S), &source).unwrap();
     let orders: Vec<ShardCommand> = std::iter::from_fn(|| told.try_recv().ok()).collect();
-    let muted = plan.steps.iter().enumerate().filter(|(_, series)| series.name == "cart");
+    let muted = StepId::number(&plan.steps).filter(|(_, series)| series.name == "cart");
     let expect: Vec<ShardCommand> =
         muted.map(|(at, _)| ShardCommand::Order(Order::Mute(at, true))).collect();
     assert_eq!((orders.len(), orders), (2, expect));
-    let now = control.handle(&ControlCommand::Status, S, &source).unwrap().answer;
+    let now = control.handle(&ControlCommand::Status, after(S), &source).unwrap().answer;
     assert!(now.contains("\"muted\":[\"cart\",\"cart\"]"), "{now}");
 }
 
@@ -241,14 +254,16 @@ fn a_count_that_is_made_is_over() {
     let mut recorder = crate::stats::Recorder::new(plan.series_layout(), 0, crate::clock::Time(0));
     for (made, over) in [(4, false), (1, true)] {
         for _ in 0..made {
-            recorder.begin_iteration(0, 0, 0);
-            recorder.end_iteration(0, 0, crate::stats::sample::IterationEnd::Completed, (1, 0), 1);
+            let (first, zero) = (WorkloadId::default(), RunOffset::ZERO);
+            recorder.begin_iteration(first, zero, 0);
+            let end = crate::stats::sample::IterationEnd::Completed;
+            recorder.end_iteration(first, zero, end, (1, 0), after(1));
         }
         let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
         tally.absorb(&recorder.take_interval(gauges, crate::clock::Time(S)));
         control.status.second(&tally.snapshot(None));
         let users = ControlCommand::Users(Some("w".into()), 3 + made);
-        let answer = control.handle(&users, S, &source);
+        let answer = control.handle(&users, after(S), &source);
         assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);
     }
 }

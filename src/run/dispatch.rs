@@ -11,7 +11,7 @@ use super::aggregator::RunAggregator;
 use super::control::Controller;
 use super::error_rate_abort::ErrorRateAbort;
 use super::supervisor::ResilienceController;
-use crate::clock::{self, Time, Timer};
+use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
     ControlCommand, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent, ShardCommand,
     StopCause,
@@ -72,8 +72,8 @@ struct Dispatch<'a> {
     error_rate_abort: ErrorRateAbort,
     control: Controller<'a>,
     resilience: ResilienceController<'a>,
-    /// When the run was stopped, ns after its start.
-    stopped_ns: u64,
+    /// When the run was stopped; `None` while it goes on.
+    stopped_at: Option<RunOffset>,
     /// When a drain is over and calls are cancelled.
     cancel_at: Time,
     /// When shards that have not ended are not waited for any more.
@@ -102,7 +102,7 @@ pub async fn dispatch<'a>(
         error_rate_abort: ErrorRateAbort::new(&plan.safety.error_limits),
         control: Controller::new(plan),
         resilience: ResilienceController::new(plan, left, limit),
-        stopped_ns: u64::MAX,
+        stopped_at: None,
         cancel_at: Time::NEVER,
         give_up_at: Time::NEVER,
         under_way: vec![true; left],
@@ -232,8 +232,8 @@ impl Dispatch<'_> {
         if self.io.aggregator.stopped().is_some() && !speaks {
             return Err("the run is ending: nothing is request any more".to_owned());
         }
-        let now_ns = clock::now().since(self.start);
-        let done = self.control.handle(&request.command, now_ns, &self.source)?;
+        let now = RunOffset::of(clock::now(), self.start);
+        let done = self.control.handle(&request.command, now, &self.source)?;
         if request.reply.is_some() && !done.changes.is_empty() {
             // Screens get one note, since they have room for few.
             let all: Vec<String> =
@@ -241,9 +241,9 @@ impl Dispatch<'_> {
             let note = format!("{} ({})", all.join(", "), request.origin);
             self.io.sinks.publish(&RunEvent::Note(note));
         }
-        for (subject, change, at_ns) in done.changes {
+        for (subject, change, at) in done.changes {
             let cause = request.origin.to_owned();
-            let notice = StateChange { at_ns, kind: ChangeKind::Control, subject, change, cause };
+            let notice = StateChange { at, kind: ChangeKind::Control, subject, change, cause };
             self.record_change(notice);
         }
         if done.stops {
@@ -254,8 +254,8 @@ impl Dispatch<'_> {
 
     /// Ends a second: gauges, rules, resilience, screens.
     fn second(&mut self) {
-        let now_ns = clock::now().since(self.start);
-        let moment = self.moment(now_ns);
+        let now = RunOffset::of(clock::now(), self.start);
+        let moment = self.moment(now);
         self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.io.aggregator.second(moment);
         if let (Some(rule), None) = (rule, self.io.aggregator.stopped()) {
@@ -266,7 +266,7 @@ impl Dispatch<'_> {
             self.stop(&format!("stopping: {why}"), StopCause::ErrorRate(why));
         }
         self.control.status.second(&snapshot);
-        for action in self.resilience.second(now_ns, (self.io.process.rss)()) {
+        for action in self.resilience.second(now, (self.io.process.rss)()) {
             if let Some(order) = action.order {
                 self.source.broadcast(&ShardCommand::Order(order));
             }
@@ -295,16 +295,16 @@ impl Dispatch<'_> {
     fn last_second(&mut self, next_second: Time) {
         let now = clock::now();
         if now.after(SETTLE_NS) >= next_second && now < next_second {
-            let moment = self.moment(next_second.since(self.start));
+            let moment = self.moment(RunOffset::of(next_second, self.start));
             self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
             self.io.aggregator.second(moment);
         }
     }
 
     /// The gauges at the end of the second that is over.
-    fn moment(&mut self, now_ns: u64) -> GaugeSample {
+    fn moment(&mut self, now: RunOffset) -> GaugeSample {
         let gauges = self.io.aggregator.gauges();
-        let second = now_ns.saturating_sub(SECOND_NS + SETTLE_NS) / SECOND_NS;
+        let second = now.ns().saturating_sub(SECOND_NS + SETTLE_NS) / SECOND_NS;
         GaugeSample {
             second: second as u32,
             target: self.asked_in(second, gauges.elapsed_ns),
@@ -319,7 +319,8 @@ impl Dispatch<'_> {
     /// after the run's start, but still within the second: at its very end a load is zero.
     fn asked_in(&self, second: u64, measured_ns: u64) -> Vec<f64> {
         let (begin, end) = (second * SECOND_NS, (second + 1) * SECOND_NS);
-        self.control.target_levels(measured_ns.clamp(begin, end - 1))
+        let at = RunOffset::from_ns(measured_ns.clamp(begin, end - 1));
+        self.control.target_levels(at)
     }
 
     /// Records a change that no shard caused.
@@ -342,15 +343,15 @@ impl Dispatch<'_> {
 
     /// Begins nothing new; iterations may end within the grace.
     fn stop(&mut self, note: &str, stop: StopCause) {
-        if self.stopped_ns == u64::MAX {
-            let now = clock::now();
+        let now = clock::now();
+        if self.stopped_at.is_none() {
             self.cancel_at = now + self.plan.grace;
-            self.stopped_ns = now.since(self.start);
         }
+        let at = *self.stopped_at.get_or_insert(RunOffset::of(now, self.start));
         self.source.broadcast(&ShardCommand::Drain);
         self.io.sinks.publish(&RunEvent::Note(note.to_owned()));
-        self.io.sinks.publish(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
-        self.io.aggregator.stop(stop, self.stopped_ns);
+        self.io.sinks.publish(&RunEvent::Stopped(stop.clone(), at));
+        self.io.aggregator.stop(stop, at);
     }
 }
 

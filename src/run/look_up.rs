@@ -15,6 +15,7 @@ use super::error::RunError;
 use crate::clock::{self, Timer};
 use crate::engine;
 use crate::event::{Interrupt, RunEvent};
+use crate::ids::ServiceId;
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 
@@ -22,7 +23,7 @@ use crate::sinks::SinkSet;
 const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// The index of a service, and its look-up: the reason if the service may not be reached.
-type Pending<'a> = (usize, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
+type Pending<'a> = (ServiceId, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
 
 /// Looks up the addresses of all services.
 pub(super) fn before_load(
@@ -38,8 +39,8 @@ pub(super) fn before_load(
     let looked_up = clock::block_on(async {
         // All at once: a resolver that does not respond costs its timeout once.
         let mut pending: Vec<Pending<'_>> = Vec::new();
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            pending.push((at, Box::pin(endpoint.foresee())));
+        for (id, endpoint) in ServiceId::number(&endpoints) {
+            pending.push((id, Box::pin(endpoint.foresee())));
         }
         let (patient, slow) = (Timer::new(), clock::now() + LOOK_UP);
         let mut is_slow = false;
@@ -49,8 +50,8 @@ pub(super) fn before_load(
                 Some(interrupt) = signals.recv() => return Err(RunError::Interrupted(interrupt)),
                 () = patient.wait_until(slow), if !is_slow => {
                     is_slow = true;
-                    for (at, _) in &pending {
-                        let name = &plan.services[*at].name;
+                    for (id, _) in &pending {
+                        let name = &plan.services[*id].name;
                         let note = format!("service `{name}`: waiting for a name server");
                         sinks.publish(&RunEvent::Note(note));
                     }

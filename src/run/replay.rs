@@ -10,6 +10,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::aggregator::RunAggregator;
+use crate::clock::RunOffset;
 use crate::event::record::{RecordEnd, RecordEntry, RecordError, RecordReader};
 use crate::event::{Report, RunEvent, RunInfo, StopCause};
 use crate::sinks::SinkSet;
@@ -53,7 +54,7 @@ pub fn replay(
         }
     }
     match &end {
-        Some(_) => waiting.rest(u64::MAX).for_each(|entry| replay.take(entry)),
+        Some(_) => waiting.rest(RunOffset::NEVER).for_each(|entry| replay.take(entry)),
         // The run was killed, or goes on: the record ends here.
         None => {
             let open: Vec<bool> = info.plan.workloads.iter().map(|load| load.open).collect();
@@ -97,9 +98,9 @@ impl Replay<'_> {
                 self.fold.record_change((*notice).clone());
                 self.sinks.publish(&RunEvent::EventLogged(notice));
             }
-            RecordEntry::Stopped(stop, at_ns) => {
-                self.fold.stop(stop.clone(), at_ns);
-                self.sinks.publish(&RunEvent::Stopped(stop, at_ns));
+            RecordEntry::Stopped(stop, at) => {
+                self.fold.stop(stop.clone(), at);
+                self.sinks.publish(&RunEvent::Stopped(stop, at));
             }
             RecordEntry::Started(_) | RecordEntry::Ended(_) => {}
         }
@@ -107,11 +108,11 @@ impl Replay<'_> {
 
     /// Ends the run with the last second that all shards sent.
     fn cut(&mut self, waiting: Waiting, shape: &SeriesLayout, open: &[bool]) {
-        let at_ns = waiting.complete_ns();
-        waiting.rest(at_ns).for_each(|entry| self.take(entry));
-        self.take(RecordEntry::Stopped(StopCause::Lost, at_ns));
+        let at = waiting.complete();
+        waiting.rest(at).for_each(|entry| self.take(entry));
+        self.take(RecordEntry::Stopped(StopCause::Lost, at));
         for unfinished in std::mem::take(&mut self.unfinished) {
-            self.take(RecordEntry::Delta(Arc::new(unfinished.cut(shape, open, at_ns))));
+            self.take(RecordEntry::Delta(Arc::new(unfinished.cut(shape, open, at))));
         }
     }
 }
@@ -119,55 +120,61 @@ impl Replay<'_> {
 /// Entries that wait until every shard has sent the same second: if the record ends before, they
 /// are not counted.
 struct Waiting {
-    /// Each with its time, ns after the run's start.
-    entries: VecDeque<(u64, RecordEntry)>,
-    /// The time of each shard's last delta, ns after the run's start; `None` if it has ended.
-    shards: Vec<Option<u64>>,
+    /// Each with its time.
+    entries: VecDeque<(RunOffset, RecordEntry)>,
+    /// The time of each shard's last delta; `None` if it has ended.
+    shards: Vec<Option<RunOffset>>,
     /// The latest of these times.
-    latest_ns: u64,
+    latest: RunOffset,
 }
 
 impl Waiting {
     fn new(shards: usize) -> Self {
-        Self { entries: VecDeque::new(), shards: vec![Some(0); shards], latest_ns: 0 }
+        Self {
+            entries: VecDeque::new(),
+            shards: vec![Some(RunOffset::ZERO); shards],
+            latest: RunOffset::ZERO,
+        }
     }
 
     fn add(&mut self, entry: RecordEntry) {
-        let at_ns = match &entry {
+        let at = match &entry {
             RecordEntry::Delta(delta) => {
-                let elapsed_ns = delta.gauges.elapsed_ns;
-                self.latest_ns = self.latest_ns.max(elapsed_ns);
+                let elapsed = RunOffset::from_ns(delta.gauges.elapsed_ns);
+                self.latest = self.latest.max(elapsed);
                 if let Some(shard) = self.shards.get_mut(delta.shard) {
-                    *shard = (!delta.last).then_some(elapsed_ns);
+                    *shard = (!delta.last).then_some(elapsed);
                 }
-                elapsed_ns
+                elapsed
             }
-            RecordEntry::Gauges(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
-            RecordEntry::EventLogged(notice) => notice.at_ns,
-            RecordEntry::Stopped(_, at_ns) => *at_ns,
-            RecordEntry::Started(_) | RecordEntry::Ended(_) => 0,
+            RecordEntry::Gauges(moment) => {
+                RunOffset::from_ns((u64::from(moment.second) + 1) * 1_000_000_000)
+            }
+            RecordEntry::EventLogged(notice) => notice.at,
+            RecordEntry::Stopped(_, at) => *at,
+            RecordEntry::Started(_) | RecordEntry::Ended(_) => RunOffset::ZERO,
         };
-        self.entries.push_back((at_ns, entry));
+        self.entries.push_back((at, entry));
     }
 
     /// The earliest of these times.
-    fn complete_ns(&self) -> u64 {
-        self.shards.iter().flatten().copied().min().unwrap_or(self.latest_ns)
+    fn complete(&self) -> RunOffset {
+        self.shards.iter().flatten().copied().min().unwrap_or(self.latest)
     }
 
     /// The next entry that every shard has reached; a shard that sends nothing for long does not
     /// block the others.
     fn next(&mut self) -> Option<RecordEntry> {
-        let until_ns = self.complete_ns().saturating_add(APART_NS);
+        let until = self.complete().after(APART_NS);
         let is_full = self.entries.len() > MAX_WAITING * self.shards.len();
-        let (at_ns, _) = self.entries.front()?;
-        (is_full || *at_ns <= until_ns).then(|| self.entries.pop_front())?.map(|(_, entry)| entry)
+        let (at, _) = self.entries.front()?;
+        (is_full || *at <= until).then(|| self.entries.pop_front())?.map(|(_, entry)| entry)
     }
 
     /// The remaining entries, up to a time.
-    fn rest(self, at_ns: u64) -> impl Iterator<Item = RecordEntry> {
-        let until_ns = at_ns.saturating_add(APART_NS);
-        let entries = self.entries.into_iter().filter(move |(at_ns, _)| *at_ns <= until_ns);
+    fn rest(self, at: RunOffset) -> impl Iterator<Item = RecordEntry> {
+        let until = at.after(APART_NS);
+        let entries = self.entries.into_iter().filter(move |(at, _)| *at <= until);
         entries.map(|(_, entry)| entry)
     }
 }

@@ -1,9 +1,10 @@
 //! Records of runs that were killed.
 
 use super::*;
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
 use crate::event::record::RecordWriter;
 use crate::event::record::tests::info;
+use crate::ids::WorkloadId;
 use crate::stats::sample::IterationEnd;
 use crate::stats::{GaugeSample, Gauges, Recorder};
 
@@ -14,23 +15,18 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
     let info = info(2);
     let mut recorders: Vec<Recorder> =
         (0..2).map(|shard| Recorder::new(info.plan.series_layout(), shard, Time(0))).collect();
-    let mut entries = vec![RecordEntry::Started(info)];
+    let (workload, mut entries) = (WorkloadId::default(), vec![RecordEntry::Started(info)]);
     for second in 0..seconds {
         for recorder in &mut recorders {
             for k in 0..10 {
-                let at_ns = second * SECOND_NS + k * SECOND_NS / 10;
+                let at = RunOffset::from_ns(second * SECOND_NS + k * SECOND_NS / 10);
                 if second + k > 0 {
-                    let before_ns = at_ns - SECOND_NS / 10;
-                    recorder.end_iteration(
-                        0,
-                        before_ns,
-                        IterationEnd::Completed,
-                        (1_000, 0),
-                        at_ns,
-                    );
+                    let before = RunOffset::from_ns(at.ns() - SECOND_NS / 10);
+                    let end = IterationEnd::Completed;
+                    recorder.end_iteration(workload, before, end, (1_000, 0), at);
                 }
-                recorder.record_due(0, at_ns);
-                recorder.begin_start(0, at_ns, 0);
+                recorder.record_due(workload, at);
+                recorder.begin_start(workload, at, 0);
             }
             // Shards do not shed at the same moment.
             let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;

@@ -6,9 +6,11 @@
 use serde_json::{Value, json};
 
 use super::workload_override::{WorkloadOverride, is_open};
+use crate::clock::RunOffset;
+use crate::ids::WorkloadId;
 use crate::plan::Plan;
 use crate::stats::{Calls, Iterations, Snapshot};
-use crate::units::{Rate, nanos};
+use crate::units::Rate;
 
 /// The numbers of the last two seconds.
 #[derive(Default)]
@@ -33,8 +35,9 @@ impl StatusTracker {
     }
 
     /// The iterations of a workload that were started or dropped until the last full second.
-    pub(super) fn made(&self, workload: usize) -> u64 {
-        let all = self.last.workloads.get(workload).map(|(all, _)| *all).unwrap_or_default();
+    pub(super) fn made(&self, workload: WorkloadId) -> u64 {
+        let all =
+            self.last.workloads.get(workload.index()).map(|(all, _)| *all).unwrap_or_default();
         all.started + all.dropped + all.suppressed
     }
 
@@ -44,18 +47,19 @@ impl StatusTracker {
         plan: &Plan,
         asks: &[WorkloadOverride],
         muted: &[&str],
-        now_ns: u64,
+        now: RunOffset,
     ) -> String {
         let (mut asked, mut started, mut calls) = (0.0, 0.0, Calls::default());
-        let loads = plan.workloads.iter().zip(asks).enumerate();
+        let loads = WorkloadId::number(plan.workloads.iter().zip(asks));
         let workloads: Vec<Value> = loads
-            .map(|(at, (load, asks))| {
-                let (iterations, own) = self.last.workloads.get(at).copied().unwrap_or_default();
+            .map(|(id, (load, asks))| {
+                let (iterations, own) =
+                    self.last.workloads.get(id.index()).copied().unwrap_or_default();
                 calls.add(&own);
-                let level = asks.curve.level(now_ns.saturating_sub(nanos(load.start)));
-                let begun = now_ns >= nanos(load.start);
+                let level = asks.curve.level(now.in_workload(load.zero()).ns());
+                let begun = now >= load.zero();
                 let level = if begun { level } else { 0 };
-                let per_s = self.per_second(at);
+                let per_s = self.per_second(id);
                 started += per_s;
                 let open = is_open(&load.load);
                 let rate = open.then_some(Rate::from_units(level).as_f64());
@@ -81,7 +85,7 @@ impl StatusTracker {
             .collect();
         json!({
             "scenario": plan.scenario,
-            "elapsed_s": now_ns as f64 / 1e9,
+            "elapsed_s": now.ns() as f64 / 1e9,
             "counted_s": self.last.elapsed_ns as f64 / 1e9,
             "users": self.last.users,
             "paused": asks.iter().all(|asks| asks.load.paused),
@@ -96,9 +100,10 @@ impl StatusTracker {
     }
 
     /// Iterations that were started in the last second.
-    fn per_second(&self, workload: usize) -> f64 {
-        let started =
-            |second: &Second| second.workloads.get(workload).map_or(0, |(all, _)| all.started);
+    fn per_second(&self, workload: WorkloadId) -> f64 {
+        let started = |second: &Second| {
+            second.workloads.get(workload.index()).map_or(0, |(all, _)| all.started)
+        };
         let ns = self.last.elapsed_ns.saturating_sub(self.before.elapsed_ns);
         let begun = started(&self.last) - started(&self.before);
         if ns == 0 { 0.0 } else { begun as f64 * 1e9 / ns as f64 }

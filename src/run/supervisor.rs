@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
+use crate::clock::RunOffset;
 use crate::event::Order;
+use crate::ids::{PoolId, ServiceId, indexed_by};
 use crate::plan::Plan;
 use crate::plan::policy::{DegradationLevel, Priority};
 use crate::resilience::degrade::{DegradationController, SecondStats};
@@ -34,11 +36,11 @@ pub(super) struct ControllerAction {
 pub(super) struct ResilienceController<'a> {
     plan: &'a Plan,
     /// By series: the service that its calls go to.
-    services: Vec<usize>,
+    services: Vec<ServiceId>,
     degrade: Option<DegradationController>,
     admit: Option<AdmissionController>,
     memory: Option<MemoryController>,
-    heal: Option<(HealingController, u64)>,
+    heal: Option<(HealingController, RunOffset)>,
     /// By pool.
     pools: Vec<ResizablePool>,
     /// Measured since the last second, and since the last check of healing.
@@ -53,17 +55,21 @@ pub(super) struct ResilienceController<'a> {
     before: Vec<(u64, u64)>,
     rss: Option<u64>,
     actions: Vec<ControllerAction>,
-    now_ns: u64,
+    now: RunOffset,
 }
 
 /// A pool whose size may change.
 struct ResizablePool {
     size: u64,
-    /// When its size is checked next, ns after the run's start.
-    look_ns: u64,
+    /// When its size is checked next.
+    look_at: RunOffset,
     /// Its use since then, and since the last check of healing.
     used: PoolUse,
     healed: PoolUse,
+}
+
+indexed_by! {
+    PoolId: ResizablePool;
 }
 
 impl<'a> ResilienceController<'a> {
@@ -71,19 +77,21 @@ impl<'a> ResilienceController<'a> {
     pub(super) fn new(plan: &'a Plan, shards: usize, limit: Option<u64>) -> Self {
         let policies = &plan.policies;
         let budget = policies.memory.and_then(|memory| memory.budget.or(limit));
-        let mut services = vec![0; plan.steps.len()];
+        let mut services = vec![ServiceId::default(); plan.steps.len()];
         for share in plan.workloads.iter().flat_map(|load| &load.shares) {
             for call in &plan.archetypes[share.archetype].calls {
-                services[share.step(call.series)] = call.service;
+                services[share.step(call.series).index()] = call.service;
             }
         }
         let watched = |pool: &crate::plan::policy::PoolPolicy| ResizablePool {
             size: pool.connections,
-            look_ns: pool.adaptive.map_or(u64::MAX, nanos),
+            look_at: pool
+                .adaptive
+                .map_or(RunOffset::NEVER, |every| RunOffset::from_ns(nanos(every))),
             used: PoolUse::default(),
             healed: PoolUse::default(),
         };
-        let every = policies.healing.map(|healing| nanos(healing.every));
+        let every = policies.healing.map(|healing| RunOffset::from_ns(nanos(healing.every)));
         Self {
             plan,
             services,
@@ -100,7 +108,7 @@ impl<'a> ResilienceController<'a> {
             before: vec![(0, 0); shards],
             rss: None,
             actions: Vec::new(),
-            now_ns: 0,
+            now: RunOffset::ZERO,
         }
     }
 
@@ -111,7 +119,7 @@ impl<'a> ResilienceController<'a> {
             for (at, step) in window.steps.iter().enumerate() {
                 let Some(step) = step else { continue };
                 let (sent, errors) = trouble(step);
-                for seen in [&mut self.second, &mut self.by_service[self.services[at]]] {
+                for seen in [&mut self.second, &mut self.by_service[self.services[at].index()]] {
                     seen.calls += sent;
                     seen.errors += errors;
                     seen.service.merge(step.service.responses());
@@ -137,8 +145,8 @@ impl<'a> ResilienceController<'a> {
     }
 
     /// Ends a second with `rss` resident bytes; returns the actions to take.
-    pub(super) fn second(&mut self, now_ns: u64, rss: Option<u64>) -> Vec<ControllerAction> {
-        (self.now_ns, self.rss) = (now_ns, rss);
+    pub(super) fn second(&mut self, now: RunOffset, rss: Option<u64>) -> Vec<ControllerAction> {
+        (self.now, self.rss) = (now, rss);
         self.relieve_memory();
         self.degrade();
         self.admit();
@@ -154,7 +162,7 @@ impl<'a> ResilienceController<'a> {
 
     fn relieve_memory(&mut self) {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
-        for relief in memory.evaluate_second(self.now_ns, rss, self.users.iter().sum()) {
+        for relief in memory.evaluate_second(self.now.ns(), rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
                 MemoryAction::ReleaseMemory(why) => {
                     (Order::TrimMemory, "what can be spared is let go", why)
@@ -181,7 +189,7 @@ impl<'a> ResilienceController<'a> {
         let seen = std::mem::take(&mut self.second);
         let Some(degrade) = &mut self.degrade else { return };
         let before = degrade.level();
-        let Some((level, cause)) = degrade.evaluate_second(self.now_ns, seen, memory) else {
+        let Some((level, cause)) = degrade.evaluate_second(self.now.ns(), seen, memory) else {
             return;
         };
         let left_out = match level {
@@ -204,7 +212,9 @@ impl<'a> ResilienceController<'a> {
         let (lag_us, cpu) =
             (std::mem::take(&mut self.lag).percentile_us(99.0), std::mem::take(&mut self.cpu));
         let Some(admit) = &mut self.admit else { return };
-        let Some((least, cause)) = admit.evaluate_second(self.now_ns, lag_us, cpu) else { return };
+        let Some((least, cause)) = admit.evaluate_second(self.now.ns(), lag_us, cpu) else {
+            return;
+        };
         let change = match least {
             Priority::Low => "all workloads may begin".to_owned(),
             least => format!("only workloads of {} priority or higher may begin", least.name()),
@@ -214,41 +224,41 @@ impl<'a> ResilienceController<'a> {
     }
 
     fn size(&mut self) {
-        for at in 0..self.pools.len() {
-            let law = &self.plan.policies.pools[at];
-            let pool = &mut self.pools[at];
-            let Some(every) = law.adaptive.filter(|_| self.now_ns >= pool.look_ns) else {
+        for id in PoolId::first(self.pools.len()) {
+            let law = &self.plan.policies.pools[id];
+            let pool = &mut self.pools[id];
+            let Some(every) = law.adaptive.filter(|_| self.now >= pool.look_at) else {
                 continue;
             };
-            pool.look_ns = self.now_ns + nanos(every);
+            pool.look_at = self.now.after(nanos(every));
             let used = std::mem::take(&mut pool.used);
             if let Some((size, why)) = sizing::resize(law, pool.size, &used) {
-                self.resize(at, size, why);
+                self.resize(id, size, why);
             }
         }
     }
 
-    fn resize(&mut self, at: usize, size: u64, why: String) {
+    fn resize(&mut self, id: PoolId, size: u64, why: String) {
         // Each shard has at least one of them.
         let size = size.max(self.before.len() as u64);
-        if size == self.pools[at].size {
+        if size == self.pools[id].size {
             return;
         }
-        let before = std::mem::replace(&mut self.pools[at].size, size);
-        let subject = format!("pool {}", self.plan.policies.pools[at].name);
+        let before = std::mem::replace(&mut self.pools[id].size, size);
+        let subject = format!("pool {}", self.plan.policies.pools[id].name);
         let change = format!("{before} → {size} connections");
-        self.action(Some(Order::Resize(at, size)), ChangeKind::Pool, subject, change, why);
+        self.action(Some(Order::Resize(id, size)), ChangeKind::Pool, subject, change, why);
     }
 
     fn heal(&mut self) {
-        let Some((_, look_ns)) = &self.heal else { return };
-        if self.now_ns < *look_ns {
+        let Some((_, look_at)) = &self.heal else { return };
+        if self.now < *look_at {
             return;
         }
         let signs = self.signs();
         let every = self.plan.policies.healing.unwrap_or_default().every;
-        let Some((heal, look_ns)) = &mut self.heal else { return };
-        *look_ns = self.now_ns + nanos(every);
+        let Some((heal, look_at)) = &mut self.heal else { return };
+        *look_at = self.now.after(nanos(every));
         for step in heal.evaluate(&signs) {
             self.apply_remedy(&step);
         }
@@ -261,19 +271,19 @@ impl<'a> ResilienceController<'a> {
             value: self.memory_share(),
             curable: true,
         }];
-        for (at, pool) in self.pools.iter_mut().enumerate() {
-            let law = &self.plan.policies.pools[at];
+        for (id, pool) in PoolId::number(&mut self.pools) {
+            let law = &self.plan.policies.pools[id];
             let value = std::mem::take(&mut pool.healed).utilisation();
             let curable = law.adaptive.is_some() && pool.size < law.max;
-            signs.push(HealthSign { issue: HealthIssue::Connections(at), value, curable });
+            signs.push(HealthSign { issue: HealthIssue::Connections(id), value, curable });
         }
-        for (at, seen) in self.by_service.iter_mut().enumerate() {
+        for (id, seen) in ServiceId::number(&mut self.by_service) {
             let seen = std::mem::take(seen);
             let enough = seen.calls >= ENOUGH;
             let p95 = seen.service.percentile_us(95.0) as f64 / 1e6;
             let errors = seen.errors as f64 / seen.calls.max(1) as f64;
             for (issue, value) in
-                [(HealthIssue::Latency(at), p95), (HealthIssue::Errors(at), errors)]
+                [(HealthIssue::Latency(id), p95), (HealthIssue::Errors(id), errors)]
             {
                 signs.push(HealthSign { issue, value: enough.then_some(value), curable: true });
             }
@@ -326,7 +336,7 @@ impl<'a> ResilienceController<'a> {
         change: String,
         cause: String,
     ) {
-        let notice = StateChange { at_ns: self.now_ns, kind: topic, subject, change, cause };
+        let notice = StateChange { at: self.now, kind: topic, subject, change, cause };
         self.actions.push(ControllerAction { order, notice });
     }
 }

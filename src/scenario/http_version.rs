@@ -3,6 +3,7 @@
 //! `loader` calls it once the services are known.
 //! Invariant: only HTTP/1.1 goes over an emulated link.
 
+use crate::ids::ServiceId;
 use crate::plan::transport::HttpVersion;
 use crate::plan::{Plan, Service, ServiceTarget};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -12,8 +13,8 @@ use crate::scenario::syntax::spans::SourceSpans;
 pub(crate) fn check_http_version(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
     for (archetype, archetype_spans) in plan.archetypes.iter().zip(&spans.archetypes) {
         let Some(span) = archetype_spans.network else { continue };
-        for (index, service) in plan.services.iter().enumerate() {
-            if !archetype.calls.iter().any(|call| call.service == index) {
+        for (id, service) in ServiceId::number(&plan.services) {
+            if !archetype.calls.iter().any(|call| call.service == id) {
                 continue;
             }
             let (name, user) = (&service.name, &archetype.name);

@@ -10,8 +10,9 @@ use super::loader::finish;
 use super::safety::SafetyReader;
 use super::syntax::diagnostics::{Diagnostics, SourceSpan};
 use super::*;
+use crate::ids::{ServiceId, StepId, WorkloadId};
 use crate::plan::load::{LoadBound, OPEN_END};
-use crate::plan::{Call, Load, Plan, RequestBody, ServiceTarget, StepId};
+use crate::plan::{Call, Load, Plan, RequestBody, ServiceTarget};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -49,8 +50,8 @@ fn shipped_scenario_loads() {
     assert_eq!(plan.archetypes.len(), 2);
     // Each share of a workload has its own series: browser, buyer, and buyer again.
     assert_eq!(plan.steps.len(), 4 + 5 + 5);
-    assert_eq!(plan.workloads[1].shares[0].first_step, StepId(9));
-    assert_eq!(plan.steps[9].workload, 1);
+    assert_eq!(plan.workloads[1].shares[0].first_step, StepId::new(9));
+    assert_eq!(plan.steps[9].workload, WorkloadId::new(1));
     assert_eq!(plan.thresholds.len(), 3);
 }
 
@@ -104,7 +105,7 @@ workloads:
     assert_eq!(calls[0].request.path.as_static(), Some(&b"/p?q=a%20b"[..]));
     assert_eq!(calls[0].think, Some(crate::curve::Distribution::constant(Duration::ZERO)));
     assert!(calls[0].needs_head() && calls[0].needs_body());
-    assert_eq!(calls[1].service, 1);
+    assert_eq!(calls[1].service, ServiceId::new(1));
     assert!(calls[1].expects_status(201) && !calls[1].expects_status(204));
     let names: Vec<&str> = calls[1].checks.iter().map(|check| check.name.as_str()).collect();
     let expect =

@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 
 use super::policy_timeseries::PolicySecond;
+use crate::ids::{BreakerId, ServiceId};
 use crate::plan::RunManifest;
 use crate::report::csv::harmless;
 use crate::stats::{CircuitState, ResilienceSnapshot};
@@ -21,7 +22,7 @@ const HEADER: [&str; 6] =
 pub(super) struct EndpointsFile<W: Write> {
     csv: csv::Writer<W>,
     /// Each endpoint's name, and its breakers' places: its own, its service's, that of all.
-    endpoints: Vec<(String, [usize; 3])>,
+    endpoints: Vec<(String, [BreakerId; 3])>,
 }
 
 impl<W: Write> EndpointsFile<W> {
@@ -37,8 +38,8 @@ impl<W: Write> EndpointsFile<W> {
         csv.write_record(HEADER)?;
         let endpoints = &plan.client.endpoints;
         let (count, services) = (endpoints.len(), plan.services.len());
-        let places = |(at, (name, service)): (usize, &(String, usize))| {
-            (harmless(name), [at, count + service, count + services])
+        let places = |(at, (name, service)): (usize, &(String, ServiceId))| {
+            (harmless(name), [at, count + service.index(), count + services].map(BreakerId::new))
         };
         let endpoints = endpoints.iter().enumerate().map(places).collect();
         Ok(Self { csv, endpoints })
@@ -61,12 +62,12 @@ fn row(
     second: u64,
     at: usize,
     name: &str,
-    places: [usize; 3],
+    places: [BreakerId; 3],
     guarded: &ResilienceSnapshot,
 ) -> [String; 6] {
     let timeout = guarded.timeouts_ns.get(at).map(|ns| (ns / 1_000).to_string());
-    let state = |place: usize| {
-        let state = guarded.breakers.get(place).and_then(|breaker| breaker.state);
+    let state = |id: BreakerId| {
+        let state = guarded.breakers.get(id.index()).and_then(|breaker| breaker.state);
         state.map_or("", CircuitState::name).to_owned()
     };
     let [own, service, system] = places.map(state);
@@ -86,9 +87,10 @@ mod tests {
         let guarded =
             ResilienceSnapshot { timeouts_ns: vec![1_500_000, 9], breakers: breakers.into() };
         let cells = |at, places| row(3, at, "GET /", places, &guarded).join("|");
-        assert_eq!(cells(0, [0, 2, 3]), "3|GET /|1500|||half-open");
-        assert_eq!(cells(1, [1, 2, 3]), "3|GET /|0|open||half-open");
-        let nothing = row(3, 0, "GET /", [0, 1, 2], &ResilienceSnapshot::default());
+        assert_eq!(cells(0, [0, 2, 3].map(BreakerId::new)), "3|GET /|1500|||half-open");
+        assert_eq!(cells(1, [1, 2, 3].map(BreakerId::new)), "3|GET /|0|open||half-open");
+        let nothing =
+            row(3, 0, "GET /", [0, 1, 2].map(BreakerId::new), &ResilienceSnapshot::default());
         assert_eq!(nothing.join("|"), "3|GET /||||");
     }
 }

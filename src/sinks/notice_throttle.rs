@@ -40,11 +40,12 @@ impl NoticeThrottle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::RunOffset;
     use crate::stats::{ChangeKind, StateChange};
 
     fn notices(count: usize, lost: u64) -> StateChanges {
         let notice = |at: usize| StateChange {
-            at_ns: at as u64,
+            at: RunOffset::from_ns(at as u64),
             kind: ChangeKind::Breaker,
             subject: format!("endpoint {at}"),
             change: "closed\u{1b} → open".to_owned(),

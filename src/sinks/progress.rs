@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::notice_throttle::NoticeThrottle;
 use super::{Sink, is_for_screens};
 use crate::event::{GeneratorInfo, RunEvent, RunInfo};
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::RunManifest;
 use crate::report::ansi::plain;
 use crate::report::overrides::OverrideTimeline;
@@ -49,12 +50,12 @@ impl Pulses {
         self.before.resize(plan.workloads.len(), [0; 3]);
         self.at_ns = snapshot.elapsed_ns;
         let mut pulses = Vec::new();
-        for (at, (iterations, calls)) in snapshot.workloads.iter().enumerate() {
+        for (at, (iterations, calls)) in WorkloadId::number(&snapshot.workloads) {
             let ended = calls.ended() - calls.muted;
             let now = [iterations.started, ended, ended - calls.ok];
             let [started, ended, bad] = now;
-            let before = std::mem::replace(&mut self.before[at], now);
-            let own = |step: usize| plan.steps[step].workload == at;
+            let before = std::mem::replace(&mut self.before[at.index()], now);
+            let own = |step: StepId| plan.steps[step].workload == at;
             let (part, lost) = if snapshot.measured.calls().made > 0 {
                 (&snapshot.measured, snapshot.measured.workloads[at].lost_starts())
             } else {
@@ -75,13 +76,13 @@ impl Pulses {
 
 /// The users of a workload: those within an iteration, and where it is the only closed one also
 /// those between two.
-pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: usize) -> u64 {
-    let running = |at: usize| {
+pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: WorkloadId) -> u64 {
+    let running = |at: WorkloadId| {
         let iterations = &snapshot.workloads[at].0;
         iterations.started - iterations.ended()
     };
-    let closed = |at: &usize| !plan.workloads[*at].open;
-    let all = 0..plan.workloads.len();
+    let closed = |at: &WorkloadId| !plan.workloads[*at].open;
+    let all = WorkloadId::first(plan.workloads.len());
     if closed(&workload) && all.clone().filter(closed).count() == 1 {
         let others: u64 = all.filter(|at| *at != workload).map(running).sum();
         return snapshot.users.saturating_sub(others);
@@ -135,7 +136,7 @@ impl ProgressBars {
         let Some(info) = &self.info else { return };
         let pulses = self.pulses.next(&info.plan, snapshot);
         let drawn = self.drawn.iter().zip(pulses).zip(&info.plan.workloads);
-        for (at, ((bar, pulse), load)) in drawn.enumerate() {
+        for (at, ((bar, pulse), load)) in WorkloadId::number(drawn) {
             let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
             if load.end.is_some() {
                 bar.set_position(elapsed.as_millis() as u64);
@@ -247,7 +248,7 @@ impl ProgressLines {
             format!(" of {}", show_duration(Duration::from_secs(end.as_secs_f64().ceil() as u64)))
         });
         write!(err, "{elapsed:>6}{end}")?;
-        for (at, (pulse, load)) in pulses.iter().zip(&info.plan.workloads).enumerate() {
+        for (at, (pulse, load)) in WorkloadId::number(pulses.iter().zip(&info.plan.workloads)) {
             write!(
                 err,
                 "  | {}: {}{} users, {}/s, p95 {}, errors {:.1} %",

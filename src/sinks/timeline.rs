@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::RunManifest;
 use crate::report::csv::{call_counts, cell, harmless};
 use crate::stats::delta::StepWindow;
@@ -62,8 +63,8 @@ impl<W: Write> TimelineFile<W> {
     /// of its steps.
     pub(super) fn write(&mut self, closed: &CompletedSecond) -> io::Result<()> {
         let plan = Arc::clone(&self.plan);
-        for (at, load) in plan.workloads.iter().enumerate() {
-            let own = |step: usize| plan.steps[step].workload == at;
+        for (at, load) in WorkloadId::number(&plan.workloads) {
+            let own = |step: StepId| plan.steps[step].workload == at;
             let whole = closed.window.of_workload(at, own);
             let counts = &closed.window.workloads[at];
             if counts.due + counts.started + whole.calls.made == 0 {
@@ -74,9 +75,9 @@ impl<W: Write> TimelineFile<W> {
             let blocked = (blocked.count() > 0).then(|| blocked.percentile_us(95.0).to_string());
             let own_row = (loads, blocked.unwrap_or_default());
             self.row(closed, [&load.name, "*", "*"], own_row, &whole)?;
-            for (step, series) in plan.steps.iter().enumerate().filter(|(step, _)| own(*step)) {
+            for (step, series) in StepId::number(&plan.steps).filter(|(step, _)| own(*step)) {
                 let Some(window) = &closed.window.steps[step] else { continue };
-                let archetype = &plan.archetypes[series.archetype];
+                let archetype = &plan.archetypes[series.archetype.index()];
                 let names = [load.name.as_str(), archetype, &series.name];
                 self.row(closed, names, Default::default(), window)?;
             }

@@ -3,6 +3,7 @@
 //! `wire` counts, a Delta carries the counts once a second, the Tally adds them up.
 //! Invariant: each attempt to connect is counted once, under its address or under `others`.
 
+use crate::ids::ServiceId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -20,10 +21,10 @@ pub struct AddressUse {
     pub slower: u64,
 }
 
-/// Results by service index and address.
+/// Results by service and address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    pub(crate) known: BTreeMap<(usize, SocketAddr), AddressUse>,
+    pub(crate) known: BTreeMap<(ServiceId, SocketAddr), AddressUse>,
     /// Results of addresses that had no room.
     pub(crate) others: AddressUse,
 }
@@ -39,7 +40,7 @@ impl AddressUse {
 
 impl Addresses {
     /// Adds results of an address of a service.
-    pub fn add(&mut self, service: usize, address: SocketAddr, used: &AddressUse) {
+    pub fn add(&mut self, service: ServiceId, address: SocketAddr, used: &AddressUse) {
         let has_room = self.known.len() < MOST;
         match self.known.get_mut(&(service, address)) {
             Some(known) => known.add(used),
@@ -57,7 +58,7 @@ impl Addresses {
     }
 
     /// The results of each address, in the order of services and addresses.
-    pub fn list(&self) -> impl Iterator<Item = (usize, SocketAddr, &AddressUse)> {
+    pub fn list(&self) -> impl Iterator<Item = (ServiceId, SocketAddr, &AddressUse)> {
         self.known.iter().map(|((service, address), used)| (*service, *address, used))
     }
 
@@ -76,7 +77,7 @@ mod tests {
         let used = AddressUse { connected: 1, failed: 2, slower: 3 };
         let mut part = Addresses::default();
         for port in 0..1_100 {
-            part.add(0, SocketAddr::from(([127, 0, 0, 1], port)), &used);
+            part.add(ServiceId::default(), SocketAddr::from(([127, 0, 0, 1], port)), &used);
         }
         let mut all = part.clone();
         all.merge(&part);

@@ -16,8 +16,14 @@ use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::state_change::{MAX_INTERVAL_CHANGES, StateChanges};
+use crate::ids::{StepId, WorkloadId, indexed_by};
 
 pub use super::part::LostStarts;
+
+indexed_by! {
+    WorkloadId: LoadWindow, (Iterations, Calls), Departures;
+    StepId: Option<Box<StepWindow>>;
+}
 
 /// Status codes from 100 to 999: RFC 9110 defines those below 600, and the readers of both HTTP
 /// versions pass on any other code of three digits as received.
@@ -223,7 +229,7 @@ impl Delta {
         self.workloads.len() == shape.workloads
             && self.departures.len() == shape.workloads
             && self.windows.iter().all(window)
-            && self.failures.first.values().all(|one| one.step < steps)
+            && self.failures.first.values().all(|one| one.step.index() < steps)
     }
 
     /// Adds what the same shard counted later.

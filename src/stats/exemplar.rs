@@ -3,6 +3,8 @@
 //! The Recorder stores them, deltas carry them, the Tally merges them by intended time.
 //! Invariant: the earliest of each series and kind is kept, whatever the order of merging.
 
+use crate::clock::RunOffset;
+use crate::ids::StepId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,12 +25,12 @@ pub enum FailureMode {
 /// A failing exchange, redacted and ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Exemplar {
-    /// Index of its series.
-    pub step: usize,
+    /// Its series.
+    pub step: StepId,
     /// How it failed.
     pub failing: FailureMode,
-    /// Intended start, ns after the run's start.
-    pub intended_ns: u64,
+    /// Intended start.
+    pub intended: RunOffset,
     /// Number of its user.
     pub user: u64,
     /// The request as a shell command.
@@ -50,7 +52,7 @@ pub struct Exemplar {
 }
 
 /// A series and how its calls failed.
-type FailureKey = (usize, FailureMode);
+type FailureKey = (StepId, FailureMode);
 
 /// Failures by kind.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +70,7 @@ impl FirstFailures {
     /// Keeps an exemplar unless there is an earlier one of its kind, or [`MOST`] earlier ones.
     pub(super) fn keep(&mut self, exemplar: Arc<Exemplar>) {
         let kind = (exemplar.step, exemplar.failing);
-        let when = |one: &Exemplar| (one.intended_ns, one.user);
+        let when = |one: &Exemplar| (one.intended, one.user);
         let earlier = self.first.get(&kind).is_some_and(|mine| when(mine) <= when(&exemplar));
         if earlier {
             return;
@@ -96,7 +98,7 @@ impl FirstFailures {
             (self.counts.get(kind).copied().unwrap_or(1), Arc::clone(one))
         };
         let mut list: Vec<_> = self.first.iter().map(with).collect();
-        list.sort_by_key(|(count, one)| (std::cmp::Reverse(*count), one.intended_ns));
+        list.sort_by_key(|(count, one)| (std::cmp::Reverse(*count), one.intended));
         list
     }
 }
@@ -105,11 +107,11 @@ impl FirstFailures {
 mod tests {
     use super::*;
 
-    fn one(step: usize, intended_ns: u64) -> FirstFailures {
+    fn one(step: StepId, intended: RunOffset) -> FirstFailures {
         let exemplar = Exemplar {
             step,
             failing: FailureMode::Status(500),
-            intended_ns,
+            intended,
             user: 0,
             curl: String::new(),
             cut: false,
@@ -128,13 +130,14 @@ mod tests {
 
     #[test]
     fn earliest_exemplars_are_kept_in_any_order() {
-        let parts: Vec<FirstFailures> =
-            (0..300).map(|n| one(n * 7 % 100, (n as u64 * 7_919) % 1_000)).collect();
+        let parts: Vec<FirstFailures> = (0..300)
+            .map(|n| one(StepId::new(n * 7 % 100), RunOffset::from_ns((n as u64 * 7_919) % 1_000)))
+            .collect();
         let fold = |parts: &mut dyn Iterator<Item = &FirstFailures>| {
             let mut all = FirstFailures::default();
             parts.for_each(|part| all.merge(part));
             let list = all.list();
-            list.iter().map(|(count, one)| (*count, one.step, one.intended_ns)).collect::<Vec<_>>()
+            list.iter().map(|(count, one)| (*count, one.step, one.intended)).collect::<Vec<_>>()
         };
         let forward = fold(&mut parts.iter());
         let mut back = fold(&mut parts.iter().rev());

@@ -6,7 +6,8 @@
 use std::num::NonZero;
 
 use super::outcome::{AttemptOutcome, CallResult};
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
+use crate::ids::{StepId, WorkloadId};
 
 /// The dimensions of a recorder: how many workloads, series, checks, groups and pools it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,11 +20,11 @@ pub struct SeriesLayout {
     pub groups: usize,
     /// Number of pools.
     pub pools: usize,
-    /// End of the warm-up, ns after the run's start.
-    pub warmup_ns: u64,
-    /// By workload: end of its load, ns after the run's start; later calls are drain. A workload
-    /// that is missing here, or that only a count ends, has none.
-    pub load_ends_ns: Vec<u64>,
+    /// End of the warm-up.
+    pub warmup: RunOffset,
+    /// By workload: end of its load; later calls are drain. A workload that is missing here, or
+    /// that only a count ends, has none.
+    pub load_ends: Vec<RunOffset>,
 }
 
 /// One attempt on the wire.
@@ -73,12 +74,12 @@ impl ConnectTimings {
 /// One completed call.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Index of its workload.
-    pub workload: usize,
-    /// Index of its series.
-    pub step: usize,
-    /// Intended start, ns after the run's start.
-    pub intended_ns: u64,
+    /// Its workload.
+    pub workload: WorkloadId,
+    /// Its series.
+    pub step: StepId,
+    /// Intended start.
+    pub intended: RunOffset,
     /// Picked up − intended.
     pub lag_ns: u64,
     /// Dispatched − picked up.

@@ -79,7 +79,8 @@ impl Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Time;
+    use crate::clock::{RunOffset, Time};
+    use crate::ids::WorkloadId;
     use crate::stats::sample::SeriesLayout;
     use crate::stats::{Gauges, Recorder};
 
@@ -99,10 +100,14 @@ mod tests {
             }
         };
         for second in 0..30u64 {
-            recorder.begin_iteration(0, second * S, 0);
-            recorder.begin_iteration(0, second.saturating_sub(3) * S, 0);
+            let begins = |recorder: &mut Recorder, second: u64| {
+                let due = RunOffset::from_ns(second * S);
+                recorder.begin_iteration(WorkloadId::default(), due, 0);
+            };
+            begins(&mut recorder, second);
+            begins(&mut recorder, second.saturating_sub(3));
             if second == 25 {
-                recorder.begin_iteration(0, 2 * S, 0);
+                begins(&mut recorder, 2);
             }
             let delta = recorder.take_interval(Gauges::default(), Time((second + 1) * S));
             keep(seconds.absorb(&delta));

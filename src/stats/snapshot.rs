@@ -14,6 +14,7 @@ use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::state_change::StateChanges;
 use super::user_levels::WorstUsers;
+use crate::ids::{StepId, WorkloadId};
 
 /// The run so far.
 #[derive(Clone, Debug)]
@@ -119,27 +120,27 @@ impl Window {
     }
 
     /// The response times of the series that `choose` selects; `lost` starts rank above all.
-    pub fn response(&self, choose: impl Fn(usize) -> bool, lost: LostStarts) -> Latency {
+    pub fn response(&self, choose: impl Fn(StepId) -> bool, lost: LostStarts) -> Latency {
         let mut all = self.merged(choose, |step| &step.response);
         lost.rank_in(&mut all);
         all
     }
 
     /// The service times of the series that `choose` selects.
-    pub fn service(&self, choose: impl Fn(usize) -> bool) -> Latency {
+    pub fn service(&self, choose: impl Fn(StepId) -> bool) -> Latency {
         self.merged(choose, |step| &step.service)
     }
 
     /// A whole workload: the steps that `own` selects, and the starts it lost.
-    pub fn of_workload(&self, workload: usize, own: impl Fn(usize) -> bool) -> StepWindow {
+    pub fn of_workload(&self, workload: WorkloadId, own: impl Fn(StepId) -> bool) -> StepWindow {
         let mut whole = StepWindow::default();
-        let steps = self.steps.iter().enumerate().filter(|(index, _)| own(*index));
+        let steps = StepId::number(&self.steps).filter(|(id, _)| own(*id));
         steps.filter_map(|(_, step)| step.as_deref()).for_each(|step| {
             whole.calls.add(&step.calls);
             whole.response.merge(&step.response);
             whole.service.merge(&step.service);
         });
-        self.workloads[workload].lost_starts().rank_in(&mut whole.response);
+        self.workloads[workload.index()].lost_starts().rank_in(&mut whole.response);
         whole
     }
 
@@ -151,13 +152,13 @@ impl Window {
 
     fn merged(
         &self,
-        choose: impl Fn(usize) -> bool,
+        choose: impl Fn(StepId) -> bool,
         part: impl Fn(&StepWindow) -> &Latency,
     ) -> Latency {
         let mut all = Latency::default();
-        for (index, step) in self.steps.iter().enumerate() {
+        for (id, step) in StepId::number(&self.steps) {
             if let Some(step) = step
-                && choose(index)
+                && choose(id)
             {
                 all.merge(part(step));
             }

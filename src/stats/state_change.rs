@@ -3,6 +3,8 @@
 //! Shards and controllers create them, deltas carry a shard's, the Tally stores them in order.
 //! Invariant: a change says what changed and why; changes that found no room are counted.
 
+use crate::clock::RunOffset;
+
 /// The subject of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
@@ -43,8 +45,8 @@ impl ChangeKind {
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange {
-    /// When it changed, ns after the run's start.
-    pub at_ns: u64,
+    /// When it changed.
+    pub at: RunOffset,
     /// What it is about.
     pub kind: ChangeKind,
     /// What the change belongs to: `endpoint GET /cart`, `pool auth`, `workload shoppers`.

@@ -13,6 +13,7 @@ use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot};
 use super::state_change::{MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
+use crate::clock::RunOffset;
 
 /// The most ledger errors that are reported as text.
 const MAX_LEDGER_ERRORS: usize = 8;
@@ -60,7 +61,7 @@ impl Tally {
             warmup: Window::new(0, false, shape),
             user_levels: UserLevels::new(shape.workloads),
             shards: (0..shards).map(state).collect(),
-            warmup_ns: shape.warmup_ns,
+            warmup_ns: shape.warmup.ns(),
             users_peak: 0,
             connections_peak: 0,
             health: Health::default(),
@@ -69,9 +70,9 @@ impl Tally {
         }
     }
 
-    /// Notes that the load was stopped at `ns` after the run's start: later calls are drain.
-    pub fn stop(&mut self, ns: u64) {
-        self.stopped_ns = self.stopped_ns.min(ns);
+    /// Notes that the load was stopped: later calls are drain.
+    pub fn stop(&mut self, at: RunOffset) {
+        self.stopped_ns = self.stopped_ns.min(at.ns());
     }
 
     /// Stores a state change that belongs to no shard.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::counts::{Calls, Gauges, Iterations};
 use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::sample::SeriesLayout;
+use crate::clock::RunOffset;
 
 /// What a shard has begun and not ended.
 #[derive(Debug)]
@@ -63,9 +64,9 @@ impl Unfinished {
         self.gauges = delta.gauges;
     }
 
-    /// Returns the delta that ends everything `at_ns` after the run's start, as the hard end of a
-    /// run does. `open`: whether each workload has a schedule.
-    pub fn cut(self, shape: &SeriesLayout, open: &[bool], at_ns: u64) -> Delta {
+    /// Returns the delta that ends everything at `at`, as the hard end of a run does. `open`:
+    /// whether each workload has a schedule.
+    pub fn cut(self, shape: &SeriesLayout, open: &[bool], at: RunOffset) -> Delta {
         let mut delta = Delta::new(shape, self.shard);
         for ((cut, sum), open) in delta.workloads.iter_mut().zip(&self.counts).zip(open) {
             let (iterations, calls) = sum;
@@ -82,7 +83,7 @@ impl Unfinished {
         for ((second, measured), left) in self.windows {
             let mut window = Window::new(second, measured, shape);
             // It was intended within its second: its age is at least that from the second's end.
-            let age_ns = at_ns.saturating_sub((u64::from(second) + 1) * 1_000_000_000);
+            let age_ns = at.since(RunOffset::from_ns((u64::from(second) + 1) * 1_000_000_000));
             for (load, count) in window.workloads.iter_mut().zip(left.iterations) {
                 end_iterations(load, age_ns, count);
             }
@@ -124,6 +125,7 @@ mod tests {
     use super::super::part::LostStarts;
     use super::*;
     use crate::clock::Time;
+    use crate::ids::{StepId, WorkloadId};
     use crate::stats::{Recorder, Tally};
 
     #[test]
@@ -135,14 +137,15 @@ mod tests {
         let mut unfinished = Unfinished::new(&shape, 0);
         let second = 1_000_000_000u64;
         for k in 0..3 {
-            recorder.record_due(0, k * second);
-            recorder.begin_start(0, k * second, 0);
-            recorder.begin_call(0, 0, k * second, Time(k * second));
+            let at = RunOffset::from_ns(k * second);
+            recorder.record_due(WorkloadId::default(), at);
+            recorder.begin_start(WorkloadId::default(), at, 0);
+            recorder.begin_call(WorkloadId::default(), StepId::default(), at, Time(k * second));
             let delta = recorder.take_interval(Gauges::default(), Time((k + 1) * second));
             unfinished.absorb(&delta);
             tally.absorb(&delta);
         }
-        tally.absorb(&unfinished.cut(&shape, &[true], 3 * second));
+        tally.absorb(&unfinished.cut(&shape, &[true], RunOffset::from_ns(3 * second)));
         let snapshot = tally.snapshot(None);
         let calls = snapshot.calls();
         assert_eq!((calls.made, calls.unfinished), (3, 3));

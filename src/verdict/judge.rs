@@ -7,6 +7,7 @@
 pub use super::judgement::{Judgement, StoppedRun, UntimedRank};
 use super::scope::Subjects;
 use super::threshold::{Metric, MetricTime, Statistic, Threshold};
+use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
@@ -44,8 +45,8 @@ pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot)
 /// Returns how long the load that a threshold selects was measured, ns: from its first start or the
 /// end of the warm-up to its last end, or to where the load was stopped.
 fn measured_ns(threshold: &Threshold, subjects: &Subjects, snapshot: &Snapshot) -> u64 {
-    let spans = subjects.measured_ns.iter().enumerate();
-    let spans = spans.filter(|(index, _)| threshold.scope.has_workload(subjects, *index));
+    let spans = WorkloadId::number(&subjects.measured_ns);
+    let spans = spans.filter(|(id, _)| threshold.scope.has_workload(subjects, *id));
     let span = spans.fold(None, |span: Option<(u64, u64)>, (_, &(from, to))| {
         let to = to.min(snapshot.until_ns);
         Some(span.map_or((from, to), |(first, last)| (first.min(from), last.max(to))))
@@ -125,13 +126,13 @@ fn observe(
 ) -> Option<Observed> {
     let scope = &threshold.scope;
     let steps = || {
-        let all = part.window.steps.iter().enumerate();
-        all.filter(|(index, _)| scope.has_series(subjects, *index))
-            .filter_map(|(index, step)| Some((index, step.as_deref()?)))
+        let all = StepId::number(&part.window.steps);
+        all.filter(|(id, _)| scope.has_series(subjects, *id))
+            .filter_map(|(id, step)| Some((id, step.as_deref()?)))
     };
     let loads = || {
-        let all = part.window.workloads.iter().enumerate();
-        all.filter(|(index, _)| scope.has_workload(subjects, *index)).map(|(_, load)| load)
+        let all = WorkloadId::number(&part.window.workloads);
+        all.filter(|(id, _)| scope.has_workload(subjects, *id)).map(|(_, load)| load)
     };
     let mut calls = Calls::default();
     steps().for_each(|(_, step)| calls.add(&step.calls));
@@ -178,7 +179,7 @@ fn observe(
 
 /// The series and workloads that a threshold on times selects.
 struct Selection<'a> {
-    steps: Vec<(usize, &'a StepWindow)>,
+    steps: Vec<(StepId, &'a StepWindow)>,
     loads: Vec<&'a LoadWindow>,
 }
 
@@ -262,8 +263,8 @@ impl Selection<'_> {
 }
 
 fn share_passed<'a>(
-    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
-    selection: impl Fn(usize, usize) -> bool,
+    steps: impl Iterator<Item = (StepId, &'a StepWindow)>,
+    selection: impl Fn(StepId, usize) -> bool,
 ) -> Option<f64> {
     let (mut passed, mut all) = (0, 0);
     for (series, step) in steps {
@@ -278,7 +279,7 @@ fn share_passed<'a>(
 }
 
 fn count_statuses<'a>(
-    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    steps: impl Iterator<Item = (StepId, &'a StepWindow)>,
     low: u16,
     high: u16,
 ) -> u64 {

@@ -1,6 +1,8 @@
 //! Thresholds on whole runs: what an empty run passes, and what a missed threshold reports.
 
 use super::*;
+use crate::clock::RunOffset;
+use crate::ids::WorkloadId;
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, Recorder, Tally};
 
@@ -50,8 +52,9 @@ fn empty_run_passes_no_threshold() {
 fn missed_threshold_has_no_positive_margin_and_a_reason() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
-            recorder.record_due(0, k);
-            recorder.record_dropped(0, k, 0);
+            let (workload, due) = (WorkloadId::default(), RunOffset::from_ns(k));
+            recorder.record_due(workload, due);
+            recorder.record_dropped(workload, due, 0);
         }
     });
     for (rule, margin, rests_on_bound) in [
@@ -76,8 +79,9 @@ fn missed_threshold_has_no_positive_margin_and_a_reason() {
 fn dropped_starts_rank_above_every_response() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
-            recorder.record_due(0, k);
-            recorder.record_dropped(0, k, 0);
+            let (workload, due) = (WorkloadId::default(), RunOffset::from_ns(k));
+            recorder.record_due(workload, due);
+            recorder.record_dropped(workload, due, 0);
         }
     });
     let threshold = Threshold::parse("response.p50 < 1h").unwrap();

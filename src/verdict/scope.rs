@@ -6,6 +6,7 @@
 
 use super::metric::{Metric, short};
 use super::rule_error::RuleError;
+use crate::ids::{StepId, WorkloadId};
 use crate::suggest::nearest;
 
 /// The selectors of a threshold; none selects everything.
@@ -49,8 +50,8 @@ pub struct Subject {
     pub step: String,
     /// The archetype's name.
     pub archetype: String,
-    /// Index into `Subjects::workloads`.
-    pub workload: usize,
+    /// Its workload.
+    pub workload: WorkloadId,
     /// Its tags.
     pub tags: Vec<(String, String)>,
     /// The names of its checks, in the order of their counts.
@@ -117,11 +118,15 @@ impl Scope {
     }
 
     /// Whether it includes a series.
-    pub fn has_series(&self, subjects: &Subjects, series: usize) -> bool {
-        let Some(subject) = subjects.series.get(series) else { return self.selectors.is_empty() };
+    pub fn has_series(&self, subjects: &Subjects, series: StepId) -> bool {
+        let Some(subject) = subjects.series.get(series.index()) else {
+            return self.selectors.is_empty();
+        };
         self.selectors.iter().all(|selector| match selector {
             Selector::Step(name) => subject.step == *name,
-            Selector::Workload(name) => subjects.workloads.get(subject.workload) == Some(name),
+            Selector::Workload(name) => {
+                subjects.workloads.get(subject.workload.index()) == Some(name)
+            }
             Selector::Archetype(name) => subject.archetype == *name,
             Selector::Tag(key, value) => {
                 subject.tags.iter().any(|(mine, is)| mine == key && is == value)
@@ -131,19 +136,19 @@ impl Scope {
     }
 
     /// Whether it includes a workload.
-    pub fn has_workload(&self, subjects: &Subjects, workload: usize) -> bool {
+    pub fn has_workload(&self, subjects: &Subjects, workload: WorkloadId) -> bool {
         self.selectors.iter().all(|selector| match selector {
-            Selector::Workload(name) => subjects.workloads.get(workload) == Some(name),
+            Selector::Workload(name) => subjects.workloads.get(workload.index()) == Some(name),
             _ => true,
         })
     }
 
     /// Whether it includes a check of a series; `index` is its place among the series' checks.
-    pub fn has_check_of(&self, subjects: &Subjects, series: usize, index: usize) -> bool {
+    pub fn has_check_of(&self, subjects: &Subjects, series: StepId, index: usize) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Check(name) => subjects
                 .series
-                .get(series)
+                .get(series.index())
                 .is_some_and(|subject| subject.checks.get(index) == Some(name)),
             _ => true,
         })
@@ -156,7 +161,9 @@ impl Scope {
     pub fn matches(&self, subjects: &Subjects) -> Result<(), RuleError> {
         for (count, selector) in self.selectors.iter().enumerate() {
             let so_far = Self { selectors: self.selectors[..=count].to_vec() };
-            if (0..subjects.series.len()).any(|series| so_far.has_series(subjects, series)) {
+            if StepId::first(subjects.series.len())
+                .any(|series| so_far.has_series(subjects, series))
+            {
                 continue;
             }
             let (what, name, known) = selector.known(subjects);

@@ -1,6 +1,7 @@
 //! Thresholds that parse, and the messages of those that do not.
 
 use super::*;
+use crate::ids::{StepId, WorkloadId};
 
 #[test]
 fn limits_parse_into_the_metrics_unit() {
@@ -133,7 +134,7 @@ fn selectors_narrow_and_report_unmatched_names() {
     let series = |step: &str, archetype: &str, workload, team: &str| Subject {
         step: step.to_owned(),
         archetype: archetype.to_owned(),
-        workload,
+        workload: WorkloadId::new(workload),
         tags: vec![("team".to_owned(), team.to_owned())],
         checks: vec!["status is 200".to_owned()],
     };
@@ -154,7 +155,8 @@ fn selectors_narrow_and_report_unmatched_names() {
         ("archetype(\"buyer\").errors < 1%", &[1]),
     ] {
         let scope = Threshold::parse(rule).unwrap().scope;
-        let seen: Vec<usize> = (0..3).filter(|&n| scope.has_series(&subjects, n)).collect();
+        let seen = (0..3).filter(|&n| scope.has_series(&subjects, StepId::new(n)));
+        let seen: Vec<usize> = seen.collect();
         assert_eq!(seen, expect, "{rule}");
         assert_eq!(scope.matches(&subjects), Ok(()));
     }

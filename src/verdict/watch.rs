@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::judge::{self, JudgedPart, Judgement, StoppedRun};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Comparison, Metric, MetricTime, Threshold};
+use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, Window};
 use crate::stats::own_delay::merge_boxed;
 use crate::stats::{Delayed, Delta, OwnDelay, Snapshot};
@@ -244,8 +245,8 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
     let (scope, metric) = (&threshold.scope, threshold.metric);
     let mut part = blank();
     let load = &mut part.workloads[0];
-    for (index, theirs) in window.workloads.iter().enumerate() {
-        if !scope.has_workload(subjects, index) {
+    for (id, theirs) in WorkloadId::number(&window.workloads) {
+        if !scope.has_workload(subjects, id) {
             continue;
         }
         load.due += theirs.due;
@@ -269,11 +270,11 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
             _ => {}
         }
     }
-    for (series, theirs) in window.steps.iter().enumerate() {
+    for (series, theirs) in StepId::number(&window.steps) {
         if !scope.has_series(subjects, series) {
             continue;
         }
-        part.begun[0] += window.begun[series];
+        part.begun[0] += window.begun[series.index()];
         let Some(theirs) = theirs else { continue };
         let step = part.steps[0].get_or_insert_default();
         step.calls.add(&theirs.calls);

@@ -1,7 +1,8 @@
 //! Windows: when they are judged, and what they include.
 
 use super::*;
-use crate::clock::Time as At;
+use crate::clock::{RunOffset, Time as At};
+use crate::ids::{StepId, WorkloadId};
 use crate::stats::outcome::{AttemptOutcome, CallResult};
 use crate::stats::sample::{Sample, SeriesLayout};
 use crate::stats::{Gauges, Recorder, Tally};
@@ -39,19 +40,21 @@ impl WatchedRun {
 
     /// Makes ten calls of a series in the current second, with this result after `took_ms`.
     fn calls(&mut self, step: usize, result: CallResult, took_ms: u64) {
+        let (workload, step) = (WorkloadId::default(), StepId::new(step));
         for k in 0..10 {
-            let intended_ns = self.second * S + k * S / 20;
-            self.recorder.begin_call(0, step, intended_ns, At(intended_ns));
+            let at_ns = self.second * S + k * S / 20;
+            let intended = RunOffset::from_ns(at_ns);
+            self.recorder.begin_call(workload, step, intended, At(at_ns));
             if took_ms == HANGS {
                 continue;
             }
             let took = took_ms * 1_000_000;
             // Other work showed all the time that the loop was running.
-            self.recorder.begin_loop(At(intended_ns + took));
+            self.recorder.begin_loop(At(at_ns + took));
             let sample = Sample {
-                workload: 0,
+                workload,
                 step,
-                intended_ns,
+                intended,
                 lag_ns: 0,
                 blocked_ns: 0,
                 service_ns: took,
@@ -65,7 +68,7 @@ impl WatchedRun {
                 }),
                 result,
             };
-            self.recorder.end_call(&sample, At(intended_ns + took));
+            self.recorder.end_call(&sample, At(at_ns + took));
         }
     }
 

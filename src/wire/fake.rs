@@ -12,7 +12,7 @@ use super::deadline::{CallDeadline, WaitEnded};
 use super::emulated_link::until;
 use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::{EmulatedLink, Outgoing};
-use crate::clock::{Time, Timer};
+use crate::clock::{RunOffset, Time, Timer};
 use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
@@ -47,7 +47,7 @@ pub struct FakeArrival {
     /// Number of its user or arrival.
     pub number: u64,
     /// Intended start, ns after the run's start.
-    pub intended_ns: u64,
+    pub intended: RunOffset,
     /// The rendered request.
     pub bytes: Vec<u8>,
 }
@@ -142,7 +142,7 @@ impl FakeTarget {
     ) -> (FakeReply, u64) {
         let arrival = FakeArrival {
             number: outgoing.number,
-            intended_ns: outgoing.intended_ns,
+            intended: outgoing.intended,
             bytes: outgoing.bytes.to_vec(),
         };
         let mut script = self.0.borrow_mut();

@@ -6,13 +6,15 @@
 use super::deadline::CallDeadline;
 use super::emulated_link::EmulatedLink;
 use super::response_capture::CaptureRequest;
+use crate::clock::RunOffset;
+use crate::ids::ServiceId;
 use crate::stats::{AttemptOutcome, AttemptPhase};
 
 /// A rendered request, and which parts of its response to capture.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Index of the service's endpoint.
-    pub endpoint: usize,
+    /// The service that it goes to.
+    pub service: ServiceId,
     /// Head and body.
     pub bytes: &'a [u8],
     /// Which parts of the response to capture.
@@ -25,8 +27,8 @@ pub struct Outgoing<'a> {
     pub link: Option<&'a EmulatedLink>,
     /// Number of the request, for a fake target that logs it.
     pub number: u64,
-    /// Intended start, ns after the run's start.
-    pub intended_ns: u64,
+    /// Intended start.
+    pub intended: RunOffset,
 }
 
 impl Outgoing<'_> {

@@ -13,7 +13,9 @@ use std::task::{Poll, Waker};
 use super::deadline::{CallDeadline, WaitEnded};
 use super::{ConnectionSlot, Wire};
 use crate::clock::Time;
+use crate::ids::ServiceId;
 use crate::plan::policy;
+use crate::plan::slots::Segment;
 use crate::stats::PoolUse;
 use crate::units::nanos;
 
@@ -26,7 +28,7 @@ pub struct ConnectionPool {
     least: u64,
     in_use: Cell<u64>,
     /// Free slots that may have a connection, with their service; the one used last is at the back.
-    idle: RefCell<VecDeque<(usize, ConnectionSlot, Time)>>,
+    idle: RefCell<VecDeque<(ServiceId, ConnectionSlot, Time)>>,
     queue: RefCell<VecDeque<Rc<Waiter>>>,
     /// Counts since the last `take_use`.
     used: RefCell<PoolUse>,
@@ -38,7 +40,7 @@ pub struct ConnectionPool {
 struct Waiter {
     slot: RefCell<Option<ConnectionSlot>>,
     waker: RefCell<Option<Waker>>,
-    service: usize,
+    service: ServiceId,
     has_left: Cell<bool>,
 }
 
@@ -52,12 +54,12 @@ pub enum AcquireError {
 }
 
 impl ConnectionPool {
-    /// Creates the part of shard number `shard` of `shards`: its share of the policy's connections,
-    /// at least one.
-    pub fn new(policy: &policy::PoolPolicy, shard: u64, shards: u64, now: Time) -> Self {
+    /// Creates the part of the shard that owns `segment`: its share of the policy's connections, at
+    /// least one.
+    pub fn new(policy: &policy::PoolPolicy, segment: Segment, now: Time) -> Self {
         Self {
-            size: Cell::new(shard_share(policy.connections, shard, shards)),
-            least: policy.min / shards,
+            size: Cell::new(shard_share(policy.connections, segment)),
+            least: policy.min / segment.shards,
             policy: policy.clone(),
             in_use: Cell::new(0),
             idle: RefCell::default(),
@@ -75,7 +77,7 @@ impl ConnectionPool {
     /// Leases a slot to `service` if one is free and no call waits: the one used last, whose
     /// connection is warm.
     #[inline]
-    pub fn lease(&self, service: usize, wire: &Wire, now: Time) -> Option<ConnectionSlot> {
+    pub fn lease(&self, service: ServiceId, wire: &Wire, now: Time) -> Option<ConnectionSlot> {
         if !self.queue.borrow().is_empty() {
             return None;
         }
@@ -89,7 +91,7 @@ impl ConnectionPool {
     }
 
     /// Takes a free slot, not yet counted as in use.
-    fn free(&self, service: usize, wire: &Wire) -> Option<ConnectionSlot> {
+    fn free(&self, service: ServiceId, wire: &Wire) -> Option<ConnectionSlot> {
         let mut idle = self.idle.borrow_mut();
         if self.in_use.get() >= self.size.get() {
             return None;
@@ -110,7 +112,7 @@ impl ConnectionPool {
     /// If the wait took too long or the user was cancelled.
     pub async fn wait(
         &self,
-        service: usize,
+        service: ServiceId,
         deadline: &CallDeadline,
         now: Time,
     ) -> Result<ConnectionSlot, AcquireError> {
@@ -146,7 +148,7 @@ impl ConnectionPool {
     /// Returns a slot after an attempt; `failed`: the target made the attempt fail.
     pub fn give_back(
         &self,
-        service: usize,
+        service: ServiceId,
         mut slot: ConnectionSlot,
         wire: &Wire,
         failed: bool,
@@ -182,9 +184,9 @@ impl ConnectionPool {
     }
 
     /// Sets the number of connections of the whole pool.
-    pub fn resize(&self, size: u64, shard: u64, shards: u64, wire: &Wire, now: Time) {
+    pub fn resize(&self, size: u64, segment: Segment, wire: &Wire, now: Time) {
         self.integrate(now);
-        self.size.set(shard_share(size, shard, shards));
+        self.size.set(shard_share(size, segment));
         let mut idle = self.idle.borrow_mut();
         while self.in_use.get() + idle.len() as u64 > self.size.get() && idle.pop_front().is_some()
         {
@@ -205,7 +207,7 @@ impl ConnectionPool {
     }
 
     /// Closes all idle connections, or those to one service; returns how many.
-    pub fn close_idle(&self, service: Option<usize>) -> usize {
+    pub fn close_idle(&self, service: Option<ServiceId>) -> usize {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|(its, ..)| service.is_some_and(|service| *its != service));
@@ -244,7 +246,8 @@ pub fn retire(slot: &mut ConnectionSlot, policy: &policy::PoolPolicy, now: Time)
 }
 
 /// A shard's share of a total: the first shards take the remainder.
-fn shard_share(whole: u64, shard: u64, shards: u64) -> u64 {
+fn shard_share(whole: u64, segment: Segment) -> u64 {
+    let Segment { shard, shards } = segment;
     (whole / shards + u64::from(shard < whole % shards)).max(1)
 }
 
@@ -253,6 +256,8 @@ mod tests {
     use super::super::fake::{self, FakeArrival, FakeReply, LatencyModel};
     use super::*;
     use proptest::prelude::*;
+
+    const SERVICE: ServiceId = ServiceId::new(0);
 
     struct Nothing;
 
@@ -269,7 +274,7 @@ mod tests {
     #[test]
     fn shares_of_all_shards_sum_to_the_total() {
         for (whole, shards) in [(10, 3), (7, 7), (100, 1), (5, 2)] {
-            let parts = (0..shards).map(|shard| shard_share(whole, shard, shards));
+            let parts = (0..shards).map(|shard| shard_share(whole, Segment { shard, shards }));
             assert_eq!(parts.sum::<u64>(), whole, "{whole} over {shards}");
         }
     }
@@ -278,8 +283,8 @@ mod tests {
     fn waiting_calls_are_served_in_order() {
         crate::clock::block_on_virtual(async {
             let wire = Rc::new(Wire::fake(fake::FakeTarget::new(Nothing)));
-            let pool = Rc::new(ConnectionPool::new(&policy(1), 0, 1, Time(0)));
-            let slot = pool.lease(0, &wire, Time(0)).unwrap();
+            let pool = Rc::new(ConnectionPool::new(&policy(1), Segment::WHOLE, Time(0)));
+            let slot = pool.lease(SERVICE, &wire, Time(0)).unwrap();
             let served = Rc::new(RefCell::new(Vec::new()));
             let mut tasks = Vec::new();
             for number in 0..3 {
@@ -287,15 +292,15 @@ mod tests {
                 let wire = Rc::clone(&wire);
                 tasks.push(tokio::task::spawn_local(async move {
                     let deadline = CallDeadline::new(Rc::default());
-                    let slot = pool.wait(0, &deadline, crate::clock::now()).await.unwrap();
+                    let slot = pool.wait(SERVICE, &deadline, crate::clock::now()).await.unwrap();
                     served.borrow_mut().push(number);
-                    pool.give_back(0, slot, &wire, false, crate::clock::now());
+                    pool.give_back(SERVICE, slot, &wire, false, crate::clock::now());
                 }));
                 tokio::task::yield_now().await;
             }
             // A lease does not overtake waiting calls.
-            assert!(pool.lease(0, &wire, Time(1)).is_none());
-            pool.give_back(0, slot, &wire, false, crate::clock::now());
+            assert!(pool.lease(SERVICE, &wire, Time(1)).is_none());
+            pool.give_back(SERVICE, slot, &wire, false, crate::clock::now());
             for task in tasks {
                 task.await.unwrap();
             }
@@ -313,12 +318,12 @@ mod tests {
             operations in prop::collection::vec((0u8..4, 1u64..6), 0..200),
         ) {
             let wire = Wire::fake(fake::FakeTarget::new(Nothing));
-            let pool = ConnectionPool::new(&policy(3), 0, 1, Time(0));
+            let pool = ConnectionPool::new(&policy(3), Segment::WHOLE, Time(0));
             let (mut in_use, mut size) = (Vec::new(), 3);
             for (at, (what, n)) in operations.into_iter().enumerate() {
                 let now = Time(at as u64);
                 match what {
-                    0 | 1 => match pool.lease(n as usize % 2, &wire, now) {
+                    0 | 1 => match pool.lease(ServiceId::new(n as usize % 2), &wire, now) {
                         Some(slot) => {
                             prop_assert!((in_use.len() as u64) < size);
                             in_use.push(slot);
@@ -327,12 +332,12 @@ mod tests {
                     },
                     2 => {
                         if let Some(slot) = in_use.pop() {
-                            pool.give_back(0, slot, &wire, false, now);
+                            pool.give_back(SERVICE, slot, &wire, false, now);
                         }
                     }
                     _ => {
                         size = n;
-                        pool.resize(n, 0, 1, &wire, now);
+                        pool.resize(n, Segment::WHOLE, &wire, now);
                     }
                 }
             }

@@ -14,6 +14,7 @@ use super::response_capture::ResponseCapture;
 use super::slot::{ConnectionSlot, OpenCount};
 use super::{fake, http1, http2};
 use crate::clock::Time;
+use crate::ids::{ServiceId, indexed_by};
 use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
@@ -31,6 +32,10 @@ pub struct Wire {
 enum WireKind {
     Http1(http1::Http1),
     Fake(fake::FakeTarget),
+}
+
+indexed_by! {
+    ServiceId: ServiceEndpoint;
 }
 
 impl Wire {
@@ -62,7 +67,7 @@ impl Wire {
     ) -> (Exchange, Resend) {
         match &self.kind {
             WireKind::Http1(http1) => {
-                let endpoint = &self.endpoints[outgoing.endpoint];
+                let endpoint = &self.endpoints[outgoing.service];
                 // Links are emulated over HTTP/1.1 only.
                 if endpoint.version != HttpVersion::Http1 && outgoing.link.is_none() {
                     let h2 = http2::boxed(http1, endpoint, slot, outgoing, now, deadline, capture);
@@ -81,10 +86,10 @@ impl Wire {
         self.endpoints.iter().find_map(ServiceEndpoint::refusal)
     }
 
-    /// Returns the error text of the last connection to an endpoint that could not be opened, if it
+    /// Returns the error text of the last connection to a service that could not be opened, if it
     /// failed with `outcome`.
-    pub fn last_error(&self, endpoint: usize, outcome: AttemptOutcome) -> Option<String> {
-        self.endpoints.get(endpoint).and_then(|endpoint| endpoint.last_error(outcome))
+    pub fn last_error(&self, service: ServiceId, outcome: AttemptOutcome) -> Option<String> {
+        self.endpoints.get(service.index()).and_then(|endpoint| endpoint.last_error(outcome))
     }
 
     /// Opens the slot's connection before it is needed. Returns its timings; `None` if the slot is
@@ -95,7 +100,7 @@ impl Wire {
         outgoing: &Outgoing<'_>,
         deadline: &CallDeadline,
     ) -> Option<ConnectTimings> {
-        let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !slot.is_open())?;
+        let endpoint = self.endpoints.get(outgoing.service.index()).filter(|_| !slot.is_open())?;
         let mut timings = ConnectTimings::default();
         // A failure is not reported here: the first call meets it again and reports it.
         let _ = if endpoint.version == HttpVersion::Http1 || outgoing.link.is_some() {
@@ -123,7 +128,7 @@ impl Wire {
     /// Takes the uses of each address since the last call.
     pub fn take_addresses(&self) -> Addresses {
         let mut all = Addresses::default();
-        for (service, endpoint) in self.endpoints.iter().enumerate() {
+        for (service, endpoint) in ServiceId::number(&self.endpoints) {
             for (address, used) in endpoint.take_uses() {
                 all.add(service, address, &used);
             }
@@ -132,8 +137,8 @@ impl Wire {
     }
 
     /// Forgets a service's addresses: its name is looked up again before the next connection.
-    pub fn forget(&self, endpoint: usize) {
-        if let Some(endpoint) = self.endpoints.get(endpoint) {
+    pub fn forget(&self, service: ServiceId) {
+        if let Some(endpoint) = self.endpoints.get(service.index()) {
             endpoint.forget();
         }
     }

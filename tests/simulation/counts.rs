@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use manada::clock::RunOffset;
 use manada::event::Report;
 use manada::stats::{AttemptOutcome, BlockCause, Histogram, outcome};
 use serde::Deserialize;
@@ -93,11 +94,11 @@ pub fn deviations(expected: &BTreeMap<String, Count>, report: &Report) -> Vec<St
 
 /// Returns the state changes as text, if they differ from the expected ones.
 pub fn changed_differently(expected: &[String], report: &Report) -> Option<String> {
-    let mut found: Vec<(u64, String)> = (report.snapshot.changes.list.iter())
+    let mut found: Vec<(RunOffset, String)> = (report.snapshot.changes.list.iter())
         .map(|change| {
             let kind = change.kind.name();
             let line = format!("{kind} {}: {} ({})", change.subject, change.change, change.cause);
-            (change.at_ns, line)
+            (change.at, line)
         })
         .collect();
     // Shards report them independently.
@@ -105,7 +106,8 @@ pub fn changed_differently(expected: &[String], report: &Report) -> Option<Strin
     let is_as_expected = found.len() == expected.len()
         && found.iter().zip(expected).all(|((_, line), begin)| line.starts_with(begin));
     let lines = || {
-        let lines = found.iter().map(|(at, line)| format!("\n    {:.3}s {line}", *at as f64 / 1e9));
+        let lines =
+            found.iter().map(|(at, line)| format!("\n    {:.3}s {line}", at.ns() as f64 / 1e9));
         lines.collect::<String>()
     };
     (!is_as_expected).then(|| format!("notices were:{}", lines()))

@@ -102,6 +102,6 @@ pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let control_changes =
         snapshot.changes.list.iter().filter(|one| one.kind == ChangeKind::Control);
     control_changes
-        .map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change))
+        .map(|one| format!("{} {}: {}", seconds(one.at.ns()), one.subject, one.change))
         .collect()
 }

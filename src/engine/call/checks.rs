@@ -78,7 +78,7 @@ pub(crate) fn check(
         Vec::new()
     };
     let response = ResponseView { cookies: &cookies, ..response_view(status, exchange, capture) };
-    let (step, intended_ns) = (context.step(user), context.intended_ns());
+    let (step, intended) = (context.step(user), context.intended());
     let (mut failed, mut first) = (FailedChecks::NONE, None);
     let (variables, rng) = (&mut user.variables, &mut user.rng);
     let evaluation =
@@ -86,7 +86,7 @@ pub(crate) fn check(
             let place = place(call, part);
             shard.recorder.borrow_mut().record_check(
                 step,
-                intended_ns,
+                intended,
                 prepared.check_ids[place],
                 passed,
             );
@@ -138,7 +138,7 @@ pub(crate) fn fail_all(
 ) -> CheckedResponse {
     let (step, ids) = (call.step(user), &call.prepared.check_ids);
     for id in ids {
-        call.shard.recorder.borrow_mut().record_check(step, call.intended_ns(), *id, false);
+        call.shard.recorder.borrow_mut().record_check(step, call.intended(), *id, false);
     }
     unset_captures(call, user);
     let goes_on = ids.is_empty() || goes_on_after(call, user, 0);

@@ -121,7 +121,7 @@ fn record(
     let sample = Sample {
         workload: user.workload,
         step: call.step(user),
-        intended_ns: call.intended_ns(),
+        intended: call.intended(),
         lag_ns: picked_up.since(ready) + blocked.own.prepared_ns,
         blocked_ns: unready_ns + blocked.blocked_ns,
         service_ns: done.since(exchange.dispatched),
@@ -132,7 +132,7 @@ fn record(
         result,
     };
     if unready_ns > 0 {
-        recorder.record_blocked(sample.intended_ns, cause, unready_ns);
+        recorder.record_blocked(sample.intended, cause, unready_ns);
     }
     recorder.end_call(&sample, blocked.left);
     // A redirect that is not followed was a response, too: the target is alive.

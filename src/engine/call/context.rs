@@ -5,8 +5,10 @@
 
 use super::prepared::PreparedCall;
 use super::timing::CallTiming;
+use crate::clock::RunOffset;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
+use crate::ids::StepId;
 
 /// A call that is under way.
 #[derive(Clone, Copy)]
@@ -17,13 +19,13 @@ pub(crate) struct CallContext<'a> {
 }
 
 impl<'a> CallContext<'a> {
-    /// When the schedule wants the call, ns since the run's start.
-    pub(crate) fn intended_ns(self) -> u64 {
-        self.timing.intended.since(self.shard.start)
+    /// When the schedule wants the call.
+    pub(crate) fn intended(self) -> RunOffset {
+        RunOffset::of(self.timing.intended, self.shard.start)
     }
 
-    /// The index of the call's series in `Plan::steps`.
-    pub(crate) fn step(self, user: &User) -> usize {
+    /// The call's series.
+    pub(crate) fn step(self, user: &User) -> StepId {
         user.step(self.prepared.call.series)
     }
 

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use super::request;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
+use crate::ids::ServiceId;
 use crate::plan::Address;
 use crate::wire::ResponseCapture;
 use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
 
 /// The request with the user's cookies; `None` if none applies.
 #[cold]
-pub(crate) fn add(shard: &Shard, user: &User, service: usize, bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn add(shard: &Shard, user: &User, service: ServiceId, bytes: &[u8]) -> Option<Vec<u8>> {
     let jar = user.jar.as_ref()?.borrow();
     let (line, rest) = request::split_line(bytes)?;
     let origin = origin(&shard.addresses[service], request::target_of(line)?);
@@ -29,7 +30,7 @@ pub(crate) fn add(shard: &Shard, user: &User, service: usize, bytes: &[u8]) -> O
 pub(crate) fn store(
     shard: &Shard,
     user: &mut User,
-    service: usize,
+    service: ServiceId,
     bytes: &[u8],
     kept: &ResponseCapture,
 ) {
@@ -40,7 +41,7 @@ pub(crate) fn store(
 }
 
 /// The cookies of the user that a service may read, for captures.
-pub(crate) fn readable(shard: &Shard, user: &User, service: usize) -> Vec<(String, String)> {
+pub(crate) fn readable(shard: &Shard, user: &User, service: ServiceId) -> Vec<(String, String)> {
     let Some(jar) = &user.jar else { return Vec::new() };
     jar.borrow().pairs(origin(&shard.addresses[service], "/"), crate::clock::now())
 }

@@ -48,7 +48,7 @@ pub(crate) fn keep(
         (None, status, None) => FailureMode::Status(status.unwrap_or_default()),
     };
     let step = call.step(user);
-    let intended_ns = call.intended_ns();
+    let intended = call.intended();
     shard.recorder.borrow_mut().record_failure(step, failing, || {
         let index = prepared.call.service;
         let redactor = redactor(shard, user);
@@ -60,7 +60,7 @@ pub(crate) fn keep(
         Exemplar {
             step,
             failing,
-            intended_ns,
+            intended,
             user: user.number,
             curl,
             cut,

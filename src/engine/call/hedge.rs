@@ -41,7 +41,7 @@ pub(crate) async fn race(
 ) -> ExchangeResult {
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
     let what = (shard, attempts.prepared);
-    let (service, has_link) = (outgoing.endpoint, user.has_emulated_link());
+    let (service, has_link) = (outgoing.service, user.has_emulated_link());
     let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.new_slot());
     let mut capture = ResponseCapture::default();
     let deadline = &user.deadline;
@@ -80,7 +80,7 @@ pub(crate) async fn race(
     match result.other {
         Some((exchange, resend)) => {
             let stale = resend == Resend::Stale;
-            recorder.end_attempt(&exchange, outgoing.intended_ns, stale);
+            recorder.end_attempt(&exchange, outgoing.intended, stale);
         }
         None => {
             let begun = if result.by_second { at } else { hedged_at };

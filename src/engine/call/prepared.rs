@@ -6,6 +6,7 @@
 use super::request::PreparedRequest;
 use crate::curve::Distribution;
 use crate::engine::setup::ShardSetup;
+use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::{Archetype, Call};
@@ -33,10 +34,10 @@ pub(crate) struct PreparedCall {
     pub(crate) capture: CaptureRequest,
     pub(crate) idempotent: bool,
     pub(crate) timeout_ns: u64,
-    /// The index of its endpoint.
-    pub(crate) endpoint: usize,
-    /// The index of its pool; `None` if it belongs to none.
-    pub(crate) pool: Option<usize>,
+    /// Its endpoint.
+    pub(crate) endpoint: EndpointId,
+    /// Its pool; `None` if it belongs to none.
+    pub(crate) pool: Option<PoolId>,
     /// Calls of low priority are left out first.
     pub(crate) priority: Priority,
     /// The most redirects that it follows.
@@ -49,7 +50,7 @@ pub(crate) struct PreparedCall {
 
 impl PreparedFlow {
     /// The flow of archetype `archetype`; `names` are the checks of each series.
-    pub(crate) fn new(setup: &ShardSetup, archetype: usize, names: &[Vec<String>]) -> Self {
+    pub(crate) fn new(setup: &ShardSetup, archetype: ArchetypeId, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
         let kind: &Archetype = &plan.archetypes[archetype];
         // All shares of an archetype have the same series: the first tells where its checks count.
@@ -59,10 +60,11 @@ impl PreparedFlow {
         let globals = plan.setup.as_ref().map(|setup| setup.variables_from_responses(&[]));
         let globals = globals.unwrap_or_default();
         let prepare = |(index, call): (usize, &Call)| {
-            let endpoint = setup.shared.endpoints.by_call[archetype][index];
+            let endpoint = setup.shared.endpoints.by_call[archetype.index()][index];
             let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
             let service = &plan.services[call.service];
-            let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
+            let known =
+                share.map_or(&[][..], |share| names[share.step(call.series).index()].as_slice());
             let names = |name: &str| {
                 call.request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
             };

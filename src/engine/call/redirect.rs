@@ -14,6 +14,7 @@ use super::request;
 use super::trace;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
+use crate::ids::ServiceId;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::AttemptReason;
@@ -30,16 +31,17 @@ pub(crate) const fn is_redirect(status: u16) -> bool {
 /// there: no load is sent then.
 pub(crate) fn may_follow(
     addresses: &[Address],
-    own: usize,
+    own: ServiceId,
     to: &RedirectLocation,
-) -> Option<usize> {
-    let own = Some(own).filter(|&own| to.is_at(&addresses[own]));
-    own.or_else(|| addresses.iter().position(|address| to.is_at(address)))
+) -> Option<ServiceId> {
+    let own = Some(own).filter(|&own| to.is_at(&addresses[own.index()]));
+    let mut all = ServiceId::number(addresses);
+    own.or_else(|| all.find(|(_, address)| to.is_at(address)).map(|(id, _)| id))
 }
 
 /// The redirects of a call so far.
 struct RedirectChain {
-    service: usize,
+    service: ServiceId,
     at: RedirectLocation,
     method: Vec<u8>,
     bytes: Vec<u8>,
@@ -120,7 +122,7 @@ async fn send_redirect(
     wanted.head_request = way.method == b"HEAD";
     let idempotent = request::is_idempotent(&way.method);
     let outgoing =
-        Outgoing { endpoint: way.service, bytes: &way.bytes, capture: wanted, idempotent, ..first };
+        Outgoing { service: way.service, bytes: &way.bytes, capture: wanted, idempotent, ..first };
     let (mut kind, mut dispatched, mut resends) = (AttemptReason::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);
@@ -133,7 +135,7 @@ async fn send_redirect(
             body::decode(prepared, &mut exchange, kept);
         }
         let again = resend.is_due(&mut resends);
-        shard.recorder.borrow_mut().end_attempt(&exchange, first.intended_ns, again);
+        shard.recorder.borrow_mut().end_attempt(&exchange, first.intended, again);
         if !again {
             if kept.sets_cookie {
                 cookies::store(shard, user, way.service, &way.bytes, kept);
@@ -169,8 +171,8 @@ impl RedirectChain {
         let (line, _) = request::split_line(first.bytes)?;
         let target = request::target_of(line)?;
         Some(Self {
-            service: first.endpoint,
-            at: RedirectLocation::new(&shard.addresses[first.endpoint], target),
+            service: first.service,
+            at: RedirectLocation::new(&shard.addresses[first.service], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
             from_jar,

@@ -4,7 +4,7 @@
 //! Invariant: an order may arrive twice without harm.
 
 use super::state::ResilienceState;
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::event::Order;
 use crate::resilience::board::BreakerTransition;
@@ -15,13 +15,13 @@ impl ResilienceState {
     pub(crate) fn apply(&self, shard: &Shard, order: &Order) {
         let (wire, now) = (&shard.wire, crate::clock::now());
         match order {
-            Order::Breaker(at, switch) => {
-                if let Some(change) = shard.shared.board.switch(*at, *switch) {
-                    record_breaker_change(shard, (*at, change), None, now);
+            Order::Breaker(id, switch) => {
+                if let Some(change) = shard.shared.board.switch(*id, *switch) {
+                    record_breaker_change(shard, (*id, change), None, now);
                 }
             }
             Order::Mute(step, muted) => {
-                if let Some(mine) = self.muted.borrow_mut().get_mut(*step) {
+                if let Some(mine) = self.muted.borrow_mut().get_mut(step.index()) {
                     *mine = *muted;
                 }
                 self.passthrough.set(false);
@@ -30,14 +30,14 @@ impl ResilienceState {
                 self.least.set(level.min_priority());
                 self.passthrough.set(false);
             }
-            Order::Resize(at, size) => {
-                if let Some(Some(pool)) = self.pools.get(*at) {
-                    pool.resize(*size, self.shard.0, self.shard.1, wire, now);
+            Order::Resize(id, size) => {
+                if let Some(pool) = &self.pools[*id] {
+                    pool.resize(*size, self.segment, wire, now);
                 }
             }
             Order::Refresh(service) => {
                 wire.forget(*service);
-                if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(*service) {
+                if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(service.index()) {
                     *refreshed = now;
                 }
                 self.passthrough.set(false);
@@ -60,7 +60,7 @@ impl ResilienceState {
 /// an order changed it.
 pub(crate) fn record_breaker_change(
     shard: &Shard,
-    (at, transition): BreakerTransition,
+    (id, transition): BreakerTransition,
     outcome: Option<AttemptOutcome>,
     now: Time,
 ) {
@@ -69,8 +69,8 @@ pub(crate) fn record_breaker_change(
         Some(outcome) => format!("{}; the last: {outcome}", transition.why),
         None => transition.why.to_string(),
     };
-    shard.resilience.count_transition(at, transition.to);
-    record_change(shard, ChangeKind::Breaker, &shard.shared.names[at], &change, cause, now);
+    shard.resilience.count_transition(id, transition.to);
+    record_change(shard, ChangeKind::Breaker, &shard.shared.names[id.index()], &change, cause, now);
 }
 
 /// Records a change of state and its cause.
@@ -83,7 +83,7 @@ pub(crate) fn record_change(
     now: Time,
 ) {
     shard.recorder.borrow_mut().push_change(StateChange {
-        at_ns: now.since(shard.start),
+        at: RunOffset::of(now, shard.start),
         kind,
         subject: subject.to_owned(),
         change: change.to_owned(),

@@ -11,6 +11,7 @@ use crate::clock::Time;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
+use crate::ids::{PoolId, ServiceId};
 use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, ChangeKind, Exchange};
 use crate::wire::pool::{self, AcquireError};
@@ -46,7 +47,7 @@ pub(crate) enum AdmissionDelay {
     /// It may go on at this time.
     Until(Time, BlockCause),
     /// It waits for a connection of this pool.
-    WaitForConnection(usize),
+    WaitForConnection(PoolId),
     /// It is never sent.
     Suppress(BlockCause),
 }
@@ -120,11 +121,11 @@ impl ResilienceState {
             permit.leased = true;
         }
         let slot = &mut user.slots[service];
-        if slot.is_open() && slot.opened() < self.refreshed.borrow()[service] {
+        if slot.is_open() && slot.opened() < self.refreshed.borrow()[service.index()] {
             slot.close();
         }
         if !permit.probes_connect
-            && let Some(gate) = self.gates.borrow_mut().get_mut(service)
+            && let Some(gate) = self.gates.borrow_mut().get_mut(service.index())
             && !gate.is_open()
         {
             // When a target dies, all its connections do: each user would try to connect once.
@@ -195,8 +196,8 @@ impl ResilienceState {
                 let too_long = cause == BlockCause::Connect && until == longest;
                 if too_long { Err(AttemptOutcome::Suppressed(cause)) } else { Ok(()) }
             }
-            AdmissionDelay::WaitForConnection(at) => {
-                let Some(pool) = &self.pools[at] else { return Ok(()) };
+            AdmissionDelay::WaitForConnection(id) => {
+                let Some(pool) = &self.pools[id] else { return Ok(()) };
                 match pool.wait(prepared.call.service, &user.deadline, now).await {
                     Ok(slot) => {
                         user.slots[prepared.call.service] = slot;
@@ -234,7 +235,7 @@ impl ResilienceState {
         // not worked on it.
         if let Some(CompletedAttempt { exchange, begun, limit_ns }) = made
             && !user.has_emulated_link()
-            && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
+            && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint.index())
         {
             match exchange.outcome {
                 AttemptOutcome::Responded(429 | 500..) => {}
@@ -251,8 +252,8 @@ impl ResilienceState {
             let slot = std::mem::replace(slot, shard.wire.new_slot());
             let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
             pool.give_back(place.1, slot, &shard.wire, failed, now);
-        } else if let Some(at) = prepared.pool {
-            pool::retire(slot, &shard.plan.policies.pools[at], now);
+        } else if let Some(id) = prepared.pool {
+            pool::retire(slot, &shard.plan.policies.pools[id], now);
         }
     }
 
@@ -260,13 +261,13 @@ impl ResilienceState {
     fn observe_connect(
         &self,
         shard: &Shard,
-        service: usize,
+        service: ServiceId,
         permit: AttemptPermit,
         exchange: Option<&Exchange>,
         now: Time,
     ) {
         let mut gates = self.gates.borrow_mut();
-        let Some(gate) = gates.get_mut(service) else { return };
+        let Some(gate) = gates.get_mut(service.index()) else { return };
         let (is_change, change) = match exchange
             .and_then(|exchange| accepts_connections(exchange, permit.probes_connect))
         {

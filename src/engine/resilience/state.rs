@@ -9,9 +9,11 @@ use std::cell::{Cell, RefCell};
 use crate::clock::Time;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::setup::ShardSetup;
+use crate::ids::{BreakerId, EndpointId, PoolId, StepId, indexed_by};
 use crate::plan::policy::{
     FailureCriteria, HedgePolicy, PoolPolicy, PoolStrategy, Priority, RetryPolicy,
 };
+use crate::plan::slots::Segment;
 use crate::resilience::{
     AdaptiveTimeout, BreakerBoard, BreakerState, ConnectBackoffGate, RetryBudget,
 };
@@ -25,8 +27,8 @@ use crate::wire::pool::ConnectionPool;
 pub(crate) struct ResilienceState {
     /// No policy is active: calls pass without a look at any of them.
     pub(super) passthrough: Cell<bool>,
-    /// The index of this shard, and the number of shards.
-    pub(super) shard: (u64, u64),
+    /// The part of the run that this shard owns.
+    pub(super) segment: Segment,
     pub(super) start: Time,
     /// Response times and deadlines by endpoint; empty if no policy needs them.
     pub(super) times: RefCell<Vec<AdaptiveTimeout>>,
@@ -53,12 +55,17 @@ pub(crate) struct ResilienceState {
     pub(super) rng: RefCell<Rng>,
 }
 
+indexed_by! {
+    EndpointId: AdaptiveTimeout;
+    PoolId: Option<ConnectionPool>;
+}
+
 impl ResilienceState {
     /// The policies of a plan at the start of a run.
     pub(crate) fn new(setup: &ShardSetup) -> Self {
         let (plan, shared) = (&setup.plan, &setup.shared);
         let policies = &plan.policies;
-        let (shard, shards) = (setup.segment.shard, setup.segment.shards);
+        let segment = setup.segment;
         let observed = policies.timeouts.is_some() || policies.hedging.is_some();
         let policy = policies.timeouts.unwrap_or_default();
         let times = if observed { shared.endpoints.all.len() } else { 0 };
@@ -69,7 +76,7 @@ impl ResilienceState {
         });
         let pool = |policy: &PoolPolicy| {
             (policy.strategy == PoolStrategy::Shared)
-                .then(|| ConnectionPool::new(policy, shard, shards, setup.start))
+                .then(|| ConnectionPool::new(policy, segment, setup.start))
         };
         let passthrough = !observed
             && !shared.board.has_breakers()
@@ -79,7 +86,7 @@ impl ResilienceState {
             && !policies.limits.is_any_set();
         Self {
             passthrough: Cell::new(passthrough),
-            shard: (shard, shards),
+            segment,
             start: setup.start,
             times: RefCell::new(vec![AdaptiveTimeout::new(policy); times]),
             adapts_timeouts: policies.timeouts.is_some(),
@@ -99,7 +106,7 @@ impl ResilienceState {
             refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
             least: Cell::new(Priority::Low),
             muted: RefCell::new(vec![false; plan.steps.len()]),
-            rng: RefCell::new(plan.seed.rng(Stream::Caution, shard, 0)),
+            rng: RefCell::new(plan.seed.rng(Stream::Caution, segment.shard, 0)),
         }
     }
 
@@ -114,10 +121,10 @@ impl ResilienceState {
         &self,
         board: &BreakerBoard,
         prepared: &PreparedCall,
-        step: usize,
+        step: StepId,
         now: Time,
     ) -> Option<BlockCause> {
-        if self.muted.borrow()[step] {
+        if self.muted.borrow()[step.index()] {
             return Some(BlockCause::Muted);
         }
         if prepared.priority < self.least.get() {
@@ -143,20 +150,20 @@ impl ResilienceState {
 
     /// The pool of a call; `None` if users do not share connections for it.
     pub(crate) fn pool_of(&self, prepared: &PreparedCall) -> Option<&ConnectionPool> {
-        self.pools.get(prepared.pool?)?.as_ref()
+        self.pools[prepared.pool?].as_ref()
     }
 
-    /// Counts an attempt that breaker `at` refused.
+    /// Counts an attempt that a breaker refused.
     #[cold]
-    pub(crate) fn count_refusal(&self, at: usize) {
-        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+    pub(crate) fn count_refusal(&self, id: BreakerId) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(id.index()) {
             breaker.refused += 1;
         }
     }
 
-    /// Counts a transition of breaker `at` that this shard caused.
-    pub(crate) fn count_transition(&self, at: usize, to: BreakerState) {
-        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+    /// Counts a transition of a breaker that this shard caused.
+    pub(crate) fn count_transition(&self, id: BreakerId, to: BreakerState) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(id.index()) {
             breaker.opened += u64::from(to == BreakerState::Open);
         }
     }

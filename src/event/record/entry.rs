@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::packed::{Packed, packed};
+use crate::clock::RunOffset;
 use crate::event::{RunEvent, RunInfo, StopCause};
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, GaugeSample, StateChange};
@@ -32,8 +33,8 @@ pub enum RecordEntry {
     Gauges(Arc<GaugeSample>),
     /// A state change that belongs to no shard was logged.
     EventLogged(Arc<StateChange>),
-    /// The run is stopping; the time is ns after its start.
-    Stopped(StopCause, u64),
+    /// The run is stopping, and when.
+    Stopped(StopCause, RunOffset),
     /// The run is over.
     Ended(RecordEnd),
 }
@@ -59,7 +60,7 @@ impl RecordEntry {
             RunEvent::Delta(delta) => Self::Delta(Arc::clone(delta)),
             RunEvent::Gauges(sample) => Self::Gauges(Arc::clone(sample)),
             RunEvent::EventLogged(change) => Self::EventLogged(Arc::clone(change)),
-            RunEvent::Stopped(stop, at_ns) => Self::Stopped(stop.clone(), *at_ns),
+            RunEvent::Stopped(stop, at) => Self::Stopped(stop.clone(), *at),
             RunEvent::Ended(report) => {
                 let broken = report.broken.clone();
                 Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak })
@@ -86,7 +87,7 @@ impl RecordEntry {
             Self::Delta(delta) => delta.pack(out),
             Self::Gauges(sample) => sample.pack(out),
             Self::EventLogged(change) => change.pack(out),
-            Self::Stopped(stop, at_ns) => (stop.clone(), *at_ns).pack(out),
+            Self::Stopped(stop, at) => (stop.clone(), *at).pack(out),
             Self::Ended(end) => end.pack(out),
         }
     }
@@ -98,8 +99,8 @@ impl RecordEntry {
             2 => Self::Gauges(Packed::unpack(from)?),
             3 => Self::EventLogged(Packed::unpack(from)?),
             4 => {
-                let (stop, at_ns) = Packed::unpack(from)?;
-                Self::Stopped(stop, at_ns)
+                let (stop, at) = Packed::unpack(from)?;
+                Self::Stopped(stop, at)
             }
             5 => Self::Ended(Packed::unpack(from)?),
             _ => return None,

@@ -69,8 +69,8 @@ fn is_consistent(info: &RunInfo) -> bool {
     let (loads, archetypes) = (plan.workloads.len(), plan.archetypes.len());
     let mut series = plan.steps.iter().chain(&plan.groups);
     let scheduled = plan.kind.scheduled.len() == loads;
-    let places = plan.kind.workload_of.iter().all(|load| *load < loads);
-    series.all(|one| one.archetype < archetypes && one.workload < loads)
+    let places = plan.kind.workload_of.iter().all(|load| load.index() < loads);
+    series.all(|one| one.archetype.index() < archetypes && one.workload.index() < loads)
         && plan.checks.len() == plan.steps.len()
         && plan.kind.workload_of.len() == plan.steps.len()
         && scheduled

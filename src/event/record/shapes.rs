@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packed::{Packed, listed, packed};
+use crate::clock::RunOffset;
 use crate::event::{GeneratorInfo, Interrupt, RunInfo, StopCause};
+use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
@@ -60,10 +62,10 @@ packed! {
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
-        step, failing, intended_ns, user, curl, cut, status, error, error_text, failed, head, body,
+        step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }
     FirstFailures { counts, first }
-    StateChange { at_ns, kind, subject, change, cause }
+    StateChange { at, kind, subject, change, cause }
     StateChanges { list, lost }
     PoolUse {
         size, in_use, idle, waiting, leases, gave_up, failed, waits, busy, room,
@@ -87,6 +89,34 @@ packed! {
         shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, gauges, last,
+    }
+}
+
+/// Packs a numbered id as its number.
+macro_rules! numbered {
+    ($($type:ty),+) => {$(
+        impl Packed for $type {
+            fn pack(&self, out: &mut Vec<u8>) {
+                self.index().pack(out);
+            }
+
+            fn unpack(from: &mut &[u8]) -> Option<Self> {
+                usize::unpack(from).map(Self::new)
+            }
+        }
+    )+};
+}
+
+numbered!(ServiceId, ArchetypeId, WorkloadId, StepId);
+
+/// An offset is its ns.
+impl Packed for RunOffset {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.ns().pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        u64::unpack(from).map(Self::from_ns)
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::error::VERSION;
 use super::*;
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, RunInfo, StopCause};
+use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
+use crate::stats::sample::IterationEnd;
 use crate::stats::{
     ChangeKind, Delta, GaugeSample, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder,
     StateChange,
@@ -20,8 +22,12 @@ use crate::verdict::{Threshold, TrustContext};
 
 /// Makes the information of a run on `shards` shards.
 pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
-    let series =
-        |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
+    let series = |name: &str| Series {
+        name: name.into(),
+        archetype: ArchetypeId::default(),
+        workload: WORKLOAD,
+        tags: Vec::new(),
+    };
     let plan = RunManifest {
         run_id: "1-1".to_owned(),
         scenario: "été".into(),
@@ -45,7 +51,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
         grace: Duration::from_secs(1),
         kind: TrustContext {
             scheduled: vec![true],
-            workload_of: vec![0, 0],
+            workload_of: vec![WORKLOAD; 2],
             has_unpaced: false,
             unthrottled: vec![false],
         },
@@ -71,12 +77,15 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
     })
 }
 
+const WORKLOAD: WorkloadId = WorkloadId::new(0);
+
 fn delta(info: &RunInfo) -> Delta {
     let mut recorder = Recorder::new(info.plan.series_layout(), 0, Time(0));
     for k in 0..5_000u64 {
-        recorder.record_due(0, k * 1_000);
-        recorder.begin_iteration(0, k * 1_000, k * 7_919);
-        recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, (k * 31, 0), k);
+        let (due, end) = (RunOffset::from_ns(k * 1_000), RunOffset::from_ns(k));
+        recorder.record_due(WORKLOAD, due);
+        recorder.begin_iteration(WORKLOAD, due, k * 7_919);
+        recorder.end_iteration(WORKLOAD, end, IterationEnd::Completed, (k * 31, 0), end);
     }
     let mut delta = recorder.take_interval(Gauges::default(), Time(1_000_000_000));
     delta.statuses[100] = 4_999;
@@ -87,7 +96,7 @@ fn delta(info: &RunInfo) -> Delta {
 fn entries() -> Vec<RecordEntry> {
     let info = info(1);
     let change = StateChange {
-        at_ns: 5,
+        at: RunOffset::from_ns(5),
         kind: ChangeKind::Control,
         subject: "mark".into(),
         change: "m".into(),
@@ -104,7 +113,7 @@ fn entries() -> Vec<RecordEntry> {
         RecordEntry::Delta(Arc::new(delta(&info))),
         RecordEntry::Gauges(Arc::new(sample)),
         RecordEntry::EventLogged(Arc::new(change)),
-        RecordEntry::Stopped(StopCause::Rule("r".into()), 7),
+        RecordEntry::Stopped(StopCause::Rule("r".into()), RunOffset::from_ns(7)),
         RecordEntry::Ended(RecordEnd { broken: vec!["b".into()], rss_peak: Some(1) }),
     ]
 }

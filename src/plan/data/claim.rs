@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Ranks, RowPick};
 use crate::curve::ONE_START;
+use crate::ids::WorkloadId;
 use crate::plan::flow::{DataDraw, Session};
 use crate::plan::load::{LoadBound, Share};
 use crate::plan::{ArrivalProcess, Arrivals, Load, Plan, Workload};
@@ -60,7 +61,7 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<RowClaim>>> {
 /// Collects the draws that take `unique` rows, by source.
 fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
     let mut sources: BTreeMap<&str, Vec<Claimant>> = BTreeMap::new();
-    for (load, workload) in plan.workloads.iter().enumerate() {
+    for (load, workload) in WorkloadId::number(&plan.workloads) {
         for (share, of) in workload.shares.iter().enumerate() {
             let archetype = &plan.archetypes[of.archetype];
             for (index, draw) in archetype.data.iter().enumerate() {
@@ -83,7 +84,7 @@ fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortSource {
     /// The feeds that take its rows: workload, share and draw.
-    pub feeds: Vec<(usize, usize, usize)>,
+    pub feeds: Vec<(WorkloadId, usize, usize)>,
     /// The number of feeds that take turns; each gets one part in `takers` of the rows.
     pub takers: usize,
 }
@@ -102,14 +103,14 @@ pub fn short_sources(plan: &Plan) -> Vec<ShortSource> {
 
 /// Feeds that take the same rows in turn, and their number of items if it is known.
 struct Taker {
-    feeds: Vec<(usize, usize, usize)>,
+    feeds: Vec<(WorkloadId, usize, usize)>,
     items: Option<u64>,
 }
 
 impl Taker {
     fn claim(&self, found: &mut [Vec<Vec<RowClaim>>], claim: RowClaim) {
         for (load, share, draw) in &self.feeds {
-            found[*load][*share][*draw] = claim;
+            found[load.index()][*share][*draw] = claim;
         }
     }
 }
@@ -119,7 +120,7 @@ impl Taker {
 fn takers(plan: &Plan, claimants: &[Claimant]) -> Vec<Taker> {
     let mut takers: Vec<Taker> = Vec::new();
     // By workload and the index of the draw within its share.
-    let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(WorkloadId, usize), usize> = BTreeMap::new();
     for (place, &(load, share, draw, items)) in claimants.iter().enumerate() {
         let earlier = |other: &&Claimant| (other.0, other.1) == (load, share);
         let nth = claimants[..place].iter().filter(earlier).count();
@@ -153,11 +154,11 @@ fn is_short(plan: &Plan, claimants: &[Claimant], takers: &[Taker]) -> bool {
 }
 
 /// Workload, share and draw of a feed that takes rows in turn, and its number of items if known.
-type Claimant = (usize, usize, usize, Option<u64>);
+type Claimant = (WorkloadId, usize, usize, Option<u64>);
 
 /// Whether the items of a draw are numbered by the workload's iteration count. Each iteration
 /// belongs to one share, so all shares take the same rows.
-fn is_numbered_by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
+fn is_numbered_by_count(plan: &Plan, load: WorkloadId, share: usize, draw: usize) -> bool {
     let workload = &plan.workloads[load];
     let kind = &plan.archetypes[workload.shares[share].archetype];
     let counted = match &workload.load {
@@ -170,7 +171,7 @@ fn is_numbered_by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> 
 /// Returns how many items a workload's share takes; `None` if the run decides it.
 fn known_items(
     plan: &Plan,
-    load: usize,
+    load: WorkloadId,
     share: usize,
     draw: &DataDraw,
     session: &Session,

@@ -16,6 +16,7 @@ pub use claim::{RowClaim, ShortSource, claims, short_sources};
 pub use rank::Ranks;
 pub use rows::{Format, Rows, RowsError};
 
+use crate::ids::WorkloadId;
 use crate::seed::{Seed, Stream};
 use crate::template::Value;
 
@@ -85,9 +86,9 @@ impl AtEnd {
 
 impl Feed {
     /// Returns the row number for item `item` of a workload; `None` if the rows ran out.
-    pub fn row_of(&self, seed: Seed, workload: usize, item: u64) -> Option<u64> {
+    pub fn row_of(&self, seed: Seed, workload: WorkloadId, item: u64) -> Option<u64> {
         let rows = self.rows.len();
-        let part = key(&self.name).wrapping_add(workload as u64);
+        let part = key(&self.name).wrapping_add(workload.index() as u64);
         let wraps = self.pick == RowPick::Circular || self.at_end == AtEnd::Wrap;
         match self.pick {
             RowPick::Random => {
@@ -108,7 +109,7 @@ impl Feed {
     ///
     /// # Errors
     /// If a file of rows can no longer be read.
-    pub fn take(&self, seed: Seed, workload: usize, item: u64) -> io::Result<Option<Value>> {
+    pub fn take(&self, seed: Seed, workload: WorkloadId, item: u64) -> io::Result<Option<Value>> {
         self.row_of(seed, workload, item).map(|row| self.rows.get(row)).transpose()
     }
 }

@@ -4,6 +4,7 @@
 //! the numbers between belong to browsers.
 //! Invariant: the rank of a number follows from the seed alone.
 
+use crate::ids::WorkloadId;
 use crate::plan::{Load, Plan, Workload};
 use crate::seed::Seed;
 
@@ -28,8 +29,8 @@ pub struct RankCursor {
 
 impl Ranks {
     /// Prepares the ranks of a workload.
-    pub fn new(plan: &Plan, index: usize) -> Self {
-        let workload = &plan.workloads[index];
+    pub fn new(plan: &Plan, id: WorkloadId) -> Self {
+        let workload = &plan.workloads[id];
         if workload.shares.len() == 1 {
             return Self::Same;
         }
@@ -37,7 +38,7 @@ impl Ranks {
         match &workload.load {
             Load::Open(_) => Self::Cursor(RankCursor { counts, ..RankCursor::default() }),
             Load::Closed(users) => {
-                let rank = |number| count(workload, index, plan.seed, number, &mut counts) as u32;
+                let rank = |number| count(workload, id, plan.seed, number, &mut counts) as u32;
                 Self::Table((0..users.curve.peak()).map(rank).collect(), counts)
             }
         }
@@ -45,8 +46,8 @@ impl Ranks {
 
     /// Returns the rank of `number` among the users of its own archetype. In the open model
     /// callers ask in rising order of numbers.
-    pub fn rank(&mut self, plan: &Plan, index: usize, number: u64) -> u64 {
-        let workload = &plan.workloads[index];
+    pub fn rank(&mut self, plan: &Plan, id: WorkloadId, number: u64) -> u64 {
+        let workload = &plan.workloads[id];
         match self {
             Self::Same => number,
             Self::Table(ranks, _) => ranks.get(number as usize).copied().map_or(number, u64::from),
@@ -62,7 +63,7 @@ impl Ranks {
                 }
                 let mut rank = 0;
                 while cursor.next <= number {
-                    rank = count(workload, index, plan.seed, cursor.next, &mut cursor.counts);
+                    rank = count(workload, id, plan.seed, cursor.next, &mut cursor.counts);
                     cursor.next += 1;
                 }
                 cursor.last = Some((number, rank));
@@ -80,8 +81,8 @@ impl Ranks {
     }
 }
 
-fn count(workload: &Workload, index: usize, seed: Seed, number: u64, counts: &mut [u64]) -> u64 {
-    let archetype = workload.share_of(seed, index, number).archetype;
+fn count(workload: &Workload, id: WorkloadId, seed: Seed, number: u64, counts: &mut [u64]) -> u64 {
+    let archetype = workload.share_of(seed, id, number).archetype;
     let share = workload.shares.iter().position(|share| share.archetype == archetype).unwrap_or(0);
     counts[share] += 1;
     counts[share] - 1

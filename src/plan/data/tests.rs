@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use super::*;
+use crate::ids::WorkloadId;
 use crate::template::Value;
 
 fn feed(rows: u64, pick: RowPick, at_end: AtEnd) -> Feed {
@@ -20,7 +21,7 @@ fn seed() -> Seed {
 fn each_pick_assigns_its_rows() {
     let assigned = |pick, at_end| -> Vec<Option<u64>> {
         let feed = feed(3, pick, at_end);
-        (0..7).map(|item| feed.row_of(seed(), 0, item)).collect()
+        (0..7).map(|item| feed.row_of(seed(), WorkloadId::default(), item)).collect()
     };
     let (some, none) = (|n| Some(n), None);
     for pick in [RowPick::Queue, RowPick::Unique] {
@@ -44,7 +45,7 @@ fn shuffle_is_a_new_permutation_in_each_round() {
         let feed = feed(rows, RowPick::Shuffle, AtEnd::Wrap);
         let round = |number: u64| -> Vec<u64> {
             let items = number * rows..(number + 1) * rows;
-            items.map(|item| feed.row_of(seed(), 0, item).unwrap()).collect()
+            items.map(|item| feed.row_of(seed(), WorkloadId::default(), item).unwrap()).collect()
         };
         let (first, second) = (round(0), round(1));
         assert_eq!(first.iter().collect::<BTreeSet<_>>().len() as u64, rows);
@@ -65,7 +66,7 @@ fn shuffle_is_uniform() {
     let mut cells = [[0u32; 6]; 6];
     for round in 0..6_000 {
         for place in 0..6u64 {
-            let row = feed.row_of(seed(), 0, round * 6 + place).unwrap();
+            let row = feed.row_of(seed(), WorkloadId::default(), round * 6 + place).unwrap();
             cells[place as usize][row as usize] += 1;
         }
     }

@@ -3,6 +3,7 @@
 //! `run` looks up the breaker that a command names.
 //! Invariant: each possible breaker has one name, whether or not it is configured.
 
+use crate::ids::EndpointId;
 use crate::plan::{Endpoints, Plan};
 
 /// A possible breaker.
@@ -24,8 +25,8 @@ impl BreakerName {
             let name = if name.is_empty() { level.to_owned() } else { format!("{level} {name}") };
             Self { name, level, is_configured }
         };
-        let endpoints = (0..endpoints.all.len())
-            .map(|at| place(endpoints.name(at, plan), "endpoint", breakers.endpoint.is_some()));
+        let endpoints = EndpointId::first(endpoints.all.len())
+            .map(|id| place(endpoints.name(id, plan), "endpoint", breakers.endpoint.is_some()));
         let services = plan.services.iter();
         let services =
             services.map(|one| place(one.name.clone(), "service", breakers.service.is_some()));

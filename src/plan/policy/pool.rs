@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Priority;
+use crate::ids::{PoolId, indexed_by};
 use crate::plan::endpoint_pattern::EndpointPattern;
 
 /// How the calls of a pool share connections.
@@ -52,6 +53,10 @@ pub struct PoolPolicy {
     pub priority: Priority,
     /// Interval at which the size adapts to the use; `None`: constant size.
     pub adaptive: Option<Duration>,
+}
+
+indexed_by! {
+    PoolId: PoolPolicy;
 }
 
 impl PoolPolicy {

@@ -4,6 +4,7 @@
 //! Invariant: every active policy is listed; without any the kind is `measure`.
 
 use super::{Policies, PoolPolicy, PoolStrategy};
+use crate::ids::PoolId;
 use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
 use crate::units::{show_bytes, show_duration};
 
@@ -51,11 +52,11 @@ impl Policies {
         parts
     }
 
-    /// Returns the index of an endpoint's pool.
-    pub fn pool_of(&self, endpoint: &Endpoint) -> Option<usize> {
-        let pools = self.pools.iter().enumerate();
-        let patterns = pools
-            .flat_map(|(index, pool)| pool.patterns.iter().map(move |pattern| (pattern, index)));
+    /// Returns the pool of an endpoint; `None` if it belongs to none.
+    pub fn pool_of(&self, endpoint: &Endpoint) -> Option<PoolId> {
+        let pools = PoolId::number(&self.pools);
+        let patterns =
+            pools.flat_map(|(id, pool)| pool.patterns.iter().map(move |pattern| (pattern, id)));
         EndpointPattern::most_specific(patterns, endpoint)
     }
 

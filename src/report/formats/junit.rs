@@ -10,6 +10,7 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use crate::event::Report;
 use crate::exit::ExitStatus;
+use crate::ids::StepId;
 use crate::report::ansi::plain;
 use crate::report::threshold_text;
 use crate::units::show_count;
@@ -103,7 +104,7 @@ fn thresholds(report: &Report) -> TestSuite {
 fn checks(report: &Report) -> TestSuite {
     let plan = &report.info.plan;
     let subjects = plan.subjects();
-    let allowed = |series: usize, index: usize| {
+    let allowed = |series: StepId, index: usize| {
         report.judgements.iter().any(|judgement| {
             let scope = &judgement.threshold.scope;
             judgement.passed
@@ -113,7 +114,7 @@ fn checks(report: &Report) -> TestSuite {
         })
     };
     let mut suite = TestSuite::new("checks");
-    for (series, (names, step)) in plan.checks.iter().zip(&plan.steps).enumerate() {
+    for (series, (names, step)) in StepId::number(plan.checks.iter().zip(&plan.steps)) {
         let counts = report.snapshot.measured.steps[series].as_deref();
         for (index, name) in names.iter().enumerate() {
             let counts = counts.and_then(|step| step.checks.get(index));

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use crate::event::Report;
+use crate::ids::{StepId, WorkloadId};
 use crate::report::ansi::plain;
 use crate::report::quantile_text::{quantile, show_quantile};
 use crate::report::steps::lost_note;
@@ -81,7 +82,7 @@ fn load(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let _ = writeln!(out, "\n| workload | asked | made in time | response p95 | p99 | errors |");
     let _ = writeln!(out, "|---|--:|--:|--:|--:|--:|");
-    for (at, load) in plan.workloads.iter().enumerate() {
+    for (at, load) in WorkloadId::number(&plan.workloads) {
         let window = &snapshot.measured.workloads[at];
         let seconds = (plan.measured_ns(at, snapshot.until_ns) as f64 / 1e9).max(1e-9);
         let (asked, made) = if load.open {
@@ -91,7 +92,7 @@ fn load(out: &mut String, report: &Report) {
         } else {
             ("closed".to_owned(), format!("{}/s", show_rate(window.started as f64 / seconds)))
         };
-        let own = |step: usize| plan.steps[step].workload == at;
+        let own = |step: StepId| plan.steps[step].workload == at;
         let response = snapshot.measured.response(own, window.lost_starts());
         let errors = snapshot.measured.of_workload(at, own).calls.error_share();
         let _ = writeln!(
@@ -117,7 +118,7 @@ fn steps(out: &mut String, report: &Report) {
          |---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     let all = plan.steps.iter().zip(&snapshot.measured.steps);
-    for (index, (series, step)) in all.clone().enumerate().take(SHOWN) {
+    for (id, (series, step)) in StepId::number(all.clone()).take(SHOWN) {
         let Some(step) = step else {
             let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(&series.name));
             continue;
@@ -127,9 +128,7 @@ fn steps(out: &mut String, report: &Report) {
             "| {} | {} | {} | {:.2} % | {} | {} | {} | {} | {} |",
             text(&series.name),
             show_count(step.calls.made),
-            report
-                .calls_per_s(index)
-                .map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
+            report.calls_per_s(id).map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
             step.calls.error_share().unwrap_or(0.0) * 100.0,
             quantile(&step.service, 0.5),
             quantile(&step.service, 0.95),

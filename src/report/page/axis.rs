@@ -127,7 +127,7 @@ impl TimeAxis {
 /// What changed, oldest first.
 pub fn events(report: &Report) -> Vec<&StateChange> {
     let mut all: Vec<&StateChange> = report.snapshot.changes.list.iter().collect();
-    all.sort_by_key(|notice| notice.at_ns);
+    all.sort_by_key(|notice| notice.at);
     all
 }
 

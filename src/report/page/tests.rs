@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::clock::RunOffset;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
+use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
@@ -81,7 +83,12 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
 
 fn outline(text: &str) -> RunManifest {
     let own = || text.to_owned();
-    let series = |workload| Series { name: own(), archetype: 0, workload, tags: Vec::new() };
+    let series = |workload| Series {
+        name: own(),
+        archetype: ArchetypeId::default(),
+        workload: WorkloadId::new(workload),
+        tags: Vec::new(),
+    };
     let strand = |open| WorkloadInfo {
         name: own(),
         open,
@@ -107,7 +114,7 @@ fn outline(text: &str) -> RunManifest {
         grace: Duration::ZERO,
         kind: TrustContext {
             scheduled: vec![true, false],
-            workload_of: vec![0, 1],
+            workload_of: WorkloadId::first(2).collect(),
             has_unpaced: true,
             unthrottled: vec![false, false],
         },
@@ -116,7 +123,7 @@ fn outline(text: &str) -> RunManifest {
             parts: vec![own()],
             pools: vec![(own(), true)],
             breakers: vec![breaker],
-            endpoints: vec![(own(), 0)],
+            endpoints: vec![(own(), ServiceId::default())],
             timeouts_from: Some(Duration::from_secs(1)),
             degrades: true,
         },
@@ -153,9 +160,9 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     snapshot.failed_expressions = vec![(text.to_owned(), 2)];
     snapshot.ran_out = vec![(text.to_owned(), 4)];
     let exemplar = Exemplar {
-        step: 0,
+        step: StepId::default(),
         failing: FailureMode::Check(0),
-        intended_ns: 5,
+        intended: RunOffset::from_ns(5),
         user: 6,
         curl: text.to_owned(),
         cut: true,
@@ -174,9 +181,8 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     let topics = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
     for (at, topic) in topics.into_iter().enumerate() {
         let own = || text.to_owned();
-        let at_ns = at as u64 * 1_000_000_000;
-        let notice =
-            StateChange { at_ns, kind: topic, subject: own(), change: own(), cause: own() };
+        let at = RunOffset::from_ns(at as u64 * 1_000_000_000);
+        let notice = StateChange { at, kind: topic, subject: own(), change: own(), cause: own() };
         snapshot.changes.push(notice, 10);
     }
     snapshot

@@ -3,6 +3,7 @@
 //! `flow` compiles each request step here.
 //! Invariant: a compiled step has one method, a path, and an existing service.
 
+use crate::ids::ServiceId;
 use crate::plan::policy::Priority;
 use crate::plan::{Call, OnFail, RequestTemplate};
 use crate::scenario::flow::context::FlowContext;
@@ -83,7 +84,7 @@ pub(crate) fn step(
         headers,
         body: body?,
     };
-    let service = service.unwrap_or(Some(0))?;
+    let service = service.unwrap_or(Some(ServiceId::new(0)))?;
     report_denied(diagnostics, path, &request, flow_context, service);
     Some(NamedStep {
         tags,
@@ -167,10 +168,10 @@ fn report_denied(
     node: &Node,
     request: &RequestTemplate,
     flow_context: &FlowContext<'_>,
-    service: usize,
+    service: ServiceId,
 ) {
     let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
-    let prefix = flow_context.context.prefixes.get(service).map_or("", String::as_str);
+    let prefix = flow_context.context.prefixes.get(service.index()).map_or("", String::as_str);
     let safety = &flow_context.context.safety;
     // A template's path is checked after rendering; only its method is known now.
     let why = match path {
@@ -207,15 +208,15 @@ fn path(
     None
 }
 
-/// Reads the name of a service and returns its index.
+/// Reads the name of a service and returns its id.
 fn find_service(
     diagnostics: &mut Diagnostics,
     node: &Node,
     flow_context: &FlowContext<'_>,
-) -> Option<usize> {
+) -> Option<ServiceId> {
     let name = values::plain_text(diagnostics, node, "the name of a service")?;
     if let Some(index) = flow_context.services.iter().position(|known| known == name) {
-        return Some(index);
+        return Some(ServiceId::new(index));
     }
     if flow_context.services.is_empty() {
         // The missing `services` have been reported already.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{check, client, urls};
 use crate::curve::Curve;
+use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::flow::Choice;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::policy::{PoolPolicy, PoolStrategy};
@@ -43,8 +44,8 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
         let workload = Workload::single("hit", load(hit));
         let series = |name: &String| Series {
             name: name.clone(),
-            archetype: 0,
-            workload: 0,
+            archetype: ArchetypeId::default(),
+            workload: WorkloadId::default(),
             tags: Vec::new(),
         };
         let service = |(name, address): &(String, Address)| {
@@ -148,7 +149,7 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
     let body = hit.body.clone().map_or(RequestBody::None, RequestBody::Bytes);
     let call = |target: &HitTarget| Call {
         series: target.series,
-        service: target.origin,
+        service: ServiceId::new(target.origin),
         request: RequestTemplate {
             method: method.to_owned(),
             path: target.path.clone(),

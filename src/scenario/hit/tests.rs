@@ -95,7 +95,7 @@ fn urls_have_path_origin_and_weight() {
     let names: Vec<&str> = plan.steps.iter().map(|series| series.name.as_str()).collect();
     assert_eq!(names, ["GET http://a.test/x", "GET https://b.test:8443/"]);
     let kind = &plan.archetypes[0];
-    let calls: Vec<_> = kind.calls.iter().map(|call| (call.service, call.series)).collect();
+    let calls: Vec<_> = kind.calls.iter().map(|call| (call.service.index(), call.series)).collect();
     assert_eq!(calls, [(0, 0), (0, 0), (1, 1)]);
     let Step::Choose(choice) = &kind.steps[0] else { panic!("{:?}", kind.steps) };
     assert_eq!(choice.options, [(1.0, 1), (2.0, 3), (1.0, 5)]);

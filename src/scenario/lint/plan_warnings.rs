@@ -9,6 +9,7 @@ use crate::forecast::feeds::{FeedDemand, feeds};
 use crate::forecast::load::{WorkloadVolume, workload_volume};
 use crate::forecast::pass::section_pass;
 use crate::forecast::{TargetAssumptions, visits::VisitAssumptions};
+use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
 use crate::plan::flow::Session;
@@ -53,9 +54,9 @@ fn unused_services(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpa
     if calls().any(follows) || !spans.unused.is_empty() {
         return;
     }
-    for (index, (span, _)) in spans.services.iter().enumerate() {
-        if !calls().any(|call| call.service == index) {
-            let name = &plan.services[index].name;
+    for (id, (span, _)) in ServiceId::number(&spans.services) {
+        if !calls().any(|call| call.service == id) {
+            let name = &plan.services[id].name;
             let message = format!("no step uses the service `{name}`");
             diagnostics.warn(*span, message, "name it in a step's `service:`, or remove it");
         }
@@ -101,16 +102,15 @@ fn rows(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
         return;
     }
     let target = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
-    let count = 0..plan.workloads.len();
-    let volumes: Vec<WorkloadVolume> = count
-        .map(|index| workload_volume(plan, index, VisitAssumptions::EXPECTED, &target))
-        .collect();
+    let ids = WorkloadId::first(plan.workloads.len());
+    let volumes: Vec<WorkloadVolume> =
+        ids.map(|id| workload_volume(plan, id, VisitAssumptions::EXPECTED, &target)).collect();
     let mut demands: std::vec::IntoIter<FeedDemand> = feeds(plan, &volumes).into_iter();
     let mut reported: Vec<SourceSpan> = Vec::new();
     for (workload, volumes) in plan.workloads.iter().zip(&volumes) {
         for share in &workload.shares {
             let archetype = &plan.archetypes[share.archetype];
-            let archetype_spans = &spans.archetypes[share.archetype];
+            let archetype_spans = &spans.archetypes[share.archetype.index()];
             for (draw, span) in archetype.data.iter().zip(&archetype_spans.feeds) {
                 let Some(feed) = demands.next() else { return };
                 let closed = matches!(workload.load, Load::Closed(_));
@@ -150,9 +150,9 @@ fn rows(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
 /// Warns about sources with too few `unique` rows, whose feeds take turns.
 fn short_sources(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
     for ShortSource { feeds, takers } in short_sources_of(plan) {
-        let place = |(load, share, draw): &(usize, usize, usize)| {
+        let place = |(load, share, draw): &(WorkloadId, usize, usize)| {
             let archetype = plan.workloads[*load].shares[*share].archetype;
-            let span = *spans.archetypes[archetype].feeds.get(*draw)?;
+            let span = *spans.archetypes[archetype.index()].feeds.get(*draw)?;
             Some((span, &plan.archetypes[archetype].data[*draw].feed))
         };
         let Some((span, feed)) = feeds.iter().find_map(place) else { continue };
@@ -176,11 +176,11 @@ fn short_sources(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans
 /// Warns about `session` and `pace` where they have no effect, and about a `pace` that is too
 /// short.
 fn ineffective_settings(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
-    for (index, (archetype, archetype_spans)) in
-        plan.archetypes.iter().zip(&spans.archetypes).enumerate()
+    for (id, (archetype, archetype_spans)) in
+        ArchetypeId::number(plan.archetypes.iter().zip(&spans.archetypes))
     {
         let users = plan.workloads.iter().filter(|workload| {
-            workload.shares.iter().any(|share| share.archetype == index)
+            workload.shares.iter().any(|share| share.archetype == id)
                 && matches!(workload.load, Load::Closed(_))
         });
         let closed = users.count() > 0;

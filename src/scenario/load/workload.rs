@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
 use crate::plan::mix::Mix;
 use crate::plan::policy::Priority;
-use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
+use crate::plan::{Archetype, MAX_STEPS, Series, Share, Workload};
 use crate::scenario::flow::archetype::archetype;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::tags::Tags;
@@ -253,15 +254,16 @@ impl Compiler {
             }
             let series = |(name, tags): (&String, &Tags)| Series {
                 name: name.clone(),
-                archetype,
-                workload,
+                archetype: ArchetypeId::new(archetype),
+                workload: WorkloadId::new(workload),
                 tags: tags.clone(),
             };
-            let first_group = u16::try_from(self.groups.len()).ok()?;
+            let first_group = GroupId::new(self.groups.len());
             self.steps.extend(names.iter().zip(&kind.tags).map(series));
             let group = |name| series((name, &Vec::new()));
             self.groups.extend(kind.groups.iter().map(group));
-            let first_step = StepId(u16::try_from(first).ok()?);
+            let archetype = ArchetypeId::new(archetype);
+            let first_step = StepId::new(first);
             numbered.push(Share { archetype, weight, first_step, first_group });
         }
         Some(numbered)

@@ -6,9 +6,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::RunManifest;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::stats::exemplar::{Exemplar, FailureMode};
@@ -150,14 +151,14 @@ fn troubled(second: u64) -> bool {
 }
 
 /// How a call ends, and after how long.
-fn ending(step: usize, at: u64, second: u64) -> (AttemptOutcome, CallResult, u64) {
-    let took = (4 + noise(at, 30) + noise(at / 3, 9).pow(2)) * MS + step as u64 * 3 * MS;
+fn ending(step: StepId, at: u64, second: u64) -> (AttemptOutcome, CallResult, u64) {
+    let took = (4 + noise(at, 30) + noise(at / 3, 9).pow(2)) * MS + step.index() as u64 * 3 * MS;
     let took = if troubled(second) { took * 12 } else { took };
     match () {
-        () if step == 6 && troubled(second) && at.is_multiple_of(3) => {
+        () if step == StepId::new(6) && troubled(second) && at.is_multiple_of(3) => {
             (AttemptOutcome::Suppressed(BlockCause::Breaker), CallResult::Suppressed, 0)
         }
-        () if step == 6 && at.is_multiple_of(11) => {
+        () if step == StepId::new(6) && at.is_multiple_of(11) => {
             (AttemptOutcome::Responded(503), CallResult::Failed, took)
         }
         () if troubled(second) && at.is_multiple_of(41) => {
@@ -167,16 +168,16 @@ fn ending(step: usize, at: u64, second: u64) -> (AttemptOutcome, CallResult, u64
     }
 }
 
-fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended_ns: u64) {
-    let second = intended_ns / S;
+fn call(recorder: &mut Recorder, workload: WorkloadId, step: StepId, at: u64, intended: RunOffset) {
+    let second = intended.ns() / S;
     let (outcome, fate, service_ns) = ending(step, at, second);
     let lag_ns = noise(at, 90) * 1_000;
-    let now = Time(intended_ns + lag_ns);
-    let stalled_ns = recorder.begin_call(workload, step, intended_ns, now);
+    let now = intended.time(Time(lag_ns));
+    let stalled_ns = recorder.begin_call(workload, step, intended, now);
     let sample = Sample {
         workload,
         step,
-        intended_ns,
+        intended,
         lag_ns,
         blocked_ns: if at.is_multiple_of(7) { 2 * MS } else { 0 },
         service_ns,
@@ -190,25 +191,25 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
     if let AttemptOutcome::Responded(_) = outcome {
         let checks = report_checks(step);
         (0..checks).for_each(|check| {
-            recorder.record_check(step, intended_ns, check, !at.is_multiple_of(97));
+            recorder.record_check(step, intended, check, !at.is_multiple_of(97));
         });
     } else {
         recorder.record_error(outcome);
     }
     if fate == CallResult::Failed {
-        recorder.record_failure(step, FailureMode::Status(503), || exemplar(step, intended_ns));
+        recorder.record_failure(step, FailureMode::Status(503), || exemplar(step, intended));
     }
 }
 
-fn report_checks(step: usize) -> usize {
-    info().plan.checks[step].len()
+fn report_checks(step: StepId) -> usize {
+    info().plan.checks[step.index()].len()
 }
 
-fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
+fn exemplar(step: StepId, intended: RunOffset) -> Exemplar {
     Exemplar {
         step,
         failing: FailureMode::Status(503),
-        intended_ns,
+        intended,
         user: 17,
         curl: format!("curl -sS 'http://127.0.0.1:8080/status/503' -H 'x: {HOSTILE}'"),
         cut: false,
@@ -224,22 +225,26 @@ fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
 /// Iterations of both workloads in a second.
 fn fill(recorder: &mut Recorder, second: u64) {
     for at in 0..(second * 8).min(40) {
-        let (number, ns) = (second * 100 + at, second * S + at * 20 * MS);
-        recorder.begin_iteration(0, ns, 40_000);
+        let (number, at_ns) = (second * 100 + at, second * S + at * 20 * MS);
+        let (shop, due) = (WorkloadId::new(0), RunOffset::from_ns(at_ns));
+        recorder.begin_iteration(shop, due, 40_000);
         let steps: &[usize] = if at.is_multiple_of(5) { &[2, 3, 4] } else { &[0, 1] };
-        steps.iter().for_each(|step| call(recorder, 0, *step, number + *step as u64, ns));
-        recorder.end_iteration(0, ns, IterationEnd::Completed, (60 * MS, 0), ns);
+        for step in steps {
+            call(recorder, shop, StepId::new(*step), number + *step as u64, due);
+        }
+        recorder.end_iteration(shop, due, IterationEnd::Completed, (60 * MS, 0), due);
     }
     for at in 0..40 {
-        let (number, ns) = (second * 1_000 + at, second * S + at * 25 * MS);
-        recorder.record_due(1, ns);
+        let (number, at_ns) = (second * 1_000 + at, second * S + at * 25 * MS);
+        let (api, due) = (WorkloadId::new(1), RunOffset::from_ns(at_ns));
+        recorder.record_due(api, due);
         if troubled(second) && at % 10 == 0 {
-            recorder.record_dropped(1, ns, 0);
+            recorder.record_dropped(api, due, 0);
             continue;
         }
-        recorder.begin_start(1, ns, 30_000);
-        [5, 6].iter().for_each(|step| call(recorder, 1, *step, number, ns));
-        recorder.end_iteration(1, ns, IterationEnd::Completed, (45 * MS, 0), ns);
+        recorder.begin_start(api, due, 30_000);
+        [5, 6].iter().for_each(|step| call(recorder, api, StepId::new(*step), number, due));
+        recorder.end_iteration(api, due, IterationEnd::Completed, (45 * MS, 0), due);
     }
 }
 
@@ -300,7 +305,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
 
 fn notices(second: u64) -> Vec<StateChange> {
     let notice = |topic, subject: &str, change: &str, cause: &str| StateChange {
-        at_ns: second * S + 400 * MS,
+        at: RunOffset::from_ns(second * S + 400 * MS),
         kind: topic,
         subject: subject.to_owned(),
         change: change.to_owned(),

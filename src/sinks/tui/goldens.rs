@@ -14,6 +14,8 @@ use super::theme::{Colours, Theme};
 use super::ui_state::{Overlay, UiState};
 use super::views::VIEWS;
 use super::*;
+use crate::clock::RunOffset;
+use crate::ids::StepId;
 use crate::sinks::tui::prompt::{Prompt, PromptKind};
 use crate::stats::{ChangeKind, StateChange};
 use ratatui::style::{Color, Modifier};
@@ -32,7 +34,7 @@ fn running() -> Model {
     state.fold(&RunEvent::LogLines(said, 2));
     state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
     let notice = StateChange {
-        at_ns: 0,
+        at: RunOffset::ZERO,
         kind: ChangeKind::Control,
         subject: format!("workload {}", state.plan().unwrap().workloads[1].name),
         change: "100 % → 110 %".to_owned(),
@@ -52,7 +54,10 @@ fn states() -> Vec<(String, UiState)> {
     filtered.filters[filtered.view] = "breaker".to_owned();
     states.push(("filtered".to_owned(), filtered));
     states.push(("help".to_owned(), layer(Overlay::Help, 0)));
-    states.push(("details".to_owned(), UiState { chosen: 6, ..layer(Overlay::Details, 2) }));
+    states.push((
+        "details".to_owned(),
+        UiState { chosen: StepId::new(6), ..layer(Overlay::Details, 2) },
+    ));
     states.push(("quit".to_owned(), layer(Overlay::Quit, 0)));
     let prompt = Overlay::Prompt(Prompt::new(PromptKind::Rate, "lots"));
     let said = Some((false, "`rate`: expected a rate above zero".to_owned()));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
+use crate::ids::WorkloadId;
 use crate::plan::RunManifest;
 use crate::report::overrides::OverrideTimeline;
 use crate::units::nanos;
@@ -105,8 +106,8 @@ impl Model {
         let Some(report) = &self.report else { return RunPhase::Begins };
         let end = report.info.plan.load_end();
         let over = end.is_some_and(|end| report.snapshot.elapsed_ns >= nanos(end));
-        let paused = |at: usize| self.overrides.is_paused(at);
-        let mut all = 0..report.info.plan.workloads.len();
+        let paused = |at: WorkloadId| self.overrides.is_paused(at);
+        let mut all = WorkloadId::first(report.info.plan.workloads.len());
         match () {
             () if self.stopped.is_some() || over => RunPhase::Drains,
             () if all.clone().all(paused) => RunPhase::Paused,
@@ -144,13 +145,14 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::RunOffset;
     use crate::sinks::tui::fixture;
     use crate::stats::{ChangeKind, StateChange};
 
     fn notice(subject: &str, change: &str) -> RunEvent {
         let (subject, change) = (subject.to_owned(), change.to_owned());
-        let (at_ns, topic, cause) = (0, ChangeKind::Control, "key".to_owned());
-        RunEvent::EventLogged(Arc::new(StateChange { at_ns, kind: topic, subject, change, cause }))
+        let (at, topic, cause) = (RunOffset::ZERO, ChangeKind::Control, "key".to_owned());
+        RunEvent::EventLogged(Arc::new(StateChange { at, kind: topic, subject, change, cause }))
     }
 
     #[test]

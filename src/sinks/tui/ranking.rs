@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::event::Report;
+use crate::ids::StepId;
 use crate::stats::delta::StepWindow;
 use crate::stats::{Latency, Quantile};
 
@@ -43,10 +44,10 @@ impl Sort {
     }
 }
 
-/// The steps that are shown, in their order: indices into `Outline::steps`.
-pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
+/// The steps that are shown, in their order.
+pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<StepId> {
     // A percentile is looked for once a step, not once a comparison.
-    let mut shown: Vec<(SortKey<'_>, usize)> = (0..report.info.plan.steps.len())
+    let mut shown: Vec<(SortKey<'_>, StepId)> = StepId::first(report.info.plan.steps.len())
         .filter(|step| fits(report, *step, filter))
         .map(|step| (key(report, step, sort.by), step))
         .collect();
@@ -77,23 +78,27 @@ impl SortKey<'_> {
 }
 
 /// Whether a step has a text in any of its names, large letters or small.
-fn fits(report: &Report, step: usize, filter: &str) -> bool {
+fn fits(report: &Report, step: StepId, filter: &str) -> bool {
     let wanted = filter.to_lowercase();
     names(report, step).iter().any(|name| name.to_lowercase().contains(&wanted))
 }
 
 /// Names of its workload, its archetype and itself.
-pub(super) fn names(report: &Report, step: usize) -> [&str; 3] {
+pub(super) fn names(report: &Report, step: StepId) -> [&str; 3] {
     let plan = &report.info.plan;
     let series = &plan.steps[step];
-    [&plan.workloads[series.workload].name, &plan.archetypes[series.archetype], &series.name]
+    [
+        &plan.workloads[series.workload].name,
+        &plan.archetypes[series.archetype.index()],
+        &series.name,
+    ]
 }
 
 /// What was measured of a step: after the warm-up, or while there is nothing yet in it.
-pub(super) fn window(report: &Report, step: usize) -> Option<&StepWindow> {
+pub(super) fn window(report: &Report, step: StepId) -> Option<&StepWindow> {
     let snapshot = &report.snapshot;
     let part = if is_warm(report) { &snapshot.measured } else { &snapshot.warmup };
-    part.steps.get(step)?.as_deref()
+    part.steps.get(step.index())?.as_deref()
 }
 
 /// Whether anything was measured after the warm-up.
@@ -102,7 +107,7 @@ pub(super) fn is_warm(report: &Report) -> bool {
 }
 
 /// Calls per second of a step in the time that [`window`] covers, the drain left out.
-pub(super) fn rate(report: &Report, step: usize) -> f64 {
+pub(super) fn rate(report: &Report, step: StepId) -> f64 {
     if is_warm(report) {
         return report.calls_per_s(step).unwrap_or_default();
     }
@@ -111,7 +116,7 @@ pub(super) fn rate(report: &Report, step: usize) -> f64 {
     calls as f64 / (ns as f64 / 1e9).max(1e-9)
 }
 
-fn key(report: &Report, step: usize, by: usize) -> SortKey<'_> {
+fn key(report: &Report, step: StepId, by: usize) -> SortKey<'_> {
     let window = window(report, step);
     let time = |latency: Option<&Latency>, p: f64| {
         let found = latency.and_then(|latency| quantile(latency, p));
@@ -119,7 +124,7 @@ fn key(report: &Report, step: usize, by: usize) -> SortKey<'_> {
     };
     let service = |p: f64| time(window.map(|step| &step.service), p);
     match by {
-        0 => SortKey::Place(step),
+        0 => SortKey::Place(step.index()),
         1 | 2 => SortKey::Name(names(report, step)[by]),
         3 | 4 => SortKey::Number(window.map(|step| step.calls.made as f64)),
         5 => SortKey::Number(window.and_then(|step| step.calls.error_share())),
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn any_order_is_of_the_same_steps() {
         let report = fixture::report();
-        let all: Vec<usize> = (0..report.info.plan.steps.len()).collect();
+        let all: Vec<StepId> = StepId::first(report.info.plan.steps.len()).collect();
         assert_eq!(order(&report, Sort::default(), ""), all);
         for by in 0..COLUMNS.len() {
             for falling in [false, true] {
@@ -166,7 +171,7 @@ mod tests {
         let report = fixture::report();
         let found = order(&report, Sort::default(), "CART");
         assert!(!found.is_empty() && found.len() < report.info.plan.steps.len());
-        for step in 0..report.info.plan.steps.len() {
+        for step in StepId::first(report.info.plan.steps.len()) {
             let has = names(&report, step).iter().any(|name| name.to_lowercase().contains("cart"));
             assert_eq!(found.contains(&step), has);
         }

@@ -14,6 +14,7 @@ use super::ranking::{Sort, order};
 use super::series::Zoom;
 use super::views::{LOG, STEPS, VIEWS};
 use crate::event::{ControlCommand, ControlReply};
+use crate::ids::StepId;
 
 /// What is drawn over a view.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,7 +68,7 @@ pub(super) struct UiState {
     /// Lines above what is seen of the layer.
     pub(super) layer_scroll: usize,
     /// The chosen step, whatever its place in the table.
-    pub(super) chosen: usize,
+    pub(super) chosen: StepId,
     /// What steps are sorted by.
     pub(super) sort: Sort,
     /// By view.

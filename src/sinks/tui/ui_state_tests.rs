@@ -5,8 +5,10 @@ use std::sync::Arc;
 use ratatui::crossterm::event::KeyModifiers;
 
 use super::*;
+use crate::clock::RunOffset;
 use crate::event::RunEvent;
 use crate::event::StopCause;
+use crate::ids::StepId;
 use crate::sinks::tui::fixture;
 
 fn state() -> Model {
@@ -97,7 +99,8 @@ fn the_end_is_asked_for_and_cut_by_the_next() {
     ] {
         assert_eq!(press(&mut ui, &state, keys), effect, "{keys:?}");
     }
-    state.fold(&RunEvent::Stopped(StopCause::Signal(crate::event::Interrupt::Int), 5));
+    state
+        .fold(&RunEvent::Stopped(StopCause::Signal(crate::event::Interrupt::Int), RunOffset::ZERO));
     assert_eq!(press(&mut ui, &state, "q"), UiEffect::Interrupt, "it drains already");
     let cut = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     press(&mut ui, &state, ":ab");
@@ -110,10 +113,10 @@ fn what_is_chosen_stays_chosen_whatever_its_place() {
     let report = state.report.clone().unwrap();
     let steps = report.info.plan.steps.len();
     press(&mut ui, &state, "3↓↓");
-    assert_eq!((ui.chosen, ui.place(&state)), (2, Some(2)));
+    assert_eq!((ui.chosen, ui.place(&state)), (StepId::new(2), Some(2)));
     press(&mut ui, &state, "sssr");
-    assert_eq!(ui.chosen, 2);
-    let place = order(&report, ui.sort, "").iter().position(|step| *step == 2);
+    assert_eq!(ui.chosen, StepId::new(2));
+    let place = order(&report, ui.sort, "").iter().position(|step| *step == StepId::new(2));
     assert_eq!(ui.place(&state), place);
     press(&mut ui, &state, "⌂");
     assert_eq!(ui.place(&state), Some(0));

@@ -4,6 +4,8 @@
 //! Invariant: an attempt that was begun is ended or cancelled, once.
 
 use super::Recorder;
+use crate::clock::RunOffset;
+use crate::ids::StepId;
 use crate::stats::outcome::error_index;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, BlockCause, Exchange, Untimed};
@@ -38,10 +40,10 @@ impl Recorder {
         }
     }
 
-    /// Records that an attempt has ended; `intended_ns` is its call's. An attempt whose request is
+    /// Records that an attempt has ended; `intended` is its call's. An attempt whose request is
     /// `sent_again` on a fresh connection is no error.
     #[inline]
-    pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, sent_again: bool) {
+    pub fn end_attempt(&mut self, exchange: &Exchange, intended: RunOffset, sent_again: bool) {
         let delta = &mut self.delta;
         delta.attempts.sent += u64::from(exchange.sent);
         delta.connections.bytes_sent += exchange.bytes_sent;
@@ -70,19 +72,19 @@ impl Recorder {
             }
         }
         if let Some(timings) = exchange.connect {
-            self.record_phases(&timings, intended_ns);
+            self.record_phases(&timings, intended);
         }
         if matches!(exchange.outcome, AttemptOutcome::Responded(_)) {
-            let phases = &mut self.window(intended_ns).phases;
+            let phases = &mut self.window(intended).phases;
             phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
             phases[4].record_ns(exchange.done.since(exchange.first_byte));
         }
     }
 
     /// Records the phases in which a connection was opened.
-    fn record_phases(&mut self, timings: &ConnectTimings, intended_ns: u64) {
+    fn record_phases(&mut self, timings: &ConnectTimings, intended: RunOffset) {
         let times = [timings.dns_ns, timings.connect_ns, timings.tls_ns];
-        for (phase, ns) in self.window(intended_ns).phases.iter_mut().zip(times) {
+        for (phase, ns) in self.window(intended).phases.iter_mut().zip(times) {
             if let Some(ns) = ns {
                 phase.record_ns(ns.get());
             }
@@ -105,27 +107,27 @@ impl Recorder {
         }
     }
 
-    /// Records a connection that was opened before its user was due (`intended_ns` after the run's
+    /// Records a connection that was opened before its user was due (`intended` after the run's
     /// start), or failed to open.
-    pub fn record_prewarm(&mut self, timings: &ConnectTimings, intended_ns: u64) {
+    pub fn record_prewarm(&mut self, timings: &ConnectTimings, intended: RunOffset) {
         let connections = &mut self.delta.connections;
         if timings.open {
             connections.opened += 1;
         } else {
             connections.failed += 1;
         }
-        self.record_phases(timings, intended_ns);
+        self.record_phases(timings, intended);
     }
 
     /// Records the service time of an attempt that is not its call's last.
     pub fn record_extra_service_time(
         &mut self,
-        step: usize,
-        intended_ns: u64,
+        step: StepId,
+        intended: RunOffset,
         exchange: &Exchange,
     ) {
         let ns = exchange.done.since(exchange.dispatched);
-        let service = &mut self.step_window(step, intended_ns).service;
+        let service = &mut self.step_window(step, intended).service;
         match exchange.outcome {
             AttemptOutcome::Responded(_) => service.record_response(ns),
             AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => {
@@ -141,9 +143,9 @@ impl Recorder {
     }
 
     /// Records blocked time of a call, if it is not zero.
-    pub fn record_blocked(&mut self, intended_ns: u64, cause: BlockCause, ns: u64) {
+    pub fn record_blocked(&mut self, intended: RunOffset, cause: BlockCause, ns: u64) {
         if ns > 0 {
-            self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);
+            self.window(intended).waits.entry(cause).or_default().record_ns(ns);
         }
     }
 }

@@ -16,7 +16,8 @@ use super::latency::{Latency, Untimed};
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
 use super::sample::{Sample, SeriesLayout};
 use super::stall::LoopStalls;
-use crate::clock::Time;
+use crate::clock::{RunOffset, Time};
+use crate::ids::{GroupId, StepId, WorkloadId};
 pub use attempts::AttemptReason;
 
 /// A call with more lag than this is also recorded without its lag.
@@ -28,7 +29,7 @@ pub struct Recorder {
     shape: SeriesLayout,
     delta: Delta,
     /// Kinds of failures so far.
-    seen_kinds: BTreeSet<(usize, FailureMode)>,
+    seen_kinds: BTreeSet<(StepId, FailureMode)>,
     /// Whether the first failure of each kind is captured.
     is_capturing: bool,
     /// Index of the last sample's window: nearly always that of the next one.
@@ -36,7 +37,7 @@ pub struct Recorder {
     /// Due starts that were assigned to a user task and have not begun yet.
     assigned: u64,
     running_iterations: u64,
-    last_done_ns: u64,
+    last_done: RunOffset,
     running_calls: u64,
     in_flight_integral: u128,
     in_flight_since: Time,
@@ -57,7 +58,7 @@ impl Recorder {
             current: 0,
             assigned: 0,
             running_iterations: 0,
-            last_done_ns: 0,
+            last_done: RunOffset::ZERO,
             running_calls: 0,
             in_flight_integral: 0,
             in_flight_since: start,
@@ -67,12 +68,11 @@ impl Recorder {
         }
     }
 
-    /// Sets the end of all workloads' load to `at_ns` after the run's start, if it has not ended
-    /// before.
-    pub fn end_load(&mut self, at_ns: u64) {
-        let ends = &mut self.shape.load_ends_ns;
-        ends.resize(self.shape.workloads, u64::MAX);
-        ends.iter_mut().for_each(|end_ns| *end_ns = at_ns.min(*end_ns));
+    /// Sets the end of all workloads' load to `at`, if it has not ended before.
+    pub fn end_load(&mut self, at: RunOffset) {
+        let ends = &mut self.shape.load_ends;
+        ends.resize(self.shape.workloads, RunOffset::NEVER);
+        ends.iter_mut().for_each(|end| *end = at.min(*end));
     }
 
     /// Notes that the shard's event loop begins at `now`.
@@ -93,12 +93,18 @@ impl Recorder {
 
     /// Records that a call is picked up. Returns how long the event loop has stalled so far, ns.
     #[inline]
-    pub fn begin_call(&mut self, workload: usize, step: usize, intended_ns: u64, now: Time) -> u64 {
+    pub fn begin_call(
+        &mut self,
+        workload: WorkloadId,
+        step: StepId,
+        intended: RunOffset,
+        now: Time,
+    ) -> u64 {
         self.advance_in_flight(now);
         self.running_calls += 1;
         self.running_since += u128::from(now.0);
         self.delta.workloads[workload].1.made += 1;
-        self.window(intended_ns).begun[step] += 1;
+        self.window(intended).begun[step.index()] += 1;
         self.stalls.total_ns()
     }
 
@@ -114,9 +120,9 @@ impl Recorder {
         self.delta.workloads[sample.workload].1.end(sample.result);
 
         let workload = sample.workload;
-        let end_ns = self.shape.load_ends_ns.get(workload);
-        let is_drain = end_ns.is_some_and(|end_ns| sample.intended_ns >= *end_ns);
-        let window = self.window(sample.intended_ns);
+        let end = self.shape.load_ends.get(workload.index());
+        let is_drain = end.is_some_and(|end| sample.intended >= *end);
+        let window = self.window(sample.intended);
         window.workloads[workload].lag.record_ns(sample.lag_ns);
         window.workloads[workload].blocked.record_ns(sample.blocked_ns);
         let step = window.steps[sample.step].get_or_insert_default();
@@ -142,7 +148,7 @@ impl Recorder {
     /// measured, and once without the delay.
     #[cold]
     fn record_own_delay(&mut self, sample: &Sample, stall_ns: u64) {
-        let window = self.window(sample.intended_ns);
+        let window = self.window(sample.intended);
         if stall_ns > 0 {
             window.workloads[sample.workload].stall.record_ns(stall_ns);
         }
@@ -159,19 +165,19 @@ impl Recorder {
     }
 
     /// Records a user of the closed model that departed because its `on_start` failed.
-    pub fn record_start_failed(&mut self, workload: usize) {
+    pub fn record_start_failed(&mut self, workload: WorkloadId) {
         self.delta.departures[workload].start_failed += 1;
     }
 
     /// Records a user of the closed model that departed because a feed had no row left.
-    pub fn record_out_of_rows(&mut self, workload: usize) {
+    pub fn record_out_of_rows(&mut self, workload: WorkloadId) {
         self.delta.departures[workload].out_of_rows += 1;
     }
 
     /// Records the result of a check.
-    pub fn record_check(&mut self, step: usize, intended_ns: u64, check: usize, passed: bool) {
-        let checks = self.shape.checks[step];
-        let step = self.step_window(step, intended_ns);
+    pub fn record_check(&mut self, step: StepId, intended: RunOffset, check: usize, passed: bool) {
+        let checks = self.shape.checks[step.index()];
+        let step = self.step_window(step, intended);
         if step.checks.is_empty() {
             step.checks.resize(checks, [0; 2]);
         }
@@ -207,8 +213,8 @@ impl Recorder {
 
     /// Records the end of a group, `took_ns` after it was intended, without thinks; `None` if it
     /// was aborted.
-    pub fn record_group(&mut self, group: usize, intended_ns: u64, took_ns: Option<u64>) {
-        let latency = &mut self.window(intended_ns).groups[group];
+    pub fn record_group(&mut self, group: GroupId, intended: RunOffset, took_ns: Option<u64>) {
+        let latency = &mut self.window(intended).groups[group.index()];
         match took_ns {
             Some(ns) => latency.record_response(ns),
             None => latency.record_untimed(Untimed::NoResponse),
@@ -226,7 +232,7 @@ impl Recorder {
         self.advance_in_flight(now);
         gauges.assigned = self.assigned;
         gauges.running_iterations = self.running_iterations;
-        gauges.last_done_ns = self.last_done_ns;
+        gauges.last_done_ns = self.last_done.ns();
         gauges.running_calls = self.running_calls;
         gauges.stalled_ns = self.stalls.total_ns();
         gauges.longest_stall_ns = self.stalls.longest_ns();
@@ -251,18 +257,18 @@ impl Recorder {
         self.in_flight_since = self.in_flight_since.max(now);
     }
 
-    fn load_window(&mut self, workload: usize, intended_ns: u64) -> &mut LoadWindow {
-        &mut self.window(intended_ns).workloads[workload]
+    fn load_window(&mut self, workload: WorkloadId, intended: RunOffset) -> &mut LoadWindow {
+        &mut self.window(intended).workloads[workload]
     }
 
-    fn step_window(&mut self, step: usize, intended_ns: u64) -> &mut StepWindow {
-        self.window(intended_ns).steps[step].get_or_insert_default()
+    fn step_window(&mut self, step: StepId, intended: RunOffset) -> &mut StepWindow {
+        self.window(intended).steps[step].get_or_insert_default()
     }
 
     #[inline]
-    fn window(&mut self, intended_ns: u64) -> &mut Window {
-        let second = (intended_ns / 1_000_000_000) as u32;
-        let measured = intended_ns >= self.shape.warmup_ns;
+    fn window(&mut self, intended: RunOffset) -> &mut Window {
+        let second = (intended.ns() / 1_000_000_000) as u32;
+        let measured = intended >= self.shape.warmup;
         let fits = |window: &Window| window.second == second && window.measured == measured;
         if !self.delta.windows.get(self.current).is_some_and(fits) {
             self.current = self.delta.windows.iter().position(fits).unwrap_or_else(|| {

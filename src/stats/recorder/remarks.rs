@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::Recorder;
+use crate::ids::StepId;
 use crate::stats::delta::{Halt, MAX_INTERVAL_LINES};
 use crate::stats::exemplar::{Exemplar, FailureMode, MOST};
 use crate::stats::state_change::{MAX_INTERVAL_CHANGES, StateChange};
@@ -41,7 +42,7 @@ impl Recorder {
     /// Counts a failed call; `make` is called only for the first failure of its kind.
     pub fn record_failure(
         &mut self,
-        step: usize,
+        step: StepId,
         failing: FailureMode,
         make: impl FnOnce() -> Exemplar,
     ) {

@@ -4,6 +4,8 @@
 //! Invariant: a due start is dropped, suppressed, not reached or begun, once.
 
 use super::{NOTABLE_LAG_NS, Recorder};
+use crate::clock::RunOffset;
+use crate::ids::WorkloadId;
 use crate::stats::latency::{Latency, Untimed};
 use crate::stats::own_delay::Delayed;
 use crate::stats::sample::IterationEnd;
@@ -17,93 +19,93 @@ const OUR_FAULT_NS: u64 = 100_000_000;
 
 impl Recorder {
     /// Records a start that is due. It counts as `assigned` until it begins or is dropped.
-    pub fn record_due(&mut self, workload: usize, intended_ns: u64) {
+    pub fn record_due(&mut self, workload: WorkloadId, intended: RunOffset) {
         self.delta.workloads[workload].0.due += 1;
-        self.load_window(workload, intended_ns).due += 1;
+        self.load_window(workload, intended).due += 1;
         self.assigned += 1;
     }
 
     /// Records a due start that found no user; `lag_ns` is how late we tried.
-    pub fn record_dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+    pub fn record_dropped(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.assigned -= 1;
         self.delta.workloads[workload].0.dropped += 1;
-        let window = self.load_window(workload, intended_ns);
+        let window = self.load_window(workload, intended);
         window.lost += 1;
         window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
     }
 
     /// Records a due start that policy suppressed to protect the generator.
-    pub fn record_suppressed_start(&mut self, workload: usize, intended_ns: u64) {
+    pub fn record_suppressed_start(&mut self, workload: WorkloadId, intended: RunOffset) {
         self.assigned -= 1;
         self.delta.workloads[workload].0.suppressed += 1;
-        let window = self.load_window(workload, intended_ns);
+        let window = self.load_window(workload, intended);
         window.lost += 1;
         window.suppressed += 1;
         window.lost_to_us += 1;
     }
 
     /// Records starts that would have become due, had the run not been stopped.
-    pub fn record_not_reached(&mut self, workload: usize, count: u64) {
+    pub fn record_not_reached(&mut self, workload: WorkloadId, count: u64) {
         self.delta.workloads[workload].0.due += count;
         self.delta.workloads[workload].0.not_reached += count;
     }
 
-    /// Records that for `ns` from `at_ns` after the run's start on, `target` users were due and
+    /// Records that for `ns` from `at` on, `target` users were due and
     /// `present` running.
     pub fn record_users(
         &mut self,
-        workload: usize,
-        at_ns: u64,
+        workload: WorkloadId,
+        at: RunOffset,
         ns: u64,
         (target, present): (u64, u64),
     ) {
         if target > 0 {
-            let window = self.load_window(workload, at_ns);
+            let window = self.load_window(workload, at);
             window.target_user_ns += ns * target;
             window.present_user_ns += ns * target.min(present);
         }
     }
 
-    /// Records that the generator admitted a user of the closed model `late_ns` after `at_ns`.
-    pub fn record_late_user(&mut self, workload: usize, at_ns: u64, late_ns: u64) {
-        self.load_window(workload, at_ns).late_user_ns += late_ns;
+    /// Records that the generator admitted a user of the closed model `late_ns` after `at`.
+    pub fn record_late_user(&mut self, workload: WorkloadId, at: RunOffset, late_ns: u64) {
+        self.load_window(workload, at).late_user_ns += late_ns;
     }
 
     /// Records that a due start begins, `lag_ns` after it was intended.
-    pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+    pub fn begin_start(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.assigned -= 1;
-        self.begin_iteration(workload, intended_ns, lag_ns);
+        self.begin_iteration(workload, intended, lag_ns);
     }
 
     /// Records that an iteration begins, `lag_ns` after it was intended.
-    pub fn begin_iteration(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+    pub fn begin_iteration(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.running_iterations += 1;
         self.delta.workloads[workload].0.started += 1;
-        let window = self.load_window(workload, intended_ns);
+        let window = self.load_window(workload, intended);
         window.started += 1;
         window.on_time += u64::from(lag_ns <= ON_TIME_NS);
         window.start_lag.record_ns(lag_ns);
     }
 
-    /// Records that an iteration ends `done_ns` after the run's start; `took_ns` excludes thinks,
-    /// and `delay_ns` of it were delays of the generator.
+    /// Records that an iteration ends at `done`; `took_ns` excludes thinks, and `delay_ns` of it
+    /// were delays of the generator.
     pub fn end_iteration(
         &mut self,
-        workload: usize,
-        intended_ns: u64,
+        workload: WorkloadId,
+        intended: RunOffset,
         end: IterationEnd,
         (took_ns, delay_ns): (u64, u64),
-        done_ns: u64,
+        done: RunOffset,
     ) {
         self.running_iterations -= 1;
-        self.last_done_ns = self.last_done_ns.max(done_ns);
+        self.last_done = self.last_done.max(done);
         let iterations = &mut self.delta.workloads[workload].0;
         match end {
             IterationEnd::Completed => iterations.completed += 1,
             IterationEnd::Early => iterations.ended_early += 1,
             IterationEnd::Interrupted => iterations.interrupted += 1,
         }
-        let load = self.load_window(workload, intended_ns);
+        let load = self.load_window(workload, intended);
         let record = |latency: &mut Latency, ns: u64| match end {
             IterationEnd::Completed => latency.record_response(ns),
             IterationEnd::Interrupted => latency.record_at_least(ns),

@@ -9,6 +9,7 @@ use super::effects::{LATE, MISSING_USERS};
 use super::reason::{
     LAG, LATE_USERS, RUN_QUEUE, TrustContext, TrustLevel, TrustReason, WAKE_UP_US,
 };
+use crate::ids::{StepId, WorkloadId};
 use crate::stats::latency::rank;
 use crate::stats::{Histogram, Snapshot};
 
@@ -19,9 +20,9 @@ const ABOVE: u64 = 10;
 pub(super) fn worst(
     snapshot: &Snapshot,
     context: &TrustContext,
-    check: fn(&Snapshot, &TrustContext, usize) -> Option<TrustReason>,
+    check: fn(&Snapshot, &TrustContext, WorkloadId) -> Option<TrustReason>,
 ) -> Option<TrustReason> {
-    let workloads = 0..snapshot.measured.workloads.len();
+    let workloads = WorkloadId::first(snapshot.measured.workloads.len());
     workloads.filter_map(|workload| check(snapshot, context, workload)).max_by(|one, other| {
         one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
     })
@@ -52,7 +53,7 @@ fn quantile_name(quantile: f64) -> String {
 pub(super) fn check_lag(
     snapshot: &Snapshot,
     context: &TrustContext,
-    workload: usize,
+    workload: WorkloadId,
 ) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
     let late = |lag: &Histogram| {
@@ -82,11 +83,11 @@ pub(super) fn check_lag(
 pub(super) fn check_stalls(
     snapshot: &Snapshot,
     context: &TrustContext,
-    workload: usize,
+    workload: WorkloadId,
 ) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
-    let own = |(step, _): &(usize, _)| context.workload_of.get(*step) == Some(&workload);
-    let steps = snapshot.measured.steps.iter().enumerate().filter(own);
+    let own = |(step, _): &(StepId, _)| context.workload_of.get(step.index()) == Some(&workload);
+    let steps = StepId::number(&snapshot.measured.steps).filter(own);
     let calls: u64 = steps.filter_map(|(_, step)| step.as_ref()).map(|step| step.calls.made).sum();
     let quantile = judged_quantile(calls);
     // The histogram counts only calls that overlap a stall.
@@ -116,18 +117,18 @@ pub(super) fn check_stalls(
 fn judge_lateness(
     snapshot: &Snapshot,
     context: &TrustContext,
-    workload: usize,
+    workload: WorkloadId,
     Late { us: observed, quantile, count }: Late,
 ) -> Option<(TrustLevel, f64)> {
     let measured = &snapshot.measured;
-    let own = |step: usize| context.workload_of.get(step) == Some(&workload);
+    let own = |step: StepId| context.workload_of.get(step.index()) == Some(&workload);
     let response = measured.response(own, measured.workloads[workload].lost_starts());
     let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
     let limit = |(us, share): (f64, f64)| us.max(share * response_us);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
     // Under an unthrottled load a generator at full CPU is late for each response: that is reported
     // as `generator_bound`, and its throughput is valid.
-    let unthrottled = context.unthrottled.get(workload).copied().unwrap_or(false);
+    let unthrottled = context.unthrottled.get(workload.index()).copied().unwrap_or(false);
     let is_bound = unthrottled && check_saturation(snapshot).is_some();
     match observed {
         _ if observed > no && is_bound => Some((TrustLevel::Degraded, degraded)),

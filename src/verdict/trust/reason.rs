@@ -4,6 +4,7 @@
 //! Invariant: a reason names the figures that it makes doubtful.
 
 use super::effects::Effect;
+use crate::ids::WorkloadId;
 
 /// How far the numbers can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ pub struct TrustContext {
     /// By workload: whether it is open or has a paced archetype, so that its lateness counts.
     pub scheduled: Vec<bool>,
     /// By series: its workload.
-    pub workload_of: Vec<usize>,
+    pub workload_of: Vec<WorkloadId>,
     /// Whether some workload is closed and unpaced: it runs as fast as it can.
     pub has_unpaced: bool,
     /// By workload: whether it is closed and its users neither think nor pace, so that it requests

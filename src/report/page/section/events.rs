@@ -37,11 +37,11 @@ pub fn render(view: &PageView<'_>) -> Markup {
 }
 
 fn row(notice: &StateChange) -> Markup {
-    let StateChange { at_ns, kind: topic, subject, change, cause } = notice;
+    let StateChange { at, kind: topic, subject, change, cause } = notice;
     let (kind, _) = MARKS[axis::mark(*topic)];
     html! {
         tr {
-            td.n data-v=(at_ns) { (seconds(*at_ns)) }
+            td.n data-v=(at.ns()) { (seconds(at.ns())) }
             td { i.mark.(kind) {} (topic.name()) }
             td { (HtmlText(subject)) }
             td { (HtmlText(change)) }
@@ -60,7 +60,7 @@ fn seconds(ns: u64) -> String {
 fn marks(events: &[&StateChange]) -> Markup {
     let one = |notice: &&StateChange| {
         let text = format!("{}: {}", notice.subject, notice.change);
-        json!([(notice.at_ns / 1_000_000) as f64 / 1e3, short(&text)])
+        json!([(notice.at.ns() / 1_000_000) as f64 / 1e3, short(&text)])
     };
     let all: Vec<Value> = events.iter().take(ROWS).map(one).collect();
     html! { script.marks type="application/json" { (PreEscaped(embedded(&Value::from(all)))) } }

@@ -33,7 +33,7 @@ fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
                 span.count { (show_count(count)) " ×" } " "
                 strong { (HtmlText(&what)) } " " span { (HtmlText(&series.name)) }
                 span.note {
-                    " · " (HtmlText(workload)) ", first at " (show_us(one.intended_ns / 1_000))
+                    " · " (HtmlText(workload)) ", first at " (show_us(one.intended.ns() / 1_000))
                     ", user " (one.user)
                 }
             }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, errors, sortable, time};
+use crate::ids::{StepId, WorkloadId};
 use crate::plan::Series;
 use crate::report::steps::{drain_note, lost_note};
 use crate::stats::delta::StepWindow;
@@ -35,12 +36,13 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("max", true),
         ("service p99", true),
     ];
-    let workloads = html! { @for at in 0..plan.workloads.len().min(ROWS) { (workload(view, at)) } };
+    let shown = WorkloadId::first(plan.workloads.len().min(ROWS));
+    let workloads = html! { @for at in shown { (workload(view, at)) } };
     let steps = plan.steps.iter().zip(&snapshot.measured.steps).take(ROWS);
     let nothing = StepWindow::default();
     let steps = html! {
-        @for (index, (series, window)) in steps.enumerate() {
-            (step(view, (index, series), window.as_deref().unwrap_or(&nothing)))
+        @for (id, (series, window)) in StepId::number(steps) {
+            (step(view, (id, series), window.as_deref().unwrap_or(&nothing)))
         }
     };
     html! {
@@ -60,7 +62,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-fn workload(view: &PageView<'_>, at: usize) -> Markup {
+fn workload(view: &PageView<'_>, at: WorkloadId) -> Markup {
     let PageView { plan, snapshot, .. } = view;
     let load = &plan.workloads[at];
     let window = &snapshot.measured.workloads[at];
@@ -104,9 +106,9 @@ const STEPS: [(&str, bool); 15] = [
     ("max", true),
 ];
 
-fn step(view: &PageView<'_>, (index, series): (usize, &Series), window: &StepWindow) -> Markup {
+fn step(view: &PageView<'_>, (id, series): (StepId, &Series), window: &StepWindow) -> Markup {
     let calls = &window.calls;
-    let rate = view.report.calls_per_s(index).unwrap_or_default();
+    let rate = view.report.calls_per_s(id).unwrap_or_default();
     html! {
         tr.never[calls.made == 0] {
             th scope="row" { (HtmlText(&series.name)) }
@@ -126,7 +128,7 @@ fn step(view: &PageView<'_>, (index, series): (usize, &Series), window: &StepWin
 /// The workload of a series, and its archetype where that has a name of its own.
 fn owner(view: &PageView<'_>, series: &Series) -> Markup {
     let workload = &view.plan.workloads[series.workload].name;
-    let archetype = &view.plan.archetypes[series.archetype];
+    let archetype = &view.plan.archetypes[series.archetype.index()];
     html! {
         (HtmlText(workload))
         @if archetype != workload { span.note { " · " (HtmlText(archetype)) } }

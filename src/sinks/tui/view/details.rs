@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, time, title};
+use crate::ids::StepId;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::{self, names, order};
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
@@ -55,7 +56,7 @@ pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line
 fn measured(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    step: usize,
+    step: StepId,
     window: &StepWindow,
     columns: u16,
 ) {
@@ -117,12 +118,12 @@ fn measured(
 fn checks(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    step: usize,
+    step: StepId,
     window: &StepWindow,
     columns: u16,
 ) {
     let theme = context.theme;
-    let names = &context.report.info.plan.checks[step];
+    let names = &context.report.info.plan.checks[step.index()];
     if window.checks.is_empty() || names.is_empty() {
         return;
     }

@@ -139,7 +139,7 @@ fn failures(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     let report = context.report;
     let shown: Vec<_> = (report.snapshot.exemplars.iter())
         .filter(|(_, one)| {
-            let step = report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
+            let step = report.info.plan.steps.get(one.step.index()).map_or("", |step| &step.name);
             context.matches(&kind(report, one)) || context.matches(step)
         })
         .collect();

@@ -82,7 +82,7 @@ fn inset() -> Line<'static> {
 fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
     let notices = &context.report.snapshot.changes.list;
     let changed = notices.iter().map(|notice| LogEntry {
-        at_ns: notice.at_ns,
+        at_ns: notice.at.ns(),
         topic: topic(notice),
         text: clean(&said(notice)),
     });

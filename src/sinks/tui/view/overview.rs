@@ -11,6 +11,7 @@ use super::context::ViewContext;
 use super::latency;
 use super::parts::{share_style, show_share, threshold, wrongs};
 use super::times::{response, service, tile};
+use crate::ids::StepId;
 use crate::report::quantile_text::show_quantile;
 use crate::sinks::tui::chart::{ChartCurve, Measure};
 use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
@@ -179,11 +180,11 @@ fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
     let area = heading(page, area, "Slowest, resp. p95", &Line::default(), context.theme);
     let report = context.report;
-    let time = |step: usize| {
+    let time = |step: StepId| {
         let found = ranking::window(report, step)?.response.quantile(0.95)?;
         Some((found.us, found.at_least, step, found))
     };
-    let mut all: Vec<_> = (0..report.info.plan.steps.len()).filter_map(time).collect();
+    let mut all: Vec<_> = StepId::first(report.info.plan.steps.len()).filter_map(time).collect();
     all.sort_by_key(|(us, at_least, ..)| std::cmp::Reverse((*us, *at_least)));
     for (row, (.., step, found)) in all.into_iter().take(area.height.into()).enumerate() {
         let value = show_quantile(found);

@@ -156,8 +156,8 @@ pub(super) fn exemplar(
     columns: u16,
 ) {
     let theme = context.theme;
-    let step = context.report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
-    let at = show_us(one.intended_ns / 1_000);
+    let step = context.report.info.plan.steps.get(one.step.index()).map_or("", |step| &step.name);
+    let at = show_us(one.intended.ns() / 1_000);
     let what = format!("{} × {}", show_count(count), clean(&kind(context.report, one)));
     let place = format!("  {}, first at {at}, user {}", clean(step), one.user);
     lines.push(Line::from(vec![Span::raw("  "), span(what, theme.bad()), Span::raw(place)]));
@@ -174,5 +174,5 @@ pub(super) fn exemplar(
 pub(super) fn marks(report: &Report) -> Vec<f64> {
     let notices = report.snapshot.changes.list.iter();
     let control = notices.filter(|notice| notice.kind == ChangeKind::Control);
-    control.map(|notice| notice.at_ns as f64 / 1e9).collect()
+    control.map(|notice| notice.at.ns() as f64 / 1e9).collect()
 }

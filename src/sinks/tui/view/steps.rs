@@ -8,6 +8,7 @@ use ratatui::text::Line;
 
 use super::context::ViewContext;
 use super::parts::{share_style, show_share, time};
+use crate::ids::StepId;
 use crate::sinks::tui::draw::{line, page, span};
 use crate::sinks::tui::ranking::{self, COLUMNS, names, order, rate};
 use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
@@ -61,14 +62,14 @@ fn note(context: &ViewContext<'_>, shown: usize) -> Line<'static> {
     Line::from(span(text, theme.dim()))
 }
 
-fn table(context: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
+fn table(context: &ViewContext<'_>, shown: &[StepId]) -> ViewTable {
     let report = context.report;
     let plan = &report.info.plan;
     // A column with the same value in each row is left out.
     let one_name = plan
         .steps
         .iter()
-        .all(|step| plan.archetypes[step.archetype] == plan.workloads[step.workload].name);
+        .all(|step| plan.archetypes[step.archetype.index()] == plan.workloads[step.workload].name);
     let columns: [Column; 11] = [
         words(COLUMNS[0], 7),
         words(COLUMNS[1], if one_name { 99 } else { 8 }),
@@ -87,7 +88,7 @@ fn table(context: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
     table
 }
 
-fn row(context: &ViewContext<'_>, step: usize) -> Vec<Cell> {
+fn row(context: &ViewContext<'_>, step: StepId) -> Vec<Cell> {
     let (report, theme) = (context.report, context.theme);
     let [workload, archetype, name] = names(report, step).map(clean);
     let mut cells =

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{nothing, share_style, show_share, show_time, table, time, title};
+use crate::ids::{StepId, WorkloadId};
 use crate::sinks::progress::users_of;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
@@ -20,7 +21,7 @@ use crate::units::{show_count, show_duration, show_rate};
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let (theme, mut lines) = (context.theme, Vec::new());
     let loads = &context.report.info.plan.workloads;
-    let shown: Vec<usize> = (0..loads.len())
+    let shown: Vec<WorkloadId> = WorkloadId::first(loads.len())
         .filter(|at| {
             let archetypes = loads[*at].archetypes.iter().map(|(name, _)| name);
             std::iter::once(&loads[*at].name).chain(archetypes).any(|name| context.matches(name))
@@ -38,7 +39,12 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
 }
 
 /// Scheduled and made load.
-fn load(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, shown: &[usize], columns: u16) {
+fn load(
+    lines: &mut Vec<Line<'static>>,
+    context: &ViewContext<'_>,
+    shown: &[WorkloadId],
+    columns: u16,
+) {
     let (report, theme) = (context.report, context.theme);
     lines.push(title("Load", columns, theme));
     let mut loads = ViewTable::new(&[
@@ -55,10 +61,10 @@ fn load(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, shown: &[usiz
     let moment = report.timeline.gauges.last();
     for &at in shown {
         let strand = &report.info.plan.workloads[at];
-        let asked = moment.and_then(|moment| moment.target.get(at)).copied().unwrap_or(0.0);
+        let asked = moment.and_then(|moment| moment.target.get(at.index())).copied().unwrap_or(0.0);
         let users = users_of(&report.info.plan, &report.snapshot, at);
         let rate = series::last(&series::rate(report, |point| {
-            point.loads.get(at).map_or(0, |load| load.started)
+            point.loads.get(at.index()).map_or(0, |load| load.started)
         }));
         let rate = format!("{}/s", show_rate(rate.map_or(0.0, |rate| rate.value)));
         let asked = if strand.open {
@@ -87,9 +93,9 @@ fn load(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, shown: &[usiz
 }
 
 /// All steps of a workload as one, of the time that counts.
-fn whole(context: &ViewContext<'_>, workload: usize) -> StepWindow {
+fn whole(context: &ViewContext<'_>, workload: WorkloadId) -> StepWindow {
     let report = context.report;
-    let own = |step: usize| report.info.plan.steps[step].workload == workload;
+    let own = |step: StepId| report.info.plan.steps[step].workload == workload;
     let warm = ranking::is_warm(report);
     let part = if warm { &report.snapshot.measured } else { &report.snapshot.warmup };
     part.of_workload(workload, own)
@@ -99,7 +105,7 @@ fn whole(context: &ViewContext<'_>, workload: usize) -> StepWindow {
 fn ledger(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    shown: &[usize],
+    shown: &[WorkloadId],
     columns: u16,
 ) {
     let (report, theme) = (context.report, context.theme);
@@ -146,7 +152,7 @@ fn ledger(
 fn archetypes(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    shown: &[usize],
+    shown: &[WorkloadId],
     columns: u16,
 ) {
     let (report, theme) = (context.report, context.theme);
@@ -166,12 +172,12 @@ fn archetypes(
         let strand = &plan.workloads[at];
         let sum: f64 = strand.archetypes.iter().map(|(_, weight)| weight).sum();
         for (name, weight) in &strand.archetypes {
-            let own = |step: &usize| {
+            let own = |step: &StepId| {
                 let series = &plan.steps[*step];
-                series.workload == at && &plan.archetypes[series.archetype] == name
+                series.workload == at && &plan.archetypes[series.archetype.index()] == name
             };
             let mut whole = StepWindow::default();
-            let steps = (0..plan.steps.len()).filter(own);
+            let steps = StepId::first(plan.steps.len()).filter(own);
             steps.filter_map(|step| ranking::window(report, step)).for_each(|step| {
                 whole.calls.add(&step.calls);
                 whole.response.merge(&step.response);
