@@ -17,7 +17,7 @@ use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::template::{MAX_ITERATION_WORK, RenderScope, Value};
 use crate::units::nanos;
-use crate::wire::cookie_jar::CookieJar;
+use crate::wire::cookie::jar::CookieJar;
 use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink};
 
 /// The shortest and the longest wait after a call that got no response, ns.

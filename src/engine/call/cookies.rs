@@ -13,7 +13,7 @@ use crate::engine::user::User;
 use crate::ids::ServiceId;
 use crate::plan::Address;
 use crate::wire::ResponseCapture;
-use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
+use crate::wire::cookie::jar::{CookieJar, CookieOrigin};
 
 /// The request with the user's cookies; `None` if none applies.
 #[cold]
