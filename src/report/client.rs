@@ -13,9 +13,7 @@ use super::json_parts::latency;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;
-use crate::stats::{
-    BlockCause, BreakerUse, ChangeKind, CircuitState, PoolUse, StateChanges, outcome,
-};
+use crate::stats::{BlockCause, BreakerState, BreakerUse, Change, PoolUse, StateChanges, outcome};
 
 /// The keys of `summary.json` about the client.
 pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
@@ -83,7 +81,7 @@ pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, Breaker
 
 fn breaker(name: &str, used: BreakerUse) -> Value {
     json!({
-        "name": name, "state": used.state.map(CircuitState::name),
+        "name": name, "state": used.state.map(BreakerState::name),
         "opened": used.opened, "refused": used.refused,
     })
 }
@@ -114,12 +112,9 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Degradat
     }
     let (mut level, mut since, mut lasted) = (DegradationLevel::Normal, 0, [0; 4]);
     let mut changes: Vec<(u64, DegradationLevel)> = (notices.list.iter())
-        .filter(|notice| notice.kind == ChangeKind::Degradation)
-        .filter_map(|notice| {
-            let (_, to) = notice.change.split_once(" → ")?;
-            let level =
-                DegradationLevel::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
-            Some((notice.at.ns(), level))
+        .filter_map(|notice| match notice.change {
+            Change::Degradation { to, .. } => Some((notice.at.ns(), to)),
+            _ => None,
         })
         .collect();
     changes.sort_by_key(|(at, _)| *at);
@@ -156,30 +151,29 @@ fn share(value: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::clock::RunOffset;
-    use crate::stats::StateChange;
+    use crate::stats::{ChangeCause, ChangeSubject, StateChange};
 
     const S: u64 = 1_000_000_000;
 
-    fn notices(changes: &[(u64, ChangeKind, &str)], lost: u64) -> StateChanges {
-        let notice = |(at, topic, change): &(u64, ChangeKind, &str)| StateChange {
+    fn notices(changes: &[(u64, Change)], lost: u64) -> StateChanges {
+        let notice = |(at, change): &(u64, Change)| StateChange {
             at: RunOffset::from_ns(at * S),
-            kind: *topic,
-            subject: "client".to_owned(),
-            change: (*change).to_owned(),
-            cause: String::new(),
+            subject: ChangeSubject::Client,
+            change: change.clone(),
+            cause: ChangeCause::BusyShard,
         };
         StateChanges { list: changes.iter().map(notice).collect(), lost }
     }
 
     #[test]
     fn each_second_is_at_one_level() {
-        let down = ChangeKind::Degradation;
+        use DegradationLevel::{Emergency, Heavy, Light, Normal};
         let changes = [
-            (5, down, "normal → light: nothing of low priority is sent"),
-            (6, ChangeKind::Breaker, "closed → open"),
+            (5, Change::Degradation { from: Normal, to: Light }),
+            (6, Change::Breaker { from: BreakerState::Closed, to: BreakerState::Open }),
             // Told later than what came after it.
-            (20, down, "emergency → heavy: only what is of high priority is sent"),
-            (8, down, "light → emergency: only what is critical is sent"),
+            (20, Change::Degradation { from: Emergency, to: Heavy }),
+            (8, Change::Degradation { from: Light, to: Emergency }),
         ];
         let found = lasted(&notices(&changes, 0), 30 * S);
         assert_eq!(found, Some(([5 * S, 3 * S, 10 * S, 12 * S], DegradationLevel::Heavy)));

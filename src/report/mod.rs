@@ -11,6 +11,7 @@ pub mod checkup;
 pub(crate) mod client;
 pub(crate) mod csv;
 pub mod dry_run;
+mod event_json;
 pub(crate) mod events;
 pub(crate) mod failures;
 pub mod forecast;

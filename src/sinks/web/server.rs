@@ -29,9 +29,7 @@ use super::stream::Frames;
 use crate::clock;
 use crate::event::ControlCommand;
 use crate::event::control::{ControlClient, MAX_LINE};
-
-/// The origin of its commands, as the report names it.
-const BY: &str = "web";
+use crate::stats::ControlOrigin;
 
 /// How long clients may take to hear that the run is over.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -141,7 +139,7 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
     let busy = "the run has not begun, is over, or hears too many others";
-    let Some(answer) = remote.send(command, BY) else {
+    let Some(answer) = remote.send(command, ControlOrigin::Web) else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
     };
     match answer.await {

@@ -173,6 +173,6 @@ pub(super) fn exemplar(
 /// When something was changed or marked, seconds after the run's start.
 pub(super) fn marks(report: &Report) -> Vec<f64> {
     let notices = report.snapshot.changes.list.iter();
-    let control = notices.filter(|notice| notice.kind == ChangeKind::Control);
+    let control = notices.filter(|notice| notice.kind() == ChangeKind::Control);
     control.map(|notice| notice.at.ns() as f64 / 1e9).collect()
 }
