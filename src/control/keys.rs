@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::ControlHandles;
 use crate::event::{ControlCommand, ControlRequest, Interrupt};
+use crate::stats::ControlOrigin;
 
 /// The original terminal settings, while they are changed.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -123,7 +124,7 @@ async fn read_keys(fd: AsyncFd<OwnedFd>, handles: Rc<ControlHandles>) {
             } else if let Some(command) = command(*key, &mut marks) {
                 let _ = handles.commands.try_send(ControlRequest {
                     command,
-                    origin: "key",
+                    origin: ControlOrigin::Key,
                     reply: None,
                 });
             }

@@ -21,6 +21,7 @@ use super::registry;
 use crate::clock::{self, Timer};
 use crate::event::control::MAX_LINE;
 use crate::event::{ControlCommand, ControlReply, ControlRequest};
+use crate::stats::ControlOrigin;
 
 /// Maximum concurrent clients; further ones are disconnected.
 const MAX_CLIENTS: usize = 8;
@@ -30,9 +31,6 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
-
-/// The origin of its commands in reports.
-const ORIGIN: &str = "control socket";
 
 /// An open control socket; it is closed and its file removed when it is dropped.
 #[derive(Debug)]
@@ -127,7 +125,7 @@ async fn send_command(
 ) -> ControlReply {
     let gone = || "the run is over".to_owned();
     let (reply, result) = oneshot::channel();
-    let request = ControlRequest { command, origin: ORIGIN, reply: Some(reply) };
+    let request = ControlRequest { command, origin: ControlOrigin::Socket, reply: Some(reply) };
     commands.send(request).await.map_err(|_| gone())?;
     result.await.map_err(|_| gone())?
 }

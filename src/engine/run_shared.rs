@@ -15,6 +15,7 @@ use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
+use crate::stats::ChangeSubject;
 use crate::units::nanos;
 
 /// What all shards of a run share.
@@ -38,8 +39,8 @@ pub struct RunShared {
     pub endpoints: Endpoints,
     /// The breakers of endpoints and services, and the one of the whole run.
     pub board: BreakerBoard,
-    /// The names of those breakers.
-    pub names: Vec<String>,
+    /// What those breakers belong to.
+    pub breakers: Vec<ChangeSubject>,
     /// The rate limits of attempts.
     pub limits: RateLimits,
 }
@@ -96,7 +97,7 @@ impl RunShared {
                 .map(|kind| (0..kind.rendezvous).map(|_| RendezvousPoint::default()).collect())
                 .collect(),
             board: BreakerBoard::new(plan, &endpoints),
-            names: BreakerName::all(plan).into_iter().map(|breaker| breaker.name).collect(),
+            breakers: BreakerName::all(plan).iter().map(BreakerName::subject).collect(),
             limits: RateLimits::new(plan, &endpoints),
             endpoints,
         }

@@ -19,7 +19,7 @@ use crate::event::ScheduleChange;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay};
 use crate::plan::{Arrivals, Load, LoadBound, Users, Workload};
-use crate::stats::{ChangeKind, StateChange};
+use crate::stats::{Change, ChangeCause, ChangeSubject, StateChange};
 
 /// Starts made in a row when the shard is late, before users get a turn: users that finish are free
 /// for the next starts.
@@ -66,13 +66,11 @@ pub(crate) fn change_schedule(shard: &Shard, change: &ScheduleChange) {
     let now = clock::now();
     if !live.apply(&workload.load, shard.start, change, now) {
         let late_ms = now.since(change.at.time(shard.start)) / 1_000_000;
-        let number = shard.segment.shard;
         shard.recorder.borrow_mut().push_change(StateChange {
             at: RunOffset::of(now, shard.start),
-            kind: ChangeKind::Control,
-            subject: format!("workload {}", workload.name),
-            change: format!("{} {late_ms} ms late on shard {number}", change.load),
-            cause: "the shard was busy".to_owned(),
+            subject: ChangeSubject::Workload(workload.name.clone()),
+            change: Change::LateLoad { to: change.load, late_ms, shard: shard.segment.shard },
+            cause: ChangeCause::BusyShard,
         });
     }
     if let Some((curve, _)) = live.curve_override() {

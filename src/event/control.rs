@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::BreakerSwitch;
+use crate::stats::ControlOrigin;
 use crate::suggest::nearest;
 use crate::units::{Rate, parse_rate, parse_share};
 
@@ -114,8 +115,8 @@ pub type ControlReply = Result<String, String>;
 pub struct ControlRequest {
     /// The command.
     pub command: ControlCommand,
-    /// Its origin: `key`, `control socket`.
-    pub origin: &'static str,
+    /// Where it came from.
+    pub origin: ControlOrigin,
     /// Receives the result; `None` if no client waits for it.
     pub reply: Option<oneshot::Sender<ControlReply>>,
 }
@@ -136,7 +137,7 @@ impl ControlClient {
     pub fn send(
         &self,
         command: ControlCommand,
-        origin: &'static str,
+        origin: ControlOrigin,
     ) -> Option<oneshot::Receiver<ControlReply>> {
         let (reply, result) = oneshot::channel();
         let request = ControlRequest { command, origin, reply: Some(reply) };

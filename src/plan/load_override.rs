@@ -3,39 +3,13 @@
 //! `run` keeps one for each workload and sends changes to the shards, which compute its curve.
 //! Invariant: an override changes only the level; the load still ends at the planned time.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::Load;
 use crate::curve::Curve;
-use crate::units::Rate;
-
-/// The level in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadOverride {
-    /// The level that `permille` refers to.
-    pub base: OverrideBase,
-    /// Thousandths of `base`.
-    pub permille: u32,
-    /// No iteration starts. Users of the closed model stay.
-    pub paused: bool,
-}
-
-/// The level that an override is a share of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverrideBase {
-    /// The scenario's own curve.
-    Plan,
-    /// A constant number of users.
-    Users(u64),
-    /// A constant rate of starts.
-    Rate(Rate),
-}
+pub use crate::stats::{LoadOverride, OverrideBase};
 
 impl LoadOverride {
-    /// The scenario's own load.
-    pub const PLANNED: Self = Self { base: OverrideBase::Plan, permille: 1_000, paused: false };
-
     /// Returns the curve as if this override had been in force from the start.
     pub fn curve(&self, load: &Load) -> Curve {
         let plan = load.curve();
@@ -51,24 +25,11 @@ impl LoadOverride {
     }
 }
 
-impl fmt::Display for LoadOverride {
-    /// `100 %`, `paused`, `200/s`, `30 users × 150 %`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = format!("{} %", f64::from(self.permille) / 10.0);
-        match self.base {
-            _ if self.paused => return f.write_str("paused"),
-            OverrideBase::Plan => return f.write_str(&percent),
-            OverrideBase::Users(users) => write!(f, "{users} users")?,
-            OverrideBase::Rate(rate) => write!(f, "{}/s", rate.as_f64())?,
-        }
-        if self.permille == 1_000 { Ok(()) } else { write!(f, " × {percent}") }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::load::{LoadBound, Users};
+    use crate::units::Rate;
 
     #[test]
     fn an_override_prints_and_applies_its_level() {

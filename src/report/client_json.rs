@@ -11,7 +11,7 @@ use super::json_parts::latency;
 use super::rows::client::{breakers, hint, levels, shared_pools, suppressed_by, timeouts};
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
-use crate::stats::{BreakerUse, CircuitState, PoolUse};
+use crate::stats::{BreakerState, BreakerUse, PoolUse};
 
 /// The keys of `summary.json` about the client.
 pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
@@ -49,7 +49,7 @@ fn pool(name: &str, used: &PoolUse) -> Value {
 
 fn breaker(name: &str, used: BreakerUse) -> Value {
     json!({
-        "name": name, "state": used.state.map(CircuitState::name),
+        "name": name, "state": used.state.map(BreakerState::name),
         "opened": used.opened, "refused": used.refused,
     })
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::event_json;
 use super::json_parts::hide;
 use super::text_lines::wrapped;
 use crate::event::Report;
@@ -27,12 +28,18 @@ fn in_order(report: &Report) -> Vec<&StateChange> {
     notices
 }
 
-fn entry(notice: &StateChange) -> Value {
-    let StateChange { at, kind: topic, subject, change, cause } = notice;
-    json!({
-        "at_s": (at.ns() / 1_000_000) as f64 / 1e3,
-        "topic": topic.name(), "subject": subject, "change": change, "cause": cause,
-    })
+fn entry(change: &StateChange) -> Value {
+    let mut entry = json!({
+        "at_s": (change.at.ns() / 1_000_000) as f64 / 1e3,
+        "topic": change.kind().name(),
+        "subject": change.subject.to_string(),
+        "change": change.change.to_string(),
+        "cause": change.cause.to_string(),
+    });
+    for (key, value) in event_json::parts(change) {
+        entry[key] = value;
+    }
+    entry
 }
 
 /// All changes, for `summary.json`.

@@ -11,6 +11,7 @@ pub mod checkup;
 mod client_json;
 pub(crate) mod csv;
 pub mod dry_run;
+mod event_json;
 pub(crate) mod events;
 mod failures;
 pub mod forecast;

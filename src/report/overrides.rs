@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use crate::ids::WorkloadId;
 use crate::plan::RunManifest;
-use crate::stats::{ChangeKind, StateChange};
-
-/// The load of a workload that is as planned, as events name it.
-const PLANNED: &str = "100 %";
+use crate::stats::{Change, ChangeSubject, LoadOverride, StateChange};
 
 /// The override of each workload; `None` if its load is as planned.
 #[derive(Debug, Default)]
@@ -27,14 +24,15 @@ impl OverrideTimeline {
         Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
     }
 
-    /// Takes an event; only those of live control, such as `workload api: 100 % → paused`, count.
+    /// Takes an event; only changes of a workload's load count.
     pub(crate) fn take(&mut self, notice: &StateChange) {
-        let (Some(plan), ChangeKind::Control) = (&self.plan, notice.kind) else { return };
-        let name = notice.subject.strip_prefix("workload ");
-        let at = name.and_then(|name| plan.workloads.iter().position(|load| load.name == name));
+        let (Some(plan), ChangeSubject::Workload(name)) = (&self.plan, &notice.subject) else {
+            return;
+        };
+        let at = plan.workloads.iter().position(|load| load.name == *name);
         let own = at.and_then(|at| self.list.get_mut(at));
-        if let (Some(own), Some((_, to))) = (own, notice.change.split_once(" → ")) {
-            *own = (to != PLANNED).then(|| to.to_owned());
+        if let (Some(own), Change::Load { to, .. }) = (own, &notice.change) {
+            *own = (*to != LoadOverride::PLANNED).then(|| to.to_string());
         }
     }
 

@@ -12,7 +12,7 @@ use super::rows::client;
 use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
-use crate::stats::{Attempts, CircuitState, Histogram, PoolUse};
+use crate::stats::{Attempts, BreakerState, Histogram, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
 /// The most pools and breakers that are named.
@@ -122,11 +122,11 @@ fn pools(out: &mut String, report: &Report) {
 /// Breakers that opened, or are not closed.
 fn breakers(out: &mut String, report: &Report) {
     let breakers: Vec<_> = client::breakers(report)
-        .filter(|(_, used)| used.opened > 0 || used.state != Some(CircuitState::Closed))
+        .filter(|(_, used)| used.opened > 0 || used.state != Some(BreakerState::Closed))
         .collect();
     let mut label = "breakers";
     for (name, used) in breakers.iter().take(SHOWN) {
-        let state = used.state.map_or("not seen", CircuitState::name);
+        let state = used.state.map_or("not seen", BreakerState::name);
         let times = if used.opened == 1 { "once" } else { "times" };
         let opened = if used.opened == 1 { String::new() } else { show_count(used.opened) + " " };
         let refused = show_count(used.refused);

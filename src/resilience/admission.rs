@@ -5,7 +5,8 @@
 //! both directions.
 
 use crate::plan::policy::{AdmissionPolicy, Priority};
-use crate::units::{nanos, show_duration};
+use crate::stats::ChangeCause;
+use crate::units::nanos;
 
 /// The admission policy with its state.
 #[derive(Clone, Debug)]
@@ -24,13 +25,14 @@ impl AdmissionController {
     }
 
     /// Evaluates a second with this p99 of the lag, µs, and this share of its core that the busiest
-    /// shard used. Returns the lowest priority that may start from now on and why, if it changes.
+    /// shard used. Returns the lowest priority that may start, before and from now on, and why, if
+    /// it changes.
     pub fn evaluate_second(
         &mut self,
         now_ns: u64,
         lag_us: u64,
         cpu: f64,
-    ) -> Option<(Priority, String)> {
+    ) -> Option<((Priority, Priority), ChangeCause)> {
         let in_trouble = u128::from(lag_us) > self.policy.lag.as_micros() && cpu > self.policy.cpu;
         let (since, other) = if in_trouble {
             (&mut self.trouble_ns, &mut self.well_ns)
@@ -41,23 +43,25 @@ impl AdmissionController {
         // A second counts for its whole length.
         let since_ns = *since.get_or_insert(now_ns.saturating_sub(1_000_000_000));
         let lasted = now_ns.saturating_sub(since_ns);
-        let (next, enough, why) = match (in_trouble, self.least) {
-            (true, Priority::Low) => (Priority::Medium, self.policy.after, "lag"),
-            (true, Priority::Medium) => (Priority::High, self.policy.after, "lag"),
-            (false, Priority::High) => (Priority::Medium, self.policy.recover, "well"),
-            (false, Priority::Medium) => (Priority::Low, self.policy.recover, "well"),
+        let (after, recover) = (self.policy.after, self.policy.recover);
+        let (next, enough) = match (in_trouble, self.least) {
+            (true, Priority::Low) => (Priority::Medium, after),
+            (true, Priority::Medium) => (Priority::High, after),
+            (false, Priority::High) => (Priority::Medium, recover),
+            (false, Priority::Medium) => (Priority::Low, recover),
             _ => return None,
         };
         if lasted < nanos(enough) {
             return None;
         }
         *since = Some(now_ns);
-        self.least = next;
-        let why = match why {
-            "lag" => format!("lag p99 {} ms with {:.0} % CPU", lag_us / 1_000, cpu * 100.0),
-            _ => format!("well for {}", show_duration(enough)),
+        let before = std::mem::replace(&mut self.least, next);
+        let cause = if in_trouble {
+            ChangeCause::Overload { lag_us, cpu }
+        } else {
+            ChangeCause::Well { lasted: enough }
         };
-        Some((next, why))
+        Some(((before, next), cause))
     }
 }
 
@@ -78,7 +82,7 @@ mod tests {
         let changes: Vec<_> = (1..)
             .zip(seconds)
             .filter_map(|(at, (lag, cpu))| {
-                admit.evaluate_second(at * S, lag, cpu).map(|(to, _)| (at, to))
+                admit.evaluate_second(at * S, lag, cpu).map(|((_, to), _)| (at, to))
             })
             .collect();
         let wanted = [

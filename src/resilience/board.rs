@@ -4,14 +4,12 @@
 //! Invariant: an attempt is permitted only if all breakers that apply permit it; a probe that
 //! another breaker refuses is returned.
 
-use super::breaker::{
-    AttemptResult, BreakerDecision, BreakerState, CircuitBreaker, StateTransition,
-};
+use super::breaker::{AttemptResult, BreakerDecision, CircuitBreaker, StateTransition};
 use crate::clock::Time;
 use crate::ids::{BreakerId, EndpointId, ServiceId, indexed_by};
 use crate::plan::policy::{self, BreakerSwitch};
 use crate::plan::{Endpoints, Plan};
-use crate::stats::AttemptOutcome;
+use crate::stats::{AttemptOutcome, BreakerState};
 
 /// All breakers, by id: those of endpoints, of services, of the system.
 #[derive(Debug)]

@@ -8,11 +8,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::failure_window::FailureWindow;
-pub use super::transition::{
-    AttemptResult, BreakerDecision, BreakerState, StateTransition, TransitionCause,
-};
+pub use super::transition::{AttemptResult, BreakerDecision, StateTransition};
 use crate::clock::Time;
 use crate::plan::policy::{self, BreakerTrip};
+use crate::stats::{BreakerState, TransitionCause};
 use crate::units::nanos;
 
 /// The state word: kind, then generation (plus one with each transition), then the counters of the
@@ -189,12 +188,12 @@ impl CircuitBreaker {
             self.window.as_ref().map(|window| window.count(now, end == AttemptResult::Failure));
         let trips = |failures: u32| match (self.policy.trips, shares) {
             (BreakerTrip::InARow(most), _) => {
-                (failures >= most).then_some(TransitionCause::InARow(failures))
+                (failures >= most).then_some(TransitionCause::InARow { failures })
             }
             (BreakerTrip::Share { share, least, .. }, Some((failed, all))) => {
                 let enough = end == AttemptResult::Failure && all >= least;
                 (enough && f64::from(failed) >= share * f64::from(all))
-                    .then_some(TransitionCause::Share(failed, all))
+                    .then_some(TransitionCause::Share { failures: failed, attempts: all })
             }
             (BreakerTrip::Share { .. }, None) => None,
         };
@@ -245,7 +244,7 @@ impl CircuitBreaker {
                 }
                 AttemptResult::Success if succeeded + 1 >= self.policy.successes => {
                     self.window.as_ref().inspect(|window| window.clear());
-                    let why = TransitionCause::ProbesSucceeded(succeeded + 1);
+                    let why = TransitionCause::ProbesSucceeded { probes: succeeded + 1 };
                     let next = word.next_word(StateKind::Closed, 0);
                     (next, (), Some(change(BreakerState::HalfOpen, BreakerState::Closed, why)))
                 }

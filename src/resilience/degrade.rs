@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use crate::plan::policy::{DegradationLevel, DegradationPolicy};
-use crate::stats::Histogram;
-use crate::units::{nanos, show_duration};
+use crate::stats::{ChangeCause, Histogram};
+use crate::units::nanos;
 
 /// Fewer calls than this are no evidence.
 const MIN_CALLS: u64 = 20;
@@ -69,17 +69,17 @@ impl DegradationController {
         now_ns: u64,
         second: SecondStats,
         memory: Option<f64>,
-    ) -> Option<(DegradationLevel, String)> {
+    ) -> Option<(DegradationLevel, ChangeCause)> {
         self.recent.push_back((now_ns, second));
         let oldest = now_ns.saturating_sub(nanos(self.policy.window));
         while self.recent.front().is_some_and(|(at, _)| *at <= oldest) {
             self.recent.pop_front();
         }
         self.judge_memory(now_ns, memory);
-        let (needed, why) = self.required_level(memory);
-        if needed > self.level {
+        let (needed, cause) = self.required_level(memory);
+        if let Some(cause) = cause.filter(|_| needed > self.level) {
             self.unneeded_ns = None;
-            return Some(self.set_level(needed, why));
+            return Some(self.set_level(needed, cause));
         }
         if needed == self.level {
             self.unneeded_ns = None;
@@ -92,8 +92,8 @@ impl DegradationController {
         // One step at a time: the calls that the level left out must first prove healthy again.
         self.unneeded_ns = Some(now_ns);
         let better = DegradationLevel::ALL[self.level as usize - 1];
-        let why = format!("not needed for {}", show_duration(self.policy.recover));
-        Some(self.set_level(better, why))
+        let cause = ChangeCause::NotNeeded { lasted: self.policy.recover };
+        Some(self.set_level(better, cause))
     }
 
     /// Memory counts as an emergency while leaving calls out may help: if that has freed none
@@ -110,18 +110,23 @@ impl DegradationController {
         }
     }
 
-    fn set_level(&mut self, level: DegradationLevel, why: String) -> (DegradationLevel, String) {
+    fn set_level(
+        &mut self,
+        level: DegradationLevel,
+        cause: ChangeCause,
+    ) -> (DegradationLevel, ChangeCause) {
         // Results at another level say nothing about this one.
         self.recent.clear();
         self.level = level;
-        (level, why)
+        (level, cause)
     }
 
-    /// Returns the level that the recent seconds require, and why.
-    fn required_level(&self, memory: Option<f64>) -> (DegradationLevel, String) {
+    /// Returns the level that the recent seconds require, and why; `None`: there is too little
+    /// data.
+    fn required_level(&self, memory: Option<f64>) -> (DegradationLevel, Option<ChangeCause>) {
         if let Some(share) = memory.filter(|share| *share > self.memory_limit) {
-            let why = format!("{:.0} % of the memory budget in use", share * 100.0);
-            return (DegradationLevel::Emergency, why);
+            let cause = ChangeCause::MemoryInUse { share, full_in_s: None };
+            return (DegradationLevel::Emergency, Some(cause));
         }
         let mut all = SecondStats::default();
         for (_, second) in &self.recent {
@@ -130,20 +135,19 @@ impl DegradationController {
             all.service.merge(&second.service);
         }
         if all.calls < MIN_CALLS {
-            return (DegradationLevel::Normal, String::new());
+            return (DegradationLevel::Normal, None);
         }
         let errors = all.errors as f64 / all.calls as f64;
         let by_errors = self.policy.errors.iter().filter(|limit| errors > **limit).count();
         let p95_us = all.service.percentile_us(95.0);
         let over = |limit: &&std::time::Duration| u128::from(p95_us) > limit.as_micros();
         let by_p95 = self.policy.p95.iter().filter(over).count();
-        let why = if by_errors >= by_p95 {
-            format!("{:.1} % of {} calls failed", errors * 100.0, all.calls)
+        let cause = if by_errors >= by_p95 {
+            ChangeCause::CallErrors { share: errors, calls: all.calls }
         } else {
-            let p95 = std::time::Duration::from_micros(p95_us);
-            format!("p95 of {} calls is {}", all.calls, show_duration(p95))
+            ChangeCause::SlowCalls { p95_us, calls: all.calls }
         };
-        (DegradationLevel::ALL[by_errors.max(by_p95)], why)
+        (DegradationLevel::ALL[by_errors.max(by_p95)], Some(cause))
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
         let (level, why) =
             degrade.evaluate_second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
         assert_eq!(
-            (level, why.as_str()),
+            (level, why.to_string().as_str()),
             (DegradationLevel::Emergency, "95 % of the memory budget in use")
         );
     }

@@ -5,6 +5,7 @@
 //! remedy is reported once.
 
 use crate::ids::{PoolId, ServiceId};
+use crate::stats::HealthFigure;
 
 /// An issue that a run can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,18 @@ pub enum HealthIssue {
     Latency(ServiceId),
     /// A service fails much more often than before.
     Errors(ServiceId),
+}
+
+impl HealthIssue {
+    /// The figure of this issue with a measured value.
+    pub fn figure(&self, value: f64) -> HealthFigure {
+        match self {
+            Self::Memory => HealthFigure::MemoryInUse(value),
+            Self::Connections(_) => HealthFigure::PoolInUse(value),
+            Self::Latency(_) => HealthFigure::P95(value),
+            Self::Errors(_) => HealthFigure::Failed(value),
+        }
+    }
 }
 
 /// A measurement over the last interval.
@@ -59,7 +72,7 @@ const PAUSE_INTERVALS: u32 = 3;
 
 /// A remedy that was tried.
 #[derive(Clone, Debug)]
-struct Remedy {
+struct TriedRemedy {
     issue: HealthIssue,
     before: f64,
     /// Intervals since it was tried: the result is reported at the first.
@@ -70,7 +83,7 @@ struct Remedy {
 /// The open issues, and the baselines of services.
 #[derive(Clone, Debug, Default)]
 pub struct HealingController {
-    cases: Vec<Remedy>,
+    cases: Vec<TriedRemedy>,
     /// The best p95 of each service so far, s.
     best: Vec<Option<f64>>,
 }
@@ -97,7 +110,12 @@ impl HealingController {
             }
             let issue = sign.issue.clone();
             let is_unfixable = !sign.curable;
-            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, is_unfixable });
+            self.cases.push(TriedRemedy {
+                issue: issue.clone(),
+                before: value,
+                age: 0,
+                is_unfixable,
+            });
             let step = if is_unfixable { HealingStep::NoRemedy } else { HealingStep::Remedy };
             steps.push(step(issue, value));
         }

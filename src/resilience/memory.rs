@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use crate::stats::{ChangeCause, MemoryRelief};
+
 /// Above this share of the budget spare memory is released.
 const RELEASE_ABOVE: f64 = 0.8;
 /// Above this share, now or projected for the next second, no more users are admitted…
@@ -23,17 +25,6 @@ const PAUSE_NS: u64 = 10_000_000_000;
 
 /// If pausing has freed nothing, admission is paused again when this much more is in use.
 const STEP: f64 = 0.05;
-
-/// An action on memory.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MemoryAction {
-    /// Release spare memory.
-    ReleaseMemory(String),
-    /// Pause admission.
-    PauseAdmission(String),
-    /// Resume admission.
-    ResumeAdmission(String),
-}
 
 /// A memory budget with its state.
 #[derive(Clone, Debug)]
@@ -70,14 +61,20 @@ impl MemoryController {
         bytes as f64 / self.budget as f64
     }
 
-    /// Evaluates a second that ended with `bytes` resident and `users` running; returns what to do.
-    pub fn evaluate_second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
+    /// Evaluates a second that ended with `bytes` resident and `users` running; returns what to do,
+    /// and why.
+    pub fn evaluate_second(
+        &mut self,
+        now_ns: u64,
+        bytes: u64,
+        users: u64,
+    ) -> Vec<(MemoryRelief, ChangeCause)> {
         self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
         }
         let share = self.share(bytes);
-        let percent = format!("{:.0} % of the memory budget in use", share * 100.0);
+        let in_use = |full_in_s| ChangeCause::MemoryInUse { share, full_in_s };
         let mut actions = Vec::new();
         let left_s = self.seconds_left();
         let soon = left_s.is_some_and(|left| left < SOON_S) && share > RELEASE_ABOVE / 2.0;
@@ -87,26 +84,21 @@ impl MemoryController {
         let is_short = !self.is_paused && share + growth > self.pause_above;
         if (share > RELEASE_ABOVE || soon || is_short) && may_release {
             self.released_ns = Some(now_ns);
-            let why = match left_s {
-                Some(left) if soon => format!("{percent}, all of it in {left:.0} s"),
-                _ => percent.clone(),
-            };
-            actions.push(MemoryAction::ReleaseMemory(why));
+            actions.push((MemoryRelief::Trim, in_use(left_s.filter(|_| soon))));
         }
         if is_short {
             (self.is_paused, self.growth_at_pause) = (true, growth);
-            actions.push(MemoryAction::PauseAdmission(percent));
+            actions.push((MemoryRelief::PauseAdmission, in_use(None)));
         } else if self.is_paused && share < RESUME_BELOW.min(PAUSE_ABOVE - self.growth_at_pause) {
             (self.is_paused, self.pause_above) = (false, PAUSE_ABOVE);
-            actions.push(MemoryAction::ResumeAdmission(percent));
+            actions.push((MemoryRelief::ResumeAdmission, in_use(None)));
         } else if self.is_paused && users == 0 {
             // No user is left that could free memory: the pause would never end.
             let since = *self.idle_ns.get_or_insert(now_ns);
             if now_ns.saturating_sub(since) >= PAUSE_NS {
                 (self.is_paused, self.pause_above) = (false, share.max(PAUSE_ABOVE) + STEP);
-                actions.push(MemoryAction::ResumeAdmission(format!(
-                    "nobody is at work, and still {percent}"
-                )));
+                let cause = ChangeCause::IdleMemoryInUse { share };
+                actions.push((MemoryRelief::ResumeAdmission, cause));
             }
         }
         if users > 0 || !self.is_paused {
@@ -150,11 +142,11 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn names(actions: &[MemoryAction]) -> Vec<&'static str> {
-        let name = |actions: &MemoryAction| match actions {
-            MemoryAction::ReleaseMemory(_) => "shed",
-            MemoryAction::PauseAdmission(_) => "hold",
-            MemoryAction::ResumeAdmission(_) => "release",
+    fn names(actions: &[(MemoryRelief, ChangeCause)]) -> Vec<&'static str> {
+        let name = |(relief, _): &(MemoryRelief, ChangeCause)| match relief {
+            MemoryRelief::Trim => "shed",
+            MemoryRelief::PauseAdmission => "hold",
+            MemoryRelief::ResumeAdmission => "release",
         };
         actions.iter().map(name).collect()
     }

@@ -24,7 +24,7 @@ mod transition;
 
 pub use admission::AdmissionController;
 pub use board::{BreakerBoard, BreakerPermit};
-pub use breaker::{AttemptResult, BreakerState, CircuitBreaker, StateTransition};
+pub use breaker::{AttemptResult, CircuitBreaker, StateTransition};
 pub use budget::RetryBudget;
 pub use connect_gate::{ConnectBackoffGate, ConnectDecision};
 pub use degrade::DegradationController;

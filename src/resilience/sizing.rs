@@ -4,7 +4,7 @@
 //! Invariant: the size stays within the pool's `min` and `max`, and changes by a fifth at most.
 
 use crate::plan::policy::PoolPolicy;
-use crate::stats::PoolUse;
+use crate::stats::{ChangeCause, PoolUse};
 
 /// A pool is too small if the p95 of its waits is longer than this, µs…
 pub const WAIT_US: u64 = 100_000;
@@ -21,19 +21,19 @@ const SMALL: u64 = 5;
 
 /// Returns the new size of a pool of `size` connections, from its use since the last call, and why;
 /// `None` if the size does not change.
-pub fn resize(policy: &PoolPolicy, size: u64, used: &PoolUse) -> Option<(u64, String)> {
+pub fn resize(policy: &PoolPolicy, size: u64, used: &PoolUse) -> Option<(u64, ChangeCause)> {
     let busy = used.utilisation().unwrap_or(0.0);
     let errors = used.error_share().unwrap_or(0.0);
     let wait_us = used.waits.percentile_us(95.0);
     let shrunk = (size - (size / 10).max(1).min(size)).max(policy.min);
     let (wanted, why) = if errors > ERRORS {
-        (shrunk, format!("{:.1} % of its attempts failed", errors * 100.0))
+        (shrunk, ChangeCause::PoolErrors { share: errors })
     } else if wait_us > WAIT_US || used.gave_up > 0 && used.leases == 0 {
-        (grown(policy, size), format!("p95 of the wait is {} ms", wait_us / 1_000))
+        (grown(policy, size), ChangeCause::PoolWait { p95_us: wait_us })
     } else if busy > BUSY {
-        (grown(policy, size), format!("{:.0} % in use", busy * 100.0))
+        (grown(policy, size), ChangeCause::PoolInUse { share: busy })
     } else if busy < FREE && size > SMALL {
-        (shrunk, format!("{:.0} % in use", busy * 100.0))
+        (shrunk, ChangeCause::PoolInUse { share: busy })
     } else {
         return None;
     };

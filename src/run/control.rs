@@ -16,6 +16,7 @@ use crate::ids::{BreakerId, StepId, WorkloadId, indexed_by};
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
 use crate::plan::{LoadOverride, Plan, Workload};
+use crate::stats::{Change, ChangeSubject};
 use crate::suggest::nearest;
 use crate::units::{Rate, nanos};
 
@@ -44,7 +45,7 @@ pub(super) struct Controller<'a> {
 #[derive(Default)]
 pub(super) struct ControlOutcome {
     /// Subject, change, and when it takes effect.
-    pub(super) changes: Vec<(String, String, RunOffset)>,
+    pub(super) changes: Vec<(ChangeSubject, Change, RunOffset)>,
     /// The run is to end.
     pub(super) stops: bool,
     /// The reply to the sender.
@@ -102,7 +103,8 @@ impl<'a> Controller<'a> {
             }
             ControlCommand::Mute(step, mute) => self.mute_step(step, *mute, now, source),
             ControlCommand::Mark(text) => {
-                let changes = vec![("mark".to_owned(), text.clone(), now)];
+                let mark = Change::Mark { text: text.clone() };
+                let changes = vec![(ChangeSubject::Mark, mark, now)];
                 Ok(ControlOutcome {
                     changes,
                     answer: "marked".to_owned(),
@@ -189,10 +191,10 @@ impl<'a> Controller<'a> {
         }
         for (change, curve) in changes {
             let current = &mut self.overrides[change.workload];
-            let subject = format!("workload {}", self.plan.workloads[change.workload].name);
-            let text = format!("{} → {}", current.load, change.load);
+            let subject = self.plan.workloads[change.workload].name.clone();
+            let (from, to) = (current.load, change.load);
             *current = WorkloadOverride { load: change.load, curve, changes: current.changes + 1 };
-            done.add(subject, text, at);
+            done.add(ChangeSubject::Workload(subject), Change::Load { from, to }, at);
         }
         Ok(done.or("nothing to change: it is so already"))
     }
@@ -250,13 +252,8 @@ impl<'a> Controller<'a> {
             return Err(BUSY.to_owned());
         }
         source.broadcast(&ShardCommand::Order(Order::Breaker(id, switch)));
-        let change = match switch {
-            BreakerSwitch::Open => "held open",
-            BreakerSwitch::Close => "held closed",
-            BreakerSwitch::Reset => "reset: follows what it sees",
-        };
         let mut done = ControlOutcome::default();
-        done.add(name.to_owned(), change.to_owned(), now);
+        done.add(breaker.subject(), Change::SwitchedBreaker { to: switch }, now);
         Ok(done)
     }
 
@@ -286,16 +283,20 @@ impl<'a> Controller<'a> {
             let series = &self.plan.steps[id];
             let (load, kind) = (series.workload, series.archetype);
             let (load, kind) = (&self.plan.workloads[load].name, &self.plan.archetypes[kind].name);
-            let change = if mute { "sent → muted" } else { "muted → sent" };
-            done.add(format!("step {load} · {kind} · {step}"), change.to_owned(), now);
+            let subject = ChangeSubject::Step {
+                workload: load.clone(),
+                archetype: kind.clone(),
+                step: step.to_owned(),
+            };
+            done.add(subject, Change::Mute { muted: mute }, now);
         }
         Ok(done.or("nothing to change: it is so already"))
     }
 }
 
 impl ControlOutcome {
-    fn add(&mut self, subject: String, change: String, at: RunOffset) {
-        let line = [&subject, ": ", &change].concat();
+    fn add(&mut self, subject: ChangeSubject, change: Change, at: RunOffset) {
+        let line = format!("{subject}: {change}");
         self.answer =
             if self.answer.is_empty() { line } else { [&self.answer, "\n", &line].concat() };
         self.changes.push((subject, change, at));

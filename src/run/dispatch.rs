@@ -18,7 +18,7 @@ use crate::event::{
 };
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
-use crate::stats::{ChangeKind, Delta, GaugeSample, StateChange, StateChanges};
+use crate::stats::{ChangeCause, Delta, GaugeSample, StateChange, StateChanges};
 use crate::units::show_duration;
 
 /// A wait for report files that is worth a note, ns.
@@ -242,9 +242,8 @@ impl Dispatch<'_> {
             self.io.sinks.publish(&RunEvent::Note(note));
         }
         for (subject, change, at) in done.changes {
-            let cause = request.origin.to_owned();
-            let notice = StateChange { at, kind: ChangeKind::Control, subject, change, cause };
-            self.record_change(notice);
+            let cause = ChangeCause::Control { origin: request.origin };
+            self.record_change(StateChange { at, subject, change, cause });
         }
         if done.stops {
             self.interrupted(Interrupt::Control);

@@ -5,20 +5,19 @@
 //! report.
 //! Invariant: it only reduces load, and each action is recorded with its cause and its result.
 
-use std::time::Duration;
-
 use crate::clock::RunOffset;
 use crate::event::Order;
 use crate::ids::{PoolId, ServiceId, indexed_by};
 use crate::plan::Plan;
-use crate::plan::policy::{DegradationLevel, Priority};
 use crate::resilience::degrade::{DegradationController, SecondStats};
 use crate::resilience::heal::{HealingController, HealingStep, HealthIssue, HealthSign};
-use crate::resilience::memory::MemoryAction;
 use crate::resilience::{AdmissionController, MemoryController, sizing};
 use crate::stats::delta::StepWindow;
-use crate::stats::{ChangeKind, Delta, Histogram, PoolUse, StateChange};
-use crate::units::{nanos, show_duration};
+use crate::stats::{
+    Change, ChangeCause, ChangeSubject, Delta, Histogram, MemoryRelief, PoolUse, Remedy,
+    StateChange,
+};
+use crate::units::nanos;
 
 /// The fewest calls from which the error rate of a service is judged.
 const ENOUGH: u64 = 20;
@@ -162,25 +161,13 @@ impl<'a> ResilienceController<'a> {
 
     fn relieve_memory(&mut self) {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
-        for relief in memory.evaluate_second(self.now.ns(), rss, self.users.iter().sum()) {
-            let (order, change, cause) = match relief {
-                MemoryAction::ReleaseMemory(why) => {
-                    (Order::TrimMemory, "what can be spared is let go", why)
-                }
-                MemoryAction::PauseAdmission(why) => {
-                    (Order::PauseAdmission(true), "no more users are let in", why)
-                }
-                MemoryAction::ResumeAdmission(why) => {
-                    (Order::PauseAdmission(false), "users are let in again", why)
-                }
+        for (relief, cause) in memory.evaluate_second(self.now.ns(), rss, self.users.iter().sum()) {
+            let order = match relief {
+                MemoryRelief::Trim => Order::TrimMemory,
+                MemoryRelief::PauseAdmission => Order::PauseAdmission(true),
+                MemoryRelief::ResumeAdmission => Order::PauseAdmission(false),
             };
-            self.action(
-                Some(order),
-                ChangeKind::Memory,
-                "memory".to_owned(),
-                change.to_owned(),
-                cause,
-            );
+            self.action(Some(order), ChangeSubject::Memory, Change::Memory { relief }, cause);
         }
     }
 
@@ -188,39 +175,22 @@ impl<'a> ResilienceController<'a> {
         let memory = self.memory_share();
         let seen = std::mem::take(&mut self.second);
         let Some(degrade) = &mut self.degrade else { return };
-        let before = degrade.level();
-        let Some((level, cause)) = degrade.evaluate_second(self.now.ns(), seen, memory) else {
+        let from = degrade.level();
+        let Some((to, cause)) = degrade.evaluate_second(self.now.ns(), seen, memory) else {
             return;
         };
-        let left_out = match level {
-            DegradationLevel::Normal => "everything is sent",
-            DegradationLevel::Light => "nothing of low priority is sent",
-            DegradationLevel::Heavy => "only what is of high priority is sent",
-            DegradationLevel::Emergency => "only what is critical is sent",
-        };
-        let change = format!("{} → {}: {left_out}", before.name(), level.name());
-        self.action(
-            Some(Order::Level(level)),
-            ChangeKind::Degradation,
-            "client".to_owned(),
-            change,
-            cause,
-        );
+        let change = Change::Degradation { from, to };
+        self.action(Some(Order::Level(to)), ChangeSubject::Client, change, cause);
     }
 
     fn admit(&mut self) {
         let (lag_us, cpu) =
             (std::mem::take(&mut self.lag).percentile_us(99.0), std::mem::take(&mut self.cpu));
         let Some(admit) = &mut self.admit else { return };
-        let Some((least, cause)) = admit.evaluate_second(self.now.ns(), lag_us, cpu) else {
-            return;
-        };
-        let change = match least {
-            Priority::Low => "all workloads may begin".to_owned(),
-            least => format!("only workloads of {} priority or higher may begin", least.name()),
-        };
-        let order = Order::Admit(least);
-        self.action(Some(order), ChangeKind::Admission, "generator".to_owned(), change, cause);
+        let changed = admit.evaluate_second(self.now.ns(), lag_us, cpu);
+        let Some(((from, to), cause)) = changed else { return };
+        let change = Change::Admission { from, to };
+        self.action(Some(Order::Admit(to)), ChangeSubject::Generator, change, cause);
     }
 
     fn size(&mut self) {
@@ -238,16 +208,20 @@ impl<'a> ResilienceController<'a> {
         }
     }
 
-    fn resize(&mut self, id: PoolId, size: u64, why: String) {
+    fn resize(&mut self, id: PoolId, size: u64, cause: ChangeCause) {
         // Each shard has at least one of them.
         let size = size.max(self.before.len() as u64);
         if size == self.pools[id].size {
             return;
         }
-        let before = std::mem::replace(&mut self.pools[id].size, size);
-        let subject = format!("pool {}", self.plan.policies.pools[id].name);
-        let change = format!("{before} → {size} connections");
-        self.action(Some(Order::Resize(id, size)), ChangeKind::Pool, subject, change, why);
+        let from = std::mem::replace(&mut self.pools[id].size, size);
+        let change = Change::PoolSize { from, to: size };
+        self.action(Some(Order::Resize(id, size)), self.pool(id), change, cause);
+    }
+
+    /// A pool as the subject of a change.
+    fn pool(&self, id: PoolId) -> ChangeSubject {
+        ChangeSubject::Pool(self.plan.policies.pools[id].name.clone())
     }
 
     fn heal(&mut self) {
@@ -295,48 +269,48 @@ impl<'a> ResilienceController<'a> {
         let (HealingStep::Remedy(issue, seen)
         | HealingStep::NoRemedy(issue, seen)
         | HealingStep::Outcome(issue, seen, _)) = step;
-        let (issue, saw) = (issue.clone(), show(issue, *seen));
-        let subject = match &issue {
-            HealthIssue::Memory => "memory".to_owned(),
-            HealthIssue::Connections(at) => format!("pool {}", self.plan.policies.pools[*at].name),
-            HealthIssue::Latency(at) | HealthIssue::Errors(at) => {
-                format!("service {}", self.plan.services[*at].name)
+        let figure = issue.figure(*seen);
+        let subject = match issue {
+            HealthIssue::Memory => ChangeSubject::Memory,
+            HealthIssue::Connections(id) => self.pool(*id),
+            HealthIssue::Latency(id) | HealthIssue::Errors(id) => {
+                ChangeSubject::Service(self.plan.services[*id].name.clone())
             }
         };
-        let (order, change) = match (step, &issue) {
+        let (order, remedy) = match (step, issue) {
             (HealingStep::Outcome(_, _, now), _) => {
-                (None, format!("outcome: {saw} → {}", show(&issue, *now)))
+                let change = Change::Healed { from: figure, to: issue.figure(*now) };
+                return self.action(None, subject, change, ChangeCause::Health { figure });
             }
-            (HealingStep::NoRemedy(..), HealthIssue::Connections(at)) => {
-                let name = &self.plan.policies.pools[*at].name;
-                (None, format!("nothing to be done: raise pools.{name}.connections"))
+            (HealingStep::NoRemedy(..), HealthIssue::Connections(id)) => {
+                let pool = Some(self.plan.policies.pools[*id].name.clone());
+                (None, Remedy::None { pool })
             }
-            (HealingStep::NoRemedy(..), _) => (None, "nothing to be done".to_owned()),
+            (HealingStep::NoRemedy(..), _) => (None, Remedy::None { pool: None }),
             (HealingStep::Remedy(..), HealthIssue::Memory) => {
-                (Some(Order::TrimMemory), "what can be spared is let go".to_owned())
+                (Some(Order::TrimMemory), Remedy::TrimMemory)
             }
-            (HealingStep::Remedy(..), HealthIssue::Connections(at)) => {
-                let size = sizing::grown(&self.plan.policies.pools[*at], self.pools[*at].size);
-                self.pools[*at].size = size;
-                (Some(Order::Resize(*at, size)), format!("grown to {size} connections"))
+            (HealingStep::Remedy(..), HealthIssue::Connections(id)) => {
+                let from = self.pools[*id].size;
+                let to = sizing::grown(&self.plan.policies.pools[*id], from);
+                self.pools[*id].size = to;
+                (Some(Order::Resize(*id, to)), Remedy::GrowPool { from, to })
             }
-            (HealingStep::Remedy(..), HealthIssue::Latency(at) | HealthIssue::Errors(at)) => {
-                let change = "fresh connections, its name is looked up again";
-                (Some(Order::Refresh(*at)), change.to_owned())
+            (HealingStep::Remedy(..), HealthIssue::Latency(id) | HealthIssue::Errors(id)) => {
+                (Some(Order::Refresh(*id)), Remedy::RefreshService)
             }
         };
-        self.action(order, ChangeKind::Healing, subject, change, saw);
+        self.action(order, subject, Change::Healing { remedy }, ChangeCause::Health { figure });
     }
 
     fn action(
         &mut self,
         order: Option<Order>,
-        topic: ChangeKind,
-        subject: String,
-        change: String,
-        cause: String,
+        subject: ChangeSubject,
+        change: Change,
+        cause: ChangeCause,
     ) {
-        let notice = StateChange { at: self.now, kind: topic, subject, change, cause };
+        let notice = StateChange { at: self.now, subject, change, cause };
         self.actions.push(ControllerAction { order, notice });
     }
 }
@@ -352,15 +326,4 @@ fn trouble(step: &StepWindow) -> (u64, u64) {
     }
     let unanswered = (calls.ok + calls.failed).saturating_sub(answered);
     (calls.ok + calls.failed + calls.timeout, calls.timeout + unanswered + bad)
-}
-
-/// A measured value as text.
-fn show(issue: &HealthIssue, value: f64) -> String {
-    let percent = value * 100.0;
-    match issue {
-        HealthIssue::Memory => format!("{percent:.0} % of the memory budget in use"),
-        HealthIssue::Connections(_) => format!("{percent:.0} % of its connections lent"),
-        HealthIssue::Latency(_) => format!("p95 {}", show_duration(Duration::from_secs_f64(value))),
-        HealthIssue::Errors(_) => format!("{percent:.0} % of calls failed"),
-    }
 }

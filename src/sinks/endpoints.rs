@@ -10,7 +10,7 @@ use super::policy_timeseries::PolicySecond;
 use crate::ids::{BreakerId, ServiceId};
 use crate::plan::RunManifest;
 use crate::report::csv::harmless;
-use crate::stats::{CircuitState, ResilienceSnapshot};
+use crate::stats::{BreakerState, ResilienceSnapshot};
 
 /// The name of the file.
 pub(super) const FILE: &str = "endpoints.csv";
@@ -68,7 +68,7 @@ fn row(
     let timeout = guarded.timeouts_ns.get(at).map(|ns| (ns / 1_000).to_string());
     let state = |id: BreakerId| {
         let state = guarded.breakers.get(id.index()).and_then(|breaker| breaker.state);
-        state.map_or("", CircuitState::name).to_owned()
+        state.map_or("", BreakerState::name).to_owned()
     };
     let [own, service, system] = places.map(state);
     [second.to_string(), name.to_owned(), timeout.unwrap_or_default(), own, service, system]
@@ -83,7 +83,7 @@ mod tests {
     fn a_row_has_what_there_is() {
         let breaker = |state| BreakerUse { state, opened: 1, refused: 1 };
         let breakers =
-            [None, Some(CircuitState::Open), None, Some(CircuitState::HalfOpen)].map(breaker);
+            [None, Some(BreakerState::Open), None, Some(BreakerState::HalfOpen)].map(breaker);
         let guarded =
             ResilienceSnapshot { timeouts_ns: vec![1_500_000, 9], breakers: breakers.into() };
         let cells = |at, places| row(3, at, "GET /", places, &guarded).join("|");

@@ -41,15 +41,14 @@ impl NoticeThrottle {
 mod tests {
     use super::*;
     use crate::clock::RunOffset;
-    use crate::stats::{ChangeKind, StateChange};
+    use crate::stats::{BreakerState, Change, ChangeCause, ChangeSubject, StateChange};
 
     fn notices(count: usize, lost: u64) -> StateChanges {
         let notice = |at: usize| StateChange {
             at: RunOffset::from_ns(at as u64),
-            kind: ChangeKind::Breaker,
-            subject: format!("endpoint {at}"),
-            change: "closed\u{1b} → open".to_owned(),
-            cause: "why".to_owned(),
+            subject: ChangeSubject::Endpoint(format!("{at}\u{1b}")),
+            change: Change::Breaker { from: BreakerState::Closed, to: BreakerState::Open },
+            cause: ChangeCause::BusyShard,
         };
         StateChanges { list: (0..count).map(notice).collect(), lost }
     }
@@ -57,7 +56,10 @@ mod tests {
     #[test]
     fn five_are_shown_and_the_rest_is_counted() {
         let mut few = NoticeThrottle::default();
-        assert_eq!(few.take(&notices(1, 0)), ["endpoint 0: closed\u{fffd} → open (why)"]);
+        assert_eq!(
+            few.take(&notices(1, 0)),
+            ["endpoint 0\u{fffd}: closed → open (the shard was busy)"]
+        );
         assert_eq!(few.take(&notices(3, 0)).len(), 3);
         assert_eq!(few.take(&notices(3, 0)).len(), 1);
         assert_eq!(few.take(&notices(64, 10)).len(), 0);

@@ -96,7 +96,7 @@ impl PolicySecond {
 mod tests {
     use super::*;
     use crate::stats::SeriesLayout;
-    use crate::stats::{BreakerUse, CircuitState};
+    use crate::stats::{BreakerState, BreakerUse};
 
     /// The delta of a shard with a pool of `size`, at a time in ms.
     fn delta(shard: usize, ms: u64, size: u64, leases: u64, last: bool) -> Delta {
@@ -105,7 +105,7 @@ mod tests {
         let mut delta = Delta::new(&shape, shard);
         (delta.gauges.elapsed_ns, delta.last) = (ms * 1_000_000, last);
         (delta.pools[0].size, delta.pools[0].leases) = (size, leases);
-        let state = if shard == 0 { CircuitState::Open } else { CircuitState::Closed };
+        let state = if shard == 0 { BreakerState::Open } else { BreakerState::Closed };
         let breaker = BreakerUse { state: Some(state), opened: 0, refused: leases };
         delta.resilience = ResilienceSnapshot { timeouts_ns: vec![ms], breakers: vec![breaker] };
         delta
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(seen, [(0, 5, 11, 11), (1, 6, 8, 8), (2, 6, 8, 8), (5, 6, 9, 9), (6, 6, 1, 1)]);
         let state = |at: usize| rows[at].1.guarded.breakers[0].state;
         // Shard 1 saw it closed and ended, so its state is older.
-        assert_eq!([state(0), state(2)], [Some(CircuitState::Closed), Some(CircuitState::Open)]);
+        assert_eq!([state(0), state(2)], [Some(BreakerState::Closed), Some(BreakerState::Open)]);
         assert_eq!(rows[0].1.guarded.timeouts_ns, [1_001], "the longest of all");
     }
 

@@ -42,11 +42,15 @@ pub use outcome::{
 pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
 pub use recorder::Recorder;
-pub use resilience_snapshot::{BreakerUse, CircuitState, ResilienceSnapshot};
+pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
 pub use snapshot::Snapshot;
-pub use state_change::{ChangeKind, StateChange, StateChanges};
+pub use state_change::{
+    BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind, ChangeSubject, ControlOrigin,
+    DegradationLevel, HealthFigure, LoadOverride, MemoryRelief, OverrideBase, Priority, Remedy,
+    StateChange, StateChanges, TransitionCause,
+};
 pub use tally::Tally;
 pub use timeline::{GaugeSample, Point, Timeline};
 pub use unfinished::Unfinished;

@@ -205,6 +205,23 @@ pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     })
 }
 
+/// The error with an index in a table of [`ERRORS`]; `None` if there is none.
+pub fn outcome_at(index: usize) -> Option<AttemptOutcome> {
+    let row = FailureKind::ALL.len() + 2;
+    let Some(beyond) = index.checked_sub(AttemptPhase::ALL.len() * row) else {
+        let phase = AttemptPhase::ALL[index / row];
+        return Some(match FailureKind::ALL.get(index % row) {
+            Some(kind) => AttemptOutcome::Failed(phase, *kind),
+            None if index % row == FailureKind::ALL.len() => AttemptOutcome::Timeout(phase),
+            None => AttemptOutcome::Unfinished(phase),
+        });
+    };
+    match beyond.checked_sub(GeneratorError::ALL.len()) {
+        None => Some(AttemptOutcome::Own(GeneratorError::ALL[beyond])),
+        Some(beyond) => BlockCause::ALL.get(beyond).map(|cause| AttemptOutcome::Suppressed(*cause)),
+    }
+}
+
 /// What an error's count counts: `calls` if none was sent, `attempts` if each failed attempt of a
 /// call counts, retries included.
 pub fn counted_as(index: usize) -> &'static str {
@@ -265,6 +282,10 @@ mod tests {
             outcomes.push(AttemptOutcome::Unfinished(phase));
             outcomes.extend(FailureKind::ALL.map(|kind| AttemptOutcome::Failed(phase, kind)));
         }
+        for outcome in &outcomes {
+            assert_eq!(error_index(*outcome).and_then(outcome_at), Some(*outcome));
+        }
+        assert_eq!(outcome_at(ERRORS), None);
         let mut places: Vec<usize> = outcomes.into_iter().filter_map(error_index).collect();
         places.sort_unstable();
         assert!(places.into_iter().eq(0..ERRORS));

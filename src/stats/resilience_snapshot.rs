@@ -4,33 +4,13 @@
 //! Invariant: counts add up over shards and seconds; a deadline is the longest of any shard, and a
 //! breaker's state is the latest one seen, since all shards share the breaker.
 
-/// The state of a circuit breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CircuitState {
-    /// Attempts pass.
-    Closed,
-    /// Attempts are refused.
-    Open,
-    /// A few probes pass.
-    HalfOpen,
-}
-
-impl CircuitState {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
+use super::state_change::BreakerState;
 
 /// A breaker's part of a delta, and of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerUse {
     /// Its state; `None` if there is no breaker at this place, or no shard has read it yet.
-    pub state: Option<CircuitState>,
+    pub state: Option<BreakerState>,
     /// How often it opened, also from half-open.
     pub opened: u64,
     /// Attempts that it refused: calls that were never sent, and retries that were not started. An
@@ -94,7 +74,7 @@ mod tests {
 
     fn guarded(
         timeouts_ns: &[u64],
-        state: CircuitState,
+        state: BreakerState,
         opened: u64,
         refused: u64,
     ) -> ResilienceSnapshot {
@@ -108,19 +88,19 @@ mod tests {
 
     #[test]
     fn later_state_wins_and_longest_deadline_of_shards() {
-        let mut then = guarded(&[5, 9], CircuitState::Closed, 0, 0);
-        then.then(&guarded(&[3, 4], CircuitState::Open, 1, 7));
-        assert_eq!(then, guarded(&[3, 4], CircuitState::Open, 1, 7));
+        let mut then = guarded(&[5, 9], BreakerState::Closed, 0, 0);
+        then.then(&guarded(&[3, 4], BreakerState::Open, 1, 7));
+        assert_eq!(then, guarded(&[3, 4], BreakerState::Open, 1, 7));
         let mut sum = ResilienceSnapshot::default();
-        sum.add(&guarded(&[5, 1], CircuitState::Open, 1, 2));
-        sum.add(&guarded(&[3, 4], CircuitState::HalfOpen, 0, 3));
-        assert_eq!(sum, guarded(&[5, 4], CircuitState::HalfOpen, 1, 5));
-        assert_eq!(sum.standing(), guarded(&[5, 4], CircuitState::HalfOpen, 0, 0));
+        sum.add(&guarded(&[5, 1], BreakerState::Open, 1, 2));
+        sum.add(&guarded(&[3, 4], BreakerState::HalfOpen, 0, 3));
+        assert_eq!(sum, guarded(&[5, 4], BreakerState::HalfOpen, 1, 5));
+        assert_eq!(sum.standing(), guarded(&[5, 4], BreakerState::HalfOpen, 0, 0));
     }
 
     #[test]
     fn empty_snapshot_changes_nothing() {
-        let whole = guarded(&[5], CircuitState::Open, 1, 2);
+        let whole = guarded(&[5], BreakerState::Open, 1, 2);
         let (mut then, mut sum) = (whole.clone(), whole.clone());
         then.then(&ResilienceSnapshot::default());
         sum.add(&ResilienceSnapshot::default());

@@ -96,7 +96,7 @@ pub fn deviations(expected: &BTreeMap<String, Count>, report: &Report) -> Vec<St
 pub fn changed_differently(expected: &[String], report: &Report) -> Option<String> {
     let mut found: Vec<(RunOffset, String)> = (report.snapshot.changes.list.iter())
         .map(|change| {
-            let kind = change.kind.name();
+            let kind = change.kind().name();
             let line = format!("{kind} {}: {} ({})", change.subject, change.change, change.cause);
             (change.at, line)
         })

@@ -10,7 +10,7 @@ use manada::event::{ControlCommand, ControlRequest, Report, RunEvent, RunInfo};
 use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Sink, SinkSet};
-use manada::stats::{ChangeKind, Snapshot};
+use manada::stats::{ChangeKind, ControlOrigin, Snapshot};
 use manada::verdict::Threshold;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -87,7 +87,7 @@ pub fn send_commands(
             let (reply, result) = oneshot::channel();
             let command = ControlCommand::parse(&words).unwrap();
             control
-                .send(ControlRequest { command, origin: "world", reply: Some(reply) })
+                .send(ControlRequest { command, origin: ControlOrigin::Socket, reply: Some(reply) })
                 .await
                 .unwrap();
             let result = result.await.unwrap();
@@ -100,7 +100,7 @@ pub fn send_commands(
 pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
     let control_changes =
-        snapshot.changes.list.iter().filter(|one| one.kind == ChangeKind::Control);
+        snapshot.changes.list.iter().filter(|one| one.kind() == ChangeKind::Control);
     control_changes
         .map(|one| format!("{} {}: {}", seconds(one.at.ns()), one.subject, one.change))
         .collect()

@@ -7,8 +7,9 @@ use super::state::ResilienceState;
 use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::event::Order;
+use crate::resilience::StateTransition;
 use crate::resilience::board::BreakerTransition;
-use crate::stats::{AttemptOutcome, ChangeKind, StateChange};
+use crate::stats::{AttemptOutcome, Change, ChangeCause, ChangeSubject, StateChange};
 
 impl ResilienceState {
     /// Carries out an order.
@@ -64,29 +65,21 @@ pub(crate) fn record_breaker_change(
     outcome: Option<AttemptOutcome>,
     now: Time,
 ) {
-    let change = format!("{} → {}", transition.from.name(), transition.to.name());
-    let cause = match outcome {
-        Some(outcome) => format!("{}; the last: {outcome}", transition.why),
-        None => transition.why.to_string(),
-    };
-    shard.resilience.count_transition(id, transition.to);
-    record_change(shard, ChangeKind::Breaker, &shard.shared.names[id.index()], &change, cause, now);
+    let StateTransition { from, to, why } = transition;
+    shard.resilience.count_transition(id, to);
+    let subject = shard.shared.breakers[id.index()].clone();
+    let cause = ChangeCause::Breaker { why, last: outcome };
+    record_change(shard, subject, Change::Breaker { from, to }, cause, now);
 }
 
 /// Records a change of state and its cause.
 pub(crate) fn record_change(
     shard: &Shard,
-    kind: ChangeKind,
-    subject: &str,
-    change: &str,
-    cause: String,
+    subject: ChangeSubject,
+    change: Change,
+    cause: ChangeCause,
     now: Time,
 ) {
-    shard.recorder.borrow_mut().push_change(StateChange {
-        at: RunOffset::of(now, shard.start),
-        kind,
-        subject: subject.to_owned(),
-        change: change.to_owned(),
-        cause,
-    });
+    let at = RunOffset::of(now, shard.start);
+    shard.recorder.borrow_mut().push_change(StateChange { at, subject, change, cause });
 }

@@ -13,7 +13,9 @@ use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::ids::{PoolId, ServiceId};
 use crate::resilience::{BreakerPermit, ConnectDecision};
-use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, ChangeKind, Exchange};
+use crate::stats::{
+    AttemptOutcome, AttemptPhase, BlockCause, Change, ChangeCause, ChangeSubject, Exchange,
+};
 use crate::wire::pool::{self, AcquireError};
 
 /// What an attempt has acquired so far.
@@ -268,27 +270,24 @@ impl ResilienceState {
     ) {
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service.index()) else { return };
-        let (is_change, change) = match exchange
-            .and_then(|exchange| accepts_connections(exchange, permit.probes_connect))
-        {
-            Some(false) => {
-                (gate.report_failed(now, &mut self.rng.borrow_mut()), "takes no connections")
-            }
-            Some(true) => (gate.report_connected(), "takes connections again"),
+        let accepts = exchange.and_then(|one| accepts_connections(one, permit.probes_connect));
+        let (is_change, accepts) = match accepts {
+            Some(false) => (gate.report_failed(now, &mut self.rng.borrow_mut()), false),
+            Some(true) => (gate.report_connected(), true),
             None if permit.probes_connect => {
                 gate.probe_cancelled();
                 return;
             }
             None => return,
         };
-        if is_change {
-            let cause = match exchange.map(|exchange| exchange.outcome) {
-                Some(AttemptOutcome::Responded(_)) => "a connection was opened".to_owned(),
-                Some(outcome) => outcome.to_string(),
-                None => String::new(),
+        let outcome = exchange.map(|exchange| exchange.outcome);
+        if let Some(outcome) = outcome.filter(|_| is_change) {
+            let cause = match outcome {
+                AttemptOutcome::Responded(_) => ChangeCause::Connected,
+                outcome => ChangeCause::Attempt { outcome },
             };
-            let subject = format!("service {}", shard.plan.services[service].name);
-            record_change(shard, ChangeKind::Connect, &subject, change, cause, now);
+            let subject = ChangeSubject::Service(shard.plan.services[service].name.clone());
+            record_change(shard, subject, Change::Connect { accepts }, cause, now);
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use super::state::ResilienceState;
 use crate::clock::Time;
-use crate::resilience::{AdaptiveTimeout, BreakerBoard, BreakerState};
-use crate::stats::{BreakerUse, CircuitState, Delta, PoolUse, ResilienceSnapshot};
+use crate::resilience::{AdaptiveTimeout, BreakerBoard};
+use crate::stats::{BreakerUse, Delta, PoolUse, ResilienceSnapshot};
 use crate::wire::pool::ConnectionPool;
 
 impl ResilienceState {
@@ -31,18 +31,8 @@ impl ResilienceState {
     }
 
     fn take_breakers(&self, board: &BreakerBoard) -> Vec<BreakerUse> {
-        let circuit = |state| match state {
-            BreakerState::Closed => CircuitState::Closed,
-            BreakerState::Open => CircuitState::Open,
-            BreakerState::HalfOpen => CircuitState::HalfOpen,
-        };
         let mut counted = self.breakers.borrow_mut();
         let breakers = counted.iter_mut().zip(board.states());
-        breakers
-            .map(|(counted, state)| BreakerUse {
-                state: state.map(circuit),
-                ..std::mem::take(counted)
-            })
-            .collect()
+        breakers.map(|(counted, state)| BreakerUse { state, ..std::mem::take(counted) }).collect()
     }
 }

@@ -14,11 +14,9 @@ use crate::plan::policy::{
     FailureCriteria, HedgePolicy, PoolPolicy, PoolStrategy, Priority, RetryPolicy,
 };
 use crate::plan::slots::Segment;
-use crate::resilience::{
-    AdaptiveTimeout, BreakerBoard, BreakerState, ConnectBackoffGate, RetryBudget,
-};
+use crate::resilience::{AdaptiveTimeout, BreakerBoard, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
-use crate::stats::{BlockCause, BreakerUse};
+use crate::stats::{BlockCause, BreakerState, BreakerUse};
 use crate::units::nanos;
 use crate::wire::pool::ConnectionPool;
 
@@ -97,7 +95,7 @@ impl ResilienceState {
                 .map(|policy| (policy, RefCell::new(RetryBudget::new(policy.budget)))),
             pools: policies.pools.iter().map(pool).collect(),
             breakers: RefCell::new(if shared.board.has_breakers() {
-                vec![BreakerUse::default(); shared.names.len()]
+                vec![BreakerUse::default(); shared.breakers.len()]
             } else {
                 Vec::new()
             }),

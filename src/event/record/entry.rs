@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::packed::{Packed, packed};
+use super::packed::{Packed, PackedBytes, Shape, packed};
 use crate::clock::RunOffset;
 use crate::event::{RunEvent, RunInfo, StopCause};
 use crate::stats::sample::SeriesLayout;
@@ -92,7 +92,7 @@ impl RecordEntry {
         }
     }
 
-    pub(super) fn unpack(kind: u8, from: &mut &[u8]) -> Option<Self> {
+    pub(super) fn unpack(kind: u8, from: &mut PackedBytes<'_>) -> Option<Self> {
         Some(match kind {
             0 => Self::Started(Packed::unpack(from)?),
             1 => Self::Delta(Packed::unpack(from)?),
@@ -105,6 +105,18 @@ impl RecordEntry {
             5 => Self::Ended(Packed::unpack(from)?),
             _ => return None,
         })
+    }
+}
+
+impl RecordEntry {
+    /// Describes the forms of all entries.
+    pub(super) fn describe(shape: &mut Shape) {
+        RunInfo::describe(shape);
+        Delta::describe(shape);
+        GaugeSample::describe(shape);
+        StateChange::describe(shape);
+        <(StopCause, RunOffset)>::describe(shape);
+        RecordEnd::describe(shape);
     }
 }
 

@@ -1,11 +1,8 @@
-//! Why a record cannot be read, and the version that it has to have.
+//! Why a record cannot be read.
 //!
-//! Invariant: the version changes whenever the content of frames changes.
+//! Invariant: each error says what to do about it, as far as something can be done.
 
 use std::io;
-
-/// The first line. The number changes when the content of frames changes.
-pub(super) const VERSION: &str = "manada record 7\n";
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +11,22 @@ pub enum RecordError {
     #[error("{0}")]
     File(#[from] io::Error),
     /// The file is not a record, or of another version.
-    #[error("it is no record that this version of manada reads (expected `{}`)", VERSION.trim())]
-    Foreign,
+    #[error("it is no record that this version of manada reads (expected `{expected}`)")]
+    Foreign {
+        /// The first line of a record of this version.
+        expected: String,
+    },
+    /// The record is of this version, but another build of it wrote entries of other shapes.
+    #[error(
+        "another build of this version of manada wrote it: the shapes of its entries are \
+         `{found}`, expected `{expected}`; read it with the build that wrote it"
+    )]
+    OtherShapes {
+        /// The hash in the record.
+        found: String,
+        /// The hash of this build.
+        expected: String,
+    },
     /// The content is corrupt.
     #[error("it is damaged {0}")]
     Damaged(&'static str),

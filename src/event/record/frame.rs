@@ -135,7 +135,7 @@ impl Inflater {
 }
 
 /// Computes a CRC-32.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = Crc::new();
     sum.update(bytes);
     sum.sum()

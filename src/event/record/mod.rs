@@ -4,17 +4,20 @@
 //! `sinks::files` writes `run.record`, `run::replay` reads it.
 //! Invariant: the record of a killed run is intact up to its last seconds.
 //!
-//! Format: a line with the version, then frames. A frame is a head of 17 bytes (kind; length in
-//! the file and inflated; checksum of the data; checksum of the head) and the part of one deflate
-//! stream (RFC 1951) that holds the value. So a flipped bit is detected as damage, and truncation
-//! as an end.
+//! Format: a line with the version and the hash of the shapes of entries, then frames. A frame is a
+//! head of 17 bytes (kind; length in the file and inflated; checksum of the data; checksum of the
+//! head) and the part of one deflate stream (RFC 1951) that holds the value. So a flipped bit is
+//! detected as damage, and truncation as an end.
 
 mod entry;
 mod error;
+mod forms;
 mod frame;
+mod header;
 mod packed;
 mod reader;
 mod shapes;
+mod values;
 mod writer;
 
 pub use entry::{RecordEnd, RecordEntry};
@@ -27,3 +30,6 @@ pub const FILE: &str = "run.record";
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod changes_tests;

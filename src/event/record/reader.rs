@@ -7,8 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use super::entry::{RecordEntry, max_length};
-use super::error::{RecordError, VERSION};
+use super::error::RecordError;
 use super::frame::Inflater;
+use super::header;
+use super::packed::PackedBytes;
 use crate::event::RunInfo;
 use crate::plan::RunManifest;
 use crate::stats::sample::SeriesLayout;
@@ -17,6 +19,7 @@ use crate::stats::sample::SeriesLayout;
 pub struct RecordReader<R: Read> {
     from: BufReader<R>,
     inflater: Inflater,
+    version: u32,
     /// Deltas have to match this layout.
     layout: Option<SeriesLayout>,
 }
@@ -29,11 +32,9 @@ impl<R: Read> RecordReader<R> {
     pub fn new(from: R) -> Result<(Arc<RunInfo>, Self), RecordError> {
         let mut from = BufReader::new(from);
         let mut first = Vec::new();
-        from.by_ref().take(VERSION.len() as u64).read_until(b'\n', &mut first)?;
-        if first != VERSION.as_bytes() {
-            return Err(RecordError::Foreign);
-        }
-        let mut reader = Self { from, inflater: Inflater::default(), layout: None };
+        from.by_ref().take(header::MAX_LINE).read_until(b'\n', &mut first)?;
+        let version = header::version(&first)?;
+        let mut reader = Self { from, inflater: Inflater::default(), version, layout: None };
         match reader.next_entry()? {
             Some(RecordEntry::Started(info)) if is_consistent(&info) => {
                 reader.layout = Some(info.plan.series_layout());
@@ -51,8 +52,8 @@ impl<R: Read> RecordReader<R> {
         let layout = self.layout.as_ref();
         let frame = self.inflater.read(&mut self.from, |kind| max_length(kind, layout))?;
         let Some((kind, value)) = frame else { return Ok(None) };
-        let mut left = value;
-        let entry = RecordEntry::unpack(kind, &mut left).filter(|_| left.is_empty());
+        let mut from = PackedBytes { left: value, version: self.version };
+        let entry = RecordEntry::unpack(kind, &mut from).filter(|_| from.left.is_empty());
         let entry = entry.ok_or(RecordError::Damaged("in an entry"))?;
         match (&entry, &self.layout) {
             (RecordEntry::Delta(delta), Some(layout)) if !delta.fits(layout) => {

@@ -1,32 +1,30 @@
 //! The fields of all types in a record, each in one place.
 //!
-//! Invariant: a change of a type here, or of the order of its fields, changes `error::VERSION`.
+//! Invariant: a change of a type here, or of the order of its fields, changes `header::VERSION`.
 
-use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use super::packed::{Packed, listed, packed};
-use crate::clock::RunOffset;
-use crate::event::{GeneratorInfo, Interrupt, RunInfo, StopCause};
-use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId};
+use super::packed::{listed, packed, variants};
+use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
-use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
-use crate::seed::Seed;
-use crate::stats::delta::{Halt, LoadWindow, StepWindow};
-use crate::stats::exemplar::{Exemplar, FailureMode, FirstFailures};
-use crate::stats::outcome::ERRORS;
+use crate::stats::delta::{LoadWindow, StepWindow};
+use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
-    AddressUse, Addresses, Attempts, BlockCause, BreakerUse, Calls, ChangeKind, CircuitState,
-    Connections, Delayed, Delta, Departures, GaugeSample, Gauges, Histogram, Iterations, Latency,
-    Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, ResilienceSnapshot, StateChange,
-    StateChanges, Window,
+    AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
+    Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
+    Departures, GaugeSample, Gauges, Iterations, Latency, LoadOverride, MemoryRelief, Monitor,
+    MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
+    StateChanges, TransitionCause, Window,
 };
-use crate::verdict::{Threshold, TrustContext};
+use crate::verdict::TrustContext;
 
 listed! {
+    BreakerSwitch: Open, Close, Reset;
+    Priority: Low, Medium, High, Critical;
+    DegradationLevel: Normal, Light, Heavy, Emergency;
+    MemoryRelief: Trim, PauseAdmission, ResumeAdmission;
+    ControlOrigin: Key, Socket, Web;
     ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
-    CircuitState: Closed, Open, HalfOpen;
+    BreakerState: Closed, Open, HalfOpen;
     BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
     MonitorOwner: Generator, Target;
@@ -34,6 +32,7 @@ listed! {
 }
 
 packed! {
+    LoadOverride { base, permille, paused }
     Iterations {
         due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
     }
@@ -65,7 +64,6 @@ packed! {
         step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }
     FirstFailures { counts, first }
-    StateChange { at, kind, subject, change, cause }
     StateChanges { list, lost }
     PoolUse {
         size, in_use, idle, waiting, leases, gave_up, failed, waits, busy, room,
@@ -92,164 +90,54 @@ packed! {
     }
 }
 
-/// Packs a numbered id as its number.
-macro_rules! numbered {
-    ($($type:ty),+) => {$(
-        impl Packed for $type {
-            fn pack(&self, out: &mut Vec<u8>) {
-                self.index().pack(out);
-            }
-
-            fn unpack(from: &mut &[u8]) -> Option<Self> {
-                usize::unpack(from).map(Self::new)
-            }
-        }
-    )+};
-}
-
-numbered!(ServiceId, ArchetypeId, WorkloadId, StepId);
-
-/// An offset is its ns.
-impl Packed for RunOffset {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.ns().pack(out);
+variants! {
+    Change {
+        0 Breaker { from, to }
+        1 PoolSize { from, to }
+        2 Connect { accepts }
+        3 Degradation { from, to }
+        4 Admission { from, to }
+        5 Memory { relief }
+        6 Healing { remedy }
+        7 Healed { from, to }
+        8 Load { from, to }
+        9 LateLoad { to, late_ms, shard }
+        10 SwitchedBreaker { to }
+        11 Mute { muted }
+        12 Mark { text }
+        13 Former { kind, text }
     }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        u64::unpack(from).map(Self::from_ns)
+    Remedy {
+        0 TrimMemory {}
+        1 GrowPool { from, to }
+        2 RefreshService {}
+        3 None { pool }
     }
-}
-
-impl Packed for Histogram {
-    fn pack(&self, out: &mut Vec<u8>) {
-        let buckets: Vec<(u64, u64)> = self.buckets().collect();
-        (self.sum_us(), self.min_us()).pack(out);
-        (self.max_us(), buckets).pack(out);
+    ChangeCause {
+        0 Breaker { why, last }
+        1 Attempt { outcome }
+        2 Connected {}
+        3 PoolErrors { share }
+        4 PoolWait { p95_us }
+        5 PoolInUse { share }
+        6 CallErrors { share, calls }
+        7 SlowCalls { p95_us, calls }
+        8 NotNeeded { lasted }
+        9 Overload { lag_us, cpu }
+        10 Well { lasted }
+        11 MemoryInUse { share, full_in_s }
+        12 IdleMemoryInUse { share }
+        13 Health { figure }
+        14 Control { origin }
+        15 BusyShard {}
+        16 Former { text }
     }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        let (sum_us, min_us) = Packed::unpack(from)?;
-        let (max_us, buckets): (u64, Vec<(u64, u64)>) = Packed::unpack(from)?;
-        // No real run counts that far, and sums stay within range.
-        let is_plausible =
-            buckets.len() < 1 << 16 && buckets.iter().all(|(_, count)| *count < 1 << 30);
-        is_plausible.then(|| Self::restored(&buckets, sum_us, min_us, max_us))
-    }
-}
-
-impl Packed for SocketAddr {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.to_string().pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        String::unpack(from)?.parse().ok()
-    }
-}
-
-impl Packed for Seed {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.value().pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        Self::new(u64::unpack(from)?)
-    }
-}
-
-impl Packed for SystemTime {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.duration_since(UNIX_EPOCH).unwrap_or_default().pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        UNIX_EPOCH.checked_add(Duration::unpack(from)?)
-    }
-}
-
-impl Packed for Threshold {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.rule.pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        Self::parse(&String::unpack(from)?).ok()
-    }
-}
-
-impl Packed for BreakerName {
-    fn pack(&self, out: &mut Vec<u8>) {
-        (self.name.clone(), self.is_configured).pack(out);
-        self.level.to_owned().pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        let (name, is_configured) = Packed::unpack(from)?;
-        let level = String::unpack(from)?;
-        let level = ["endpoint", "service", "system"].into_iter().find(|one| *one == level)?;
-        Some(Self { name, level, is_configured })
-    }
-}
-
-impl Packed for FailureMode {
-    fn pack(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Error(index) => (0u8, *index),
-            Self::Status(status) => (1, usize::from(*status)),
-            Self::Check(check) => (2, *check),
-        }
-        .pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        match <(u8, usize)>::unpack(from)? {
-            (0, index) => (index < ERRORS).then_some(Self::Error(index)),
-            (1, status) => Some(Self::Status(status.try_into().ok()?)),
-            (2, check) => Some(Self::Check(check)),
-            _ => None,
-        }
-    }
-}
-
-impl Packed for Halt {
-    fn pack(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Check(what) => (0u8, what.clone()),
-            Self::DataEnd(what) => (1, what.clone()),
-            Self::Safety(what) => (2, what.clone()),
-        }
-        .pack(out);
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        match <(u8, String)>::unpack(from)? {
-            (0, what) => Some(Self::Check(what)),
-            (1, what) => Some(Self::DataEnd(what)),
-            (2, what) => Some(Self::Safety(what)),
-            _ => None,
-        }
-    }
-}
-
-impl Packed for StopCause {
-    fn pack(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Signal(interrupt) => (0u8, *interrupt).pack(out),
-            Self::Flow(halt) => (1u8, halt.clone()).pack(out),
-            Self::Rule(rule) => (2u8, rule.clone()).pack(out),
-            Self::ErrorRate(why) => (3u8, why.clone()).pack(out),
-            Self::Lost => 4u8.pack(out),
-        }
-    }
-
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        match u8::unpack(from)? {
-            0 => Packed::unpack(from).map(Self::Signal),
-            1 => Packed::unpack(from).map(Self::Flow),
-            2 => Packed::unpack(from).map(Self::Rule),
-            3 => Packed::unpack(from).map(Self::ErrorRate),
-            4 => Some(Self::Lost),
-            _ => None,
-        }
+    TransitionCause {
+        0 InARow { failures }
+        1 Share { failures, attempts }
+        2 OpenTimeOver {}
+        3 ProbesSucceeded { probes }
+        4 ProbeFailed {}
+        5 Forced {}
     }
 }

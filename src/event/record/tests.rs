@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::error::VERSION;
+use super::header;
 use super::*;
 use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, RunInfo, StopCause};
@@ -15,8 +15,8 @@ use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    ChangeKind, Delta, GaugeSample, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder,
-    StateChange,
+    Change, ChangeCause, ChangeSubject, ControlOrigin, Delta, GaugeSample, Gauges, Monitor,
+    MonitorOwner, MonitorUnit, Recorder, StateChange,
 };
 use crate::verdict::{Threshold, TrustContext};
 
@@ -97,10 +97,9 @@ fn entries() -> Vec<RecordEntry> {
     let info = info(1);
     let change = StateChange {
         at: RunOffset::from_ns(5),
-        kind: ChangeKind::Control,
-        subject: "mark".into(),
-        change: "m".into(),
-        cause: "key".into(),
+        subject: ChangeSubject::Mark,
+        change: Change::Mark { text: "m".into() },
+        cause: ChangeCause::Control { origin: ControlOrigin::Key },
     };
     let sample = GaugeSample {
         second: 0,
@@ -147,7 +146,7 @@ fn truncated_record_is_intact_up_to_the_cut() {
     let bytes = written();
     let whole = format!("{:?}", entries());
     let mut most_read = 0;
-    for cut in (VERSION.len()..bytes.len()).step_by(7) {
+    for cut in (header::line().len()..bytes.len()).step_by(7) {
         match read(&bytes[..cut]) {
             Ok(some) => {
                 let some_text = format!("{some:?}");
@@ -163,11 +162,11 @@ fn truncated_record_is_intact_up_to_the_cut() {
 #[test]
 fn foreign_and_damaged_bytes_are_refused() {
     for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
-        assert!(matches!(read(bytes), Err(RecordError::Foreign)), "{bytes:?}");
+        assert!(matches!(read(bytes), Err(RecordError::Foreign { .. })), "{bytes:?}");
     }
     let bytes = written();
     // A change of any byte is detected.
-    for at in VERSION.len()..bytes.len() {
+    for at in header::line().len()..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1 << (at % 8);
         assert!(matches!(read(&bytes), Err(RecordError::Damaged(_))), "byte {at}");

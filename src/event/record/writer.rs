@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 
 use super::entry::{RecordEntry, max_length};
-use super::error::VERSION;
 use super::frame::Deflater;
+use super::header;
 use crate::stats::sample::SeriesLayout;
 
 /// Writes a record.
@@ -24,7 +24,7 @@ impl<W: Write> RecordWriter<W> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn new(mut out: W) -> io::Result<Self> {
-        out.write_all(VERSION.as_bytes())?;
+        out.write_all(header::line().as_bytes())?;
         Ok(Self { out, deflater: Deflater::default(), value: Vec::new(), layout: None })
     }
 

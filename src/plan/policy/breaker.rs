@@ -68,17 +68,6 @@ impl BreakerPolicy {
     }
 }
 
-/// A live-control action on a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerSwitch {
-    /// Forces it open.
-    Open,
-    /// Forces it closed.
-    Close,
-    /// Returns to automatic operation, closed.
-    Reset,
-}
-
 /// Outcomes of an attempt that count as failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailureCriteria {

@@ -14,9 +14,11 @@ use std::time::Duration;
 pub use attempts::{
     BackoffPolicy, HedgeAfter, HedgePolicy, RateLimitPolicy, RetryPolicy, TimeoutPolicy,
 };
-pub use breaker::{BreakerPolicies, BreakerPolicy, BreakerSwitch, BreakerTrip, FailureCriteria};
+pub use breaker::{BreakerPolicies, BreakerPolicy, BreakerTrip, FailureCriteria};
 pub use names::BreakerName;
 pub use pool::{PoolPolicy, PoolStrategy};
+
+pub use crate::stats::{BreakerSwitch, DegradationLevel, Priority};
 
 /// All policies.
 #[derive(Clone, Debug, Default)]
@@ -47,64 +49,6 @@ pub struct Policies {
     pub memory: Option<MemoryPolicy>,
     /// How long before they are due users and their connections are prepared.
     pub prewarm: Option<Duration>,
-}
-
-/// Decides which work goes first under limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Suppressed first: exports, reports.
-    Low,
-    /// The default.
-    #[default]
-    Medium,
-    /// Suppressed late: logins.
-    High,
-    /// Never suppressed: health checks.
-    Critical,
-}
-
-impl Priority {
-    /// The spellings in a scenario.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("low", Self::Low),
-        ("medium", Self::Medium),
-        ("high", Self::High),
-        ("critical", Self::Critical),
-    ];
-
-    /// Returns its name.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize].0
-    }
-}
-
-/// The degradation level, while the target is in trouble.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DegradationLevel {
-    /// Sends everything.
-    #[default]
-    Normal,
-    /// Sends medium priority and above.
-    Light,
-    /// Sends high and critical priority.
-    Heavy,
-    /// Sends critical priority only.
-    Emergency,
-}
-
-impl DegradationLevel {
-    /// All levels, best first.
-    pub const ALL: [Self; 4] = [Self::Normal, Self::Light, Self::Heavy, Self::Emergency];
-
-    /// Returns its name.
-    pub const fn name(self) -> &'static str {
-        ["normal", "light", "heavy", "emergency"][self as usize]
-    }
-
-    /// Returns the lowest priority that is sent.
-    pub const fn min_priority(self) -> Priority {
-        [Priority::Low, Priority::Medium, Priority::High, Priority::Critical][self as usize]
-    }
 }
 
 /// When the client degrades, judged by the calls sent in the last `window`.

@@ -5,6 +5,7 @@
 
 use crate::ids::EndpointId;
 use crate::plan::{Endpoints, Plan};
+use crate::stats::ChangeSubject;
 
 /// A possible breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub struct BreakerName {
 }
 
 impl BreakerName {
+    /// The breaker as the subject of a change.
+    pub fn subject(&self) -> ChangeSubject {
+        let own = self.name.strip_prefix(self.level).unwrap_or_default().trim_start().to_owned();
+        match self.level {
+            "endpoint" => ChangeSubject::Endpoint(own),
+            "service" => ChangeSubject::Service(own),
+            _ => ChangeSubject::System,
+        }
+    }
+
     /// Returns all possible breakers: endpoints, services, system.
     pub fn all(plan: &Plan) -> Vec<Self> {
         let (endpoints, breakers) = (Endpoints::new(plan), &plan.policies.breakers);

@@ -18,8 +18,8 @@ use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::monitor::{MonitorOwner, MonitorUnit};
 use crate::stats::timeline::{StartCounts, Timeline, band};
 use crate::stats::{
-    BreakerUse, Calls, ChangeKind, CircuitState, GaugeSample, HeatColumn, Latency, Monitor, Point,
-    Snapshot, StateChange, Tally, Untimed,
+    BreakerState, BreakerUse, Calls, Change, ChangeCause, ChangeKind, ChangeSubject, GaugeSample,
+    HeatColumn, Latency, Monitor, Point, Snapshot, StateChange, Tally, Untimed,
 };
 use crate::verdict::judge::UntimedRank;
 use crate::verdict::{Judgement, Threshold, Trust, TrustContext, trust};
@@ -176,13 +176,17 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     snapshot.exemplars = vec![(9, Arc::new(exemplar))];
     snapshot.resilience.timeouts_ns = vec![1_000_000];
     snapshot.resilience.breakers =
-        vec![BreakerUse { state: Some(CircuitState::Open), opened: 2, refused: 3 }];
+        vec![BreakerUse { state: Some(BreakerState::Open), opened: 2, refused: 3 }];
     snapshot.pools[0].leases = 5;
-    let topics = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
-    for (at, topic) in topics.into_iter().enumerate() {
-        let own = || text.to_owned();
-        let at = RunOffset::from_ns(at as u64 * 1_000_000_000);
-        let notice = StateChange { at, kind: topic, subject: own(), change: own(), cause: own() };
+    let kinds = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let text = || text.to_owned();
+        let notice = StateChange {
+            at: RunOffset::from_ns(at as u64 * 1_000_000_000),
+            subject: ChangeSubject::Former(text()),
+            change: Change::Former { kind, text: text() },
+            cause: ChangeCause::Former { text: text() },
+        };
         snapshot.changes.push(notice, 10);
     }
     snapshot

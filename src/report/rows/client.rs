@@ -6,7 +6,7 @@
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;
-use crate::stats::{BlockCause, BreakerUse, ChangeKind, Latency, PoolUse, StateChanges, outcome};
+use crate::stats::{BlockCause, BreakerUse, Change, Latency, PoolUse, StateChanges, outcome};
 
 /// Suppressed calls by cause, most frequent first.
 pub(crate) fn suppressed_by(report: &Report) -> Vec<(BlockCause, u64)> {
@@ -85,12 +85,9 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Degradat
     }
     let (mut level, mut since, mut lasted) = (DegradationLevel::Normal, 0, [0; 4]);
     let mut changes: Vec<(u64, DegradationLevel)> = (notices.list.iter())
-        .filter(|notice| notice.kind == ChangeKind::Degradation)
-        .filter_map(|notice| {
-            let (_, to) = notice.change.split_once(" → ")?;
-            let level =
-                DegradationLevel::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
-            Some((notice.at.ns(), level))
+        .filter_map(|notice| match notice.change {
+            Change::Degradation { to, .. } => Some((notice.at.ns(), to)),
+            _ => None,
         })
         .collect();
     changes.sort_by_key(|(at, _)| *at);
@@ -106,30 +103,29 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Degradat
 mod tests {
     use super::*;
     use crate::clock::RunOffset;
-    use crate::stats::StateChange;
+    use crate::stats::{BreakerState, ChangeCause, ChangeSubject, StateChange};
 
     const S: u64 = 1_000_000_000;
 
-    fn notices(changes: &[(u64, ChangeKind, &str)], lost: u64) -> StateChanges {
-        let notice = |(at, topic, change): &(u64, ChangeKind, &str)| StateChange {
+    fn notices(changes: &[(u64, Change)], lost: u64) -> StateChanges {
+        let notice = |(at, change): &(u64, Change)| StateChange {
             at: RunOffset::from_ns(at * S),
-            kind: *topic,
-            subject: "client".to_owned(),
-            change: (*change).to_owned(),
-            cause: String::new(),
+            subject: ChangeSubject::Client,
+            change: change.clone(),
+            cause: ChangeCause::BusyShard,
         };
         StateChanges { list: changes.iter().map(notice).collect(), lost }
     }
 
     #[test]
     fn each_second_is_at_one_level() {
-        let down = ChangeKind::Degradation;
+        use DegradationLevel::{Emergency, Heavy, Light, Normal};
         let changes = [
-            (5, down, "normal → light: nothing of low priority is sent"),
-            (6, ChangeKind::Breaker, "closed → open"),
+            (5, Change::Degradation { from: Normal, to: Light }),
+            (6, Change::Breaker { from: BreakerState::Closed, to: BreakerState::Open }),
             // Told later than what came after it.
-            (20, down, "emergency → heavy: only what is of high priority is sent"),
-            (8, down, "light → emergency: only what is critical is sent"),
+            (20, Change::Degradation { from: Emergency, to: Heavy }),
+            (8, Change::Degradation { from: Light, to: Emergency }),
         ];
         let found = lasted(&notices(&changes, 0), 30 * S);
         assert_eq!(found, Some(([5 * S, 3 * S, 10 * S, 12 * S], DegradationLevel::Heavy)));

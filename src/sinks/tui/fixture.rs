@@ -6,6 +6,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+pub(super) use super::fixture_events::HOSTILE;
+use super::fixture_events::notices;
 use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
@@ -15,15 +17,12 @@ use crate::scenario::{self, ScenarioOverrides};
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, BlockCause, BreakerUse, CallResult, ChangeKind, CircuitState, Delta,
-    GaugeSample, Gauges, Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder,
-    ResilienceSnapshot, Sample, Seconds, StateChange, Tally, Timeline,
+    AttemptOutcome, BlockCause, BreakerState, BreakerUse, CallResult, Delta, GaugeSample, Gauges,
+    Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder, ResilienceSnapshot,
+    Sample, Seconds, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
-
-/// Characters that must never reach a terminal.
-pub(super) const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{202e}evil\r\n\u{200b}\u{9b}2J";
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -280,11 +279,11 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
         room: 20 * u128::from(S),
     };
     let state = match second {
-        0..18 => CircuitState::Closed,
-        _ => CircuitState::Open,
+        0..18 => BreakerState::Closed,
+        _ => BreakerState::Open,
     };
     let open = BreakerUse { state: Some(state), opened: u64::from(second == 18), refused: 3 };
-    let closed = BreakerUse { state: Some(CircuitState::Closed), opened: 0, refused: 0 };
+    let closed = BreakerUse { state: Some(BreakerState::Closed), opened: 0, refused: 0 };
     let plan = &info().plan;
     let breakers = (0..plan.client.breakers.len()).map(|at| if at == 1 { open } else { closed });
     let timeouts = (0..plan.client.endpoints.len() as u64).map(|at| S - at * 150 * MS);
@@ -301,36 +300,6 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     delta.statuses[503 - 100] = 4;
     notices(second).into_iter().for_each(|notice| delta.changes.push(notice, 100));
     delta
-}
-
-fn notices(second: u64) -> Vec<StateChange> {
-    let notice = |topic, subject: &str, change: &str, cause: &str| StateChange {
-        at: RunOffset::from_ns(second * S + 400 * MS),
-        kind: topic,
-        subject: subject.to_owned(),
-        change: change.to_owned(),
-        cause: cause.to_owned(),
-    };
-    match second {
-        10 => vec![notice(ChangeKind::Control, "workload partners", "100 % → 110 %", "key")],
-        15 => vec![notice(ChangeKind::Control, "mark", &format!("cache off {HOSTILE}"), "key")],
-        18 => vec![
-            notice(
-                ChangeKind::Breaker,
-                "endpoint POST /cart",
-                "closed → open",
-                "5 failures in a row",
-            ),
-            notice(
-                ChangeKind::Degradation,
-                "client",
-                "normal → light: low is left out",
-                "errors 31 %",
-            ),
-        ],
-        26 => vec![notice(ChangeKind::Degradation, "client", "light → normal", "errors 0.2 %")],
-        _ => Vec::new(),
-    }
 }
 
 fn moment(second: u64) -> GaugeSample {

@@ -17,7 +17,7 @@ use super::*;
 use crate::clock::RunOffset;
 use crate::ids::StepId;
 use crate::sinks::tui::prompt::{Prompt, PromptKind};
-use crate::stats::{ChangeKind, StateChange};
+use crate::stats::{ChangeCause, ChangeSubject, StateChange};
 use ratatui::style::{Color, Modifier};
 
 const MANY: Theme = Theme { colours: Colours::Many, unicode: true };
@@ -35,10 +35,9 @@ fn running() -> Model {
     state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
     let notice = StateChange {
         at: RunOffset::ZERO,
-        kind: ChangeKind::Control,
-        subject: format!("workload {}", state.plan().unwrap().workloads[1].name),
-        change: "100 % → 110 %".to_owned(),
-        cause: String::new(),
+        subject: ChangeSubject::Workload(state.plan().unwrap().workloads[1].name.clone()),
+        change: fixture_events::more_load(),
+        cause: ChangeCause::BusyShard,
     };
     state.overrides.take(&notice);
     state

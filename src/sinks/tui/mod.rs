@@ -9,6 +9,8 @@ mod draw;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fixture_events;
+#[cfg(test)]
 mod goldens;
 mod head;
 mod keys;
@@ -39,6 +41,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::Sink;
 use crate::event::control::ControlClient;
 use crate::event::{ControlCommand, ControlReply, RunEvent};
+use crate::stats::ControlOrigin;
 use model::Model;
 use theme::Theme;
 use ui_state::{UiEffect, UiState};
@@ -269,7 +272,7 @@ impl TuiShared {
     fn ask(&self, show: &mut ScreenThread, command: ControlCommand) {
         let said = match &self.remote {
             None => "this run cannot be changed (--no-control); q still ends it",
-            Some(remote) => match remote.send(command, "key") {
+            Some(remote) => match remote.send(command, ControlOrigin::Key) {
                 Some(answer) => return show.answers.push(answer),
                 None => "the run hears nothing now: it begins, or is over",
             },

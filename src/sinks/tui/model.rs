@@ -146,13 +146,20 @@ impl Model {
 mod tests {
     use super::*;
     use crate::clock::RunOffset;
-    use crate::sinks::tui::fixture;
-    use crate::stats::{ChangeKind, StateChange};
+    use crate::sinks::tui::{fixture, fixture_events};
+    use crate::stats::{
+        Change, ChangeCause, ChangeSubject, ControlOrigin, LoadOverride, StateChange,
+    };
 
-    fn notice(subject: &str, change: &str) -> RunEvent {
-        let (subject, change) = (subject.to_owned(), change.to_owned());
-        let (at, topic, cause) = (RunOffset::ZERO, ChangeKind::Control, "key".to_owned());
-        RunEvent::EventLogged(Arc::new(StateChange { at, kind: topic, subject, change, cause }))
+    fn notice(workload: &str, change: Change) -> RunEvent {
+        let subject = ChangeSubject::Workload(workload.to_owned());
+        let cause = ChangeCause::Control { origin: ControlOrigin::Key };
+        RunEvent::EventLogged(Arc::new(StateChange { at: RunOffset::ZERO, subject, change, cause }))
+    }
+
+    fn pause() -> Change {
+        let planned = LoadOverride::PLANNED;
+        Change::Load { from: planned, to: LoadOverride { paused: true, ..planned } }
     }
 
     #[test]
@@ -164,22 +171,23 @@ mod tests {
         assert_eq!(state.phase(), RunPhase::Runs);
         let names: Vec<String> =
             state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();
-        state.fold(&notice(&format!("workload {}", names[0]), "100 % → 110 %"));
+        state.fold(&notice(&names[0], fixture_events::more_load()));
         assert_eq!(state.load_override().unwrap(), format!("{} 110 %", names[0]));
-        state.fold(&notice(&format!("workload {}", names[0]), "110 % → paused"));
+        state.fold(&notice(&names[0], pause()));
         assert_eq!(state.phase(), RunPhase::Partly);
         for name in &names {
-            state.fold(&notice(&format!("workload {name}"), "110 % → paused"));
+            state.fold(&notice(name, pause()));
         }
         assert_eq!(
             (state.load_override().unwrap().as_str(), state.phase()),
             ("paused", RunPhase::Paused)
         );
         for name in &names {
-            state.fold(&notice(&format!("workload {name}"), "paused → 100 %"));
+            let planned = LoadOverride::PLANNED;
+            state.fold(&notice(name, Change::Load { from: planned, to: planned }));
         }
         assert_eq!((state.load_override(), state.phase()), (None, RunPhase::Runs));
-        state.fold(&notice("mark", "a → b"));
+        state.fold(&notice(&names[0], Change::Mark { text: "a → b".to_owned() }));
         assert_eq!(state.load_override(), None);
     }
 

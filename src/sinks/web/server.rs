@@ -29,9 +29,7 @@ use super::stream::Frames;
 use crate::clock;
 use crate::event::ControlCommand;
 use crate::event::control::{ControlClient, MAX_LINE};
-
-/// The source of its control commands in the report.
-const BY: &str = "web";
+use crate::stats::ControlOrigin;
 
 /// Maximum time for clients to receive the end of the run.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -141,7 +139,7 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
     let busy = "the run has not begun, is over, or hears too many others";
-    let Some(answer) = remote.send(command, BY) else {
+    let Some(answer) = remote.send(command, ControlOrigin::Web) else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
     };
     match answer.await {

@@ -176,7 +176,7 @@ pub fn figure(
     let mut marks: [SvgPath; MARKS.len()] = Default::default();
     let mut last = [f64::NEG_INFINITY; MARKS.len()];
     for notice in events(report) {
-        let (kind, x) = (mark(notice.kind), axis.place(notice.at.ns() as f64 / 1e9, WIDTH));
+        let (kind, x) = (mark(notice.kind()), axis.place(notice.at.ns() as f64 / 1e9, WIDTH));
         // Events at the same place share a line.
         if x - last[kind] >= WIDTH / super::super::axis::COLUMNS as f64 {
             marks[kind].add_upright(x, height);

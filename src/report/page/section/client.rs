@@ -9,7 +9,7 @@ use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, fact, share_bar, sortable, time};
 use crate::plan::policy::DegradationLevel;
 use crate::report::rows::client;
-use crate::stats::{CircuitState, Latency};
+use crate::stats::{BreakerState, Latency};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -143,11 +143,11 @@ fn breakers(view: &PageView<'_>) -> Option<Markup> {
     Some(html! { h3 { "Breakers" } (sortable("breakers", &columns, &rows)) })
 }
 
-fn state(state: Option<CircuitState>) -> Markup {
+fn state(state: Option<BreakerState>) -> Markup {
     let (class, name) = match state {
-        Some(CircuitState::Closed) => ("good", "● closed"),
-        Some(CircuitState::Open) => ("bad", "○ open"),
-        Some(CircuitState::HalfOpen) => ("warn", "◐ half-open"),
+        Some(BreakerState::Closed) => ("good", "● closed"),
+        Some(BreakerState::Open) => ("bad", "○ open"),
+        Some(BreakerState::HalfOpen) => ("warn", "◐ half-open"),
         None => ("none", "not seen"),
     };
     html! { span.state.(class) { (name) } }

@@ -36,15 +36,16 @@ pub fn render(view: &PageView<'_>) -> Markup {
 }
 
 fn row(notice: &StateChange) -> Markup {
-    let StateChange { at, kind: topic, subject, change, cause } = notice;
-    let (kind, _) = MARKS[axis::mark(*topic)];
+    let StateChange { at, subject, change, cause } = notice;
+    let topic = notice.kind();
+    let (kind, _) = MARKS[axis::mark(topic)];
     html! {
         tr {
             td.n data-v=(at.ns()) { (seconds(at.ns())) }
             td { i.mark.(kind) {} (topic.name()) }
-            td { (HtmlText(subject)) }
-            td { (HtmlText(change)) }
-            td { (HtmlText(cause)) }
+            td { (HtmlText(&subject.to_string())) }
+            td { (HtmlText(&change.to_string())) }
+            td { (HtmlText(&cause.to_string())) }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::sinks::tui::draw::{gauge, span};
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{Attempts, CircuitState};
+use crate::stats::{Attempts, BreakerState};
 use crate::units::{nanos, show_count, show_us};
 
 /// Draws the view.
@@ -152,8 +152,8 @@ fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     }
     // Open breakers come first.
     found.sort_by_key(|(_, used)| match used.state {
-        Some(CircuitState::Open) => 0,
-        Some(CircuitState::HalfOpen) => 1,
+        Some(BreakerState::Open) => 0,
+        Some(BreakerState::HalfOpen) => 1,
         _ if used.opened > 0 => 2,
         _ => 3,
     });
@@ -166,9 +166,9 @@ fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     for (name, used) in found.into_iter().filter(|(name, _)| context.matches(name)) {
         let (state, style) = match used.state {
             None => ("· not seen", theme.dim()),
-            Some(CircuitState::Closed) => ("✓ closed", theme.good()),
-            Some(CircuitState::HalfOpen) => ("○ half-open", theme.warn()),
-            Some(CircuitState::Open) => ("✗ open", theme.bad()),
+            Some(BreakerState::Closed) => ("✓ closed", theme.good()),
+            Some(BreakerState::HalfOpen) => ("○ half-open", theme.warn()),
+            Some(BreakerState::Open) => ("✗ open", theme.bad()),
         };
         let count = |count: u64| {
             let style = if count > 0 { theme.warn() } else { theme.dim() };

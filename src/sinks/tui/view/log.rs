@@ -11,7 +11,7 @@ use super::parts::nothing;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::text::{clean, wrap};
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{ChangeKind, StateChange};
+use crate::stats::{Change, ChangeKind, StateChange};
 use crate::units::show_count;
 
 /// An entry of the log.
@@ -87,9 +87,10 @@ fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
         text: clean(&said(notice)),
     });
     // A control command is a note at once, and comes again as a state change with its cause.
-    let control: Vec<String> = (notices.iter().filter(|notice| notice.kind == ChangeKind::Control))
-        .map(|notice| format!("{}: {}", notice.subject, notice.change))
-        .collect();
+    let control: Vec<String> =
+        (notices.iter().filter(|notice| notice.kind() == ChangeKind::Control))
+            .map(|notice| format!("{}: {}", notice.subject, notice.change))
+            .collect();
     let again = |text: &str| control.iter().any(|known| text.starts_with(known));
     let told = context.state.told.iter().filter(|line| line.said || !again(&line.text));
     let told = told.map(|line| LogEntry {
@@ -112,9 +113,15 @@ pub(super) fn changes(context: &ViewContext<'_>) -> Vec<LogEntry> {
 }
 
 fn topic(notice: &StateChange) -> &'static str {
-    if notice.subject == "mark" { "mark" } else { notice.kind.name() }
+    match notice.change {
+        Change::Mark { .. } => "mark",
+        _ => notice.kind().name(),
+    }
 }
 
 fn said(notice: &StateChange) -> String {
-    if notice.subject == "mark" { notice.change.clone() } else { notice.to_string() }
+    match &notice.change {
+        Change::Mark { text } => text.clone(),
+        _ => notice.to_string(),
+    }
 }

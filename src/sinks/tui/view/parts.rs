@@ -120,6 +120,6 @@ pub(super) fn exemplar(
 /// Returns the times of control commands and marks, seconds from the start of the run.
 pub(super) fn marks(report: &Report) -> Vec<f64> {
     let notices = report.snapshot.changes.list.iter();
-    let control = notices.filter(|notice| notice.kind == ChangeKind::Control);
+    let control = notices.filter(|notice| notice.kind() == ChangeKind::Control);
     control.map(|notice| notice.at.ns() as f64 / 1e9).collect()
 }

@@ -1,11 +1,25 @@
 //! A state change during a run, with its cause: an event on the time axis.
 //!
 //! Shards and controllers create them, deltas carry a shard's, the Tally stores them in order.
-//! Invariant: a change says what changed and why; changes that found no room are counted.
+//! Invariant: a change says what changed and why, as data; sentences are made of it. Changes that
+//! found no room are counted.
+
+mod cause;
+mod change;
+mod states;
+mod subject;
+
+pub use cause::{ChangeCause, ControlOrigin, TransitionCause};
+pub use change::{Change, MemoryRelief, Remedy};
+pub use states::{
+    BreakerState, BreakerSwitch, DegradationLevel, HealthFigure, LoadOverride, OverrideBase,
+    Priority,
+};
+pub use subject::ChangeSubject;
 
 use crate::clock::RunOffset;
 
-/// The subject of a change.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
     /// A circuit breaker changed its state.
@@ -27,6 +41,18 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Breaker,
+        Self::Pool,
+        Self::Connect,
+        Self::Degradation,
+        Self::Healing,
+        Self::Memory,
+        Self::Admission,
+        Self::Control,
+    ];
+
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,18 +69,23 @@ impl ChangeKind {
 }
 
 /// A change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateChange {
     /// When it changed.
     pub at: RunOffset,
-    /// What it is about.
-    pub kind: ChangeKind,
-    /// What the change belongs to: `endpoint GET /cart`, `pool auth`, `workload shoppers`.
-    pub subject: String,
-    /// What changed: `closed → open`, `50 → 60 connections`.
-    pub change: String,
+    /// What the change belongs to.
+    pub subject: ChangeSubject,
+    /// What changed, from which state to which.
+    pub change: Change,
     /// Why: the observation that caused it.
-    pub cause: String,
+    pub cause: ChangeCause,
+}
+
+impl StateChange {
+    /// The kind of the change.
+    pub fn kind(&self) -> ChangeKind {
+        self.change.kind()
+    }
 }
 
 impl std::fmt::Display for StateChange {
@@ -71,7 +102,7 @@ pub const MAX_INTERVAL_CHANGES: usize = 64;
 pub const MAX_RUN_CHANGES: usize = 2_000;
 
 /// State changes in order of arrival, up to a limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateChanges {
     /// The first ones.
     pub list: Vec<StateChange>,
@@ -95,3 +126,6 @@ impl StateChanges {
         other.list.into_iter().for_each(|change| self.push(change, most));
     }
 }
+
+#[cfg(test)]
+mod tests;

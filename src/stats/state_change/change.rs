@@ -1,0 +1,228 @@
+//! What changed: the state before and after, for each kind of change.
+//!
+//! `resilience`, `run` and `engine` make it; reports print it as a sentence and as JSON.
+//! Invariant: the sentence follows from the states alone.
+
+use std::fmt;
+
+use super::ChangeKind;
+use super::states::{
+    BreakerState, BreakerSwitch, DegradationLevel, HealthFigure, LoadOverride, Priority,
+};
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A circuit breaker changed its state.
+    Breaker {
+        /// The state before.
+        from: BreakerState,
+        /// The state after.
+        to: BreakerState,
+    },
+    /// A pool changed its size, connections.
+    PoolSize {
+        /// The size before.
+        from: u64,
+        /// The size after.
+        to: u64,
+    },
+    /// A service accepts connections again (`true`), or no longer.
+    Connect {
+        /// Whether it accepts them.
+        accepts: bool,
+    },
+    /// The degradation level changed.
+    Degradation {
+        /// The level before.
+        from: DegradationLevel,
+        /// The level after.
+        to: DegradationLevel,
+    },
+    /// The lowest priority of workloads that may begin something changed.
+    Admission {
+        /// The priority before.
+        from: Priority,
+        /// The priority after.
+        to: Priority,
+    },
+    /// Memory ran short, or does no longer.
+    Memory {
+        /// What was done about it.
+        relief: MemoryRelief,
+    },
+    /// A remedy was applied, or there is none.
+    Healing {
+        /// The remedy.
+        remedy: Remedy,
+    },
+    /// The result of a remedy.
+    Healed {
+        /// The figure before the remedy.
+        from: HealthFigure,
+        /// The figure after it.
+        to: HealthFigure,
+    },
+    /// Live control changed the load of a workload.
+    Load {
+        /// The load before.
+        from: LoadOverride,
+        /// The load after.
+        to: LoadOverride,
+    },
+    /// A shard learned of a load change after it was to take effect.
+    LateLoad {
+        /// The load from then on.
+        to: LoadOverride,
+        /// How late, ms.
+        late_ms: u64,
+        /// The number of the shard.
+        shard: u64,
+    },
+    /// Live control switched a breaker.
+    SwitchedBreaker {
+        /// What it was switched to.
+        to: BreakerSwitch,
+    },
+    /// Live control muted the calls of a step (`true`), or sends them again.
+    Mute {
+        /// Whether they are muted now.
+        muted: bool,
+    },
+    /// A user of live control set a mark.
+    Mark {
+        /// Its text.
+        text: String,
+    },
+    /// A change as a sentence, from a record before version 8.
+    Former {
+        /// The kind.
+        kind: ChangeKind,
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// What is done when memory runs short, and when it does no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryRelief {
+    /// Memory that can be spared is released.
+    Trim,
+    /// No user is admitted.
+    PauseAdmission,
+    /// Users are admitted again.
+    ResumeAdmission,
+}
+
+/// A remedy for an issue of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Memory that can be spared is released.
+    TrimMemory,
+    /// The pool gets more connections.
+    GrowPool {
+        /// The size before.
+        from: u64,
+        /// The size after.
+        to: u64,
+    },
+    /// The service's connections are opened anew, and its name is looked up again.
+    RefreshService,
+    /// There is no remedy.
+    None {
+        /// The pool whose limit the scenario would have to raise; `None` if it is no pool.
+        pool: Option<String>,
+    },
+}
+
+impl Change {
+    /// The kind of the change.
+    pub fn kind(&self) -> ChangeKind {
+        match self {
+            Self::Breaker { .. } => ChangeKind::Breaker,
+            Self::PoolSize { .. } => ChangeKind::Pool,
+            Self::Connect { .. } => ChangeKind::Connect,
+            Self::Degradation { .. } => ChangeKind::Degradation,
+            Self::Admission { .. } => ChangeKind::Admission,
+            Self::Memory { .. } => ChangeKind::Memory,
+            Self::Healing { .. } | Self::Healed { .. } => ChangeKind::Healing,
+            Self::Load { .. }
+            | Self::LateLoad { .. }
+            | Self::SwitchedBreaker { .. }
+            | Self::Mute { .. }
+            | Self::Mark { .. } => ChangeKind::Control,
+            Self::Former { kind, .. } => *kind,
+        }
+    }
+
+    /// A change that a record before version 8 has as a sentence. Degradation levels are read out
+    /// of it, because the time at each level is computed from them.
+    pub fn former(kind: ChangeKind, text: String) -> Self {
+        let level = |text: &str| {
+            let name = text.split([' ', ':']).next()?;
+            DegradationLevel::ALL.into_iter().find(|level| level.name() == name)
+        };
+        let levels = text.split_once(" → ").and_then(|(from, to)| level(from).zip(level(to)));
+        match levels.filter(|_| kind == ChangeKind::Degradation) {
+            Some((from, to)) => Self::Degradation { from, to },
+            None => Self::Former { kind, text },
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Breaker { from, to } => write!(f, "{} → {}", from.name(), to.name()),
+            Self::PoolSize { from, to } => write!(f, "{from} → {to} connections"),
+            Self::Connect { accepts: true } => f.write_str("takes connections again"),
+            Self::Connect { accepts: false } => f.write_str("takes no connections"),
+            Self::Degradation { from, to } => {
+                let left_out = match to {
+                    DegradationLevel::Normal => "everything is sent",
+                    DegradationLevel::Light => "nothing of low priority is sent",
+                    DegradationLevel::Heavy => "only what is of high priority is sent",
+                    DegradationLevel::Emergency => "only what is critical is sent",
+                };
+                write!(f, "{} → {}: {left_out}", from.name(), to.name())
+            }
+            Self::Admission { to: Priority::Low, .. } => f.write_str("all workloads may begin"),
+            Self::Admission { to, .. } => {
+                write!(f, "only workloads of {} priority or higher may begin", to.name())
+            }
+            Self::Memory { relief } => f.write_str(match relief {
+                MemoryRelief::Trim => "what can be spared is let go",
+                MemoryRelief::PauseAdmission => "no more users are let in",
+                MemoryRelief::ResumeAdmission => "users are let in again",
+            }),
+            Self::Healing { remedy } => remedy.fmt(f),
+            Self::Healed { from, to } => write!(f, "outcome: {from} → {to}"),
+            Self::Load { from, to } => write!(f, "{from} → {to}"),
+            Self::LateLoad { to, late_ms, shard } => {
+                write!(f, "{to} {late_ms} ms late on shard {shard}")
+            }
+            Self::SwitchedBreaker { to } => f.write_str(match to {
+                BreakerSwitch::Open => "held open",
+                BreakerSwitch::Close => "held closed",
+                BreakerSwitch::Reset => "reset: follows what it sees",
+            }),
+            Self::Mute { muted: true } => f.write_str("sent → muted"),
+            Self::Mute { muted: false } => f.write_str("muted → sent"),
+            Self::Mark { text } | Self::Former { text, .. } => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TrimMemory => f.write_str("what can be spared is let go"),
+            Self::GrowPool { to, .. } => write!(f, "grown to {to} connections"),
+            Self::RefreshService => f.write_str("fresh connections, its name is looked up again"),
+            Self::None { pool: None } => f.write_str("nothing to be done"),
+            Self::None { pool: Some(pool) } => {
+                write!(f, "nothing to be done: raise pools.{pool}.connections")
+            }
+        }
+    }
+}
