@@ -15,7 +15,7 @@ use super::monitors::{MonitorSet, MonitorSource};
 use super::{look_up, machine, sections, targets};
 use crate::clock;
 use crate::control::ControlHandles;
-use crate::engine::{self, tier};
+use crate::engine::{self, startup::tier};
 use crate::event::control::MAX_PENDING;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;

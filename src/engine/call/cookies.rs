@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::request;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::ids::ServiceId;
 use crate::plan::Address;
 use crate::wire::ResponseCapture;

@@ -3,13 +3,13 @@
 //! `worker` runs it.
 //! Invariant: the user leaves when its iteration and the pauses after it are over.
 
-use super::call::timing::CallTiming;
-use super::iteration::{IterationRunner, run_on_stop};
-use super::iteration_summary;
-use super::numbering::{IterationItem, UserIdentity};
-use super::shard::Shard;
-use super::user::User;
 use crate::clock::{self, RunOffset, Time};
+use crate::engine::call::timing::CallTiming;
+use crate::engine::iterations::iteration::{IterationRunner, run_on_stop};
+use crate::engine::iterations::iteration_summary;
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::{IterationItem, UserIdentity};
+use crate::engine::users::user::User;
 use crate::ids::WorkloadId;
 use crate::pace::Start;
 use crate::plan::{Load, Workload};

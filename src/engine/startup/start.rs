@@ -10,10 +10,10 @@ use std::time::UNIX_EPOCH;
 
 use tokio::sync::mpsc;
 
-use super::run_shared::RunShared;
-use super::setup::{ShardSetup, Variables};
-use super::shard_loop;
 use crate::clock::{self, Time};
+use crate::engine::shard_loop;
+use crate::engine::startup::run_shared::RunShared;
+use crate::engine::startup::setup::{ShardSetup, Variables};
 use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
 use crate::host;
 use crate::plan::data::claims;

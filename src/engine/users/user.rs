@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::numbering::IterationItem;
-use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::IterationItem;
 use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
 use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;

@@ -8,8 +8,8 @@ use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::lifecycle::Lifecycle;
 use crate::clock::{self, Time, Timer};
+use crate::engine::lifecycle::Lifecycle;
 use crate::plan::flow::Rendezvous;
 use crate::stats::sample::IterationEnd;
 use crate::units::nanos;

@@ -6,11 +6,11 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::closed_user::ClosedUser;
-use super::shard::Shard;
-use super::user::User;
-use super::user_task::{Assignment, UserTask};
-use super::{open_user, prewarm};
+use crate::engine::shard::Shard;
+use crate::engine::users::closed_user::ClosedUser;
+use crate::engine::users::user::User;
+use crate::engine::users::user_task::{Assignment, UserTask};
+use crate::engine::{startup::prewarm, users::open_user};
 use crate::ids::WorkloadId;
 
 /// Whether a user is assigned before it is due, so that its connections can be opened.

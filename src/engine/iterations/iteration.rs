@@ -6,17 +6,17 @@
 
 use rand::RngExt;
 
-use super::call::generator_error::template_error;
-use super::call::prepared::PreparedFlow;
-use super::call::redacted::redactor;
-use super::call::timing::{CallEnd, CallTiming};
-use super::call::trace;
-use super::iteration_summary::IterationSummary;
-use super::shard::Shard;
-use super::user::{OpenGroup, User};
-use super::{attempt, parallel, rendezvous};
 use crate::clock::{self, RunOffset, Time};
 use crate::curve::Distribution;
+use crate::engine::call::generator_error::template_error;
+use crate::engine::call::prepared::PreparedFlow;
+use crate::engine::call::redacted::redactor;
+use crate::engine::call::timing::{CallEnd, CallTiming};
+use crate::engine::call::trace;
+use crate::engine::iterations::iteration_summary::IterationSummary;
+use crate::engine::shard::Shard;
+use crate::engine::users::user::{OpenGroup, User};
+use crate::engine::{attempt, iterations::parallel, iterations::rendezvous};
 use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};

@@ -5,11 +5,11 @@
 
 use std::rc::Rc;
 
-use super::call::generator_error::template_error;
-use super::numbering::UserIdentity;
-use super::shard::Shard;
-use super::user::User;
 use crate::clock::Time;
+use crate::engine::call::generator_error::template_error;
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::UserIdentity;
+use crate::engine::users::user::User;
 use crate::ids::WorkloadId;
 use crate::plan::data::{AtEnd, Feed, RowClaim};
 use crate::resilience::RateLimiter;
@@ -18,14 +18,14 @@ use crate::template::{MAX_ITERATION_WORK, RenderError};
 
 /// A feed has no row left for the user; the user stops.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OutOfRows;
+pub(crate) struct OutOfRows;
 
 impl User {
     /// Takes the identity `who`, which is due at `at`.
     ///
     /// # Errors
     /// If a feed has no row for this user.
-    pub(super) fn assume_identity(
+    pub(crate) fn assume_identity(
         &mut self,
         shard: &Shard,
         who: &UserIdentity,
@@ -69,7 +69,7 @@ impl User {
     ///
     /// # Errors
     /// If a feed has no row left.
-    pub(super) fn take_rows(
+    pub(crate) fn take_rows(
         &mut self,
         shard: &Shard,
         who: &UserIdentity,

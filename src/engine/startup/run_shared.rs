@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::Notify;
 
-use super::rendezvous::RendezvousPoint;
 use crate::clock::RunOffset;
+use crate::engine::iterations::rendezvous::RendezvousPoint;
 use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
@@ -71,7 +71,7 @@ impl ClosedPopulation {
     }
 
     /// Counts a user that will not come again.
-    pub(super) fn user_departed(&self) {
+    pub(crate) fn user_departed(&self) {
         let before = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         if before == Ok(1) {
             self.over.notify_waiters();
@@ -104,13 +104,13 @@ impl RunShared {
     }
 
     /// Reserves one of a workload's `most` users; `false` if all are at work.
-    pub(super) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
+    pub(crate) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
         let users = &self.users[workload.index()];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
     /// Whether all iterations of a workload that a count ends have been handed out.
-    pub(super) fn is_spent(&self, workload: WorkloadId, users: &Users) -> bool {
+    pub(crate) fn is_spent(&self, workload: WorkloadId, users: &Users) -> bool {
         match users.bound {
             LoadBound::Iterations(most) => {
                 let uncounted = self.uncounted[workload.index()].load(Relaxed);
@@ -122,7 +122,7 @@ impl RunShared {
 
     /// The number of the next iteration of a workload that `most` iterations end; `None` if all
     /// have been handed out.
-    pub(super) fn take_iteration(
+    pub(crate) fn take_iteration(
         &self,
         plan: &Plan,
         workload: WorkloadId,

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::run_shared::RunShared;
-use super::trace_recorder::TraceRecorder;
 use crate::clock::Time;
+use crate::engine::iterations::trace_recorder::TraceRecorder;
+use crate::engine::startup::run_shared::RunShared;
 use crate::event::ShardCommand;
 use crate::plan::data::RowClaim;
 use crate::plan::slots::Segment;

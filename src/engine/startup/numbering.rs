@@ -9,18 +9,18 @@ use crate::plan::{Load, Plan};
 
 /// The identity that a user has for a session or an arrival.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UserIdentity {
+pub(crate) struct UserIdentity {
     /// Its workload.
-    pub(super) workload: WorkloadId,
+    pub(crate) workload: WorkloadId,
     /// The number of its place in the population (closed model) or of its arrival (open model).
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// How many sessions this place has had before.
-    pub(super) session: u64,
+    pub(crate) session: u64,
 }
 
 /// What an iteration is numbered by.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum IterationItem {
+pub(crate) enum IterationItem {
     /// Its user or arrival.
     Of(u64),
     /// The iterations of a workload that a count of them ends.
@@ -38,7 +38,7 @@ impl UserIdentity {
     /// The number of the user over the whole run: later sessions count on from the `places` of the
     /// planned population. A user in a place that was not planned must not have the number of a
     /// later session.
-    pub(super) fn user_number(&self, plan: &Plan, places: u64) -> u64 {
+    pub(crate) fn user_number(&self, plan: &Plan, places: u64) -> u64 {
         let workload = &plan.workloads[self.workload];
         let is_extra = matches!(workload.load, Load::Closed(_)) && self.number >= places;
         let kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);

@@ -53,8 +53,8 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     let rate: f64 = plan
         .workloads
         .iter()
-        .filter_map(super::super::plan::load::Workload::peak_rate)
-        .map(super::super::units::Rate::as_f64)
+        .filter_map(crate::plan::load::Workload::peak_rate)
+        .map(crate::units::Rate::as_f64)
         .sum();
     let by_rate = (rate / RATE_PER_SHARD).ceil() as usize;
     let wanted = wanted.max(by_rate);

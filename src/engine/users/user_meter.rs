@@ -6,9 +6,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::lifecycle::Lifecycle;
 use crate::clock::{self, RunOffset, Time, WorkloadOffset};
 use crate::curve::Curve;
+use crate::engine::lifecycle::Lifecycle;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::Segment;
@@ -20,7 +20,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// The users of one workload on a shard, integrated over time.
 #[derive(Debug)]
-pub(super) struct UserMeter {
+pub(crate) struct UserMeter {
     workload: WorkloadId,
     /// `None` if the workload sets no level of users over time: it is open, or a count ends it.
     target: Option<RefCell<TargetUsers>>,
@@ -38,7 +38,7 @@ pub(super) struct UserMeter {
 
 impl UserMeter {
     /// The meter of a workload as it is planned.
-    pub(super) fn new(
+    pub(crate) fn new(
         plan: &Plan,
         workload: WorkloadId,
         segment: Segment,
@@ -69,25 +69,25 @@ impl UserMeter {
     }
 
     /// A user of the closed model is there from now on.
-    pub(super) fn user_arrived(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+    pub(crate) fn user_arrived(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
         self.count(recorder);
         self.record_lateness(stay, clock::now(), recorder);
         self.present.set(self.present.get() + 1);
     }
 
     /// A user of the closed model was not admitted for all of its stay.
-    pub(super) fn user_never_came(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+    pub(crate) fn user_never_came(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
         self.record_lateness(stay, stay.leave.time(self.zero), recorder);
     }
 
     /// A user of the closed model has left.
-    pub(super) fn user_left(&self, recorder: &RefCell<Recorder>) {
+    pub(crate) fn user_left(&self, recorder: &RefCell<Recorder>) {
         self.count(recorder);
         self.present.set(self.present.get() - 1);
     }
 
     /// From now on the load follows `curve`.
-    pub(super) fn set_curve(&self, curve: &Curve, recorder: &RefCell<Recorder>) {
+    pub(crate) fn set_curve(&self, curve: &Curve, recorder: &RefCell<Recorder>) {
         self.count(recorder);
         if let Some(target) = &self.target {
             let stays = pace::stays(curve, self.slot_offset, self.segment);
@@ -98,7 +98,7 @@ impl UserMeter {
 
     /// Counts users up to now. Once the shard drains, the load asks for no user, and nothing
     /// further is counted.
-    pub(super) fn count(&self, recorder: &RefCell<Recorder>) {
+    pub(crate) fn count(&self, recorder: &RefCell<Recorder>) {
         let Some(target) = &self.target else { return };
         let (from, now) = (self.counted.get(), clock::now());
         if now <= from || self.lifecycle.is_draining() {

@@ -4,9 +4,9 @@
 //! Invariant: prewarming changes no schedule: no user begins before it is due, and a connection
 //! that could not be opened early is opened when it is needed.
 
-use super::shard::Shard;
-use super::user::User;
 use crate::clock::{self, RunOffset, Time};
+use crate::engine::shard::Shard;
+use crate::engine::users::user::User;
 use crate::ids::{ArchetypeId, PoolId, ServiceId, WorkloadId};
 use crate::pace::Stay;
 use crate::plan::policy::PoolStrategy;

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::numbering::UserIdentity;
+use crate::engine::startup::numbering::UserIdentity;
 use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::data::{Ranks, RowClaim};
 use crate::plan::load::LoadBound;
@@ -15,7 +15,7 @@ use crate::plan::{Load, Plan, Workload};
 
 /// The numbering of rows on a shard.
 #[derive(Debug)]
-pub(super) struct RowSource {
+pub(crate) struct RowSource {
     /// By workload, share and draw.
     claims: Arc<Vec<Vec<Vec<RowClaim>>>>,
     /// By workload: the rank of each user within its archetype.
@@ -26,7 +26,7 @@ pub(super) struct RowSource {
 
 impl RowSource {
     /// The numbering at the start of a run.
-    pub(super) fn new(plan: &Plan, claims: &Arc<Vec<Vec<Vec<RowClaim>>>>) -> Self {
+    pub(crate) fn new(plan: &Plan, claims: &Arc<Vec<Vec<Vec<RowClaim>>>>) -> Self {
         // Workloads that take no rows need no table of ranks.
         let takes_rows = |workload: &Workload| {
             let mut kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
@@ -40,7 +40,7 @@ impl RowSource {
     }
 
     /// The claims of an archetype of a workload, by draw.
-    pub(super) fn claims(
+    pub(crate) fn claims(
         &self,
         plan: &Plan,
         workload: WorkloadId,
@@ -51,7 +51,7 @@ impl RowSource {
 
     /// The number of the row that a user of `archetype` takes, counted within its archetype and
     /// workload; `item` is the number of its iteration.
-    pub(super) fn row_index(
+    pub(crate) fn row_index(
         &self,
         plan: &Plan,
         who: &UserIdentity,

@@ -3,9 +3,9 @@
 //! `iteration` makes the summary; `closed_user` and `open_user` record it and go on by it.
 //! Invariant: each iteration that is recorded as begun is recorded as ended once.
 
-use super::call::timing::CallTiming;
-use super::shard::Shard;
 use crate::clock::{RunOffset, Time};
+use crate::engine::call::timing::CallTiming;
+use crate::engine::shard::Shard;
 use crate::ids::WorkloadId;
 use crate::stats::sample::IterationEnd;
 

@@ -12,7 +12,7 @@ use crate::pace::{Start, Stay};
 
 /// What a task is to run.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Assignment {
+pub(crate) enum Assignment {
     /// A user of the closed model of this workload, for the length of its stay.
     User(WorkloadId, Stay),
     /// An arrival of the open model of this workload, for one iteration.
@@ -21,7 +21,7 @@ pub(super) enum Assignment {
 
 /// The mailbox of a task.
 #[derive(Debug, Default)]
-pub(super) struct UserTask {
+pub(crate) struct UserTask {
     assignment: Cell<Option<Assignment>>,
     waker: RefCell<Option<Waker>>,
     closed: Cell<bool>,
@@ -29,13 +29,13 @@ pub(super) struct UserTask {
 
 impl UserTask {
     /// Hands the task its next assignment.
-    pub(super) fn assign(&self, assignment: Assignment) {
+    pub(crate) fn assign(&self, assignment: Assignment) {
         self.assignment.set(Some(assignment));
         self.wake();
     }
 
     /// Ends the task once it waits for an assignment.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.set(true);
         self.wake();
     }
@@ -47,7 +47,7 @@ impl UserTask {
     }
 
     /// Waits for the next assignment; `None` if the task was closed.
-    pub(super) async fn next(&self) -> Option<Assignment> {
+    pub(crate) async fn next(&self) -> Option<Assignment> {
         poll_fn(|cx| match self.assignment.take() {
             Some(assignment) => Poll::Ready(Some(assignment)),
             None if self.closed.get() => Poll::Ready(None),

@@ -6,15 +6,15 @@
 
 use std::rc::Rc;
 
-use super::call::timing::CallTiming;
-use super::iteration::{IterationRunner, run_on_stop};
-use super::iteration_summary::{self, IterationSummary};
-use super::live_schedule::{LiveSchedule, Presence};
-use super::numbering::{IterationItem, UserIdentity};
-use super::shard::Shard;
-use super::user::User;
-use super::waiting::{NextStep, WaitState, next_step};
 use crate::clock::{self, RunOffset, Time};
+use crate::engine::call::timing::CallTiming;
+use crate::engine::iterations::iteration::{IterationRunner, run_on_stop};
+use crate::engine::iterations::iteration_summary::{self, IterationSummary};
+use crate::engine::live_schedule::{LiveSchedule, Presence};
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::{IterationItem, UserIdentity};
+use crate::engine::users::user::User;
+use crate::engine::users::waiting::{NextStep, WaitState, next_step};
 use crate::ids::WorkloadId;
 use crate::pace::Stay;
 use crate::pace::think::{IterationTimes, next_iteration};

@@ -8,12 +8,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use super::attempt;
-use super::call::prepared::PreparedCall;
-use super::call::timing::{CallEnd, CallTiming};
-use super::shard::Shard;
-use super::user::User;
 use crate::clock::{self, Time};
+use crate::engine::attempt;
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::call::timing::{CallEnd, CallTiming};
+use crate::engine::shard::Shard;
+use crate::engine::users::user::User;
 use crate::plan::flow::{Branch, Parallel};
 use crate::stats::{BlockCause, CallResult};
 
