@@ -17,6 +17,8 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|name| name.len() <= MAX_NAME)
         .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
+        // Two words of one letter are one edit apart, and nothing alike.
+        .filter(|(distance, name)| *distance < name.len().max(word.len()))
         .min()
         .map(|(_, name)| name)
 }

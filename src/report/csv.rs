@@ -5,12 +5,10 @@
 
 use std::io::{self, Write};
 
-use super::json_parts;
+use super::{json_parts, rows};
 use crate::event::Report;
-use crate::ids::StepId;
 use crate::printable::printable;
 use crate::redact;
-use crate::stats::delta::StepWindow;
 use crate::stats::{Calls, Quantile};
 
 /// A percentile in µs; empty if not even a bound is known. If it is a bound, the name of its column
@@ -63,26 +61,18 @@ pub(crate) fn call_counts(calls: &Calls) -> [String; 6] {
 /// # Errors
 /// If `out` fails.
 pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut csv = ::csv::Writer::from_writer(out);
     csv.write_record(STEPS)?;
-    let nothing = StepWindow::default();
-    for (id, (series, step)) in StepId::number(plan.steps.iter().zip(&snapshot.measured.steps)) {
-        let step = step.as_deref().unwrap_or(&nothing);
-        let calls = &step.calls;
-        let mut row = vec![(id.index() + 1).to_string()];
-        let names = [
-            &plan.workloads[series.workload].name,
-            &plan.archetypes[series.archetype.index()],
-            &series.name,
-        ];
-        row.extend(names.map(|name| harmless(name)));
+    for step in rows::steps(report) {
+        let (calls, window) = (step.calls(), step.window);
+        let mut row = vec![(step.id.index() + 1).to_string()];
+        row.extend([step.workload, step.archetype, step.name].map(harmless));
         row.extend(call_counts(calls));
         // Empty if no time was measured; six digits are enough for one call in an hour.
-        row.push(report.calls_per_s(id).map_or(String::new(), |rate| format!("{rate:.6}")));
-        row.push(step.response.censored().to_string());
+        row.push(step.calls_per_s.map_or(String::new(), |rate| format!("{rate:.6}")));
+        row.push(window.response.censored().to_string());
         let mut at_least = Vec::new();
-        for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
+        for (kind, latency) in [("response", &window.response), ("service", &window.service)] {
             for (name, p) in json_parts::PERCENTILES {
                 let name = format!("{kind}_{name}");
                 row.push(cell(&name, latency.quantile(p), &mut at_least));

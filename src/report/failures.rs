@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::ansi::{BAD, DIM, paint, plain};
+use super::rows::{self, FailureRow};
 use super::text_lines::heading;
 use crate::event::Report;
-use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
@@ -19,16 +19,16 @@ const SHOWN: usize = 3;
 /// error text of a library.
 pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
     use std::fmt::Write;
-    let exemplars = &report.snapshot.exemplars;
-    if exemplars.is_empty() {
+    let known = report.snapshot.exemplars.len();
+    if known == 0 {
         return;
     }
     heading(out, "Failures");
-    let plan = &report.info.plan;
-    for (count, one) in exemplars.iter().take(SHOWN) {
-        let what = format!("{} × {}", show_count(*count), kind(report, one));
+    for failure in rows::failures(report).take(SHOWN) {
+        let one = failure.call;
+        let what = format!("{} × {}", show_count(failure.count), failure.kind);
         let at = show_us(one.intended.ns() / 1_000);
-        let place = format!("{}, first at {at}, user {}", plan.steps[one.step].name, one.user);
+        let place = format!("{}, first at {at}, user {}", failure.step, one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
         // The target of a redirect is always shown; the text of a library only with `-v`.
         let error = one.error.map(outcome::error_at);
@@ -39,23 +39,22 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         let cut = if one.cut { "  # cut" } else { "" };
         let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
     }
-    if exemplars.len() > SHOWN {
-        let more = format!("and {} kinds more in summary.json", exemplars.len() - SHOWN);
+    if known > SHOWN {
+        let more = format!("and {} kinds more in summary.json", known - SHOWN);
         let _ = writeln!(out, "  {}", paint(DIM, &more));
     }
 }
 
 /// All exemplars that were kept.
 pub(crate) fn document(report: &Report) -> Value {
-    let plan = &report.info.plan;
-    let one = |(count, one): &(u64, std::sync::Arc<Exemplar>)| {
-        let series = &plan.steps[one.step];
+    let document = |failure: FailureRow<'_>| {
+        let one = failure.call;
         json!({
-            "step": series.name,
-            "archetype": plan.archetypes[series.archetype.index()],
-            "workload": plan.workloads[series.workload].name,
-            "kind": kind(report, one),
-            "count": count,
+            "step": failure.step,
+            "archetype": failure.archetype,
+            "workload": failure.workload,
+            "kind": failure.kind,
+            "count": failure.count,
             "at_s": (one.intended.ns() / 1_000_000) as f64 / 1e3,
             "user": one.user,
             "curl": one.curl,
@@ -71,21 +70,5 @@ pub(crate) fn document(report: &Report) -> Value {
             "body": one.body,
         })
     };
-    report.snapshot.exemplars.iter().map(one).collect()
-}
-
-/// How it failed, as text.
-pub(crate) fn kind(report: &Report, one: &Exemplar) -> String {
-    match one.failing {
-        FailureMode::Status(status) => format!("status {status}"),
-        FailureMode::Error(index) => {
-            let (phase, kind, _) = outcome::error_at(index);
-            format!("{phase}: {kind}")
-        }
-        FailureMode::Check(index) => {
-            let names = &report.info.plan.checks;
-            let name = names.get(one.step.index()).and_then(|names| names.get(index));
-            format!("check: {}", name.map_or("", String::as_str))
-        }
-    }
+    rows::failures(report).map(document).collect()
 }

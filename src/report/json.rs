@@ -7,19 +7,18 @@
 use serde_json::{Map, Value, json};
 
 use super::json_parts::{hide, latency, tenth};
-use super::{addresses, client, failures, monitors, threshold_text};
+use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
+use super::{addresses, client_json, failures, monitors};
 use crate::event::Report;
-use crate::ids::{StepId, WorkloadId};
-use crate::plan::Series;
-use crate::stats::delta::{LoadWindow, StepWindow};
-use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
+use crate::stats::delta::LoadWindow;
+use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust, judge};
 
 /// The document.
 pub fn document(report: &Report) -> Value {
     let mut document = whole(report);
-    for (key, value) in client::document(report) {
+    for (key, value) in client_json::document(report) {
         document[key] = value;
     }
     // The former name of `monitors`.
@@ -63,13 +62,14 @@ fn whole(report: &Report) -> Value {
             "received": snapshot.connections.bytes_received,
         },
         "rate": rate(measured.workloads.iter(), snapshot.measured_ns),
-        "status": snapshot.statuses.iter()
-            .map(|(status, count)| (status.to_string(), json!(count)))
+        "status": rows::statuses(report)
+            .map(|row| (row.status.to_string(), json!(row.count)))
             .collect::<Map<_, _>>(),
-        "errors": snapshot.errors.iter().map(|(index, count)| {
-            let (phase, kind, hint) = outcome::error_at(*index);
-            let of = outcome::counted_as(*index);
-            json!({ "phase": phase, "kind": kind, "count": count, "of": of, "hint": hint })
+        "errors": rows::errors(report).map(|row| {
+            json!({
+                "phase": row.phase, "kind": row.kind, "count": row.count, "of": row.counted_as,
+                "hint": row.hint,
+            })
         }).collect::<Vec<_>>(),
         "exemplars": failures::document(report),
         "response_us": latency(&measured.response(|_| true, measured.lost())),
@@ -77,14 +77,11 @@ fn whole(report: &Report) -> Value {
         "lag_us": latency(&sum(measured.workloads.iter().map(|load| &load.lag))),
         "blocked_us": latency(&sum(measured.workloads.iter().map(|load| &load.blocked))),
         "iteration_us": latency(&iteration(measured.workloads.iter())),
-        "phases_us": {
-            "dns": latency(&measured.phases[0].clone().into()),
-            "connect": latency(&measured.phases[1].clone().into()),
-            "tls": latency(&measured.phases[2].clone().into()),
-            "first_byte": latency(&measured.phases[3].clone().into()),
-            "body": latency(&measured.phases[4].clone().into()),
-        },
-        "workloads": workloads(report),
+        "phases_us": rows::phases(report)
+            .map(|row| (row.key.to_owned(), latency(&row.times.clone().into())))
+            .into_iter()
+            .collect::<Map<_, _>>(),
+        "workloads": rows::workloads(report).map(|row| workload(&row)).collect::<Vec<_>>(),
         "data_ran_out": names(&snapshot.ran_out),
         "steps": steps(report),
         "groups": groups(report),
@@ -176,86 +173,66 @@ fn rate<'a>(loads: impl Iterator<Item = &'a LoadWindow>, measured_ns: u64) -> Va
     })
 }
 
-fn workloads(report: &Report) -> Vec<Value> {
-    let all = WorkloadId::first(report.info.plan.workloads.len());
-    all.map(|at| workload(report, at)).collect()
-}
-
-fn workload(report: &Report, at: WorkloadId) -> Value {
-    let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
-    let load = &plan.workloads[at];
-    let (whole, made) = &snapshot.workloads[at];
-    let window = &snapshot.measured.workloads[at];
-    let own = |step: StepId| plan.steps[step].workload == at;
+fn workload(row: &WorkloadRow<'_>) -> Value {
+    let (window, measured) = (row.window, row.measured());
     json!({
-        "name": load.name,
-        "model": load.model(),
-        "iterations": iterations(whole, load.open),
-        "calls": calls(made),
-        "response_us": latency(&snapshot.measured.response(own, window.lost_starts())),
-        "service_us": latency(&snapshot.measured.service(own)),
+        "name": row.info.name,
+        "model": row.info.model(),
+        "iterations": iterations(row.iterations, row.info.open),
+        "calls": calls(row.calls),
+        "response_us": latency(&measured.response),
+        "service_us": latency(&measured.service),
         "iteration_us": latency(&window.iteration),
         "lag_us": latency(&window.lag.clone().into()),
         "blocked_us": latency(&window.blocked.clone().into()),
-        "users": users(snapshot, at),
-        "rate": rate(std::iter::once(window), plan.measured_ns(at, snapshot.until_ns)),
+        "users": users(row),
+        "rate": rate(std::iter::once(window), row.measured_ns),
     })
 }
 
 /// Users that were there, and users that the load asked for; null if it sets no level of users.
-fn users(snapshot: &Snapshot, at: WorkloadId) -> Option<Value> {
-    let window = &snapshot.measured.workloads[at];
-    let departures = &snapshot.departures[at];
-    let target = window.target_user_ns;
-    let worst = snapshot.worst_users[at.index()];
-    (target > 0).then(|| {
-        json!({
-            "target_user_s": seconds(target),
-            "achieved_percent": window.present_user_ns as f64 * 100.0 / target as f64,
-            "worst_second": worst.map(|worst| {
-                json!({ "at_s": worst.second, "achieved_percent": worst.share * 100.0 })
-            }),
-            "start_failed": departures.start_failed,
-            "out_of_rows": departures.out_of_rows,
-        })
-    })
+fn users(row: &WorkloadRow<'_>) -> Option<Value> {
+    let share = row.users_share()?;
+    let worst = row
+        .worst_users
+        .map(|worst| json!({ "at_s": worst.second, "achieved_percent": worst.share * 100.0 }));
+    Some(json!({
+        "target_user_s": seconds(row.window.target_user_ns),
+        "achieved_percent": share * 100.0,
+        "worst_second": worst,
+        "start_failed": row.departures.start_failed,
+        "out_of_rows": row.departures.out_of_rows,
+    }))
 }
 
 fn steps(report: &Report) -> Vec<Value> {
-    let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
-    let nothing = StepWindow::default();
-    let steps = StepId::number(plan.steps.iter().zip(&snapshot.measured.steps));
-    steps
-        .map(|(id, (series, step))| {
-            let step = step.as_deref().unwrap_or(&nothing);
-            json!({
-                "id": id.index() + 1,
-                "name": series.name,
-                "archetype": plan.archetypes[series.archetype.index()],
-                "workload": plan.workloads[series.workload].name,
-                "tags": tags(&series.tags),
-                "calls": calls(&step.calls),
-                "rate_per_s": report.calls_per_s(id),
-                "calls_in_drain": step.in_drain,
-                "response_us": latency(&step.response),
-                "service_us": latency(&step.service),
-            })
+    let step = |row: StepRow<'_>| {
+        json!({
+            "id": row.id.index() + 1,
+            "name": row.name,
+            "archetype": row.archetype,
+            "workload": row.workload,
+            "tags": tags(row.tags),
+            "calls": calls(row.calls()),
+            "rate_per_s": row.calls_per_s,
+            "calls_in_drain": row.window.in_drain,
+            "response_us": latency(&row.window.response),
+            "service_us": latency(&row.window.service),
         })
-        .collect()
+    };
+    rows::steps(report).map(step).collect()
 }
 
 fn groups(report: &Report) -> Vec<Value> {
-    let plan = &report.info.plan;
-    let groups = plan.groups.iter().zip(&report.snapshot.measured.groups);
-    let group = |(series, duration): (&Series, &Latency)| {
+    let group = |row: GroupRow<'_>| {
         json!({
-            "name": series.name,
-            "archetype": plan.archetypes[series.archetype.index()],
-            "workload": plan.workloads[series.workload].name,
-            "duration_us": latency(duration),
+            "name": row.name,
+            "archetype": row.archetype,
+            "workload": row.workload,
+            "duration_us": latency(row.duration),
         })
     };
-    groups.map(group).collect()
+    rows::groups(report).map(group).collect()
 }
 
 fn tags(tags: &[(String, String)]) -> Value {
@@ -263,19 +240,13 @@ fn tags(tags: &[(String, String)]) -> Value {
 }
 
 fn checks(report: &Report) -> Vec<Value> {
-    let (plan, measured) = (&report.info.plan, &report.snapshot.measured);
-    let mut checks = Vec::new();
-    for ((names, series), step) in plan.checks.iter().zip(&plan.steps).zip(&measured.steps) {
-        for (at, name) in names.iter().enumerate() {
-            let counts = step.as_ref().and_then(|step| step.checks.get(at));
-            let [passed, failed] = counts.copied().unwrap_or_default();
-            checks.push(json!({
-                "step": series.name, "workload": plan.workloads[series.workload].name,
-                "name": name, "passed": passed, "failed": failed,
-            }));
-        }
-    }
-    checks
+    let check = |row: CheckRow<'_>| {
+        json!({
+            "step": row.step, "workload": row.workload, "name": row.name,
+            "passed": row.passed, "failed": row.failed,
+        })
+    };
+    rows::checks(report).map(check).collect()
 }
 
 fn threshold(judgement: &Judgement) -> Value {
@@ -285,7 +256,7 @@ fn threshold(judgement: &Judgement) -> Value {
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
         "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
-        "bound_reason": threshold_text::bound(judgement),
+        "bound_reason": rows::bound_reason(judgement),
         "without_own_delay": judgement.without_own_delay,
         "stopped_run": judgement.stopped.map(|stopped| json!({
             "at_s": stopped.at_s, "observed_at_end": stopped.observed_at_end,

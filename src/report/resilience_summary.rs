@@ -6,13 +6,13 @@
 
 use std::fmt::Write;
 
-use super::client;
 use super::events;
 use super::quantile_text::quantile;
+use super::rows::client;
 use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
-use crate::stats::{Attempts, BlockCause, BreakerState, Histogram, Latency, PoolUse};
+use crate::stats::{Attempts, BreakerState, Histogram, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
 /// The most pools and breakers that are named.
@@ -63,12 +63,9 @@ fn delayed(out: &mut String, report: &Report) {
     let mut blocked = Histogram::default();
     measured.workloads.iter().for_each(|load| blocked.merge(&load.blocked));
     let p95 = quantile(&blocked.into(), 0.95);
-    let by: Vec<String> = (measured.waits.iter())
+    let by: Vec<String> = client::waits(report)
         .map(|(cause, waits)| {
-            let latency = Latency::from(waits.clone());
-            let what = if *cause == BlockCause::Pace { "pace (slow target)" } else { cause.name() };
-            let p95 = quantile(&latency, 0.95);
-            format!("{what} {} × p95 {p95}", show_count(waits.count()))
+            format!("{cause} {} × p95 {}", show_count(waits.count()), quantile(&waits, 0.95))
         })
         .collect();
     wrapped(out, "delayed", &format!("calls waited {p95} at p95: {}", by.join(", ")));

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::quantile_text::quantile;
+use super::rows::{ThresholdState, WorkloadRow};
 use super::text_lines::{heading, label};
 use super::text_table::{Align, TextTable};
-use super::threshold_text;
-use super::{addresses, failures, histogram_text, resilience_summary, steps};
+use super::{addresses, failures, histogram_text, resilience_summary, rows, steps};
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::ids::WorkloadId;
-use crate::stats::{Latency, outcome};
+use crate::plan::manifest::WorkloadInfo;
+use crate::stats::{Departures, Latency};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Trust;
 use crate::verdict::trust::TrustLevel;
@@ -126,28 +126,26 @@ pub fn nothing_kept() -> String {
 
 /// Scheduled and made starts, or users, a line per workload.
 fn load(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
+    let snapshot = &report.snapshot;
     let mut name = "load";
-    for (at, load) in WorkloadId::number(&plan.workloads) {
-        let measured_ns = plan.measured_ns(at, snapshot.until_ns);
-        let seconds = (measured_ns as f64 / 1e9).max(1e-9);
-        let (whole, _) = &snapshot.workloads[at];
-        let window = &snapshot.measured.workloads[at];
-        let text = match load.open {
-            true if window.due == 0 => format!("{} starts due", show_count(whole.due)),
-            true => format!(
+    for load in rows::workloads(report) {
+        let whole = load.iterations;
+        let per_s = |rate: Option<f64>| show_rate(rate.unwrap_or(0.0));
+        let text = match (load.info.open, load.on_time_share()) {
+            (true, None) => format!("{} starts due", show_count(whole.due)),
+            (true, Some(share)) => format!(
                 "{}/s due, {}/s made in time ({:.2} %); {} due, {} dropped",
-                show_rate(window.due as f64 / seconds),
-                show_rate(window.on_time as f64 / seconds),
-                window.on_time as f64 * 100.0 / window.due as f64,
+                per_s(load.due_per_s()),
+                per_s(load.on_time_per_s()),
+                share * 100.0,
                 show_count(whole.due),
                 show_count(whole.dropped),
             ),
-            false => format!(
+            (false, _) => format!(
                 "{} iterations, {}/s{}",
                 show_count(whole.started),
-                show_rate(window.started as f64 / seconds),
-                users(report, at),
+                per_s(load.started_per_s()),
+                users(&load),
             ),
         };
         let cut = if whole.interrupted + whole.not_reached > 0 {
@@ -155,12 +153,13 @@ fn load(out: &mut String, report: &Report) {
         } else {
             String::new()
         };
-        label(out, name, &format!("{} ({}): {text}{cut}", plain(&load.name), load.model()));
+        let (own, model) = (plain(&load.info.name), load.info.model());
+        label(out, name, &format!("{own} ({model}): {text}{cut}"));
         name = "";
         if whole.dropped > 0 {
-            label(out, "", &paint(WARN, &dropped_hint(report, at)));
+            label(out, "", &paint(WARN, &dropped_hint(report, load.info)));
         }
-        if let Some(why) = missing_users(report, at) {
+        if let Some(why) = missing_users(load.departures) {
             label(out, "", &paint(BAD, &why));
         }
     }
@@ -176,11 +175,9 @@ fn load(out: &mut String, report: &Report) {
 }
 
 /// Why starts were dropped, and the cure.
-fn dropped_hint(report: &Report, at: WorkloadId) -> String {
-    let plan = &report.info.plan;
-    let load = &plan.workloads[at];
+fn dropped_hint(report: &Report, load: &WorkloadInfo) -> String {
     // `hit` has no scenario file.
-    let cure = if plan.sources.is_empty() {
+    let cure = if report.info.plan.sources.is_empty() {
         "raise `-c`".to_owned()
     } else {
         format!("raise `workloads.{}.arrivals.max_users`", plain(&load.name))
@@ -190,16 +187,12 @@ fn dropped_hint(report: &Report, at: WorkloadId) -> String {
 }
 
 /// The share of the users that a closed workload asked for that were there.
-fn users(report: &Report, at: WorkloadId) -> String {
-    let window = &report.snapshot.measured.workloads[at];
-    if window.target_user_ns == 0 {
-        return String::new();
-    }
-    let percent = window.present_user_ns as f64 * 100.0 / window.target_user_ns as f64;
-    let worst = report.snapshot.worst_users[at.index()].map_or(String::new(), |worst| {
+fn users(load: &WorkloadRow<'_>) -> String {
+    let Some(share) = load.users_share() else { return String::new() };
+    let worst = load.worst_users.map_or(String::new(), |worst| {
         format!(" (worst second: {} at {}s)", percent_down(worst.share * 100.0), worst.second)
     });
-    format!("; users {} of the target{worst}", percent_down(percent))
+    format!("; users {} of the target{worst}", percent_down(share * 100.0))
 }
 
 /// A percentage rounded down, so that only all of it reads 100 %.
@@ -208,8 +201,7 @@ fn percent_down(percent: f64) -> String {
 }
 
 /// Why users were missing: they left before their time.
-fn missing_users(report: &Report, at: WorkloadId) -> Option<String> {
-    let departures = &report.snapshot.departures[at];
+fn missing_users(departures: &Departures) -> Option<String> {
     let mut reasons = Vec::new();
     if departures.start_failed > 0 {
         let count = show_count(departures.start_failed);
@@ -231,27 +223,26 @@ fn thresholds(out: &mut String, report: &Report) {
     }
     heading(out, "Thresholds");
     let mut table = TextTable::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
-    for judgement in &report.judgements {
-        let mark = if judgement.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let words = threshold_text::words(judgement);
-        let note = words.note("  ");
-        table.row([mark, plain(&judgement.threshold.rule), words.observed, paint(DIM, &note)]);
+    for threshold in rows::thresholds(report) {
+        let mark = match threshold.state {
+            ThresholdState::Holds => paint(GOOD, "✓"),
+            ThresholdState::Fails => paint(BAD, "✗"),
+            ThresholdState::Waiting => paint(DIM, "…"),
+        };
+        let note = paint(DIM, &threshold.note("  "));
+        table.row([mark, plain(threshold.rule), threshold.observed, note]);
     }
     table.render(out, 2);
 }
 
 fn phases(out: &mut String, report: &Report) {
     heading(out, "Phases");
-    let names = ["dns", "connect", "tls", "first byte", "body"];
     let mut table = TextTable::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
-    for (name, phase) in names.iter().zip(&report.snapshot.measured.phases) {
-        if phase.count() == 0 {
-            continue;
-        }
-        let latency = Latency::from(phase.clone());
+    for phase in rows::phases(report).into_iter().filter(|phase| phase.times.count() > 0) {
+        let latency = Latency::from(phase.times.clone());
         table.row([
-            (*name).to_owned(),
-            format!("{} times", show_count(phase.count())),
+            phase.name.to_owned(),
+            format!("{} times", show_count(latency.count())),
             format!("p50 {}", quantile(&latency, 0.5)),
             format!("p99 {}", quantile(&latency, 0.99)),
         ]);
@@ -260,33 +251,29 @@ fn phases(out: &mut String, report: &Report) {
 }
 
 fn answers(out: &mut String, report: &Report) {
-    let snapshot = &report.snapshot;
     heading(out, "Answers");
-    let statuses: Vec<String> = snapshot
-        .statuses
-        .iter()
-        .map(|(status, count)| {
-            let text = format!("{status} × {}", show_count(*count));
-            if *status >= 400 { paint(BAD, &text) } else { text }
+    let statuses: Vec<String> = rows::statuses(report)
+        .map(|row| {
+            let text = format!("{} × {}", row.status, show_count(row.count));
+            if row.is_error() { paint(BAD, &text) } else { text }
         })
         .collect();
     let statuses = if statuses.is_empty() { "none".to_owned() } else { statuses.join("   ") };
     label(out, "status", &statuses);
-    for (index, count) in &snapshot.errors {
-        let (phase, kind, hint) = outcome::error_at(*index);
-        let text = format!("{} × {phase}: {kind}", show_count(*count));
-        let hint = format!("{}; {hint}", outcome::counted_as(*index));
+    for error in rows::errors(report) {
+        let text = format!("{} × {}: {}", show_count(error.count), error.phase, error.kind);
+        let hint = format!("{}; {}", error.counted_as, error.hint);
         label(out, "error", &format!("{}  {}", paint(BAD, &text), paint(DIM, &hint)));
     }
-    for (name, count) in &snapshot.unset {
-        label(out, "unset", &format!("{} × {}", show_count(*count), plain(name)));
+    let [unset, expressions, ran_out] = rows::named_counts(report);
+    for causes in [unset, expressions] {
+        for (name, count) in causes.counts {
+            label(out, causes.problem, &format!("{} × {}", show_count(*count), plain(name)));
+        }
     }
-    for (text, count) in &snapshot.failed_expressions {
-        label(out, "expression", &format!("{} × {}", show_count(*count), plain(text)));
-    }
-    for (name, count) in &snapshot.ran_out {
+    for (name, count) in ran_out.counts {
         let text = format!("`{}` had no row left for {}", plain(name), show_count(*count));
-        label(out, "data", &text);
+        label(out, ran_out.problem, &text);
     }
 }
 

@@ -14,6 +14,8 @@ use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::library::ArchetypeLibrary;
 use crate::scenario::load::bounds::bounded;
 use crate::scenario::load::workload::Compiler;
+use crate::scenario::nouns::scenario::SCENARIO;
+use crate::scenario::nouns::users::ARCHETYPE;
 use crate::scenario::safety::SafetyReader;
 use crate::scenario::service::services;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -52,8 +54,8 @@ pub(crate) fn scenario(
     let expected = "a sentence about this scenario";
     let description =
         fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
-    let seed = fields.take("seed").map(|node| seed(diagnostics, node));
-    let services = fields.require("services", "where calls go, such as `shop: builtin`");
+    let seed = fields.value(diagnostics, "seed").and_then(Seed::new);
+    let services = fields.take("services");
     let service_spans = services.map(spans::service_spans).unwrap_or_default();
     let services = services.map(|node| services::services(diagnostics, node)).unwrap_or_default();
     if let Some(node) = fields.take("safety") {
@@ -70,7 +72,7 @@ pub(crate) fn scenario(
     let expected = "a map of archetypes, each with a `flow`";
     let inline =
         fields.take("archetypes").and_then(|node| values::entries(diagnostics, node, expected));
-    let workloads = fields.require("workloads", "who makes how much load");
+    let workloads = fields.take("workloads");
     let warmup = fields.take("warmup").map(|node| (node.span, bounded(diagnostics, node)));
     let grace = fields.take("grace").map(|node| bounded(diagnostics, node));
     let (policies, patterns) = policies::client(diagnostics, &mut fields);
@@ -101,7 +103,7 @@ pub(crate) fn scenario(
         run_id: crate::plan::run_id(),
         scenario: name.flatten().unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
-        seed: seed.flatten().unwrap_or_else(Seed::draw),
+        seed: seed.unwrap_or_else(Seed::draw),
         services,
         archetypes: compiler.archetypes,
         workloads,
@@ -122,7 +124,7 @@ pub(crate) fn scenario(
 
 /// Reads the fields of a scenario; an archetype file is reported as a mistake.
 fn fields_of<'n>(diagnostics: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
-    let fields = Fields::read(diagnostics, root, "a scenario")?;
+    let fields = Fields::read(diagnostics, root, &SCENARIO)?;
     if fields.has("archetype") && !fields.has("workloads") {
         diagnostics.mistake(root.span, "this is an archetype, not a scenario").help(
             "name it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
@@ -174,7 +176,7 @@ fn section(
         entries.push((NodeKey { name: "flow".to_owned(), span: first }, flow));
     }
     let node = Node { span: root.span, kind: NodeKind::Map(entries) };
-    let mut fields = Fields::read(diagnostics, &node, "a part of the scenario")?;
+    let mut fields = Fields::read(diagnostics, &node, &ARCHETYPE)?;
     archetype(diagnostics, name, &mut fields, context)
 }
 
@@ -182,10 +184,6 @@ fn scenario_name<'n>(diagnostics: &mut Diagnostics, node: &'n Node) -> Option<&'
     let expected = "a name of letters, digits, `-`, `_` and `.`: it names the report's folder";
     let name = values::plain_text(diagnostics, node, expected)?;
     if is_name(name) { Some(name) } else { report_wrong(diagnostics, node, expected) }
-}
-
-fn seed(diagnostics: &mut Diagnostics, node: &Node) -> Option<Seed> {
-    values::count(diagnostics, node, 0, Seed::END - 1).and_then(Seed::new)
 }
 
 /// Finds the workload that a command-line flag names.

@@ -15,6 +15,7 @@ mod library;
 mod lint;
 mod load;
 mod loader;
+mod nouns;
 mod overlay;
 mod overrides;
 mod safety;

@@ -12,9 +12,10 @@ use crate::plan::safety::{
 };
 use crate::plan::{Load, Plan, Service, ServiceTarget};
 use crate::redact::SensitiveNames;
-use crate::scenario::flow::step::METHODS;
 use crate::scenario::library;
 use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
+use crate::scenario::nouns::safety::{DENY, REDACT, SAFETY, STOP_ON};
+use crate::scenario::nouns::steps::METHODS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -82,7 +83,7 @@ impl SafetyReader {
         origin: &str,
         own: bool,
     ) {
-        let Some(mut fields) = Fields::read(diagnostics, node, "`safety`") else { return };
+        let Some(mut fields) = Fields::read(diagnostics, node, &SAFETY) else { return };
         let safety = &mut self.safety;
         let host = "a host such as \"*.staging.example\", \"127.0.0.1\" or \"10.0.0.0/8\"";
         if let Some(node) = fields.take("hosts") {
@@ -123,40 +124,24 @@ impl SafetyReader {
         if let Some(node) = fields.take("deny") {
             deny(diagnostics, node, origin, safety);
         }
-        if let Some(node) = fields.take("max_rate") {
-            let rate = values::rate(diagnostics, node).map(|rate| (rate, origin.to_owned()));
-            safety.max_rate = lower(safety.max_rate.take(), rate, Rate::units);
-        }
-        if let Some(node) = fields.take("max_users") {
-            let users =
-                values::count(diagnostics, node, 1, u64::MAX / 2).map(|n| (n, origin.to_owned()));
-            safety.max_users = lower(safety.max_users.take(), users, |users| users);
-        }
+        let rate = fields.value(diagnostics, "max_rate").map(|rate| (rate, origin.to_owned()));
+        safety.max_rate = lower(safety.max_rate.take(), rate, Rate::units);
+        let users = fields.value(diagnostics, "max_users").map(|users| (users, origin.to_owned()));
+        safety.max_users = lower(safety.max_users.take(), users, |users| users);
         match fields.take("stop_on") {
             Some(Node { kind: NodeKind::Bool(false), .. }) => self.is_error_limit_off = true,
             Some(node) => safety.error_limits.extend(error_limit(diagnostics, node, origin)),
             None => {}
         }
-        if let Some(node) = fields.take("run_header") {
-            self.sends_run_header &= values::boolean(diagnostics, node).unwrap_or(true);
-        }
+        self.sends_run_header &= fields.value(diagnostics, "run_header").unwrap_or(true);
         self.read_sensitive_names(diagnostics, &mut fields);
         fields.finish(diagnostics);
     }
 
     /// Reads changes to the secret names. The user's own file cannot be overruled.
     fn read_sensitive_names(&mut self, diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
-        let (node, former) = (fields.entry("redact"), fields.entry("mask"));
-        if let Some((key, _)) = former {
-            diagnostics.warn(key.span, "`mask` is called `redact` now", "write `redact:`");
-        }
-        if let (Some(_), Some((key, _))) = (node, former) {
-            diagnostics.mistake(key.span, "`redact` and `mask` are the same: write `redact` alone");
-        }
-        let Some((_, node)) = node.or(former) else { return };
-        let what = "`redact`";
-        let expected = "what it adds and removes, such as `{ add: [ customer_number ] }`";
-        let Some(mut fields) = Fields::read_as(diagnostics, node, what, expected) else { return };
+        let Some(node) = fields.take("redact") else { return };
+        let Some(mut fields) = Fields::read(diagnostics, node, &REDACT) else { return };
         let names = &mut self.safety.names;
         if let Some(node) = fields.take("add") {
             let add = |text: &str| names.add(text).then_some(());
@@ -215,7 +200,7 @@ fn read_each<T>(
 }
 
 fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut Safety) {
-    let Some(mut fields) = Fields::read(diagnostics, node, "`deny`") else { return };
+    let Some(mut fields) = Fields::read(diagnostics, node, &DENY) else { return };
     if let Some(node) = fields.take("methods") {
         let method = |text: &str| {
             let upper = text.to_ascii_uppercase();
@@ -233,21 +218,18 @@ fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut S
 }
 
 fn error_limit(diagnostics: &mut Diagnostics, node: &Node, origin: &str) -> Option<ErrorRateLimit> {
-    let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
-    let mut fields = Fields::read_as(diagnostics, node, "`stop_on`", expected)?;
-    let errors = fields.require("errors", "a share of the calls, such as 90%");
-    let errors = errors.and_then(|node| values::share(diagnostics, node, "90%"));
-    let over = fields.require("for", "a duration such as 10s").and_then(|node| {
+    let mut fields = Fields::read(diagnostics, node, &STOP_ON)?;
+    let errors = fields.value(diagnostics, "errors");
+    let over = fields.take("for").and_then(|node| {
         let over = values::positive_duration(diagnostics, node)?;
         if over > MAX_OVER || over.subsec_nanos() != 0 {
             return report_wrong(diagnostics, node, "whole seconds, up to 10m");
         }
         Some(over)
     });
-    let calls =
-        fields.take("min_calls").map(|node| values::count(diagnostics, node, 1, u64::MAX / 2));
+    let mut min_calls = ErrorRateLimit::usual().min_calls;
+    fields.fill(diagnostics, "min_calls", &mut min_calls);
     fields.finish(diagnostics);
-    let min_calls = calls.unwrap_or(Some(ErrorRateLimit::usual().min_calls))?;
     Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, origin: origin.to_owned() })
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::report::ansi::plain;
-use crate::report::threshold_text;
+use crate::report::rows::{self, ThresholdRow, ThresholdState};
 use crate::verdict::trust::TrustLevel;
 
 pub(super) fn render(report: &Report) -> String {
@@ -24,13 +24,12 @@ pub(super) fn render(report: &Report) -> String {
         ExitStatus::Inconclusive => "warning",
         _ => "error",
     };
-    for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
-        let words = threshold_text::words(judgement);
-        let (rule, seen, note) = (&judgement.threshold.rule, &words.observed, words.note(", "));
+    for threshold in rows::thresholds(report).filter(|row| row.state == ThresholdState::Fails) {
+        let ThresholdRow { rule, observed, limit, .. } = &threshold;
+        let note = threshold.note(", ");
         let note = if note.is_empty() { note } else { format!(", {note}") };
         let title = format!("{scenario}: threshold failed");
-        let limit = threshold_text::limit(judgement);
-        say(level, &title, &format!("{rule}: observed {seen}, limit {limit}{note}"));
+        say(level, &title, &format!("{rule}: observed {observed}, limit {limit}{note}"));
     }
     for reason in &report.trust.reasons {
         let affects = reason.affects().join(", ");
@@ -47,7 +46,7 @@ pub(super) fn render(report: &Report) -> String {
     for why in &report.broken {
         say("error", &format!("{scenario}: not carried out"), why);
     }
-    let verdict = threshold_text::verdict(report);
+    let verdict = rows::verdict(report);
     let code = report.status.code();
     let level = match report.status {
         ExitStatus::Pass if report.trust.level == TrustLevel::Yes => "notice",

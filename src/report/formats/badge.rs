@@ -8,7 +8,7 @@ use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::report::ansi::plain;
 use crate::report::quantile_text::quantile;
-use crate::report::threshold_text;
+use crate::report::rows;
 
 /// What a character takes at 11 px in the fonts that badges are set in, roughly.
 const CHAR: f64 = 6.6;
@@ -16,7 +16,7 @@ const CHAR: f64 = 6.6;
 pub(super) fn render(report: &Report) -> String {
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
-    let verdict = threshold_text::verdict(report);
+    let verdict = rows::verdict(report);
     let value = match report.status {
         ExitStatus::Pass | ExitStatus::Fail => {
             format!("{verdict} · p95 {}", quantile(&response, 0.95))

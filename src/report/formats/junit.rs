@@ -12,9 +12,8 @@ use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::ids::StepId;
 use crate::report::ansi::plain;
-use crate::report::threshold_text;
+use crate::report::rows::{self, ThresholdState};
 use crate::units::show_count;
-use crate::verdict::Judgement;
 use crate::verdict::threshold::Metric;
 use crate::verdict::trust::TrustLevel;
 
@@ -81,18 +80,15 @@ fn run(report: &Report, took: Duration) -> TestSuite {
 }
 
 fn thresholds(report: &Report) -> TestSuite {
-    let values = |judgement: &Judgement| {
-        let words = threshold_text::words(judgement);
-        let (observed, note, limit) =
-            (&words.observed, words.note(", "), threshold_text::limit(judgement));
-        let note = if note.is_empty() { note } else { format!(" ({note})") };
-        plain(&format!("observed {observed}, limit {limit}{note}"))
-    };
     let mut suite = TestSuite::new("thresholds");
-    suite.add_test_cases(report.judgements.iter().map(|judgement| {
-        let values = values(judgement);
-        let failed = (!judgement.passed).then(|| (NonSuccessKind::Failure, values.clone()));
-        let mut case = case(&judgement.threshold.rule, &report.info.plan.scenario, failed);
+    suite.add_test_cases(rows::thresholds(report).map(|threshold| {
+        let note = threshold.note(", ");
+        let note = if note.is_empty() { note } else { format!(" ({note})") };
+        let (observed, limit) = (&threshold.observed, &threshold.limit);
+        let values = plain(&format!("observed {observed}, limit {limit}{note}"));
+        let is_failed = threshold.state == ThresholdState::Fails;
+        let failed = is_failed.then(|| (NonSuccessKind::Failure, values.clone()));
+        let mut case = case(threshold.rule, &report.info.plan.scenario, failed);
         // A case that passed has no message; its values are of interest all the same.
         case.set_system_out(values);
         case

@@ -5,12 +5,9 @@
 use std::fmt::Write;
 
 use crate::event::Report;
-use crate::ids::{StepId, WorkloadId};
 use crate::report::ansi::plain;
 use crate::report::quantile_text::{quantile, show_quantile};
-use crate::report::steps::lost_note;
-use crate::report::threshold_text;
-use crate::stats::outcome;
+use crate::report::rows::{self, ThresholdState, lost_note};
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
 /// How many steps, and how many kinds of errors, are shown.
@@ -34,7 +31,7 @@ pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
 
 fn head(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
-    let verdict = threshold_text::verdict(report);
+    let verdict = rows::verdict(report);
     let mark = match report.status.code() {
         // Nothing was judged: nothing is good.
         0 if report.judgements.is_empty() => "☑️",
@@ -69,38 +66,38 @@ fn thresholds(out: &mut String, report: &Report) {
         return;
     }
     let _ = writeln!(out, "\n| | threshold | observed | margin |\n|---|---|--:|---|");
-    for judgement in &report.judgements {
-        let mark = if judgement.passed { "✅" } else { "❌" };
-        let words = threshold_text::words(judgement);
-        let rule = text(&judgement.threshold.rule);
-        let (observed, note) = (&words.observed, text(&words.note("; ")));
+    for threshold in rows::thresholds(report) {
+        let mark = match threshold.state {
+            ThresholdState::Holds => "✅",
+            ThresholdState::Fails => "❌",
+            ThresholdState::Waiting => "⏳",
+        };
+        let rule = text(threshold.rule);
+        let (observed, note) = (&threshold.observed, text(&threshold.note("; ")));
         let _ = writeln!(out, "| {mark} | {rule} | {observed} | {note} |");
     }
 }
 
 fn load(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
+    let plan = &report.info.plan;
     let _ = writeln!(out, "\n| workload | asked | made in time | response p95 | p99 | errors |");
     let _ = writeln!(out, "|---|--:|--:|--:|--:|--:|");
-    for (at, load) in WorkloadId::number(&plan.workloads) {
-        let window = &snapshot.measured.workloads[at];
-        let seconds = (plan.measured_ns(at, snapshot.until_ns) as f64 / 1e9).max(1e-9);
-        let (asked, made) = if load.open {
-            let per_s = |count: u64| format!("{}/s", show_rate(count as f64 / seconds));
-            let share = window.on_time as f64 * 100.0 / (window.due as f64).max(1.0);
-            (per_s(window.due), format!("{} ({share:.2} %)", per_s(window.on_time)))
+    for row in rows::workloads(report) {
+        let per_s = |rate: Option<f64>| format!("{}/s", show_rate(rate.unwrap_or_default()));
+        let (asked, made) = if row.info.open {
+            let share = row.on_time_share().unwrap_or_default() * 100.0;
+            (per_s(row.due_per_s()), format!("{} ({share:.2} %)", per_s(row.on_time_per_s())))
         } else {
-            ("closed".to_owned(), format!("{}/s", show_rate(window.started as f64 / seconds)))
+            ("closed".to_owned(), per_s(row.started_per_s()))
         };
-        let own = |step: StepId| plan.steps[step].workload == at;
-        let response = snapshot.measured.response(own, window.lost_starts());
-        let errors = snapshot.measured.of_workload(at, own).calls.error_share();
+        let measured = row.measured();
+        let errors = measured.calls.error_share();
         let _ = writeln!(
             out,
             "| {} | {asked} | {made} | {} | {} | {} |",
-            text(&load.name),
-            quantile(&response, 0.95),
-            quantile(&response, 0.99),
+            text(&row.info.name),
+            quantile(&measured.response, 0.95),
+            quantile(&measured.response, 0.99),
             errors.map_or(String::new(), |share| format!("{:.2} %", share * 100.0)),
         );
     }
@@ -111,33 +108,32 @@ fn load(out: &mut String, report: &Report) {
 }
 
 fn steps(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let _ = writeln!(
         out,
         "\n| step | calls | rate | errors | service p50 | p95 | p99 | max | response p99 |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
-    let all = plan.steps.iter().zip(&snapshot.measured.steps);
-    for (id, (series, step)) in StepId::number(all.clone()).take(SHOWN) {
-        let Some(step) = step else {
-            let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(&series.name));
+    for row in rows::steps(report).take(SHOWN) {
+        if !row.was_called() {
+            let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(row.name));
             continue;
-        };
+        }
+        let calls = row.calls();
+        let rate = row.calls_per_s.map(|rate| format!("{}/s", show_rate(rate)));
+        let times = [row.service(0.5), row.service(0.95), row.service(0.99), row.service(1.0)];
+        let times = times.into_iter().chain([row.response(0.99)]);
+        let times: Vec<_> = times.map(|time| time.map_or(String::new(), show_quantile)).collect();
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {:.2} % | {} | {} | {} | {} | {} |",
-            text(&series.name),
-            show_count(step.calls.made),
-            report.calls_per_s(id).map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
-            step.calls.error_share().unwrap_or(0.0) * 100.0,
-            quantile(&step.service, 0.5),
-            quantile(&step.service, 0.95),
-            quantile(&step.service, 0.99),
-            step.service.longest().map_or(String::new(), show_quantile),
-            quantile(&step.response, 0.99),
+            "| {} | {} | {} | {:.2} % | {} |",
+            text(row.name),
+            show_count(calls.made),
+            rate.unwrap_or_default(),
+            calls.error_share().unwrap_or(0.0) * 100.0,
+            times.join(" | "),
         );
     }
-    let more = all.len().saturating_sub(SHOWN);
+    let more = report.info.plan.steps.len().saturating_sub(SHOWN);
     if more > 0 {
         let _ = writeln!(out, "\n{more} steps more in steps.csv.");
     }
@@ -147,14 +143,13 @@ fn steps(out: &mut String, report: &Report) {
 }
 
 fn errors(out: &mut String, report: &Report) {
-    let errors = &report.snapshot.errors;
-    if errors.is_empty() {
+    if report.snapshot.errors.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n| errors | | what to do |\n|--:|---|---|");
-    for (index, count) in errors.iter().take(SHOWN) {
-        let (phase, kind, hint) = outcome::error_at(*index);
-        let _ = writeln!(out, "| {} | {phase}: {kind} | {} |", show_count(*count), text(hint));
+    for row in rows::errors(report).take(SHOWN) {
+        let (count, hint) = (show_count(row.count), text(row.hint));
+        let _ = writeln!(out, "| {count} | {}: {} | {hint} |", row.phase, row.kind);
     }
 }
 

@@ -3,50 +3,38 @@
 //! Invariant: a block merges key by key over its defaults; `true` means the defaults, `false` off.
 
 use crate::plan::EndpointPattern;
+use crate::scenario::nouns::noun::Noun;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKind};
-use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 
 /// Maximum endpoint patterns in all pools, or in all limits.
 pub(crate) const MAX_PATTERNS: usize = 1_024;
 
-/// Reads a block over its defaults; `expected` describes it, beside `true` and `false`.
+/// Reads a block over its defaults, or `true` or `false`.
 pub(crate) fn block<T>(
     diagnostics: &mut Diagnostics,
     node: &Node,
-    what: &'static str,
-    expected: &str,
+    noun: &'static Noun,
     default: T,
     read: impl FnOnce(&mut Diagnostics, &mut Fields<'_>, T) -> Option<T>,
 ) -> Option<T> {
     match node.kind {
         NodeKind::Bool(on) => on.then_some(default),
         NodeKind::Map(_) => {
-            let mut fields = Fields::read(diagnostics, node, what)?;
+            let mut fields = Fields::read(diagnostics, node, noun)?;
             let value = read(diagnostics, &mut fields, default);
             fields.finish(diagnostics);
             value
         }
-        _ => report_wrong(diagnostics, node, format!("{expected}, `true` or `false`")),
+        _ => report_wrong(diagnostics, node, format!("{}, `true` or `false`", noun.form)),
     }
 }
 
 /// A given value with its place.
 pub(crate) type Given<T> = Option<(SourceSpan, T)>;
-
-/// Reads the value of a key, with its place.
-pub(crate) fn given<T>(
-    diagnostics: &mut Diagnostics,
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
-) -> Given<T> {
-    let node = fields.take(key)?;
-    read(diagnostics, node).map(|value| (node.span, value))
-}
 
 /// Reports two given values in the wrong order.
 pub(crate) fn in_order<T: Ord + Copy>(
@@ -84,9 +72,4 @@ pub(crate) fn pattern(
         }
     }
     found
-}
-
-/// Reads a number from 1 to `most`.
-pub(crate) fn count_u32(diagnostics: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
-    values::count(diagnostics, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
 }

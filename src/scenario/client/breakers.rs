@@ -6,15 +6,13 @@
 use std::time::Duration;
 
 use crate::plan::policy::{BreakerPolicies, BreakerPolicy, BreakerTrip, FailureCriteria};
-use crate::scenario::client::block::{block, count_u32};
+use crate::scenario::client::block::block;
+use crate::scenario::nouns::pools::{BREAKER, BREAKERS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
-
-/// Maximum failures, probes or successes that a breaker counts.
-pub(crate) const MAX_COUNT: u32 = 1_000_000;
 
 /// Default window and minimum attempts of a share.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -34,11 +32,10 @@ pub(crate) fn breakers(
     node: &Node,
     mut over: BreakerPolicies,
 ) -> BreakerPolicies {
-    let expected = "levels such as `{ endpoint: { failures: 5, open: 10s } }`";
     if let NodeKind::Bool(on) = node.kind {
         return if on { all() } else { BreakerPolicies::default() };
     }
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "`breakers`", expected) else {
+    let Some(mut fields) = Fields::read(diagnostics, node, &BREAKERS) else {
         return over;
     };
     let default = all();
@@ -49,15 +46,9 @@ pub(crate) fn breakers(
     ];
     for (key, level, default) in levels {
         if let (Some(node), Some(default)) = (fields.take(key), default) {
-            let expected = "`{ failures: 5, open: 10s }`";
-            *level = block(
-                diagnostics,
-                node,
-                "a breaker",
-                expected,
-                default,
-                |diagnostics, fields, level| Some(one(diagnostics, fields, level)),
-            );
+            *level = block(diagnostics, node, &BREAKER, default, |diagnostics, fields, level| {
+                Some(one(diagnostics, fields, level))
+            });
         }
     }
     fields.finish(diagnostics);
@@ -69,33 +60,30 @@ fn one(
     fields: &mut Fields<'_>,
     mut breaker: BreakerPolicy,
 ) -> BreakerPolicy {
-    let (failures, share) = (fields.take("failures"), fields.entry("share"));
-    let (window, least) = (fields.entry("window"), fields.entry("least"));
-    if let (Some(_), Some((key, _))) = (failures, share) {
+    let share = fields.entry("share");
+    let of_share = fields.entry("window").or(fields.entry("least"));
+    if let (true, Some((key, _))) = (fields.has("failures"), share) {
         diagnostics
             .mistake(key.span, "a breaker counts `failures` in a row, or their `share`")
             .expected("one of the two");
     }
-    if let Some(failures) = failures.and_then(|node| count_u32(diagnostics, node, MAX_COUNT)) {
+    if let Some(failures) = fields.value(diagnostics, "failures") {
         breaker.trips = BreakerTrip::InARow(failures);
     }
-    if let Some((_, node)) = share {
-        let share = values::share(diagnostics, node, "50%");
-        let window = window.and_then(|(_, node)| values::positive_duration(diagnostics, node));
-        let least = least.and_then(|(_, node)| count_u32(diagnostics, node, MAX_COUNT));
-        if let Some(share) = share {
-            let (window, least) = (window.unwrap_or(WINDOW), least.unwrap_or(LEAST));
+    if share.is_some() {
+        let (mut window, mut least) = (WINDOW, LEAST);
+        fields.fill(diagnostics, "window", &mut window);
+        fields.fill(diagnostics, "least", &mut least);
+        if let Some(share) = fields.value(diagnostics, "share") {
             breaker.trips = BreakerTrip::Share { share, window, least };
         }
-    } else if let Some((key, _)) = window.or(least) {
+    } else if let Some((key, _)) = of_share {
         let message = format!("`{}` belongs to a `share` of failures", key.name);
         diagnostics.mistake(key.span, message).expected("`share: 50%` beside it");
     }
-    fields.read_into(diagnostics, "open", &mut breaker.open, values::positive_duration);
-    let count_u32 =
-        |diagnostics: &mut Diagnostics, node: &Node| count_u32(diagnostics, node, MAX_COUNT);
-    fields.read_into(diagnostics, "probes", &mut breaker.probes, count_u32);
-    fields.read_into(diagnostics, "successes", &mut breaker.successes, count_u32);
+    fields.fill(diagnostics, "open", &mut breaker.open);
+    fields.fill(diagnostics, "probes", &mut breaker.probes);
+    fields.fill(diagnostics, "successes", &mut breaker.successes);
     fields.read_into(diagnostics, "when", &mut breaker.when, failures_of);
     breaker
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::plan::policy::{AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy};
 use crate::scenario::client::block::block;
+use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
@@ -14,16 +15,14 @@ use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 
 pub(crate) fn degradation(diagnostics: &mut Diagnostics, node: &Node) -> Option<DegradationPolicy> {
-    let (what, expected) = ("`degradation`", "`{ errors: [5%, 15%, 30%], p95: [2s, 5s] }`");
     block(
         diagnostics,
         node,
-        what,
-        expected,
+        &DEGRADATION,
         DegradationPolicy::default(),
         |diagnostics, fields, mut policy| {
             let mut enabled = true;
-            fields.read_into(diagnostics, "enabled", &mut enabled, values::boolean);
+            fields.fill(diagnostics, "enabled", &mut enabled);
             fields.read_into(diagnostics, "errors", &mut policy.errors, |diagnostics, node| {
                 let expected =
                     "three rising shares, from light to emergency, such as [5%, 15%, 30%]";
@@ -36,17 +35,9 @@ pub(crate) fn degradation(diagnostics: &mut Diagnostics, node: &Node) -> Option<
                 let expected = "two rising durations, for light and heavy, such as [2s, 5s]";
                 rising::<Duration, 2>(diagnostics, node, expected, values::positive_duration)
             });
-            let share = |diagnostics: &mut Diagnostics, node: &Node| {
-                values::share(diagnostics, node, "90%")
-            };
-            fields.read_into(diagnostics, "memory", &mut policy.memory, share);
-            fields.read_into(diagnostics, "window", &mut policy.window, values::positive_duration);
-            fields.read_into(
-                diagnostics,
-                "recover",
-                &mut policy.recover,
-                values::positive_duration,
-            );
+            fields.fill(diagnostics, "memory", &mut policy.memory);
+            fields.fill(diagnostics, "window", &mut policy.window);
+            fields.fill(diagnostics, "recover", &mut policy.recover);
             enabled.then_some(policy)
         },
     )
@@ -72,51 +63,29 @@ fn rising<T: PartialOrd + Copy, const N: usize>(
 }
 
 pub(crate) fn healing(diagnostics: &mut Diagnostics, node: &Node) -> Option<HealingPolicy> {
-    let (what, expected) = ("`healing`", "`{ every: 10s }`");
-    block(
-        diagnostics,
-        node,
-        what,
-        expected,
-        HealingPolicy::default(),
-        |diagnostics, fields, mut policy| {
-            fields.read_into(diagnostics, "every", &mut policy.every, values::positive_duration);
-            Some(policy)
-        },
-    )
+    let default = HealingPolicy::default();
+    block(diagnostics, node, &HEALING, default, |diagnostics, fields, mut policy| {
+        fields.fill(diagnostics, "every", &mut policy.every);
+        Some(policy)
+    })
 }
 
 pub(crate) fn admission(diagnostics: &mut Diagnostics, node: &Node) -> Option<AdmissionPolicy> {
-    let (what, expected) = ("`admission`", "`{ lag: 100ms, cpu: 97% }`");
-    block(
-        diagnostics,
-        node,
-        what,
-        expected,
-        AdmissionPolicy::default(),
-        |diagnostics, fields, mut policy| {
-            fields.read_into(diagnostics, "lag", &mut policy.lag, values::positive_duration);
-            let share = |diagnostics: &mut Diagnostics, node: &Node| {
-                values::share(diagnostics, node, "97%")
-            };
-            fields.read_into(diagnostics, "cpu", &mut policy.cpu, share);
-            fields.read_into(diagnostics, "after", &mut policy.after, values::positive_duration);
-            fields.read_into(
-                diagnostics,
-                "recover",
-                &mut policy.recover,
-                values::positive_duration,
-            );
-            Some(policy)
-        },
-    )
+    let default = AdmissionPolicy::default();
+    block(diagnostics, node, &ADMISSION, default, |diagnostics, fields, mut policy| {
+        fields.fill(diagnostics, "lag", &mut policy.lag);
+        fields.fill(diagnostics, "cpu", &mut policy.cpu);
+        fields.fill(diagnostics, "after", &mut policy.after);
+        fields.fill(diagnostics, "recover", &mut policy.recover);
+        Some(policy)
+    })
 }
 
 pub(crate) fn memory(diagnostics: &mut Diagnostics, node: &Node) -> Option<MemoryPolicy> {
     match node.kind {
         NodeKind::Bool(on) => on.then_some(MemoryPolicy::default()),
         NodeKind::Map(_) => {
-            let mut fields = Fields::read(diagnostics, node, "`memory`")?;
+            let mut fields = Fields::read(diagnostics, node, &MEMORY)?;
             let mut policy = MemoryPolicy::default();
             let budget =
                 |diagnostics: &mut Diagnostics, node: &Node| budget(diagnostics, node).map(Some);

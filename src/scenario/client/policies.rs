@@ -4,27 +4,25 @@
 //! Invariant: a block merges key by key over its defaults, and a default yields to given values;
 //! `true` means the defaults, `false` switches the block off.
 
+use std::time::Duration;
+
 use crate::plan::Policies;
 use crate::plan::policy::{
     AdmissionPolicy, BackoffPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, RetryPolicy,
     TimeoutPolicy,
 };
 use crate::scenario::client::{attempts, breakers, degradation, pools};
+use crate::scenario::nouns::client::CLIENTS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::spans::PlacedPattern;
-use crate::scenario::syntax::values;
-
-/// The values of `client`.
-pub(crate) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
 
 /// Reads `client` and all blocks of a scenario, with the endpoint patterns in them.
 pub(crate) fn client(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
 ) -> (Policies, Vec<PlacedPattern>) {
-    let resilient =
-        fields.take("client").and_then(|node| values::one_of(diagnostics, node, &CLIENTS));
+    let resilient = fields.word(diagnostics, "client", &CLIENTS);
     let mut client = if resilient == Some(true) { resilient_client() } else { Policies::default() };
     let mut patterns = Vec::new();
     if let Some(node) = fields.take("pools") {
@@ -60,9 +58,8 @@ pub(crate) fn client(
     if let Some(node) = fields.take("memory") {
         client.memory = degradation::memory(diagnostics, node);
     }
-    if let Some(node) = fields.take("prewarm") {
-        client.prewarm = values::duration(diagnostics, node).filter(|early| !early.is_zero());
-    }
+    let prewarm = fields.value::<Duration>(diagnostics, "prewarm");
+    client.prewarm = prewarm.filter(|early| !early.is_zero());
     (client, patterns)
 }
 

@@ -4,7 +4,8 @@
 
 use crate::plan::EndpointPattern;
 use crate::plan::policy::{PoolPolicy, PoolStrategy, Priority};
-use crate::scenario::client::block::{Given, MAX_PATTERNS, given, in_order, pattern};
+use crate::scenario::client::block::{Given, MAX_PATTERNS, in_order, pattern};
+use crate::scenario::nouns::pools::{ADAPTIVE, POOL};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::names::{is_name, report_bad_name};
@@ -12,9 +13,6 @@ use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::spans::PlacedPattern;
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
-
-/// Maximum connections of a pool.
-pub(crate) const MAX_CONNECTIONS: u64 = 1_000_000;
 
 /// Reads all pools.
 pub(crate) fn pools(
@@ -29,8 +27,8 @@ pub(crate) fn pools(
         if !is_name(&key.name) {
             report_bad_name(diagnostics, key);
         }
-        let Some(mut fields) = Fields::read(diagnostics, node, "a pool") else { continue };
-        let patterns = fields.require("match", "the endpoints it is for, such as \"POST /login\"");
+        let Some(mut fields) = Fields::read(diagnostics, node, &POOL) else { continue };
+        let patterns = fields.take("match");
         let patterns = patterns.map(|node| patterns_of(diagnostics, node, &pools, placed));
         pools.push(pool(diagnostics, &mut fields, key, patterns.unwrap_or_default()));
         fields.finish(diagnostics);
@@ -93,38 +91,27 @@ fn pool(
             .mistake(key.span, "only a pool that users share can adapt its size")
             .expected("`strategy: shared` beside it");
     }
-    let count = |diagnostics: &mut Diagnostics, node: &Node| {
-        values::count(diagnostics, node, 1, MAX_CONNECTIONS)
-    };
-    let size = given(diagnostics, fields, "connections", count);
-    let min = given(diagnostics, fields, "min", |diagnostics, node| {
-        values::count(diagnostics, node, 0, MAX_CONNECTIONS)
-    });
-    let max = given(diagnostics, fields, "max", count);
+    let size = fields.placed(diagnostics, "connections");
+    let min = fields.placed(diagnostics, "min");
+    let max = fields.placed(diagnostics, "max");
     let (min, connections, max) = sizes(diagnostics, min, size, max, every.is_some());
     let plain = PoolPolicy::shared(&key.name, patterns, connections);
     let mut pool = PoolPolicy { strategy, min, max, adaptive: every, ..plain };
-    let time = |diagnostics: &mut Diagnostics, node: &Node| {
-        values::positive_duration(diagnostics, node).map(Some)
-    };
-    fields.read_into(diagnostics, "idle", &mut pool.idle, time);
-    fields.read_into(diagnostics, "max_age", &mut pool.max_age, time);
-    fields.read_into(diagnostics, "wait", &mut pool.wait, time);
-    fields.read_into(diagnostics, "max_requests", &mut pool.max_requests, |diagnostics, node| {
-        values::count(diagnostics, node, 1, u64::MAX / 2).map(Some)
-    });
-    fields.read_into(diagnostics, "priority", &mut pool.priority, |diagnostics, node| {
-        values::one_of(diagnostics, node, &Priority::NAMES)
-    });
+    fields.fill(diagnostics, "idle", &mut pool.idle);
+    fields.fill(diagnostics, "max_age", &mut pool.max_age);
+    fields.fill(diagnostics, "wait", &mut pool.wait);
+    fields.fill(diagnostics, "max_requests", &mut pool.max_requests);
+    if let Some(priority) = fields.word(diagnostics, "priority", &Priority::NAMES) {
+        pool.priority = priority;
+    }
     pool
 }
 
 /// Reads the strategy, from `strategy` or `keep_alive`.
 fn strategy(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
-    let named = fields.take("strategy");
-    let named = named.and_then(|node| values::one_of(diagnostics, node, &PoolStrategy::NAMES));
+    let named = fields.word(diagnostics, "strategy", &PoolStrategy::NAMES);
     let keep_alive = fields.entry("keep_alive");
-    let keep = keep_alive.and_then(|(_, node)| values::boolean(diagnostics, node));
+    let keep = fields.value(diagnostics, "keep_alive");
     let keeps = |strategy| strategy != PoolStrategy::PerRequest;
     if let (Some(strategy), Some(keep), Some((key, _))) = (named, keep, keep_alive)
         && keeps(strategy) != keep
@@ -145,10 +132,9 @@ fn every(diagnostics: &mut Diagnostics, node: &Node) -> Option<std::time::Durati
     match node.kind {
         NodeKind::Bool(on) => on.then_some(PoolPolicy::ADAPT),
         _ => {
-            let expected = "`true`, `false` or `{ every: 30s }`";
-            let mut fields = Fields::read_as(diagnostics, node, "`adaptive`", expected)?;
+            let mut fields = Fields::read(diagnostics, node, &ADAPTIVE)?;
             let mut every = PoolPolicy::ADAPT;
-            fields.read_into(diagnostics, "every", &mut every, values::positive_duration);
+            fields.fill(diagnostics, "every", &mut every);
             fields.finish(diagnostics);
             Some(every)
         }

@@ -7,8 +7,10 @@
 use crate::plan::Archetype;
 use crate::plan::flow::{DataDraw, Session};
 use crate::scenario::flow::assembly::Assembly;
-use crate::scenario::flow::context::{FlowContext, FlowForm, STEPS, ScenarioContext};
+use crate::scenario::flow::context::{FlowContext, FlowForm, ScenarioContext};
 use crate::scenario::flow::{columns, control, data, link, sections, tags};
+use crate::scenario::nouns::steps::STEPS_FORM;
+use crate::scenario::nouns::users::SESSION;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::include::KEYS_WITHOUT_STEPS;
@@ -33,9 +35,8 @@ pub(crate) fn archetype(
         .take("description")
         .and_then(|node| values::text(diagnostics, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
-    let pace = fields.entry("pace");
-    let pace_span = pace.map(|(key, _)| key.span);
-    let pace = pace.map(|(_, node)| values::positive_duration(diagnostics, node));
+    let pace_span = fields.entry("pace").map(|(key, _)| key.span);
+    let pace = fields.value(diagnostics, "pace");
     let own_tags =
         fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
     let session = fields.entry("session");
@@ -80,7 +81,7 @@ pub(crate) fn archetype(
         name: name.to_owned(),
         description: description.map(str::to_owned),
         think: think.flatten(),
-        pace: pace.flatten(),
+        pace,
         link: link.flatten(),
         session: session.unwrap_or(Some(Session::Endless))?,
         sections: bounds,
@@ -122,32 +123,32 @@ fn data_places(node: Option<&Node>) -> Vec<SourceSpan> {
 /// Reads either `flow` or `states`.
 fn form<'n>(diagnostics: &mut Diagnostics, fields: &mut Fields<'n>) -> Option<FlowForm<'n>> {
     if let Some((_, states)) = fields.entry("states") {
-        let start = fields.take("start");
+        // A workload has a `start`, too, but that is a time.
+        let is_workload = fields.noun().key("archetypes").is_some();
+        let start = if is_workload { None } else { fields.take("start") };
         if let Some((key, _)) = fields.entry("flow") {
             diagnostics.mistake(key.span, "an archetype has either `states` or a `flow`");
         }
         return Some(FlowForm::States(states, start));
     }
-    let node = fields.require("flow", STEPS)?;
-    let items = values::list(diagnostics, node, STEPS)?;
+    let node = fields.require("flow", STEPS_FORM)?;
+    let items = values::list(diagnostics, node, STEPS_FORM)?;
     if items.is_empty() {
-        return report_wrong(diagnostics, node, STEPS);
+        return report_wrong(diagnostics, node, STEPS_FORM);
     }
     Some(FlowForm::Steps(node))
 }
 
 fn session(diagnostics: &mut Diagnostics, node: &Node) -> Option<Session> {
-    let expected = "`{ iterations: 10 }` or `{ duration: 5m }`";
-    let mut fields = Fields::read_as(diagnostics, node, "a session", expected)?;
-    let iterations =
-        fields.take("iterations").map(|node| values::count(diagnostics, node, 1, 1 << 32));
+    let mut fields = Fields::read(diagnostics, node, &SESSION)?;
+    let iterations = fields.has("iterations").then(|| fields.value(diagnostics, "iterations"));
     let duration =
         fields.take("duration").map(|node| distribution::distribution(diagnostics, node));
     fields.finish(diagnostics);
     match (iterations, duration) {
         (Some(count), None) => count.map(Session::Iterations),
         (None, Some(duration)) => duration.map(Session::Duration),
-        _ => report_wrong(diagnostics, node, expected),
+        _ => report_wrong(diagnostics, node, SESSION.form),
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::plan::RequestBody;
 use crate::scenario::flow::context::FlowContext;
+use crate::scenario::nouns::steps::{BODIES, PART};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::header::Headers;
@@ -18,9 +19,6 @@ use crate::template::{Builder, Encoding, Template};
 /// Maximum size of a file as a body, bytes, because each shard keeps it in memory.
 const MAX_FILE: u64 = 64 << 20;
 
-/// The kinds of body by their key.
-const KINDS: [&str; 5] = ["json", "form", "body", "file", "multipart"];
-
 /// Compiles the body of a step, and adds its content type to `headers`.
 pub(crate) fn body(
     diagnostics: &mut Diagnostics,
@@ -28,7 +26,7 @@ pub(crate) fn body(
     flow_context: &FlowContext<'_>,
     headers: &mut Headers,
 ) -> Option<RequestBody> {
-    let entries = KINDS.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
+    let entries = BODIES.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
     let given: Vec<(&str, &NodeKey, &Node)> = entries.into_iter().flatten().collect();
     let (kind, node) = match given.as_slice() {
         [] => return Some(RequestBody::None),
@@ -36,7 +34,7 @@ pub(crate) fn body(
         [(first, ..), (_, second, _), ..] => {
             diagnostics
                 .mistake(second.span, format!("a second body in the step that has `{first}`"))
-                .expected(format!("one of {}", values::list_names(&KINDS)));
+                .expected(format!("one of {}", values::list_names(&BODIES)));
             return None;
         }
     };
@@ -170,7 +168,7 @@ fn part(
         let head = format!("Content-Disposition: form-data; name=\"{name}\"");
         return text(diagnostics, node).map(|content| MultipartPart { head, content });
     }
-    let mut fields = Fields::read(diagnostics, node, "a part")?;
+    let mut fields = Fields::read(diagnostics, node, &PART)?;
     let named = fields
         .take("filename")
         .and_then(|node| values::plain_text(diagnostics, node, "the name the file is sent under"));

@@ -7,13 +7,13 @@ use regex::bytes::{Regex, RegexBuilder};
 
 #[cfg(feature = "css")]
 use crate::extract::CssSelector;
-use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
+use crate::extract::{BoundedPath, Capture, CaptureSource};
+use crate::scenario::nouns::responses::{CAPTURE, PICKS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values;
-use crate::scenario::syntax::values::report_wrong;
 
 /// Maximum length of a CSS selector, bytes, because its parser uses stack for each bracket.
 #[cfg(feature = "css")]
@@ -45,12 +45,7 @@ fn capture(
     node: &Node,
     names: &[String],
 ) -> Option<Capture> {
-    let mut fields = Fields::read_as(
-        diagnostics,
-        node,
-        "a capture",
-        "`{ json: \"$.id\" }` or `{ header: location }`",
-    )?;
+    let mut fields = Fields::read(diagnostics, node, &CAPTURE)?;
     let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let group = fields.entry("group");
@@ -64,7 +59,7 @@ fn capture(
     });
     let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
     let css = selector.map(|node| css(diagnostics, node, attribute));
-    let pick = fields.take("pick").map(|node| pick(diagnostics, node));
+    let pick = fields.word(diagnostics, "pick", &PICKS);
     let before = diagnostics.count();
     fields.finish(diagnostics);
     if let (Some((key, _)), None) = (group, &regex) {
@@ -83,7 +78,7 @@ fn capture(
         variable: names.iter().position(|name| *name == key.name)?,
         name: format!("capture {}", key.name),
         source: sources.into_iter().next()??,
-        pick: pick.unwrap_or(Some(MatchPick::default()))?,
+        pick: pick.unwrap_or_default(),
     })
 }
 
@@ -174,16 +169,6 @@ fn css(
         .mistake(node.span, "this program was built without CSS selectors")
         .help("build it with `--features css`, or use `regex`");
     None
-}
-
-fn pick(diagnostics: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
-    match values::scalar(node) {
-        Some("first") => Some(MatchPick::First),
-        Some("last") => Some(MatchPick::Last),
-        Some("random") => Some(MatchPick::Random),
-        Some("all") => Some(MatchPick::All),
-        _ => report_wrong(diagnostics, node, "one of `first`, `last`, `random`, `all`"),
-    }
 }
 
 fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::scenario::flow::capture::{parse_path, regex};
+use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
@@ -20,7 +21,7 @@ use crate::verdict::Comparison;
 
 /// Compiles the conditions of a step's `check` or `expect`.
 pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
-    let Some(mut fields) = Fields::read(diagnostics, node, "a check") else { return Vec::new() };
+    let Some(mut fields) = Fields::read(diagnostics, node, &CHECK) else { return Vec::new() };
     let mut checks = Vec::new();
     checks.extend(fields.take("status").and_then(|node| status(diagnostics, node)));
     if let Some(node) = fields.take("header") {
@@ -84,7 +85,7 @@ fn header(diagnostics: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mu
         }
         return;
     }
-    let Some(mut fields) = Fields::read(diagnostics, node, "a header's check") else { return };
+    let Some(mut fields) = Fields::read(diagnostics, node, &HEADER_CHECK) else { return };
     for (label, text) in texts(diagnostics, &mut fields, (name, "a header's value")) {
         let label = format!("header {name} {label}");
         checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
@@ -93,11 +94,7 @@ fn header(diagnostics: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mu
 }
 
 fn body(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
-    let expected =
-        "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "a body's check", expected) else {
-        return;
-    };
+    let Some(mut fields) = Fields::read(diagnostics, node, &BODY_CHECK) else { return };
     let before = checks.len();
     for (label, text) in texts(diagnostics, &mut fields, ("", "the body")) {
         checks.push(Check { name: format!("body {label}"), what: CheckCondition::Body(text) });
@@ -108,7 +105,7 @@ fn body(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let mistakes = diagnostics.count();
     fields.finish(diagnostics);
     if checks.len() == before && diagnostics.count() == mistakes {
-        diagnostics.mistake(node.span, "this check asks for nothing").expected(expected);
+        diagnostics.mistake(node.span, "this check asks for nothing").expected(BODY_CHECK.form);
     }
 }
 

@@ -42,6 +42,3 @@ pub(crate) enum FlowForm<'n> {
     /// States, and the start state.
     States(&'n Node, Option<&'n Node>),
 }
-
-/// The expected form of a list of steps.
-pub(crate) const STEPS: &str = "a list of steps, such as `- get: /`";

@@ -4,13 +4,14 @@
 //! `sections` and `states` call it.
 //! Invariant: every loop is bounded.
 
-use crate::plan::flow::{Branch, Choice, MAX_ROUNDS, Parallel, Rendezvous, Step};
+use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
-use crate::scenario::flow::context::STEPS;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
+use crate::scenario::nouns::steps::{GATHERING, GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::field_value::FieldValue;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
@@ -20,7 +21,7 @@ use crate::template::{Encoding, Typed};
 
 /// Compiles a list of steps.
 pub(crate) fn compile_list(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let Some(items) = values::list(diagnostics, node, STEPS) else { return };
+    let Some(items) = values::list(diagnostics, node, STEPS_FORM) else { return };
     for item in items {
         compile_step(flow, diagnostics, item);
     }
@@ -48,7 +49,7 @@ fn compile_control(
     diagnostics: &mut Diagnostics,
     node: &Node,
 ) {
-    let Some(mut fields) = Fields::read(diagnostics, node, "this step") else { return };
+    let Some(mut fields) = Fields::read(diagnostics, node, kind.noun()) else { return };
     let Some(value) = fields.take(kind.key()) else { return };
     match kind {
         ControlStep::Choose => choose(flow, diagnostics, value),
@@ -75,24 +76,17 @@ fn compile_control(
 /// Default maximum of rounds of a `while`.
 const WHILE_ROUNDS: u64 = 1_000;
 
-/// Maximum users of a rendezvous.
-const MAX_GATHERED: u64 = 10_000_000;
-
 fn choose(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let expected = "a list of ways, such as `- { weight: 7, do: [ { get: / } ] }`";
-    let Some(items) = values::list(diagnostics, node, expected) else { return };
+    let Some(items) = values::list(diagnostics, node, WAY.form) else { return };
     if items.is_empty() {
-        report_wrong::<()>(diagnostics, node, expected);
+        report_wrong::<()>(diagnostics, node, WAY.form);
     }
     let at = flow.push(Step::Jump(0));
     let (mut options, mut ends) = (Vec::new(), Vec::new());
     for item in items {
-        let Some(mut fields) = Fields::read_as(diagnostics, item, "a way", expected) else {
-            continue;
-        };
-        let weight = fields.require("weight", "its weight against the other ways, such as 7");
-        let weight = weight.and_then(|node| values::weight(diagnostics, node));
-        let steps = fields.require("do", STEPS);
+        let Some(mut fields) = Fields::read(diagnostics, item, &WAY) else { continue };
+        let weight = fields.value(diagnostics, "weight");
+        let steps = fields.take("do");
         options.extend(weight.map(|weight| (weight, flow.steps.len())));
         if let Some(steps) = steps {
             compile_list(flow, diagnostics, steps);
@@ -105,11 +99,10 @@ fn choose(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
 }
 
 fn repeat(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let expected = "`{ times: 3, do: [ … ] }`";
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "`repeat`", expected) else { return };
-    let times = fields.require("times", "how often, such as 3");
+    let Some(mut fields) = Fields::read(diagnostics, node, &REPEATED) else { return };
+    let times = fields.take("times");
     let times = times.and_then(|node| times_of(flow, diagnostics, node));
-    let steps = fields.require("do", STEPS);
+    let steps = fields.take("do");
     if let Some(steps) = steps {
         rounds(flow, times.unwrap_or_else(|| Typed::fixed(1)), |flow| {
             compile_list(flow, diagnostics, steps);
@@ -122,7 +115,7 @@ fn repeat(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
 fn times_of(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
     match &node.kind {
         NodeKind::Text(text) if text.contains("{{") => typed(flow, diagnostics, node),
-        _ => values::count(diagnostics, node, 0, MAX_ROUNDS).map(Typed::fixed),
+        _ => u64::read(diagnostics, node, &ROUNDS).map(Typed::fixed),
     }
 }
 
@@ -137,12 +130,10 @@ fn rounds(flow: &mut Assembly<'_>, times: Typed, body: impl FnOnce(&mut Assembly
 }
 
 fn repeat_while(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let expected = "`{ that: \"{{ n < 3 }}\", do: [ … ] }`";
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "`while`", expected) else { return };
-    let condition_node = fields.require("that", "a condition such as \"{{ n < 3 }}\"");
-    let condition = condition_node.and_then(|node| condition(flow, diagnostics, node));
-    let max = fields.take("max").and_then(|node| values::count(diagnostics, node, 1, MAX_ROUNDS));
-    let steps = fields.require("do", STEPS);
+    let Some(mut fields) = Fields::read(diagnostics, node, &LOOP) else { return };
+    let condition = fields.take("that").and_then(|node| condition(flow, diagnostics, node));
+    let max: Option<u64> = fields.value(diagnostics, "max");
+    let steps = fields.take("do");
     if let Some(steps) = steps {
         rounds(flow, Typed::fixed(max.unwrap_or(WHILE_ROUNDS)), |flow| {
             let condition = condition.unwrap_or_else(|| Typed::fixed(false));
@@ -167,7 +158,7 @@ fn if_else(
 ) {
     let condition = condition(flow, diagnostics, node).unwrap_or_else(|| Typed::fixed(true));
     let test = flow.push(Step::If { condition, to: 0 });
-    if let Some(steps) = fields.require("do", STEPS) {
+    if let Some(steps) = fields.take("do") {
         compile_list(flow, diagnostics, steps);
     }
     let Some(steps) = fields.take("else") else {
@@ -259,9 +250,8 @@ fn needs(diagnostics: &mut Diagnostics, node: &Node, names: &[(String, usize)]) 
 }
 
 fn group(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let expected = "`{ name: checkout, do: [ … ] }`";
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "a group", expected) else { return };
-    let name = fields.require("name", "the name of the group in the report");
+    let Some(mut fields) = Fields::read(diagnostics, node, &GROUPED) else { return };
+    let name = fields.take("name");
     let name = name.and_then(|node| values::plain_text(diagnostics, node, "the name of a group"));
     let name = name.unwrap_or_default();
     let known = flow.groups.iter().position(|known| known == name);
@@ -270,7 +260,7 @@ fn group(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
         flow.groups.len() - 1
     });
     flow.push(Step::OpenGroup(u16::try_from(index).unwrap_or(u16::MAX)));
-    if let Some(steps) = fields.require("do", STEPS) {
+    if let Some(steps) = fields.take("do") {
         compile_list(flow, diagnostics, steps);
     }
     flow.push(Step::CloseGroup);
@@ -278,14 +268,9 @@ fn group(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
 }
 
 fn rendezvous(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    let expected = "`{ users: 5, wait: 2s }`";
-    let Some(mut fields) = Fields::read_as(diagnostics, node, "a rendezvous", expected) else {
-        return;
-    };
-    let users = fields.require("users", "how many go on together, such as 5");
-    let users = users.and_then(|node| values::count(diagnostics, node, 2, MAX_GATHERED));
-    let wait = fields.require("wait", "how long a user waits for the others, such as 2s");
-    let wait = wait.and_then(|node| values::positive_duration(diagnostics, node));
+    let Some(mut fields) = Fields::read(diagnostics, node, &GATHERING) else { return };
+    let users = fields.value(diagnostics, "users");
+    let wait = fields.value(diagnostics, "wait");
     fields.finish(diagnostics);
     if let (Some(users), Some(wait)) = (users, wait) {
         let index = flow.rendezvous_count;

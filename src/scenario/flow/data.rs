@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
 use crate::plan::flow::DataDraw;
 use crate::scenario::flow::check;
+use crate::scenario::nouns::users::{FEED, TAKERS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -31,16 +32,14 @@ fn draw(
     node: &Node,
     names: &[String],
 ) -> Option<DataDraw> {
-    let mut fields = Fields::read_as(diagnostics, node, "a feed", "`{ csv: accounts.csv }`")?;
+    let mut fields = Fields::read(diagnostics, node, &FEED)?;
     let csv = fields.entry("csv");
     let json = fields.entry("json");
     let inline = fields.entry("inline");
-    let pick = fields.take("pick").map(|node| values::one_of(diagnostics, node, &RowPick::NAMES));
-    let per = fields
-        .take("per")
-        .map(|node| values::one_of(diagnostics, node, &[("user", false), ("iteration", true)]));
+    let pick = fields.word(diagnostics, "pick", &RowPick::NAMES);
+    let per = fields.word(diagnostics, "per", &TAKERS);
     let at_end = fields.entry("at_end");
-    let ends = at_end.map(|(_, node)| values::one_of(diagnostics, node, &AtEnd::NAMES));
+    let ends = fields.word(diagnostics, "at_end", &AtEnd::NAMES);
     let before = diagnostics.count();
     fields.finish(diagnostics);
     let rows = match (csv, json, inline) {
@@ -55,7 +54,7 @@ fn draw(
             None
         }
     };
-    let pick = pick.unwrap_or(Some(RowPick::Queue))?;
+    let pick = pick.unwrap_or(RowPick::Queue);
     if let Some((key, _)) = at_end
         && !pick.runs_out()
     {
@@ -74,9 +73,9 @@ fn draw(
             rows: Arc::new(rows),
             source,
             pick,
-            at_end: ends.unwrap_or(Some(AtEnd::default()))?,
+            at_end: ends.unwrap_or_default(),
         },
-        per_iteration: per.unwrap_or(Some(false))?,
+        per_iteration: per.unwrap_or(false),
     })
 }
 

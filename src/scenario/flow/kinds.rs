@@ -2,6 +2,10 @@
 //!
 //! Invariant: each kind has one key.
 
+use crate::scenario::nouns::noun::Noun;
+use crate::scenario::nouns::steps::{
+    CHOOSE, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
+};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
@@ -40,6 +44,22 @@ pub(crate) fn kind(node: &Node) -> Option<ControlStep> {
 }
 
 impl ControlStep {
+    /// Returns the field table of this kind.
+    pub(crate) fn noun(self) -> &'static Noun {
+        match self {
+            Self::Choose => &CHOOSE,
+            Self::Repeat => &REPEAT,
+            Self::While => &WHILE,
+            Self::If => &IF,
+            Self::Parallel => &PARALLEL,
+            Self::Group => &GROUP,
+            Self::Rendezvous => &RENDEZVOUS,
+            Self::Set => &SET,
+            Self::Log => &LOG,
+            Self::Pause => &PAUSE,
+        }
+    }
+
     /// Returns the key of this kind.
     pub(crate) fn key(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(key, _)| key)

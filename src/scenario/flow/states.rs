@@ -5,8 +5,8 @@
 
 use crate::plan::flow::{Choice, Step};
 use crate::scenario::flow::assembly::Assembly;
-use crate::scenario::flow::context::STEPS;
 use crate::scenario::flow::control;
+use crate::scenario::nouns::users::{NEXT_FORM, STATE};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey};
@@ -82,22 +82,18 @@ fn state<'n>(
     key: &'n NodeKey,
     node: &'n Node,
 ) -> Option<MarkovState<'n>> {
-    let mut fields =
-        Fields::read_as(diagnostics, node, "a state", "`{ do: [ … ], next: { exit: 1 } }`")?;
+    let mut fields = Fields::read(diagnostics, node, &STATE)?;
     let begin = flow.steps.len();
     if let Some(steps) = fields.take("do") {
         control::compile_list(flow, diagnostics, steps);
-    } else {
-        fields.require("do", STEPS);
     }
     let choice = flow.push(Step::Jump(0));
-    let expected = "a map of states with their weights, such as `{ home: 0.7, exit: 0.3 }`";
-    let next = fields.require("next", expected);
+    let next = fields.take("next");
     fields.finish(diagnostics);
     let next = next?;
-    let entries = values::entries(diagnostics, next, expected)?;
+    let entries = values::entries(diagnostics, next, NEXT_FORM)?;
     if entries.is_empty() {
-        return report_wrong(diagnostics, next, expected);
+        return report_wrong(diagnostics, next, NEXT_FORM);
     }
     let mut transitions = Vec::new();
     for (key, node) in entries {

@@ -10,25 +10,14 @@ use crate::scenario::flow::context::FlowContext;
 use crate::scenario::flow::kinds::KINDS;
 use crate::scenario::flow::tags::Tags;
 use crate::scenario::flow::{body, capture, check, tags};
-use crate::scenario::service::services;
+use crate::scenario::nouns::steps::{BRANCH, METHODS, REQUEST};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
-use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::node::{Node, NodeKey};
 use crate::scenario::syntax::{distribution, header, include, templates, values};
 use crate::suggest::nearest;
 use crate::template::Encoding;
-
-/// The methods by their key.
-pub(crate) const METHODS: [(&str, &str); 7] = [
-    ("get", "GET"),
-    ("post", "POST"),
-    ("put", "PUT"),
-    ("patch", "PATCH"),
-    ("delete", "DELETE"),
-    ("head", "HEAD"),
-    ("options", "OPTIONS"),
-];
 
 const PATH: &str = "a path that begins with `/`, such as /products?page=1";
 
@@ -46,18 +35,15 @@ pub(crate) fn step(
     node: &Node,
     flow_context: &FlowContext<'_>,
 ) -> Option<NamedStep> {
-    let NodeKind::Map(_) = node.kind else {
-        return values::report_wrong(diagnostics, node, "a step such as `get: /products`");
-    };
-    let mut fields = Fields::read(diagnostics, node, "a step")?;
+    let noun = if flow_context.alone { &REQUEST } else { &BRANCH };
+    let mut fields = Fields::read(diagnostics, node, noun)?;
     let methods: Vec<(&str, &NodeKey, &Node)> = METHODS
         .iter()
         .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
         .collect();
-    // A control step or include never reaches this function; its key is only read so that a
-    // misspelt one gets a suggestion.
-    for kind in KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
-        fields.take(kind);
+    // A control step or include never reaches this function, but a misspelt one does.
+    if flow_context.alone {
+        fields.add_neighbours(KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]));
     }
     let name =
         fields.take("name").map(|node| values::plain_text(diagnostics, node, "a step's name"));
@@ -67,10 +53,10 @@ pub(crate) fn step(
         .map(|node| header::templates(diagnostics, node, flow_context.names, None))
         .unwrap_or_default();
     let body = body::body(diagnostics, &mut fields, flow_context, &mut headers);
-    let timeout = fields.take("timeout").map(|node| values::positive_duration(diagnostics, node));
+    let timeout = fields.value(diagnostics, "timeout");
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
-    let max_body = fields.take("max_body").map(|node| values::size(diagnostics, node));
-    let redirects = fields.take("redirects").map(|node| services::redirects(diagnostics, node));
+    let max_body = fields.value(diagnostics, "max_body");
+    let redirects = fields.value(diagnostics, "redirects");
     let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
@@ -80,11 +66,13 @@ pub(crate) fn step(
         fields.take("check").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
     let expects =
         fields.take("expect").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
-    let on_fail =
-        fields.take("on_fail").map(|node| values::one_of(diagnostics, node, &OnFail::NAMES));
-    let priority =
-        fields.take("priority").map(|node| values::one_of(diagnostics, node, &Priority::NAMES));
-    let has_fallback = read_fallback(diagnostics, &mut fields, flow_context);
+    let on_fail = fields.word(diagnostics, "on_fail", &OnFail::NAMES);
+    let priority = fields.word(diagnostics, "priority", &Priority::NAMES);
+    // `control` compiles the steps of a `fallback`, and reads what a branch `needs`.
+    let has_fallback = flow_context.alone && fields.take("fallback").is_some();
+    if !flow_context.alone {
+        fields.take("needs");
+    }
     let before = diagnostics.count();
     fields.finish(diagnostics);
     let (method, path) = one_method(diagnostics, node, &methods, before)?;
@@ -105,37 +93,18 @@ pub(crate) fn step(
             series: 0,
             service,
             request,
-            timeout: timeout.flatten(),
+            timeout,
             think: think.flatten(),
             captures,
             checks,
             expects,
-            on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
-            max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
-            redirects: redirects.flatten(),
-            priority: priority.flatten(),
+            on_fail: on_fail.unwrap_or_default(),
+            max_body: max_body.unwrap_or(Call::MAX_BODY),
+            redirects,
+            priority,
             has_rescue: has_fallback,
         },
     })
-}
-
-/// Whether a step has a `fallback`, whose steps `control` compiles. A parallel step has `needs`
-/// instead, which `control` reads as well.
-fn read_fallback(
-    diagnostics: &mut Diagnostics,
-    fields: &mut Fields<'_>,
-    flow_context: &FlowContext<'_>,
-) -> bool {
-    let fallback = fields.entry("fallback");
-    if !flow_context.alone {
-        fields.take("needs");
-        if let Some((key, _)) = fallback {
-            diagnostics
-                .mistake(key.span, "one of parallel steps cannot have a `fallback`")
-                .help("make it a step of its own, before or after `parallel`");
-        }
-    }
-    fallback.is_some()
 }
 
 /// Removes the query from a path, because it may contain credentials: `/items/{{ id }}?key=…` is

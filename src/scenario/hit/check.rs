@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::plan::load::OPEN_END;
 use crate::scenario::hit::options::{DURATION, HitOptions};
-use crate::scenario::load::bounds::MAX_USERS;
+use crate::scenario::nouns::stages::MAX_USERS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::header;
 use crate::scenario::syntax::mistake::truncate;

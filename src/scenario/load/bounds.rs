@@ -9,9 +9,6 @@ use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::node::Node;
 use crate::scenario::syntax::values;
 
-/// Maximum users of a workload.
-pub(crate) const MAX_USERS: u64 = 10_000_000;
-
 /// Default maximum of concurrent users of an open workload.
 pub(crate) const DEFAULT_MAX_USERS: u64 = 10_000;
 

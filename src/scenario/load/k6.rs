@@ -8,23 +8,15 @@ use std::time::Duration;
 
 use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
-use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, MAX_USERS, bounded, positive_bounded};
+use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, bounded, positive_bounded};
+use crate::scenario::nouns::k6::{EXECUTORS, K6_STAGE};
+use crate::scenario::nouns::stages::MAX_USERS;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 use crate::units::{Rate, nanos, show_duration};
-
-/// The supported executors.
-pub(crate) const EXECUTORS: [&str; 6] = [
-    "constant-vus",
-    "ramping-vus",
-    "constant-arrival-rate",
-    "ramping-arrival-rate",
-    "shared-iterations",
-    "per-vu-iterations",
-];
 
 /// Default maximum duration of the iteration executors.
 const MAX_DURATION: Duration = Duration::from_mins(10);
@@ -49,12 +41,7 @@ pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Op
         "constant-arrival-rate" | "ramping-arrival-rate" => arrivals(diagnostics, fields, name),
         _ => {
             // The keys of an unknown executor cannot be checked, so all are accepted.
-            for key in ["vus", "duration", "iterations", "maxDuration", "startVUs", "stages"] {
-                fields.take(key);
-            }
-            for key in ["rate", "startRate", "timeUnit", "preAllocatedVUs", "maxVUs"] {
-                fields.take(key);
-            }
+            fields.take_unread();
             let expected = format!("one of k6's executors: {}", EXECUTORS.join(", "));
             report_wrong::<()>(diagnostics, node, expected);
             diagnostics.last().did_you_mean(name, EXECUTORS);
@@ -73,20 +60,19 @@ pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Op
 type K6Workload = Option<(Load, String)>;
 
 fn users(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K6Workload {
-    let vus =
-        fields.take("vus").map_or(Some(1), |node| values::count(diagnostics, node, 1, MAX_USERS));
+    let mut vus = 1;
+    fields.fill(diagnostics, "vus", &mut vus);
     if executor == "constant-vus" {
         let length = fields.require("duration", "a duration such as 1m");
         let length = length.and_then(|node| positive_bounded(diagnostics, node))?;
-        let curve = Curve::constant(vus?, length);
-        let native = format!("users: {}, duration: {}", vus?, show_duration(length));
+        let curve = Curve::constant(vus, length);
+        let native = format!("users: {vus}, duration: {}", show_duration(length));
         return Some((Load::Closed(Users { curve, bound: LoadBound::Time }), native));
     }
-    let count = fields.take("iterations");
-    let count = count.map_or(Some(1), |node| values::count(diagnostics, node, 1, u64::MAX / 2));
+    let mut count = 1;
+    fields.fill(diagnostics, "iterations", &mut count);
     let length = fields.take("maxDuration");
     let length = length.map_or(Some(MAX_DURATION), |node| positive_bounded(diagnostics, node))?;
-    let (vus, count) = (vus?, count?);
     let each = executor == "per-vu-iterations";
     let bound = match (each, count) {
         (true, 1) => LoadBound::Once,
@@ -102,12 +88,12 @@ fn users(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str)
 }
 
 fn ramping_users(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> K6Workload {
-    let from = fields.take("startVUs");
-    let from = from.map_or(Some(1), |node| values::count(diagnostics, node, 0, MAX_USERS));
+    let mut from = 1;
+    fields.fill(diagnostics, "startVUs", &mut from);
     let node = fields.require("stages", "a list such as `- { target: 50, duration: 1m }`")?;
     let level =
         |diagnostics: &mut Diagnostics, node: &Node| values::count(diagnostics, node, 0, MAX_USERS);
-    let (curve, native) = stages(diagnostics, node, from?, level, |level| level.to_string())?;
+    let (curve, native) = stages(diagnostics, node, from, level, |level| level.to_string())?;
     Some((Load::Closed(Users { curve, bound: LoadBound::Time }), format!("users: {native}")))
 }
 
@@ -115,11 +101,9 @@ fn arrivals(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, executor: &s
     let unit = fields.take("timeUnit");
     let unit =
         unit.map_or(Some(Duration::from_secs(1)), |node| positive_bounded(diagnostics, node));
-    let allocated = fields.take("preAllocatedVUs");
-    let allocated = allocated.map(|node| values::count(diagnostics, node, 0, MAX_USERS));
-    let max_users =
-        fields.take("maxVUs").map(|node| values::count(diagnostics, node, 1, MAX_USERS));
-    let max_users = max_users.or(allocated).unwrap_or(Some(DEFAULT_MAX_USERS));
+    let allocated = fields.value(diagnostics, "preAllocatedVUs");
+    let max_users: Option<u64> = fields.value(diagnostics, "maxVUs");
+    let max_users = max_users.or(allocated).unwrap_or(DEFAULT_MAX_USERS);
     let rate_per =
         |diagnostics: &mut Diagnostics, node: &Node| rate_per(diagnostics, node, nanos(unit?));
     let show = |units: u64| format!("{}/s", Rate::from_units(units).as_f64());
@@ -143,7 +127,7 @@ fn arrivals(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, executor: &s
         let (curve, native) = stages(diagnostics, node, from?, rate_per, show)?;
         (curve, format!("arrivals: {{ rate: {native}"))
     };
-    let max_users = max_users?.max(1);
+    let max_users = max_users.max(1);
     let native = format!("{native}, max_users: {max_users} }}");
     let process = ArrivalProcess::Constant;
     let fresh_connections = false;
@@ -174,18 +158,15 @@ fn stages(
     level: impl Fn(&mut Diagnostics, &Node) -> Option<u64>,
     show: impl Fn(u64) -> String,
 ) -> Option<(Curve, String)> {
-    let expected = "a list such as `- { target: 50, duration: 1m }`";
+    let expected = K6_STAGE.form;
     let items = values::list(diagnostics, node, expected)?;
     let before = diagnostics.count();
     let mut curve = Curve::default();
     curve.jump(from);
     let mut native = if from > 0 { format!("[ {{ step: {} }}", show(from)) } else { "[ ".into() };
     for item in items {
-        let Some(mut fields) = Fields::read_as(diagnostics, item, "a stage of k6", expected) else {
-            continue;
-        };
-        let target = fields.require("target", "the level at its end");
-        let length = fields.require("duration", "a duration such as 1m");
+        let Some(mut fields) = Fields::read(diagnostics, item, &K6_STAGE) else { continue };
+        let (target, length) = (fields.take("target"), fields.take("duration"));
         fields.finish(diagnostics);
         let target = target.and_then(|node| level(diagnostics, node));
         let length = length.and_then(|node| bounded(diagnostics, node));

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
-use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, MAX_USERS, positive_bounded};
+use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, positive_bounded};
 use crate::scenario::load::k6;
 use crate::scenario::load::stages::stages;
+use crate::scenario::nouns::load::{ARRIVALS, CONNECTIONS, PROCESSES};
+use crate::scenario::nouns::stages::{MAX_USERS, RATE_STAGES, USER_STAGES};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
@@ -27,8 +29,7 @@ pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Op
     let users = fields.entry("users");
     let arrivals = fields.entry("arrivals");
     let duration = fields.entry("duration");
-    let iterations = fields.take("iterations");
-    let count = iterations.map(|node| values::count(diagnostics, node, 1, u64::MAX / 2));
+    let count = fields.has("iterations").then(|| fields.value(diagnostics, "iterations"));
     let end = LoadEnd {
         duration: duration.map(|(key, node)| (key, positive_bounded(diagnostics, node))),
         iterations: match count {
@@ -86,7 +87,7 @@ fn closed(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Opti
         let level = |diagnostics: &mut Diagnostics, node: &Node| {
             values::count(diagnostics, node, 0, MAX_USERS)
         };
-        let curve = stages(diagnostics, node, "users", level)?;
+        let curve = stages(diagnostics, node, &USER_STAGES, level)?;
         let bound = end.iterations.map_or(LoadBound::Time, LoadBound::Iterations);
         return Some(Users { curve, bound });
     }
@@ -107,21 +108,19 @@ fn closed(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Opti
 }
 
 fn open(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arrivals> {
-    let mut fields = Fields::read_as(diagnostics, node, "`arrivals`", "`{ rate: 100/s }`")?;
-    let process = fields.take("process").map(|node| process(diagnostics, node));
-    let rate = fields.require("rate", "a rate such as 100/s, or a list of stages");
-    let max_users = fields.take("max_users").map(|n| values::count(diagnostics, n, 1, MAX_USERS));
-    let fresh = fields
-        .take("connections")
-        .map(|node| values::one_of(diagnostics, node, &[("kept", false), ("fresh", true)]));
+    let mut fields = Fields::read(diagnostics, node, &ARRIVALS)?;
+    let process = fields.word(diagnostics, "process", &PROCESSES);
+    let rate = fields.take("rate");
+    let max_users = fields.value(diagnostics, "max_users");
+    let fresh = fields.word(diagnostics, "connections", &CONNECTIONS);
     fields.finish(diagnostics);
     let curve = rate.and_then(|node| rate_curve(diagnostics, node, end));
     Some(Arrivals {
-        process: process.unwrap_or(Some(ArrivalProcess::Constant))?,
+        process: process.unwrap_or(ArrivalProcess::Constant),
         curve: curve?,
         iterations: end.iterations,
-        max_users: max_users.unwrap_or(Some(DEFAULT_MAX_USERS))?,
-        fresh_connections: fresh.unwrap_or(Some(false))?,
+        max_users: max_users.unwrap_or(DEFAULT_MAX_USERS),
+        fresh_connections: fresh.unwrap_or(false),
     })
 }
 
@@ -131,7 +130,7 @@ fn rate_curve(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> 
         let level = |diagnostics: &mut Diagnostics, node: &Node| {
             values::rate(diagnostics, node).map(Rate::units)
         };
-        return stages(diagnostics, node, "arrivals", level);
+        return stages(diagnostics, node, &RATE_STAGES, level);
     }
     let rate = values::rate(diagnostics, node)?;
     if rate.units() == 0 {
@@ -144,12 +143,4 @@ fn rate_curve(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> 
         return None;
     }
     Some(Curve::constant(rate.units(), end.length()?))
-}
-
-fn process(diagnostics: &mut Diagnostics, node: &Node) -> Option<ArrivalProcess> {
-    match values::scalar(node) {
-        Some("constant") => Some(ArrivalProcess::Constant),
-        Some("poisson") => Some(ArrivalProcess::Poisson),
-        _ => report_wrong(diagnostics, node, "`constant` (evenly spaced) or `poisson`"),
-    }
 }

@@ -8,22 +8,17 @@ use std::time::Duration;
 use crate::curve::Curve;
 use crate::plan::load::OPEN_END;
 use crate::scenario::load::bounds::bounded;
+use crate::scenario::nouns::stages::{KINDS, MAX_TIMES, StageTables};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 
-const STAGE: &str = "`{ ramp: 500, over: 30s }`, `{ hold: 2m }`, `{ step: 500, over: 1m }`, \
-                     `{ spike: 1000, over: 5s }`, `stairs`, `sine` or `repeat`";
-
 const LISTED: &str = "a list of stages such as `- { ramp: 500, over: 30s }`";
 
 /// Maximum straight pieces of a load, and maximum stages including repeats.
 const MAX_PIECES: usize = 100_000;
-
-/// Maximum stairs of a stage, and maximum repeats of a list.
-const MAX_TIMES: u64 = 1_000;
 
 /// Reads a level: users, or a rate in units of `Rate`.
 pub(crate) trait LevelReader: Fn(&mut Diagnostics, &Node) -> Option<u64> {}
@@ -34,17 +29,18 @@ impl<F: Fn(&mut Diagnostics, &Node) -> Option<u64>> LevelReader for F {}
 pub(crate) fn stages(
     diagnostics: &mut Diagnostics,
     node: &Node,
-    what: &str,
+    tables: &'static StageTables,
     level: impl LevelReader,
 ) -> Option<Curve> {
     let before = diagnostics.count();
-    let mut stages = Stages { curve: Curve::default(), stage_count: 0, level };
+    let mut stages = Stages { curve: Curve::default(), stage_count: 0, tables, level };
     stages.list(diagnostics, node)?;
     if diagnostics.count() > before {
         return None;
     }
     if stages.curve.peak() == 0 {
-        let mistake = diagnostics.mistake(node.span, format!("{what} never rise above zero"));
+        let mistake =
+            diagnostics.mistake(node.span, format!("{} never rise above zero", tables.levels));
         mistake.expected("a `ramp` to some level before the first `hold`");
         return None;
     }
@@ -55,6 +51,7 @@ pub(crate) fn stages(
 struct Stages<L> {
     curve: Curve,
     stage_count: usize,
+    tables: &'static StageTables,
     level: L,
 }
 
@@ -82,12 +79,11 @@ impl<L: LevelReader> Stages<L> {
     }
 
     fn stage(&mut self, diagnostics: &mut Diagnostics, item: &Node) -> Option<()> {
-        let Some(mut fields) = Fields::read_as(diagnostics, item, "a stage", STAGE) else {
+        let Some(mut fields) = Fields::read(diagnostics, item, &self.tables.stage) else {
             return Some(());
         };
-        let kinds = ["ramp", "hold", "step", "spike", "stairs", "sine", "repeat"];
         let given: Vec<_> =
-            kinds.into_iter().filter_map(|kind| Some((kind, fields.take(kind)?))).collect();
+            KINDS.into_iter().filter_map(|kind| Some((kind, fields.take(kind)?))).collect();
         let over = fields.entry("over");
         let before = diagnostics.count();
         let span = fields.span();
@@ -96,8 +92,10 @@ impl<L: LevelReader> Stages<L> {
             [(kind, node)] => return self.one(diagnostics, kind, node, over, span),
             _ if diagnostics.count() > before => {}
             _ => {
-                let kinds = values::list_names(&kinds).replace(" or ", " and ");
-                diagnostics.mistake(span, format!("a stage is one of {kinds}")).expected(STAGE);
+                let kinds = values::list_names(&KINDS).replace(" or ", " and ");
+                diagnostics
+                    .mistake(span, format!("a stage is one of {kinds}"))
+                    .expected(self.tables.stage.form);
             }
         }
         Some(())
@@ -163,15 +161,12 @@ impl<L: LevelReader> Stages<L> {
 
     /// Adds levels of equal length, from one stair above (or below) `from` to `to`.
     fn stairs(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
-        let example = "`{ to: 500, steps: 5, over: 5m }`";
-        let mut fields = Fields::read_as(diagnostics, node, "`stairs`", example)?;
+        let mut fields = Fields::read(diagnostics, node, &self.tables.stairs)?;
         let from = fields.take("from").map(|node| (self.level)(diagnostics, node));
-        let to = fields.require("to", "the level of the last stair");
-        let steps = fields.require("steps", "how many stairs");
-        let over = fields.require("over", "the length of all of them");
+        let (to, over) = (fields.take("to"), fields.take("over"));
+        let steps: Option<u64> = fields.value(diagnostics, "steps");
         fields.finish(diagnostics);
         let to = to.and_then(|node| (self.level)(diagnostics, node));
-        let steps = steps.and_then(|node| values::count(diagnostics, node, 1, MAX_TIMES));
         let over = over.and_then(|node| bounded(diagnostics, node));
         let from = from.unwrap_or(Some(self.curve.last_level()))?;
         let (to, steps, over) = (to?, u128::from(steps?), over?);
@@ -186,23 +181,19 @@ impl<L: LevelReader> Stages<L> {
     }
 
     fn sine(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
-        let example = "`{ base: 100, amplitude: 50, period: 1m, over: 10m }`";
-        let mut fields = Fields::read_as(diagnostics, node, "`sine`", example)?;
+        let mut fields = Fields::read(diagnostics, node, &self.tables.sine)?;
         let mean = fields.take("mean");
         let base = match mean {
             Some(node) => Some(node),
             None => fields.require("base", "the level it swings around"),
         };
-        let amplitude = fields.require("amplitude", "how far it swings up and down");
-        let period = fields.require("period", "the length of one wave");
-        let over = fields.require("over", "the length of all of them");
+        let (amplitude, over) = (fields.take("amplitude"), fields.take("over"));
+        let period = fields.placed::<Duration>(diagnostics, "period");
         fields.finish(diagnostics);
         let base = base.and_then(|node| (self.level)(diagnostics, node));
         let height = amplitude.and_then(|node| (self.level)(diagnostics, node));
-        let period_span = period.map(|node| node.span);
-        let period = period.and_then(|node| values::positive_duration(diagnostics, node));
         let over = over.and_then(|node| bounded(diagnostics, node));
-        let (base, height, period, over) = (base?, height?, period?, over?);
+        let (base, height, (period_span, period), over) = (base?, height?, period?, over?);
         if height > base {
             return report_wrong(
                 diagnostics,
@@ -212,7 +203,7 @@ impl<L: LevelReader> Stages<L> {
         }
         if over.as_nanos() > period.as_nanos() * u128::from(MAX_TIMES) {
             let message = format!("more than {MAX_TIMES} waves");
-            diagnostics.mistake(period_span?, message).expected("a longer `period`");
+            diagnostics.mistake(period_span, message).expected("a longer `period`");
             return None;
         }
         self.curve.sine(base, height, period, over);
@@ -220,14 +211,12 @@ impl<L: LevelReader> Stages<L> {
     }
 
     fn repeat(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
-        let example = "`{ times: 3, do: [ { spike: 500, over: 5s }, { hold: 1m } ] }`";
-        let mut fields = Fields::read_as(diagnostics, node, "`repeat`", example)?;
-        let times = fields.require("times", "how often");
-        let list = fields.require("do", "a list of stages");
+        let mut fields = Fields::read(diagnostics, node, &self.tables.repeat)?;
+        let times: Option<u64> = fields.value(diagnostics, "times");
+        let list = fields.take("do");
         fields.finish(diagnostics);
-        let times = values::count(diagnostics, times?, 1, MAX_TIMES)?;
         let before = diagnostics.count();
-        for _ in 0..times {
+        for _ in 0..times? {
             self.list(diagnostics, list?)?;
             if diagnostics.count() > before {
                 return None;

@@ -16,6 +16,9 @@ use crate::scenario::flow::tags::Tags;
 use crate::scenario::library::ArchetypeLibrary;
 use crate::scenario::load::bounds::bounded;
 use crate::scenario::load::model;
+use crate::scenario::nouns::k6::K6_WORKLOAD;
+use crate::scenario::nouns::load::WORKLOAD;
+use crate::scenario::nouns::users::{ARCHETYPE, ARCHETYPE_FILE, BEHAVIOUR};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::names::{is_name, report_bad_name};
@@ -76,12 +79,11 @@ impl Compiler {
             if !is_name(&key.name) {
                 report_bad_name(diagnostics, key);
             }
-            let compiled =
-                Fields::read(diagnostics, node, "an archetype").and_then(|mut fields| {
-                    let compiled = archetype(diagnostics, &key.name, &mut fields, &self.context);
-                    fields.finish(diagnostics);
-                    compiled
-                });
+            let compiled = Fields::read(diagnostics, node, &ARCHETYPE).and_then(|mut fields| {
+                let compiled = archetype(diagnostics, &key.name, &mut fields, &self.context);
+                fields.finish(diagnostics);
+                compiled
+            });
             let (name, span) = (key.name.clone(), key.span);
             self.inline.push(Inline { name, span, compiled, used: false });
         }
@@ -121,20 +123,19 @@ impl Compiler {
         node: &Node,
         index: usize,
     ) -> Option<Workload> {
-        let mut fields = Fields::read(diagnostics, node, "a workload")?;
+        let noun = if node.get("executor").is_some() { &K6_WORKLOAD } else { &WORKLOAD };
+        let mut fields = Fields::read(diagnostics, node, noun)?;
         let start = if fields.has("executor") { "startTime" } else { "start" };
         let start = fields.take(start).map(|node| bounded(diagnostics, node));
         let load = model::load(diagnostics, &mut fields);
-        let mut priority = Priority::default();
-        fields.read_into(diagnostics, "priority", &mut priority, |diagnostics, node| {
-            values::one_of(diagnostics, node, &Priority::NAMES)
-        });
+        let priority = fields.word(diagnostics, "priority", &Priority::NAMES);
         let shares = self.shares(diagnostics, key, &mut fields);
+        report_unread(diagnostics, &mut fields);
         fields.finish(diagnostics);
         let shares = self.series(diagnostics, key, index, &shares?)?;
         Some(Workload {
             name: key.name.clone(),
-            priority,
+            priority: priority.unwrap_or_default(),
             shares,
             start: start.unwrap_or(Some(Duration::ZERO))?,
             load: load?,
@@ -161,8 +162,6 @@ impl Compiler {
         }
         let expected = "archetypes with their weights, such as `{ browser: 80, buyer: 20 }`";
         let node = fields.take("archetypes");
-        // Read only so that a misspelt key gets a suggestion.
-        fields.take("flow");
         let Some(node) = node else {
             diagnostics
                 .mistake(fields.span(), "this workload has no users' flow")
@@ -216,15 +215,14 @@ impl Compiler {
     ) -> Option<(Archetype, ArchetypeSpans)> {
         let inline: Vec<&str> = self.inline.iter().map(|inline| inline.name.as_str()).collect();
         let document = self.library.archetype(diagnostics, &key.name, key.span, &inline)?;
-        let mut fields = Fields::read(diagnostics, &document.node, "an archetype")?;
+        let mut fields = Fields::read(diagnostics, &document.node, &ARCHETYPE_FILE)?;
         if fields.has("scenario") || fields.has("workloads") {
             diagnostics
                 .mistake(document.node.span, "this is a scenario, not an archetype")
                 .help(format!("`{}` was read for the archetype `{}`", document.name, key.name));
             return None;
         }
-        let own = fields.require("archetype", &format!("its name, `{}`", key.name));
-        if let Some(node) = own
+        if let Some(node) = fields.take("archetype")
             && values::scalar(node) != Some(key.name.as_str())
         {
             let expected = format!("`{}`, as the file is called", key.name);
@@ -269,5 +267,20 @@ impl Compiler {
             numbered.push(Share { archetype, weight, first_step, first_group });
         }
         Some(numbered)
+    }
+}
+
+/// Reports keys that this workload does not use: those of an archetype beside `archetypes`, and
+/// those of another executor.
+fn report_unread(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
+    let takes_archetypes = fields.has("archetypes");
+    for key in fields.take_unread() {
+        let message = format!("`{}` has no effect in this workload", key.name);
+        let mistake = diagnostics.mistake(key.span, message);
+        if !BEHAVIOUR.iter().any(|spec| spec.name == key.name) {
+            mistake.help("the workload's executor does not use it");
+        } else if takes_archetypes {
+            mistake.help("write it in the archetypes that the workload names");
+        }
     }
 }

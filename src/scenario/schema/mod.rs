@@ -1,19 +1,16 @@
-//! The language as JSON Schema (2020-12), for editors.
+//! Descriptions of the language, made from its field tables: a JSON Schema (2020-12) for editors,
+//! and the reference page of the documentation.
 //!
-//! `cli schema` prints it.
-//! Invariant: its keys are those that the readers of a scenario read; `tests` compares them.
+//! `cli schema` prints the schema; a test keeps `docs/reference.md` up to date.
+//! Invariant: descriptions have the keys of `nouns`, and no others.
 
-mod build;
-mod client;
 mod document;
-mod load;
-mod responses;
-mod safety;
+mod reference;
+mod render;
 mod scalars;
-mod steps;
-mod target;
 #[cfg(test)]
 mod tests;
-mod users;
+mod words;
 
 pub use document::{SchemaOf, document};
+pub use reference::reference;

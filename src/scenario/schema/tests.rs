@@ -1,37 +1,16 @@
-//! The schema has exactly the keys that readers read.
+//! The field tables: each key is read, stands once, and has the default that it says.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use super::{SchemaOf, document};
-use crate::scenario::flow::kinds::KINDS;
+use super::reference::{nouns, reference};
+use crate::scenario::nouns::steps::INCLUDE;
 use crate::scenario::syntax::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, load};
+use crate::seed::Seed;
 
-type Keys = BTreeMap<String, BTreeSet<String>>;
-
-/// Collects the keys of every titled object.
-fn titled(schema: &Value, found: &mut Keys) {
-    match schema {
-        Value::Object(entries) => {
-            if let (Some(Value::String(title)), Some(Value::Object(properties))) =
-                (entries.get("title"), entries.get("properties"))
-            {
-                let current = properties.iter().filter(|(_, schema)| schema["deprecated"] != true);
-                let keys = current.map(|(key, _)| key.clone());
-                found.entry(title.clone()).or_default().extend(keys);
-            }
-            entries.values().for_each(|schema| titled(schema, found));
-        }
-        Value::Array(items) => items.iter().for_each(|schema| titled(schema, found)),
-        _ => {}
-    }
-}
-
-/// Loads all simulation worlds, shipped scenarios, and files with mistakes.
-fn read_all() -> Keys {
+/// Loads all simulations, shipped scenarios, and files with mistakes.
+fn load_all() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for part in ["tests/sim", "tests/bad", "tests/language", "scenarios"] {
@@ -41,45 +20,193 @@ fn read_all() -> Keys {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let world = text.split_once("\nscenario: |\n").map(|(_, rest)| {
+            let simulated = text.split_once("\nscenario: |\n").map(|(_, rest)| {
                 let lines =
                     rest.lines().take_while(|line| line.starts_with("  ") || line.is_empty());
                 lines.map(|line| line.get(2..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
             });
-            let _ = match world {
-                Some(world) => {
-                    let file = folder.path().join("world.yaml");
-                    std::fs::write(&file, world).unwrap();
-                    load(&file, &ScenarioOverrides::default())
+            let path = match simulated {
+                Some(scenario) => {
+                    let file = folder.path().join("scenario.yaml");
+                    std::fs::write(&file, scenario).unwrap();
+                    file
                 }
-                None => load(&path, &ScenarioOverrides::default()),
+                None => path,
             };
+            let _ = load(&path, &ScenarioOverrides::default());
         }
     }
-    read_keys()
 }
 
 #[test]
-fn schema_has_exactly_the_keys_that_readers_read() {
-    let mut described = Keys::new();
-    titled(&document(SchemaOf::Scenario), &mut described);
-    let mut read = read_all();
-    // The scenario's own `setup` is read like an archetype.
-    read.remove("a part of the scenario");
-    // These keys are only read so that a misspelt one gets a suggestion; they have their own
-    // steps.
-    if let Some(keys) = read.get_mut("a step") {
-        keys.retain(|key| key != "include" && !KINDS.iter().any(|(kind, _)| kind == key));
-    }
-    let mut differ = Vec::new();
-    for title in read.keys().chain(described.keys()).collect::<BTreeSet<_>>() {
-        let of = |keys: &Keys| keys.get(title).cloned().unwrap_or_default();
-        let (read, described) = (of(&read), of(&described));
-        let more: Vec<&String> = read.difference(&described).collect();
-        let fewer: Vec<&String> = described.difference(&read).collect();
-        if !more.is_empty() || !fewer.is_empty() {
-            differ.push(format!("{title}: not described {more:?}, never asked for {fewer:?}"));
+fn each_key_of_a_field_table_is_read() {
+    load_all();
+    let read = read_keys();
+    // Includes are expanded before steps are read.
+    let tables = nouns().into_iter().filter(|noun| noun.id != INCLUDE.id);
+    let keys = tables.flat_map(|noun| noun.keys().map(|spec| (noun.id, spec.name)));
+    let unread: Vec<(&str, &str)> = keys.filter(|key| !read.contains(key)).collect();
+    assert!(unread.is_empty(), "no reader, or no file in the tests, reads {unread:?}");
+}
+
+#[test]
+fn names_of_nouns_and_keys_are_unique_and_described() {
+    let (mut ids, mut wrong) = (BTreeSet::new(), Vec::new());
+    for noun in nouns() {
+        if !ids.insert(noun.id) {
+            wrong.push(format!("two nouns are called {}", noun.id));
+        }
+        let mut names = BTreeSet::new();
+        for spec in noun.keys() {
+            if !names.insert(spec.name) || spec.former.is_some_and(|name| !names.insert(name)) {
+                wrong.push(format!("{} has `{}` twice", noun.id, spec.name));
+            }
+            if !spec.about.ends_with('.') || spec.needs.is_some_and(str::is_empty) {
+                wrong.push(format!("`{}` of {} is not described", spec.name, noun.id));
+            }
+            if spec.default.is_some() && !spec.otherwise.is_empty() {
+                wrong.push(format!("`{}` of {} has two defaults", spec.name, noun.id));
+            }
         }
     }
-    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
+const PLACES: [(&str, &str); 28] = [
+    ("scenario", "KEYS, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("service", "services: { s: { builtin: true, KEYS } }, workloads: { w: WORKLOAD }"),
+    ("dns", "services: { s: { builtin: true, dns: { KEYS } } }, workloads: { w: WORKLOAD }"),
+    ("http", "services: { s: { builtin: true, http: { KEYS } } }, workloads: { w: WORKLOAD }"),
+    ("tls", "services: { s: { builtin: true, tls: { KEYS } } }, workloads: { w: WORKLOAD }"),
+    ("workload", "services: SERVICES, workloads: { w: { KEYS, users: 1, flow: FLOW } }"),
+    (
+        "k6_workload",
+        "services: SERVICES, workloads: { w: { executor: per-vu-iterations, KEYS, flow: FLOW } }",
+    ),
+    (
+        "k6_workload",
+        "services: SERVICES, workloads: { w: { executor: ramping-vus, KEYS, \
+         stages: [ { target: 5, duration: 1s } ], flow: FLOW } }",
+    ),
+    (
+        "k6_workload",
+        "services: SERVICES, workloads: { w: { executor: ramping-arrival-rate, KEYS, \
+         stages: [ { target: 5, duration: 1s } ], flow: FLOW } }",
+    ),
+    (
+        "arrivals",
+        "services: SERVICES, workloads: { w: { arrivals: { rate: 1/s, KEYS }, duration: 1s, \
+         flow: FLOW } }",
+    ),
+    (
+        "network",
+        "services: SERVICES, workloads: { w: { users: 1, network: { KEYS, up: 1MB/s }, \
+         flow: FLOW } }",
+    ),
+    (
+        "feed",
+        "services: SERVICES, workloads: { w: { users: 1, data: { row: { inline: [ { a: 1 } ], \
+         KEYS } }, flow: FLOW } }",
+    ),
+    ("request", "services: SERVICES, workloads: { w: { users: 1, flow: [ { get: /, KEYS } ] } }"),
+    (
+        "capture",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { get: /, capture: { x: { \
+         header: a, KEYS } } } ] } }",
+    ),
+    (
+        "loop",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { while: { that: true, KEYS, \
+         do: FLOW } } ] } }",
+    ),
+    ("pool", "pools: { p: { match: '*', KEYS } }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    (
+        "adaptive",
+        "pools: { p: { match: '*', adaptive: { KEYS } } }, services: SERVICES, \
+         workloads: { w: WORKLOAD }",
+    ),
+    (
+        "breakers",
+        "client: resilient, breakers: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }",
+    ),
+    (
+        "breaker",
+        "breakers: { endpoint: { share: 50%, KEYS } }, services: SERVICES, \
+         workloads: { w: WORKLOAD }",
+    ),
+    ("timeouts", "timeouts: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("retries", "retries: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("backoff", "connect_backoff: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("hedging", "hedging: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("degradation", "degradation: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("healing", "healing: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("admission", "admission: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("safety", "safety: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    (
+        "stop_on",
+        "safety: { stop_on: { errors: 90%, for: 10s, KEYS } }, services: SERVICES, \
+         workloads: { w: WORKLOAD }",
+    ),
+];
+
+/// Compiles a scenario with these keys in a noun's place; returns the plan as text.
+fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> {
+    let text = match keys {
+        "" => place.replace("KEYS, ", "").replace(", KEYS", "").replace("KEYS", ""),
+        keys => place.replace("KEYS", keys),
+    };
+    let text = text
+        .replace("SERVICES", "{ s: builtin }")
+        .replace("WORKLOAD", "{ users: 1, flow: FLOW }")
+        .replace("FLOW", "[ { get: / } ]");
+    std::fs::write(file, format!("{{ {text} }}")).unwrap();
+    let overrides = ScenarioOverrides { seed: Seed::new(1), ..ScenarioOverrides::default() };
+    let (plan, _) = load(file, &overrides).map_err(|mistakes| mistakes.to_string())?;
+    let plan = crate::plan::Plan { run_id: String::new(), sources: Vec::new(), ..plan };
+    Ok(format!("{plan:?}"))
+}
+
+/// A default is a fact about the reader: a scenario that writes it compiles to the same plan as
+/// one that leaves the key out.
+#[test]
+fn defaults_are_those_of_the_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.yaml");
+    let mut wrong = Vec::new();
+    for noun in nouns() {
+        let places = PLACES.iter().filter(|(id, _)| *id == noun.id).map(|(_, place)| *place);
+        for spec in noun.keys() {
+            let Some(default) = spec.default else { continue };
+            let key = format!("{}: {default}", spec.name);
+            let plans = places.clone().filter_map(|place| {
+                let with = plan_with(&file, place, &key).ok()?;
+                Some(plan_with(&file, place, "").unwrap() == with)
+            });
+            let equal: Vec<bool> = plans.collect();
+            let is_known = !equal.is_empty() || WITHOUT_PLACE.contains(&noun.id);
+            if !is_known || equal.contains(&false) {
+                wrong.push(format!(
+                    "`{default}` is not the default of `{}` of {}",
+                    spec.name, noun.id
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Nouns whose keys are those of another one.
+const WITHOUT_PLACE: [&str; 3] = ["archetype_file", "archetype", "branch"];
+
+/// Set `MANADA_BLESS=1` to write the page.
+#[test]
+fn reference_page_is_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let page = reference();
+    if std::env::var_os("MANADA_BLESS").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == page, "docs/reference.md is old: run the tests with MANADA_BLESS=1");
 }

@@ -4,6 +4,7 @@
 
 use crate::plan::service::Builtin;
 use crate::plan::{Address, Service, ServiceTarget};
+use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::service::transport;
 use crate::scenario::service::url::parse_url;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -43,16 +44,14 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
             url(diagnostics, node).map(|address| plain(ServiceTarget::Url(address)))
         }
         NodeKind::Map(_) => {
-            let mut fields = Fields::read(diagnostics, node, "a service")?;
+            let mut fields = Fields::read(diagnostics, node, &SERVICE)?;
             let target = target(diagnostics, &mut fields);
             let headers = fields.take("headers").map(|node| transport::headers(diagnostics, node));
-            let timeout =
-                fields.take("timeout").map(|node| values::positive_duration(diagnostics, node));
+            let timeout = fields.value(diagnostics, "timeout");
             let transport = transport::transport(diagnostics, &mut fields);
-            let mut truth =
-                |name| fields.take(name).and_then(|node: &Node| values::boolean(diagnostics, node));
-            let (cookies, compress) = (truth("cookies"), truth("compress"));
-            let redirects = fields.take("redirects").and_then(|node| redirects(diagnostics, node));
+            let cookies = fields.value(diagnostics, "cookies");
+            let compress = fields.value(diagnostics, "compress");
+            let redirects = fields.value(diagnostics, "redirects");
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
                 diagnostics
@@ -62,7 +61,7 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
             fields.finish(diagnostics);
             Some(Service {
                 headers: headers.unwrap_or_default(),
-                timeout: timeout.flatten().unwrap_or(Service::TIMEOUT),
+                timeout: timeout.unwrap_or(Service::TIMEOUT),
                 transport,
                 cookies: cookies.unwrap_or(true),
                 redirects,
@@ -72,14 +71,6 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
         }
         _ => report_wrong(diagnostics, node, EXPECTED),
     }
-}
-
-/// Maximum redirects of a call.
-const MAX_REDIRECTS: u64 = 100;
-
-/// Reads the number of redirects that a call follows.
-pub(crate) fn redirects(diagnostics: &mut Diagnostics, node: &Node) -> Option<u32> {
-    values::count(diagnostics, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
 
 fn target(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTarget> {
@@ -106,11 +97,10 @@ fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     if matches!(node.kind, NodeKind::Null | NodeKind::Bool(true)) {
         return Some(Builtin::default());
     }
-    let mut fields = Fields::read(diagnostics, node, "the built-in target")?;
+    let mut fields = Fields::read(diagnostics, node, &BUILTIN)?;
     let latency = fields.take("latency").map(|node| distribution::latency(diagnostics, node));
-    let servers = fields.take("servers").map(|node| values::count(diagnostics, node, 1, 1_000_000));
+    let servers = fields.value(diagnostics, "servers");
     fields.finish(diagnostics);
-    let servers = servers.flatten().and_then(|servers| u32::try_from(servers).ok());
     Some(Builtin { latency: latency.flatten(), servers })
 }
 

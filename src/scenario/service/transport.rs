@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::plan::transport::{
-    AddressFamily, AddressOrder, Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy,
-    TlsConfig, TransportConfig,
+    Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy, TlsConfig, TransportConfig,
+};
+use crate::scenario::nouns::services::{
+    AUTH, BASIC, DNS, FAMILIES, HTTP, MAX_SOURCES, ORDERS, TLS, VERSIONS,
 };
 use crate::scenario::service::{pem, transport_text};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -18,9 +20,6 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{header, source, templates, values};
 use crate::template::{Builder, Encoding};
-
-/// Maximum local addresses of a service.
-const MAX_SOURCES: usize = 1_024;
 
 /// Reads the transport keys of a service.
 pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> TransportConfig {
@@ -63,8 +62,7 @@ pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) 
 }
 
 fn auth(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
-    let expected = "`{ basic: { user: U, password: P } }` or `{ bearer: TOKEN }`";
-    let mut fields = Fields::read_as(diagnostics, node, "`auth`", expected)?;
+    let mut fields = Fields::read(diagnostics, node, &AUTH)?;
     let basic = fields.take("basic").map(|node| basic(diagnostics, node));
     let bearer = fields.take("bearer").map(|node| {
         templates::template(diagnostics, node, Encoding::Header, &[], "a token").map(Auth::Bearer)
@@ -74,13 +72,13 @@ fn auth(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
     match (basic, bearer) {
         (Some(auth), None) | (None, Some(auth)) => auth,
         _ if diagnostics.count() > before => None,
-        _ => report_wrong(diagnostics, node, expected),
+        _ => report_wrong(diagnostics, node, AUTH.form),
     }
 }
 
 fn basic(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
-    let mut fields = Fields::read(diagnostics, node, "`basic`")?;
-    let parts = ["user", "password"].map(|name| fields.require(name, "a text"));
+    let mut fields = Fields::read(diagnostics, node, &BASIC)?;
+    let parts = ["user", "password"].map(|name| fields.take(name));
     fields.finish(diagnostics);
     let mut builder = Builder::new(&[]);
     for (part, name) in parts.into_iter().zip(["user", "password"]) {
@@ -100,8 +98,8 @@ fn basic(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
 }
 
 fn tls(diagnostics: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
-    let mut fields = Fields::read(diagnostics, node, "`tls`")?;
-    let insecure = fields.take("insecure").and_then(|node| values::boolean(diagnostics, node));
+    let mut fields = Fields::read(diagnostics, node, &TLS)?;
+    let insecure = fields.value(diagnostics, "insecure");
     let roots = fields.take("ca").map(|node| certificates(diagnostics, node));
     let chain = fields.entry("cert").map(|(key, node)| (key, certificates(diagnostics, node)));
     let key = fields.entry("key").map(|(key, node)| (key, node, self::key(diagnostics, node)));
@@ -200,7 +198,7 @@ fn proxy(diagnostics: &mut Diagnostics, node: &Node) -> Option<Proxy> {
 }
 
 fn dns(diagnostics: &mut Diagnostics, node: &Node) -> Option<DnsConfig> {
-    let mut fields = Fields::read(diagnostics, node, "`dns`")?;
+    let mut fields = Fields::read(diagnostics, node, &DNS)?;
     let ttl = fields.take("ttl").and_then(|node| match values::scalar(node) {
         Some("run") => Some(DnsTtl::Run),
         Some("connection") => Some(DnsTtl::Connection),
@@ -209,15 +207,8 @@ fn dns(diagnostics: &mut Diagnostics, node: &Node) -> Option<DnsConfig> {
         }
         _ => report_wrong(diagnostics, node, "`run`, `connection` or a duration such as 30s"),
     });
-    let picks = [
-        ("first", AddressOrder::First),
-        ("rotate", AddressOrder::Rotate),
-        ("random", AddressOrder::Random),
-    ];
-    let pick = fields.take("pick").and_then(|node| choice(diagnostics, node, &picks));
-    let families =
-        [("any", AddressFamily::Any), ("4", AddressFamily::V4), ("6", AddressFamily::V6)];
-    let family = fields.take("family").and_then(|node| choice(diagnostics, node, &families));
+    let pick = fields.word(diagnostics, "pick", &ORDERS);
+    let family = fields.word(diagnostics, "family", &FAMILIES);
     fields.finish(diagnostics);
     Some(DnsConfig {
         ttl: ttl.unwrap_or_default(),
@@ -227,21 +218,10 @@ fn dns(diagnostics: &mut Diagnostics, node: &Node) -> Option<DnsConfig> {
 }
 
 fn http(diagnostics: &mut Diagnostics, node: &Node) -> Option<HttpVersion> {
-    let mut fields = Fields::read(diagnostics, node, "`http`")?;
-    let versions =
-        [("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
-    let version = fields.take("version").and_then(|node| choice(diagnostics, node, &versions));
+    let mut fields = Fields::read(diagnostics, node, &HTTP)?;
+    let version = fields.word(diagnostics, "version", &VERSIONS);
     fields.finish(diagnostics);
     version
-}
-
-fn choice<T: Copy>(diagnostics: &mut Diagnostics, node: &Node, known: &[(&str, T)]) -> Option<T> {
-    let given = values::scalar(node);
-    if let Some((_, value)) = known.iter().find(|(name, _)| Some(*name) == given) {
-        return Some(*value);
-    }
-    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    report_wrong(diagnostics, node, format!("one of {}", values::list_names(&names)))
 }
 
 /// Reads the header templates of a service.

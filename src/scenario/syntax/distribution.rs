@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use crate::curve::{Distribution, DistributionKind, Empirical, SHAPES};
+use crate::curve::{Distribution, DistributionKind, Empirical};
+use crate::scenario::nouns::laws::{
+    EMPIRICAL, EXPONENTIAL, GAMMA, LAW, LOGNORMAL, NORMAL, PARETO, UNITS, WEIBULL,
+};
+use crate::scenario::nouns::noun::Noun;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
@@ -21,7 +25,7 @@ pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option
         }
         return values::duration(diagnostics, node).map(Distribution::constant);
     }
-    let mut fields = Fields::read(diagnostics, node, "a distribution")?;
+    let mut fields = Fields::read(diagnostics, node, &LAW)?;
     let kinds: Vec<Option<DistributionKind>> = [
         fields.take("uniform").map(|node| uniform(diagnostics, node)),
         fields.take("normal").map(|node| normal(diagnostics, node)),
@@ -90,67 +94,65 @@ fn uniform(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKin
     Some(DistributionKind::Uniform { low, high })
 }
 
-fn normal(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields =
-        Fields::read_as(diagnostics, node, "a normal law", "`{ mean: 2s, sd: 500ms }`")?;
-    let mean = need_duration(diagnostics, &mut fields, "mean");
-    let sd = need_duration(diagnostics, &mut fields, "sd");
+/// Reads the parameters of a distribution from its map.
+fn parameters<T>(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    noun: &'static Noun,
+    read: impl FnOnce(&mut Diagnostics, &mut Fields<'_>) -> T,
+) -> Option<T> {
+    let mut fields = Fields::read(diagnostics, node, noun)?;
+    let parameters = read(diagnostics, &mut fields);
     fields.finish(diagnostics);
+    Some(parameters)
+}
+
+fn normal(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
+    let (mean, sd) = parameters(diagnostics, node, &NORMAL, |diagnostics, fields| {
+        (fields.value(diagnostics, "mean"), fields.value(diagnostics, "sd"))
+    })?;
     Some(DistributionKind::Normal { mean: mean?, sd: sd? })
 }
 
 fn exponential(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields = Fields::read_as(diagnostics, node, "an exponential law", "`{ mean: 2s }`")?;
-    let mean = need_duration(diagnostics, &mut fields, "mean");
-    fields.finish(diagnostics);
+    let mean = parameters(diagnostics, node, &EXPONENTIAL, |diagnostics, fields| {
+        fields.value(diagnostics, "mean")
+    })?;
     Some(DistributionKind::Exponential { mean: mean? })
 }
 
 fn lognormal(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields =
-        Fields::read_as(diagnostics, node, "a lognormal law", "`{ median: 2s, sigma: 0.5 }`")?;
-    let median = need_duration(diagnostics, &mut fields, "median");
-    let sigma = fields.require("sigma", "a number such as 0.5");
-    let sigma = sigma.and_then(|node| match &node.kind {
-        NodeKind::Number(_, value) if (0.0..=10.0).contains(value) => Some(*value),
-        _ => report_wrong(diagnostics, node, "a number from 0 to 10, such as 0.5"),
-    });
-    fields.finish(diagnostics);
+    let (median, sigma) = parameters(diagnostics, node, &LOGNORMAL, |diagnostics, fields| {
+        (fields.value(diagnostics, "median"), fields.value(diagnostics, "sigma"))
+    })?;
     Some(DistributionKind::Lognormal { median: median?, sigma: sigma? })
 }
 
 fn pareto(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields =
-        Fields::read_as(diagnostics, node, "a Pareto law", "`{ min: 1s, shape: 2.5 }`")?;
-    let min = need_duration(diagnostics, &mut fields, "min");
-    let shape = need_shape(diagnostics, &mut fields);
-    fields.finish(diagnostics);
+    let (min, shape) = parameters(diagnostics, node, &PARETO, |diagnostics, fields| {
+        (fields.value(diagnostics, "min"), fields.value(diagnostics, "shape"))
+    })?;
     Some(DistributionKind::Pareto { min: min?, shape: shape? })
 }
 
 fn gamma(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields = Fields::read_as(diagnostics, node, "a gamma law", "`{ mean: 2s, shape: 2 }`")?;
-    let mean = need_duration(diagnostics, &mut fields, "mean");
-    let shape = need_shape(diagnostics, &mut fields);
-    fields.finish(diagnostics);
+    let (mean, shape) = parameters(diagnostics, node, &GAMMA, |diagnostics, fields| {
+        (fields.value(diagnostics, "mean"), fields.value(diagnostics, "shape"))
+    })?;
     Some(DistributionKind::Gamma { mean: mean?, shape: shape? })
 }
 
 fn weibull(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let mut fields =
-        Fields::read_as(diagnostics, node, "a Weibull law", "`{ scale: 2s, shape: 1.5 }`")?;
-    let scale = need_duration(diagnostics, &mut fields, "scale");
-    let shape = need_shape(diagnostics, &mut fields);
-    fields.finish(diagnostics);
+    let (scale, shape) = parameters(diagnostics, node, &WEIBULL, |diagnostics, fields| {
+        (fields.value(diagnostics, "scale"), fields.value(diagnostics, "shape"))
+    })?;
     Some(DistributionKind::Weibull { scale: scale?, shape: shape? })
 }
 
 /// Reads a column of a CSV file, next to the file that names it or next to the scenario.
 fn empirical(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
-    let expected = "`{ csv: thinks.csv, column: seconds, unit: s }`";
-    let mut fields = Fields::read_as(diagnostics, node, "an empirical law", expected)?;
-    let csv = fields.require("csv", "the name of a CSV file");
-    let column = fields.require("column", "the name of one of its columns");
+    let mut fields = Fields::read(diagnostics, node, &EMPIRICAL)?;
+    let (csv, column) = (fields.take("csv"), fields.take("column"));
     let unit = fields.take("unit").map(|node| unit(diagnostics, node));
     fields.finish(diagnostics);
     let file = values::plain_text(diagnostics, csv?, "the name of a CSV file")?;
@@ -183,24 +185,7 @@ fn empirical(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionK
 
 fn unit<'n>(diagnostics: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
     match values::scalar(node) {
-        Some(unit) if ["ns", "us", "ms", "s", "m", "h"].contains(&unit) => Some(unit),
-        _ => report_wrong(diagnostics, node, "one of `ns`, `us`, `ms`, `s`, `m`, `h`"),
+        Some(unit) if UNITS.contains(&unit) => Some(unit),
+        _ => report_wrong(diagnostics, node, format!("one of {}", values::list_names(&UNITS))),
     }
-}
-
-fn need_shape(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<f64> {
-    let node = fields.require("shape", "a number such as 2.5")?;
-    match &node.kind {
-        NodeKind::Number(_, value) if SHAPES.contains(value) => Some(*value),
-        _ => report_wrong(diagnostics, node, "a number from 0.1 to 100, such as 2.5"),
-    }
-}
-
-fn need_duration(
-    diagnostics: &mut Diagnostics,
-    fields: &mut Fields<'_>,
-    name: &'static str,
-) -> Option<Duration> {
-    let node = fields.require(name, "a duration such as 2s")?;
-    values::duration(diagnostics, node)
 }

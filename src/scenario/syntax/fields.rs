@@ -1,60 +1,54 @@
-//! Reads maps field by field: the field tables of the language.
+//! Reads maps field by field, by the field table of their noun.
 //!
 //! All compilers of scenario parts read their maps through [`Fields`].
-//! Invariant: an unknown key is reported once, with its place.
+//! Invariant: every key of a map is read, or reported once with its place.
 
+use crate::scenario::nouns::noun::{KeySpec, Noun, ValueShape};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::field_value::FieldValue;
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
-use crate::scenario::syntax::values::list_names;
-use crate::scenario::syntax::values::report_wrong;
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::{list_names, report_wrong};
 use crate::suggest::nearest;
 
-/// Renamed keys: new name, former name. The former one is still read, with a warning.
-pub(crate) const RENAMED: [(&str, &str); 2] =
-    [("prewarm", "provision"), ("max_retry_after", "patience")];
-
-/// Returns the former name of a key; `None` if it has none.
-pub(crate) fn former_name(name: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(new, _)| *new == name).map(|(_, former)| *former)
-}
-
-/// A map that is read field by field; keys that no field reads are unknown.
+/// A map that is read field by field; keys that its noun does not have are unknown.
 #[derive(Debug)]
 pub(crate) struct Fields<'n> {
+    noun: &'static Noun,
     span: SourceSpan,
-    /// The kind of map, for messages: `a workload`.
-    what: &'static str,
     entries: &'n [(NodeKey, Node)],
-    known_keys: Vec<&'static str>,
-    /// Missing required fields, with what is expected.
+    /// The keys read so far.
+    taken: Vec<&'static str>,
+    /// Keys of other nouns that may stand in the same place, for suggestions.
+    neighbours: Vec<&'static str>,
+    /// Missing fields that are required in this map alone, with what is expected.
     missing: Vec<(&'static str, String)>,
 }
 
 impl<'n> Fields<'n> {
-    /// Reads `node` as a map of kind `what`.
+    /// Reads `node` as a map of a noun.
     pub(crate) fn read(
         diagnostics: &mut Diagnostics,
         node: &'n Node,
-        what: &'static str,
+        noun: &'static Noun,
     ) -> Option<Self> {
-        Self::read_as(diagnostics, node, what, &format!("{what}: a map of keys and values"))
+        let NodeKind::Map(entries) = &node.kind else {
+            return report_wrong(diagnostics, node, noun.expected());
+        };
+        Some(Self {
+            noun,
+            span: node.span,
+            entries,
+            taken: Vec::new(),
+            neighbours: Vec::new(),
+            missing: Vec::new(),
+        })
     }
 
-    /// Reads `node` as a map of kind `what`; `expected` describes it if it is not a map.
-    pub(crate) fn read_as(
-        diagnostics: &mut Diagnostics,
-        node: &'n Node,
-        what: &'static str,
-        expected: &str,
-    ) -> Option<Self> {
-        match &node.kind {
-            NodeKind::Map(entries) => {
-                let (known_keys, missing) = (Vec::new(), Vec::new());
-                Some(Self { span: node.span, what, entries, known_keys, missing })
-            }
-            _ => report_wrong(diagnostics, node, expected),
-        }
+    /// Returns the noun.
+    pub(crate) fn noun(&self) -> &'static Noun {
+        self.noun
     }
 
     /// Returns the place of the map.
@@ -68,27 +62,60 @@ impl<'n> Fields<'n> {
     }
 
     /// Returns the key and value of a field; `None` if it is missing.
+    ///
+    /// # Panics
+    /// If the noun has no such key: its line is missing in the field table.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n NodeKey, &'n Node)> {
-        self.known_keys.push(name);
+        let spec = self.spec(name);
+        self.taken.push(name);
         #[cfg(test)]
-        READ_KEYS.with_borrow_mut(|asked| {
-            asked.entry(self.what.to_owned()).or_default().insert(name.to_owned());
-        });
-        let find = |name| self.entries.iter().find(|(key, _)| key.name == name);
-        let found = find(name).or_else(|| find(former_name(name)?));
-        found.map(|(key, value)| (key, value))
+        READ_KEYS.with_borrow_mut(|read| read.insert((self.noun.id, name)));
+        self.find(spec)
     }
 
-    /// Returns the value of a required field; `finish` reports it if it is missing.
-    pub(crate) fn require(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
-        let found = self.take(name);
-        if found.is_none() {
-            self.missing.push((name, expected.to_owned()));
+    /// Reads the value of a field by the shape of its key; `None` if it is missing or wrong.
+    pub(crate) fn value<T: FieldValue>(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        name: &'static str,
+    ) -> Option<T> {
+        self.placed(diagnostics, name).map(|(_, value)| value)
+    }
+
+    /// Reads the value of a field as [`Self::value`], with its place.
+    pub(crate) fn placed<T: FieldValue>(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        name: &'static str,
+    ) -> Option<(SourceSpan, T)> {
+        let node = self.take(name)?;
+        T::read(diagnostics, node, &self.spec(name).shape).map(|value| (node.span, value))
+    }
+
+    /// Reads a field into `slot` by the shape of its key, unless it is missing or wrong.
+    pub(crate) fn fill<T: FieldValue>(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        name: &'static str,
+        slot: &mut T,
+    ) {
+        if let Some(value) = self.value(diagnostics, name) {
+            *slot = value;
         }
-        found
     }
 
-    /// Reads a field into `slot`, unless it is missing or wrong.
+    /// Reads a field as one of the words of its key; `None` if it is missing or wrong.
+    pub(crate) fn word<T: Copy>(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        name: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        debug_assert!(allows(&self.spec(name).shape, words), "`{name}` takes other words");
+        values::one_of(diagnostics, self.take(name)?, words)
+    }
+
+    /// Reads a field with `read` into `slot`, unless it is missing or wrong.
     pub(crate) fn read_into<T>(
         &mut self,
         diagnostics: &mut Diagnostics,
@@ -101,51 +128,102 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// Returns the value of a field that this map needs; `finish` reports it if it is missing.
+    /// Fields that every map of the noun needs are required by its table.
+    pub(crate) fn require(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
+        let found = self.take(name);
+        if found.is_none() {
+            self.missing.push((name, expected.to_owned()));
+        }
+        found
+    }
+
     /// Whether a key exists, known or not.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, _)| key.name == name)
     }
 
-    /// Reports all unknown keys, and all missing fields that no misspelt key explains.
-    pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
-        let unknown = |key: &&NodeKey| !self.known_keys.contains(&key.name.as_str());
-        for (name, expected) in &self.missing {
-            let mut keys = self.entries.iter().map(|(key, _)| key).filter(unknown);
-            if !keys.any(|key| nearest(&key.name, [*name]).is_some()) {
-                diagnostics
-                    .mistake(self.span, format!("{} needs `{name}`", self.what))
-                    .expected(format!("`{name}:` with {expected}"));
-            }
+    /// Adds keys of other nouns that may stand in the same place, for suggestions.
+    pub(crate) fn add_neighbours(&mut self, names: impl IntoIterator<Item = &'static str>) {
+        self.neighbours.extend(names);
+    }
+
+    /// Returns the known keys of the map that have not been read, and counts them as read.
+    pub(crate) fn take_unread(&mut self) -> Vec<&'n NodeKey> {
+        let unread = |(key, _): &'n (NodeKey, Node)| {
+            let spec = self.noun.key(&key.name)?;
+            (!self.taken.contains(&spec.name)).then_some((key, spec.name))
+        };
+        let (keys, names): (Vec<_>, Vec<_>) = self.entries.iter().filter_map(unread).unzip();
+        self.taken.extend::<Vec<&str>>(names);
+        keys
+    }
+
+    /// Reports all unknown keys, all keys without an effect, and all missing fields that no
+    /// misspelt key explains.
+    pub(crate) fn finish(mut self, diagnostics: &mut Diagnostics) {
+        self.report_missing(diagnostics);
+        for key in self.take_unread() {
+            let message = format!("`{}` has no effect in {}", key.name, self.noun.title);
+            diagnostics.mistake(key.span, message);
         }
         for (key, _) in self.entries {
-            if self.known_keys.contains(&key.name.as_str()) {
+            if self.noun.key(&key.name).is_some() {
                 continue;
             }
-            let renamed = RENAMED.iter().find(|(_, former)| key.name == *former);
-            if let Some((new, former)) = renamed.filter(|(new, _)| self.known_keys.contains(new)) {
-                self.report_former_name(diagnostics, key, new, former);
-                continue;
+            let renamed = self.noun.keys().find(|spec| spec.former == Some(key.name.as_str()));
+            match renamed {
+                Some(spec) => self.report_former_name(diagnostics, key, spec.name),
+                None => self.report_unknown(diagnostics, key),
             }
-            let message = format!("unknown key `{}` in {}", truncate(&key.name), self.what);
-            let mistake = diagnostics.mistake(key.span, message);
-            match crate::foreign::key(&key.name) {
-                Some(native) => mistake.help(native),
-                None => mistake.did_you_mean(&key.name, self.known_keys.iter().copied()),
-            };
-            mistake.help(format!("{} may have {}", self.what, list_names(&self.known_keys)));
         }
     }
 }
 
-impl Fields<'_> {
+impl<'n> Fields<'n> {
+    fn spec(&self, name: &'static str) -> &'static KeySpec {
+        let spec = self.noun.key(name);
+        spec.unwrap_or_else(|| panic!("the field table of `{}` has no `{name}`", self.noun.id))
+    }
+
+    /// Finds a field under its name, else under its former name.
+    fn find(&self, spec: &KeySpec) -> Option<(&'n NodeKey, &'n Node)> {
+        let find = |name| self.entries.iter().find(|(key, _)| key.name == name);
+        find(spec.name).or_else(|| find(spec.former?)).map(|(key, value)| (key, value))
+    }
+
+    fn report_missing(&self, diagnostics: &mut Diagnostics) {
+        let needed = self.noun.keys().filter_map(|spec| {
+            let expected = spec.needs.filter(|_| self.find(spec).is_none())?;
+            Some((spec.name, expected))
+        });
+        let missing = self.missing.iter().map(|(name, expected)| (*name, expected.as_str()));
+        for (name, expected) in needed.chain(missing) {
+            let unknown = |key: &&NodeKey| self.noun.key(&key.name).is_none();
+            let mut keys = self.entries.iter().map(|(key, _)| key).filter(unknown);
+            if !keys.any(|key| nearest(&key.name, [name]).is_some()) {
+                diagnostics
+                    .mistake(self.span, format!("{} needs `{name}`", self.noun.title))
+                    .expected(format!("`{name}:` with {expected}"));
+            }
+        }
+    }
+
+    fn report_unknown(&self, diagnostics: &mut Diagnostics, key: &NodeKey) {
+        let mut known: Vec<&str> = self.noun.keys().map(|spec| spec.name).collect();
+        known.extend(&self.neighbours);
+        let message = format!("unknown key `{}` in {}", truncate(&key.name), self.noun.title);
+        let mistake = diagnostics.mistake(key.span, message);
+        match crate::foreign::key(&key.name) {
+            Some(native) => mistake.help(native),
+            None => mistake.did_you_mean(&key.name, known.iter().copied()),
+        };
+        mistake.help(format!("{} may have {}", self.noun.title, list_names(&known)));
+    }
+
     /// Reports a former name: a mistake if the new name exists too, else a warning.
-    fn report_former_name(
-        &self,
-        diagnostics: &mut Diagnostics,
-        key: &NodeKey,
-        new: &str,
-        former: &str,
-    ) {
+    fn report_former_name(&self, diagnostics: &mut Diagnostics, key: &NodeKey, new: &str) {
+        let former = &key.name;
         if self.has(new) {
             diagnostics
                 .mistake(key.span, format!("`{former}` is the former name of `{new}`"))
@@ -157,17 +235,26 @@ impl Fields<'_> {
     }
 }
 
-#[cfg(test)]
-type ReadKeys = std::collections::BTreeMap<String, std::collections::BTreeSet<String>>;
+/// Whether a shape allows exactly these words.
+fn allows<T>(shape: &ValueShape, words: &[(&'static str, T)]) -> bool {
+    match shape {
+        ValueShape::Words(known) => known.iter().eq(words.iter().map(|(word, _)| word)),
+        ValueShape::OneOf(shapes) => shapes.iter().any(|shape| allows(shape, words)),
+        _ => false,
+    }
+}
 
 #[cfg(test)]
 thread_local! {
-    /// All keys that were read, by kind of map; `schema` has to know them all.
+    /// All keys that were read, by noun; each key of a field table has to be among them.
     static READ_KEYS: std::cell::RefCell<ReadKeys> =
         const { std::cell::RefCell::new(ReadKeys::new()) };
 }
 
-/// Returns the keys that this thread has read so far.
+#[cfg(test)]
+type ReadKeys = std::collections::BTreeSet<(&'static str, &'static str)>;
+
+/// Returns the keys that this thread has read so far, by noun.
 #[cfg(test)]
 pub(crate) fn read_keys() -> ReadKeys {
     READ_KEYS.with_borrow(Clone::clone)

@@ -5,6 +5,7 @@
 
 pub(crate) mod diagnostics;
 pub(crate) mod distribution;
+pub(crate) mod field_value;
 pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod folders;

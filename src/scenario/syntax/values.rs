@@ -221,6 +221,16 @@ pub(crate) fn share(diagnostics: &mut Diagnostics, node: &Node, such_as: &str) -
     }
 }
 
+/// Reads a percentile from 50 to below 100, as `95` or `p95`.
+pub(crate) fn percentile(diagnostics: &mut Diagnostics, node: &Node) -> Option<f64> {
+    let text = scalar(node).unwrap_or_default();
+    let number: Option<f64> = text.strip_prefix('p').unwrap_or(text).parse().ok();
+    match number.filter(|number| (50.0..100.0).contains(number)) {
+        None => report_wrong(diagnostics, node, "a percentile from 50 to 99.9, such as 95"),
+        found => found,
+    }
+}
+
 /// Reads a size such as `64KiB`, as bytes.
 pub(crate) fn size(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
     quantity(diagnostics, node, units::parse_size, |number| format!("`{number}B`"))

@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 
 use crate::event::Report;
 use crate::ids::StepId;
-use crate::stats::delta::StepWindow;
-use crate::stats::{Latency, Quantile};
+use crate::report::rows::{StepRow, current_steps};
+use crate::stats::{Calls, Quantile};
 
 /// The titles of the columns, in their order; the first is the order of the plan.
 pub(super) const COLUMNS: [&str; 11] = [
@@ -46,10 +46,11 @@ impl Sort {
 
 /// The steps that are shown, in their order.
 pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<StepId> {
+    let wanted = filter.to_lowercase();
     // A percentile is looked for once a step, not once a comparison.
-    let mut shown: Vec<(SortKey<'_>, StepId)> = StepId::first(report.info.plan.steps.len())
-        .filter(|step| fits(report, *step, filter))
-        .map(|step| (key(report, step, sort.by), step))
+    let mut shown: Vec<(SortKey<'_>, StepId)> = current_steps(report)
+        .filter(|row| names(row).iter().any(|name| name.to_lowercase().contains(&wanted)))
+        .map(|row| (key(&row, sort.by), row.id))
         .collect();
     shown.sort_by(|(one, _), (other, _)| {
         let order = one.compare(other);
@@ -77,73 +78,34 @@ impl SortKey<'_> {
     }
 }
 
-/// Whether a step has a text in any of its names, large letters or small.
-fn fits(report: &Report, step: StepId, filter: &str) -> bool {
-    let wanted = filter.to_lowercase();
-    names(report, step).iter().any(|name| name.to_lowercase().contains(&wanted))
+/// Names of a step's workload, its archetype and itself.
+fn names<'r>(row: &StepRow<'r>) -> [&'r str; 3] {
+    [row.workload, row.archetype, row.name]
 }
 
-/// Names of its workload, its archetype and itself.
-pub(super) fn names(report: &Report, step: StepId) -> [&str; 3] {
-    let plan = &report.info.plan;
-    let series = &plan.steps[step];
-    [
-        &plan.workloads[series.workload].name,
-        &plan.archetypes[series.archetype.index()],
-        &series.name,
-    ]
-}
-
-/// What was measured of a step: after the warm-up, or while there is nothing yet in it.
-pub(super) fn window(report: &Report, step: StepId) -> Option<&StepWindow> {
-    let snapshot = &report.snapshot;
-    let part = if is_warm(report) { &snapshot.measured } else { &snapshot.warmup };
-    part.steps.get(step.index())?.as_deref()
-}
-
-/// Whether anything was measured after the warm-up.
-pub(super) fn is_warm(report: &Report) -> bool {
-    report.info.plan.warmup.is_zero() || report.snapshot.measured.calls().made > 0
-}
-
-/// Calls per second of a step in the time that [`window`] covers, the drain left out.
-pub(super) fn rate(report: &Report, step: StepId) -> f64 {
-    if is_warm(report) {
-        return report.calls_per_s(step).unwrap_or_default();
-    }
-    let (calls, ns) =
-        (window(report, step).map_or(0, StepWindow::in_load), report.snapshot.until_ns);
-    calls as f64 / (ns as f64 / 1e9).max(1e-9)
-}
-
-fn key(report: &Report, step: StepId, by: usize) -> SortKey<'_> {
-    let window = window(report, step);
-    let time = |latency: Option<&Latency>, p: f64| {
-        let found = latency.and_then(|latency| quantile(latency, p));
-        SortKey::Time(found.map(|found| (found.us, found.at_least)))
+fn key<'r>(row: &StepRow<'r>, by: usize) -> SortKey<'r> {
+    let time = |quantile: Option<Quantile>| {
+        SortKey::Time(quantile.map(|found| (found.us, found.at_least)))
     };
-    let service = |p: f64| time(window.map(|step| &step.service), p);
+    let calls = Some(row.calls()).filter(|_| row.was_called());
     match by {
-        0 => SortKey::Place(step.index()),
-        1 | 2 => SortKey::Name(names(report, step)[by]),
-        3 | 4 => SortKey::Number(window.map(|step| step.calls.made as f64)),
-        5 => SortKey::Number(window.and_then(|step| step.calls.error_share())),
-        6 => service(0.5),
-        7 => service(0.95),
-        8 => service(0.99),
-        9 => service(1.0),
-        _ => time(window.map(|step| &step.response), 0.99),
+        0 => SortKey::Place(row.id.index()),
+        1 | 2 => SortKey::Name(names(row)[by]),
+        3 => SortKey::Number(calls.map(|calls| calls.made as f64)),
+        4 => SortKey::Number(row.calls_per_s.filter(|_| row.was_called())),
+        5 => SortKey::Number(calls.and_then(Calls::error_share)),
+        6 => time(row.service(0.5)),
+        7 => time(row.service(0.95)),
+        8 => time(row.service(0.99)),
+        9 => time(row.service(1.0)),
+        _ => time(row.response(0.99)),
     }
-}
-
-/// A percentile; the last is the longest.
-pub(super) fn quantile(latency: &Latency, p: f64) -> Option<Quantile> {
-    if p < 1.0 { latency.quantile(p) } else { latency.longest() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::rows::current_step;
     use crate::sinks::tui::fixture;
 
     #[test]
@@ -157,9 +119,8 @@ mod tests {
                 let mut sorted = found.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, all, "{by}");
-                let steps = found
-                    .windows(2)
-                    .map(|two| key(&report, two[0], by).compare(&key(&report, two[1], by)));
+                let key_of = |step| key(&current_step(&report, step), by);
+                let steps = found.windows(2).map(|two| key_of(two[0]).compare(&key_of(two[1])));
                 let wrong = if falling { Ordering::Less } else { Ordering::Greater };
                 assert!(steps.into_iter().all(|order| order != wrong), "{by} {falling}");
             }
@@ -172,7 +133,8 @@ mod tests {
         let found = order(&report, Sort::default(), "CART");
         assert!(!found.is_empty() && found.len() < report.info.plan.steps.len());
         for step in StepId::first(report.info.plan.steps.len()) {
-            let has = names(&report, step).iter().any(|name| name.to_lowercase().contains("cart"));
+            let row = current_step(&report, step);
+            let has = names(&row).iter().any(|name| name.to_lowercase().contains("cart"));
             assert_eq!(found.contains(&step), has);
         }
         assert!(order(&report, Sort::default(), "no such step").is_empty());

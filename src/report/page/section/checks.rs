@@ -7,22 +7,15 @@ use maud::{Markup, html};
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
 use super::cells::{count, share_bar, sortable};
+use crate::report::rows;
+use crate::units::show_count;
 
 pub fn render(view: &PageView<'_>) -> Markup {
-    let PageView { plan, snapshot, .. } = view;
-    let mut rows = Vec::new();
-    let steps = plan.checks.iter().zip(&plan.steps).zip(&snapshot.measured.steps);
-    for ((names, series), window) in steps {
-        for (at, name) in names.iter().enumerate() {
-            let counts = window.as_ref().and_then(|window| window.checks.get(at));
-            let [passed, failed] = counts.copied().unwrap_or_default();
-            rows.push((failed, passed, name, series));
-        }
-    }
-    if rows.is_empty() {
+    let mut all: Vec<_> = rows::checks(view.report).collect();
+    if all.is_empty() {
         return html! {};
     }
-    rows.sort_by_key(|(failed, ..)| std::cmp::Reverse(*failed));
+    all.sort_by_key(|check| std::cmp::Reverse(check.failed));
     let columns = [
         ("check", false),
         ("step", false),
@@ -33,20 +26,19 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("", false),
     ];
     let rows = html! {
-        @for (failed, passed, name, series) in rows {
-            @let all = passed + failed;
-            @let share = passed as f64 / all.max(1) as f64;
-            tr.never[all == 0] {
-                th scope="row" { (HtmlText(name)) }
-                td { (HtmlText(&series.name)) }
-                td { (HtmlText(&plan.workloads[series.workload].name)) }
-                (count(passed))
-                td.n.bad[failed > 0] data-v=(failed) {
-                    (crate::units::show_count(failed))
-                }
-                @if all == 0 { td.n { span.none { "–" } } td {} } @else {
-                    td.n data-v=(share) { (percent(share)) }
-                    (share_bar(if failed > 0 { "warn" } else { "good" }, share))
+        @for check in &all {
+            tr.never[check.made() == 0] {
+                th scope="row" { (HtmlText(check.name)) }
+                td { (HtmlText(check.step)) }
+                td { (HtmlText(check.workload)) }
+                (count(check.passed))
+                td.n.bad[check.failed > 0] data-v=(check.failed) { (show_count(check.failed)) }
+                @match check.share() {
+                    None => { td.n { span.none { "–" } } td {} }
+                    Some(share) => {
+                        td.n data-v=(share) { (percent(share)) }
+                        (share_bar(if check.failed > 0 { "warn" } else { "good" }, share))
+                    }
                 }
             }
         }

@@ -6,11 +6,11 @@
 use maud::{Markup, html};
 
 use super::super::view::PageView;
-use super::super::words::{HtmlText, percent};
+use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, fact, share_bar, sortable, time};
 use crate::plan::policy::DegradationLevel;
-use crate::report::client;
-use crate::stats::{BlockCause, BreakerState, Latency};
+use crate::report::rows::client;
+use crate::stats::{BreakerState, Latency};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -32,15 +32,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
 fn again(view: &PageView<'_>) -> Option<Markup> {
     let attempts = &view.snapshot.attempts;
     let amplification = attempts.amplification()?;
-    let all = [
-        ("retries", attempts.retries),
-        ("hedges", attempts.hedges),
-        ("cancelled for a faster one", attempts.cancelled),
-        ("redirects", attempts.redirects),
-        ("sent again on a fresh connection", attempts.stale_resends),
-        ("denied by the budget", attempts.denied),
-    ];
-    let more: Vec<_> = all.into_iter().filter(|(_, count)| *count > 0).collect();
+    let more: Vec<_> = client::extra_attempts(view.report).collect();
     if more.is_empty() {
         return None;
     }
@@ -78,21 +70,14 @@ fn held_back(view: &PageView<'_>) -> Option<Markup> {
 
 /// Waits that policy caused.
 fn delayed(view: &PageView<'_>) -> Option<Markup> {
-    let waits = &view.snapshot.measured.waits;
-    if waits.is_empty() {
+    if view.snapshot.measured.waits.is_empty() {
         return None;
     }
-    let rows = html! { @for (cause, waits) in waits {
-        @let latency = Latency::from(waits.clone());
+    let rows = html! { @for (cause, waits) in client::waits(view.report) {
         tr {
-            th scope="row" {
-                (cause.name())
-                @if *cause == BlockCause::Pace { span.note { " (slow target)" } }
-            }
+            th scope="row" { (cause) }
             (count(waits.count()))
-            (time(latency.quantile(0.5)))
-            (time(latency.quantile(0.95)))
-            (time(latency.longest()))
+            @for one in spread(&waits, &[0.5, 0.95]) { (time(one)) }
         }
     } };
     let columns = [

@@ -6,35 +6,31 @@ use maud::{Markup, html};
 
 use super::super::view::PageView;
 use super::super::words::{HtmlLines, HtmlText};
-use crate::report::failures::kind;
-use crate::stats::exemplar::Exemplar;
+use crate::report::rows::{self, FailureRow};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &PageView<'_>) -> Markup {
-    let exemplars = &view.snapshot.exemplars;
-    if exemplars.is_empty() {
+    if view.snapshot.exemplars.is_empty() {
         return html! {};
     }
     html! {
         p.note { "The earliest of each step and kind, the most frequent first. Secrets, login "
             "headers and cookies are " code { "***" } "." }
-        @for (count, one) in exemplars { (exemplar(view, *count, one)) }
+        @for failure in rows::failures(view.report) { (exemplar(&failure)) }
     }
 }
 
-fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
-    let series = &view.plan.steps[one.step];
-    let workload = &view.plan.workloads[series.workload].name;
-    let what = kind(view.report, one);
-    let key = format!("{}/{}/{what}", one.step, series.name);
+fn exemplar(failure: &FailureRow<'_>) -> Markup {
+    let (one, what) = (failure.call, &failure.kind);
+    let key = format!("{}/{}/{what}", one.step, failure.step);
     html! {
         details.failure data-key=(HtmlText(&key)) {
             summary {
-                span.count { (show_count(count)) " ×" } " "
-                strong { (HtmlText(&what)) } " " span { (HtmlText(&series.name)) }
+                span.count { (show_count(failure.count)) " ×" } " "
+                strong { (HtmlText(what)) } " " span { (HtmlText(failure.step)) }
                 span.note {
-                    " · " (HtmlText(workload)) ", first at " (show_us(one.intended.ns() / 1_000))
-                    ", user " (one.user)
+                    " · " (HtmlText(failure.workload)) ", first at "
+                    (show_us(one.intended.ns() / 1_000)) ", user " (one.user)
                 }
             }
             div.command {

@@ -7,10 +7,8 @@ use maud::{Markup, html};
 use super::super::chart::tenth;
 use super::super::view::PageView;
 use super::cells::{count, time};
+use crate::report::rows::{self, PhaseRow};
 use crate::stats::{Histogram, Latency};
-
-/// The phases in the order of an attempt.
-const NAMES: [&str; 5] = ["dns", "connect", "tls", "first byte", "body"];
 
 pub fn render(view: &PageView<'_>) -> Markup {
     let phases = &view.snapshot.measured.phases;
@@ -18,7 +16,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
         return html! {};
     }
     let bars = waterfall(phases);
-    let rows = NAMES.iter().zip(phases).zip(&bars).filter(|((_, phase), _)| phase.count() > 0);
+    let rows = rows::phases(view.report).into_iter().zip(&bars);
+    let rows = rows.filter(|(phase, _)| phase.times.count() > 0);
     html! {
         div.scroll { table.phases {
             thead { tr {
@@ -26,7 +25,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
                 th.n scope="col" { "p50" } th.n scope="col" { "p99" }
                 th scope="col" { span.note { "one after the other: p50 above, p99 below" } }
             } }
-            tbody { @for ((name, phase), bar) in rows { (row(name, phase, bar)) } }
+            tbody { @for (phase, bar) in rows { (row(&phase, bar)) } }
         } }
         p.note { "Each bar is the percentile of its own phase, drawn where those before it end. A "
             "connection is opened once and used often: most calls wait for the first byte and the "
@@ -51,13 +50,13 @@ fn waterfall(phases: &[Histogram; 5]) -> Vec<PhaseBars> {
     middle.iter().zip(&high).map(next).collect()
 }
 
-fn row(name: &str, phase: &Histogram, bars: &PhaseBars) -> Markup {
-    let latency = Latency::from(phase.clone());
+fn row(phase: &PhaseRow<'_>, bars: &PhaseBars) -> Markup {
+    let latency = Latency::from(phase.times.clone());
     let [(from, long), (late, longer)] = *bars;
     html! {
         tr {
-            th scope="row" { (name) }
-            (count(phase.count()))
+            th scope="row" { (phase.name) }
+            (count(latency.count()))
             (time(latency.quantile(0.5)))
             (time(latency.quantile(0.99)))
             td.waterfall {

@@ -7,10 +7,7 @@ use maud::{Markup, html};
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, errors, sortable, time};
-use crate::ids::{StepId, WorkloadId};
-use crate::plan::Series;
-use crate::report::steps::{drain_note, lost_note};
-use crate::stats::delta::StepWindow;
+use crate::report::rows::{self, StepRow, WorkloadRow, drain_note, lost_note};
 use crate::units::show_rate;
 
 /// Percentiles of a row.
@@ -20,7 +17,7 @@ const AT: [f64; 3] = [0.5, 0.95, 0.99];
 const ROWS: usize = 1_000;
 
 pub fn render(view: &PageView<'_>) -> Markup {
-    let PageView { plan, snapshot, .. } = view;
+    let plan = view.plan;
     let columns = [
         ("workload", false),
         ("model", false),
@@ -36,15 +33,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("max", true),
         ("service p99", true),
     ];
-    let shown = WorkloadId::first(plan.workloads.len().min(ROWS));
-    let workloads = html! { @for at in shown { (workload(view, at)) } };
-    let steps = plan.steps.iter().zip(&snapshot.measured.steps).take(ROWS);
-    let nothing = StepWindow::default();
-    let steps = html! {
-        @for (id, (series, window)) in StepId::number(steps) {
-            (step(view, (id, series), window.as_deref().unwrap_or(&nothing)))
-        }
-    };
+    let report = view.report;
+    let workloads = html! { @for row in rows::workloads(report).take(ROWS) { (workload(&row)) } };
+    let steps = html! { @for row in rows::steps(report).take(ROWS) { (step(&row)) } };
     html! {
         h3 { "Workloads" }
         (sortable("workloads", &columns, &workloads))
@@ -62,28 +53,25 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-fn workload(view: &PageView<'_>, at: WorkloadId) -> Markup {
-    let PageView { plan, snapshot, .. } = view;
-    let load = &plan.workloads[at];
-    let window = &snapshot.measured.workloads[at];
-    let whole = snapshot.measured.of_workload(at, |step| plan.steps[step].workload == at);
-    let seconds = (plan.measured_ns(at, snapshot.until_ns) as f64 / 1e9).max(1e-9);
-    let in_time = (window.due > 0).then(|| window.on_time as f64 / window.due as f64);
-    let rate = window.started as f64 / seconds;
+fn workload(row: &WorkloadRow<'_>) -> Markup {
+    let (measured, rate) = (row.measured(), row.started_per_s().unwrap_or_default());
     html! {
         tr {
-            th scope="row" { (HtmlText(&load.name)) }
-            td { (load.model()) }
-            (count(window.started))
+            th scope="row" { (HtmlText(&row.info.name)) }
+            td { (row.info.model()) }
+            (count(row.window.started))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
-            td.n data-v=[in_time] {
-                @match in_time { Some(share) => (percent(share)), None => span.none { "–" } }
+            td.n data-v=[row.on_time_share()] {
+                @match row.on_time_share() {
+                    Some(share) => (percent(share)),
+                    None => span.none { "–" },
+                }
             }
-            (count(window.lost))
-            (count(whole.calls.made))
-            (errors(whole.calls.error_share()))
-            @for one in spread(&whole.response, &AT) { (time(one)) }
-            (time(whole.service.quantile(0.99)))
+            (count(row.window.lost))
+            (count(measured.calls.made))
+            (errors(measured.calls.error_share()))
+            @for one in spread(&measured.response, &AT) { (time(one)) }
+            (time(measured.service.quantile(0.99)))
         }
     }
 }
@@ -106,29 +94,26 @@ const STEPS: [(&str, bool); 15] = [
     ("max", true),
 ];
 
-fn step(view: &PageView<'_>, (id, series): (StepId, &Series), window: &StepWindow) -> Markup {
-    let calls = &window.calls;
-    let rate = view.report.calls_per_s(id).unwrap_or_default();
+fn step(row: &StepRow<'_>) -> Markup {
+    let (calls, rate) = (row.calls(), row.calls_per_s.unwrap_or_default());
     html! {
-        tr.never[calls.made == 0] {
-            th scope="row" { (HtmlText(&series.name)) }
-            td { (owner(view, series)) }
+        tr.never[!row.was_called()] {
+            th scope="row" { (HtmlText(row.name)) }
+            td { (owner(row.workload, row.archetype)) }
             (count(calls.made))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
             (errors(calls.error_share()))
             (count(calls.timeout))
             (count(calls.suppressed))
             (count(calls.muted))
-            @for one in spread(&window.response, &AT) { (time(one)) }
-            @for one in spread(&window.service, &[0.5, 0.99]) { (time(one)) }
+            @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.response(p))) }
+            @for p in [0.5, 0.99, 1.0] { (time(row.service(p))) }
         }
     }
 }
 
-/// The workload of a series, and its archetype where that has a name of its own.
-fn owner(view: &PageView<'_>, series: &Series) -> Markup {
-    let workload = &view.plan.workloads[series.workload].name;
-    let archetype = &view.plan.archetypes[series.archetype.index()];
+/// A workload, and its archetype where that has a name of its own.
+fn owner(workload: &str, archetype: &str) -> Markup {
     html! {
         (HtmlText(workload))
         @if archetype != workload { span.note { " · " (HtmlText(archetype)) } }
@@ -136,7 +121,6 @@ fn owner(view: &PageView<'_>, series: &Series) -> Markup {
 }
 
 fn groups(view: &PageView<'_>) -> Markup {
-    let PageView { plan, snapshot, .. } = view;
     let columns = [
         ("group", false),
         ("of", false),
@@ -147,17 +131,17 @@ fn groups(view: &PageView<'_>) -> Markup {
         ("max", true),
     ];
     let rows = html! {
-        @for (series, duration) in plan.groups.iter().zip(&snapshot.measured.groups).take(ROWS) {
+        @for group in rows::groups(view.report).take(ROWS) {
             tr {
-                th scope="row" { (HtmlText(&series.name)) }
-                td { (owner(view, series)) }
-                (count(duration.count()))
-                @for one in spread(duration, &AT) { (time(one)) }
+                th scope="row" { (HtmlText(group.name)) }
+                td { (owner(group.workload, group.archetype)) }
+                (count(group.duration.count()))
+                @for one in spread(group.duration, &AT) { (time(one)) }
             }
         }
     };
     html! {
-        @if !plan.groups.is_empty() { h3 { "Groups" } (sortable("groups", &columns, &rows)) }
+        @if !view.plan.groups.is_empty() { h3 { "Groups" } (sortable("groups", &columns, &rows)) }
     }
 }
 

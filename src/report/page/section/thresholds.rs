@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::super::chart::tenth;
 use super::super::view::PageView;
 use super::super::words::HtmlText;
-use crate::report::threshold_text::{self, in_unit};
+use crate::report::rows::{self, ThresholdRow, ThresholdState};
 use crate::verdict::Judgement;
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -15,7 +15,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     if judgements.is_empty() {
         return html! { p.empty { "No thresholds: nothing was judged." } };
     }
-    let rows = html! { @for one in judgements { (row(one, view.report.is_running)) } };
+    let rows = html! { @for one in rows::thresholds(view.report) { (row(&one)) } };
     let columns = [
         ("", false),
         ("rule", false),
@@ -27,23 +27,20 @@ pub fn render(view: &PageView<'_>) -> Markup {
     super::cells::sortable("thresholds", &columns, &rows)
 }
 
-fn row(one: &Judgement, goes_on: bool) -> Markup {
-    let waits = goes_on && one.observed.is_none();
-    let (class, mark, says) = match one.passed {
-        _ if waits => ("none", "…", "not yet"),
-        true => ("good", "✓", "holds"),
-        false => ("bad", "✗", "does not hold"),
+fn row(one: &ThresholdRow<'_>) -> Markup {
+    let (class, mark, says) = match one.state {
+        ThresholdState::Waiting => ("none", "…", "not yet"),
+        ThresholdState::Holds => ("good", "✓", "holds"),
+        ThresholdState::Fails => ("bad", "✗", "does not hold"),
     };
-    let words = threshold_text::words(one);
-    let observed = if waits { "–" } else { words.observed.as_str() };
     html! {
         tr {
             td.mark-cell.(class) { span aria-hidden="true" { (mark) } span.hidden { (says) } }
-            td { code { (HtmlText(&one.threshold.rule)) } }
-            td.n { (observed) }
-            td.n { (in_unit(one.threshold.metric, one.threshold.limit)) }
-            td.room { (room(one)) }
-            td.note { (words.note("; ")) }
+            td { code { (HtmlText(one.rule)) } }
+            td.n { (one.observed) }
+            td.n { (one.limit) }
+            td.room { (room(one.judgement)) }
+            td.note { (one.note("; ")) }
         }
     }
 }

@@ -10,12 +10,12 @@ use ratatui::text::{Line, Span};
 use super::context::ViewContext;
 use super::parts::{nothing, show_share, table, time, title, wrapped};
 use crate::plan::policy::DegradationLevel;
-use crate::report::client;
+use crate::report::rows::client;
 use crate::sinks::tui::draw::{gauge, span};
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{Attempts, BlockCause, BreakerState, Histogram, Latency};
+use crate::stats::{Attempts, BreakerState};
 use crate::units::{nanos, show_count, show_us};
 
 /// Makes it.
@@ -70,7 +70,7 @@ fn level(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
 
 fn again(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
     let (attempts, theme) = (&context.report.snapshot.attempts, context.theme);
-    let Attempts { started, first, retries, hedges, .. } = *attempts;
+    let Attempts { started, first, .. } = *attempts;
     let amplified = attempts.amplification().unwrap_or(1.0);
     let style = if amplified > 1.5 { theme.warn() } else { Style::new() };
     let (all, calls) = (show_count(started), show_count(first));
@@ -79,16 +79,8 @@ fn again(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
         Span::raw(format!("{all} for {calls} calls  ")),
         span(format!("{amplified:.2}×"), style),
     ]));
-    let counts = [
-        ("retries", retries),
-        ("hedges", hedges),
-        ("cancelled", attempts.cancelled),
-        ("redirects", attempts.redirects),
-        ("fresh connections", attempts.stale_resends),
-        ("denied by the budget", attempts.denied),
-    ];
     let mut parts = vec![label("", theme)];
-    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+    for (name, count) in client::extra_attempts(context.report) {
         parts.push(span(format!("{name} "), theme.dim()));
         parts.push(Span::raw(format!("{}   ", show_count(count))));
     }
@@ -141,14 +133,10 @@ fn delayed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         numbers("p95", 0),
         numbers("max", 0),
     ]);
-    let mut row = |name: &str, waited: &Histogram| {
-        let latency = Latency::from(waited.clone());
-        let mut cells = vec![Cell::plain(name), Cell::plain(show_count(latency.count()))];
-        cells.extend([0.5, 0.95, 1.0].map(|p| Cell::plain(time(&latency, p))));
+    for (cause, waited) in client::waits(context.report) {
+        let mut cells = vec![Cell::plain(cause), Cell::plain(show_count(waited.count()))];
+        cells.extend([0.5, 0.95, 1.0].map(|p| Cell::plain(time(&waited, p))));
         waits.row(cells);
-    };
-    for (cause, waited) in &measured.waits {
-        row(if *cause == BlockCause::Pace { "pace (slow target)" } else { cause.name() }, waited);
     }
     table(lines, &waits, columns, theme);
 }

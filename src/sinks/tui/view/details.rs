@@ -7,12 +7,11 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, time, title};
-use crate::ids::StepId;
+use crate::report::rows::{self, FailureRow, StepRow, current_step};
 use crate::sinks::tui::draw::span;
-use crate::sinks::tui::ranking::{self, names, order};
+use crate::sinks::tui::ranking::order;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
-use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_rate};
 
 /// Percentiles and their names.
@@ -33,22 +32,23 @@ pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line
     let shown = order(report, context.ui.sort, context.filter());
     let place = context.ui.place(context.state).and_then(|place| shown.get(place));
     let Some(&step) = place else { return (String::new(), Vec::new()) };
-    let [workload, archetype, name] = names(report, step).map(clean);
+    let row = current_step(report, step);
+    let [workload, archetype, name] = [row.workload, row.archetype, row.name].map(clean);
     let mut lines = vec![Line::from(vec![
         span("  workload ", theme.dim()),
         Span::raw(workload),
         span("  archetype ", theme.dim()),
         Span::raw(archetype),
     ])];
-    let tags = &report.info.plan.steps[step].tags;
-    if !tags.is_empty() {
+    if !row.tags.is_empty() {
         let tags: Vec<String> =
-            tags.iter().map(|(key, value)| clean(&format!("{key}={value}"))).collect();
+            row.tags.iter().map(|(key, value)| clean(&format!("{key}={value}"))).collect();
         lines.push(Line::from(vec![span("  tags ", theme.dim()), Span::raw(tags.join("  "))]));
     }
-    match ranking::window(report, step) {
-        None => lines.push(nothing("no call of it has ended yet", theme)),
-        Some(window) => measured(&mut lines, context, step, window, columns),
+    if row.was_called() {
+        measured(&mut lines, context, &row, columns);
+    } else {
+        lines.push(nothing("no call of it has ended yet", theme));
     }
     (name, lines)
 }
@@ -56,13 +56,12 @@ pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line
 fn measured(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    step: StepId,
-    window: &StepWindow,
+    row: &StepRow<'_>,
     columns: u16,
 ) {
-    let (report, theme) = (context.report, context.theme);
+    let (window, theme) = (row.window, context.theme);
     lines.push(title("Calls", columns, theme));
-    let calls = &window.calls;
+    let calls = row.calls();
     let counts = [
         ("made", calls.made),
         ("ok", calls.ok),
@@ -81,7 +80,7 @@ fn measured(
     }
     lines.push(Line::from(parts));
     let errors = show_share(calls.error_share().unwrap_or(0.0));
-    let rate = show_rate(ranking::rate(report, step));
+    let rate = show_rate(row.calls_per_s.unwrap_or_default());
     lines.push(Line::from(format!("  {rate}/s, {errors} not ok")));
 
     lines.push(title("Times", columns, theme));
@@ -104,26 +103,23 @@ fn measured(
         }
         lines.push(Line::from(parts));
     }
-    checks(lines, context, step, window, columns);
-    let failures: Vec<_> =
-        report.snapshot.exemplars.iter().filter(|(_, one)| one.step == step).collect();
+    checks(lines, context, row, columns);
+    let own = |failure: &FailureRow<'_>| failure.call.step == row.id;
+    let failures: Vec<_> = rows::failures(context.report).filter(own).collect();
     if !failures.is_empty() {
         lines.push(title("First failures of each kind", columns, theme));
-        for (count, one) in failures {
-            exemplar(lines, context, *count, one, columns);
-        }
+        failures.iter().for_each(|failure| exemplar(lines, failure, columns, theme));
     }
 }
 
 fn checks(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
-    step: StepId,
-    window: &StepWindow,
+    row: &StepRow<'_>,
     columns: u16,
 ) {
-    let theme = context.theme;
-    let names = &context.report.info.plan.checks[step.index()];
+    let (window, theme) = (row.window, context.theme);
+    let names = &context.report.info.plan.checks[row.id.index()];
     if window.checks.is_empty() || names.is_empty() {
         return;
     }

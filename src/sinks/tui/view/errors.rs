@@ -7,12 +7,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
-use super::parts::{checks, exemplar, nothing, show_share, table, title, wrapped};
-use crate::report::failures::kind;
+use super::parts::{exemplar, nothing, show_share, table, title, wrapped};
+use crate::report::rows;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
-use crate::stats::outcome;
 use crate::units::show_count;
 
 /// Makes it.
@@ -32,24 +31,21 @@ fn statuses(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
         lines.push(nothing("none yet", theme));
         return;
     }
-    let answers: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
     let mut parts: Vec<Span<'static>> = Vec::new();
-    for (status, count) in &snapshot.statuses {
-        let bad = *status >= 400;
-        let share = show_share(*count as f64 / answers as f64);
-        let name = status.to_string();
-        let text = format!("  {name} × {} ({share})", show_count(*count));
+    for row in rows::statuses(context.report) {
+        let (count, share) = (show_count(row.count), show_share(row.share));
+        let text = format!("  {} × {count} ({share})", row.status);
         let used: usize = parts.iter().map(Span::width).sum();
         if used + text.chars().count() > usize::from(columns) && !parts.is_empty() {
             lines.push(Line::from(std::mem::take(&mut parts)));
         }
-        parts.push(span(text, if bad { theme.bad() } else { Style::new() }));
+        parts.push(span(text, if row.is_error() { theme.bad() } else { Style::new() }));
     }
     lines.push(Line::from(parts));
 }
 
 fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
-    let (snapshot, theme) = (&context.report.snapshot, context.theme);
+    let theme = context.theme;
     lines.push(Line::default());
     lines.push(title("Errors", columns, theme));
     let wide = columns >= 110;
@@ -70,17 +66,17 @@ fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
         ]);
         hints.push(hint.to_owned());
     };
-    for (index, count) in &snapshot.errors {
-        let (phase, kind, hint) = outcome::error_at(*index);
-        if context.matches(phase) || context.matches(kind) {
-            row(*count, phase, kind, hint);
+    for error in rows::errors(context.report) {
+        if context.matches(error.phase) || context.matches(error.kind) {
+            row(error.count, error.phase, error.kind, error.hint);
         }
     }
-    for (name, count) in &snapshot.unset {
+    let [unset, expressions, _] = rows::named_counts(context.report);
+    for (name, count) in unset.counts {
         let kind = format!("unset {}", clean(name));
         row(*count, "generator", &kind, "calls needed this variable, and nothing had set it");
     }
-    for (text, count) in &snapshot.failed_expressions {
+    for (text, count) in expressions.counts {
         row(*count, "generator", "expression", &clean(text));
     }
     if errors.is_empty() {
@@ -114,18 +110,20 @@ fn checked(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         numbers("held", 0),
         numbers("did not", 0),
     ]);
-    let mut found: Vec<_> = checks(context.report)
-        .filter(|(step, check, _)| context.matches(step) || context.matches(check))
+    let mut found: Vec<_> = rows::checks(context.report)
+        .filter(|check| check.made() > 0)
+        .filter(|check| context.matches(check.step) || context.matches(check.name))
         .collect();
-    found.sort_by_key(|(_, _, [_, failed])| std::cmp::Reverse(*failed));
-    for (step, check, [held, failed]) in found {
-        let (mark, style) = if failed > 0 { ("✗", theme.bad()) } else { ("✓", theme.good()) };
+    found.sort_by_key(|check| std::cmp::Reverse(check.failed));
+    for check in found {
+        let is_bad = check.failed > 0;
+        let (mark, style) = if is_bad { ("✗", theme.bad()) } else { ("✓", theme.good()) };
         all.row(vec![
             Cell(mark.to_owned(), style),
-            Cell::plain(clean(check)),
-            Cell(clean(step), theme.dim()),
-            Cell::plain(show_count(held)),
-            Cell(show_count(failed), if failed > 0 { style } else { Style::new() }),
+            Cell::plain(clean(check.name)),
+            Cell(clean(check.step), theme.dim()),
+            Cell::plain(show_count(check.passed)),
+            Cell(show_count(check.failed), if is_bad { style } else { Style::new() }),
         ]);
     }
     if !all.is_empty() {
@@ -136,22 +134,18 @@ fn checked(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
 }
 
 fn failures(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
-    let report = context.report;
-    let shown: Vec<_> = (report.snapshot.exemplars.iter())
-        .filter(|(_, one)| {
-            let step = report.info.plan.steps.get(one.step.index()).map_or("", |step| &step.name);
-            context.matches(&kind(report, one)) || context.matches(step)
-        })
+    let shown: Vec<_> = rows::failures(context.report)
+        .filter(|failure| context.matches(&failure.kind) || context.matches(failure.step))
         .collect();
     if shown.is_empty() {
         return;
     }
     lines.push(Line::default());
     lines.push(title("First failures of each kind", columns, context.theme));
-    for (at, (count, one)) in shown.into_iter().enumerate() {
+    for (at, failure) in shown.iter().enumerate() {
         if at > 0 {
             lines.push(Line::default());
         }
-        exemplar(lines, context, *count, one, columns);
+        exemplar(lines, failure, columns, context.theme);
     }
 }

@@ -9,9 +9,9 @@ use ratatui::text::Line;
 use super::context::ViewContext;
 use super::parts::time;
 use super::times::{response, service};
+use crate::report::rows::is_measuring;
 use crate::sinks::tui::chart::{BrailleChart, Measure, time_axis};
 use crate::sinks::tui::draw::{above, below, beside, heading, lines, page, put, span};
-use crate::sinks::tui::ranking;
 use crate::sinks::tui::series::TimeSpan as Seconds;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::width;
@@ -251,7 +251,7 @@ impl Grid {
 /// All kinds of time, and the phases of attempts beside them where there is room.
 fn tables(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let (snapshot, theme) = (&context.report.snapshot, context.theme);
-    let warm = ranking::is_warm(context.report);
+    let warm = is_measuring(context.report);
     let part = if warm { &snapshot.measured } else { &snapshot.warmup };
     let note = Line::from(span(if warm { "" } else { "in the warm-up" }, theme.dim()));
     let mut show = |area: Rect, title: &str, table: &ViewTable| {

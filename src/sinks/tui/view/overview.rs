@@ -9,13 +9,12 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::latency;
-use super::parts::{share_style, show_share, threshold, wrongs};
+use super::parts::{share_style, show_share, threshold};
 use super::times::{response, service, tile};
-use crate::ids::StepId;
 use crate::report::quantile_text::show_quantile;
+use crate::report::rows::{self, ProblemRow, StepRow, ThresholdState};
 use crate::sinks::tui::chart::{ChartCurve, Measure};
 use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
-use crate::sinks::tui::ranking;
 use crate::sinks::tui::series::{self, ColumnMerge};
 use crate::sinks::tui::table::{ViewTable, numbers, words};
 use crate::sinks::tui::text::{clean, fit, width};
@@ -179,17 +178,13 @@ fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
         return;
     }
     let area = heading(page, area, "Slowest, resp. p95", &Line::default(), context.theme);
-    let report = context.report;
-    let time = |step: StepId| {
-        let found = ranking::window(report, step)?.response.quantile(0.95)?;
-        Some((found.us, found.at_least, step, found))
-    };
-    let mut all: Vec<_> = StepId::first(report.info.plan.steps.len()).filter_map(time).collect();
-    all.sort_by_key(|(us, at_least, ..)| std::cmp::Reverse((*us, *at_least)));
-    for (row, (.., step, found)) in all.into_iter().take(area.height.into()).enumerate() {
-        let value = show_quantile(found);
+    let time = |row: StepRow<'_>| Some((row.response(0.95)?, row.name.to_owned()));
+    let mut all: Vec<_> = rows::current_steps(context.report).filter_map(time).collect();
+    all.sort_by_key(|(time, _)| std::cmp::Reverse((time.us, time.at_least)));
+    for (row, (time, name)) in all.into_iter().take(area.height.into()).enumerate() {
+        let value = show_quantile(time);
         let room = usize::from(area.width).saturating_sub(width(&value) + 1);
-        let name = fit(&clean(ranking::names(report, step)[2]), room);
+        let name = fit(&clean(&name), room);
         put(page, area, (0, row as u16), &name, context.theme.dim());
         let at = area.width.saturating_sub(width(&value) as u16);
         put(page, area, (at, row as u16), &value, Style::new());
@@ -263,8 +258,8 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_
     let columns = [words("", 0), words("", 0), numbers("", 0), words("", 3)];
     let mut table = ViewTable::new(&columns);
     // What is missed is seen first.
-    let mut all: Vec<_> = judgements.iter().collect();
-    all.sort_by_key(|one| one.passed || one.observed.is_none());
+    let mut all: Vec<_> = rows::thresholds(context.report).collect();
+    all.sort_by_key(|one| one.state != ThresholdState::Fails);
     all.iter().for_each(|one| table.row(threshold(one, theme).to_vec()));
     let (_, rows) = table.lines(usize::from(area.width).saturating_sub(1), theme);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
@@ -274,7 +269,7 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_
 /// What went wrong most.
 fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let theme = context.theme;
-    let all = wrongs(context.report);
+    let all = rows::problems(context.report);
     let note = if all.len() > 1 { format!("{} kinds", all.len()) } else { String::new() };
     let note = if all.is_empty() { Line::default() } else { Line::from(span(note, theme.dim())) };
     let area = heading(page, area, "Errors", &note, theme);
@@ -283,8 +278,8 @@ fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
         return;
     }
     let room = usize::from(area.width).saturating_sub(10);
-    let row = |wrong: &super::parts::ErrorRow| {
-        let what = fit(&wrong.what, room);
+    let row = |wrong: &ProblemRow| {
+        let what = fit(&clean(&wrong.what), room);
         let hint = fit(wrong.hint, room.saturating_sub(width(&what) + 2));
         // A hint that has no room to say something stays in its own view.
         let hint = if hint.len() > 16 { format!("  {hint}") } else { String::new() };

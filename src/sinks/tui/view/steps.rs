@@ -9,8 +9,9 @@ use ratatui::text::Line;
 use super::context::ViewContext;
 use super::parts::{share_style, show_share, time};
 use crate::ids::StepId;
+use crate::report::rows::{current_step, is_measuring};
 use crate::sinks::tui::draw::{line, page, span};
-use crate::sinks::tui::ranking::{self, COLUMNS, names, order, rate};
+use crate::sinks::tui::ranking::{COLUMNS, order};
 use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::units::{show_count, show_rate};
@@ -45,7 +46,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
 fn note(context: &ViewContext<'_>, shown: usize) -> Line<'static> {
     let (report, theme) = (context.report, context.theme);
     let all = report.info.plan.steps.len();
-    let when = match (ranking::is_warm(report), report.info.plan.warmup.is_zero()) {
+    let when = match (is_measuring(report), report.info.plan.warmup.is_zero()) {
         (false, _) => ", in the warm-up",
         (true, false) => ", after the warm-up",
         (true, true) => "",
@@ -89,21 +90,22 @@ fn table(context: &ViewContext<'_>, shown: &[StepId]) -> ViewTable {
 }
 
 fn row(context: &ViewContext<'_>, step: StepId) -> Vec<Cell> {
-    let (report, theme) = (context.report, context.theme);
-    let [workload, archetype, name] = names(report, step).map(clean);
+    let theme = context.theme;
+    let row = current_step(context.report, step);
+    let [workload, archetype, name] = [row.workload, row.archetype, row.name].map(clean);
     let mut cells =
         vec![Cell(workload, theme.dim()), Cell(archetype, theme.dim()), Cell(name, Style::new())];
-    let Some(window) = ranking::window(report, step) else {
+    if !row.was_called() {
         cells.push(Cell("0".to_owned(), theme.dim()));
         cells.extend((0..7).map(|_| Cell("-".to_owned(), theme.dim())));
         return cells;
-    };
-    let errors = window.calls.error_share().unwrap_or(0.0);
-    let response = time(&window.response, 0.99);
-    cells.push(Cell::plain(show_count(window.calls.made)));
-    cells.push(Cell::plain(format!("{}/s", show_rate(rate(report, step)))));
+    }
+    let errors = row.calls().error_share().unwrap_or(0.0);
+    let rate = show_rate(row.calls_per_s.unwrap_or_default());
+    cells.push(Cell::plain(show_count(row.calls().made)));
+    cells.push(Cell::plain(format!("{rate}/s")));
     cells.push(Cell(show_share(errors), share_style(errors, theme)));
-    cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&window.service, p))));
-    cells.push(Cell(response, theme.bold()));
+    cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&row.window.service, p))));
+    cells.push(Cell(time(&row.window.response, 0.99), theme.bold()));
     cells
 }

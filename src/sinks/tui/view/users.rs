@@ -9,11 +9,12 @@ use ratatui::text::{Line, Span};
 use super::context::ViewContext;
 use super::parts::{nothing, share_style, show_share, show_time, table, time, title};
 use crate::ids::{StepId, WorkloadId};
+use crate::report::rows::{current_step, is_measuring};
 use crate::sinks::progress::users_of;
 use crate::sinks::tui::draw::span;
+use crate::sinks::tui::series;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
-use crate::sinks::tui::{ranking, series};
 use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_duration, show_rate};
 
@@ -96,7 +97,7 @@ fn load(
 fn whole(context: &ViewContext<'_>, workload: WorkloadId) -> StepWindow {
     let report = context.report;
     let own = |step: StepId| report.info.plan.steps[step].workload == workload;
-    let warm = ranking::is_warm(report);
+    let warm = is_measuring(report);
     let part = if warm { &report.snapshot.measured } else { &report.snapshot.warmup };
     part.of_workload(workload, own)
 }
@@ -178,7 +179,7 @@ fn archetypes(
             };
             let mut whole = StepWindow::default();
             let steps = StepId::first(plan.steps.len()).filter(own);
-            steps.filter_map(|step| ranking::window(report, step)).for_each(|step| {
+            steps.map(|step| current_step(report, step).window).for_each(|step| {
                 whole.calls.add(&step.calls);
                 whole.response.merge(&step.response);
                 whole.service.merge(&step.service);

@@ -1,6 +1,5 @@
-//! A judged threshold as text, the same in every report.
+//! Rows of thresholds: each judged threshold as text.
 //!
-//! Summary, page, dashboard and exports use it.
 //! Invariant: bounds, and values that rest on few calls, are marked as such.
 
 use crate::event::Report;
@@ -10,10 +9,25 @@ use crate::verdict::Judgement;
 use crate::verdict::judge::StoppedRun;
 use crate::verdict::threshold::{Metric, MetricTime};
 
-/// The parts of the text.
-pub(crate) struct ThresholdText {
+/// Whether a threshold holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThresholdState {
+    Holds,
+    Fails,
+    /// The run goes on, and nothing was measured yet.
+    Waiting,
+}
+
+/// A judged threshold.
+pub(crate) struct ThresholdRow<'r> {
+    pub(crate) judgement: &'r Judgement,
+    /// The threshold as written.
+    pub(crate) rule: &'r str,
+    pub(crate) state: ThresholdState,
     /// The observed value, or that there is none.
     pub(crate) observed: String,
+    /// The limit.
+    pub(crate) limit: String,
     /// The margin to the limit; empty if it has no meaning.
     pub(crate) margin: String,
     /// Why it failed within its limit, where the worst window was, and whether it rests on few
@@ -21,12 +35,17 @@ pub(crate) struct ThresholdText {
     pub(crate) remark: String,
 }
 
-impl ThresholdText {
+impl ThresholdRow<'_> {
     /// Margin and remark; empty if there are none.
     pub(crate) fn note(&self, between: &str) -> String {
         let parts = [&self.margin, &self.remark].map(String::as_str);
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
     }
+}
+
+/// All thresholds in the order of the scenario.
+pub(crate) fn thresholds(report: &Report) -> impl Iterator<Item = ThresholdRow<'_>> {
+    report.judgements.iter().map(|judgement| row(judgement, report.is_running))
 }
 
 /// The verdict of a run in one word.
@@ -37,15 +56,22 @@ pub(crate) fn verdict(report: &Report) -> &'static str {
     }
 }
 
-/// A judgement as text.
-pub(crate) fn words(judgement: &Judgement) -> ThresholdText {
-    let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
-        let bound = if judgement.at_least { "≥ " } else { "" };
-        if judgement.is_unknown() {
-            return "no response".to_owned();
+fn row(judgement: &Judgement, is_running: bool) -> ThresholdRow<'_> {
+    let state = match (judgement.passed, judgement.observed) {
+        (_, None) if is_running => ThresholdState::Waiting,
+        (true, _) => ThresholdState::Holds,
+        (false, _) => ThresholdState::Fails,
+    };
+    let metric = judgement.threshold.metric;
+    let observed = match judgement.observed {
+        None if is_running => "nothing yet".to_owned(),
+        None => "nothing to judge".to_owned(),
+        Some(_) if judgement.is_unknown() => "no response".to_owned(),
+        Some(value) => {
+            let bound = if judgement.at_least { "≥ " } else { "" };
+            format!("{bound}{}", in_unit(metric, value))
         }
-        format!("{bound}{}", in_unit(judgement.threshold.metric, value))
-    });
+    };
     let limit = judgement.threshold.limit;
     let margin = judgement.margin().filter(|_| limit != 0.0).map_or(String::new(), |room| {
         let percent = room.abs() / limit * 100.0;
@@ -53,9 +79,19 @@ pub(crate) fn words(judgement: &Judgement) -> ThresholdText {
     });
     let window = judgement.worst_at_s.map(|at| format!("worst window at {at}s"));
     let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
-    let parts = [stopped(judgement), bound(judgement), window, thin, without_own_delay(judgement)];
+    let parts =
+        [stopped(judgement), bound_reason(judgement), window, thin, without_own_delay(judgement)];
     let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
-    ThresholdText { observed, margin, remark }
+    let limit = in_unit(metric, limit);
+    ThresholdRow {
+        judgement,
+        rule: &judgement.threshold.rule,
+        state,
+        observed,
+        limit,
+        margin,
+        remark,
+    }
 }
 
 /// When a rule stopped the run, and what was observed at the end.
@@ -69,7 +105,7 @@ fn stopped(judgement: &Judgement) -> Option<String> {
 }
 
 /// Why a rule failed although its bound is within its limit.
-pub(crate) fn bound(judgement: &Judgement) -> Option<String> {
+pub(crate) fn bound_reason(judgement: &Judgement) -> Option<String> {
     if !judgement.rests_on_bound() {
         return None;
     }
@@ -96,13 +132,8 @@ fn without_own_delay(judgement: &Judgement) -> Option<String> {
     Some(format!("{word} without the generator's own delays: at least {value}"))
 }
 
-/// The limit of a rule, in its unit.
-pub(crate) fn limit(judgement: &Judgement) -> String {
-    in_unit(judgement.threshold.metric, judgement.threshold.limit)
-}
-
 /// A value in the unit of its metric.
-pub(crate) fn in_unit(metric: Metric, value: f64) -> String {
+fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
         Metric::Errors
@@ -139,16 +170,16 @@ mod tests {
         judgement.observed = Some(14_400.0);
         judgement.unknown = UntimedRank { starts: 648, calls: 52, all: 1_000 };
         judgement.worst_at_s = None;
-        let shown = words(&judgement);
+        let shown = row(&judgement, false);
         assert_eq!((&*shown.observed, &*shown.margin), ("≥ 14.4 ms", ""));
         let why = "64.8 % of starts dropped, 5.2 % of calls got no response: they rank above every \
                    response";
         assert_eq!(shown.remark, why);
         judgement.observed = Some(0.0);
-        assert_eq!(words(&judgement).observed, "no response");
+        assert_eq!(row(&judgement, false).observed, "no response");
         // A bound above the limit exceeds it by at least this much.
         judgement.observed = Some(12_000_000.0);
-        let shown = words(&judgement);
+        let shown = row(&judgement, false);
         assert_eq!((&*shown.margin, &*shown.remark), ("margin 20 % missed", ""));
     }
 
@@ -161,7 +192,7 @@ mod tests {
             stopped: Some(at),
             ..Judgement::nothing_observed(&threshold)
         };
-        let shown = words(&judgement);
+        let shown = row(&judgement, false);
         assert_eq!(shown.observed, "34.00 %");
         assert_eq!(shown.remark, "observed at 12s, when it stopped the run, 41.00 % at the end");
     }

@@ -1,44 +1,12 @@
-//! The client's policies in numbers: suppressed and delayed calls by cause, pools, breakers,
-//! deadlines, degradation.
+//! Rows of the client's policies: suppressed and delayed calls by cause, pools, breakers, timeouts,
+//! degradation.
 //!
-//! `json` puts them into `summary.json`; `resilience_summary`, the page and the dashboard show
-//! some.
-//! Invariant: `suppressed_by` adds up to `calls.suppressed`; a policy that the plan does not have
-//! is an empty list or null, and is not left out.
+//! Invariant: `suppressed_by` adds up to `calls.suppressed`.
 
-use serde_json::{Map, Value, json};
-
-use super::events;
-use super::json_parts::latency;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;
-use crate::stats::{BlockCause, BreakerState, BreakerUse, Change, PoolUse, StateChanges, outcome};
-
-/// The keys of `summary.json` about the client.
-pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
-    let waits = snapshot.measured.waits.iter();
-    let blocked: Map<_, _> = waits
-        .map(|(cause, waits)| (cause.name().to_owned(), latency(&waits.clone().into())))
-        .collect();
-    let suppressed: Map<_, _> = suppressed_by(report)
-        .into_iter()
-        .map(|(cause, count)| (cause.name().to_owned(), json!(count)))
-        .collect();
-    let client = json!({ "kind": plan.client.kind, "parts": plan.client.parts });
-    [
-        ("client", client),
-        ("blocked_by_us", blocked.into()),
-        ("suppressed_by", suppressed.into()),
-        ("pools", shared_pools(report).map(|(name, used)| pool(name, used)).collect()),
-        ("breakers", breakers(report).map(|(name, used)| breaker(&name, used)).collect()),
-        ("timeouts", timeouts(report).map(timeout).collect()),
-        ("degradation", degradation(report)),
-        ("events", events::document(report).into()),
-        ("events_lost", snapshot.changes.lost.into()),
-    ]
-}
+use crate::stats::{BlockCause, BreakerUse, Change, Latency, PoolUse, StateChanges, outcome};
 
 /// Suppressed calls by cause, most frequent first.
 pub(crate) fn suppressed_by(report: &Report) -> Vec<(BlockCause, u64)> {
@@ -48,6 +16,31 @@ pub(crate) fn suppressed_by(report: &Report) -> Vec<(BlockCause, u64)> {
         Some((cause.filter(|_| phase == "suppressed")?, *count))
     };
     report.snapshot.errors.iter().filter_map(cause).collect()
+}
+
+/// Attempts beside the first of each call, by kind; kinds that did not occur are left out.
+pub(crate) fn extra_attempts(report: &Report) -> impl Iterator<Item = (&'static str, u64)> {
+    let attempts = &report.snapshot.attempts;
+    let all = [
+        ("retries", attempts.retries),
+        ("hedges", attempts.hedges),
+        ("cancelled for a faster one", attempts.cancelled),
+        ("redirects", attempts.redirects),
+        ("sent again on a fresh connection", attempts.stale_resends),
+        ("denied by the budget", attempts.denied),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0)
+}
+
+/// Waits that the client's policies caused, by cause.
+pub(crate) fn waits(report: &Report) -> impl Iterator<Item = (&'static str, Latency)> {
+    report.snapshot.measured.waits.iter().map(|(cause, waits)| {
+        let name = match cause {
+            BlockCause::Pace => "pace (slow target)",
+            cause => cause.name(),
+        };
+        (name, Latency::from(waits.clone()))
+    })
 }
 
 /// The pools that users share.
@@ -63,15 +56,6 @@ pub(crate) fn hint(name: &str, used: &PoolUse) -> Option<String> {
     slow.then(|| format!("raise pools.{name}.connections if the target can take more"))
 }
 
-fn pool(name: &str, used: &PoolUse) -> Value {
-    json!({
-        "name": name, "size": used.size, "lent": used.in_use, "idle": used.idle,
-        "waiting": used.waiting, "leases": used.leases, "gave_up": used.gave_up,
-        "failed": used.failed, "utilisation": used.utilisation().map(share),
-        "wait_us": latency(&used.waits.clone().into()), "hint": hint(name, used),
-    })
-}
-
 /// All breakers, by name.
 pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
     let names = &report.info.plan.client.breakers;
@@ -79,22 +63,11 @@ pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, Breaker
     breakers.filter(|(name, _)| name.is_configured).map(|(name, used)| (name.name.clone(), used))
 }
 
-fn breaker(name: &str, used: BreakerUse) -> Value {
-    json!({
-        "name": name, "state": used.state.map(BreakerState::name),
-        "opened": used.opened, "refused": used.refused,
-    })
-}
-
 /// Adaptive deadlines, ns, by endpoint.
 pub(crate) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
     let endpoints = &report.info.plan.client.endpoints;
     let timeouts = report.snapshot.resilience.timeouts_ns.iter();
     endpoints.iter().zip(timeouts).map(|((name, _), ns)| (name.clone(), *ns))
-}
-
-fn timeout((endpoint, ns): (String, u64)) -> Value {
-    json!({ "endpoint": endpoint, "limit_us": ns / 1_000 })
 }
 
 /// The time at each degradation level, ns, and the current level; `None` if the plan has no
@@ -126,32 +99,11 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Degradat
     Some((lasted, level))
 }
 
-fn degradation(report: &Report) -> Value {
-    if !report.info.plan.client.degrades {
-        return Value::Null;
-    }
-    let known = levels(report);
-    let seconds = known.map(|(lasted, _)| {
-        let of = |level: DegradationLevel| (lasted[level as usize] / 1_000_000) as f64 / 1e3;
-        DegradationLevel::ALL
-            .into_iter()
-            .map(|level| (level.name().to_owned(), json!(of(level))))
-            .collect()
-    });
-    let level = known.map(|(_, level)| level.name());
-    json!({ "level": level, "seconds": seconds.map(Value::Object) })
-}
-
-/// A share rounded to four digits.
-fn share(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::RunOffset;
-    use crate::stats::{ChangeCause, ChangeSubject, StateChange};
+    use crate::stats::{BreakerState, ChangeCause, ChangeSubject, StateChange};
 
     const S: u64 = 1_000_000_000;
 

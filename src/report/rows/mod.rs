@@ -1,0 +1,26 @@
+//! The rows of a report: what text, JSON, CSV, Markdown, HTML and the dashboards show of a run.
+//!
+//! Renderers take rows and only lay them out: which figure stands in a row, of which time it is,
+//! and over which time a rate is taken is decided here, once.
+//! Invariant: a figure that is not known is `None`, never a zero.
+
+mod checks;
+pub(crate) mod client;
+mod errors;
+mod failures;
+mod phases;
+mod steps;
+mod thresholds;
+mod workloads;
+
+pub(crate) use checks::{CheckRow, checks};
+pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};
+pub(crate) use errors::{problems, statuses};
+pub(crate) use failures::{FailureRow, failures};
+pub(crate) use phases::{PhaseRow, phases};
+pub(crate) use steps::{
+    GroupRow, StepRow, current_step, current_steps, groups, is_measuring, steps,
+};
+pub(crate) use steps::{drain_note, lost_note, percentile};
+pub(crate) use thresholds::{ThresholdRow, ThresholdState, bound_reason, thresholds, verdict};
+pub(crate) use workloads::{WorkloadRow, workloads};

@@ -1,0 +1,331 @@
+//! Field tables of steps: requests and control steps.
+//!
+//! `flow::step`, `flow::control` and `flow::body` read them.
+//! Invariant: each control step has one key that no request has.
+
+use crate::plan::OnFail;
+use crate::plan::flow::MAX_ROUNDS;
+use crate::scenario::nouns::laws::DISTRIBUTION;
+use crate::scenario::nouns::noun::ValueShape::{
+    self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
+    Template, Truth, Weight, Words,
+};
+use crate::scenario::nouns::noun::{
+    EMPTY, KeyRule, KeySpec, Noun, SharedShape, key, list_of, map_of, words,
+};
+use crate::scenario::nouns::responses::{CAPTURE, CHECK};
+use crate::scenario::nouns::services::REDIRECTS;
+use crate::scenario::nouns::values::{PRIORITY, TAGS};
+
+/// The expected form of a list of steps.
+pub(crate) const STEPS_FORM: &str = "a list of steps, such as `- get: /`";
+
+/// A list of steps.
+pub(crate) static STEPS: SharedShape = SharedShape {
+    id: "steps",
+    title: "list of steps: [requests](#request) and others",
+    shape: List(0, None, &Shared(&STEP)),
+};
+
+/// A step of any kind.
+pub(crate) static STEP: SharedShape = SharedShape {
+    id: "step",
+    title: "[request](#request) or another step",
+    shape: OneOf(&[
+        Table(&REQUEST),
+        Table(&INCLUDE),
+        Table(&CHOOSE),
+        Table(&REPEAT),
+        Table(&WHILE),
+        Table(&IF),
+        Table(&PARALLEL),
+        Table(&GROUP),
+        Table(&RENDEZVOUS),
+        Table(&SET),
+        Table(&LOG),
+        Table(&PAUSE),
+    ]),
+};
+
+/// A path below the prefix of a service.
+const PATH: ValueShape = Matching("^(/|\\{\\{)", "path such as `/products?page=1`");
+
+/// A template that computes a value.
+const COMPUTED: ValueShape = Matching("\\{\\{", "template");
+
+/// A condition.
+const CONDITION: ValueShape = OneOf(&[Truth, COMPUTED]);
+
+/// The keys of a body; a request has at most one of them.
+pub(crate) const BODIES: [&str; 5] = ["json", "form", "body", "file", "multipart"];
+
+/// The methods by their key.
+pub(crate) const METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+];
+
+/// The keys of all requests.
+static CALL: &[KeySpec] = &[
+    key("get", PATH, "Path of a GET request."),
+    key("post", PATH, "Path of a POST request."),
+    key("put", PATH, "Path of a PUT request."),
+    key("patch", PATH, "Path of a PATCH request."),
+    key("delete", PATH, "Path of a DELETE request."),
+    key("head", PATH, "Path of a HEAD request."),
+    key("options", PATH, "Path of an OPTIONS request."),
+    key("name", Fixed, "Name in reports; steps of one name share a series.")
+        .otherwise("method and path"),
+    key("service", Fixed, "Service of the request.").otherwise("the first service"),
+    key("headers", map_of(&Template), "Request headers."),
+    key("json", Any, "JSON body. A text that is one whole `{{ }}` keeps the type of its value."),
+    key("form", map_of(&Template), "Body of form fields."),
+    key("body", Template, "Body of text."),
+    key("file", Fixed, "Body from a file of at most 64 MiB."),
+    key("multipart", map_of(&OneOf(&[Template, Table(&PART)])), "Multipart body."),
+    key("timeout", PositiveDuration, "Longest duration of the call, redirects included.")
+        .otherwise("the service's"),
+    key("think", Shared(&DISTRIBUTION), "Think time after this call.").otherwise("the archetype's"),
+    key("max_body", Size, "Largest response body.").default("64MiB"),
+    key("redirects", REDIRECTS, "Redirects to follow.").otherwise("the service's"),
+    key("tags", TAGS, "Tags of its series, beside the archetype's."),
+    key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response."),
+    key("check", Table(&CHECK), "Conditions; failed ones are counted."),
+    key("expect", Table(&CHECK), "Conditions; a failed one fails the call and ends the iteration."),
+    key(
+        "on_fail",
+        Words(&words(&OnFail::NAMES)),
+        "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or `abort` \
+         the run.",
+    )
+    .default("count"),
+    key("priority", PRIORITY, "Priority under limits and degradation.").otherwise("its pool's"),
+];
+
+/// The keys of requests; `rules` of both kinds.
+const ONE_METHOD: KeyRule =
+    KeyRule::ExactlyOne(&["get", "post", "put", "patch", "delete", "head", "options"]);
+
+pub(crate) static REQUEST: Noun = Noun {
+    id: "request",
+    title: "a step",
+    about: "A request.",
+    form: "a step such as `get: /products`",
+    groups: &[
+        CALL,
+        &[key(
+            "fallback",
+            Shared(&STEPS),
+            "Steps that run if the call fails; the iteration goes on after them.",
+        )],
+    ],
+    rules: &[ONE_METHOD, KeyRule::AtMostOne(&BODIES)],
+    ..EMPTY
+};
+
+pub(crate) static BRANCH: Noun = Noun {
+    id: "branch",
+    title: "a step of `parallel`",
+    about: "A request of `parallel`.",
+    form: "a step such as `get: /products`",
+    groups: &[
+        CALL,
+        &[key(
+            "needs",
+            OneOf(&[Fixed, List(0, None, &Fixed)]),
+            "Names of earlier requests that have to end first.",
+        )],
+    ],
+    like: Some(&REQUEST),
+    rules: &[ONE_METHOD, KeyRule::AtMostOne(&BODIES)],
+};
+
+pub(crate) static PART: Noun = Noun {
+    id: "part",
+    title: "a part",
+    about: "A part of a multipart body.",
+    groups: &[&[
+        key("file", Fixed, "File with its content."),
+        key("value", Template, "Text of the part."),
+        key("filename", Fixed, "File name that is sent.").otherwise("the file's"),
+        key("type", Fixed, "Content type, such as image/png.")
+            .otherwise("application/octet-stream for a file"),
+    ]],
+    rules: &[KeyRule::ExactlyOne(&["file", "value"])],
+    ..EMPTY
+};
+
+/// Includes are expanded before steps are read.
+pub(crate) static INCLUDE: Noun = Noun {
+    id: "include",
+    title: "this step",
+    about: "Steps of another file.",
+    groups: &[&[key("include", Fixed, "File with a list of steps.").needs("the name of a file")]],
+    ..EMPTY
+};
+
+pub(crate) static CHOOSE: Noun = Noun {
+    id: "choose",
+    title: "this step",
+    about: "A random choice.",
+    groups: &[&[key("choose", list_of(&Table(&WAY)), "Lists of steps with their weights.")
+        .needs("a list of ways")]],
+    ..EMPTY
+};
+
+pub(crate) static WAY: Noun = Noun {
+    id: "way",
+    title: "a way",
+    about: "One alternative of a choice.",
+    form: "a list of ways, such as `- { weight: 7, do: [ { get: / } ] }`",
+    groups: &[&[
+        key("weight", Weight, "Weight against the others.")
+            .needs("its weight against the other ways, such as 7"),
+        key("do", Shared(&STEPS), "Steps.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static REPEAT: Noun = Noun {
+    id: "repeat",
+    title: "this step",
+    about: "A loop with a fixed number of rounds.",
+    groups: &[&[key("repeat", Table(&REPEATED), "Rounds and steps.").needs("rounds and steps")]],
+    ..EMPTY
+};
+
+pub(crate) static REPEATED: Noun = Noun {
+    id: "repeated",
+    title: "`repeat`",
+    about: "The rounds and steps of a loop.",
+    form: "`{ times: 3, do: [ … ] }`",
+    groups: &[&[
+        key("times", OneOf(&[ROUNDS, COMPUTED]), "Number of rounds.").needs("how often, such as 3"),
+        key("do", Shared(&STEPS), "Steps of a round.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+/// A number of rounds.
+pub(crate) const ROUNDS: ValueShape = Count(0, MAX_ROUNDS);
+
+pub(crate) static WHILE: Noun = Noun {
+    id: "while",
+    title: "this step",
+    about: "A loop with a condition.",
+    groups: &[&[key("while", Table(&LOOP), "Condition and steps.").needs("a condition and steps")]],
+    ..EMPTY
+};
+
+pub(crate) static LOOP: Noun = Noun {
+    id: "loop",
+    title: "`while`",
+    about: "The condition and steps of a loop.",
+    form: "`{ that: \"{{ n < 3 }}\", do: [ … ] }`",
+    groups: &[&[
+        key("that", CONDITION, "Condition, evaluated before each round.")
+            .needs("a condition such as \"{{ n < 3 }}\""),
+        key("max", Count(1, MAX_ROUNDS), "Largest number of rounds.").default("1000"),
+        key("do", Shared(&STEPS), "Steps of a round.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static IF: Noun = Noun {
+    id: "if",
+    title: "this step",
+    about: "A condition. `false`, zero, none, an empty text or list and the text `false` do not \
+            hold.",
+    groups: &[&[
+        key("if", CONDITION, "Condition.").needs("a condition such as \"{{ n < 3 }}\""),
+        key("do", Shared(&STEPS), "Steps if it holds.").needs(STEPS_FORM),
+        key("else", Shared(&STEPS), "Steps if it does not hold."),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static PARALLEL: Noun = Noun {
+    id: "parallel",
+    title: "this step",
+    about: "Requests at the same time, over up to six connections. Each sees the variables as they \
+            were at the beginning.",
+    groups: &[&[
+        key("parallel", list_of(&Table(&BRANCH)), "Requests.").needs("a list of requests"),
+        key("think", Shared(&DISTRIBUTION), "Think time after the last of them.")
+            .otherwise("the archetype's"),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static GROUP: Noun = Noun {
+    id: "group",
+    title: "this step",
+    about: "Steps that are timed as one.",
+    groups: &[&[key("group", Table(&GROUPED), "Name and steps.").needs("a name and steps")]],
+    ..EMPTY
+};
+
+pub(crate) static GROUPED: Noun = Noun {
+    id: "grouped",
+    title: "a group",
+    about: "The name and steps of a group. Its time runs from the intended start of the first call \
+            to the end of the last one, without think times.",
+    form: "`{ name: checkout, do: [ … ] }`",
+    groups: &[&[
+        key("name", Fixed, "Name in reports.").needs("the name of the group in the report"),
+        key("do", Shared(&STEPS), "Steps.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static RENDEZVOUS: Noun = Noun {
+    id: "rendezvous",
+    title: "this step",
+    about: "A point where users wait for each other.",
+    groups: &[&[key("rendezvous", Table(&GATHERING), "Number of users and longest wait.")
+        .needs("a number of users and a wait")]],
+    ..EMPTY
+};
+
+pub(crate) static GATHERING: Noun = Noun {
+    id: "gathering",
+    title: "a rendezvous",
+    about: "The size of a rendezvous and its longest wait.",
+    form: "`{ users: 5, wait: 2s }`",
+    groups: &[&[
+        key("users", Count(2, 10_000_000), "Users of the archetype that go on together.")
+            .needs("how many go on together, such as 5"),
+        key("wait", PositiveDuration, "Longest wait, after which a user goes on alone.")
+            .needs("how long a user waits for the others, such as 2s"),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static SET: Noun = Noun {
+    id: "set",
+    title: "this step",
+    about: "An assignment of variables, one after the other.",
+    groups: &[&[key("set", map_of(&Any), "Variables and their values.").needs("variables")]],
+    ..EMPTY
+};
+
+pub(crate) static LOG: Noun = Noun {
+    id: "log",
+    title: "this step",
+    about: "A line of the log; at most 32 per second and shard are shown, the others are counted.",
+    groups: &[&[key("log", Template, "Text.").needs("a text")]],
+    ..EMPTY
+};
+
+pub(crate) static PAUSE: Noun = Noun {
+    id: "pause",
+    title: "this step",
+    about: "A wait, in addition to think time.",
+    groups: &[&[key("pause", Shared(&DISTRIBUTION), "Duration.").needs("a duration such as 2s")]],
+    ..EMPTY
+};

@@ -1,0 +1,111 @@
+//! Renders field tables as the reference page of the documentation.
+//!
+//! A test keeps `docs/reference.md` equal to it.
+//! Invariant: each noun that a scenario can contain has its section, once.
+
+use std::fmt::Write as _;
+
+use super::words::{heading, in_words, link};
+use crate::scenario::nouns::noun::{KeyRule, KeySpec, Noun, ValueShape};
+use crate::scenario::nouns::scenario::SCENARIO;
+use crate::scenario::nouns::users::ARCHETYPE_FILE;
+
+/// The beginning of the page.
+const INTRODUCTION: &str = "\
+# Reference: all keys of the language
+
+Made from the field tables of the program (`src/scenario/nouns`); a test keeps it up to date.
+[language.md](language.md) explains how the parts work together. `manada schema` prints the same as
+JSON Schema for editors. Keys in **bold** are required. Durations are written as `250ms`, `1.5s`,
+`2m`, `1h30m`.
+";
+
+/// Returns the page in Markdown.
+pub fn reference() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for noun in nouns() {
+        section(&mut page, noun);
+    }
+    page
+}
+
+/// Returns all nouns in the order of their first use.
+pub(super) fn nouns() -> Vec<&'static Noun> {
+    let mut nouns: Vec<&'static Noun> = vec![&SCENARIO, &ARCHETYPE_FILE];
+    let mut at = 0;
+    while let Some(noun) = nouns.get(at).copied() {
+        noun.keys().for_each(|spec| collect(&spec.shape, &mut nouns));
+        at += 1;
+    }
+    nouns
+}
+
+/// Adds the nouns of a shape in the order of their first use.
+fn collect(shape: &'static ValueShape, nouns: &mut Vec<&'static Noun>) {
+    match shape {
+        ValueShape::Table(noun) if !contains(nouns, noun) => nouns.push(noun),
+        ValueShape::Shared(shared) => collect(&shared.shape, nouns),
+        ValueShape::List(_, _, items) => collect(items, nouns),
+        ValueShape::Map(map) => collect(map.values, nouns),
+        ValueShape::OneOf(shapes) => shapes.iter().for_each(|shape| collect(shape, nouns)),
+        ValueShape::IfKey(_, with, without) => {
+            collect(without, nouns);
+            collect(with, nouns);
+        }
+        _ => {}
+    }
+}
+
+fn contains(nouns: &[&'static Noun], noun: &'static Noun) -> bool {
+    nouns.iter().any(|known| known.id == noun.id)
+}
+
+fn section(page: &mut String, noun: &'static Noun) {
+    let like = noun.like.filter(|like| like.id != noun.id);
+    let is_repeated = |spec: &KeySpec| {
+        like.and_then(|like| like.key(spec.name)).is_some_and(|known| known.about == spec.about)
+    };
+    let own: Vec<&KeySpec> = noun.keys().filter(|spec| !is_repeated(spec)).collect();
+    let _ = write!(page, "\n## {}\n\n{}", heading(noun), noun.about);
+    noun.rules.iter().for_each(|rule| page.push_str(&rule_in_words(rule)));
+    if let Some(like) = like {
+        let other = if own.is_empty() { "" } else { "other " };
+        let _ = write!(page, " Its {other}keys are those of {}.", link(like));
+    }
+    page.push('\n');
+    if own.is_empty() {
+        return;
+    }
+    page.push_str("\n| key | value | default | meaning |\n|---|---|---|---|\n");
+    for spec in own {
+        let mark = if spec.needs.is_some() { "**" } else { "" };
+        let default = match (spec.default, spec.otherwise) {
+            (Some(default), _) => format!("`{default}`"),
+            (None, "") => "–".to_owned(),
+            (None, otherwise) => otherwise.to_owned(),
+        };
+        let former = spec.former.map_or(String::new(), |name| format!(" Formerly `{name}`."));
+        let cells = [in_words(&spec.shape), default, format!("{}{former}", spec.about)];
+        let [value, default, about] = cells.map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(page, "| {mark}`{}`{mark} | {value} | {default} | {about} |", spec.name);
+    }
+}
+
+/// Describes a rule over several keys as a sentence.
+fn rule_in_words(rule: &KeyRule) -> String {
+    let list = |keys: &[&str]| {
+        keys.iter().map(|key| format!("`{key}`")).collect::<Vec<String>>().join(", ")
+    };
+    match rule {
+        KeyRule::ExactlyOne(keys) => format!(" Exactly one of {} is required.", list(keys)),
+        KeyRule::AtMostOne(keys) => format!(" At most one of {} is allowed.", list(keys)),
+        KeyRule::AtLeastOne => " At least one key is required.".to_owned(),
+        KeyRule::Needs(key, other) => format!(" `{key}` needs `{other}`."),
+        KeyRule::Excludes(key, others) => {
+            format!(" `{key}` is not allowed beside {}.", list(others))
+        }
+        KeyRule::ConstantRateEnds => {
+            " A constant rate needs `duration` or `iterations`.".to_owned()
+        }
+    }
+}
