@@ -4,6 +4,8 @@
 //! Invariant: these messages are the only coupling; the engine does not depend on any sink.
 
 pub mod control;
+pub mod control_error;
+pub mod control_request;
 pub mod record;
 pub mod stop;
 
@@ -20,7 +22,9 @@ use crate::stats::{
 };
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
-pub use control::{ControlCommand, ControlReply, ControlRequest};
+pub use control::ControlCommand;
+pub use control_error::ControlError;
+pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
 
 /// A command to a running shard.

@@ -17,7 +17,7 @@ use super::spellings::SEPARATOR;
 use crate::clock;
 use crate::control::{ControlHandles, socket};
 use crate::event::Report;
-use crate::event::control::ControlClient;
+use crate::event::control_request::ControlClient;
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 use super::args::{CommonArgs, UiKind};
 use super::output::{print_error, print_remark};
 use crate::control::{ControlHandles, keys};
-use crate::event::control::ControlClient;
+use crate::event::control_request::ControlClient;
 use crate::run::ControlGuards;
 use crate::sinks::progress::{ProgressBars, ProgressLines};
 #[cfg(feature = "tui")]

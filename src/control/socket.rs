@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::registry;
 use crate::clock::{self, Timer};
 use crate::event::control::MAX_LINE;
-use crate::event::{ControlCommand, ControlReply, ControlRequest};
+use crate::event::{ControlCommand, ControlError, ControlReply, ControlRequest};
 use crate::stats::ControlOrigin;
 
 /// Maximum concurrent clients; further ones are disconnected.
@@ -101,14 +101,14 @@ async fn serve_client(
         let line = match read_line(&mut client, &mut buffer).await? {
             Some(line) => line,
             None if buffer.len() > MAX_LINE => {
-                let reply = Err(format!("a command has at most {MAX_LINE} bytes"));
+                let reply = Err(ControlError::LongLine);
                 return write_reply(&mut client, &reply, false).await;
             }
             None => return Ok(()),
         };
         let command = match String::from_utf8(line) {
-            Ok(text) => ControlCommand::parse(&text).map_err(|error| error.to_string()),
-            Err(_) => Err("a command is UTF-8".to_owned()),
+            Ok(text) => ControlCommand::parse(&text).map_err(ControlError::from),
+            Err(_) => Err(ControlError::NotUtf8),
         };
         let is_data = command == Ok(ControlCommand::Status);
         let reply = match command {
@@ -123,11 +123,10 @@ async fn send_command(
     command: ControlCommand,
     commands: &mpsc::Sender<ControlRequest>,
 ) -> ControlReply {
-    let gone = || "the run is over".to_owned();
     let (reply, result) = oneshot::channel();
     let request = ControlRequest { command, origin: ControlOrigin::Socket, reply: Some(reply) };
-    commands.send(request).await.map_err(|_| gone())?;
-    result.await.map_err(|_| gone())?
+    commands.send(request).await.map_err(|_| ControlError::Over)?;
+    result.await.map_err(|_| ControlError::Over)?
 }
 
 /// Returns the next line without its end; `None` if the client is done, or the line is too long.
@@ -162,7 +161,7 @@ async fn write_reply(
             json!({ "ok": serde_json::from_str::<Value>(words).unwrap_or_default() })
         }
         Ok(words) => json!({ "ok": words }),
-        Err(words) => json!({ "error": words }),
+        Err(why) => json!({ "error": why.to_string() }),
     }
     .to_string();
     line.push('\n');

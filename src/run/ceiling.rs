@@ -7,8 +7,8 @@
 use super::workload_override::{WorkloadOverride, is_open};
 use crate::clock::RunOffset;
 use crate::curve::Curve;
-use crate::event::ScheduleChange;
 use crate::event::control::MAX_USERS;
+use crate::event::{ControlError, ScheduleChange};
 use crate::ids::WorkloadId;
 use crate::plan::data::RowPick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
@@ -23,7 +23,7 @@ pub(super) fn allows(
     plan: &Plan,
     now: &[WorkloadOverride],
     changes: &[(ScheduleChange, Curve)],
-) -> Result<(), String> {
+) -> Result<(), ControlError> {
     let at = changes.first().map_or(RunOffset::ZERO, |(change, _)| change.at);
     // The highest level of users and rate (in its units) that is still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
@@ -47,18 +47,20 @@ pub(super) fn allows(
         plan.workloads.iter().filter(|load| is_open(&load.load)).map(Workload::peak_users).sum();
     let most = plan.safety.max_users.as_ref();
     if let Some((most, by)) = most.filter(|(most, _)| more_users && users + places > *most) {
-        return Err(format!("{} users: {by} allows {most}", users + places));
+        let (users, by) = (users + places, Some(by.clone()));
+        return Err(ControlError::TooManyUsers { users, most: *most, by });
     }
     if more_users && users > MAX_USERS {
-        return Err(format!("{users} users: expected at most {MAX_USERS}"));
+        return Err(ControlError::TooManyUsers { users, most: MAX_USERS, by: None });
     }
-    let per_s = Rate::from_units(rate).as_f64();
     let most = plan.safety.max_rate.as_ref();
     if let Some((most, by)) = most.filter(|(most, _)| more_rate && rate > most.units()) {
-        return Err(format!("{per_s}/s: {by} allows {}/s", most.as_f64()));
+        let (rate, by) = (Rate::from_units(rate), Some(by.clone()));
+        return Err(ControlError::TooHighRate { rate, most: *most, by });
     }
     if more_rate && rate > Rate::MAX.units() {
-        return Err(format!("{per_s}/s: expected at most {}/s", Rate::MAX.as_f64()));
+        let rate = Rate::from_units(rate);
+        return Err(ControlError::TooHighRate { rate, most: Rate::MAX, by: None });
     }
     let beyond =
         more_users && users > TRIAL_USERS || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
@@ -66,17 +68,21 @@ pub(super) fn allows(
         ServiceTarget::Url(address) if !service.is_local() => Some(&address.host),
         ServiceTarget::Url(_) | ServiceTarget::Builtin(_) => None,
     }) {
-        Some(host) if beyond && plan.safety.is_trial_target(host) => Err(format!(
-            "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try {host}: if you \
-             may load it, begin the run with `--authorised {host}`"
-        )),
+        Some(host) if beyond && plan.safety.is_trial_target(host) => {
+            Err(ControlError::Trial { host: host.clone() })
+        }
         _ => Ok(()),
     }
 }
 
 /// Checks whether feeds with unique rows suffice for more users or starts than were planned: rows
 /// are dealt before the run.
-fn has_rows(plan: &Plan, workload: &Workload, curve: &Curve, peak: u64) -> Result<(), String> {
+fn has_rows(
+    plan: &Plan,
+    workload: &Workload,
+    curve: &Curve,
+    peak: u64,
+) -> Result<(), ControlError> {
     let planned = match &workload.load {
         Load::Closed(users) => peak <= users.curve.peak(),
         Load::Open(arrivals) => {
@@ -89,10 +95,9 @@ fn has_rows(plan: &Plan, workload: &Workload, curve: &Curve, peak: u64) -> Resul
     let mut draws = kinds.flat_map(|kind| &kind.data);
     match draws.find(|draw| draw.feed.pick == RowPick::Unique).filter(|_| !planned) {
         None => Ok(()),
-        Some(draw) => Err(format!(
-            "more of `{}` than was planned: the rows of `{}` are used once each and were dealt to \
-             who was planned; plan for more from the start, or let rows repeat",
-            workload.name, draw.feed.name
-        )),
+        Some(draw) => Err(ControlError::TooFewRows {
+            workload: workload.name.clone(),
+            feed: draw.feed.name.clone(),
+        }),
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::RunOffset;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
 use crate::event::{
-    BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
+    BreakerSwitch, ControlCommand, ControlError, DeltaSource, Order, ScheduleChange, ShardCommand,
 };
 use crate::ids::{BreakerId, StepId, WorkloadId, indexed_by};
 use crate::plan::load_override::OverrideBase;
@@ -25,9 +25,6 @@ pub const OVERRIDE_LEAD_NS: u64 = 200_000_000;
 
 /// The most load changes of a workload: its curve grows by each.
 pub const MAX_OVERRIDES: u32 = 1_000;
-
-/// The reply while a shard has not taken earlier commands.
-const BUSY: &str = "the shards are busy with earlier commands: try again";
 
 /// Executes the control commands of a run.
 pub(super) struct Controller<'a> {
@@ -95,7 +92,7 @@ impl<'a> Controller<'a> {
         command: &ControlCommand,
         now: RunOffset,
         source: &DeltaSource,
-    ) -> Result<ControlOutcome, String> {
+    ) -> Result<ControlOutcome, ControlError> {
         let answered = |answer: String| Ok(ControlOutcome { answer, ..ControlOutcome::default() });
         match command {
             ControlCommand::Breaker(name, switch) => {
@@ -139,7 +136,7 @@ impl<'a> Controller<'a> {
         command: &ControlCommand,
         now: RunOffset,
         source: &DeltaSource,
-    ) -> Result<ControlOutcome, String> {
+    ) -> Result<ControlOutcome, ControlError> {
         let (of, model) = match command {
             ControlCommand::Rate(of, _) => (of, Some("open")),
             ControlCommand::Users(of, _) => (of, Some("closed")),
@@ -157,8 +154,7 @@ impl<'a> Controller<'a> {
         let mut changes = Vec::new();
         for id in meant {
             let (workload, current) = (&self.plan.workloads[id], &self.overrides[id]);
-            let load = apply_command(current.load, command, all_paused)
-                .map_err(|why| format!("workload {}: {why}", workload.name))?;
+            let load = apply_command(current.load, command, all_paused, &workload.name)?;
             let is_over = workload.end().is_some_and(|end| RunOffset::from_ns(nanos(end)) <= at)
                 || self.plan.uncounted.is_zero()
                     && count_of(workload).is_some_and(|most| self.status.made(id) >= most);
@@ -166,13 +162,11 @@ impl<'a> Controller<'a> {
                 continue;
             }
             if is_over {
-                return Err(format!("the load of `{}` is over", workload.name));
+                return Err(ControlError::LoadOver { name: workload.name.clone() });
             }
             if current.changes == MAX_OVERRIDES {
-                let name = &workload.name;
-                return Err(format!(
-                    "what is asked of `{name}` was changed {MAX_OVERRIDES} times: enough"
-                ));
+                let (name, most) = (workload.name.clone(), MAX_OVERRIDES);
+                return Err(ControlError::TooManyChanges { name, most });
             }
             let from = at.in_workload(workload.zero());
             let curve = current.curve.overridden_from(from.ns(), &load.curve(&workload.load));
@@ -180,7 +174,7 @@ impl<'a> Controller<'a> {
         }
         ceiling::allows(self.plan, &self.overrides, &changes)?;
         if !source.has_room(1) {
-            return Err(BUSY.to_owned());
+            return Err(ControlError::Busy);
         }
         let mut done = ControlOutcome::default();
         if !changes.is_empty() {
@@ -203,18 +197,14 @@ impl<'a> Controller<'a> {
     fn select_workloads(
         &self,
         of: Option<&str>,
-        model: Option<&str>,
-    ) -> Result<Vec<WorkloadId>, String> {
+        model: Option<&'static str>,
+    ) -> Result<Vec<WorkloadId>, ControlError> {
         let loads = &self.plan.workloads;
         let fits = |id: &WorkloadId| model.is_none_or(|model| loads[*id].model() == model);
-        let lever = |model: &str| if model == "open" { "users" } else { "rate" };
         let Some(name) = of else {
             let all: Vec<WorkloadId> = WorkloadId::first(loads.len()).filter(fits).collect();
             return match model {
-                Some(model) if all.is_empty() => {
-                    let lever = lever(model);
-                    Err(format!("no workload of this run is {model}: expected `{lever}`"))
-                }
+                Some(model) if all.is_empty() => Err(ControlError::NoSuchModel { model }),
                 _ => Ok(all),
             };
         };
@@ -223,10 +213,7 @@ impl<'a> Controller<'a> {
         };
         match model.filter(|_| !fits(&id)) {
             None => Ok(vec![id]),
-            Some(model) => {
-                let (own, lever) = (loads[id].model(), lever(model));
-                Err(format!("workload `{name}` is {own}: expected `{lever} {name}`"))
-            }
+            Some(model) => Err(ControlError::OtherModel { name: name.to_owned(), model }),
         }
     }
 
@@ -236,7 +223,7 @@ impl<'a> Controller<'a> {
         switch: BreakerSwitch,
         now: RunOffset,
         source: &DeltaSource,
-    ) -> Result<ControlOutcome, String> {
+    ) -> Result<ControlOutcome, ControlError> {
         let mut breakers = BreakerId::number(&self.breakers);
         let Some((id, breaker)) = breakers.find(|(_, breaker)| breaker.name == name) else {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
@@ -244,12 +231,10 @@ impl<'a> Controller<'a> {
         };
         let BreakerName { level, is_configured: is_there, .. } = breaker;
         if !is_there {
-            return Err(format!(
-                "`{name}` has no breaker: `breakers: {{ {level}: {{}} }}` in the scenario makes one"
-            ));
+            return Err(ControlError::NoBreaker { name: name.to_owned(), level });
         }
         if !source.has_room(1) {
-            return Err(BUSY.to_owned());
+            return Err(ControlError::Busy);
         }
         source.broadcast(&ShardCommand::Order(Order::Breaker(id, switch)));
         let mut done = ControlOutcome::default();
@@ -263,7 +248,7 @@ impl<'a> Controller<'a> {
         mute: bool,
         now: RunOffset,
         source: &DeltaSource,
-    ) -> Result<ControlOutcome, String> {
+    ) -> Result<ControlOutcome, ControlError> {
         let steps = StepId::number(&self.plan.steps);
         let all: Vec<StepId> =
             steps.filter(|(_, series)| series.name == step).map(|(id, _)| id).collect();
@@ -274,7 +259,7 @@ impl<'a> Controller<'a> {
         let is_other = |id: &StepId| self.muted[id.index()] != mute;
         let orders: Vec<StepId> = all.into_iter().filter(is_other).collect();
         if !source.has_room(orders.len()) {
-            return Err(BUSY.to_owned());
+            return Err(ControlError::Busy);
         }
         let mut done = ControlOutcome::default();
         for id in orders {
@@ -316,7 +301,8 @@ fn apply_command(
     load: LoadOverride,
     command: &ControlCommand,
     all_paused: bool,
-) -> Result<LoadOverride, String> {
+    workload: &str,
+) -> Result<LoadOverride, ControlError> {
     let held = |base| LoadOverride { base, permille: 1_000, ..load };
     Ok(match command {
         ControlCommand::Pause(_) => LoadOverride { paused: true, ..load },
@@ -325,10 +311,9 @@ fn apply_command(
         ControlCommand::Scale(_, permille) => LoadOverride { permille: *permille, ..load },
         ControlCommand::Nudge(_, by) => match load.permille.saturating_add_signed(*by) {
             0 => {
-                let (now, less) = (f64::from(load.permille) / 10.0, f64::from(-*by) / 10.0);
-                return Err(format!(
-                    "{now} % less {less} % leaves no load: use a smaller step, or `pause`"
-                ));
+                let (name, permille) = (workload.to_owned(), load.permille);
+                let less = by.unsigned_abs();
+                return Err(ControlError::NoLoadLeft { name, permille, less });
             }
             permille => LoadOverride { permille: permille.min(MAX_PERMILLE), ..load },
         },
@@ -339,14 +324,14 @@ fn apply_command(
     })
 }
 
-fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    /// The most names that an error lists.
-    const SHOWN: usize = 20;
+fn unknown<'n>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'n str>,
+) -> ControlError {
     let mut known: Vec<&str> = known.collect();
     known.dedup();
-    let near = nearest(name, known.iter().copied());
-    let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-    let more = if known.len() > SHOWN { ", …" } else { "" };
-    known.truncate(SHOWN);
-    format!("there is no {what} `{name}`: expected one of {}{more}{near}", known.join(", "))
+    let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
+    let known = known.into_iter().map(str::to_owned).collect();
+    ControlError::Unknown { what, name: name.to_owned(), known, suggestion }
 }

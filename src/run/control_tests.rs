@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
 use crate::clock::RunOffset;
 use crate::event::{
-    BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
+    BreakerSwitch, ControlCommand, ControlError, ControlReply, DeltaSource, Order, ScheduleChange,
+    ShardCommand,
 };
 use crate::ids::{BreakerId, StepId, WorkloadId};
 use crate::plan::load_override::OverrideBase;
@@ -50,7 +51,7 @@ fn source(room: usize) -> (DeltaSource, mpsc::Receiver<ShardCommand>) {
 }
 
 /// What is received at a second, one after the other: the answers.
-fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<Result<String, String>> {
+fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<ControlReply> {
     let (source, _told) = source(64);
     let mut control = Controller::new(plan);
     let one = |(at, words): &(u64, &str)| {
@@ -63,7 +64,10 @@ fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<Result<String, String>
 #[track_caller]
 fn refused(plan: &Plan, words: &str, says: &str) {
     let answer = commands(plan, &[(1, words)]).remove(0);
-    assert!(answer.as_ref().is_err_and(|why| why.contains(says)), "{words}: {answer:?}");
+    assert!(
+        answer.as_ref().is_err_and(|why| why.to_string().contains(says)),
+        "{words}: {answer:?}"
+    );
 }
 
 #[test]
@@ -83,8 +87,8 @@ fn each_command_changes_what_it_names_and_nothing_twice() {
             (38, "scale closed -100%"),
         ],
     );
-    let words: Vec<&str> =
-        answers.iter().map(|answer| answer.as_deref().unwrap_or_else(|why| why)).collect();
+    let words = answers.into_iter().map(|answer| answer.unwrap_or_else(|why| why.to_string()));
+    let words: Vec<String> = words.collect();
     assert_eq!(
         words,
         [
@@ -130,7 +134,7 @@ fn shards_that_have_no_room_are_all_left_as_they_are() {
     control.handle(&ControlCommand::Pause(None), after(S), &source).unwrap();
     for words in ["resume", "mute cart"] {
         let answer = control.handle(&ControlCommand::parse(words).unwrap(), after(2 * S), &source);
-        assert!(answer.is_err_and(|why| why.contains("try again")), "{words}");
+        assert!(answer.is_err_and(|why| why == ControlError::Busy), "{words}");
     }
     let now = control.handle(&ControlCommand::Status, after(3 * S), &source).unwrap().answer;
     let now: serde_json::Value = serde_json::from_str(&now).unwrap();
@@ -151,7 +155,7 @@ fn a_load_is_changed_so_often_and_no_more() {
         told.try_recv().unwrap();
     }
     let answer = control.handle(&ControlCommand::Pause(Some("open".into())), after(S), &source);
-    assert!(answer.is_err_and(|why| why.contains("changed 1000 times")));
+    assert!(answer.is_err_and(|why| why.to_string().contains("1000 load changes")));
 }
 
 #[test]
@@ -264,6 +268,9 @@ fn a_count_that_is_made_is_over() {
         control.status.second(&tally.snapshot(None));
         let users = ControlCommand::Users(Some("w".into()), 3 + made);
         let answer = control.handle(&users, after(S), &source);
-        assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);
+        assert_eq!(
+            answer.is_err_and(|why| why == ControlError::LoadOver { name: "w".to_owned() }),
+            over
+        );
     }
 }

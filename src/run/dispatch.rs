@@ -13,8 +13,8 @@ use super::error_rate_abort::ErrorRateAbort;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
-    ControlCommand, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent, ShardCommand,
-    StopCause,
+    ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent,
+    ShardCommand, StopCause,
 };
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
@@ -215,7 +215,7 @@ impl Dispatch<'_> {
             // The sender may not wait for the reply any more.
             drop(reply.send(answer));
         } else {
-            let (Ok(words) | Err(words)) = answer;
+            let words = answer.unwrap_or_else(|why| why.to_string());
             self.io.sinks.publish(&RunEvent::Note(words.replace('\n', ", ")));
         }
     }
@@ -230,7 +230,7 @@ impl Dispatch<'_> {
                 | ControlCommand::Stop
         );
         if self.io.aggregator.stopped().is_some() && !speaks {
-            return Err("the run is ending: nothing is request any more".to_owned());
+            return Err(ControlError::Ending);
         }
         let now = RunOffset::of(clock::now(), self.start);
         let done = self.control.handle(&request.command, now, &self.source)?;

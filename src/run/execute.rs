@@ -16,7 +16,7 @@ use super::{look_up, machine, sections, targets};
 use crate::clock;
 use crate::control::ControlHandles;
 use crate::engine::{self, startup::tier};
-use crate::event::control::MAX_PENDING;
+use crate::event::control_request::MAX_PENDING;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
 use crate::plan::Plan;

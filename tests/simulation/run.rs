@@ -11,7 +11,7 @@ use manada::curve::{Distribution, ServiceQueue};
 use manada::engine;
 use manada::engine::Variables;
 use manada::engine::single_user::{SingleUserRun, run_single_user};
-use manada::event::control::MAX_PENDING;
+use manada::event::control_request::MAX_PENDING;
 use manada::event::{GeneratorInfo, Report, RunInfo};
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::aggregator::RunAggregator;

@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Sink;
-use crate::event::control::ControlClient;
+use crate::event::control_request::ControlClient;
 use crate::event::{ControlCommand, ControlReply, RunEvent};
 use crate::stats::ControlOrigin;
 use model::Model;

@@ -133,7 +133,7 @@ impl UiState {
                 self.open(Overlay::Answer(text));
             }
             Ok(text) => self.said = Some((true, text)),
-            Err(text) => self.said = Some((false, text)),
+            Err(why) => self.said = Some((false, why.to_string())),
         }
     }
 

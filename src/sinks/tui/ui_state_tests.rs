@@ -6,8 +6,8 @@ use ratatui::crossterm::event::KeyModifiers;
 
 use super::*;
 use crate::clock::RunOffset;
-use crate::event::RunEvent;
 use crate::event::StopCause;
+use crate::event::{ControlError, RunEvent};
 use crate::ids::StepId;
 use crate::sinks::tui::fixture;
 
@@ -73,8 +73,8 @@ fn commands_leave_it_and_wrong_ones_say_why() {
     assert!(!good && why.contains("such as 200/s"), "{why}");
     assert!(matches!(ui.layer, Overlay::Prompt(_)), "it can be mended");
     assert!(matches!(press(&mut ui, &state, "/s\n"), UiEffect::Ask(ControlCommand::Rate(None, _))));
-    ui.answer(Err("there is no room".to_owned()));
-    assert_eq!(ui.said, Some((false, "there is no room".to_owned())));
+    ui.answer(Err(ControlError::Over));
+    assert_eq!(ui.said, Some((false, "the run is over".to_owned())));
     ui.answer(Ok("a\nb".to_owned()));
     assert_eq!(ui.layer, Overlay::Answer("a\nb".to_owned()));
     press(&mut ui, &state, "\u{1b}");

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::Sink;
 use crate::event::RunEvent;
-use crate::event::control::ControlClient;
+use crate::event::control_request::ControlClient;
 use hub::Hub;
 use request_guard::RequestGuard;
 use server::ServerState;

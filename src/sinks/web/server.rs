@@ -28,7 +28,8 @@ use super::shell::{PAGE, POLICY};
 use super::stream::Frames;
 use crate::clock;
 use crate::event::ControlCommand;
-use crate::event::control::{ControlClient, MAX_LINE};
+use crate::event::control::MAX_LINE;
+use crate::event::control_request::ControlClient;
 use crate::stats::ControlOrigin;
 
 /// Maximum time for clients to receive the end of the run.
@@ -148,7 +149,7 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
             Json(json!({ "ok": value })).into_response()
         }
         Ok(Ok(words)) => Json(json!({ "ok": words })).into_response(),
-        Ok(Err(why)) => refuse(StatusCode::CONFLICT, &why),
+        Ok(Err(why)) => refuse(StatusCode::CONFLICT, &why.to_string()),
         Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the run is over"),
     }
 }

@@ -1,0 +1,188 @@
+//! Why a command of live control is not carried out.
+//!
+//! `run` and the control socket make it, clients show it.
+//! Invariant: its text says what to do instead, as far as something can be done.
+
+use std::fmt;
+
+use super::control::{CommandError, MAX_LINE};
+use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
+use crate::units::Rate;
+
+/// The most names that an error lists.
+const SHOWN: usize = 20;
+
+/// Why a command is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlError {
+    /// The text is not a command.
+    Command(CommandError),
+    /// The line of a command is too long.
+    LongLine,
+    /// The line of a command is not UTF-8.
+    NotUtf8,
+    /// The run is over.
+    Over,
+    /// The run is ending: nothing can be changed any more.
+    Ending,
+    /// A shard has not taken earlier commands.
+    Busy,
+    /// There is nothing of this name.
+    Unknown {
+        /// `workload`, `breaker` or `step`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+        /// A similar one of them.
+        suggestion: Option<String>,
+    },
+    /// No workload is of the model that the command is for.
+    NoSuchModel {
+        /// The model: `open` or `closed`.
+        model: &'static str,
+    },
+    /// The workload is of the other model than the command is for.
+    OtherModel {
+        /// The name of the workload.
+        name: String,
+        /// The model that the command is for.
+        model: &'static str,
+    },
+    /// The load of a workload is over.
+    LoadOver {
+        /// The name of the workload.
+        name: String,
+    },
+    /// The load of a workload was changed too often.
+    TooManyChanges {
+        /// The name of the workload.
+        name: String,
+        /// The most changes.
+        most: u32,
+    },
+    /// A reduction would leave no load.
+    NoLoadLeft {
+        /// The name of the workload.
+        name: String,
+        /// Its load in thousandths.
+        permille: u32,
+        /// The reduction in thousandths.
+        less: u32,
+    },
+    /// The scenario sets no breaker at this place.
+    NoBreaker {
+        /// The name of the breaker.
+        name: String,
+        /// Its level.
+        level: &'static str,
+    },
+    /// More users than are allowed.
+    TooManyUsers {
+        /// The users.
+        users: u64,
+        /// The most users.
+        most: u64,
+        /// What allows them; `None`: the limit of every run.
+        by: Option<String>,
+    },
+    /// A higher rate than is allowed.
+    TooHighRate {
+        /// The rate.
+        rate: Rate,
+        /// The highest rate.
+        most: Rate,
+        /// What allows it; `None`: the limit of every run.
+        by: Option<String>,
+    },
+    /// More load than a host may get that is only tried.
+    Trial {
+        /// The host.
+        host: String,
+    },
+    /// The unique rows of a feed were dealt to fewer users or starts.
+    TooFewRows {
+        /// The name of the workload.
+        workload: String,
+        /// The name of the feed.
+        feed: String,
+    },
+}
+
+/// The command that sets the load of the other model than `model`.
+fn other_command(model: &str) -> &'static str {
+    if model == "open" { "users" } else { "rate" }
+}
+
+impl From<CommandError> for ControlError {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl std::error::Error for ControlError {}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |permille: u32| f64::from(permille) / 10.0;
+        match self {
+            Self::Command(error) => error.fmt(f),
+            Self::LongLine => write!(f, "a command has at most {MAX_LINE} bytes"),
+            Self::NotUtf8 => f.write_str("a command is UTF-8"),
+            Self::Over => f.write_str("the run is over"),
+            Self::Ending => f.write_str("run is stopping: load can no longer be changed"),
+            Self::Busy => f.write_str("the shards are busy with earlier commands: try again"),
+            Self::Unknown { what, name, known, suggestion } => {
+                let shown = known[..known.len().min(SHOWN)].join(", ");
+                let more = if known.len() > SHOWN { ", …" } else { "" };
+                write!(f, "there is no {what} `{name}`: expected one of {shown}{more}")?;
+                suggestion.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean `{near}`?"))
+            }
+            Self::NoSuchModel { model } => {
+                let command = other_command(model);
+                write!(f, "no workload of this run is {model}: expected `{command}`")
+            }
+            Self::OtherModel { name, model } => {
+                let own = if *model == "open" { "closed" } else { "open" };
+                let command = other_command(model);
+                write!(f, "workload `{name}` is {own}: expected `{command} {name}`")
+            }
+            Self::LoadOver { name } => write!(f, "the load of `{name}` is over"),
+            Self::TooManyChanges { name, most } => {
+                write!(f, "workload `{name}`: limit of {most} load changes per run reached")
+            }
+            Self::NoLoadLeft { name, permille, less } => {
+                let (now, less) = (percent(*permille), percent(*less));
+                write!(f, "workload {name}: {now} % less {less} % leaves no load: ")?;
+                f.write_str("use a smaller step, or `pause`")
+            }
+            Self::NoBreaker { name, level } => {
+                write!(f, "`{name}` has no breaker: ")?;
+                write!(f, "`breakers: {{ {level}: {{}} }}` in the scenario makes one")
+            }
+            Self::TooManyUsers { users, most, by: Some(by) } => {
+                write!(f, "{users} users: {by} allows {most}")
+            }
+            Self::TooManyUsers { users, most, by: None } => {
+                write!(f, "{users} users: expected at most {most}")
+            }
+            Self::TooHighRate { rate, most, by: Some(by) } => {
+                write!(f, "{}/s: {by} allows {}/s", rate.as_f64(), most.as_f64())
+            }
+            Self::TooHighRate { rate, most, by: None } => {
+                write!(f, "{}/s: expected at most {}/s", rate.as_f64(), most.as_f64())
+            }
+            Self::Trial { host } => {
+                write!(f, "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may ")?;
+                write!(f, "try {host}: if you may load it, begin the run with ")?;
+                write!(f, "`--authorised {host}`")
+            }
+            Self::TooFewRows { workload, feed } => {
+                write!(f, "more of `{workload}` than was planned: the rows of `{feed}` are used ")?;
+                f.write_str("once each and were dealt to who was planned; plan for more from ")?;
+                f.write_str("the start, or let rows repeat")
+            }
+        }
+    }
+}
