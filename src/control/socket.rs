@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::getuid;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,7 +26,7 @@ use crate::stats::ControlOrigin;
 /// Maximum concurrent clients; further ones are disconnected.
 const MAX_CLIENTS: usize = 8;
 
-/// Maximum time without data from a client, or for a client to read a reply.
+/// Maximum time in which a client sends its next command, and in which it reads a reply.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept.
@@ -93,19 +93,22 @@ async fn serve(listener: UnixListener, commands: mpsc::Sender<ControlRequest>) {
 
 /// Serves one client.
 async fn serve_client(
-    mut client: UnixStream,
+    client: UnixStream,
     commands: &mpsc::Sender<ControlRequest>,
 ) -> io::Result<()> {
-    let mut buffer = Vec::new();
+    let mut client = BufReader::with_capacity(1 << 10, client);
     loop {
-        let line = match read_line(&mut client, &mut buffer).await? {
-            Some(line) => line,
-            None if buffer.len() > MAX_LINE => {
-                let reply = Err(ControlError::LongLine);
-                return write_reply(&mut client, &reply, false).await;
+        let mut line = Vec::new();
+        let mut start = (&mut client).take(MAX_LINE as u64 + 1);
+        with_timeout(start.read_until(b'\n', &mut line)).await?;
+        if line.pop() != Some(b'\n') {
+            // The client is done, or its line is too long.
+            if line.len() < MAX_LINE {
+                return Ok(());
             }
-            None => return Ok(()),
-        };
+            let reply = Err(ControlError::LongLine);
+            return write_reply(&mut client, &reply, false).await;
+        }
         let command = match String::from_utf8(line) {
             Ok(text) => ControlCommand::parse(&text).map_err(ControlError::from),
             Err(_) => Err(ControlError::NotUtf8),
@@ -129,30 +132,8 @@ async fn send_command(
     result.await.map_err(|_| ControlError::Over)?
 }
 
-/// Returns the next line without its end; `None` if the client is done, or the line is too long.
-async fn read_line(client: &mut UnixStream, buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    loop {
-        if let Some(end) =
-            buffer.iter().position(|byte| *byte == b'\n').filter(|end| *end <= MAX_LINE)
-        {
-            let rest = buffer.split_off(end + 1);
-            let mut line = std::mem::replace(buffer, rest);
-            line.pop();
-            return Ok(Some(line));
-        }
-        if buffer.len() > MAX_LINE {
-            return Ok(None);
-        }
-        let mut bytes = [0; 1_024];
-        match with_timeout(client.read(&mut bytes)).await? {
-            0 => return Ok(None),
-            count => buffer.extend_from_slice(&bytes[..count]),
-        }
-    }
-}
-
 async fn write_reply(
-    client: &mut UnixStream,
+    client: &mut BufReader<UnixStream>,
     reply: &ControlReply,
     is_data: bool,
 ) -> io::Result<()> {

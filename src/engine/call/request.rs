@@ -3,9 +3,14 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use crate::plan::transport::{Auth, Proxy, ProxyKind, base64};
+use base64::Engine;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
 use crate::template::{RenderError, RenderScope, Template, Value};
 
@@ -197,7 +202,7 @@ fn render_parts(
             HeadPart::Base64(text) => {
                 scratch.clear();
                 text.render(scope, scratch)?;
-                base64(scratch, buffer);
+                let _ = write!(buffer, "{}", Base64Display::new(scratch, &STANDARD));
             }
         }
     }
@@ -319,7 +324,7 @@ impl HeadBuilder {
             Auth::Basic(login) => {
                 self.text("Basic ");
                 match login.as_static() {
-                    Some(login) => base64(login, &mut self.literal),
+                    Some(login) => self.text(&STANDARD.encode(login)),
                     None => {
                         self.flush();
                         self.parts.push(HeadPart::Base64(login.clone()));

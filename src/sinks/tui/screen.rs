@@ -5,9 +5,13 @@
 //! Invariant: it is a function of state, ui, theme and size; any size is drawn.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{
+    Block, BorderType, Clear, Scrollbar, ScrollbarOrientation, ScrollbarState, StatefulWidget,
+    Widget,
+};
 
 use super::draw::{above, below, heading, line, lines, page, put, show, span};
 use super::head;
@@ -80,20 +84,19 @@ fn body(
     ScrollExtent { seen: seen.into(), all: all.into() }
 }
 
-/// Where in a page one is, at the right edge.
+/// Where in a page one is, at the right edge; nothing if all of it is seen.
 fn scroll_bar(screen: &mut Buffer, area: Rect, skip: u16, all: u16, theme: Theme) {
-    let seen = area.height;
-    if all <= seen || seen == 0 || area.width == 0 {
-        return;
-    }
-    let scale = |rows: u16| (u32::from(rows) * u32::from(seen) / u32::from(all)) as u16;
-    let (from, length) = (scale(skip), scale(seen).max(1));
-    for row in 0..seen {
-        let inside =
-            (from..from + length).contains(&row) || (row + 1 == seen && skip + seen >= all);
-        let (sign, style) = if inside { ("█", theme.accent()) } else { ("│", theme.dim()) };
-        put(screen, area, (area.width - 1, row), sign, style);
-    }
+    let Some(hidden) = all.checked_sub(area.height).filter(|hidden| *hidden > 0) else { return };
+    let mut state = ScrollbarState::new(usize::from(hidden) + 1)
+        .viewport_content_length(area.height.into())
+        .position(skip.into());
+    Scrollbar::new(ScrollbarOrientation::VerticalRight)
+        .begin_symbol(None)
+        .end_symbol(None)
+        .track_symbol(Some("│"))
+        .track_style(theme.dim())
+        .thumb_style(theme.accent())
+        .render(area.intersection(screen.area), screen, &mut state);
 }
 
 /// Before the first second is over.
@@ -149,7 +152,7 @@ fn over(
             view::details(&context, columns)
         }
     };
-    clear(screen, area);
+    Clear.render(area.intersection(screen.area), screen);
     let note = Line::from(span("Esc closes", theme.dim()));
     let inner = heading(screen, area, &title, &note, theme);
     let (seen, rows) = (usize::from(inner.height), all.len());
@@ -158,12 +161,6 @@ fn over(
     let as_row = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
     scroll_bar(screen, inner, as_row(skip), as_row(rows), theme);
     Some(ScrollExtent { seen, all: rows })
-}
-
-fn clear(screen: &mut Buffer, area: Rect) {
-    for position in area.intersection(screen.area).positions() {
-        screen[position].reset();
-    }
 }
 
 /// Asks whether to end it, in the middle.
@@ -188,25 +185,15 @@ fn ask(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) -> Option<S
         width: columns,
         height: rows,
     };
-    clear(screen, place);
-    frame(screen, place, theme);
-    let inner = Rect { x: place.x + 2, width: place.width.saturating_sub(4), ..place };
+    Clear.render(place.intersection(screen.area), screen);
+    let frame = Block::bordered().border_type(BorderType::Rounded).border_style(theme.accent());
+    let inner = frame.inner(place).inner(Margin::new(1, 0));
+    frame.render(place, screen);
     for (row, text) in text.iter().enumerate() {
-        line(screen, inner, row as u16 + 1, &Line::from(text.clone()));
+        line(screen, inner, row as u16, &Line::from(text.clone()));
     }
-    line(screen, inner, rows.saturating_sub(2), &keys);
+    line(screen, inner, rows.saturating_sub(3), &keys);
     None
-}
-
-fn frame(screen: &mut Buffer, area: Rect, theme: Theme) {
-    let (across, last) = (usize::from(area.width.saturating_sub(2)), area.height.saturating_sub(1));
-    let rule = "─".repeat(across);
-    for row in 0..area.height {
-        put(screen, area, (0, row), "│", theme.accent());
-        put(screen, area, (area.width.saturating_sub(1), row), "│", theme.accent());
-    }
-    put(screen, area, (0, 0), &format!("╭{rule}╮"), theme.accent());
-    put(screen, area, (0, last), &format!("╰{rule}╯"), theme.accent());
 }
 
 /// The last line: what is typed, what became of a command, or the keys that matter most.
