@@ -193,7 +193,7 @@ fn eliminate(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::plan::flow::Choice;
-    use crate::template::Typed;
+    use crate::template::TypedTemplate;
 
     fn choose(options: &[(f64, usize)]) -> Step {
         Step::Choose(Choice { options: options.to_vec() })
@@ -235,20 +235,20 @@ mod tests {
     #[test]
     fn loops_multiply_and_conditions_halve() {
         // repeat 3 times: a call, and, if something, another; then a while of at most 10 rounds.
-        let unknown = || Typed::parse("{{ n > 1 }}", &["n".to_owned()]).unwrap();
+        let unknown = || TypedTemplate::parse("{{ n > 1 }}", &["n".to_owned()]).unwrap();
         let steps = [
-            Step::Count { counter: 0, times: Typed::fixed(3) },
+            Step::Count { counter: 0, times: TypedTemplate::fixed(3) },
             Step::Round { counter: 0, to: 6 },
             Step::Call(0),
             Step::If { condition: unknown(), to: 5 },
             Step::Call(1),
             Step::Jump(1),
-            Step::Count { counter: 0, times: Typed::fixed(10) },
+            Step::Count { counter: 0, times: TypedTemplate::fixed(10) },
             Step::Round { counter: 0, to: 11 },
             Step::If { condition: unknown(), to: 11 },
             Step::Call(2),
             Step::Jump(7),
-            Step::If { condition: Typed::fixed(false), to: 13 },
+            Step::If { condition: TypedTemplate::fixed(false), to: 13 },
             Step::Call(3),
             Step::End,
         ];

@@ -10,7 +10,7 @@ use super::call::Call;
 use super::data::Feed;
 use super::transport::LinkProfile;
 use crate::curve::Distribution;
-use crate::template::{Template, Typed};
+use crate::template::{Template, TypedTemplate};
 
 /// A kind of virtual user.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Archetype {
     /// own.
     pub variables: Vec<String>,
     /// Initial values of variables, by slot.
-    pub vars: Vec<(usize, Typed)>,
+    pub vars: Vec<(usize, TypedTemplate)>,
     /// The variable for the status of the last response, if a template reads it.
     pub status: Option<usize>,
     /// The feeds that its variables take rows of.
@@ -99,7 +99,7 @@ pub enum Step {
     /// A wait of the user itself.
     Pause(Distribution),
     /// Assigns variables, one after the other.
-    Set(Vec<(usize, Typed)>),
+    Set(Vec<(usize, TypedTemplate)>),
     /// Writes a line to the run's log.
     Log(Template),
     /// Users wait for each other.
@@ -113,7 +113,7 @@ pub enum Step {
     /// Continues with the next step if the condition holds, else at `to`.
     If {
         /// The condition.
-        condition: Typed,
+        condition: TypedTemplate,
         /// The step after the condition failed.
         to: usize,
     },
@@ -122,7 +122,7 @@ pub enum Step {
         /// Which counter.
         counter: usize,
         /// Number of rounds; more than [`MAX_ROUNDS`] is an error.
-        times: Typed,
+        times: TypedTemplate,
     },
     /// Continues with the next step while the counter has rounds left, else at `to`.
     Round {

@@ -33,7 +33,7 @@ pub use error::{ParseError, ParseErrorKind, RenderError};
 pub use names::{FUNCTIONS, RESERVED};
 pub use parse::Builder;
 pub use scope::RenderScope;
-pub use typed::Typed;
+pub use typed::TypedTemplate;
 pub use work::{MAX_DEPTH, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK};
 
 /// A value that a template can read, such as a capture or a part of a row.

@@ -18,7 +18,7 @@ const SHOWN: usize = 100;
 
 /// A constant, a single `{{ }}` with its own type, or a text.
 #[derive(Clone, Debug)]
-pub struct Typed(TypedForm);
+pub struct TypedTemplate(TypedForm);
 
 #[derive(Clone, Debug)]
 enum TypedForm {
@@ -29,7 +29,7 @@ enum TypedForm {
     Json(Template),
 }
 
-impl Typed {
+impl TypedTemplate {
     /// Creates a constant.
     pub fn fixed(value: impl Into<Value>) -> Self {
         Self(TypedForm::Fixed(value.into()))

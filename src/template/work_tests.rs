@@ -2,15 +2,15 @@
 
 use super::super::functions::BUILTIN;
 use super::super::{
-    Encoding, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK, RenderError, RenderScope, Template, Typed,
-    Value,
+    Encoding, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK, RenderError, RenderScope, Template,
+    TypedTemplate, Value,
 };
 use crate::seed::{Seed, Stream};
 
 /// Returns the value of an expression that reads `k`, and the work it took.
 fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) {
     let names = ["k".to_owned()];
-    let typed = Typed::parse(&format!("{{{{ {text} }}}}"), &names).unwrap();
+    let typed = TypedTemplate::parse(&format!("{{{{ {text} }}}}"), &names).unwrap();
     let mut work = left;
     let mut scope = RenderScope {
         variables: &[Some(k)],

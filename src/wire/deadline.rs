@@ -45,15 +45,15 @@ pub struct CallDeadline {
     /// When the user must end, whatever it does. Code that moves it must wake the user.
     hard_end: Rc<Cell<Time>>,
     /// Set for all users of the shard when the run is cancelled.
-    cut: Rc<Cell<bool>>,
+    is_cancelled: Rc<Cell<bool>>,
 }
 
 impl CallDeadline {
-    /// Creates a deadline that reads the shard's `cut`.
-    pub fn new(cut: Rc<Cell<bool>>) -> Self {
+    /// Creates a deadline that is cancelled when `is_cancelled` is set, for all calls of the shard.
+    pub fn new(is_cancelled: Rc<Cell<bool>>) -> Self {
         let never = || Cell::new(Time::NEVER);
         let (deadline, armed, hard_end) = (never(), never(), Rc::new(never()));
-        Self { timer: Timer::new(), pause: Timer::new(), deadline, armed, hard_end, cut }
+        Self { timer: Timer::new(), pause: Timer::new(), deadline, armed, hard_end, is_cancelled }
     }
 
     /// Shares the hard end of another deadline.
@@ -97,13 +97,13 @@ impl CallDeadline {
 
     /// Waits until `at`; fails if the user is cancelled or its hard end comes first.
     pub async fn pause_until(&self, at: Time) -> Result<(), WaitEnded> {
-        self.pause_unless(at, || self.cut.get()).await
+        self.pause_unless(at, || self.is_cancelled.get()).await
     }
 
     /// As `pause_until`, but also ends when `over` holds: a user between two iterations has nothing
     /// to finish.
     pub async fn idle_until(&self, at: Time, over: impl Fn() -> bool) -> Result<(), WaitEnded> {
-        self.pause_unless(at, || self.cut.get() || over()).await
+        self.pause_unless(at, || self.is_cancelled.get() || over()).await
     }
 
     /// Waits for `ready` until `at`; fails if the user is cancelled or its hard end comes first.
@@ -117,7 +117,7 @@ impl CallDeadline {
             if let Poll::Ready(value) = ready(cx) {
                 return Poll::Ready(Ok(value));
             }
-            if self.cut.get() {
+            if self.is_cancelled.get() {
                 return Poll::Ready(Err(WaitEnded::Cancelled));
             }
             // The hard end may have moved meanwhile, in either direction.
@@ -161,7 +161,7 @@ impl CallDeadline {
         if let Poll::Ready(value) = ready {
             return Poll::Ready(Ok(value));
         }
-        if self.cut.get() {
+        if self.is_cancelled.get() {
             return Poll::Ready(Err(WaitEnded::Cancelled));
         }
         if self.armed.get() != self.deadline.get().min(self.hard_end.get()) {

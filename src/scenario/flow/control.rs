@@ -17,7 +17,7 @@ use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{distribution, templates, values};
 use crate::suggest::nearest;
-use crate::template::{Encoding, Typed};
+use crate::template::{Encoding, TypedTemplate};
 
 /// Compiles a list of steps.
 pub(crate) fn compile_list(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
@@ -104,7 +104,7 @@ fn repeat(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
     let times = times.and_then(|node| times_of(flow, diagnostics, node));
     let steps = fields.take("do");
     if let Some(steps) = steps {
-        rounds(flow, times.unwrap_or_else(|| Typed::fixed(1)), |flow| {
+        rounds(flow, times.unwrap_or_else(|| TypedTemplate::fixed(1)), |flow| {
             compile_list(flow, diagnostics, steps);
         });
     }
@@ -112,14 +112,18 @@ fn repeat(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
 }
 
 /// Reads a number of rounds: a whole number, or a template that computes one.
-fn times_of(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+fn times_of(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) -> Option<TypedTemplate> {
     match &node.kind {
         NodeKind::Text(text) if text.contains("{{") => typed(flow, diagnostics, node),
-        _ => u64::read(diagnostics, node, &ROUNDS).map(Typed::fixed),
+        _ => u64::read(diagnostics, node, &ROUNDS).map(TypedTemplate::fixed),
     }
 }
 
-fn rounds(flow: &mut Assembly<'_>, times: Typed, body: impl FnOnce(&mut Assembly<'_>)) {
+fn rounds(flow: &mut Assembly<'_>, times: TypedTemplate, body: impl FnOnce(&mut Assembly<'_>)) {
     flow.with_counter(|flow, counter| {
         flow.push(Step::Count { counter, times });
         let head = flow.push(Step::Round { counter, to: 0 });
@@ -135,8 +139,8 @@ fn repeat_while(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &N
     let max: Option<u64> = fields.value(diagnostics, "max");
     let steps = fields.take("do");
     if let Some(steps) = steps {
-        rounds(flow, Typed::fixed(max.unwrap_or(WHILE_ROUNDS)), |flow| {
-            let condition = condition.unwrap_or_else(|| Typed::fixed(false));
+        rounds(flow, TypedTemplate::fixed(max.unwrap_or(WHILE_ROUNDS)), |flow| {
+            let condition = condition.unwrap_or_else(|| TypedTemplate::fixed(false));
             let test = flow.push(Step::If { condition, to: 0 });
             compile_list(flow, diagnostics, steps);
             // A false condition leaves the loop like the last round: to the step after the jump
@@ -156,7 +160,8 @@ fn if_else(
     node: &Node,
     fields: &mut Fields<'_>,
 ) {
-    let condition = condition(flow, diagnostics, node).unwrap_or_else(|| Typed::fixed(true));
+    let condition =
+        condition(flow, diagnostics, node).unwrap_or_else(|| TypedTemplate::fixed(true));
     let test = flow.push(Step::If { condition, to: 0 });
     if let Some(steps) = fields.take("do") {
         compile_list(flow, diagnostics, steps);
@@ -171,18 +176,22 @@ fn if_else(
     flow.set_target_here(over);
 }
 
-fn condition(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+fn condition(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) -> Option<TypedTemplate> {
     let is_template = matches!(&node.kind, NodeKind::Text(text) if text.contains("{{"));
     if !is_template && !matches!(node.kind, NodeKind::Bool(_)) {
         return report_wrong(diagnostics, node, "a condition such as \"{{ product > 100 }}\"");
     }
     if let NodeKind::Bool(truth) = node.kind {
-        return Some(Typed::fixed(truth));
+        return Some(TypedTemplate::fixed(truth));
     }
     typed(flow, diagnostics, node)
 }
 
-fn typed(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+fn typed(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<TypedTemplate> {
     templates::typed(diagnostics, node, flow.flow_context.names)
 }
 
@@ -289,7 +298,7 @@ pub(crate) fn values(
     diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
-) -> Vec<(usize, Typed)> {
+) -> Vec<(usize, TypedTemplate)> {
     let expected = "a map of variables, such as `{ n: 0 }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
     let value = |(key, node): &(NodeKey, Node)| {

@@ -8,7 +8,9 @@ use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::{report_wrong, scalar};
-use crate::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed};
+use crate::template::{
+    Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, TypedTemplate,
+};
 
 /// Maximum depth of a JSON body; the YAML limits are stricter.
 const MAX_DEPTH: usize = 100;
@@ -32,14 +34,18 @@ pub(crate) fn template(
 }
 
 /// Compiles a value that keeps its type: a scalar, a single `{{ }}`, a text, a list or a map.
-pub(crate) fn typed(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Typed> {
+pub(crate) fn typed(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Option<TypedTemplate> {
     match &node.kind {
-        NodeKind::Null => Some(Typed::fixed(())),
-        NodeKind::Bool(truth) => Some(Typed::fixed(*truth)),
+        NodeKind::Null => Some(TypedTemplate::fixed(())),
+        NodeKind::Bool(truth) => Some(TypedTemplate::fixed(*truth)),
         NodeKind::Number(..) | NodeKind::List(_) | NodeKind::Map(_) => {
-            json(diagnostics, node, names).map(Typed::json)
+            json(diagnostics, node, names).map(TypedTemplate::json)
         }
-        NodeKind::Text(text) => match Typed::parse(text, names) {
+        NodeKind::Text(text) => match TypedTemplate::parse(text, names) {
             Ok(typed) => Some(typed),
             Err(error) => {
                 report(diagnostics, node, text, &error, names);

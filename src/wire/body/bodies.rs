@@ -1,6 +1,6 @@
 //! Captured bodies, with one memory budget for the process.
 //!
-//! The readers of both HTTP versions and the decoders of content codings add to a [`KeptBody`];
+//! The readers of both HTTP versions and the decoders of content codings add to a [`CapturedBody`];
 //! `run` sets the budget.
 //! Invariant: the bodies captured at one time take at most the budget, plus `FREE` each.
 
@@ -58,14 +58,14 @@ impl BodyBudget {
 
 /// The captured part of a body.
 #[derive(Debug)]
-pub struct KeptBody {
+pub struct CapturedBody {
     bytes: Vec<u8>,
     /// Bytes taken from the budget.
     held: u64,
     budget: &'static BodyBudget,
 }
 
-impl KeptBody {
+impl CapturedBody {
     /// Creates an empty body that counts against `budget`.
     pub const fn with_budget(budget: &'static BodyBudget) -> Self {
         Self { bytes: Vec::new(), held: 0, budget }
@@ -104,21 +104,21 @@ impl KeptBody {
     }
 }
 
-impl Default for KeptBody {
+impl Default for CapturedBody {
     fn default() -> Self {
         Self::with_budget(&PROCESS)
     }
 }
 
-impl PartialEq for KeptBody {
+impl PartialEq for CapturedBody {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 }
 
-impl Eq for KeptBody {}
+impl Eq for CapturedBody {}
 
-impl Drop for KeptBody {
+impl Drop for CapturedBody {
     fn drop(&mut self) {
         if self.held > 0 {
             self.budget.give_back(self.held);
@@ -126,7 +126,7 @@ impl Drop for KeptBody {
     }
 }
 
-impl Deref for KeptBody {
+impl Deref for CapturedBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -134,7 +134,7 @@ impl Deref for KeptBody {
     }
 }
 
-impl From<Vec<u8>> for KeptBody {
+impl From<Vec<u8>> for CapturedBody {
     /// Wraps a body that was made here, not read; it does not count against the budget.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
@@ -149,7 +149,7 @@ mod tests {
     fn bodies_share_their_budget_and_give_it_back() {
         let budget: &'static BodyBudget = Box::leak(Box::new(BodyBudget::new(120_000)));
         let body = |bytes: usize| {
-            let mut body = KeptBody::with_budget(budget);
+            let mut body = CapturedBody::with_budget(budget);
             let pushed = (0..bytes / 1_000).try_for_each(|_| body.push(&[7; 1_000]));
             (pushed, body)
         };

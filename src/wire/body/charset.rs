@@ -6,7 +6,7 @@
 
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-use crate::wire::body::bodies::{BudgetExhausted, KeptBody};
+use crate::wire::body::bodies::{BudgetExhausted, CapturedBody};
 use crate::wire::body::response_capture::ResponseCapture;
 
 /// Decoded at a time, bytes: 8 KiB.
@@ -95,9 +95,9 @@ fn label(text: &[u8]) -> Option<&[u8]> {
     Some(&text[..text.iter().position(is_end).unwrap_or(text.len())])
 }
 
-fn to_utf8(encoding: &'static Encoding, mut bytes: &[u8]) -> Result<KeptBody, BudgetExhausted> {
+fn to_utf8(encoding: &'static Encoding, mut bytes: &[u8]) -> Result<CapturedBody, BudgetExhausted> {
     let mut decoder = encoding.new_decoder_without_bom_handling();
-    let (mut piece, mut out) = ([0; PIECE], KeptBody::default());
+    let (mut piece, mut out) = ([0; PIECE], CapturedBody::default());
     loop {
         let (result, read, written, _) = decoder.decode_to_utf8(bytes, &mut piece, true);
         out.push(&piece[..written])?;

@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 
 use crate::stats::{AttemptPhase, FailureKind};
-use crate::wire::body::bodies::KeptBody;
+use crate::wire::body::bodies::CapturedBody;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::framing_error::FramingError;
 
@@ -77,8 +77,8 @@ fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, FramingError> {
     Ok(Some(found))
 }
 
-fn undo(coding: Coding, body: &[u8], max: u64) -> Result<KeptBody, FramingError> {
-    let mut out = KeptBody::default();
+fn undo(coding: Coding, body: &[u8], max: u64) -> Result<CapturedBody, FramingError> {
+    let mut out = CapturedBody::default();
     match coding {
         Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max, &mut out)?,
         // `deflate` means zlib (RFC 9110 §8.4.1.2); some servers send the raw deflate data, and
@@ -101,7 +101,7 @@ fn is_zlib(body: &[u8]) -> bool {
 }
 
 /// Decodes frame after frame (RFC 8878 §3.1).
-fn unzstd(mut body: &[u8], max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
+fn unzstd(mut body: &[u8], max: u64, out: &mut CapturedBody) -> Result<(), FramingError> {
     while !body.is_empty() {
         let frame =
             ruzstd::decoding::StreamingDecoder::new_with_max_window_size(&mut body, MAX_WINDOW);
@@ -111,7 +111,7 @@ fn unzstd(mut body: &[u8], max: u64, out: &mut KeptBody) -> Result<(), FramingEr
 }
 
 /// Appends everything that `from` yields; at most `max` bytes in all.
-fn drain(mut from: impl Read, max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
+fn drain(mut from: impl Read, max: u64, out: &mut CapturedBody) -> Result<(), FramingError> {
     let mut piece = [0; PIECE];
     loop {
         match from.read(&mut piece) {

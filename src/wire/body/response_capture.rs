@@ -4,7 +4,7 @@
 //! Invariant: nothing is captured that was not requested; buffers are reused from call to call.
 
 use crate::stats::FailureKind;
-use crate::wire::body::bodies::KeptBody;
+use crate::wire::body::bodies::CapturedBody;
 
 /// Which parts of one response the reader captures.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub struct ResponseCapture {
     /// The header block after the status line.
     pub head: Vec<u8>,
     /// The body, unchunked.
-    pub body: KeptBody,
+    pub body: CapturedBody,
     /// The response sets a cookie, and cookies were requested.
     pub sets_cookie: bool,
     /// The body was captured and has a content coding.
@@ -48,7 +48,7 @@ pub struct RareParts {
     /// Why the content codings of the captured body could not be decoded; the body is as received.
     pub undecodable: Option<FailureKind>,
     /// The captured body as UTF-8, if it is in another charset or begins with a byte order mark.
-    pub text: Option<KeptBody>,
+    pub text: Option<CapturedBody>,
     /// Details of why a redirect was not followed, beside its kind.
     pub not_followed: Option<String>,
 }
