@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manada::wire::{ResponseCapture, charset};
+use manada::wire::{ResponseCapture, body::charset};
 
 fuzz_target!(|data: &[u8]| {
     let [length, rest @ ..] = data else { return };

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manada::wire::framing::ResponseReader;
+use manada::wire::http1::framing::ResponseReader;
 use manada::wire::{CaptureRequest, ResponseCapture};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manada::wire::cookie_date::parse;
+use manada::wire::cookie::date::parse;
 
 /// 1601-01-01 00:00:00 and 9999-12-31 23:59:59 UTC.
 const RANGE: std::ops::RangeInclusive<i64> = -11_644_473_600..=253_402_300_799;

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manada::wire::framing::ResponseReader;
+use manada::wire::http1::framing::ResponseReader;
 use manada::wire::{CaptureRequest, ResponseCapture};
 
 /// A complete response: its status, whether the connection may be used again, its head and body.

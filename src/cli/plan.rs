@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::args::{self, LoadArgs, OverlayArgs};
 use super::limits::UserLimits;
 use super::output::{finish, print_error, print_remark};
-use crate::engine::tier;
+use crate::engine::startup::tier;
 use crate::exit::ExitStatus;
 use crate::forecast::needs::shortages;
 use crate::forecast::{Forecast, MachineShortage, TargetAssumptions, certain_shortages};

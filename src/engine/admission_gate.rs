@@ -11,7 +11,7 @@ use crate::plan::policy::Priority;
 
 /// The admission state of a shard.
 #[derive(Debug)]
-pub(super) struct AdmissionGate {
+pub(crate) struct AdmissionGate {
     /// Workloads below this priority begin nothing.
     least: Cell<Priority>,
     /// No user is admitted.
@@ -22,35 +22,35 @@ pub(super) struct AdmissionGate {
 
 impl AdmissionGate {
     /// A gate that admits everything.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (least, closed) = (Cell::new(Priority::Low), Cell::new(false));
         Self { least, closed, changed: Cell::new(Time(0)) }
     }
 
     /// From `now` on only workloads of at least this priority begin something.
-    pub(super) fn set_least(&self, least: Priority, now: Time) {
+    pub(crate) fn set_least(&self, least: Priority, now: Time) {
         self.least.set(least);
         self.changed.set(now);
     }
 
     /// From `now` on no user is admitted, or users are admitted again.
-    pub(super) fn set_closed(&self, closed: bool, now: Time) {
+    pub(crate) fn set_closed(&self, closed: bool, now: Time) {
         self.closed.set(closed);
         self.changed.set(now);
     }
 
     /// When it changed last.
-    pub(super) fn changed(&self) -> Time {
+    pub(crate) fn changed(&self) -> Time {
         self.changed.get()
     }
 
     /// Whether a workload of this priority may begin nothing now.
-    pub(super) fn is_deprioritized(&self, priority: Priority) -> bool {
+    pub(crate) fn is_deprioritized(&self, priority: Priority) -> bool {
         priority < self.least.get()
     }
 
     /// Whether no user of a workload of this priority is admitted now.
-    pub(super) fn is_closed_for(&self, priority: Priority) -> bool {
+    pub(crate) fn is_closed_for(&self, priority: Priority) -> bool {
         self.closed.get() || self.is_deprioritized(priority)
     }
 }

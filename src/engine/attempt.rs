@@ -5,22 +5,22 @@
 //! Invariant: what an attempt acquires on its way to the wire is released on the way back, whatever
 //! becomes of it; the order of the steps is here and nowhere else.
 
-use super::call::attempts::CallAttempts;
-use super::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_render, suppress};
-use super::call::context::CallContext;
-use super::call::prepared::PreparedCall;
-use super::call::timing::{CallEnd, CallTiming, unsent};
-use super::call::{body, cookies, hedge, redirect};
-use super::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
-use super::shard::Shard;
-use super::user::User;
 use crate::clock;
+use crate::engine::call::attempts::CallAttempts;
+use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_render, suppress};
+use crate::engine::call::context::CallContext;
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
+use crate::engine::call::{body, cookies, hedge, redirect};
+use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
+use crate::engine::shard::Shard;
+use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, BlockCause};
 use crate::wire::Outgoing;
 
 /// Makes one call.
-pub(super) async fn call(
+pub(crate) async fn call(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,

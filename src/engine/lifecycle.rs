@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// The state of a shard.
 #[derive(Debug)]
-pub(super) struct Lifecycle {
+pub(crate) struct Lifecycle {
     draining: Cell<bool>,
     /// Shared with the deadlines of all users.
     cancelled: Rc<Cell<bool>>,
@@ -24,7 +24,7 @@ pub(super) struct Lifecycle {
 
 impl Lifecycle {
     /// The state of a shard whose `starters` are about to begin.
-    pub(super) fn new(starters: usize) -> Self {
+    pub(crate) fn new(starters: usize) -> Self {
         Self {
             draining: Cell::default(),
             cancelled: Rc::default(),
@@ -36,66 +36,66 @@ impl Lifecycle {
     }
 
     /// Begins nothing new from now on.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.draining.set(true);
     }
 
     /// Ends every wait at its next poll, and begins nothing new.
-    pub(super) fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.draining.set(true);
         self.cancelled.set(true);
     }
 
     /// Whether nothing new is to begin.
-    pub(super) fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
     /// Whether all waits are to end.
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
 
     /// The flag behind [`Self::is_cancelled`], for the deadline of a user.
-    pub(super) fn cancelled_flag(&self) -> Rc<Cell<bool>> {
+    pub(crate) fn cancelled_flag(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.cancelled)
     }
 
     /// Whether a task of the shard panicked.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
     }
 
     /// The number of users at work.
-    pub(super) fn users(&self) -> u64 {
+    pub(crate) fn users(&self) -> u64 {
         self.users.get()
     }
 
     /// A user is at work from now on.
-    pub(super) fn user_started(&self) {
+    pub(crate) fn user_started(&self) {
         self.users.set(self.users.get() + 1);
     }
 
     /// A user is at work no longer.
-    pub(super) fn user_ended(&self) {
+    pub(crate) fn user_ended(&self) {
         self.users.set(self.users.get() - 1);
         self.notify_if_idle();
     }
 
     /// A starter has ended.
-    pub(super) fn starter_ended(&self) {
+    pub(crate) fn starter_ended(&self) {
         self.starters.set(self.starters.get() - 1);
         self.notify_if_idle();
     }
 
     /// Waits until the shard is idle or broken.
-    pub(super) async fn idle(&self) {
+    pub(crate) async fn idle(&self) {
         self.idle.notified().await;
     }
 
     /// A guard for a task: if the task panics, the shard is cancelled and broken, instead of
     /// waiting for a user that will never end.
-    pub(super) fn panic_guard(self: &Rc<Self>) -> PanicGuard {
+    pub(crate) fn panic_guard(self: &Rc<Self>) -> PanicGuard {
         PanicGuard(Rc::clone(self))
     }
 
@@ -107,7 +107,7 @@ impl Lifecycle {
 }
 
 /// Breaks its shard when it is dropped by a panic.
-pub(super) struct PanicGuard(Rc<Lifecycle>);
+pub(crate) struct PanicGuard(Rc<Lifecycle>);
 
 impl Drop for PanicGuard {
     fn drop(&mut self) {

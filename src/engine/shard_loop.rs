@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::setup::ShardSetup;
-use super::shard::Shard;
-use super::{starter, worker};
 use crate::clock::{self, RunOffset, Time, Timer};
+use crate::engine::shard::Shard;
+use crate::engine::startup::setup::ShardSetup;
+use crate::engine::{starter, users::worker};
 use crate::event::{Order, ShardCommand};
 use crate::host;
 use crate::ids::WorkloadId;

@@ -6,11 +6,11 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::setup::Variables;
-use super::shard_loop;
-use super::start::set_up;
-use super::trace_recorder::TraceRecorder;
 use crate::clock;
+use crate::engine::iterations::trace_recorder::TraceRecorder;
+use crate::engine::shard_loop;
+use crate::engine::startup::setup::Variables;
+use crate::engine::startup::start::set_up;
 use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use super::live_schedule::LiveSchedule;
-use super::shard::Shard;
-use super::user_task::Assignment;
-use super::worker;
 use crate::clock::{self, RunOffset, Time, Timer, WorkloadOffset};
+use crate::engine::live_schedule::LiveSchedule;
+use crate::engine::shard::Shard;
+use crate::engine::users::user_task::Assignment;
+use crate::engine::users::worker;
 use crate::event::ScheduleChange;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay};

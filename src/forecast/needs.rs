@@ -24,8 +24,8 @@ pub const OWN_DESCRIPTORS: u64 = 64;
 /// build.
 pub const OWN_BYTES: u64 = 16 << 20;
 
-/// A user with its task, timer and flow, bytes: 1.5 KB for the task (`engine::user_task`), 1 KB
-/// around it.
+/// A user with its task, timer and flow, bytes: 1.5 KB for the task (`engine::users::user_task`),
+/// 1 KB around it.
 pub const USER_BYTES: u64 = 2_560;
 
 /// A variable with a value, bytes: the value and a short text.

@@ -1,6 +1,6 @@
 //! The flow of a virtual user: steps in order, jumps, loops, waits.
 //!
-//! `scenario` compiles it from an archetype, `engine::iteration` runs it.
+//! `scenario` compiles it from an archetype, `engine::iterations::iteration` runs it.
 //! Invariant: a flow is a flat list whose steps refer to others by index, so that running it needs
 //! no recursion and no lookup by name. Every section ends with [`Step::End`].
 

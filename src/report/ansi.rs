@@ -1,6 +1,6 @@
 //! Colours for terminals, and texts without control characters.
 //!
-//! All texts of the terminal pass through it.
+//! All texts for the terminal go through it.
 //! Invariant: names from files and texts of targets reach a terminal without control characters,
 //! and a CI log without commands to its runner.
 

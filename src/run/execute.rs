@@ -15,7 +15,7 @@ use super::monitors::{MonitorSet, MonitorSource};
 use super::{look_up, machine, sections, targets};
 use crate::clock;
 use crate::control::ControlHandles;
-use crate::engine::{self, tier};
+use crate::engine::{self, startup::tier};
 use crate::event::control_request::MAX_PENDING;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
@@ -74,7 +74,7 @@ pub fn run(
     });
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
 
-    wire::bodies::set_budget(machine::body_budget(&plan));
+    wire::body::bodies::set_budget(machine::body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading =

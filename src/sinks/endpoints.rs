@@ -1,8 +1,8 @@
-//! `endpoints.csv`: a row per second and endpoint, with its deadline and what its breakers do.
+//! `endpoints.csv`: a row per second and endpoint, with its timeout and its breakers.
 //!
-//! `files` feeds it the seconds that are complete.
-//! Invariant: it exists only where deadlines follow their endpoints or breakers are set; a cell
-//! is empty where there is no such thing.
+//! `files` passes it complete seconds.
+//! Invariant: the file exists only with adaptive timeouts or breakers; a cell without a value is
+//! empty.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::plan::RunManifest;
 use crate::report::csv::harmless;
 use crate::stats::{BreakerState, ResilienceSnapshot};
 
-/// The file.
+/// The name of the file.
 pub(super) const FILE: &str = "endpoints.csv";
 
 const HEADER: [&str; 6] =
@@ -21,18 +21,18 @@ const HEADER: [&str; 6] =
 /// Writes the file.
 pub(super) struct EndpointsFile<W: Write> {
     csv: csv::Writer<W>,
-    /// Each endpoint's name, and its breakers' places: its own, its service's, that of all.
+    /// Each endpoint's name, and the indices of its breakers: endpoint, service, system.
     endpoints: Vec<(String, [BreakerId; 3])>,
 }
 
 impl<W: Write> EndpointsFile<W> {
-    /// Whether there is anything to show of a plan.
+    /// Whether a plan needs the file.
     pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.timeouts_from.is_some()
             || plan.client.breakers.iter().any(|one| one.is_configured)
     }
 
-    /// Begins the file.
+    /// Writes the head of the file.
     pub(super) fn new(out: W, plan: &RunManifest) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;

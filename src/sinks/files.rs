@@ -1,8 +1,8 @@
-//! The folder a run leaves behind: `summary.json`, `report.html`, `steps.csv`, `timeline.csv`,
-//! `latency.hlog`, `health.csv`, `run.record`, and what only some runs have: `pools.csv`,
-//! `endpoints.csv`, `events.jsonl`.
+//! The folder of a run's files: `summary.json`, `report.html`, `steps.csv`, `timeline.csv`,
+//! `latency.hlog`, `health.csv`, `run.record`, and for some runs `pools.csv`, `endpoints.csv`,
+//! `events.jsonl`.
 //!
-//! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
+//! `cli` opens it before the run, so that an unwritable path fails at once.
 //! Invariant: an existing report is never overwritten without `--force`.
 
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ use crate::report::events;
 use crate::report::{csv, json, page};
 use crate::stats::CompletedSecond;
 
-/// The files of every run, in the order they are named at the end.
+/// The files of every run, in the order in which they are listed at the end.
 const NAMES: [&str; 7] = [
     "summary.json",
     "report.html",
@@ -33,24 +33,24 @@ const NAMES: [&str; 7] = [
     record::FILE,
 ];
 
-/// The files of those that have something to put into them.
+/// The files of some runs.
 const SOME: [&str; 3] = [pools::FILE, endpoints::FILE, events::FILE];
 
-/// All that there may be.
+/// All possible files.
 fn names() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter().chain(SOME)
 }
 
-/// Writes the folder.
+/// Writes the files of a run.
 pub struct RunFiles {
     folder: Arc<RunFolder>,
-    /// Shows before the run that something can be written; the run's begin takes it.
+    /// Proves before the run that the folder can be written; removed when the run starts.
     record: Option<ReportFile>,
     standings: PolicyTimeseries,
     open: Option<OpenFiles>,
 }
 
-/// The files that grow while the run goes on.
+/// The files that grow during the run.
 struct OpenFiles {
     timeline: TimelineFile<ReportFile>,
     hlog: HlogFile<ReportFile>,
@@ -61,7 +61,7 @@ struct OpenFiles {
 }
 
 impl RunFiles {
-    /// Claims the folder at `path` for a run's files; what is there may be replaced with `force`.
+    /// Claims the folder at `path` for a run's files; with `force` existing ones may be replaced.
     ///
     /// # Errors
     /// As for [`RunFolder::claim`].
@@ -70,22 +70,22 @@ impl RunFiles {
         RunFolder::claim(path, &names, force)
     }
 
-    /// Sees that the folder can be written.
+    /// Proves that the folder can be written.
     ///
     /// # Errors
-    /// If it cannot be.
+    /// If it cannot be written.
     pub fn open(folder: Arc<RunFolder>) -> io::Result<Self> {
         let record = Some(folder.create(record::FILE)?);
         Ok(Self { folder, record, standings: PolicyTimeseries::default(), open: None })
     }
 
-    /// The paths of what was written.
+    /// Returns the paths of the written files.
     pub fn paths(folder: &Path) -> Vec<PathBuf> {
         names().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
     fn begin(&mut self, info: &RunInfo) -> io::Result<()> {
-        // What grows has its name at once: a run that is killed leaves it behind.
+        // Growing files get their name at once, so that a killed run leaves them.
         let placed = |mut output: ReportFile| output.place().map(|()| output);
         let file = |name: &str| self.folder.create(name).and_then(placed);
         let plan = &info.plan;
@@ -113,7 +113,7 @@ impl RunFiles {
                 hlog.write(&closed.window)?;
             }
         }
-        // A run that is killed leaves whole seconds behind.
+        // Flushed, so that a killed run leaves whole seconds.
         timeline.flush()?;
         hlog.flush()
     }

@@ -1,9 +1,9 @@
-//! The folder of one run's files: claimed before the run, written by temporary names.
+//! The folder of a run's files: claimed before the run, written under temporary names.
 //!
 //! `files` writes through it, `cli` claims it.
-//! Invariant: of two runs only one has a folder at a time; a run removes and replaces only what it
-//! made itself, or what `--force` names; no symbolic link in the folder is followed; a file of a
-//! finished name is whole or grows by whole rows.
+//! Invariant: two runs never share a folder; a run removes and replaces only its own files, or
+//! those that `--force` names; symbolic links in the folder are not followed; a file under its
+//! final name is complete or grows by whole rows.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,33 +16,33 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-/// The most folders of one name that are tried: runs may begin in the same second.
+/// Maximum folders of one name that are tried: runs may start in the same second.
 const MAX_NUMBERED: u32 = 10_000;
 
 /// A folder that no other run writes to.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// All files are opened relative to it, so it cannot be exchanged for another. Its lock ends
-    /// with the process, however that ends.
+    /// Open handle; all files are opened relative to it, so that the folder cannot be exchanged.
+    /// Its lock ends with the process.
     dir: OwnedFd,
-    /// This run made it.
+    /// Whether this run created it.
     is_own: bool,
-    /// What was there may be replaced.
+    /// Whether existing files may be replaced.
     force: bool,
     /// The names of finished files.
     placed: Mutex<BTreeSet<String>>,
 }
 
 impl RunFolder {
-    /// Claims the folder at `path`, which is made if need be. With `force` files of these names are
-    /// removed.
+    /// Claims the folder at `path` and creates it if necessary. With `force`, existing files of
+    /// these names are removed.
     ///
     /// # Errors
-    /// If it cannot be made or read, is a symbolic link, is claimed by a run that goes on, or holds
-    /// one of these names and `force` is not set.
+    /// If it cannot be created or read, is a symbolic link, is claimed by a running run, or
+    /// contains one of these names and `force` is not set.
     pub fn claim(path: &Path, names: &[&str], force: bool) -> io::Result<Arc<Self>> {
-        // A slash at its end would lead through a link.
+        // A trailing slash would follow a symbolic link.
         let path: PathBuf = path.components().collect();
         let is_own = match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -55,10 +55,10 @@ impl RunFolder {
         Self::take(path, is_own, names, force)
     }
 
-    /// Makes and claims the first folder of a name that does not exist yet: `first`, `first-2`, …
+    /// Creates and claims the first folder that does not exist yet: `first`, `first-2`, …
     ///
     /// # Errors
-    /// If none can be made.
+    /// If none can be created.
     pub fn claim_free(first: &Path) -> io::Result<Arc<Self>> {
         fs::create_dir_all(first.parent().unwrap_or(Path::new("")))?;
         for number in 1..=MAX_NUMBERED {
@@ -89,7 +89,7 @@ impl RunFolder {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&path, flags, Mode::empty())?;
-        // Some network file systems know no locks of folders: there names still protect.
+        // Some network file systems have no locks for folders; there only the names protect.
         let locked = rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {
             let text = "another run is writing its report there; choose another folder";
@@ -106,22 +106,22 @@ impl RunFolder {
                 format!("{} exists; choose another folder, or --force to replace", path.display()),
             ));
         }
-        // What an older run left there must not look like this one's.
+        // Files of an older run must not look like this run's.
         for name in names.iter().filter(|name| folder.has(name)) {
             folder.remove(name).map_err(|error| folder.named(name, &error))?;
         }
         Ok(Arc::new(folder))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Begins a file. It gets its name when it is placed; if it never is, nothing is left of it.
+    /// Opens a file under a temporary name. `place` gives it its name; without that it is removed.
     ///
     /// # Errors
-    /// If it cannot be made; the text names it.
+    /// If it cannot be created; the text names it.
     pub fn create(self: &Arc<Self>, name: &str) -> io::Result<ReportFile> {
         let temporary = format!(".{name}.{}.part", std::process::id());
         let open = || {
@@ -130,7 +130,7 @@ impl RunFolder {
             rustix::fs::openat(&self.dir, &temporary, flags | OFlags::CLOEXEC, mode)
         };
         let opened = match open() {
-            // The folder is ours: a killed run of the same process number left it.
+            // The folder is ours: a killed run with the same process id left this file.
             Err(Errno::EXIST) => self.remove(&temporary).and_then(|()| Ok(open()?)),
             opened => opened.map_err(io::Error::from),
         };
@@ -139,20 +139,20 @@ impl RunFolder {
         Ok(ReportFile { out: BufWriter::new(raw), temporary: Some(temporary) })
     }
 
-    /// Removes the folder, if this run made it and nothing is in it.
+    /// Removes the folder if this run created it and it is empty.
     pub fn sweep(&self) {
         if self.is_own {
-            // Refuses if something is in it, which is just what is wanted.
+            // Fails if the folder is not empty, as intended.
             let _ = fs::remove_dir(&self.path);
         }
     }
 
-    /// Whether there is something of this name, be it a link that leads nowhere.
+    /// Whether an entry of this name exists, also a dangling link.
     fn has(&self, name: &str) -> bool {
         rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Removes what has this name: a link itself, never what it leads to.
+    /// Removes the entry of this name: a link itself, not its target.
     fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.dir, name, AtFlags::empty())?)
     }
@@ -162,7 +162,7 @@ impl RunFolder {
         let replaces = self.force || placed.contains(to);
         let flags = if replaces { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
         match rustix::fs::renameat_with(&self.dir, from, &self.dir, to, flags) {
-            // Not every file system can refuse by itself.
+            // Not every file system can refuse to replace a file.
             Err(Errno::INVAL | Errno::NOSYS) if replaces || !self.has(to) => {
                 rustix::fs::renameat(&self.dir, from, &self.dir, to)?;
             }
@@ -181,11 +181,11 @@ impl RunFolder {
 #[derive(Debug)]
 pub struct ReportFile {
     out: BufWriter<NamedFile>,
-    /// Its name until it is placed.
+    /// Its temporary name.
     temporary: Option<String>,
 }
 
-/// The file itself; its errors name it.
+/// The open file; its errors name it.
 #[derive(Debug)]
 struct NamedFile {
     file: File,
@@ -194,7 +194,7 @@ struct NamedFile {
 }
 
 impl ReportFile {
-    /// Writes what waits and gives the file its name, in place of what had it.
+    /// Flushes the file and gives it its final name; an existing file is replaced.
     ///
     /// # Errors
     /// If it cannot be written or named; the text names it.

@@ -1,7 +1,6 @@
-//! `health.csv`: how things stood at the end of each second, and what was read off beside the run;
-//! and its highest readings for `summary.json`.
+//! `health.csv`: gauges at the end of each second, and the monitors.
 //!
-//! `files` feeds it each second's Moment.
+//! `files` passes it each second's GaugeSample.
 //! Invariant: a cell is empty where there is no reading.
 
 use std::io::{self, Write};
@@ -10,7 +9,7 @@ use crate::event::RunInfo;
 use crate::report::csv::harmless;
 use crate::stats::{GaugeSample, Monitor, MonitorUnit};
 
-/// The file.
+/// The name of the file.
 pub(super) const FILE: &str = "health.csv";
 
 /// Writes the file.
@@ -19,7 +18,7 @@ pub(super) struct HealthFile<W: Write> {
 }
 
 impl<W: Write> HealthFile<W> {
-    /// Begins the file.
+    /// Writes the head of the file.
     pub(super) fn new(out: W, info: &RunInfo) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         let fixed = ["second", "users", "calls_in_flight", "connections"].map(str::to_owned);
@@ -32,7 +31,7 @@ impl<W: Write> HealthFile<W> {
         Ok(Self { csv })
     }
 
-    /// Writes one second; a run that is killed leaves whole ones behind.
+    /// Writes one second and flushes, so that a killed run leaves whole rows.
     pub(super) fn write(&mut self, moment: &GaugeSample) -> io::Result<()> {
         let fixed = [u64::from(moment.second), moment.users, moment.running, moment.connections];
         let asked = moment.target.iter().map(|level| format!("{level:.3}"));
@@ -43,7 +42,7 @@ impl<W: Write> HealthFile<W> {
     }
 }
 
-/// The heading of a monitor's column.
+/// Returns the heading of a monitor's column.
 fn column(monitor: &Monitor) -> String {
     let unit = if monitor.unit == MonitorUnit::Plain { "" } else { monitor.unit.name() };
     harmless(format!("{} {} {unit}", monitor.owner.name(), monitor.name).trim())

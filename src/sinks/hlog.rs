@@ -1,9 +1,9 @@
-//! `latency.hlog`: the HdrHistogram interval log, for HistogramLogAnalyzer and its kin.
+//! `latency.hlog`: HdrHistogram's interval log, for HistogramLogAnalyzer and similar tools.
 //!
-//! `files` feeds it the seconds that are complete. One line per second, step and kind, tagged
-//! `STEP.response` and `STEP.service` with the step's id of `summary.json`; all values in µs.
-//! Invariant: what a line counts is what was answered, or timed out at its age; what never had a
-//! duration cannot stand in a histogram, and steps.csv counts it.
+//! `files` passes it complete seconds. One line per second, step and kind, tagged `STEP.response`
+//! and `STEP.service` with the step's id of `summary.json`; values in µs.
+//! Invariant: a line counts responses, and timeouts at their age; calls without a duration are only
+//! in steps.csv.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -16,14 +16,14 @@ use hdrhistogram::serialization::interval_log::{
 
 use crate::stats::{Histogram, Latency, Window};
 
-/// Writes the log as seconds are complete.
+/// Writes the log, second by second.
 #[derive(Debug)]
 pub(super) struct HlogFile<W> {
     out: W,
 }
 
 impl<W: Write> HlogFile<W> {
-    /// Begins the log.
+    /// Writes the head of the log.
     pub(super) fn new(mut out: W, started_at: SystemTime) -> io::Result<Self> {
         let mut serializer = V2DeflateSerializer::new();
         IntervalLogWriterBuilder::new()

@@ -1,17 +1,17 @@
-//! What changes, as a screen shows it: a few lines each second, the rest as a count.
+//! State changes as a screen shows them: a few lines per second, the rest as a count.
 //!
-//! `progress` shows them; the report has them all.
-//! Invariant: a breaker that flaps takes no more than [`FEW`] lines and a count from a screen in
-//! a second, and what is not shown is counted.
+//! `progress` prints them; the report has all of them.
+//! Invariant: a breaker that flaps takes at most [`FEW`] lines and a count per second, and every
+//! change that is not shown is counted.
 
 use crate::report::ansi::plain;
 use crate::stats::StateChanges;
 use crate::units::show_count;
 
-/// How many are shown of a second.
+/// Maximum lines per second.
 const FEW: usize = 5;
 
-/// What was shown of this second, and what was not.
+/// The lines of the current second.
 #[derive(Debug, Default)]
 pub(super) struct NoticeThrottle {
     shown: usize,
@@ -19,7 +19,7 @@ pub(super) struct NoticeThrottle {
 }
 
 impl NoticeThrottle {
-    /// The lines that are shown of these.
+    /// Returns the changes that still fit into the current second.
     pub(super) fn take(&mut self, notices: &StateChanges) -> Vec<String> {
         let room = FEW - self.shown;
         let lines: Vec<String> =
@@ -29,7 +29,7 @@ impl NoticeThrottle {
         lines
     }
 
-    /// A second is over: what was not shown of it.
+    /// Ends a second and returns a line with the number of changes that were not shown, if any.
     pub(super) fn second(&mut self) -> Option<String> {
         self.shown = 0;
         let hidden = std::mem::take(&mut self.hidden);

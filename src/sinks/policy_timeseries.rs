@@ -1,9 +1,8 @@
-//! How pools, deadlines and breakers stand, second by second over all shards.
+//! The state of pools, timeouts and breakers, second by second over all shards.
 //!
-//! `files` feeds it deltas; the seconds that are complete come out in order, for `pools` and
-//! `endpoints`.
-//! Invariant: what was counted is in exactly one second; a shard that says nothing in one stands
-//! as it stood before.
+//! `files` passes it deltas and gets complete seconds in order, for `pools` and `endpoints`.
+//! Invariant: each count is in exactly one second; a shard without a delta in a second keeps its
+//! earlier state.
 
 use std::collections::BTreeMap;
 
@@ -19,25 +18,25 @@ pub(super) struct PolicySecond {
     pub(super) guarded: ResilienceSnapshot,
 }
 
-/// Seconds that are not complete yet.
+/// The seconds that are not complete yet.
 #[derive(Debug, Default)]
 pub(super) struct PolicyTimeseries {
     /// By second and shard.
     open: BTreeMap<u64, BTreeMap<usize, PolicySecond>>,
-    /// As each shard stood last in the seconds that are complete.
+    /// The last state of each shard in complete seconds.
     shards: BTreeMap<usize, PolicySecond>,
     newest: u64,
-    /// The first second that is not complete.
+    /// The first incomplete second.
     next: u64,
 }
 
 impl PolicyTimeseries {
-    /// Takes in a delta; the seconds that it completes, oldest first.
+    /// Adds a delta and returns the seconds that it completes, oldest first.
     pub(super) fn absorb(&mut self, delta: &Delta) -> Vec<(u64, PolicySecond)> {
-        // A shard sheds when a second is over, but for the last time.
+        // A shard sends its delta when a second is over, except for the last one.
         let over = u64::from(!delta.last);
         let second = (delta.gauges.elapsed_ns / SECOND_NS).saturating_sub(over);
-        // What comes too late for its own second is counted in the next that is open.
+        // A late delta is counted in the first incomplete second.
         let second = second.max(self.next);
         let stand = self.open.entry(second).or_default().entry(delta.shard).or_default();
         stand.then(delta);
@@ -52,7 +51,7 @@ impl PolicyTimeseries {
         closed
     }
 
-    /// All that are left, at the end of the run.
+    /// Returns all remaining seconds, at the end of the run.
     pub(super) fn finish(&mut self) -> Vec<(u64, PolicySecond)> {
         let all = std::mem::take(&mut self.open);
         all.into_iter().map(|(second, shards)| (second, self.close(second, shards))).collect()
@@ -61,7 +60,7 @@ impl PolicyTimeseries {
     fn close(&mut self, second: u64, shards: BTreeMap<usize, PolicySecond>) -> PolicySecond {
         self.next = second + 1;
         let mut sum = PolicySecond::default();
-        // Shards without a delta first: the state of a breaker is the one that was seen last.
+        // Shards without a delta come first, so that the latest state of a breaker wins.
         let silent = self.shards.iter().filter(|(shard, _)| !shards.contains_key(shard));
         silent.for_each(|(_, stand)| sum.add(stand));
         for (shard, stand) in shards {
@@ -119,11 +118,11 @@ mod tests {
         for one in [
             delta(0, 1_000, 3, 5, false),
             delta(1, 1_001, 2, 6, false),
-            // Its end: half a second of its own.
+            // The end of the run: half a second.
             delta(1, 1_500, 2, 1, true),
             delta(0, 2_000, 4, 7, false),
             delta(0, 3_000, 4, 8, false),
-            // Held up for three seconds, and then at once.
+            // Delayed for three seconds, then all at once.
             delta(0, 6_200, 4, 9, false),
             delta(0, 6_201, 4, 1, true),
         ] {
@@ -138,7 +137,7 @@ mod tests {
         let seen: Vec<_> = rows.iter().map(seen).collect();
         assert_eq!(seen, [(0, 5, 11, 11), (1, 6, 8, 8), (2, 6, 8, 8), (5, 6, 9, 9), (6, 6, 1, 1)]);
         let state = |at: usize| rows[at].1.guarded.breakers[0].state;
-        // Shard 1 saw it closed, and ended; what it saw is old then.
+        // Shard 1 saw it closed and ended, so its state is older.
         assert_eq!([state(0), state(2)], [Some(BreakerState::Closed), Some(BreakerState::Open)]);
         assert_eq!(rows[0].1.guarded.timeouts_ns, [1_001], "the longest of all");
     }

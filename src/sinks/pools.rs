@@ -1,8 +1,8 @@
-//! `pools.csv`: a row per second and pool that users share.
+//! `pools.csv`: a row per second and shared pool.
 //!
-//! `files` feeds it the seconds that are complete.
-//! Invariant: counts of all rows add up to those of `summary.json`; the last row of a pool stands
-//! as the pool does there.
+//! `files` passes it complete seconds.
+//! Invariant: the counts of all rows add up to those of `summary.json`, and the gauges of a pool's
+//! last row equal those there.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::plan::RunManifest;
 use crate::report::csv::harmless;
 use crate::stats::PoolUse;
 
-/// The file.
+/// The name of the file.
 pub(super) const FILE: &str = "pools.csv";
 
 const HEADER: [&str; 13] = [
@@ -38,12 +38,12 @@ pub(super) struct PoolsFile<W: Write> {
 }
 
 impl<W: Write> PoolsFile<W> {
-    /// Whether a plan has such pools.
+    /// Whether a plan has shared pools.
     pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.pools.iter().any(|(_, shared)| *shared)
     }
 
-    /// Begins the file.
+    /// Writes the head of the file.
     pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
@@ -67,7 +67,7 @@ impl<W: Write> PoolsFile<W> {
 
 fn row(second: u64, name: &str, used: &PoolUse) -> [String; 13] {
     let PoolUse { size, in_use, idle, waiting, leases, gave_up, failed, waits, .. } = used;
-    // Nobody waited: there is no such time, not one of zero.
+    // Without a wait the cell is empty, not zero.
     let wait = |us: u64| if waits.count() > 0 { us.to_string() } else { String::new() };
     [
         second.to_string(),

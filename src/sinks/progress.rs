@@ -1,7 +1,7 @@
-//! A run while it goes on: a line per workload on a terminal, a plain line every few seconds
-//! elsewhere. All of it to standard error.
+//! Progress of a run on standard error: a line per workload on a terminal, else a plain line every
+//! few seconds.
 //!
-//! Invariant: it shows the snapshot, and computes nothing of its own but differences.
+//! Invariant: it shows the snapshot and computes only differences.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::report::quantile_text::show_quantile;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 
-/// How many seconds lie between two plain lines in the first minutes, and after them: the log of a
-/// long run stays readable.
+/// Seconds between two plain lines, in the first minutes and after them, so that the log of a long
+/// run stays readable.
 const PLAIN_EVERY: [u64; 2] = [5, 30];
 
-/// When the first minutes are over.
+/// End of the first minutes, seconds.
 const LONG_S: u64 = 120;
 
-/// What one workload did in the last second.
+/// The figures of a workload in the last second.
 struct Pulse {
-    /// Users at work now; in one of several closed workloads, those within an iteration.
+    /// Busy users; with several closed workloads those within an iteration.
     users: u64,
     rate: f64,
     p95: String,
     errors: f64,
 }
 
-/// Tells two snapshots apart.
+/// Computes the differences between two snapshots.
 #[derive(Default)]
 struct Pulses {
-    /// Iterations ended, calls ended and not ok, by workload, and when.
+    /// Iterations ended, calls ended and not ok, by workload, and the time of the snapshot.
     before: Vec<[u64; 3]>,
     at_ns: u64,
 }
@@ -74,8 +74,8 @@ impl Pulses {
     }
 }
 
-/// The users of a workload: those within an iteration, and where it is the only closed one also
-/// those between two.
+/// Returns the users of a workload: those within an iteration, and for the only closed workload
+/// also those between two iterations.
 pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: WorkloadId) -> u64 {
     let running = |at: WorkloadId| {
         let iterations = &snapshot.workloads[at].0;
@@ -90,7 +90,7 @@ pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: Worklo
     running(workload)
 }
 
-/// A line per workload, drawn in place.
+/// A line per workload, redrawn in place.
 pub struct ProgressBars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
@@ -101,7 +101,7 @@ pub struct ProgressBars {
 }
 
 impl ProgressBars {
-    /// On standard error.
+    /// Creates it on standard error.
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
@@ -121,7 +121,7 @@ impl ProgressBars {
             };
             let style = ProgressStyle::with_template(template).map_err(io::Error::other)?;
             let length = end.map_or(1, |end| end.as_millis() as u64);
-            // Added before anything is set: a bar of its own would draw itself where it stands.
+            // Added before its style is set: a bar of its own would draw itself at once.
             let bar = self.lines.add(ProgressBar::new(length));
             bar.set_style(style.progress_chars("━╸─"));
             bar.set_prefix(format!("{:<widest$}", plain(&load.name)));
@@ -194,7 +194,7 @@ impl Sink for ProgressBars {
     }
 }
 
-/// A line every few seconds, for logs.
+/// A plain line every few seconds, for logs.
 pub struct ProgressLines {
     info: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
@@ -205,7 +205,7 @@ pub struct ProgressLines {
 }
 
 impl ProgressLines {
-    /// On standard error; `verbose`: each second, and how the run is made.
+    /// Creates it on standard error; `verbose`: a line per second, and the setup of the run.
     pub fn new(verbose: bool) -> Self {
         let every = if verbose { [1; 2] } else { PLAIN_EVERY };
         let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
@@ -241,7 +241,7 @@ impl ProgressLines {
         }
         let pulses = self.pulses.next(&info.plan, snapshot);
         let mut err = io::stderr().lock();
-        // Shards shed within a moment of the full second.
+        // Shards send their deltas shortly after each full second.
         let elapsed = (snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = show_duration(Duration::from_secs(elapsed));
         let end = info.plan.load_end().map_or(String::new(), |end| {
@@ -293,7 +293,7 @@ impl Sink for ProgressLines {
     }
 }
 
-/// Lines that users' flows wrote: each on a line of its own, whatever the target put into it.
+/// Prints the output of `log` steps: each on one line, whatever the target sent.
 fn said(lines: &[String], more: u64) -> String {
     let mut shown: Vec<String> = lines.iter().map(|line| format!("log: {}", plain(line))).collect();
     if more > 0 {

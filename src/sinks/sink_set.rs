@@ -14,41 +14,41 @@ use std::time::Duration;
 use crate::clock;
 use crate::event::RunEvent;
 
-/// Frames that may wait for a screen: it shows the newest, so more would only be older.
+/// Maximum frames in the queue of a screen: it shows the latest, so more would only be older.
 const FRAMES: usize = 2;
-/// Other events that may wait for a screen: changes come in bursts, as when one call opens three
-/// breakers.
+/// Maximum other events in the queue of a screen: state changes come in bursts, as when one call
+/// opens three breakers.
 const LINES: usize = 256;
-/// Events that may wait for a file: deltas of some seconds, and each may be megabytes.
+/// Maximum events in the queue of a file: deltas of some seconds, each up to megabytes.
 const FILE_EVENTS: usize = 8;
 
 /// A subscriber of a run's events, on a thread of its own.
 pub trait Sink: Send + 'static {
-    /// Whether it takes such events; others are not put into its queue.
+    /// Whether it needs such events; others are not queued for it.
     fn wants(event: &RunEvent) -> bool
     where
         Self: Sized;
 
-    /// Takes one event.
+    /// Handles one event.
     ///
     /// # Errors
-    /// If what it writes to fails. It gets no further event then, and the end of the run reports
-    /// it.
+    /// If its output fails. It then gets no further event, and the end of the run reports the
+    /// error.
     fn take(&mut self, event: &RunEvent) -> io::Result<()>;
 }
 
 /// What happens when a sink's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The event is dropped and counted: the next frame shows more anyway.
+    /// The event is dropped and counted; the next frame replaces it.
     DropNewest,
-    /// The dispatcher waits; shards keep their deltas and merge them meanwhile.
+    /// The dispatcher waits; shards keep and merge their deltas meanwhile.
     Block,
 }
 
-/// How long the end of a run waits for a screen that takes no event.
+/// How long the end of a run waits for a screen that handles no event.
 const SCREEN_WAIT: Duration = Duration::from_secs(2);
-/// How long the end of a run waits for a file that takes no event, after the second signal.
+/// How long the end of a run waits for a file that handles no event, after the second signal.
 const FILE_WAIT: Duration = Duration::from_secs(1);
 /// How often a full queue or a running thread is polled.
 const POLL: Duration = Duration::from_millis(5);
@@ -57,9 +57,9 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub struct SinkSet {
     handles: Vec<SinkHandle>,
-    /// How long files have made the run wait since the last [`Self::take_blocked_ns`], ns.
+    /// How long files have blocked the run since the last [`Self::take_blocked_ns`], ns.
     blocked_ns: u64,
-    /// Set by the second signal: files are not waited for any longer.
+    /// Set by the second signal: files no longer block the run.
     hurry: Arc<AtomicBool>,
 }
 
@@ -72,13 +72,13 @@ struct SinkHandle {
     /// Frames in its queue.
     frames: Arc<AtomicUsize>,
     dropped_frames: u64,
-    /// It took no event for too long and gets no further one.
+    /// Whether it handled no event for too long and gets no further one.
     is_stuck: bool,
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl SinkSet {
-    /// Once `hurry` is set, files that take no event are not waited for any longer.
+    /// Creates an empty set. Once `hurry` is set, files no longer block the run.
     pub fn set_hurry(&mut self, hurry: Arc<AtomicBool>) {
         self.hurry = hurry;
     }
@@ -86,7 +86,7 @@ impl SinkSet {
     /// Adds a sink.
     ///
     /// # Errors
-    /// If the system refuses a thread.
+    /// If the system provides no thread.
     pub fn add<S: Sink>(
         &mut self,
         name: &'static str,
@@ -120,7 +120,7 @@ impl SinkSet {
         Ok(())
     }
 
-    /// Puts an event into the queue of each sink that takes it.
+    /// Queues an event for each sink that needs it.
     pub fn publish(&mut self, event: &RunEvent) {
         let (last, frame) = (matches!(event, RunEvent::Ended(_)), is_frame(event));
         for handle in self.handles.iter_mut().filter(|handle| (handle.wants)(event)) {
@@ -162,13 +162,13 @@ impl SinkSet {
             .any(|handle| handle.when_full == WhenFull::DropNewest && handle.queue.is_some())
     }
 
-    /// How long files have made the run wait since the last call of this, ns. The engine does not
-    /// wait, but commands and rules do.
+    /// Returns how long files have blocked the run since the last call, ns. The engine does not
+    /// wait, but control commands and thresholds with `abort` do.
     pub fn take_blocked_ns(&mut self) -> u64 {
         std::mem::take(&mut self.blocked_ns)
     }
 
-    /// Waits until all sinks have taken their events; screens only for a moment.
+    /// Waits until all sinks have handled their events; for screens only a moment.
     pub fn join(self) -> SinkSummary {
         let mut summary = SinkSummary::default();
         for handle in self.handles {
@@ -183,7 +183,7 @@ impl SinkSet {
             if handle.dropped_frames > 0 {
                 summary.dropped_frames.push((handle.name, handle.dropped_frames));
             }
-            // The error of a screen is none of the run: a screen changes nothing about it.
+            // An error of a screen does not affect the run.
             if let (None, Err(error), false) = (&summary.error, ended, is_screen) {
                 summary.error = Some((handle.name, error));
             }
@@ -192,17 +192,17 @@ impl SinkSet {
     }
 }
 
-/// What became of the sinks of a run.
+/// The results of the sinks of a run.
 #[derive(Debug, Default)]
 pub struct SinkSummary {
-    /// The first file that failed, or that took no event after the second signal, and its error.
+    /// The first file that failed, or that handled no event after the second signal, and its error.
     pub error: Option<(&'static str, io::Error)>,
-    /// Screens that were too slow, and how many frames each did not show.
+    /// Screens that were too slow, and how many frames each dropped.
     pub dropped_frames: Vec<(&'static str, u64)>,
 }
 
-/// Puts an event into a queue and waits for room: for a screen a moment, for a file until there is
-/// room or `hurry` is set.
+/// Queues an event and waits for room: for a screen a moment, for a file until there is room or
+/// `hurry` is set.
 ///
 /// # Errors
 /// `true` if there was no room; `false` if the thread of the sink has ended.
@@ -250,7 +250,7 @@ pub(super) fn is_for_screens(event: &RunEvent) -> bool {
     )
 }
 
-/// Whether a later event makes this one needless.
+/// Whether a later event replaces this one.
 fn is_frame(event: &RunEvent) -> bool {
     matches!(event, RunEvent::Tick(_) | RunEvent::Delta(_))
 }
@@ -259,7 +259,7 @@ fn is_frame(event: &RunEvent) -> bool {
 mod tests {
     use super::*;
 
-    /// A screen that takes no event until it is released, and hands on the notes.
+    /// A screen that handles no event until it is released, and forwards the notes.
     struct Busy(Receiver<()>, SyncSender<String>);
 
     impl Sink for Busy {
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// A sink that takes no event until it is released, which may be never.
+    /// A sink that handles no event until it is released, which may be never.
     fn stuck(full: WhenFull) -> (SinkSet, SyncSender<()>) {
         let ((go, held), (tell, _)) = (sync_channel(0), sync_channel(20));
         let mut sinks = SinkSet::default();

@@ -1,8 +1,7 @@
 //! `timeline.csv`: a row per second and workload, and per second and step.
 //!
-//! `files` feeds it the seconds that are complete.
-//! Invariant: what comes too late for its second is a row of its own, marked `late`: the rows of a
-//! second add up.
+//! `files` passes it complete seconds.
+//! Invariant: a late delta is a row of its own, marked `late`: the rows of a second add up.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -50,11 +49,11 @@ const HEADER: [&str; 27] = [
 ];
 
 impl<W: Write> TimelineFile<W> {
-    /// Begins the file.
+    /// Writes the head of the file.
     pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
-        // A run that is killed early leaves a table all the same.
+        // Flushed, so that a run that is killed early leaves a valid table.
         csv.flush()?;
         Ok(Self { csv, plan })
     }

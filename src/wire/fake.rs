@@ -8,13 +8,13 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::deadline::{CallDeadline, WaitEnded};
-use super::emulated_link::until;
-use super::response_capture::{ExchangeProgress, ResponseCapture};
-use super::{EmulatedLink, Outgoing};
 use crate::clock::{RunOffset, Time, Timer};
 use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
+use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::link::emulated_link::until;
+use crate::wire::{EmulatedLink, Outgoing};
 
 /// A scripted target.
 #[derive(Clone)]

@@ -3,12 +3,12 @@
 //! `engine::attempt` builds one for each attempt.
 //! Invariant: it borrows all it holds, so an attempt allocates nothing for it.
 
-use super::deadline::CallDeadline;
-use super::emulated_link::EmulatedLink;
-use super::response_capture::CaptureRequest;
 use crate::clock::RunOffset;
 use crate::ids::ServiceId;
 use crate::stats::{AttemptOutcome, AttemptPhase};
+use crate::wire::body::response_capture::CaptureRequest;
+use crate::wire::deadline::CallDeadline;
+use crate::wire::link::emulated_link::EmulatedLink;
 
 /// A rendered request, and which parts of its response to capture.
 #[derive(Clone, Copy, Debug)]

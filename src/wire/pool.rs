@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use super::deadline::{CallDeadline, WaitEnded};
-use super::{ConnectionSlot, Wire};
 use crate::clock::Time;
 use crate::ids::ServiceId;
 use crate::plan::policy;
 use crate::plan::slots::Segment;
 use crate::stats::PoolUse;
 use crate::units::nanos;
+use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::{ConnectionSlot, Wire};
 
 /// One shard's part of a connection pool.
 #[derive(Debug)]
@@ -253,8 +253,8 @@ fn shard_share(whole: u64, segment: Segment) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{self, FakeArrival, FakeReply, LatencyModel};
     use super::*;
+    use crate::wire::fake::{self, FakeArrival, FakeReply, LatencyModel};
     use proptest::prelude::*;
 
     const SERVICE: ServiceId = ServiceId::new(0);

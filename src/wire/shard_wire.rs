@@ -6,18 +6,18 @@
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use super::deadline::CallDeadline;
-use super::endpoint::ServiceEndpoint;
-use super::outgoing::Outgoing;
-use super::resend::Resend;
-use super::response_capture::ResponseCapture;
-use super::slot::{ConnectionSlot, OpenCount};
-use super::{fake, http1, http2};
 use crate::clock::Time;
 use crate::ids::{ServiceId, indexed_by};
 use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::connect::endpoint::ServiceEndpoint;
+use crate::wire::deadline::CallDeadline;
+use crate::wire::outgoing::Outgoing;
+use crate::wire::resend::Resend;
+use crate::wire::slot::{ConnectionSlot, OpenCount};
+use crate::wire::{fake, http1, http2};
 
 /// A shard's access to the network. An enum, not a trait object: one match, no boxing on the hot
 /// path.
@@ -30,7 +30,7 @@ pub struct Wire {
 
 #[derive(Debug)]
 enum WireKind {
-    Http1(http1::Http1),
+    Http1(http1::client::Http1),
     Fake(fake::FakeTarget),
 }
 
@@ -41,7 +41,7 @@ indexed_by! {
 impl Wire {
     /// Creates a wire over real sockets.
     pub fn real(endpoints: Vec<ServiceEndpoint>) -> Self {
-        Self { endpoints, kind: WireKind::Http1(http1::Http1::new()), open: Rc::default() }
+        Self { endpoints, kind: WireKind::Http1(http1::client::Http1::new()), open: Rc::default() }
     }
 
     /// Creates a wire to a simulated target, under virtual time.
@@ -70,7 +70,9 @@ impl Wire {
                 let endpoint = &self.endpoints[outgoing.service];
                 // Links are emulated over HTTP/1.1 only.
                 if endpoint.version != HttpVersion::Http1 && outgoing.link.is_none() {
-                    let h2 = http2::boxed(http1, endpoint, slot, outgoing, now, deadline, capture);
+                    let h2 = http2::client::boxed(
+                        http1, endpoint, slot, outgoing, now, deadline, capture,
+                    );
                     return h2.await;
                 }
                 http1.exchange(endpoint, slot, outgoing, now, deadline, capture).await
@@ -104,9 +106,9 @@ impl Wire {
         let mut timings = ConnectTimings::default();
         // A failure is not reported here: the first call meets it again and reports it.
         let _ = if endpoint.version == HttpVersion::Http1 || outgoing.link.is_some() {
-            http1::open(endpoint, slot, outgoing, deadline, &mut timings).await
+            http1::client::open(endpoint, slot, outgoing, deadline, &mut timings).await
         } else {
-            http2::open(endpoint, slot, outgoing, deadline, &mut timings).await
+            http2::client::open(endpoint, slot, outgoing, deadline, &mut timings).await
         };
         Some(timings)
     }

@@ -6,9 +6,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::connection::OpenConnection;
-use super::http2_connection::Http2;
 use crate::clock::Time;
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::http2::connection::Http2;
 
 /// A user's place for one connection to one endpoint, kept between calls.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use manada::wire::CaptureRequest;
 use manada::wire::ResponseCapture;
-use manada::wire::framing::{FramingError, ResponseReader};
+use manada::wire::http1::framing::{FramingError, ResponseReader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;

@@ -5,8 +5,8 @@
 
 use super::prepared::PreparedCall;
 use crate::stats::{AttemptOutcome, Exchange, FailureKind};
-use crate::wire::framing::FramingError;
-use crate::wire::{ResponseCapture, charset, coding};
+use crate::wire::http1::framing::FramingError;
+use crate::wire::{ResponseCapture, body::charset, body::coding};
 
 /// Decodes a kept body: content codings, then charset. If it is not what its headers claim, that is
 /// noted: the response keeps its status, and what looks at its body fails.

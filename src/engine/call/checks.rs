@@ -6,7 +6,7 @@
 
 use super::context::CallContext;
 use super::cookies;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::extract::{self, BodyView, CheckPart, ResponseView};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;

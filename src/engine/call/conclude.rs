@@ -12,7 +12,7 @@ use super::timing::{CallEnd, CallTiming, unsent};
 use super::trace;
 use crate::clock::Time;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::stats::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, Exchange, FailureKind, Sample,
 };

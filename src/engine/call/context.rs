@@ -7,7 +7,7 @@ use super::prepared::PreparedCall;
 use super::timing::CallTiming;
 use crate::clock::RunOffset;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::ids::StepId;
 
 /// A call that is under way.

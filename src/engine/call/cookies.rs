@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 use super::request;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::ids::ServiceId;
 use crate::plan::Address;
 use crate::wire::ResponseCapture;
-use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
+use crate::wire::cookie::jar::{CookieJar, CookieOrigin};
 
 /// The request with the user's cookies; `None` if none applies.
 #[cold]

@@ -9,7 +9,7 @@ use super::context::CallContext;
 use super::curl;
 use super::excerpt;
 use super::redacted::redactor;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::redact::Redactor;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};

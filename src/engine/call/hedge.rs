@@ -13,7 +13,7 @@ use super::attempts::CallAttempts;
 use super::prepared::PreparedCall;
 use crate::clock::{self, Time};
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};

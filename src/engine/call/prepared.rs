@@ -5,7 +5,7 @@
 
 use super::request::PreparedRequest;
 use crate::curve::Distribution;
-use crate::engine::setup::ShardSetup;
+use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};

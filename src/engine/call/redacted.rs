@@ -6,7 +6,7 @@
 use minijinja::value::ValueKind;
 
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::redact::Redactor;
 use crate::template::Value;
 

@@ -13,7 +13,7 @@ use super::prepared::PreparedCall;
 use super::request;
 use super::trace;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::ids::ServiceId;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::{Address, Service};

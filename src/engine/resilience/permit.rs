@@ -10,7 +10,7 @@ use super::state::ResilienceState;
 use crate::clock::Time;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::ids::{PoolId, ServiceId};
 use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{

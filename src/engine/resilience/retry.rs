@@ -7,7 +7,7 @@ use super::state::ResilienceState;
 use crate::engine::call::attempts::CallAttempts;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
-use crate::engine::user::User;
+use crate::engine::users::user::User;
 use crate::plan::policy::HedgeAfter;
 use crate::resilience::{RetryBudget, backoff};
 use crate::stats::AttemptOutcome;

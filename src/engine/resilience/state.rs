@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::clock::Time;
 use crate::engine::call::prepared::PreparedCall;
-use crate::engine::setup::ShardSetup;
+use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{BreakerId, EndpointId, PoolId, StepId, indexed_by};
 use crate::plan::policy::{
     FailureCriteria, HedgePolicy, PoolPolicy, PoolStrategy, Priority, RetryPolicy,

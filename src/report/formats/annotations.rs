@@ -1,8 +1,8 @@
-//! Workflow commands as GitHub's runners read them from a log: a line per rule that failed, per
-//! reason not to trust the numbers, and what stopped the run.
+//! Workflow commands in the format of GitHub's runners: a line per failed threshold, per reason for
+//! a low trust level, and for the cause of a stop.
 //!
-//! `::error` for what failed, `::warning` for what is inconclusive or degraded.
-//! Invariant: what others wrote can neither end a line nor begin another command.
+//! `::error` for failures, `::warning` for inconclusive or degraded results.
+//! Invariant: foreign text can neither end a line nor start another command.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ pub(super) fn render(report: &Report) -> String {
         let _ = writeln!(out, "::{level} title={title}::{text}");
     };
     let scenario = &report.info.plan.scenario;
-    // A rule that failed on numbers that cannot be trusted has no meaning for a change.
+    // A threshold that failed on figures without trust is no error of the change under test.
     let level = match report.status {
         ExitStatus::Inconclusive => "warning",
         _ => "error",
@@ -57,18 +57,18 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-/// The line of a run that was not carried out.
+/// Returns the line of a run that was not carried out.
 pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
     let title = property(&format!("{scenario}: not carried out"));
     format!("::error title={title}::{}\n", data(why))
 }
 
-/// The text of a command.
+/// Escapes the text of a command.
 fn data(text: &str) -> String {
     plain(text).replace('%', "%25")
 }
 
-/// The value of a property: also what separates properties is escaped.
+/// Escapes the value of a property, separators included.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

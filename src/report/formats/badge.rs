@@ -1,6 +1,6 @@
-//! A badge: the verdict and p95, for a page that shows how a service does.
+//! A badge: the verdict and p95, for a page that shows the state of a service.
 //!
-//! Invariant: one SVG without anything to load or run.
+//! Invariant: one SVG that loads and runs nothing.
 
 use maud::html;
 
@@ -10,7 +10,7 @@ use crate::report::ansi::plain;
 use crate::report::quantile_text::quantile;
 use crate::report::rows;
 
-/// What a character takes at 11 px in the fonts that badges are set in, roughly.
+/// Approximate width of a character at 11 px in common badge fonts.
 const CHAR: f64 = 6.6;
 
 pub(super) fn render(report: &Report) -> String {
@@ -33,7 +33,7 @@ pub(super) fn render(report: &Report) -> String {
     draw(&report.info.plan.scenario, &value, colour)
 }
 
-/// The badge of a run that was not carried out.
+/// Returns the badge of a run that was not carried out.
 pub(super) fn not_carried_out(scenario: &str) -> String {
     draw(scenario, "not carried out", "#c62828")
 }

@@ -1,7 +1,7 @@
-//! JUnit's XML: rules and checks as cases, for the CI that shows tests.
+//! JUnit XML: thresholds and checks as test cases.
 //!
-//! Invariant: a case fails when what it is named after did not hold, and some case fails whenever
-//! the exit code is not 0.
+//! Invariant: a case fails if the condition that it names does not hold, and some case fails
+//! whenever the exit code is not 0.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn case(name: &str, class: &str, failure: Option<(NonSuccessKind, String)>) -> T
     case
 }
 
-/// Whether it was carried out, and whether its numbers can be believed.
+/// Cases for the run itself: carried out, trusted, responses received.
 fn run(report: &Report, took: Duration) -> TestSuite {
     let scenario = &report.info.plan.scenario;
     let whole =
@@ -68,7 +68,7 @@ fn run(report: &Report, took: Duration) -> TestSuite {
     let words = plain(&words.collect::<Vec<_>>().join("; "));
     if !words.is_empty() {
         if matches!(trusted.status, TestCaseStatus::Success { .. }) {
-            // Neither passed nor failed: nothing that was judged rests on it.
+            // Skipped, neither passed nor failed: no threshold depends on it.
             let mut skipped = TestCaseStatus::skipped();
             skipped.set_message(format!("trust {}: {words}", report.trust.level.name()));
             trusted.status = skipped;
@@ -96,7 +96,7 @@ fn thresholds(report: &Report) -> TestSuite {
     suite
 }
 
-/// A check that failed now and then is no failure where a rule that holds allows for it.
+/// Cases for checks. A failed check is no failure if a threshold that holds allows for it.
 fn checks(report: &Report) -> TestSuite {
     let plan = &report.info.plan;
     let subjects = plan.subjects();
@@ -154,7 +154,7 @@ mod tests {
         assert!(matches!(rule.status, TestCaseStatus::Success { .. }));
         let values = rule.system_out.unwrap();
         assert!(values.as_str().starts_with("observed ≥ 300 ms, limit 250 ms"), "{values:?}");
-        // What makes a run inconclusive is an error, as before.
+        // The reason of an inconclusive run is an error.
         report.status = ExitStatus::Inconclusive;
         let trusted = named(&report, "numbers can be trusted");
         assert!(matches!(trusted.status, TestCaseStatus::NonSuccess { .. }));

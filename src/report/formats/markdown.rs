@@ -1,6 +1,6 @@
-//! Markdown, as job summaries and comments on changes want it: verdict, rules, steps, errors.
+//! Markdown for job summaries and comments: verdict, thresholds, steps, errors.
 //!
-//! Invariant: what others wrote stands there as text: no markup of theirs, no link, no mention.
+//! Invariant: foreign text is escaped: it adds no markup, link or mention.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::report::quantile_text::{quantile, show_quantile};
 use crate::report::rows::{self, ThresholdState, lost_note};
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
-/// How many steps, and how many kinds of errors, are shown.
+/// Maximum steps, and kinds of errors.
 const SHOWN: usize = 50;
 
 pub(super) fn render(report: &Report) -> String {
@@ -24,7 +24,7 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-/// A run that was not carried out, in a line.
+/// Returns the line of a run that was not carried out.
 pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
     format!("❌ **{}: not carried out**: {}\n", text(scenario), text(why))
 }
@@ -33,7 +33,7 @@ fn head(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
     let verdict = rows::verdict(report);
     let mark = match report.status.code() {
-        // Nothing was judged: nothing is good.
+        // Without thresholds there is no pass.
         0 if report.judgements.is_empty() => "☑️",
         0 => "✅",
         4 | 6 | 1 => "❌",
@@ -153,7 +153,7 @@ fn errors(out: &mut String, report: &Report) {
     }
 }
 
-/// A text without meaning to Markdown or HTML.
+/// Escapes a text for Markdown and HTML.
 fn text(words: &str) -> String {
     let mut out = String::new();
     for c in plain(words).chars() {

@@ -1,8 +1,8 @@
-//! The forms of `--report`, each made from a Report alone.
+//! The formats of `--report`, each rendered from a Report alone.
 //!
-//! `sinks::exports` writes them to where they go.
-//! Invariant: a form that a run without a Report has too (`not_carried_out`) says that it was not
-//! carried out.
+//! `sinks::exports` writes them.
+//! Invariant: a format that has a place for it says when a run was not carried out
+//! (`not_carried_out`).
 
 mod annotations;
 mod badge;
@@ -17,7 +17,7 @@ use crate::event::Report;
 use crate::redact;
 pub use not_carried_out::NotCarriedOut;
 
-/// A form of report.
+/// A format of `--report`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
     /// `report.html`.
@@ -26,18 +26,18 @@ pub enum ReportFormat {
     Json,
     /// `steps.csv`.
     Csv,
-    /// JUnit's XML.
+    /// JUnit XML.
     Junit,
-    /// Markdown, as job summaries and comments want it.
+    /// Markdown for job summaries and comments.
     Markdown,
-    /// A badge, SVG.
+    /// A badge as SVG.
     Badge,
-    /// Annotations as GitHub's runners read them from a log.
+    /// Annotations in the format of GitHub's runners.
     Github,
 }
 
 impl ReportFormat {
-    /// All of them: name, and the ending of a file that means it.
+    /// All formats: name, and file extension.
     pub(crate) const ALL: [(&'static str, &'static str, Self); 7] = [
         ("html", "html", Self::Html),
         ("json", "json", Self::Json),
@@ -48,10 +48,10 @@ impl ReportFormat {
         ("github", "", Self::Github),
     ];
 
-    /// The report in this form.
+    /// Renders a report in this format.
     ///
     /// # Errors
-    /// When its writer fails.
+    /// If its writer fails.
     pub fn render(self, report: &Report) -> io::Result<String> {
         let text = match self {
             Self::Html => page::document(report),

@@ -1,9 +1,8 @@
-//! The forms of `--report` of a run that was not carried out: what is known of it, in place of an
-//! earlier run's report.
+//! `--report` of a run that was not carried out: the known facts, in place of an earlier run's
+//! report.
 //!
-//! `cli` calls it where a run ends without a Report.
-//! Invariant: no file of `--report` is left that shows the results of another run as those of this
-//! one.
+//! `cli` calls it when a run ends without a Report.
+//! Invariant: no file of `--report` shows the results of another run as those of this one.
 
 use std::io;
 
@@ -20,16 +19,16 @@ use crate::report::page;
 /// A run that was not carried out.
 #[derive(Clone, Debug)]
 pub struct NotCarriedOut {
-    /// The scenario's name; its file where the name is not known.
+    /// The scenario's name, or its file if the name is not known.
     pub scenario: String,
-    /// Why; may have several lines.
+    /// The reason; may have several lines.
     pub why: String,
-    /// How the program ends.
+    /// The exit status.
     pub ending: ExitStatus,
 }
 
 impl NotCarriedOut {
-    /// A run of `scenario`, with credentials redacted in both texts.
+    /// Creates it, with credentials redacted in both texts.
     pub fn new(scenario: &str, why: &str, ending: ExitStatus) -> Self {
         let names = SensitiveNames::default();
         let redactor = Redactor::new(&names);
@@ -37,10 +36,10 @@ impl NotCarriedOut {
         Self { scenario: shown(scenario), why: shown(why), ending }
     }
 
-    /// The text of a form; `None` where the form has no place for it.
+    /// Renders a format; `None` if it has no place for it.
     ///
     /// # Errors
-    /// When its writer fails.
+    /// If its writer fails.
     pub(crate) fn render(&self, form: ReportFormat) -> io::Result<Option<String>> {
         let lines = self.lines();
         let text = match form {
@@ -55,7 +54,7 @@ impl NotCarriedOut {
         Ok(Some(text))
     }
 
-    /// Why, without empty lines.
+    /// Returns the lines of the reason that are not empty.
     fn lines(&self) -> Vec<&str> {
         self.why.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
     }

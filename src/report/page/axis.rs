@@ -1,42 +1,42 @@
-//! The time axis that all charts of a page share: its length, its columns, its events.
+//! The time axis of all charts of a page: its length, its columns, its events.
 //!
-//! Made from a Report; each section that draws over time takes its columns from here.
+//! Built from a Report; every section with a chart over time takes its columns from it.
 //! Invariant: a column is never narrower than a point of the timeline, and there are at most
-//! [`COLUMNS`]: counts become means over it, of percentiles and gauges the worst stays.
+//! [`COLUMNS`]; in a column counts are averaged, while of percentiles and gauges the worst is kept.
 
 use crate::event::Report;
 use crate::stats::timeline::PercentileBand;
 use crate::stats::{ChangeKind, GaugeSample, Point, Quantile, StateChange};
 
-/// The most columns of a chart: a screen does not show more.
+/// Maximum columns of a chart: more than a screen shows.
 pub const COLUMNS: usize = 1_000;
 
-/// The most columns of a small chart, and of a heat map.
+/// Maximum columns of a small chart or heat map.
 pub const FEW: usize = 500;
 
-/// The axis of a run, cut into columns.
+/// The time axis of a run, divided into columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeAxis {
-    /// How long it is, in whole points.
+    /// Its length, in whole points.
     pub seconds: u32,
-    /// How many columns; the last one may reach beyond the end.
+    /// The number of columns; the last one may extend beyond the end.
     pub columns: usize,
-    /// Seconds that a column covers.
+    /// Seconds per column.
     pub step_s: u32,
-    /// Seconds that a point of the timeline covers.
+    /// Seconds per point of the timeline.
     pub width_s: u32,
-    /// When the warm-up ends, seconds.
+    /// End of the warm-up, seconds.
     pub warmup_s: f64,
 }
 
 impl TimeAxis {
-    /// The axis of a run, in at most `columns` columns.
+    /// Returns the axis of a run, with at most `columns` columns.
     pub fn of(report: &Report, most: usize) -> Self {
         let timeline = &report.timeline;
         let width_s = timeline.width_s.max(1);
         let points = timeline.points().map(|point| point.second + width_s).max();
         let moments = timeline.gauges.iter().map(|moment| moment.second + width_s).max();
-        // A run is over some ms after its last second: that is no second more.
+        // A run ends some ms after its last second; that is not a further second.
         let elapsed = (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX / 2);
         let seconds = elapsed.max(points.unwrap_or(0)).max(moments.unwrap_or(0)).max(1);
@@ -52,28 +52,28 @@ impl TimeAxis {
         }
     }
 
-    /// Where a moment is, 0 to `width`.
+    /// Returns the place of a time, 0 to `width`.
     pub fn place(&self, second: f64, width: f64) -> f64 {
         (second / f64::from(self.seconds)).clamp(0.0, 1.0) * width
     }
 
-    /// The width of a column.
+    /// Returns the width of a column.
     pub fn span(&self, width: f64) -> f64 {
         width * f64::from(self.step_s) / f64::from(self.seconds)
     }
 
-    /// The middle of a column, 0 to `width`.
+    /// Returns the middle of a column, 0 to `width`.
     pub fn middle(&self, column: usize, width: f64) -> f64 {
         ((column as f64 + 0.5) * self.span(width)).min(width)
     }
 
-    /// The column that a second is in.
+    /// Returns the column of a second.
     pub fn column(&self, second: u32) -> usize {
         ((second / self.step_s) as usize).min(self.columns - 1)
     }
 
-    /// Counts of points per second of their column; none: no point there. The run's last second is
-    /// as long as the run went on in it, a hundredth of a second at least.
+    /// Returns counts per second by column; `None`: the column has no point. The last second of the
+    /// run counts with its actual length, at least 10 ms.
     pub fn rates(&self, report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Option<f64>> {
         let mut sums: Vec<Option<(u64, f64)>> = vec![None; self.columns];
         let elapsed_s = report.snapshot.elapsed_ns as f64 / 1e9;
@@ -87,7 +87,7 @@ impl TimeAxis {
         sums.into_iter().map(rate).collect()
     }
 
-    /// Of a percentile the worst of each column.
+    /// Returns the worst value of a percentile by column.
     pub fn worst(
         &self,
         report: &Report,
@@ -106,7 +106,7 @@ impl TimeAxis {
         worst
     }
 
-    /// Of what stood at the ends of seconds the most of each column.
+    /// Returns the maximum of a gauge by column.
     pub fn most(
         &self,
         report: &Report,
@@ -124,18 +124,18 @@ impl TimeAxis {
     }
 }
 
-/// What changed, oldest first.
+/// Returns the state changes, oldest first.
 pub fn events(report: &Report) -> Vec<&StateChange> {
     let mut all: Vec<&StateChange> = report.snapshot.changes.list.iter().collect();
     all.sort_by_key(|notice| notice.at);
     all
 }
 
-/// The kinds of marks: live control, resilience, errors of the generator.
+/// The kinds of marks: live control, resilience, generator errors.
 pub const MARKS: [(&str, &str); 3] =
     [("control", "somebody's change"), ("client", "the client's own"), ("trouble", "generator")];
 
-/// The kind of a topic, by its place in [`MARKS`].
+/// Returns the kind of mark of a state change, an index into [`MARKS`].
 pub const fn mark(topic: ChangeKind) -> usize {
     match topic {
         ChangeKind::Control => 0,

@@ -1,9 +1,9 @@
-//! A report as one HTML document, and its sections one by one.
+//! A report as one HTML document, or as single sections.
 //!
 //! `sinks::files` writes [`document`] as `report.html`; `sinks::web` sends [`sections`] to
 //! browsers.
-//! Invariant: the document loads nothing, and its policy lets only the two blocks run whose hashes
-//! it names.
+//! Invariant: the document loads nothing, and its content security policy allows only its two
+//! blocks, by their hashes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,15 +15,15 @@ use super::view::PageView;
 use super::words::{HtmlLines, HtmlText, short};
 use crate::event::Report;
 
-/// The look of every page.
+/// The style sheet of every page.
 pub const STYLE: &str = include_str!("style.css");
-/// Hovering, zoom, sorting.
+/// The script: hovering, zoom, sorting.
 pub const SCRIPT: &str = include_str!("script.js");
 
-/// A part of a page: its name in links, its title, and what it shows, which may be nothing.
+/// A section: its id, its title, and its renderer, which may return nothing.
 type Section = (&'static str, &'static str, fn(&PageView<'_>) -> Markup);
 
-/// All of them, in the order in which people ask.
+/// All sections, in their order on the page.
 const SECTIONS: [Section; 14] = [
     ("verdict", "Verdict", section::verdict::render),
     ("thresholds", "Thresholds", section::thresholds::render),
@@ -41,18 +41,18 @@ const SECTIONS: [Section; 14] = [
     ("scenario", "Scenario and machine", section::scenario::render),
 ];
 
-/// A section as it came out.
+/// A rendered section.
 #[derive(Debug)]
 pub struct RenderedSection {
-    /// Its name in links.
+    /// Its id.
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// What it shows; none: nothing to show.
+    /// Its content; `None`: nothing to show.
     pub inner: Option<Markup>,
 }
 
-/// The whole report as one file.
+/// Returns the whole report as one file.
 pub fn document(report: &Report) -> String {
     let mut parts = sections(report);
     parts.retain(|part| part.inner.is_some());
@@ -65,7 +65,7 @@ pub fn document(report: &Report) -> String {
     page(&title, &policy(), &body, SCRIPT)
 }
 
-/// A page that says why a run was not carried out.
+/// Returns a page that says why a run was not carried out.
 pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
     let title = format!("not carried out · {}", short(scenario));
     let inner = html! {
@@ -81,7 +81,7 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
     page(&title, &policy(), &body, SCRIPT)
 }
 
-/// A page of the same look that has no numbers yet, with `live` above its sections.
+/// Returns a page without figures, with `live` above its empty sections.
 pub fn shell(live: &Markup, script: &str) -> String {
     let parts: Vec<RenderedSection> =
         SECTIONS.iter().map(|(id, title, _)| RenderedSection { id, title, inner: None }).collect();
@@ -93,12 +93,12 @@ pub fn shell(live: &Markup, script: &str) -> String {
     page("live", &html! {}, &body, script)
 }
 
-/// What a report is called: how it ended, and of which scenario.
+/// Returns the title of a report: the verdict and the scenario.
 pub fn title(report: &Report) -> String {
     format!("{} · {}", section::verdict::word(report), short(&report.info.plan.scenario))
 }
 
-/// The parts of a page, in their order.
+/// Returns the rendered sections, in order.
 pub fn sections(report: &Report) -> Vec<RenderedSection> {
     let view = PageView::new(report);
     let part = |(id, title, render): &Section| {
@@ -108,7 +108,7 @@ pub fn sections(report: &Report) -> Vec<RenderedSection> {
     SECTIONS.iter().map(part).collect()
 }
 
-/// The policy of a page in a file: nothing runs or loads but its own two blocks.
+/// The content security policy of a file: only its own two blocks run, and nothing is loaded.
 fn policy() -> Markup {
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
@@ -118,12 +118,12 @@ fn policy() -> Markup {
     html! { meta http-equiv="Content-Security-Policy" content=(policy); }
 }
 
-/// The source of a policy that lets this block run, or style.
+/// Returns the source of a policy that allows this block.
 pub fn hash(block: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(block)))
 }
 
-/// A whole document around a body.
+/// Returns a whole document around a body.
 fn page(title: &str, policy: &Markup, body: &Markup, script: &str) -> String {
     html! {
         (DOCTYPE)
@@ -146,7 +146,7 @@ fn page(title: &str, policy: &Markup, body: &Markup, script: &str) -> String {
     .into_string()
 }
 
-/// The bar above: where one is, and where else one may go.
+/// Returns the navigation bar.
 fn bar(title: &str, parts: &[RenderedSection]) -> Markup {
     html! {
         header.bar {
@@ -159,7 +159,7 @@ fn bar(title: &str, parts: &[RenderedSection]) -> Markup {
     }
 }
 
-/// A section of a page.
+/// Returns a section of the page.
 fn place(RenderedSection { id, title, inner }: &RenderedSection) -> Markup {
     html! {
         section id=(id) aria-labelledby={ (id) "-title" } hidden[inner.is_none()] {

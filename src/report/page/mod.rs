@@ -1,7 +1,7 @@
-//! A run as a page: one HTML document that needs nothing else, and the same sections live.
+//! A run as a page: one self-contained HTML document, or live sections.
 //!
-//! `sinks` calls it with a finished report, or with that of a run that goes on.
-//! Invariant: what others wrote is text, never markup: maud escapes it.
+//! `sinks` calls it with the report of a finished or running run.
+//! Invariant: foreign texts are escaped by maud.
 
 mod axis;
 mod chart;

@@ -1,14 +1,14 @@
-//! A report with what several sections of a page need of it.
+//! A report with the values that several sections of a page need.
 //!
-//! `document` makes it once for each page.
-//! Invariant: everything in it follows from the report.
+//! `document` builds it once per page.
+//! Invariant: everything in it is derived from the report.
 
 use super::axis::{self, TimeAxis};
 use crate::event::Report;
 use crate::plan::RunManifest;
 use crate::stats::{Latency, Snapshot};
 
-/// A report with what several sections need of it.
+/// A report with the values that several sections need.
 pub(super) struct PageView<'a> {
     pub(super) report: &'a Report,
     pub(super) plan: &'a RunManifest,
@@ -22,7 +22,7 @@ pub(super) struct PageView<'a> {
 }
 
 impl<'a> PageView<'a> {
-    /// The view of a report.
+    /// Derives the values from a report.
     pub(super) fn new(report: &'a Report) -> Self {
         let measured = &report.snapshot.measured;
         Self {

@@ -1,8 +1,8 @@
-//! Texts of others on a page, and numbers as its cells show them.
+//! Foreign texts on a page, and formats of numbers.
 //!
-//! All sections say what they say through it; maud escapes what comes out.
-//! Invariant: no secret, no control character and no change of direction reaches a page, and no
-//! text is longer than its place.
+//! All sections pass their texts through it; maud escapes the result.
+//! Invariant: no secret, control character or bidirectional mark reaches a page, and the length of
+//! texts is bounded.
 
 use maud::Render;
 use serde_json::Value;
@@ -11,9 +11,9 @@ use crate::printable::{REPLACED, is_printable};
 use crate::redact;
 use crate::stats::{Latency, Quantile};
 
-/// The longest name or sentence.
+/// Maximum characters of a name or sentence.
 const SHORT: usize = 400;
-/// The longest listing: a body, a command, a file.
+/// Maximum characters of a listing: a body, a command, a file.
 const LONG: usize = 64 << 10;
 
 /// A name or a sentence.
@@ -34,13 +34,13 @@ impl Render for HtmlLines<'_> {
     }
 }
 
-/// A name or a sentence as it may be shown.
+/// Cleans and cuts a name or sentence.
 pub fn short(text: &str) -> String {
     harmless(text, SHORT, |_| false)
 }
 
 fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
-    // A secret may not be cut in two before it is hidden.
+    // Secrets are redacted before the text is cut, so that none is cut in two.
     let hidden = redact::redact_secrets(text);
     let mut chars = hidden.chars();
     let show = |c: char| if is_printable(c) || stays(c) { c } else { REPLACED };
@@ -53,29 +53,29 @@ fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// JSON that can stand within a script element.
+/// Returns JSON for a script element.
 pub fn embedded(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c")
 }
 
-/// What a cell is sorted by: the µs of a percentile, or nothing.
+/// Returns the value by which a cell is sorted, µs; `None` if it is not known.
 pub fn weight(quantile: Option<Quantile>) -> Option<u64> {
     quantile.map(|quantile| quantile.us)
 }
 
-/// The percentiles of a table's row, and the longest.
+/// Returns the percentiles of a table's row, and the maximum.
 pub fn spread(latency: &Latency, at: &[f64]) -> Vec<Option<Quantile>> {
     let known = at.iter().map(|p| latency.quantile(*p));
     known.chain([latency.longest()]).collect()
 }
 
-/// A share for people.
+/// Formats a share.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         0.0 => "0 %".to_owned(),
         100.0 => "100 %".to_owned(),
-        // Nearly all is not all.
+        // Only all of it reads 100 %.
         _ if percent > 99.99 => "> 99.99 %".to_owned(),
         _ if percent < 0.01 => "< 0.01 %".to_owned(),
         _ if !(10.0..99.0).contains(&percent) => format!("{percent:.2} %"),

@@ -1,28 +1,27 @@
-//! Where a report goes: a file that is exchanged as a whole, or a device or pipe that is written
-//! to.
+//! The destination of a report: a file that is replaced as a whole, or a device or pipe.
 //!
-//! Invariant: what an earlier run wrote stays until there is something in its place; a symbolic
-//! link is replaced, never followed.
+//! Invariant: an earlier file stays until its replacement is complete; a symbolic link is replaced,
+//! never followed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file, device or pipe that a report goes to.
+/// A file, device or pipe for a report.
 #[derive(Debug)]
 pub(super) struct ExportFile {
     path: PathBuf,
     file: File,
-    /// The file's name until it is written; none: it is written where it stands.
+    /// The temporary name; `None`: it is written in place.
     temporary: Option<PathBuf>,
 }
 
 impl ExportFile {
-    /// Opens it, so that what cannot be written is known before the run. `number` tells it from
-    /// other reports of this run to the same file.
+    /// Opens it, so that an unwritable path is known before the run. `number` distinguishes reports
+    /// of this run to the same file.
     ///
     /// # Errors
-    /// When it cannot be written; the text names it.
+    /// If it cannot be written; the text names it.
     pub(super) fn open(path: &Path, number: usize) -> io::Result<Self> {
         let in_place = || {
             let file = File::options().write(true).open(path)?;
@@ -48,7 +47,7 @@ impl ExportFile {
         let temporary = path.with_file_name(format!(".{name}.{own}-{number}.part"));
         let new = || File::options().write(true).create_new(true).open(&temporary);
         let file = match new() {
-            // A killed run of the same process number left it.
+            // A killed run with the same process id left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(&temporary)?;
                 new()?
@@ -61,10 +60,10 @@ impl ExportFile {
         Ok(Self { path: path.to_owned(), file, temporary: Some(temporary) })
     }
 
-    /// Puts a report there.
+    /// Writes a report.
     ///
     /// # Errors
-    /// When it cannot be written; the text names it.
+    /// If it cannot be written; the text names it.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(bytes).and_then(|()| match &self.temporary {
             Some(temporary) => fs::rename(temporary, &self.path),

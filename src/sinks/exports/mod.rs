@@ -1,7 +1,7 @@
-//! `--report FILE.ext`: a finished run in the form that its reader wants.
+//! `--report FILE.ext`: the report of a finished run in one of several formats.
 //!
-//! `cli` parses the arguments and adds the sink; `report::formats` makes each form.
-//! Invariant: made from the Report alone; a file that cannot be written is known before the run.
+//! `cli` parses the arguments and adds the sink; `report::formats` renders each format.
+//! Invariant: a report depends on the Report alone; an unwritable file is reported before the run.
 
 mod export_file;
 
@@ -17,19 +17,19 @@ use crate::event::{Report, RunEvent};
 use crate::report::formats::{NotCarriedOut, ReportFormat};
 use crate::suggest::nearest;
 
-/// A report of `--report`: its form, and where it goes.
+/// A `--report` argument: format and destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportTarget {
-    /// What it looks like.
+    /// The format.
     pub form: ReportFormat,
-    /// A file; none: a standard stream.
+    /// The file; `None`: a standard stream.
     pub path: Option<PathBuf>,
 }
 
 impl FromStr for ExportTarget {
     type Err = String;
 
-    /// `FILE.ext`, `FORM:FILE`, `FORM:-`, `github`.
+    /// Parses `FILE.ext`, `FORMAT:FILE`, `FORMAT:-`, `github`.
     fn from_str(text: &str) -> Result<Self, String> {
         let of_name = |name: &str| ReportFormat::ALL.into_iter().find(|(known, ..)| *known == name);
         let expected = || {
@@ -66,7 +66,7 @@ impl FromStr for ExportTarget {
 }
 
 impl ExportTarget {
-    /// Whether standard output is taken by it.
+    /// Whether it goes to standard output.
     pub fn takes_output(&self) -> bool {
         self.path.is_none() && self.form != ReportFormat::Github
     }
@@ -79,8 +79,8 @@ pub struct Exports {
     streams: StreamExports,
 }
 
-/// What goes to standard streams. It waits until no screen has the terminal any more: on that of a
-/// dashboard it would be gone with it; and until it is known whether all files could be written.
+/// The report for a standard stream. It is written after the dashboard has released the terminal,
+/// and when it is known whether all files could be written.
 #[derive(Clone, Debug, Default)]
 pub struct StreamExports(Arc<Mutex<PendingExport>>);
 
@@ -91,7 +91,7 @@ struct PendingExport {
 }
 
 impl Exports {
-    /// Opens the files, so that one that cannot be written is known now.
+    /// Opens the files, so that an unwritable one is reported at once.
     ///
     /// # Errors
     /// If a file cannot be created; the text names it.
@@ -107,7 +107,7 @@ impl Exports {
         Ok(Self { wanted: files, streams })
     }
 
-    /// What will go to standard streams.
+    /// Returns the reports for standard streams.
     pub fn streams(&self) -> StreamExports {
         self.streams.clone()
     }
@@ -124,7 +124,7 @@ impl Sink for Exports {
         self.streams.lock().report = Some(Arc::clone(report));
         for (form, place) in &mut self.wanted {
             let written = form.render(report).and_then(|text| place.write(text.as_bytes()));
-            // One that cannot be written takes none of the others with it.
+            // An unwritable file does not prevent the others.
             result = result.and(written);
         }
         result
@@ -136,10 +136,10 @@ impl StreamExports {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes it, once, if the run came to a report. `failed`: why some file could not be written.
+    /// Writes it, once, if the run has a report. `failed`: why some file could not be written.
     ///
     /// # Errors
-    /// When a stream cannot be written.
+    /// If a stream cannot be written.
     pub fn write(&self, failed: Option<String>) -> io::Result<()> {
         let PendingExport { forms, report } = std::mem::take(&mut *self.lock());
         let Some(report) = report else { return Ok(()) };
@@ -152,18 +152,17 @@ impl StreamExports {
         Ok(())
     }
 
-    /// Whether the run came to a report.
+    /// Whether the run has a report.
     pub fn has_report(&self) -> bool {
         self.lock().report.is_some()
     }
 }
 
-/// Writes a run that was not carried out in each form to where that goes; a file of a form that has
-/// no place for it (CSV) is removed. One that cannot be written keeps none of the others from being
-/// written.
+/// Writes all reports of a run that was not carried out; the file of a format without a place for
+/// it (CSV) is removed. An unwritable file does not prevent the others.
 ///
 /// # Errors
-/// The first place that cannot be written; the text names it.
+/// The first destination that cannot be written; the text names it.
 pub fn write_not_carried_out(run: &NotCarriedOut, exports: &[ExportTarget]) -> io::Result<()> {
     let mut result = Ok(());
     for (number, ExportTarget { form, path }) in exports.iter().enumerate() {
@@ -178,7 +177,7 @@ pub fn write_not_carried_out(run: &NotCarriedOut, exports: &[ExportTarget]) -> i
     result
 }
 
-/// Removes an earlier report; a device or a pipe is left as it is.
+/// Removes an earlier report; a device or pipe is left alone.
 fn remove(path: &Path) -> io::Result<()> {
     let is_file = path.symlink_metadata().is_ok_and(|there| there.is_file() || there.is_symlink());
     if !is_file || path.metadata().is_ok_and(|there| !there.is_file()) {
@@ -188,14 +187,14 @@ fn remove(path: &Path) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Writes a form to its standard stream.
+/// Writes a report to its standard stream.
 fn write_stream(form: ReportFormat, text: &str) -> io::Result<()> {
-    // A runner reads annotations from either stream; this one is for remarks.
+    // A runner reads annotations from both streams; standard error is for remarks.
     if form == ReportFormat::Github {
         return io::stderr().write_all(text.as_bytes());
     }
     let mut out = io::stdout().lock();
-    // A reader that has gone (`| head`) is no error.
+    // A closed pipe (`| head`) is no error.
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
@@ -221,7 +220,7 @@ mod tests {
         let error = exports.take(&ended).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(std::fs::read_to_string(path).unwrap().contains("</testsuites>"));
-        // A screen may still have the terminal.
+        // A screen may still own the terminal.
         let waiting = streams.lock();
         assert!(waiting.forms == [ReportFormat::Github] && waiting.report.is_some());
     }

@@ -1,8 +1,7 @@
-//! Curves over time: Braille dots in colours, or signs of their own where there are no colours.
+//! Line charts over time: Braille dots in colours, or one character per series without colours.
 //!
-//! Views hand it readings; it draws them with both axes.
-//! Invariant: a bound is never drawn like a value; what lies before the end of the warm-up is
-//! told apart on the time axis.
+//! Views pass it readings; it draws them with both axes.
+//! Invariant: a bound is never drawn like a value, and the warm-up is marked on the time axis.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,52 +14,52 @@ use super::text::width;
 use super::theme::{Colours, Theme};
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
-/// Signs of curves where colours do not tell them apart.
+/// Characters of series where colours do not distinguish them.
 const SIGNS: [char; 4] = ['·', '○', '●', '◆'];
 
-/// Something over time.
+/// A series.
 pub(super) struct ChartCurve {
-    /// What it is.
+    /// Its name.
     pub(super) name: &'static str,
     /// Its readings.
     pub(super) readings: Vec<SeriesReading>,
-    /// How several become one.
+    /// How readings of the same column are merged.
     pub(super) many: ColumnMerge,
-    /// Its colour.
+    /// Its style.
     pub(super) style: Style,
 }
 
-/// A chart of some curves.
+/// A chart with several series.
 pub(super) struct BrailleChart<'a> {
-    /// What is drawn, the most important last.
+    /// The series, the most important last.
     pub(super) curves: &'a [ChartCurve],
-    /// How many seconds a reading covers.
+    /// Seconds per reading.
     pub(super) width_s: u32,
-    /// What is shown of the time axis.
+    /// The visible part of the time axis.
     pub(super) span: TimeSpan,
-    /// Where the warm-up ends, seconds.
+    /// End of the warm-up, seconds.
     pub(super) warmup_s: f64,
-    /// When something was changed or marked, seconds.
+    /// Times of control commands and marks, seconds.
     pub(super) marks: &'a [f64],
-    /// What the values are.
+    /// The unit of the values.
     pub(super) measure: Measure,
-    /// Whether times stand on a logarithmic axis.
+    /// Whether times are on a logarithmic axis.
     pub(super) log: bool,
 }
 
-/// What values are.
+/// The unit of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Measure {
     /// Microseconds.
     Time,
-    /// So many a second.
+    /// A rate per second.
     PerSecond,
     /// A number.
     Number,
 }
 
 impl Measure {
-    /// A value in its unit.
+    /// Formats a value with its unit.
     pub(super) fn show(self, value: f64) -> String {
         let value = value.max(0.0);
         match self {
@@ -72,7 +71,7 @@ impl Measure {
         }
     }
 
-    /// A value on an axis: whole where it can be.
+    /// Formats a value for an axis: whole if possible.
     fn tick(self, value: f64) -> String {
         let whole = (value - value.round()).abs() < 1e-9;
         match self {
@@ -83,7 +82,7 @@ impl Measure {
     }
 }
 
-/// The axis of values.
+/// The value axis.
 struct ValueScale {
     low: f64,
     high: f64,
@@ -91,7 +90,7 @@ struct ValueScale {
 }
 
 impl ValueScale {
-    /// That has room for all of these.
+    /// Returns an axis that contains all values.
     fn of(values: impl Iterator<Item = f64>, log: bool) -> Self {
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite() && *value > 0.0) {
@@ -104,7 +103,7 @@ impl ValueScale {
         Self { low, high: round_up(high).max(low * 10.0), log }
     }
 
-    /// Where a value stands, from 0 at the bottom to 1 at the top.
+    /// Returns the place of a value, 0 (bottom) to 1 (top).
     fn place(&self, value: f64) -> f64 {
         let share = if self.log {
             (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
@@ -114,7 +113,7 @@ impl ValueScale {
         share.clamp(0.0, 1.0)
     }
 
-    /// What stands there.
+    /// Returns the value at a place.
     fn value(&self, place: f64) -> f64 {
         if self.log {
             self.low * (self.high / self.low).powf(place)
@@ -124,7 +123,7 @@ impl ValueScale {
     }
 }
 
-/// The next round number: a small one times a power of ten.
+/// Returns the next round number: 1, 2 or 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
@@ -134,7 +133,7 @@ fn round_up(value: f64) -> f64 {
     steps.into_iter().find(|step| *step >= value * 0.999_999).unwrap_or(10.0 * power)
 }
 
-/// The names of curves, with their last values where there is room, for a title.
+/// Returns the names of the series, with their last values if there is room, for a title.
 pub(super) fn legend(
     curves: &[ChartCurve],
     measure: Measure,
@@ -166,19 +165,19 @@ fn names(curves: &[ChartCurve], measure: Option<Measure>, theme: Theme) -> Line<
     Line::from(parts)
 }
 
-/// Whether curves are dots of eight in a cell.
+/// Whether series are drawn as Braille dots.
 fn dots(theme: Theme) -> bool {
     theme.unicode && theme.colours != Colours::None
 }
 
-/// Draws it.
+/// Draws a chart.
 pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &BrailleChart<'_>, theme: Theme) {
     if area.height < 2 || area.width < 8 {
         return;
     }
     let fine = if dots(theme) { (2, 4) } else { (1, 1) };
     let rows = area.height - 1;
-    // Labels are as wide as the widest; the curves decide the scale, columns follow from labels.
+    // The labels determine the number of columns; the visible readings determine the scale.
     let all = chart.curves.iter().flat_map(|curve| &curve.readings);
     let shown: Vec<f64> = all
         .filter(|one| f64::from(one.second + chart.width_s) > chart.span.from)
@@ -219,7 +218,7 @@ pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &BrailleChart<'_>, them
     time_axis(page, area, plot, chart, theme);
 }
 
-/// The rows that have a label.
+/// Returns the rows that have a label.
 fn ticks(rows: u16) -> Vec<u16> {
     match rows {
         0 => Vec::new(),
@@ -230,20 +229,20 @@ fn ticks(rows: u16) -> Vec<u16> {
     }
 }
 
-/// Draws one curve.
+/// Draws one series.
 struct Pencil<'a> {
     page: &'a mut Buffer,
     plot: Rect,
-    /// By cell: the dots that are set.
+    /// The set dots, by cell.
     bits: &'a mut [u8],
     style: Style,
 }
 
-/// A bound, whatever curve it is on.
+/// Marks a bound, in the same way for every series.
 const BOUND: &str = "▲";
 
 impl Pencil<'_> {
-    /// Eight dots in a cell, joined to a line.
+    /// Draws readings as Braille dots, joined to a line.
     fn trace(&mut self, values: &[Option<(f64, bool)>], scale: &ValueScale) {
         let top = i32::from(self.plot.height) * 4 - 1;
         let height = |value: f64| top - (scale.place(value) * f64::from(top)).round() as i32;
@@ -280,7 +279,7 @@ impl Pencil<'_> {
         put(self.page, self.plot, (column as u16, row as u16), sign, self.style);
     }
 
-    /// A sign in a column.
+    /// Draws a reading as a character.
     fn signs(&mut self, values: &[Option<(f64, bool)>], scale: &ValueScale, sign: char) {
         let top = usize::from(self.plot.height) - 1;
         for (column, found) in values.iter().enumerate() {
@@ -293,7 +292,7 @@ impl Pencil<'_> {
     }
 }
 
-/// The time below: broken in the warm-up, with times and with what was changed or marked.
+/// Draws the time axis: dashed in the warm-up, with times and marks.
 pub(super) fn time_axis(
     page: &mut Buffer,
     area: Rect,
@@ -314,7 +313,7 @@ pub(super) fn time_axis(
     for mark in &marks {
         put(page, line, (*mark as u16, 0), "◆", theme.accent());
     }
-    // A mark is kept, unless too many marks leave no room for a time label.
+    // A mark is drawn, unless so many marks leave no room for a time label.
     let few = marks.len() < columns / 8;
     let mut free = 0;
     for (column, text) in times(chart.span, columns) {
@@ -327,7 +326,7 @@ pub(super) fn time_axis(
     }
 }
 
-/// Times and their columns, some cells apart.
+/// Returns times and their columns, at least some cells apart.
 fn times(span: TimeSpan, columns: usize) -> Vec<(usize, String)> {
     const STEPS: [u32; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600];
     let seconds = span.to - span.from;

@@ -1,7 +1,7 @@
-//! How a view puts something on its page: lines, titled parts, gauges.
+//! Draws on a page: lines, titled parts, gauges.
 //!
 //! All views draw with it.
-//! Invariant: nothing is drawn outside the place it was meant for, however small that is.
+//! Invariant: nothing is drawn outside its area, however small that is.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,17 +11,17 @@ use ratatui::text::{Line, Span};
 use super::text::{fit, width};
 use super::theme::Theme;
 
-/// An empty page of `rows` rows.
+/// Returns an empty page.
 pub(super) fn page(columns: u16, rows: u16) -> Buffer {
     Buffer::empty(Rect::new(0, 0, columns, rows))
 }
 
-/// A text in a style.
+/// Returns a styled text.
 pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
 }
 
-/// A line at a row of a place; what has no room is left out.
+/// Draws a line at a row of an area, cut to its width.
 pub(super) fn line(page: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
     let area = area.intersection(page.area);
     if row < area.height {
@@ -31,13 +31,13 @@ pub(super) fn line(page: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
     }
 }
 
-/// Lines from the top of a place on.
+/// Draws lines from the top of an area.
 pub(super) fn lines(page: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
     let rows = lines.iter().take(area.height.into()).enumerate();
     rows.for_each(|(row, text)| line(page, area, row as u16, text));
 }
 
-/// A text at a column and row of a place; nothing is left of what was there.
+/// Draws a text at a column and row of an area, over what was there.
 pub(super) fn put(page: &mut Buffer, area: Rect, at: (u16, u16), text: &str, style: Style) {
     let area = area.intersection(page.area);
     let ((column, row), room) = (at, area.width.saturating_sub(at.0));
@@ -47,7 +47,7 @@ pub(super) fn put(page: &mut Buffer, area: Rect, at: (u16, u16), text: &str, sty
     }
 }
 
-/// A rule with a title at its left and a note at its right; what is left of the place below it.
+/// Draws a title at the left and a note at the right of a rule; returns the area below it.
 pub(super) fn heading(
     page: &mut Buffer,
     area: Rect,
@@ -70,18 +70,18 @@ pub(super) fn heading(
     below(area, 1)
 }
 
-/// What is left of a place below its first rows.
+/// Returns an area without its first rows.
 pub(super) fn below(area: Rect, rows: u16) -> Rect {
     let rows = rows.min(area.height);
     Rect { y: area.y + rows, height: area.height - rows, ..area }
 }
 
-/// The first rows of a place.
+/// Returns the first rows of an area.
 pub(super) fn above(area: Rect, rows: u16) -> Rect {
     Rect { height: rows.min(area.height), ..area }
 }
 
-/// A place in parts side by side, each but the last followed by two empty columns.
+/// Splits an area into parts side by side, with two empty columns between them.
 pub(super) fn beside(area: Rect, parts: u16) -> Vec<Rect> {
     let (parts, gap) = (parts.max(1), 2);
     let room = area.width.saturating_sub(gap * (parts - 1));
@@ -101,7 +101,7 @@ pub(super) fn aside(area: Rect, right: u16) -> (Rect, Rect) {
     (Rect { width: left, ..area }, Rect { x: area.x + rest, width: area.width - rest, ..area })
 }
 
-/// A gauge of `columns` columns, filled to `share`.
+/// Returns a gauge of `columns` columns, filled to `share`.
 pub(super) fn gauge(share: f64, columns: usize, theme: Theme) -> Vec<Span<'static>> {
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
@@ -114,7 +114,7 @@ pub(super) fn gauge(share: f64, columns: usize, theme: Theme) -> Vec<Span<'stati
     vec![span(done, theme.accent()), span(rest, theme.dim())]
 }
 
-/// Copies rows of a page from `skip` on to a place.
+/// Copies rows of a page, from row `skip`, to an area.
 pub(super) fn show(screen: &mut Buffer, area: Rect, page: &Buffer, skip: u16) {
     let area = area.intersection(screen.area);
     for row in 0..area.height.min(page.area.height.saturating_sub(skip)) {

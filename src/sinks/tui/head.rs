@@ -1,7 +1,7 @@
-//! The first lines of the screen: what the run is, how it stands, which views there are.
+//! The first lines of the screen: the run, its state, and the list of views.
 //!
-//! `screen` puts them above every view.
-//! Invariant: the verdict never stands without whether it can be believed.
+//! `screen` draws them above every view.
+//! Invariant: the verdict never appears without the trust level.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ use super::view::health::level_style;
 use super::views::VIEWS;
 use crate::units::show_duration;
 
-/// What it is and how it stands, and the bar of views.
+/// Draws the state of the run and the list of views.
 pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, ui: &UiState, theme: Theme) {
     let (left, right) = first_line(state, theme, area.width);
     ends(screen, area, 0, &left, &right);
@@ -30,7 +30,7 @@ pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, ui: &UiState,
     }
 }
 
-/// Two texts at both ends of a row; the right one is left out where both have no room.
+/// Draws two texts at both ends of a row; the right one is left out if both do not fit.
 fn ends(screen: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &Line<'_>) {
     let (used, room) = (left.width(), usize::from(area.width));
     line(screen, area, row, left);
@@ -61,10 +61,10 @@ fn first_line(state: &Model, theme: Theme, columns: u16) -> (Line<'static>, Line
     (Line::from(left), progress(state, theme, room))
 }
 
-/// Time passed, of how much, and a gauge where there is room.
+/// Returns the elapsed and the planned time, with a gauge if there is room.
 fn progress(state: &Model, theme: Theme, room: usize) -> Line<'static> {
     let elapsed = state.report.as_ref().map_or(0, |report| {
-        // Shards shed within a moment of the full second.
+        // Shards send their deltas shortly after each full second.
         (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000
     });
     let elapsed = std::time::Duration::from_secs(elapsed);
@@ -85,7 +85,7 @@ fn progress(state: &Model, theme: Theme, room: usize) -> Line<'static> {
     Line::from(parts)
 }
 
-/// The verdict and whether it can be believed.
+/// Returns the verdict and the trust level.
 fn second_line(state: &Model, theme: Theme) -> Line<'static> {
     let mut parts = vec![Span::raw(" ")];
     let Some(report) = &state.report else {
@@ -117,13 +117,13 @@ fn second_line(state: &Model, theme: Theme) -> Line<'static> {
     Line::from(parts)
 }
 
-/// What everything random follows from.
+/// Returns the seed.
 fn planned(state: &Model, theme: Theme) -> Line<'static> {
     let Some(plan) = state.plan() else { return Line::default() };
     Line::from(vec![span("seed ", theme.dim()), Span::raw(format!("{} ", plan.seed.value()))])
 }
 
-/// The views; only numbers of those that have no room.
+/// Draws the list of views; those without room are shown by number only.
 fn tabs(ui: &UiState, theme: Theme, columns: u16) -> Line<'static> {
     let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
     let mut parts = vec![];

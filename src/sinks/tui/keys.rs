@@ -1,57 +1,56 @@
-//! The keys: what each does, and how the help shows it. People who come from htop, k9s or Locust
-//! find theirs.
+//! The keys: what each does, and how the help shows it. Bindings follow htop, k9s and Locust.
 //!
-//! `mod` looks up keys here, `view::help` shows all of them.
-//! Invariant: a key does one thing, and the help leaves none out.
+//! `mod` looks keys up here, `view::help` lists all of them.
+//! Invariant: a key has one action, and the help lists every key.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyAction {
-    /// The view of this number.
+    /// Shows the view with this index.
     View(usize),
-    /// The next view, or the one before.
+    /// Shows the next view, or the previous one.
     Turn(isize),
-    /// So many lines on or back.
+    /// Scrolls by lines, forwards or backwards.
     Move(isize),
-    /// So many screens on or back.
+    /// Scrolls by screens, forwards or backwards.
     Page(isize),
-    /// To the beginning.
+    /// Goes to the beginning.
     Home,
-    /// To the end.
+    /// Goes to the end.
     End,
-    /// The next column to sort by, or the one before.
+    /// Sorts by the next column, or the previous one.
     Sort(isize),
-    /// Sorts the other way round.
+    /// Reverses the sort order.
     Reverse,
-    /// Asks for a text to filter by.
+    /// Prompts for a filter.
     Filter,
-    /// Details of what is chosen.
+    /// Shows details of the selected row.
     Open,
-    /// Closes what lies over the view; else the filter goes.
+    /// Closes the overlay; without one, clears the filter.
     Close,
-    /// These keys.
+    /// Shows the keys.
     Help,
-    /// Pauses or resumes.
+    /// Pauses or resumes the load.
     Toggle,
-    /// So many thousandths more or less of the plan.
+    /// Changes the load by this many thousandths of the plan.
     Nudge(i32),
     /// Resets the load to the plan.
     Plan,
-    /// Asks for a number of users.
+    /// Prompts for a number of users.
     Users,
-    /// Asks for a rate.
+    /// Prompts for a rate.
     Rate,
-    /// Asks for the text of a mark.
+    /// Prompts for the text of a mark.
     Mark,
-    /// Asks for a command.
+    /// Prompts for a command.
     Command,
-    /// The other axis of values.
+    /// Switches between linear and logarithmic values.
     Log,
-    /// A closer look at the end of the time axis.
+    /// Zooms the time axis in on its end.
     Zoom,
-    /// Draws all of it again.
+    /// Redraws the screen.
     Redraw,
     /// Asks whether to end the run.
     Quit,
@@ -61,12 +60,12 @@ pub(super) enum KeyAction {
     Suspend,
 }
 
-/// Keys that do the same.
+/// Keys with the same action.
 pub(super) struct KeyBinding {
-    /// What they do.
+    /// The keys.
     pub(super) action: KeyAction,
     keys: &'static [KeyPress],
-    /// How they are written.
+    /// How they are written in the help.
     pub(super) shown: &'static str,
     /// What they do; empty if the line above describes it.
     pub(super) says: &'static str,
@@ -101,7 +100,7 @@ const fn bind(
     KeyBinding { action, keys, shown, says }
 }
 
-/// All of them, by what they are for.
+/// All keys, grouped by purpose.
 pub(super) const GROUPS: [(&str, &[KeyBinding]); 4] = [
     (
         "Look",
@@ -187,7 +186,7 @@ pub(super) const GROUPS: [(&str, &[KeyBinding]); 4] = [
     ),
 ];
 
-/// What a key does.
+/// Returns the action of a key.
 pub(super) fn action(event: &KeyEvent) -> Option<KeyAction> {
     if event.kind == KeyEventKind::Release {
         return None;

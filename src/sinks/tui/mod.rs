@@ -1,9 +1,8 @@
-//! The dashboard in the terminal: the whole run on one screen, as it goes, with keys that control
-//! it.
+//! The dashboard in the terminal: the whole run on one screen, with keys that control it.
 //!
-//! `cli` adds it to the sinks and shows it once signals are handled; the run sends it events.
-//! Invariant: the run never waits for it; whatever ends the run or the program, the terminal is as
-//! it was.
+//! `cli` adds it to the sinks and opens it once signals are handled; the run sends it events.
+//! Invariant: the run never waits for it; however the run or the program ends, the terminal is
+//! restored.
 
 mod chart;
 mod draw;
@@ -47,40 +46,40 @@ use model::Model;
 use theme::Theme;
 use ui_state::{UiEffect, UiState};
 
-/// How long keys are waited for before the screen is looked at again: at most 20 frames a second.
+/// How long the render thread waits for keys between two frames: at most 20 frames a second.
 const FRAME: Duration = Duration::from_millis(50);
 
 /// How long `suspend` waits for the render thread to become idle.
 const STILL: Duration = Duration::from_millis(500);
 
-/// The sink.
+/// The sink of the dashboard.
 pub struct Tui(Arc<TuiShared>);
 
-/// What `cli` holds of it.
+/// The handle with which `cli` opens and closes the dashboard.
 #[derive(Clone)]
 pub struct TuiHandle(Arc<TuiShared>);
 
-/// What the sink, the screen's thread and `cli` share.
+/// State shared by the sink, the render thread and `cli`.
 struct TuiShared {
     state: Mutex<Model>,
     stage: Mutex<TerminalState>,
-    /// Rings when the stage changes.
+    /// Notified when the terminal state changes.
     bell: Condvar,
     /// The control client; `None` if live control is disabled.
     remote: Option<ControlClient>,
     thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
-/// Who has the terminal.
+/// Which part of the program has the terminal.
 #[derive(Clone, Copy, Debug, Default)]
 struct TerminalState {
-    /// The screen's thread is to show something.
+    /// The render thread may draw.
     open: bool,
-    /// It is over for good.
+    /// The dashboard is closed for good.
     over: bool,
-    /// The screen's thread looks at nothing.
+    /// The render thread is idle.
     still: bool,
-    /// Counts what makes it necessary to draw all of it anew.
+    /// Counts events after which the whole screen has to be redrawn.
     redraws: u64,
 }
 
@@ -90,7 +89,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Tui {
-    /// A dashboard that is not shown yet; without a `remote` it cannot control the run.
+    /// Creates a dashboard that is not open yet; without a `remote` it cannot control the run.
     pub fn new(remote: Option<ControlClient>) -> Self {
         Self(Arc::new(TuiShared {
             state: Mutex::default(),
@@ -101,18 +100,18 @@ impl Tui {
         }))
     }
 
-    /// What opens and closes it.
+    /// Returns the handle that opens and closes it.
     pub fn curtain(&self) -> TuiHandle {
         TuiHandle(Arc::clone(&self.0))
     }
 }
 
 impl TuiHandle {
-    /// The dashboard takes the terminal, on a thread of its own. Signals have to be heard by then:
-    /// one that ended the program at once would leave the terminal as it is.
+    /// Takes over the terminal, on a thread of its own. Signals have to be handled by then: a
+    /// signal that ended the program at once would leave the terminal in raw mode.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system provides no thread.
     pub fn open(&self) -> io::Result<()> {
         lock(&self.0.stage).open = true;
         let shared = Arc::clone(&self.0);
@@ -129,7 +128,7 @@ impl TuiHandle {
         Ok(())
     }
 
-    /// The shell gets its terminal back until [`Self::resume`].
+    /// Gives the terminal back to the shell until [`Self::resume`].
     pub fn suspend(&self) {
         let mut stage = lock(&self.0.stage);
         stage.open = false;
@@ -139,7 +138,7 @@ impl TuiHandle {
         terminal::leave();
     }
 
-    /// Back in the foreground, all of it is drawn again.
+    /// Takes the terminal again and redraws the whole screen.
     pub fn resume(&self) {
         if terminal::in_foreground() {
             let mut stage = lock(&self.0.stage);
@@ -149,7 +148,7 @@ impl TuiHandle {
         }
     }
 
-    /// Something that would else be written to standard error.
+    /// Shows a note that would otherwise be written to standard error.
     pub fn tell(&self, text: &str) {
         let mut state = lock(&self.0.state);
         state.tell(text, false);
@@ -182,7 +181,7 @@ impl Drop for Tui {
 }
 
 impl TuiShared {
-    /// Gives the terminal back for good; how the screen's thread ended.
+    /// Restores the terminal for good and returns how the render thread ended.
     fn close(&self) -> io::Result<()> {
         lock(&self.stage).over = true;
         self.bell.notify_all();
@@ -192,7 +191,7 @@ impl TuiShared {
         ended.unwrap_or_else(|_| Err(io::Error::other("the screen panicked")))
     }
 
-    /// Waits until something may be shown; none: never again.
+    /// Waits until the dashboard may draw; `None` if it was closed.
     fn stage(&self) -> Option<TerminalState> {
         let mut stage = lock(&self.stage);
         while !stage.open && !stage.over {
@@ -204,7 +203,7 @@ impl TuiShared {
         (!stage.over).then_some(*stage)
     }
 
-    /// Draws and hears keys until it is over.
+    /// Draws and reads keys until the dashboard is closed.
     fn run(&self) -> io::Result<()> {
         let theme = Theme::of(|name| std::env::var(name).ok());
         let mut show = ScreenThread::default();
@@ -212,7 +211,7 @@ impl TuiShared {
             terminal::enter()?;
             self.draw(&mut show, theme, stage.redraws)?;
             show.hear();
-            // What waits is taken at once, so that a pasted line is one change of the screen.
+            // All waiting input is read at once, so that a pasted line is one change of the screen.
             let mut patience = FRAME;
             while event::poll(patience)? {
                 patience = Duration::ZERO;
@@ -224,7 +223,7 @@ impl TuiShared {
         Ok(())
     }
 
-    /// Draws what has changed since.
+    /// Draws if something has changed.
     fn draw(&self, show: &mut ScreenThread, theme: Theme, redraws: u64) -> io::Result<()> {
         let size = terminal::size();
         let state = lock(&self.state);
@@ -241,7 +240,7 @@ impl TuiShared {
         Ok(())
     }
 
-    /// Carries out a key or a paste; `false` if the state of the terminal has to be checked first.
+    /// Handles a key or a paste; `false` if the state of the terminal has to be checked first.
     fn react(&self, show: &mut ScreenThread, event: &Event) -> bool {
         show.touched += 1;
         let effect = match event {
@@ -259,7 +258,7 @@ impl TuiShared {
                 show.before = None;
                 return true;
             }
-            // As the terminal would have done it, had its keys not been ours.
+            // As the terminal would do itself if it were not in raw mode.
             UiEffect::Interrupt => {
                 let _ = kill_process(getpid(), Signal::INT);
             }
@@ -282,22 +281,22 @@ impl TuiShared {
     }
 }
 
-/// What the screen's thread alone knows.
+/// The state of the render thread.
 #[derive(Default)]
 struct ScreenThread {
     ui: UiState,
-    /// Answers that are on their way.
+    /// Replies that have not arrived yet.
     answers: Vec<oneshot::Receiver<ControlReply>>,
     /// Incremented by each key and each reply.
     touched: u64,
-    /// What is on the terminal.
+    /// What the terminal shows.
     before: Option<Buffer>,
-    /// Of which versions and size it is.
+    /// The versions and the size that it was drawn for.
     drawn: Option<(u64, u64, u64, (u16, u16))>,
 }
 
 impl ScreenThread {
-    /// Takes the replies of the run so far.
+    /// Applies the replies that have arrived.
     fn hear(&mut self) {
         let (mut waiting, mut heard) = (Vec::new(), Vec::new());
         for mut answer in self.answers.drain(..) {

@@ -1,7 +1,7 @@
-//! The data of the dashboard: the report so far, and the lines of the log.
+//! The data of the dashboard: the current report, and the lines of the log.
 //!
-//! The sink folds events into it; views read it.
-//! Invariant: all numbers are the report's: a frame that was dropped loses nothing.
+//! The sink applies events to it; views read it.
+//! Invariant: all figures are the report's, so a dropped frame loses nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,56 +13,56 @@ use crate::plan::RunManifest;
 use crate::report::overrides::OverrideTimeline;
 use crate::units::nanos;
 
-/// The most lines of the log that are kept: the last ones; the log shows how many are gone.
+/// Maximum log lines; older ones are dropped and counted.
 const LINES: usize = 2_000;
 
-/// What is known.
+/// The data of the dashboard.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// What the run is; none before it begins.
+    /// The description of the run; `None` before it starts.
     pub(super) info: Option<Arc<RunInfo>>,
-    /// How it stands; none in its first second.
+    /// The current report; `None` in the first second.
     pub(super) report: Option<Arc<Report>>,
     /// The lines of the log, oldest first.
     pub(super) told: VecDeque<ToldLine>,
-    /// How many lines had no room any more.
+    /// How many lines were dropped from the log.
     pub(super) gone: u64,
     /// The load overrides of live control.
     pub(super) overrides: OverrideTimeline,
-    /// What stops it before its load is over.
+    /// What stops the run before its load is over, if anything.
     pub(super) stopped: Option<String>,
-    /// Counts what came in, so that nothing is drawn twice.
+    /// Counts the events that were applied, so that nothing is drawn twice.
     pub(super) version: u64,
 }
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToldLine {
-    /// When, ns after the run's start, to the second.
+    /// Time from the start of the run, ns, to the second.
     pub(super) at_ns: u64,
-    /// Whether it is the line of a `log` step; else it is one of the run.
+    /// Whether it is the output of a `log` step; else it is a note of the run.
     pub(super) said: bool,
-    /// The line.
+    /// The text.
     pub(super) text: String,
 }
 
-/// What a run does.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunPhase {
-    /// Its first second is not over.
+    /// The first second is not over.
     Begins,
-    /// Load is made.
+    /// Load is generated.
     Runs,
     /// All workloads are paused.
     Paused,
     /// Some workloads are paused.
     Partly,
-    /// Nothing new begins.
+    /// The run drains: no iteration starts any more.
     Drains,
 }
 
 impl Model {
-    /// Takes in an event.
+    /// Applies an event.
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Started(info) => {
@@ -86,7 +86,7 @@ impl Model {
         self.version += 1;
     }
 
-    /// A line of the run's own.
+    /// Adds a note of the run to the log.
     pub(super) fn tell(&mut self, text: &str, said: bool) {
         let at_ns = self.report.as_ref().map_or(0, |report| report.snapshot.elapsed_ns);
         if self.told.len() == LINES {
@@ -96,12 +96,12 @@ impl Model {
         self.told.push_back(ToldLine { at_ns, said, text: text.to_owned() });
     }
 
-    /// The plan of the run.
+    /// Returns the manifest of the run.
     pub(super) fn plan(&self) -> Option<&RunManifest> {
         self.info.as_ref().map(|info| &*info.plan)
     }
 
-    /// What it does.
+    /// Returns the phase of the run.
     pub(super) fn phase(&self) -> RunPhase {
         let Some(report) = &self.report else { return RunPhase::Begins };
         let end = report.info.plan.load_end();
@@ -116,7 +116,7 @@ impl Model {
         }
     }
 
-    /// The load overrides as text; `None` if all is as planned.
+    /// Returns the load overrides as text; `None` if there are none.
     pub(super) fn load_override(&self) -> Option<String> {
         let plan = self.plan()?;
         let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(self.overrides.iter()))
@@ -132,7 +132,7 @@ impl Model {
         Some(all.join(", "))
     }
 
-    /// The verdict as it stands: a word, and whether it is good; none: nothing is judged.
+    /// Returns the current verdict as a word, and whether it is good; `None` without thresholds.
     pub(super) fn verdict(&self) -> Option<(&'static str, bool)> {
         let report = self.report.as_ref()?;
         if report.judgements.is_empty() && report.status == ExitStatus::Pass {

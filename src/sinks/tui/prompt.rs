@@ -1,14 +1,14 @@
-//! The input line: a command, or a text to filter by.
+//! The prompt: a command or a filter that is being typed.
 //!
-//! `ui` opens it; the footer of the screen shows it.
-//! Invariant: it is never longer than a command may be, and holds no control character.
+//! `ui_state` opens it; the footer of the screen shows it.
+//! Invariant: the line is never longer than a command may be, and has no control characters.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::event::ControlCommand;
 use crate::event::control::{CommandError, GRAMMAR, MAX_LINE};
 
-/// What the input is for.
+/// The purpose of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PromptKind {
     /// Any command.
@@ -19,7 +19,7 @@ pub(super) enum PromptKind {
     Rate,
     /// `mark …`.
     Mark,
-    /// A text to filter a view by.
+    /// A filter of a view.
     Filter,
 }
 

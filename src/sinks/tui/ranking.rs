@@ -1,8 +1,8 @@
-//! In which order steps stand, and which of them are shown.
+//! The order of steps in the table, and the filter.
 //!
-//! `ui` moves along it, `view::steps` shows it.
-//! Invariant: it is a permutation of what the filter lets through, and steps that are equal keep
-//! the order of the plan.
+//! `ui_state` moves the selection along it, `view::steps` shows it.
+//! Invariant: the order is a permutation of the steps that pass the filter; equal steps keep the
+//! order of the plan.
 
 use std::cmp::Ordering;
 
@@ -11,7 +11,7 @@ use crate::ids::StepId;
 use crate::report::rows::{StepRow, current_steps};
 use crate::stats::{Calls, Quantile};
 
-/// The titles of the columns, in their order; the first is the order of the plan.
+/// The titles of the columns; the first one means the order of the plan.
 pub(super) const COLUMNS: [&str; 11] = [
     "workload",
     "archetype",
@@ -26,17 +26,17 @@ pub(super) const COLUMNS: [&str; 11] = [
     "response p99",
 ];
 
-/// What steps are sorted by.
+/// A sort order of steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sort {
-    /// A place in [`COLUMNS`].
+    /// An index into [`COLUMNS`].
     pub(super) by: usize,
-    /// The largest first.
+    /// Whether the largest comes first.
     pub(super) falling: bool,
 }
 
 impl Sort {
-    /// By another column; numbers begin with the largest, names with the first.
+    /// Returns the order by another column: numbers descending, names ascending.
     #[must_use]
     pub(super) fn turned(self, by: isize) -> Self {
         let by = (self.by as isize + by).rem_euclid(COLUMNS.len() as isize) as usize;
@@ -44,10 +44,10 @@ impl Sort {
     }
 }
 
-/// The steps that are shown, in their order.
+/// Returns the steps that pass the filter, in order.
 pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<StepId> {
     let wanted = filter.to_lowercase();
-    // A percentile is looked for once a step, not once a comparison.
+    // A percentile is computed once per step, not once per comparison.
     let mut shown: Vec<(SortKey<'_>, StepId)> = current_steps(report)
         .filter(|row| names(row).iter().any(|name| name.to_lowercase().contains(&wanted)))
         .map(|row| (key(&row, sort.by), row.id))
@@ -59,16 +59,16 @@ pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<StepId> {
     shown.into_iter().map(|(_, step)| step).collect()
 }
 
-/// What a step is sorted by.
+/// The value by which a step is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum SortKey<'a> {
     /// Its place in the plan.
     Place(usize),
     /// A name.
     Name(&'a str),
-    /// A number; none: nothing was measured.
+    /// A number; `None` if nothing was measured.
     Number(Option<f64>),
-    /// Microseconds, and whether that is a bound.
+    /// A time in µs, and whether it is a bound.
     Time(Option<(u64, bool)>),
 }
 
@@ -78,7 +78,7 @@ impl SortKey<'_> {
     }
 }
 
-/// Names of a step's workload, its archetype and itself.
+/// Returns the names of a step's workload, its archetype and itself.
 fn names<'r>(row: &StepRow<'r>) -> [&'r str; 3] {
     [row.workload, row.archetype, row.name]
 }

@@ -1,8 +1,8 @@
-//! What the charts show, taken from the timeline: a reading a second, laid on columns.
+//! Series for charts, taken from the timeline: one reading per second, merged into columns.
 //!
-//! Views ask for curves; `chart` draws them.
-//! Invariant: of several seconds in a column a rate is their mean, and of percentiles and gauges
-//! the worst is shown: no percentile is ever averaged.
+//! Views call it; `chart` draws the result.
+//! Invariant: of several seconds in a column a rate is averaged, while of percentiles and gauges
+//! the worst is shown: percentiles are never averaged.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ use crate::stats::timeline::{GaugeSample, PercentileBand, Point};
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SeriesReading {
-    /// The second that it belongs to, counted from the run's start.
+    /// Its second, from the start of the run.
     pub(super) second: u32,
-    /// In its unit.
+    /// The value, in the unit of the series.
     pub(super) value: f64,
-    /// The true value is not below it.
+    /// Whether the value is a lower bound.
     pub(super) at_least: bool,
 }
 
-/// How readings of the same column become one.
+/// How several readings in a column are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnMerge {
-    /// Their mean: of rates.
+    /// Mean, for rates.
     Mean,
-    /// The highest: of percentiles and gauges.
+    /// Maximum, for percentiles and gauges.
     Worst,
 }
 
-/// The seconds a chart shows, from the first to before the last.
+/// A range of seconds: the first one included, the last one excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TimeSpan {
-    /// Its first second.
+    /// First second.
     pub(super) from: f64,
-    /// Its end.
+    /// End.
     pub(super) to: f64,
 }
 
-/// How much of the time axis is shown.
+/// The visible part of the time axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Zoom {
-    /// All of it.
+    /// The whole run.
     #[default]
     Whole,
     /// The last five minutes.
@@ -52,7 +52,7 @@ pub(super) enum Zoom {
 }
 
 impl Zoom {
-    /// The next closer look; after the closest all again.
+    /// Returns the next closer zoom; after the closest one the whole run.
     pub(super) const fn next(self) -> Self {
         match self {
             Self::Whole => Self::Minutes,
@@ -61,7 +61,7 @@ impl Zoom {
         }
     }
 
-    /// In words.
+    /// Returns its name.
     pub(super) const fn says(self) -> &'static str {
         match self {
             Self::Whole => "the whole run",
@@ -71,11 +71,11 @@ impl Zoom {
     }
 }
 
-/// Runs up to this length are shown on an axis as long as they will be.
+/// Runs up to this length have an axis of their full planned length from the start.
 const SHORT: Duration = Duration::from_mins(2);
 
 impl TimeSpan {
-    /// What of a run is shown.
+    /// Returns the seconds that a zoom shows of a run.
     pub(super) fn of(report: &Report, zoom: Zoom) -> Self {
         let now = (report.snapshot.elapsed_ns as f64 / 1e9).ceil().max(1.0);
         let planned = report.info.plan.load_end().filter(|end| *end <= SHORT);
@@ -89,13 +89,13 @@ impl TimeSpan {
         Self { from: to - window, to }
     }
 
-    /// The place of a time among `columns`; none when it is not shown.
+    /// Returns the column of a time among `columns`; `None` if it is not visible.
     pub(super) fn column(self, second: f64, columns: usize) -> Option<usize> {
         let at = (second - self.from) / (self.to - self.from) * columns as f64;
         (at >= 0.0 && at < columns as f64).then_some(at as usize)
     }
 
-    /// The time at which a column begins.
+    /// Returns the time at which a column begins.
     pub(super) fn time(self, column: usize, columns: usize) -> f64 {
         self.from + (self.to - self.from) * column as f64 / columns.max(1) as f64
     }
@@ -111,7 +111,7 @@ pub(super) fn columns(
 ) -> Vec<Option<(f64, bool)>> {
     let mut found: Vec<(f64, bool, u32)> = vec![(0.0, false, 0); columns];
     for one in readings {
-        // A second is as wide as it is: it may cover several columns, or share one.
+        // A second may cover several columns, or share one with others.
         let (from, to) = (f64::from(one.second), f64::from(one.second + width_s));
         let scale = columns as f64 / (span.to - span.from);
         let first = ((from - span.from) * scale).floor().max(0.0) as usize;
@@ -140,15 +140,15 @@ pub(super) fn columns(
     found.into_iter().map(one).collect()
 }
 
-/// How many seconds of a point have passed; a second that is not over is left out.
+/// Returns how many whole seconds of a point have passed.
 fn passed(report: &Report, second: u32) -> Option<f64> {
-    // Shards shed within a moment of the full second.
+    // Shards send their deltas shortly after each full second.
     let now = (report.snapshot.elapsed_ns as f64 / 1e9 + 0.1).floor();
     let passed = (now - f64::from(second)).min(f64::from(report.timeline.width_s));
     (passed >= 1.0).then_some(passed)
 }
 
-/// A rate per second, of counts.
+/// Returns a rate per second, from counts.
 pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<SeriesReading> {
     let one = |point: &Point| {
         let value = count(point) as f64 / passed(report, point.second)?;
@@ -157,7 +157,7 @@ pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Series
     report.timeline.points().filter_map(one).collect()
 }
 
-/// A percentile, µs: a place in `stats::timeline::BAND`.
+/// Returns a percentile, µs; `at` is an index into `stats::timeline::BAND`.
 pub(super) fn percentile(
     report: &Report,
     band: impl Fn(&Point) -> &PercentileBand,
@@ -170,12 +170,12 @@ pub(super) fn percentile(
     report.timeline.points().filter_map(one).collect()
 }
 
-/// The value of a percentile. A call without a response has no known time: it ranks above all.
+/// Returns the value of a percentile. A call without a response ranks above all times.
 fn height(found: Quantile) -> f64 {
     if found.at_least && found.us == 0 { f64::INFINITY } else { found.us as f64 }
 }
 
-/// How something stood.
+/// Returns a gauge.
 pub(super) fn gauge(
     report: &Report,
     read: impl Fn(&GaugeSample) -> Option<f64>,
@@ -187,7 +187,8 @@ pub(super) fn gauge(
     report.timeline.gauges.iter().filter_map(|moment| one(moment)).collect()
 }
 
-/// The load of all workloads of a model: starts per second (open), or users (closed).
+/// Returns the scheduled load of all workloads of a model: starts per second (open), or users
+/// (closed).
 pub(super) fn asked(report: &Report, open: bool) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     gauge(report, |moment| {
@@ -196,7 +197,7 @@ pub(super) fn asked(report: &Report, open: bool) -> Vec<SeriesReading> {
     })
 }
 
-/// Starts that were made of all open workloads.
+/// Returns the iterations started by all open workloads, per second.
 pub(super) fn started(report: &Report) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     rate(report, |point| {
@@ -205,7 +206,7 @@ pub(super) fn started(report: &Report) -> Vec<SeriesReading> {
     })
 }
 
-/// The last of some readings.
+/// Returns the last reading.
 pub(super) fn last(readings: &[SeriesReading]) -> Option<SeriesReading> {
     readings.last().copied()
 }

@@ -1,7 +1,8 @@
-//! Columns under titles: those that matter least go first where there is no room.
+//! Tables with titles; the least important columns are left out if there is no room.
 //!
-//! Views fill it; it makes lines.
-//! Invariant: no line is wider than it may be, and no number is cut: a column is there or not.
+//! Views fill it; it returns lines.
+//! Invariant: no line is wider than its area, and numbers are never cut: a column is complete or
+//! left out.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -10,57 +11,57 @@ use super::draw::span;
 use super::text::{fit, width};
 use super::theme::Theme;
 
-/// Between two columns.
+/// Space between two columns.
 const GAP: usize = 2;
 
-/// What stands in a column.
+/// A column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
-    /// Above it.
+    /// Its title.
     pub(super) title: &'static str,
-    /// Texts stand left and may be cut; numbers stand right and may not.
+    /// Whether it has texts (left-aligned, may be cut) or numbers (right-aligned, never cut).
     pub(super) text: bool,
-    /// The highest goes first; zero stays.
+    /// The column with the highest value is left out first; zero is never left out.
     pub(super) order: u8,
 }
 
-/// Something in a column.
+/// A text with its style.
 #[derive(Clone, Debug)]
 pub(super) struct Cell(pub(super) String, pub(super) Style);
 
-/// Rows under columns.
+/// A table.
 #[derive(Clone, Debug)]
 pub(super) struct ViewTable {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
-    /// The column that rows are sorted by, and whether the largest comes first.
+    /// The column by which rows are sorted, and whether the largest comes first.
     sorted: Option<(usize, bool)>,
 }
 
-/// A column of texts.
+/// Returns a column of texts.
 pub(super) const fn words(title: &'static str, order: u8) -> Column {
     Column { title, text: true, order }
 }
 
-/// A column of numbers.
+/// Returns a column of numbers.
 pub(super) const fn numbers(title: &'static str, order: u8) -> Column {
     Column { title, text: false, order }
 }
 
 impl Cell {
-    /// A text without a style of its own.
+    /// Returns a text without a style.
     pub(super) fn plain(text: impl Into<String>) -> Self {
         Self(text.into(), Style::new())
     }
 }
 
 impl ViewTable {
-    /// Without rows.
+    /// Creates a table without rows.
     pub(super) fn new(columns: &[Column]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new(), sorted: None }
     }
 
-    /// Says what its rows are sorted by.
+    /// Marks the column by which rows are sorted.
     pub(super) fn sorted(mut self, column: usize, falling: bool) -> Self {
         self.sorted = Some((column, falling));
         self
@@ -71,12 +72,12 @@ impl ViewTable {
         self.rows.push(cells);
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The titles, and a line for each row, in `columns` columns of the screen.
+    /// Returns the titles, and a line for each row, in `columns` columns of the screen.
     pub(super) fn lines(&self, room: usize, theme: Theme) -> (Line<'static>, Vec<Line<'static>>) {
         let shown = self.shown(room);
         let head = shown.iter().map(|&(at, columns)| {
@@ -105,7 +106,7 @@ impl ViewTable {
         }
     }
 
-    /// The columns that are shown and how wide each is.
+    /// Returns the columns that fit, with their widths.
     fn shown(&self, room: usize) -> Vec<(usize, usize)> {
         let wanted = |at: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(at));
@@ -132,8 +133,8 @@ impl ViewTable {
         }
     }
 
-    /// Takes what is too much from texts, from the widest first; whether that was enough. A text
-    /// keeps as much as still says something.
+    /// Narrows text columns, the widest first, and returns whether that was enough. A text keeps a
+    /// minimum width.
     fn squeeze(&self, shown: &mut [(usize, usize)], over: usize) -> bool {
         const LEAST: usize = 14;
         let spare = |&(at, columns): &(usize, usize)| {

@@ -1,8 +1,8 @@
-//! The terminal while the dashboard has it: taken whole, and given back as it was.
+//! The terminal while the dashboard is open: taken over completely, and restored.
 //!
-//! The thread of `mod` draws through it; whatever ends or stops the program gives it back.
-//! Invariant: nothing is written to a terminal that is not ours at that moment, and after a panic
-//! it never is again.
+//! The render thread draws through it; every way of ending or stopping the program restores it.
+//! Invariant: nothing is written to the terminal while the dashboard does not own it, nor ever
+//! after a panic.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -23,11 +23,11 @@ use rustix::termios::{
     OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
 };
 
-/// Whose the terminal is.
+/// The owner of the terminal.
 struct TerminalOwner {
-    /// How it was before it was ours; none while it is not.
+    /// The settings before the dashboard; `None` while it is not open.
     before: Option<Termios>,
-    /// A panic has printed a message that must stay readable.
+    /// Whether a panic has printed a message that must stay readable.
     closed: bool,
 }
 
@@ -37,26 +37,26 @@ fn gate() -> MutexGuard<'static, TerminalOwner> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether there is a terminal to draw on and to hear keys from.
+/// Whether standard output and input are a terminal.
 pub fn there_is() -> bool {
     isatty(stderr()) && isatty(stdin()) && in_foreground()
 }
 
-/// Whether the terminal listens to us.
+/// Whether the program is in the foreground of its terminal.
 pub(super) fn in_foreground() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// Columns and rows; 80 × 24 if the size is not known.
+/// Returns columns and rows; 80 × 24 if the size is not known.
 pub(super) fn size() -> (u16, u16) {
     let found = tcgetwinsize(stderr()).ok().map(|size| (size.ws_col, size.ws_row));
     found.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 24))
 }
 
-/// Takes it: keys come one by one and unseen, all of the screen is ours.
+/// Takes over the terminal: raw mode and the alternate screen.
 ///
 /// # Errors
-/// When it cannot be set or not be written to.
+/// If it cannot be set up or written to.
 pub(super) fn enter() -> io::Result<()> {
     give_back_on_panic();
     let mut gate = gate();
@@ -69,16 +69,16 @@ pub(super) fn enter() -> io::Result<()> {
     tcsetattr(stdin(), OptionalActions::Now, &ours)?;
     gate.before = Some(before);
     let mut bytes = Vec::new();
-    // What is pasted must not be taken for keys.
+    // Pasted text must not be taken for keys.
     queue!(bytes, EnterAlternateScreen, Hide, EnableBracketedPaste, Clear(ClearType::All))?;
     io::stderr().write_all(&bytes)
 }
 
-/// Gives it back as it was.
+/// Restores the terminal.
 pub(super) fn leave() {
     let mut gate = gate();
     let Some(before) = gate.before.take() else { return };
-    // In the background the shell has seen to that, and would stop us.
+    // In the background the shell has restored it already, and would stop us.
     if !in_foreground() {
         return;
     }
@@ -97,11 +97,11 @@ pub(super) fn leave() {
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
 }
 
-/// Gives it back in the middle of whatever is being drawn: the process ends. A thread that hangs in
-/// drawing keeps it.
+/// Restores the terminal during a draw, because the process ends. If a thread hangs in drawing, the
+/// terminal is left alone.
 pub fn give_back_now() {
     let is_free = || GATE.try_lock().is_ok();
-    // A screen is drawn within milliseconds, unless the terminal takes nothing any more.
+    // A frame is drawn within milliseconds, unless the terminal accepts no output any more.
     for _ in 0..20 {
         if is_free() {
             return leave();
@@ -110,13 +110,13 @@ pub fn give_back_now() {
     }
 }
 
-/// Shows a screen: what differs from the one before, all of it without one.
+/// Draws a frame: the differences to the previous one, or everything without one.
 ///
 /// # Errors
-/// When it cannot be written to.
+/// If the terminal cannot be written to.
 pub(super) fn show(before: Option<&Buffer>, screen: &Buffer) -> io::Result<()> {
     let bytes = bytes(before, screen)?;
-    // Who gives it back waits until a screen that is being shown is whole.
+    // Restoring waits until a frame is complete.
     let gate = gate();
     if gate.before.is_some() && in_foreground() {
         io::stderr().write_all(&bytes)?;
@@ -124,7 +124,7 @@ pub(super) fn show(before: Option<&Buffer>, screen: &Buffer) -> io::Result<()> {
     Ok(())
 }
 
-/// What has to be written for it.
+/// Returns the bytes that draw a frame.
 fn bytes(before: Option<&Buffer>, screen: &Buffer) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     queue!(bytes, BeginSynchronizedUpdate)?;
@@ -135,7 +135,7 @@ fn bytes(before: Option<&Buffer>, screen: &Buffer) -> io::Result<Vec<u8>> {
     }
     let changes = before.unwrap_or(&empty).diff(screen);
     CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
-    // Hidden, and still where a screen reader or a slow terminal does no harm with it.
+    // The cursor is hidden and parked where it does not disturb screen readers or slow terminals.
     queue!(bytes, MoveTo(0, 0), Hide, EndSynchronizedUpdate)?;
     Ok(bytes)
 }
@@ -160,7 +160,7 @@ mod tests {
     use ratatui::style::{Color, Style};
     use std::process::Command;
 
-    /// What a terminal of that size shows of some bytes.
+    /// Returns what a terminal of that size shows of some bytes.
     fn shown(terminal: &mut vt100::Parser, bytes: &[u8]) -> String {
         terminal.process(bytes);
         terminal.screen().contents()
@@ -184,7 +184,7 @@ mod tests {
         assert!(!String::from_utf8_lossy(&none).contains("END"));
     }
 
-    /// Not a test of its own: the one below runs it in a terminal.
+    /// Not a test by itself: the test below runs it in a terminal.
     #[test]
     fn panics_in_a_terminal() {
         if std::env::var_os("MANADA_TUI_PANICS").is_some() {

@@ -1,24 +1,24 @@
-//! Texts that fit a place: harmless, measured in columns, cut or broken where it is full.
+//! Texts that fit into a place: without control characters, measured in columns, cut or wrapped.
 //!
-//! All views write through it.
-//! Invariant: what a target or a scenario wrote moves no cursor, hides nothing and turns no order
-//! round; a text never takes more columns than it is given.
+//! All views pass their texts through it.
+//! Invariant: texts of targets and scenarios cannot move the cursor, hide text or reverse its
+//! direction; a text never takes more columns than it is given.
 
 use ratatui::text::Span;
 
 use crate::report::ansi;
 
-/// A text without control characters, secrets, and marks that are not seen but change what is.
+/// Removes control characters, secrets, and invisible marks from a text.
 pub(super) fn clean(text: &str) -> String {
     ansi::plain(text)
 }
 
-/// How many columns a text takes.
+/// Returns the width of a text in columns.
 pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
-/// As much of a text as there is room for; what is cut off ends in `…`.
+/// Cuts a text to a width; a text that was cut ends in `…`.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -30,7 +30,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     kept
 }
 
-/// The longest beginning of a text that has room.
+/// Returns the longest beginning of a text that fits.
 fn take(text: &str, columns: usize) -> &str {
     let mut end = 0;
     for (at, c) in text.char_indices() {
@@ -43,7 +43,7 @@ fn take(text: &str, columns: usize) -> &str {
     &text[..end]
 }
 
-/// A text in lines, broken between words; a word that fills a line is broken itself.
+/// Wraps a text between words; a word wider than a line is broken.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(1);
     let (mut lines, mut line) = (Vec::new(), String::new());
@@ -59,7 +59,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
         }
         while width(word) > columns {
             let part = match take(word, columns) {
-                // One sign wider than the line.
+                // A single character wider than the line.
                 "" => &word[..word.chars().next().map_or(0, char::len_utf8)],
                 part => part,
             };

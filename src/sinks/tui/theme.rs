@@ -1,37 +1,37 @@
-//! How things look: colours by what the terminal has, signs by what its language has.
+//! Colours by the capabilities of the terminal, characters by its locale.
 //!
-//! `mod` reads it from the environment once; all views ask it.
-//! Invariant: without colours or without Unicode nothing that matters is lost: signs differ where
+//! `mod` reads it from the environment once; all views use it.
+//! Invariant: without colours or without Unicode no information is lost: characters differ where
 //! colours do.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-/// How many colours there are.
+/// The number of colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
-    /// None: `NO_COLOR`, or a terminal without.
+    /// None: `NO_COLOR`, or a terminal without colours.
     None,
-    /// The sixteen that every theme of a terminal sets.
+    /// The sixteen colours that the terminal's own theme defines.
     Sixteen,
-    /// 256 beside them, for heat maps alone.
+    /// The sixteen, and 256 for heat maps.
     Many,
 }
 
 /// Colours and signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Theme {
-    /// What colours there are.
+    /// The available colours.
     pub(super) colours: Colours,
-    /// Whether there are signs beyond ASCII.
+    /// Whether characters beyond ASCII are available.
     pub(super) unicode: bool,
 }
 
-/// From cold to hot, in the palette of 256.
+/// Colours of a heat map from cold to hot, in the palette of 256.
 const HEAT: [u8; 12] = [17, 18, 54, 90, 126, 162, 197, 203, 209, 215, 221, 229];
 
 impl Theme {
-    /// From the environment variables of the terminal.
+    /// Reads the theme from environment variables.
     pub(super) fn of(environment: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let term = set("TERM").unwrap_or_default();
@@ -55,51 +55,51 @@ impl Theme {
         if self.colours == Colours::None { Style::new() } else { Style::new().fg(colour) }
     }
 
-    /// All is well.
+    /// Style of good values.
     pub(super) fn good(self) -> Style {
         self.colour(Color::Green)
     }
 
-    /// Look here.
+    /// Style of warnings.
     pub(super) fn warn(self) -> Style {
         self.colour(Color::Yellow)
     }
 
-    /// It is not.
+    /// Style of bad values.
     pub(super) fn bad(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// What belongs to the screen and not to the run: titles, keys.
+    /// Style of the screen's own elements: titles, keys.
     pub(super) fn accent(self) -> Style {
         self.colour(Color::Cyan)
     }
 
-    /// What matters most.
+    /// Style of the most important text.
     #[expect(clippy::unused_self, reason = "whoever draws asks the theme for each style")]
     pub(super) const fn bold(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What matters least.
+    /// Style of the least important text.
     #[expect(clippy::unused_self, reason = "whoever draws asks the theme for each style")]
     pub(super) const fn dim(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// What is chosen.
+    /// Style of the selected row.
     #[expect(clippy::unused_self, reason = "whoever draws asks the theme for each style")]
     pub(super) const fn chosen(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// A curve among others, from the least important to the most.
+    /// Returns the style of a curve, from the least important to the most important one.
     pub(super) fn curve(self, at: usize) -> Style {
         let colours = [Color::Green, Color::Yellow, Color::Red, Color::Magenta];
         self.colour(colours[at.min(colours.len() - 1)])
     }
 
-    /// A cell of a heat map that is `share` of the hottest, above zero.
+    /// Returns the style of a heat map cell with this share of the highest count, above zero.
     pub(super) fn heat(self, share: f64) -> (char, Style) {
         let step = |steps: usize| ((share * steps as f64).ceil() as usize).clamp(1, steps) - 1;
         match self.colours {
@@ -112,7 +112,7 @@ impl Theme {
         }
     }
 
-    /// Puts signs of ASCII in the place of all others, where the terminal has no others.
+    /// Replaces characters beyond ASCII where the terminal has none.
     pub(super) fn degrade(self, screen: &mut Buffer) {
         if self.unicode {
             return;
@@ -126,7 +126,7 @@ impl Theme {
     }
 }
 
-/// What comes closest to a sign.
+/// Returns the closest ASCII character.
 fn ascii(sign: char) -> char {
     match sign {
         '─' | '━' | '═' | '╌' | '┄' | '–' => '-',

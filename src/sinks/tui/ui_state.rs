@@ -1,7 +1,7 @@
-//! The state of the user interface: the view, the selection, the overlay.
+//! The state of the user interface: view, selection, overlay.
 //!
-//! `mod` hands it keys and carries out its effects; views read it.
-//! Invariant: it changes nothing but itself; a command to the run leaves it as a `UiEffect`.
+//! `mod` passes it keys and carries out its effects; views read it.
+//! Invariant: it changes only itself; a command to the run leaves it as a `UiEffect`.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
@@ -22,70 +22,70 @@ pub(super) enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// The keys.
+    /// The list of keys.
     Help,
-    /// The chosen step.
+    /// Details of the selected step.
     Details,
-    /// Whether to end the run.
+    /// The question whether to end the run.
     Quit,
     /// A long reply.
     Answer(String),
-    /// A line that is typed.
+    /// A prompt.
     Prompt(Prompt),
 }
 
-/// What a key does outside of the screen.
+/// The effect of a key outside of the user interface.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum UiEffect {
     /// Nothing.
     None,
-    /// A command for the run.
+    /// Sends a command to the run.
     Ask(ControlCommand),
-    /// An interrupt: the first drains, the second cuts.
+    /// Interrupts the run: the first time it drains, the second time it stops.
     Interrupt,
-    /// Back to the shell.
+    /// Suspends the program.
     Suspend,
-    /// All of the screen again.
+    /// Redraws the whole screen.
     Redraw,
 }
 
-/// How much of a page is visible.
+/// The visible part of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ScrollExtent {
-    /// Rows that are seen.
+    /// Visible rows.
     pub(super) seen: usize,
-    /// Rows that there are.
+    /// All rows.
     pub(super) all: usize,
 }
 
 /// The state of the user interface.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UiState {
-    /// The view, a place in `VIEWS`.
+    /// The view, an index into `VIEWS`.
     pub(super) view: usize,
-    /// Lines above what is seen, by view; of the log those below it.
+    /// Lines above the visible part, by view; for the log those below it.
     pub(super) scroll: [usize; VIEWS.len()],
-    /// Lines above what is seen of the layer.
+    /// Lines above the visible part of the overlay.
     pub(super) layer_scroll: usize,
-    /// The chosen step, whatever its place in the table.
+    /// The selected step.
     pub(super) chosen: StepId,
-    /// What steps are sorted by.
+    /// The sort order of steps.
     pub(super) sort: Sort,
-    /// By view.
+    /// Filters by view.
     pub(super) filters: [String; VIEWS.len()],
-    /// What lies over the view.
+    /// The overlay.
     pub(super) layer: Overlay,
-    /// What became of the last command: whether it was done, and in words.
+    /// The result of the last command: whether it succeeded, and its text.
     pub(super) said: Option<(bool, String)>,
-    /// Values on logarithmic axes.
+    /// Whether values are on logarithmic axes.
     pub(super) log: bool,
-    /// How much of the time axis is shown.
+    /// The visible part of the time axis.
     pub(super) zoom: Zoom,
-    /// What was drawn last, of the layer or else of the view.
+    /// The visible part of the last frame, of the overlay or else of the view.
     pub(super) extent: ScrollExtent,
-    /// Marks that were put by key.
+    /// The number of marks set by key.
     pub(super) marks: u32,
-    /// The filter before it was typed anew.
+    /// The filter before the prompt was opened.
     pub(super) before: String,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct UiState {
 const LONG: usize = 70;
 
 impl UiState {
-    /// A key was pressed.
+    /// Handles a key.
     pub(super) fn press(&mut self, key: &KeyEvent, state: &Model) -> UiEffect {
         let action = keys::action(key);
         if let Some(action @ (KeyAction::Interrupt | KeyAction::Suspend | KeyAction::Redraw)) =
@@ -119,14 +119,14 @@ impl UiState {
         }
     }
 
-    /// A text was pasted: into a line that is typed, else nowhere.
+    /// Handles a paste: into the prompt if one is open.
     pub(super) fn paste(&mut self, text: &str) {
         if let Overlay::Prompt(prompt) = &mut self.layer {
             text.chars().for_each(|c| prompt.insert(c));
         }
     }
 
-    /// Takes a reply of the run.
+    /// Handles a reply of the run.
     pub(super) fn answer(&mut self, answer: ControlReply) {
         match answer.map(readable) {
             Ok(text) if text.contains('\n') || text.len() > LONG => {
@@ -208,7 +208,7 @@ impl UiState {
         self.open(Overlay::Prompt(Prompt::new(PromptKind::Filter, &self.before.clone())));
     }
 
-    /// So many lines on or back: in the layer, else among steps, else in the view.
+    /// Scrolls: the overlay, else the selection of steps, else the view.
     fn step(&mut self, by: isize, over: bool, state: &Model) {
         let most = self.extent.all.saturating_sub(self.extent.seen);
         let moved = |from: usize, by: isize| from.min(most).saturating_add_signed(by).min(most);
@@ -217,7 +217,7 @@ impl UiState {
         } else if self.view == STEPS {
             self.choose(by, state);
         } else {
-            // The log is seen from its end.
+            // The log is scrolled from its end.
             let by = if self.view == LOG { -by } else { by };
             let scroll = &mut self.scroll[self.view];
             *scroll = moved(*scroll, by);
@@ -232,7 +232,7 @@ impl UiState {
         self.chosen = shown.get(to).copied().unwrap_or(self.chosen);
     }
 
-    /// The place of the chosen step in the table; the first when it is not shown.
+    /// Returns the place of the selected step in the table; the first row if it is not shown.
     pub(super) fn place(&self, state: &Model) -> Option<usize> {
         let report = state.report.as_ref()?;
         let shown = order(report, self.sort, &self.filters[STEPS]);
@@ -258,7 +258,7 @@ impl UiState {
                     self.layer = Overlay::None;
                     return UiEffect::Ask(command);
                 }
-                // The line stays: it can be mended.
+                // The prompt stays open, so that the line can be corrected.
                 Err(error) => self.said = Some((false, error.to_string())),
             },
             KeyCode::Backspace if prompt.text().is_empty() => self.layer = Overlay::None,
@@ -274,13 +274,13 @@ impl UiState {
     }
 }
 
-/// A document in lines; any other text as it is.
+/// Formats a JSON document in lines; returns any other text unchanged.
 fn readable(text: String) -> String {
     let document = serde_json::from_str::<Value>(&text).ok().filter(Value::is_object);
     document.and_then(|found| serde_json::to_string_pretty(&found).ok()).unwrap_or(text)
 }
 
-/// More lines than there ever are.
+/// More lines than any page has.
 const LIMIT: usize = 1 << 30;
 
 #[cfg(test)]

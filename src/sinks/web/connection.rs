@@ -1,8 +1,8 @@
-//! Connections of browsers, each with a bound on how long it may keep the server waiting.
+//! Connections of browsers, each with a limit on how long it may block the server.
 //!
-//! `server` takes them from here; a task of the same thread looks after all of them.
+//! `server` accepts them from here; a task on the same thread supervises all of them.
 //! Invariant: a connection to which nothing could be written for [`MAX_SILENCE`] is closed, whether
-//! its client is slow to send a request or slow to read a response.
+//! its client sends a request too slowly or reads a response too slowly.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::clock::{self, Time};
 
-/// The longest time in which nothing can be written to a client.
+/// Maximum time without a write to a client.
 pub const MAX_SILENCE: Duration = Duration::from_secs(15);
 
-/// The most connections at once; further ones are closed.
+/// Maximum connections; further ones are closed.
 pub const MAX_CONNECTIONS: usize = 64;
 
 /// The wait after a failed accept, and between two checks of idle connections.
@@ -35,22 +35,22 @@ pub struct BrowserConnection {
     life: Arc<ConnectionLifetime>,
 }
 
-/// What is known of a connection outside of its task.
+/// The state of a connection that its supervisor sees.
 #[derive(Debug, Default)]
 pub struct ConnectionLifetime {
-    /// When something could be written to it last, ns.
+    /// Time of the last write, ns.
     since: AtomicU64,
     is_over: AtomicBool,
-    /// Who waits to read, and to write.
+    /// The tasks that wait to read and to write.
     waiting: Mutex<[Option<Waker>; 2]>,
 }
 
-/// Connections for the server, as they come.
+/// Accepted connections, for the server.
 #[derive(Debug)]
 pub struct BrowserListener {
-    /// Those that were taken in.
+    /// Receives accepted connections.
     pub accepted: Receiver<BrowserConnection>,
-    /// Where it listens.
+    /// The local address.
     pub place: SocketAddr,
 }
 
@@ -61,7 +61,7 @@ impl axum::serve::Listener for BrowserListener {
     async fn accept(&mut self) -> (BrowserConnection, SocketAddr) {
         match self.accepted.recv().await {
             Some(line) => (line, self.place),
-            // Nobody is taken in any more: the server is about to go.
+            // No connection is accepted any more, because the server is stopping.
             None => std::future::pending().await,
         }
     }
@@ -71,7 +71,7 @@ impl axum::serve::Listener for BrowserListener {
     }
 }
 
-/// Takes connections in, and ends those that keep the server waiting.
+/// Accepts connections, and closes those that block the server.
 pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, tick: impl Fn()) {
     let mut lives: Vec<Weak<ConnectionLifetime>> = Vec::new();
     let alarm = clock::Timer::new();
@@ -89,7 +89,7 @@ pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, 
                         }
                     }
                 }
-                // No descriptor is left for one more: no reason to spin, and some may come back.
+                // No descriptor is free: wait instead of spinning until some are closed.
                 Err(_) => clock::sleep_until(clock::now() + PAUSE).await,
             },
             () = alarm.wait_until(next_look) => {

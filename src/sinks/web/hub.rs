@@ -1,6 +1,6 @@
-//! Between the run and its browsers: the newest report, and which of its sections changed when.
+//! Connects the run and its browsers: the latest report, and when each of its sections changed.
 //!
-//! The sink puts reports in, streams of clients take frames out.
+//! The sink publishes reports, the streams of clients take frames.
 //! Invariant: one report and one rendering are held for all clients; nothing is rendered without a
 //! client.
 
@@ -15,18 +15,18 @@ use tokio::sync::watch;
 use crate::event::Report;
 use crate::report::page;
 
-/// Browsers at once; more are sent away.
+/// Maximum browsers; further ones are refused.
 pub const CLIENTS: usize = 16;
 
-/// Notes that are shown.
+/// Maximum notes that are shown.
 const NOTES: usize = 5;
 
-/// What all clients share.
+/// State shared by all clients.
 #[derive(Debug)]
 pub struct Hub {
     newest: Mutex<Newest>,
     shown: Mutex<ShownSections>,
-    /// The number of the newest report.
+    /// The number of the latest report.
     number: watch::Sender<u64>,
     clients: AtomicUsize,
 }
@@ -39,7 +39,7 @@ struct Newest {
     notes: VecDeque<String>,
 }
 
-/// Sections as they were rendered last.
+/// The last rendering of the sections.
 #[derive(Debug, Default)]
 struct ShownSections {
     number: u64,
@@ -50,22 +50,22 @@ struct ShownSections {
 struct SectionState {
     id: &'static str,
     html: String,
-    /// The report in which it became what it is.
+    /// The number of the report in which it changed last.
     since: u64,
 }
 
-/// What a client does not know yet.
+/// The changes that a client has not received.
 #[derive(Debug)]
 pub struct Frame {
-    /// The report it is of.
+    /// The number of the report.
     pub number: u64,
-    /// For the script; none: nothing new.
+    /// The message for the script; `None`: nothing new.
     pub value: Option<Value>,
-    /// Nothing will follow.
+    /// Whether it is the last one.
     pub is_over: bool,
 }
 
-/// A place among the clients; free again when it is dropped.
+/// A registered client; dropping it frees its place.
 #[derive(Debug)]
 pub struct ClientSlot(Arc<Hub>);
 
@@ -87,7 +87,7 @@ impl Drop for ClientSlot {
 }
 
 impl Hub {
-    /// The report so far, or the last one.
+    /// Publishes the current or the last report.
     pub fn show(&self, report: &Arc<Report>, is_over: bool) {
         let mut newest = lock(&self.newest);
         newest.number += 1;
@@ -95,7 +95,7 @@ impl Hub {
         self.number.send_replace(newest.number);
     }
 
-    /// Something a person should know; it is shown with the next report.
+    /// Adds a note, which is shown with the next report.
     pub fn note(&self, text: &str) {
         let mut newest = lock(&self.newest);
         if newest.notes.len() == NOTES {
@@ -104,24 +104,24 @@ impl Hub {
         newest.notes.push_back(page::short(text));
     }
 
-    /// Wakes all clients, so that closed connections are noticed.
+    /// Wakes all clients, so that closed connections are detected.
     pub fn tick(&self) {
         self.number.send_modify(|_| {});
     }
 
-    /// A place for one more client, and news of numbers; none: there are too many.
+    /// Registers a client, with a receiver of report numbers; `None` if there are too many.
     pub fn sit(self: &Arc<Self>) -> Option<(ClientSlot, watch::Receiver<u64>)> {
         let room = |clients: usize| (clients < CLIENTS).then_some(clients + 1);
         self.clients.fetch_update(Relaxed, Relaxed, room).ok()?;
         Some((ClientSlot(Arc::clone(self)), self.number.subscribe()))
     }
 
-    /// What changed after the report `seen`.
+    /// Returns the changes since the report `seen`.
     pub fn since(&self, seen: u64) -> Frame {
         let newest = lock(&self.newest);
         let (number, is_over) = (newest.number, newest.is_over);
         let (report, notes) = (newest.report.clone(), newest.notes.clone());
-        // The run may go on to put reports in while this one is rendered.
+        // The run may publish further reports while this one is rendered.
         drop(newest);
         let fresh = report.filter(|_| number > seen);
         let value = fresh.map(|report| {
@@ -150,7 +150,7 @@ impl ShownSections {
         self.number = number;
     }
 
-    /// Sections that changed after a report.
+    /// Returns the sections that changed after a report.
     fn after(&self, seen: u64) -> Value {
         let changed = self.parts.iter().filter(|part| part.since > seen);
         let parts: Map<_, _> =
@@ -165,7 +165,7 @@ fn head(report: &Report, is_over: bool) -> Value {
     json!({ "title": page::title(report), "over": is_over, "workloads": workloads })
 }
 
-/// Nobody leaves a value half-changed in here, so that what a panic left is whole.
+/// Locks, ignoring poison: every critical section leaves a complete value.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

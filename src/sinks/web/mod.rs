@@ -1,7 +1,7 @@
-//! The dashboard in a browser: the sections of the report, live, and controls behind a token.
+//! The dashboard in a browser: the sections of the report, live, with controls that need a token.
 //!
-//! `cli` opens it and adds it to the sinks; its small server has a thread of its own.
-//! Invariant: it never slows the run: it holds the newest report alone, renders it only for
+//! `cli` opens it and adds it to the sinks; its server has a thread of its own.
+//! Invariant: it never slows the run: it holds only the latest report, renders it only for
 //! connected browsers, and a slow browser misses frames.
 
 mod connection;
@@ -28,7 +28,7 @@ use server::ServerState;
 /// The default address.
 pub const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
 
-/// The sink.
+/// The sink of the dashboard.
 #[derive(Debug)]
 pub struct Web {
     hub: Arc<Hub>,
@@ -37,22 +37,22 @@ pub struct Web {
     server: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// A dashboard that was opened.
+/// An open dashboard.
 #[derive(Debug)]
 pub struct OpenedDashboard {
-    /// To be seated.
+    /// The sink, to be added to the run's sinks.
     pub sink: Web,
-    /// Where to look; with the token of the controls, where there are any.
+    /// Its URL, with the token of the controls if there are any.
     pub url: String,
-    /// Other machines may reach it.
+    /// Whether other machines can reach it.
     pub is_remote: bool,
 }
 
-/// Opens it at `place`, or at [`PLACE`] or a free port beside it. `remote`: the way to the run;
-/// `None` if live control is disabled.
+/// Opens the dashboard at `place`, or at [`PLACE`] or a free port near it. `remote`: the control
+/// client; `None` if live control is disabled.
 ///
 /// # Errors
-/// When nothing can listen there, or there is no thread.
+/// If no address can be bound, or no thread started.
 pub fn open(
     place: Option<SocketAddr>,
     remote: Option<ControlClient>,
@@ -80,7 +80,7 @@ pub fn open(
     Ok(OpenedDashboard { sink, url, is_remote: !place.ip().is_loopback() })
 }
 
-/// A fragment stays in the browser: the token reaches no server and no log.
+/// The token is in the fragment, which stays in the browser: no server and no log sees it.
 fn url(place: SocketAddr, token: Option<&String>) -> String {
     let mut shown = place;
     if place.ip().is_unspecified() {
@@ -109,7 +109,7 @@ impl Sink for Web {
 impl Drop for Web {
     fn drop(&mut self) {
         self.over.send_replace(true);
-        // The server gives its clients a bounded time to take in the end.
+        // The server gives its clients a bounded time to receive the end.
         if let Some(server) = self.server.take() {
             drop(server.join());
         }

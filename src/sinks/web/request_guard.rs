@@ -1,7 +1,7 @@
-//! Who may ask: exact checks of where a request is for, where it comes from, and what it knows.
+//! Access checks: the target, the origin and the token of a request.
 //!
 //! `server` checks each request first.
-//! Invariant: a page of another origin, or another name that points here (DNS rebinding), gets
+//! Invariant: a page of another origin, or another name for this address (DNS rebinding), gets
 //! nothing; a request without the token changes nothing.
 
 use std::net::SocketAddr;
@@ -9,20 +9,20 @@ use std::net::SocketAddr;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 
-/// The longest head of a request, bytes.
+/// Maximum size of a request's head, bytes.
 const HEAD: usize = 16 << 10;
 
-/// What is known of the server's own place.
+/// What the checks compare with.
 #[derive(Debug)]
 pub struct RequestGuard {
-    /// Where it listens.
+    /// The local address of the server.
     pub place: SocketAddr,
-    /// What controls have to know.
+    /// The token of the controls.
     pub token: String,
 }
 
 impl RequestGuard {
-    /// Whether a request may be looked at at all.
+    /// Whether a request may be handled.
     ///
     /// # Errors
     /// The status and the reason of the response.
@@ -45,7 +45,7 @@ impl RequestGuard {
         Ok(())
     }
 
-    /// Whether a request knows the token.
+    /// Whether a request has the token.
     ///
     /// # Errors
     /// The status and the reason of the response.
@@ -59,10 +59,10 @@ impl RequestGuard {
         }
     }
 
-    /// Whether that is where this server is.
+    /// Whether an authority is this server.
     fn is_own(&self, host: &str) -> bool {
         let (place, port) = (self.place, self.place.port());
-        // A browser leaves the port of http out.
+        // A browser leaves out the default port of http.
         let host = if port == 80 && !host.ends_with(":80") {
             format!("{host}:80")
         } else {
@@ -77,14 +77,14 @@ impl RequestGuard {
     }
 }
 
-/// The value of a header that stands there once.
+/// Returns the value of a header that occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// Compares in a time that depends on the lengths alone.
+/// Compares in a time that depends on the lengths only.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differs = one.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b));
     std::hint::black_box(differs) == 0 && one.len() == other.len()

@@ -1,6 +1,6 @@
 //! The server: routes, responses and their headers.
 //!
-//! Runs on a thread of its own until the run is over and its clients have heard of it.
+//! It runs on a thread of its own until the run is over and its clients know it.
 //! Invariant: every request passes the request guard first, and every response gets the headers
 //! last.
 
@@ -32,7 +32,7 @@ use crate::event::control::MAX_LINE;
 use crate::event::control_request::ControlClient;
 use crate::stats::ControlOrigin;
 
-/// How long clients may take to hear that the run is over.
+/// Maximum time for clients to receive the end of the run.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The headers of every response.
@@ -43,7 +43,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// What all requests share.
+/// State shared by all requests.
 #[derive(Debug)]
 pub struct ServerState {
     pub gate: RequestGuard,
@@ -88,7 +88,7 @@ fn router(shared: Arc<ServerState>) -> Router {
         .with_state(shared)
 }
 
-/// Before and after everything else.
+/// Checks each request, and adds the headers to each response.
 async fn guard(State(shared): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
     let mut response = match shared.gate.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -117,7 +117,7 @@ async fn events(State(shared): State<Arc<ServerState>>) -> Response {
     }
 }
 
-/// A line of the commands' grammar.
+/// The body of a request to `/control`: a line of the command language.
 async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Response {
     let Some(remote) = &shared.remote else {
         return refuse(StatusCode::FORBIDDEN, "this run is not to be changed: --no-control");

@@ -1,8 +1,8 @@
-//! The page of the dashboard before its first numbers: bar, controls, empty sections.
+//! The page of the dashboard before its first figures: bar, controls, empty sections.
 //!
 //! `server` responds to `GET /` with it; `live.js` fills it.
-//! Invariant: its policy lets nothing run or load but its own two blocks, and nothing be asked but
-//! its own server.
+//! Invariant: its content security policy allows only its own two blocks, and requests only to its
+//! own server.
 
 use std::sync::LazyLock;
 
@@ -14,10 +14,10 @@ use crate::report::page;
 static SCRIPT: LazyLock<String> =
     LazyLock::new(|| format!("{}{}", page::SCRIPT, include_str!("live.js")));
 
-/// The document.
+/// Returns the document.
 pub static PAGE: LazyLock<String> = LazyLock::new(|| page::shell(&live(), &SCRIPT));
 
-/// The policy it is sent with.
+/// Returns its content security policy.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; connect-src 'self'; \
@@ -27,7 +27,7 @@ pub static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// What stands above the sections.
+/// Returns the part above the sections.
 fn live() -> Markup {
     html! {
         div.live {

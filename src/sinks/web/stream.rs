@@ -1,8 +1,8 @@
-//! A client's stream of frames, as Server-Sent Events write them.
+//! A client's stream of frames, as Server-Sent Events.
 //!
 //! `server` responds to `GET /events` with one.
-//! Invariant: a frame is made when the client has taken in the one before, so that a slow one gets
-//! fewer, each of them the newest.
+//! Invariant: a frame is made when the client has received the previous one, so a slow client gets
+//! fewer frames, each of them the latest.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use super::hub::{ClientSlot, Hub};
 /// How long a browser waits before it reconnects, ms.
 const RETRY: &str = "retry: 2000\n\n";
 
-/// The frames that are to be sent, and the waker of the stream.
+/// The frames to send, and the waker of the stream.
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, StreamClient)>> + Send>>;
 
 /// The body of the response.
@@ -31,15 +31,15 @@ struct StreamClient {
     news: watch::Receiver<u64>,
     seen: u64,
     is_over: bool,
-    /// Its place among the clients, for as long as it is one.
+    /// Its registration among the clients.
     _seat: ClientSlot,
 }
 
 impl Frames {
-    /// For one more client; none: there are too many.
+    /// Creates the stream of one more client; `None` if there are too many.
     pub fn open(hub: &Arc<Hub>) -> Option<Self> {
         let (seat, mut news) = hub.sit()?;
-        // What is there already is news to it.
+        // The current report is new to this client.
         news.mark_changed();
         let client =
             StreamClient { hub: Arc::clone(hub), news, seen: 0, is_over: false, _seat: seat };
@@ -55,7 +55,7 @@ impl StreamClient {
         }
         let frame = self.hub.since(self.seen);
         (self.seen, self.is_over) = (frame.number, frame.is_over);
-        // JSON has no line ends outside of its strings, and within they are escaped.
+        // JSON has no line ends outside of strings, and escapes them within.
         let text = frame.value.map_or(":\n\n".to_owned(), |value| format!("data: {value}\n\n"));
         Some((text.into(), self))
     }

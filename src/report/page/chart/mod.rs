@@ -1,8 +1,8 @@
-//! Charts in SVG, drawn by ourselves: each is a figure with a legend that also reads its values.
+//! Charts in SVG: each is a figure with a legend that also shows values.
 //!
-//! Sections say what is drawn, here it becomes HTML. What lies in a plot is stretched to the width
-//! it has; texts are outside of it, so that they are not.
-//! Invariant: shapes and places are numbers of ours; every word goes through `words`.
+//! Sections describe a chart, this module renders it. The plot is stretched to the available width;
+//! texts are outside of it, so they are not stretched.
+//! Invariant: shapes consist of our own numbers; every text goes through `words`.
 
 pub mod path;
 pub mod scale;
@@ -19,24 +19,24 @@ use scale::AxisScale;
 /// The width of a plot in its own units.
 pub const WIDTH: f64 = 1_000.0;
 
-/// What values are counted in.
+/// The unit of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChartUnit {
     /// Microseconds.
     Micros,
-    /// So many each second.
+    /// Rate per second.
     PerSecond,
-    /// A number of things.
+    /// Count.
     Count,
-    /// 100 is all.
+    /// Percent.
     Percent,
     /// Bytes.
     Bytes,
-    /// Whatever it is.
+    /// Without a unit.
     Plain,
 }
 
-/// Something drawn, with the style sheet's name for how it looks.
+/// A shape with its class in the style sheet.
 #[derive(Clone, Debug)]
 pub struct ChartLayer {
     class: String,
@@ -50,13 +50,13 @@ pub struct Plot {
     pub label: String,
     /// Height in pixels.
     pub height: u32,
-    /// Upwards.
+    /// The value scale.
     pub y: AxisScale,
-    /// What the values upwards are counted in.
+    /// The unit of the values.
     pub unit: ChartUnit,
-    /// What is drawn, the lowest first.
+    /// The shapes, from back to front.
     pub layers: Vec<ChartLayer>,
-    /// Names of places upwards beside the ticks: their distance from the top, and the name.
+    /// Names beside the ticks: their distance from the top, and the text.
     pub names: Vec<(f64, String)>,
     /// Room above the scale, pixels.
     pub above: f64,
@@ -65,33 +65,33 @@ pub struct Plot {
 /// An entry of a legend.
 #[derive(Debug)]
 pub struct LegendEntry {
-    /// The style sheet's name for its looks.
+    /// Its class in the style sheet.
     pub class: &'static str,
-    /// What it stands for.
+    /// Its text.
     pub name: String,
 }
 
 impl Plot {
-    /// An empty one.
+    /// Creates an empty plot.
     pub fn new(label: impl Into<String>, height: u32, y: AxisScale, unit: ChartUnit) -> Self {
         let (layers, names) = (Vec::new(), Vec::new());
         Self { label: label.into(), height, y, unit, layers, names, above: 6.0 }
     }
 
-    /// How far below the top a value is.
+    /// Returns the distance of a value from the top.
     pub fn down(&self, value: f64) -> f64 {
         let height = f64::from(self.height);
         height - self.y.place(value) * (height - self.above)
     }
 
-    /// Draws something on top of what is there.
+    /// Adds a shape in front.
     pub fn draw(&mut self, class: impl Into<String>, path: SvgPath) {
         if !path.is_empty() {
             self.layers.push(ChartLayer { class: class.into(), path });
         }
     }
 
-    /// The axis upwards: names of ticks, outside of what is stretched.
+    /// Renders the value axis: names of ticks, outside of the stretched plot.
     fn upward(&self) -> Markup {
         let height = f64::from(self.height);
         let ticks = self.y.ticks().into_iter().map(|tick| (self.down(tick), self.unit.tick(tick)));
@@ -104,7 +104,7 @@ impl Plot {
         }
     }
 
-    /// The plot itself, over a grid.
+    /// Renders the plot over a grid.
     fn area(&self) -> Markup {
         let mut grid = SvgPath::default();
         self.y.ticks().into_iter().for_each(|tick| grid.add_level(self.down(tick), WIDTH));
@@ -120,7 +120,7 @@ impl Plot {
     }
 }
 
-/// A figure over something else than time: `across` names places from left (0) to right (1).
+/// A figure with another axis than time: `across` names places from left (0) to right (1).
 pub fn figure(
     title: &str,
     note: &str,
@@ -144,7 +144,7 @@ pub fn figure(
     }
 }
 
-/// `over_time`: with a place for the moment that is pointed at.
+/// A figure; `over_time`: with the time under the pointer.
 fn caption(title: &str, note: &str, over_time: bool) -> Markup {
     html! {
         figcaption {
@@ -155,7 +155,7 @@ fn caption(title: &str, note: &str, over_time: bool) -> Markup {
     }
 }
 
-/// The axis across: names of places, 0 to 1.
+/// Renders the horizontal axis: names of places, 0 to 1.
 fn below(across: &[(f64, String)]) -> Markup {
     html! {
         svg.x height="20" aria-hidden="true" {
@@ -179,25 +179,25 @@ fn legend(keys: &[LegendEntry]) -> Markup {
     }
 }
 
-/// Values for the script, which shows them where the pointer is.
+/// Values for the script, which shows those under the pointer.
 fn data(value: &Value) -> Markup {
-    // Not HTML: the content of a script element is taken as it is, and ends at its first `<`,
-    // of which there is none.
+    // Not HTML: the content of a script element is taken literally and ends at its first `<`, which
+    // does not occur.
     html! { script type="application/json" { (PreEscaped(embedded(value))) } }
 }
 
-/// To one decimal.
+/// Rounds to one decimal.
 pub fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
 impl ChartUnit {
-    /// Its name in the script.
+    /// Returns its name in the script.
     pub const fn name(self) -> &'static str {
         ["us", "rate", "count", "percent", "bytes", "plain"][self as usize]
     }
 
-    /// A round value beside an axis.
+    /// Formats a round value for an axis.
     pub fn tick(self, value: f64) -> String {
         match self {
             Self::Micros => micros(value),
@@ -209,7 +209,7 @@ impl ChartUnit {
     }
 }
 
-/// A round duration: `50 ms`.
+/// Formats a round duration: `50 ms`.
 fn micros(us: f64) -> String {
     let (value, unit) = match us {
         _ if us < 1e3 => (us, "µs"),

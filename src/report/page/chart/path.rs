@@ -1,16 +1,16 @@
-//! Outlines of what is drawn, as SVG writes them.
+//! Paths of SVG.
 //!
-//! Charts build them; they are numbers and letters of ours alone, so they need no escaping.
-//! Invariant: a coordinate has one decimal at most: more cannot be seen, and is paid for in bytes.
+//! Charts build them; they consist of our own numbers and letters, so they need no escaping.
+//! Invariant: coordinates have at most one decimal: more would not be visible.
 
 use std::fmt::Write;
 
-/// The `d` of a path.
+/// The `d` attribute of a path.
 #[derive(Clone, Debug, Default)]
 pub struct SvgPath(String);
 
 impl SvgPath {
-    /// Through these points; where one is missing, the line is broken. A point alone is a dot.
+    /// Adds a line through these points. A missing point breaks it; a single point is a dot.
     pub fn line(points: impl Iterator<Item = Option<(f64, f64)>>) -> Self {
         let (mut path, mut run) = (Self::default(), 0);
         let mut points = points.peekable();
@@ -28,7 +28,7 @@ impl SvgPath {
         path
     }
 
-    /// As steps: each value holds over its whole column.
+    /// Adds a step line: each value holds over its whole column.
     pub fn steps(width: f64, points: impl Iterator<Item = Option<(f64, f64)>>) -> Self {
         let (mut path, mut is_open) = (Self::default(), false);
         for point in points {
@@ -44,7 +44,7 @@ impl SvgPath {
         path
     }
 
-    /// What lies between two lines.
+    /// Adds the area between two lines.
     pub fn between(points: impl DoubleEndedIterator<Item = Option<(f64, f64, f64)>>) -> Self {
         let mut path = Self::default();
         let mut run: Vec<(f64, f64, f64)> = Vec::new();
@@ -65,7 +65,7 @@ impl SvgPath {
         path
     }
 
-    /// A bar.
+    /// Adds a bar.
     pub fn add_bar(&mut self, x: f64, y: f64, width: f64, height: f64) {
         self.to('M', x, y);
         for (letter, length) in [('h', width), ('v', height), ('h', -width)] {
@@ -75,32 +75,32 @@ impl SvgPath {
         self.0.push('Z');
     }
 
-    /// A dot: a line of no length, which a round end makes visible at any zoom.
+    /// Adds a dot: a line of no length, which a round cap makes visible at any zoom.
     pub fn add_dot(&mut self, x: f64, y: f64) {
         self.to('M', x, y);
         self.0.push_str("h0");
     }
 
-    /// A line from the top to the bottom.
+    /// Adds a vertical line.
     pub fn add_upright(&mut self, x: f64, height: f64) {
         self.to('M', x, 0.0);
         self.0.push('V');
         number(&mut self.0, height);
     }
 
-    /// A line from left to right.
+    /// Adds a horizontal line.
     pub fn add_level(&mut self, y: f64, width: f64) {
         self.to('M', 0.0, y);
         self.0.push('H');
         number(&mut self.0, width);
     }
 
-    /// Whether nothing is drawn.
+    /// Whether the path is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// As SVG writes it.
+    /// Returns the attribute's value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -110,14 +110,14 @@ impl SvgPath {
         number(&mut self.0, x);
         let from = self.0.len();
         number(&mut self.0, y);
-        // A minus separates as well as a space does.
+        // A minus sign separates as well as a space does.
         if !self.0[from..].starts_with('-') {
             self.0.insert(from, ' ');
         }
     }
 }
 
-/// A number in as few letters as it needs.
+/// Writes a number in as few characters as possible.
 fn number(out: &mut String, value: f64) {
     let tenths = if value.is_finite() { (value * 10.0).round() as i64 } else { 0 };
     let (sign, whole, rest) =

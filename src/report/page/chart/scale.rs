@@ -1,19 +1,19 @@
-//! From values to places: linear and logarithmic scales, and where their ticks are.
+//! Linear and logarithmic scales, and their ticks.
 //!
 //! Charts place everything through them.
-//! Invariant: a value of the domain lies within the range; what lies outside is put on its edge.
+//! Invariant: a value of the domain is mapped into the range; a value outside is put on its edge.
 
 /// A scale onto `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AxisScale {
-    /// Equal steps are equal differences; from zero to here.
+    /// Linear, from zero to this value.
     Linear(f64),
-    /// Equal steps are equal ratios; from, to, both above zero.
+    /// Logarithmic, between two values above zero.
     Log(f64, f64),
 }
 
 impl AxisScale {
-    /// From zero to a round number that is not below any of these.
+    /// Returns a linear scale from zero to a round number not below any value.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let top = if most > 0.0 { most } else { 1.0 };
@@ -21,7 +21,7 @@ impl AxisScale {
         Self::Linear((top / step - 1e-9).ceil() * step)
     }
 
-    /// From and to a power of ten, or half a decade, around all of these.
+    /// Returns a logarithmic scale around all values, to powers of ten or half decades.
     pub fn log(values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite()) {
@@ -39,7 +39,7 @@ impl AxisScale {
         Self::Log(from, to.max(from * 10.0))
     }
 
-    /// Where a value is, 0 to 1.
+    /// Returns the place of a value, 0 to 1.
     pub fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear(top) => value / top,
@@ -48,7 +48,7 @@ impl AxisScale {
         place.clamp(0.0, 1.0)
     }
 
-    /// Round values in its domain, lowest first.
+    /// Returns round values in the domain, lowest first.
     pub fn ticks(self) -> Vec<f64> {
         match self {
             Self::Linear(top) => {
@@ -70,14 +70,14 @@ impl AxisScale {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below `value`.
+/// Returns 1, 2 or 5 times a power of ten, not below `value`.
 pub fn nice(value: f64) -> f64 {
     let power = 10f64.powf(value.max(1e-12).log10().floor());
     let step = [1.0, 2.0, 5.0].into_iter().find(|step| step * power >= value * (1.0 - 1e-9));
     step.unwrap_or(10.0) * power
 }
 
-/// 1, 2 or 5 times a power of ten, not above `value`.
+/// Returns 1, 2 or 5 times a power of ten, not above `value`.
 fn below(value: f64) -> f64 {
     let power = 10f64.powf((value * (1.0 + 1e-9)).log10().floor());
     let step = [5.0, 2.0].into_iter().find(|step| step * power <= value * (1.0 + 1e-9));
@@ -88,7 +88,7 @@ fn above(value: f64) -> f64 {
     nice(value)
 }
 
-/// Seconds between two ticks of a time axis of this length, so that there are at most `most`.
+/// Returns the seconds between two ticks of a time axis of this length, for at most `most` ticks.
 pub fn time_step(seconds: f64, most: f64) -> u32 {
     const STEPS: [u32; 18] = [
         1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200,
@@ -100,7 +100,7 @@ pub fn time_step(seconds: f64, most: f64) -> u32 {
     STEPS.into_iter().find(fits).unwrap_or(days)
 }
 
-/// A moment of a run as its axes name it: `0:05`, `12:00`, `1:02:00`.
+/// Formats a time of a run for an axis: `0:05`, `12:00`, `1:02:00`.
 pub fn clock(second: u32) -> String {
     let (hours, minutes, seconds) = (second / 3_600, second / 60 % 60, second % 60);
     if hours > 0 {

@@ -1,7 +1,8 @@
-//! Charts over time: lines on the axis that all of them share, with warm-up and events.
+//! Charts over time: series on the shared axis, with warm-up and events.
 //!
-//! Sections give series; the script reads what stands in the figure's JSON where the pointer is.
-//! Invariant: all charts of a page have the same axis, so that a place across is one moment in all.
+//! Sections pass series; the script reads the figure's JSON for the values under the pointer.
+//! Invariant: all charts of a page have the same axis, so that a place across is the same time in
+//! all.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -13,53 +14,53 @@ use super::{ChartUnit, LegendEntry, Plot, WIDTH, below, caption, data, legend, t
 use crate::event::Report;
 use crate::stats::Quantile;
 
-/// How far markers of bounds are from each other, at least.
+/// Minimum distance between two markers of bounds.
 const APART: f64 = 12.0;
 
-/// How a series is drawn.
+/// The form of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesStyle {
     /// A line.
     Line,
-    /// A line that holds over each column.
+    /// A step line.
     Steps,
     /// The area below a line.
     Area,
 }
 
-/// Values by column.
+/// A series: values by column.
 #[derive(Debug)]
 pub struct ChartSeries {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// The style sheet's name for its colour.
+    /// Its class in the style sheet.
     pub class: &'static str,
-    /// How it is drawn.
+    /// Its form.
     pub look: SeriesStyle,
-    /// None: nothing is known there.
+    /// The values; `None`: nothing is known.
     pub values: Vec<Option<f64>>,
-    /// Columns in which the value is only a bound: the true one may lie anywhere above. Without a
-    /// value: all that is known is that there was no response.
+    /// Columns whose value is a lower bound. A bound without a value: it is only known that there
+    /// was no response.
     pub bounds: Vec<usize>,
-    /// Columns in which it rests on few calls.
+    /// Columns whose value rests on few calls.
     pub thin: Vec<usize>,
 }
 
-/// A chart to be.
+/// A chart over time.
 #[derive(Debug)]
 pub struct TimeChart {
-    /// Its heading.
+    /// Its title.
     pub title: String,
-    /// What its reader should know.
+    /// A remark for readers.
     pub note: String,
-    /// Upwards.
+    /// The value scale.
     pub plot: Plot,
-    /// What is drawn.
+    /// The series.
     pub series: Vec<ChartSeries>,
 }
 
 impl ChartSeries {
-    /// Values that are known where they are.
+    /// Creates a series of values without bounds.
     pub fn new(
         name: impl Into<String>,
         class: &'static str,
@@ -70,7 +71,7 @@ impl ChartSeries {
         Self { name: name.into(), class, look, values, bounds, thin }
     }
 
-    /// A percentile.
+    /// Creates a series of a percentile.
     pub fn quantiles(name: &str, class: &'static str, all: &[Option<Quantile>]) -> Self {
         let columns = |is: fn(&Quantile) -> bool| {
             let known = all.iter().enumerate().filter(|(_, one)| one.as_ref().is_some_and(is));
@@ -106,7 +107,7 @@ impl ChartSeries {
         let (mut dots, mut last) = (SvgPath::default(), f64::NEG_INFINITY);
         for column in &self.bounds {
             let x = axis.middle(*column, WIDTH);
-            // Circles on each other are a band, and say nothing.
+            // Overlapping circles would look like a band.
             if x - last < APART {
                 continue;
             }
@@ -119,14 +120,14 @@ impl ChartSeries {
         let kind = if self.look == SeriesStyle::Area { "fill" } else { "line" };
         let class = self.class;
         plot.draw(format!("{kind} {class}"), path);
-        // An open marker: a dot of the series with a smaller one of the ground on it.
+        // An open marker: a dot of the series, with a smaller one of the background on it.
         plot.draw(format!("bound {class}"), dots.clone());
         plot.draw("hole", dots);
     }
 }
 
 impl TimeChart {
-    /// A linear chart from zero.
+    /// Creates a chart with a linear scale from zero.
     pub fn linear(
         title: &str,
         note: &str,
@@ -139,7 +140,7 @@ impl TimeChart {
         Self { title: title.to_owned(), note: note.to_owned(), plot, series }
     }
 
-    /// The figure.
+    /// Renders the figure.
     pub fn render(self, report: &Report, axis: &TimeAxis) -> Markup {
         let Self { title, note, mut plot, series } = self;
         series.iter().for_each(|one| one.draw(&mut plot, axis));
@@ -154,7 +155,7 @@ impl TimeChart {
     }
 }
 
-/// A figure on the time axis: what is drawn, with the warm-up below it and events above.
+/// A figure on the time axis: shapes, the warm-up below them, and events above.
 pub fn figure(
     report: &Report,
     axis: &TimeAxis,
@@ -176,7 +177,7 @@ pub fn figure(
     let mut last = [f64::NEG_INFINITY; MARKS.len()];
     for notice in events(report) {
         let (kind, x) = (mark(notice.kind()), axis.place(notice.at.ns() as f64 / 1e9, WIDTH));
-        // Those that would be drawn on each other are one line.
+        // Events at the same place share a line.
         if x - last[kind] >= WIDTH / super::super::axis::COLUMNS as f64 {
             marks[kind].add_upright(x, height);
             last[kind] = x;
@@ -199,7 +200,7 @@ pub fn figure(
     }
 }
 
-/// Round moments, at most eight.
+/// Returns round times, at most eight.
 fn across(axis: &TimeAxis) -> Vec<(f64, String)> {
     let seconds = f64::from(axis.seconds);
     let step = time_step(seconds, 7.0);

@@ -1,4 +1,4 @@
-//! Tables, cells and facts that several sections are made of.
+//! Tables, cells and facts that several sections share.
 //!
 //! Invariant: a value that is not known is `–`, never a zero.
 
@@ -10,7 +10,7 @@ use crate::report::quantile_text::show_quantile;
 use crate::stats::Quantile;
 use crate::units::show_count;
 
-/// The head of a table: names of columns; numbers stand to the right. Without a name: for bars.
+/// The head of a table. Numbers are right-aligned; columns without a name are bars.
 pub(super) fn head(columns: &[(&str, bool)]) -> Markup {
     html! {
         thead { tr {
@@ -21,7 +21,7 @@ pub(super) fn head(columns: &[(&str, bool)]) -> Markup {
     }
 }
 
-/// A table that the script can sort, and that scrolls by itself where it is too wide.
+/// A table that the script can sort, and that scrolls if it is too wide.
 pub(super) fn sortable(key: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label={ "Table: " (key) } {
@@ -47,7 +47,7 @@ pub(super) fn time(quantile: Option<Quantile>) -> Markup {
     }
 }
 
-/// A cell with a share of errors.
+/// A cell with an error rate.
 pub(super) fn errors(share: Option<f64>) -> Markup {
     let is_bad = share.is_some_and(|share| share > 0.0);
     html! {
@@ -57,7 +57,7 @@ pub(super) fn errors(share: Option<f64>) -> Markup {
     }
 }
 
-/// A cell with a bar for a share of one.
+/// A cell with a share as a bar.
 pub(super) fn share_bar(class: &str, share: f64) -> Markup {
     let width = tenth((share * 100.0).clamp(0.0, 100.0));
     html! {
@@ -68,7 +68,7 @@ pub(super) fn share_bar(class: &str, share: f64) -> Markup {
     }
 }
 
-/// A name beside a value.
+/// A name and a value.
 pub(super) fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }

@@ -1,6 +1,6 @@
-//! Checks of responses, and how often each held.
+//! Checks of responses, and how often each passed.
 //!
-//! Invariant: what did not hold comes first.
+//! Invariant: failed checks come first.
 
 use maud::{Markup, html};
 

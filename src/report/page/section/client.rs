@@ -1,5 +1,4 @@
-//! What the simulated client did of itself: what it held back, delayed and tried again; how its
-//! pools, breakers and deadlines stand.
+//! The simulated client: suppressed, delayed and retried calls; pools, breakers, timeouts.
 //!
 //! Invariant: only policies that the plan has are shown.
 
@@ -28,7 +27,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-/// Attempts beside the first of each call.
+/// Attempts beyond the first one of each call.
 fn again(view: &PageView<'_>) -> Option<Markup> {
     let attempts = &view.snapshot.attempts;
     let amplification = attempts.amplification()?;
@@ -48,7 +47,7 @@ fn again(view: &PageView<'_>) -> Option<Markup> {
     })
 }
 
-/// Calls that were never sent.
+/// Suppressed calls.
 fn held_back(view: &PageView<'_>) -> Option<Markup> {
     let suppressed = client::suppressed_by(view.report);
     let calls = view.snapshot.calls();
@@ -68,7 +67,7 @@ fn held_back(view: &PageView<'_>) -> Option<Markup> {
     Some(html! { h3 { "Held back" } (sortable("held back", &columns, &rows)) })
 }
 
-/// Waits that policy caused.
+/// Delays that policies caused.
 fn delayed(view: &PageView<'_>) -> Option<Markup> {
     if view.snapshot.measured.waits.is_empty() {
         return None;
@@ -154,7 +153,7 @@ fn state(state: Option<BreakerState>) -> Markup {
     html! { span.state.(class) { (name) } }
 }
 
-/// Deadlines that follow their endpoints.
+/// Adaptive timeouts.
 fn timeouts(view: &PageView<'_>) -> Option<Markup> {
     let timeouts: Vec<_> = client::timeouts(view.report).collect();
     if timeouts.is_empty() {
@@ -167,7 +166,7 @@ fn timeouts(view: &PageView<'_>) -> Option<Markup> {
     Some(html! { h3 { "Deadlines" } (sortable("deadlines", &columns, &rows)) })
 }
 
-/// How long less was sent.
+/// Time at each degradation level.
 fn levels(view: &PageView<'_>) -> Option<Markup> {
     let (lasted, level) = client::levels(view.report)?;
     Some(html! {

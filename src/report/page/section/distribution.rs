@@ -1,7 +1,7 @@
-//! How times are spread over all calls: percentiles on a scale that widens towards the slowest, and
-//! a histogram.
+//! The distribution of times over all calls: percentiles on a scale that widens towards the
+//! slowest, and a histogram.
 //!
-//! Invariant: beyond the responses only bounds are known, and they are drawn as such.
+//! Invariant: beyond the responses only bounds are known, and they are drawn as bounds.
 
 use maud::{Markup, html};
 
@@ -20,12 +20,12 @@ pub fn render(view: &PageView<'_>) -> Markup {
     html! { div.grid { (percentiles(view)) (histogram(&view.response)) } }
 }
 
-/// The calls by rank, from the fastest on.
+/// The calls by rank, the fastest first.
 #[derive(Debug, Default, PartialEq)]
 struct RankCurve {
-    /// Ranks and the µs that are not exceeded up to them.
+    /// Ranks with their times, µs.
     known: Vec<(u64, u64)>,
-    /// Ranks and the µs that they are not below.
+    /// Ranks with lower bounds of their times, µs.
     bounds: Vec<(u64, u64)>,
 }
 
@@ -57,14 +57,14 @@ impl RankCurve {
     }
 }
 
-/// Where the percentile of a rank is: each 9 more is one step further.
+/// Returns the place of a rank: each further 9 of the percentile is one step.
 fn depth(rank: u64, count: u64) -> f64 {
-    // The last rank would be infinitely far; it stands where half a call lies above it.
+    // The last rank would be infinitely far; it is where half a call would be above it.
     let above = (count as f64 - rank as f64).max(0.5);
     (count as f64 / above).log10()
 }
 
-/// Response and service on the same scales.
+/// Draws response and service times on the same scales.
 fn percentiles(view: &PageView<'_>) -> Markup {
     let all = [("response", "p99", &view.response), ("service", "c0", &view.service)];
     let walks = all.map(|(_, _, latency)| (RankCurve::of(latency), latency.count().max(1)));
@@ -102,7 +102,7 @@ fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> SvgPath
     let points = ranks
         .iter()
         .map(|(rank, us)| (depth(*rank, count) / deepest * WIDTH, plot.down(*us as f64)));
-    // More than one point a pixel cannot be seen; the last one always is.
+    // At most one point per pixel, and always the last one.
     let end = ranks.len().saturating_sub(1);
     let kept = points.enumerate().filter(|(at, (x, _))| {
         let is_seen = *x - last >= 1.0 || *at == end;
@@ -112,7 +112,7 @@ fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> SvgPath
     SvgPath::line(kept.map(|(_, point)| Some(point)).collect::<Vec<_>>().into_iter())
 }
 
-/// Bars of a quarter of an octave each.
+/// Draws bars, four per octave.
 fn histogram(response: &Latency) -> Markup {
     let heat = HeatColumn::of(response);
     let rows: Vec<(u8, u32)> = heat.0.iter().copied().filter(|(row, _)| *row < BEYOND).collect();
@@ -124,7 +124,7 @@ fn histogram(response: &Latency) -> Markup {
         (Some(first), Some(last)) => (first.0.saturating_sub(2), last.0 + 2),
         _ => (0, 4),
     };
-    // What has no time stands apart, to the right of all, a bar for each reason.
+    // Calls without a time are to the right, one bar per reason.
     let apart = if without.is_empty() { 0.0 } else { 1.0 + 2.0 * without.len() as f64 };
     let bars = f64::from(high - low + 1) + apart;
     let width = WIDTH / bars;
@@ -150,7 +150,7 @@ fn histogram(response: &Latency) -> Markup {
     let place = |us: f64| ((us.log2() * 4.0) - f64::from(low)) / bars;
     let scale = AxisScale::Log(row_us(low).max(1.0), row_us(high + 1).max(20.0));
     let ticks = scale.ticks();
-    // Names of neighbours must not touch.
+    // Adjacent names must not touch.
     let every = ticks.len().div_ceil(6).max(1);
     let across: Vec<_> = ticks
         .into_iter()
@@ -159,7 +159,7 @@ fn histogram(response: &Latency) -> Markup {
         .collect();
     let mut keys =
         vec![LegendEntry { class: "c0", name: "calls with a known duration, or a timeout".into() }];
-    // From the left to the right.
+    // From left to right.
     for (name, count) in without {
         keys.push(LegendEntry { class: "bad", name: format!("{name}: {}", show_count(count)) });
     }

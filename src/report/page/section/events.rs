@@ -1,7 +1,6 @@
-//! What changed while the run went on: the marks of all time charts, in words.
+//! State changes: the marks of all charts over time, as text.
 //!
-//! Invariant: each mark of a chart is a row here, as far as there is room; what is left out is
-//! counted.
+//! Invariant: each mark of a chart has a row, as far as there is room; others are counted.
 
 use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use super::cells::sortable;
 use crate::stats::StateChange;
 use crate::units::show_count;
 
-/// Rows: a long run's breakers may open thousands of times.
+/// Maximum rows: in a long run breakers may open thousands of times.
 const ROWS: usize = 500;
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -51,13 +50,13 @@ fn row(notice: &StateChange) -> Markup {
     }
 }
 
-/// To the tenth of a second, as the axes count.
+/// Formats a time to the tenth of a second, as the axes do.
 fn seconds(ns: u64) -> String {
     let second = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
     format!("{}.{}", super::super::chart::scale::clock(second), ns / 100_000_000 % 10)
 }
 
-/// For the script, which shows what happened near the pointer.
+/// Data for the script, which shows the events near the pointer.
 fn marks(events: &[&StateChange]) -> Markup {
     let one = |notice: &&StateChange| {
         let text = format!("{}: {}", notice.subject, notice.change);

@@ -1,6 +1,6 @@
-//! The first failing call of each kind, as a line for a shell that sends it again.
+//! The first failing call of each kind, as a shell command that repeats it.
 //!
-//! Invariant: the response of a target is text, and nothing else.
+//! Invariant: texts of a target are escaped.
 
 use maud::{Markup, html};
 

@@ -1,6 +1,6 @@
-//! How generator and target fared: what was read off beside the run, under the same time axis.
+//! The load generator and the target: monitors on the same time axis.
 //!
-//! Invariant: a reading that is not there is a gap, never a zero.
+//! Invariant: a missing reading is a gap, never a zero.
 
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
 
-/// Charts of each side.
+/// The charts of generator and target.
 const SHOWN: usize = 16;
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -29,7 +29,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-/// What the generator went through, over the whole run.
+/// The figures of the generator over the whole run.
 fn generator(view: &PageView<'_>) -> Markup {
     let PageView { report, snapshot, .. } = view;
     let generator = &report.info.generator;
@@ -93,7 +93,7 @@ fn chart(view: &PageView<'_>, at: usize, monitor: &Monitor) -> Markup {
     TimeChart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
 }
 
-/// What a reader should know of the line: its axis begins at zero.
+/// A remark on the line: its axis begins at zero.
 fn note(values: &[Option<f64>]) -> &'static str {
     if values.iter().all(Option::is_none) {
         return "no reading";

@@ -1,7 +1,7 @@
-//! The heat map of response times: time across, magnitude upwards, coloured by count.
+//! The heat map of response times: time across, log latency upwards, coloured by count.
 //!
-//! `latency` puts it below its lines.
-//! Invariant: each reason to have no time has a row of its own on top; every call is in one cell.
+//! `latency` draws it below its lines.
+//! Invariant: each reason for a missing response time has a row on top; every call is in one cell.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -15,17 +15,17 @@ use crate::stats::heat::{BEYOND, row_us, untimed};
 use crate::stats::{HeatColumn, Untimed};
 use crate::units::show_count;
 
-/// Colours.
+/// The number of colours.
 const LEVELS: usize = 7;
 /// Height of a row, pixels.
 const ROW: f64 = 8.0;
-/// Height of a row of what has no time.
+/// Height of a row of calls without a response time.
 const TOP: f64 = 14.0;
 
-/// Cells by level: one path for each colour.
+/// Cells by level: one path per colour.
 type Cells = [SvgPath; LEVELS];
 
-/// The figure; nothing where there was no call.
+/// Returns the figure; nothing if there was no call.
 pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
     let columns = columns(report, axis);
     let rows = || columns.iter().flat_map(|heat| &heat.0).filter(|(row, _)| *row < BEYOND);
@@ -37,9 +37,9 @@ pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
         return html! { p.empty { "No call had a duration yet: there is no heat map." } };
     };
     let most = rows().map(|one| one.1).max().unwrap_or(1);
-    // Some rows around what there is: a target of one speed is a line, not a bar.
+    // Some rows around the used ones: constant latency is a line, not a bar.
     let (low, high) = (low.saturating_sub(3), high + 3);
-    // The reasons there are, from the top down: what is furthest from a response is highest.
+    // The reasons that occurred, from the top: the furthest from a response first.
     let is_there = |why: &Untimed| columns.iter().any(|heat| untimed_count(heat, *why) > 0);
     let reasons: Vec<Untimed> = Untimed::ALL.into_iter().rev().filter(is_there).collect();
     let above = if reasons.is_empty() { 0.0 } else { TOP * reasons.len() as f64 + 3.0 };
@@ -51,7 +51,7 @@ pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
     for (place, why) in reasons.iter().enumerate() {
         plot.names.push((TOP * (place as f64 + 0.5), why.name().to_owned()));
     }
-    // To the tenth that is written: neighbours touch, or a gap of a pixel shows between them.
+    // Rounded to the tenth that is written: neighbours touch, without a gap of a pixel.
     let edge = |column: usize| tenth(column as f64 * axis.span(WIDTH));
     let (mut cells, mut tops) = (Cells::default(), Cells::default());
     for (at, heat) in columns.iter().enumerate() {
@@ -88,7 +88,7 @@ pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
     }
 }
 
-/// What the points of each column have together.
+/// Returns the sum of the points of each column.
 fn columns(report: &Report, axis: &TimeAxis) -> Vec<HeatColumn> {
     let mut columns: Vec<HeatColumn> = vec![HeatColumn::default(); axis.columns];
     for point in report.timeline.points() {
@@ -105,7 +105,7 @@ fn untimed_count(heat: &HeatColumn, why: Untimed) -> u32 {
     heat.0.iter().filter(|(row, _)| untimed(*row) == Some(why)).map(|one| one.1).sum()
 }
 
-/// Rows of one level that lie upon each other: the lowest, the highest, their level.
+/// Merges adjacent rows of one level: the lowest, the highest, their level.
 fn runs(heat: &HeatColumn, most: u32) -> Vec<(u8, u8, usize)> {
     let mut runs: Vec<(u8, u8, usize)> = Vec::new();
     for (row, count) in heat.0.iter().filter(|(row, _)| *row < BEYOND) {
@@ -118,13 +118,13 @@ fn runs(heat: &HeatColumn, most: u32) -> Vec<(u8, u8, usize)> {
     runs
 }
 
-/// The level of a count: equal steps are equal ratios, since counts differ by magnitudes.
+/// Returns the level of a count: equal steps are equal ratios.
 fn level_of(count: u32, most: u32) -> usize {
     let share = f64::from(count.max(1)).ln() / f64::from(most.max(2)).ln();
     ((share * LEVELS as f64) as usize).min(LEVELS - 1)
 }
 
-/// What the colours mean.
+/// The legend of the colours.
 fn levels(most: u32) -> Markup {
     let from = |level: usize| {
         let share = level as f64 / LEVELS as f64;
@@ -168,7 +168,7 @@ mod tests {
         let report = made_up(3_600, "shop");
         let axis = TimeAxis::of(&report, 500);
         let page = render(&report, &axis).into_string();
-        // Paths of cells, without what else is drawn.
+        // Paths of cells only.
         let paths = page.split("class=\"cell").skip(1).filter_map(|path| path.split('>').next());
         let bars = paths.flat_map(|path| path.split('M')).filter_map(|bar| bar.split_once(' '));
         let numbers = bars.filter_map(|(x, rest)| {

@@ -1,7 +1,6 @@
-//! Times over time: percentiles of response and service on one axis, and the heat map
-//! below them.
+//! Latency over time: percentiles of response and service time on one axis, and the heat map.
 //!
-//! Invariant: a percentile is never averaged, and one that is a bound is drawn as one.
+//! Invariant: percentiles are never averaged, and bounds are drawn as bounds.
 
 use maud::{Markup, html};
 
@@ -14,7 +13,7 @@ use super::heat;
 use crate::event::Report;
 use crate::stats::timeline::{BAND, PercentileBand};
 
-/// How a percentile looks, in the order of [`BAND`].
+/// Styles of the percentiles, in the order of [`BAND`].
 const LOOKS: [&str; BAND.len()] = ["p50", "p95", "p99", "max"];
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -25,7 +24,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         let known = all.iter().flatten().flatten().filter(|one| one.us > 0 || !one.at_least);
         known.map(|one| one.us as f64).collect::<Vec<_>>()
     };
-    // One scale for both, so that what lies between them can be seen.
+    // One scale for both, so that the distance between them is visible.
     let scale = AxisScale::log([known(&response), known(&service)].concat().into_iter());
     html! {
         (percentiles(report, axis, scale, "Response time", "from when a call was due", &response))
@@ -55,7 +54,7 @@ fn percentiles(
     TimeChart { title: title.to_owned(), note, plot, series }.render(report, axis)
 }
 
-/// What a reader should know of the lines.
+/// A remark on the lines.
 fn note(from: &str, axis: &TimeAxis, thin: usize, bounds: usize) -> String {
     let mut parts = vec![format!("{from}, to the last byte; of each column the worst second")];
     if thin > 0 {

@@ -1,6 +1,6 @@
-//! Load over time: scheduled and made starts of each workload, calls, users, connections.
+//! Load over time: scheduled and started iterations of each workload, calls, users, connections.
 //!
-//! Invariant: scheduled and made starts are on the same scale.
+//! Invariant: scheduled and started iterations share a scale.
 
 use maud::{Markup, html};
 
@@ -10,9 +10,9 @@ use super::super::view::PageView;
 use crate::stats::GaugeSample;
 use crate::stats::timeline::StartCounts;
 
-/// Workloads that have a chart of their own.
+/// Maximum workloads with a chart of their own.
 const SHOWN: usize = 8;
-/// The most workloads with a line of their own in the chart of users.
+/// Maximum workloads with a line of their own in the chart of users.
 const LINES: usize = 5;
 
 /// The colours of lines.
@@ -53,7 +53,7 @@ fn calls(view: &PageView<'_>) -> Markup {
     TimeChart::linear("Calls", note, ChartUnit::PerSecond, 200, series).render(report, axis)
 }
 
-/// An open workload: starts due, made in time, and lost.
+/// An open workload: starts due, started on time, and lost.
 fn starts(view: &PageView<'_>, at: usize) -> Markup {
     let PageView { report, coarse: axis, .. } = view;
     let of = |count: fn(&StartCounts) -> u64| {
@@ -77,7 +77,7 @@ fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
     view.coarse.most(view.report, |moment| moment.target.get(at).copied())
 }
 
-/// Users of the closed model that the load asks for, and all users at work.
+/// Scheduled users of the closed model, and all busy users.
 fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
     let PageView { report, coarse: axis, plan, .. } = view;
     let all = axis.most(report, |moment| Some(moment.users as f64));
@@ -127,7 +127,7 @@ fn iterations(view: &PageView<'_>, closed: &[usize]) -> Markup {
     .render(report, axis)
 }
 
-/// What was open at the ends of seconds.
+/// Gauges at the ends of seconds.
 fn flight(view: &PageView<'_>) -> Markup {
     let PageView { report, coarse: axis, .. } = view;
     let series = vec![

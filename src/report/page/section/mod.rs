@@ -1,7 +1,7 @@
-//! The sections of a page, a file each.
+//! The sections of a page, one file each.
 //!
-//! `document` puts them in order.
-//! Invariant: a section that has nothing to show renders nothing.
+//! `document` orders them.
+//! Invariant: a section without anything to show renders nothing.
 
 mod cells;
 pub mod checks;

@@ -1,6 +1,6 @@
-//! What an attempt's time is made of: a waterfall of its phases at p50 and p99.
+//! The phases of an attempt: a waterfall at p50 and p99.
 //!
-//! Invariant: each bar is the percentile of its own phase; none claims to be part of one call.
+//! Invariant: each bar is the percentile of its own phase; together they are not one call.
 
 use maud::{Markup, html};
 
@@ -33,7 +33,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-/// Where bars begin and how long they are, of 100: at p50, at p99.
+/// Start and length of a phase's bars, 0 to 100: at p50, at p99.
 type PhaseBars = [(f64, f64); 2];
 
 fn waterfall(phases: &[Histogram; 5]) -> Vec<PhaseBars> {

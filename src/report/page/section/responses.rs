@@ -1,4 +1,4 @@
-//! Responses and errors: status codes, and why calls got no response, with the cure of each.
+//! Status codes, and attempts without a response by cause, with a hint for each.
 //!
 //! Invariant: each attempt without a response is counted in one row.
 

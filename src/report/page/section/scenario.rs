@@ -1,4 +1,4 @@
-//! What was run, on what, and how to run it again.
+//! The scenario, the machine, and the command that repeats the run.
 //!
 //! Invariant: the section suffices to repeat the run.
 
@@ -9,7 +9,7 @@ use super::super::words::{HtmlLines, HtmlText, short};
 use super::cells::fact;
 use crate::units::show_count;
 
-/// Characters of all files together: more would be the most of the page.
+/// Maximum characters of all files together, so that they do not dominate the page.
 const ROOM: usize = 512 << 10;
 
 pub fn render(view: &PageView<'_>) -> Markup {

@@ -13,7 +13,7 @@ use crate::units::show_rate;
 /// Percentiles of a row.
 const AT: [f64; 3] = [0.5, 0.95, 0.99];
 
-/// Rows of a table: what a browser can still sort and show.
+/// Maximum rows that a browser can sort and show.
 const ROWS: usize = 1_000;
 
 pub fn render(view: &PageView<'_>) -> Markup {

@@ -1,6 +1,6 @@
-//! Rules as they were judged: what was seen, the limit, and how much room is left.
+//! Thresholds: observed value, limit, and margin.
 //!
-//! Invariant: a bound is shown as one, and a rule with nothing to look at did not pass.
+//! Invariant: a bound is marked as one, and a threshold without an observed value did not pass.
 
 use maud::{Markup, html};
 
@@ -45,11 +45,11 @@ fn row(one: &ThresholdRow<'_>) -> Markup {
     }
 }
 
-/// The observed value as a bar, against the limit as a line.
+/// The observed value as a bar, with the limit as a line.
 fn room(one: &Judgement) -> Markup {
     let limit = one.threshold.limit;
     let Some(observed) = one.observed else { return html! {} };
-    // Both stand within the bar, whichever is larger.
+    // Both fit into the bar, whichever is larger.
     let all = (observed.max(limit) * 1.25).max(f64::MIN_POSITIVE);
     let (bar, line) = (tenth(observed / all * 100.0), tenth(limit / all * 100.0));
     let class = if one.passed { "good" } else { "bad" };

@@ -1,7 +1,6 @@
-//! The head of a page: how it ended, what it was, whether it can be believed, and the few numbers
-//! that people ask for first.
+//! The head of a page: verdict, scenario, trust, and the most important figures.
 //!
-//! Invariant: trust stands beside the verdict, with its reasons.
+//! Invariant: the trust level is beside the verdict, with its reasons.
 
 use maud::{Markup, html};
 
@@ -14,7 +13,7 @@ use crate::report::quantile_text::{quantile, show_quantile};
 use crate::units::{show_count, show_rate, show_us};
 use crate::verdict::trust::{TrustLevel, TrustReason};
 
-/// How it ended, or that it goes on, in a word.
+/// The verdict, or `running`, as a word.
 pub fn word(report: &Report) -> &'static str {
     let judged = !report.info.plan.thresholds.is_empty();
     match report.status {
@@ -29,7 +28,7 @@ pub fn word(report: &Report) -> &'static str {
     }
 }
 
-/// The style sheet's name for it.
+/// Its class in the style sheet.
 fn colour(report: &Report) -> &'static str {
     match report.status {
         _ if report.is_running => "running",
@@ -101,7 +100,7 @@ fn why(reason: &TrustReason) -> Markup {
     }
 }
 
-/// The numbers that people ask for first.
+/// The most important figures.
 fn tiles(view: &PageView<'_>) -> Markup {
     let PageView { report, snapshot, .. } = view;
     let calls = snapshot.calls();

@@ -1,5 +1,5 @@
-//! How the simulated client behaves: what it held back, tried again, waited for; its breakers,
-//! pools, deadlines and levels.
+//! The simulated client: suppressed, retried and delayed calls; breakers, pools, timeouts,
+//! degradation.
 //!
 //! Invariant: a policy that the plan does not have is shown as off, never as zero.
 
@@ -18,7 +18,7 @@ use crate::sinks::tui::theme::Theme;
 use crate::stats::{Attempts, BreakerState};
 use crate::units::{nanos, show_count, show_us};
 
-/// Makes it.
+/// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     kind(&mut lines, context, columns);
@@ -150,7 +150,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
         lines.push(nothing("this client has none", theme));
         return;
     }
-    // What is open is looked for first.
+    // Open breakers come first.
     found.sort_by_key(|(_, used)| match used.state {
         Some(BreakerState::Open) => 0,
         Some(BreakerState::HalfOpen) => 1,

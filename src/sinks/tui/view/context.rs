@@ -1,7 +1,7 @@
-//! What a view is drawn from, and a page of lines.
+//! The input of a view, and a page of lines.
 //!
-//! `screen` makes it for each frame.
-//! Invariant: a page is a function of it and of nothing else.
+//! `screen` builds it for each frame.
+//! Invariant: a page depends on its context alone.
 
 use ratatui::buffer::Buffer;
 use ratatui::text::Line;
@@ -12,24 +12,24 @@ use crate::sinks::tui::model::Model;
 use crate::sinks::tui::theme::Theme;
 use crate::sinks::tui::ui_state::UiState;
 
-/// The most rows of a page: cells of a buffer are counted in 32 bits, and all of them are held.
+/// Maximum rows of a page: a buffer counts its cells in 32 bits and holds all of them.
 pub(super) const MOST: u16 = 4_000;
 
-/// What a view is drawn from.
+/// The input of a view.
 #[derive(Clone, Copy)]
 pub(crate) struct ViewContext<'a> {
     /// The report so far.
     pub(crate) report: &'a Report,
-    /// What is known beside the report.
+    /// The data beside the report.
     pub(crate) state: &'a Model,
-    /// What the user of the dashboard has chosen.
+    /// View, selection, filter.
     pub(crate) ui: &'a UiState,
-    /// Colours and signs.
+    /// Colours and characters.
     pub(crate) theme: Theme,
 }
 
 impl ViewContext<'_> {
-    /// The text that this view is filtered by.
+    /// Returns the filter of this view.
     pub(crate) fn filter(&self) -> &str {
         &self.ui.filters[self.ui.view]
     }
@@ -40,7 +40,7 @@ impl ViewContext<'_> {
     }
 }
 
-/// A page of `lines`.
+/// Draws lines on a page.
 pub(crate) fn text(lines: &[Line<'_>], columns: u16) -> Buffer {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(MOST);
     let mut page = draw::page(columns, rows);

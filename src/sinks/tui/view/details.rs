@@ -1,6 +1,6 @@
-//! One step in all its numbers: times, results, responses, checks, its first failures as curl.
+//! All figures of one step: times, results, status codes, checks, first failures as curl commands.
 //!
-//! Invariant: it is of the step that is chosen in the table below it.
+//! Invariant: it shows the step that is selected in the table.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -26,7 +26,7 @@ const PERCENTILES: [(&str, f64); 8] = [
     ("max", 1.0),
 ];
 
-/// Its lines, and its name.
+/// Returns the name of the step and its lines.
 pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
     let (report, theme) = (context.report, context.theme);
     let shown = order(report, context.ui.sort, context.filter());

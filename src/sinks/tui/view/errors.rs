@@ -1,6 +1,6 @@
-//! What went wrong: errors with what to do about them, statuses, checks, first failures as curl.
+//! Errors with their cures, status codes, checks, and the first failures as curl commands.
 //!
-//! Invariant: nothing that went wrong is left out; what there is no room for is scrolled to.
+//! Invariant: nothing is left out; the page scrolls.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
@@ -14,7 +14,7 @@ use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::units::show_count;
 
-/// Makes it.
+/// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     statuses(&mut lines, context, columns);
@@ -91,7 +91,7 @@ fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     let from = lines.len() + 1;
     table(lines, &errors, columns, theme);
     if !wide {
-        // From the last to the first, so that the places of the others stay.
+        // From the last row to the first, so that earlier indices stay valid.
         for (at, hint) in hints.iter().enumerate().rev() {
             let mut below = Vec::new();
             wrapped(&mut below, hint, 9, columns, theme.dim());

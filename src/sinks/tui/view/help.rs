@@ -1,6 +1,6 @@
-//! The keys, and how to read what is shown.
+//! The keys, and how to read the dashboard.
 //!
-//! Invariant: it is made from the table of keys: none is left out.
+//! Invariant: it is made from the table of keys, so none is missing.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -11,7 +11,7 @@ use crate::sinks::tui::keys::{GROUPS, KeyBinding};
 use crate::sinks::tui::text::fit;
 use crate::sinks::tui::theme::Theme;
 
-/// How to read it.
+/// Explanations of marks and colours.
 const READING: [&str; 7] = [
     "Numbers are those of the report so far; verdict and thresholds are as they would be now.",
     "Response counts from when a call was due, service from when it was sent.",
@@ -26,7 +26,7 @@ const READING: [&str; 7] = [
     "Without colours (NO_COLOR) curves have signs of their own, and heat is ░▒▓█.",
 ];
 
-/// Its lines; where there is room for two columns, keys stand in both.
+/// Draws the help; in two columns if there is room.
 pub(crate) fn lines(columns: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = if columns >= 116 {
         let half = columns / 2 - 1;
@@ -56,7 +56,7 @@ fn keys(groups: &[(&str, &[KeyBinding])], columns: u16, theme: Theme) -> Vec<Lin
     lines
 }
 
-/// Two columns of lines, the left one so wide.
+/// Joins lines to two columns; `wide` is the width of the left one.
 fn beside(
     left: Vec<Line<'static>>,
     mut right: Vec<Line<'static>>,

@@ -1,6 +1,6 @@
-//! Times: a heat map, percentiles of each second, a table of all kinds of time, phases.
+//! Latency: heat map, percentiles of each second, a table of all kinds of time, phases.
 //!
-//! Invariant: each reason to have no time has a row of its own in the map, above all times.
+//! Invariant: each reason for a missing response time has a row of its own above all times.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -35,7 +35,7 @@ const PERCENTILES: [(&str, f64); 8] = [
 /// Rows of both tables, titles included.
 const TABLES: u16 = 11;
 
-/// Makes it; where rows are few, the charts stand below what is seen first.
+/// Draws the view; on a low screen the charts come last.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let across = columns >= 110;
     let (map, charts) = match rows {
@@ -66,7 +66,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
     page
 }
 
-/// Time × log latency, coloured by count.
+/// Draws a heat map: time across, log latency upwards, coloured by count.
 pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let theme = context.theme;
     let span_s = Seconds::of(context.report, context.ui.zoom);
@@ -87,7 +87,7 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>)
         return;
     };
     let rows = inner.height - 1;
-    // Where there is little room, times come first.
+    // On a low screen, times take precedence over missing times.
     grid.reasons.truncate(usize::from(inner.height / 4));
     let top = grid.reasons.len() as u16;
     let label = |row: u16| {
@@ -119,13 +119,13 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>)
     time_axis(page, inner, plot, &chart, theme);
 }
 
-/// What a heat map is of.
+/// The range of a heat map.
 struct Grid {
-    /// The lowest and the highest row of `stats::heat` that has a call.
+    /// The lowest and the highest row of `stats::heat` with a call.
     rows: Option<(u8, u8)>,
-    /// Why calls have no time, from the top down.
+    /// Reasons for missing times, from the top.
     reasons: Vec<Untimed>,
-    /// The most calls in a row of a second.
+    /// The highest count of a row in a second.
     hottest: u32,
 }
 
@@ -152,19 +152,19 @@ impl Grid {
         if !grid.reasons.is_empty() {
             grid.rows = grid.rows.or(Some((40, 60)));
         }
-        // A map of a single row would say nothing of what is near.
+        // A map of a single row would not show what is close to it.
         grid.rows = grid.rows.map(|(low, high)| (low.saturating_sub(1), high.max(low + 7)));
         grid
     }
 
-    /// The row of `stats::heat` that a place among `places`, counted from the top, begins with.
+    /// Returns the first row of `stats::heat` of a place among `places`, counted from the top.
     fn row(place: u16, places: u16, low: u8, high: u8) -> u8 {
         let rows = u32::from(high - low) + 1;
         let from_below = u32::from(places.saturating_sub(place + 1));
         low + (from_below * rows / u32::from(places.max(1))) as u8
     }
 
-    /// The places that a row covers, counted from the top: one at least.
+    /// Returns the places that a row covers, counted from the top; at least one.
     fn places(&self, row: u8, places: u16) -> std::ops::Range<usize> {
         let Some((low, high)) = self.rows else { return 0..0 };
         let (rows, places) = (usize::from(high - low) + 1, usize::from(places));
@@ -182,7 +182,7 @@ impl Grid {
         top: u16,
         span: Seconds,
     ) {
-        // Two half cells are one where a cell has a colour behind it, too.
+        // Where a cell can have a background colour, it holds two rows.
         let halves =
             if context.theme.colours == Colours::Many && context.theme.unicode { 2 } else { 1 };
         let (columns, places) = (usize::from(plot.width), (plot.height - top) * halves);
@@ -248,7 +248,7 @@ impl Grid {
     }
 }
 
-/// All kinds of time, and the phases of attempts beside them where there is room.
+/// Draws the table of all kinds of time, and the phases beside it if there is room.
 fn tables(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let (snapshot, theme) = (&context.report.snapshot, context.theme);
     let warm = is_measuring(context.report);

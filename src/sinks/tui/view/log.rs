@@ -1,6 +1,6 @@
 //! The log: state changes, notes of the run and lines of `log` steps, by time.
 //!
-//! Invariant: what was not kept is counted in the log itself.
+//! Invariant: entries that were dropped are counted in the log itself.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
@@ -14,17 +14,17 @@ use crate::sinks::tui::theme::Theme;
 use crate::stats::{Change, ChangeKind, StateChange};
 use crate::units::show_count;
 
-/// A line of the log.
+/// An entry of the log.
 pub(super) struct LogEntry {
     at_ns: u64,
     topic: &'static str,
     text: String,
 }
 
-/// Columns before a text: the time, the topic.
+/// Columns before the text: time and kind.
 const INSET: usize = 21;
 
-/// Makes it; its end is what is seen first.
+/// Draws the view; its end is visible first.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let theme = context.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
@@ -50,13 +50,13 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
             lines.push(line);
         }
     }
-    // The newest are what is looked for.
+    // The newest entries are the most interesting ones.
     let most = usize::from(super::context::MOST);
     lines.drain(..lines.len().saturating_sub(most));
     super::context::text(&lines, columns)
 }
 
-/// A line of the log that is cut where its place ends.
+/// Returns an entry as one line, which is cut at the right edge.
 pub(super) fn one_line(entry: &LogEntry, theme: Theme) -> Line<'static> {
     let mut line = head(entry, theme);
     line.spans.push(Span::raw(entry.text.clone()));
@@ -78,7 +78,7 @@ fn inset() -> Line<'static> {
     Line::from(Span::styled(" ".repeat(INSET), Style::new()))
 }
 
-/// All lines with a text in them, oldest first.
+/// Returns all entries that pass the filter, oldest first.
 fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
     let notices = &context.report.snapshot.changes.list;
     let changed = notices.iter().map(|notice| LogEntry {
@@ -86,7 +86,7 @@ fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
         topic: topic(notice),
         text: clean(&said(notice)),
     });
-    // A change by live control is a note at once, and comes again as a state change with its cause.
+    // A control command is a note at once, and comes again as a state change with its cause.
     let control: Vec<String> =
         (notices.iter().filter(|notice| notice.kind() == ChangeKind::Control))
             .map(|notice| format!("{}: {}", notice.subject, notice.change))
@@ -105,7 +105,7 @@ fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
     all
 }
 
-/// State changes and notes of the run, without lines of `log` steps.
+/// Returns state changes and notes of the run, without the output of `log` steps.
 pub(super) fn changes(context: &ViewContext<'_>) -> Vec<LogEntry> {
     let mut all = entries(context, "");
     all.retain(|one| one.topic != "log");

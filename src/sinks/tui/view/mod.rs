@@ -1,7 +1,7 @@
-//! The views: each draws a page of what is known, as wide as the screen and as high as it needs.
+//! The views: each draws a page, as wide as the screen and as high as it needs.
 //!
-//! `screen` shows the part of the page that is scrolled to.
-//! Invariant: a page is a function of its context and of nothing else.
+//! `screen` shows the visible part of the page.
+//! Invariant: a page depends on its context alone.
 
 mod client;
 mod context;

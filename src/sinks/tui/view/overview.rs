@@ -1,6 +1,7 @@
-//! The overview: load, times, key figures, thresholds as they stand, what went wrong most.
+//! The overview: load, times, key figures, thresholds, most frequent errors.
 //!
-//! Invariant: the smallest terminal shows the verdict's grounds; a larger one shows more at once.
+//! Invariant: the smallest terminal shows the figures that the verdict rests on; a larger one shows
+//! more at once.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,12 +22,12 @@ use crate::sinks::tui::text::{clean, fit, width};
 use crate::stats::Latency;
 use crate::units::{show_bytes, show_count, show_rate};
 
-/// The columns of the key figures.
+/// Width of the key figures, columns.
 const FIGURES: u16 = 25;
-/// What a chart needs at least, columns and rows.
+/// Minimum size of a chart, columns and rows.
 const TILE: (u16, u16) = (44, 7);
 
-/// Makes it.
+/// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let whole = page.area;
@@ -62,7 +63,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
     page
 }
 
-/// Rows for what stands below the charts.
+/// Returns the rows below the charts.
 fn foot_rows(context: &ViewContext<'_>, rows: u16) -> u16 {
     let wanted = (context.report.judgements.len().clamp(3, 12) + 1) as u16;
     match rows {
@@ -73,7 +74,7 @@ fn foot_rows(context: &ViewContext<'_>, rows: u16) -> u16 {
     }
 }
 
-/// As many charts as there is room for, the most important first.
+/// Draws as many charts as fit, the most important first.
 fn tiles(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let draws: [fn(&mut Buffer, Rect, &ViewContext<'_>); 6] =
         [load, response, calls, service, latency::heat_map, gauges];
@@ -93,7 +94,7 @@ fn tiles(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
 }
 
-/// Scheduled and made load.
+/// Draws scheduled and started load.
 fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let (report, theme) = (context.report, context.theme);
     let loads = &report.info.plan.workloads;
@@ -109,7 +110,7 @@ fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     };
     let users = |page: &mut Buffer, area: Rect| {
         let users = series::gauge(report, |moment| Some(moment.users as f64));
-        // Who serves arrivals is at work, too.
+        // Users that serve arrivals are busy, too.
         let name = if open { "at work, all" } else { "at work" };
         let mut curves = vec![curve(name, users, ColumnMerge::Worst, theme.good())];
         let asked = series::asked(report, false);
@@ -126,7 +127,7 @@ fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
 }
 
-/// Calls and errors.
+/// Draws calls and errors.
 fn calls(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let (report, theme) = (context.report, context.theme);
     let all = series::rate(report, |point| point.calls.made);
@@ -138,7 +139,7 @@ fn calls(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     tile(page, area, context, "Calls", &curves, Measure::PerSecond);
 }
 
-/// What is open and under way.
+/// Draws connections, users and calls in flight.
 fn gauges(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let (report, theme) = (context.report, context.theme);
     let curve = |name, read: fn(&crate::stats::GaugeSample) -> u64, style| ChartCurve {
@@ -155,7 +156,7 @@ fn gauges(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     tile(page, area, context, "At once", &curves, Measure::Number);
 }
 
-/// The key figures, in columns where they have to share rows.
+/// Draws the key figures, in two columns if they share rows.
 fn figures(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let area = heading(page, area, "Now", &Line::default(), context.theme);
     let all = key_figures(context);
@@ -172,7 +173,7 @@ fn figures(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
 }
 
-/// The steps whose response is the longest, where there is room for some.
+/// Draws the steps with the longest response times, if there is room.
 fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     if area.height < 4 {
         return;
@@ -191,7 +192,7 @@ fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
 }
 
-/// Names, values, and how they look; the most important first.
+/// Returns the key figures with their styles, the most important first.
 fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> {
     let (report, theme) = (context.report, context.theme);
     let snapshot = &report.snapshot;
@@ -237,13 +238,13 @@ fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> 
     all
 }
 
-/// What stands, and the most that ever did.
+/// Formats a current value, and its peak if that was higher.
 fn of_most(now: u64, most: u64) -> String {
     let (now, most) = (show_count(now), show_count(most));
     if now == most { now } else { format!("{now} (max {most})") }
 }
 
-/// The rules as they stand.
+/// Draws the thresholds.
 pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let theme = context.theme;
     let judgements = &context.report.judgements;
@@ -257,7 +258,7 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_
     }
     let columns = [words("", 0), words("", 0), numbers("", 0), words("", 3)];
     let mut table = ViewTable::new(&columns);
-    // What is missed is seen first.
+    // Failed thresholds come first.
     let mut all: Vec<_> = rows::thresholds(context.report).collect();
     all.sort_by_key(|one| one.state != ThresholdState::Fails);
     all.iter().for_each(|one| table.row(threshold(one, theme).to_vec()));
@@ -266,7 +267,7 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_
     rest(page, inner, rows, context);
 }
 
-/// What went wrong most.
+/// Draws the most frequent errors.
 fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let theme = context.theme;
     let all = rows::problems(context.report);
@@ -281,7 +282,7 @@ fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let row = |wrong: &ProblemRow| {
         let what = fit(&clean(&wrong.what), room);
         let hint = fit(wrong.hint, room.saturating_sub(width(&what) + 2));
-        // A hint that has no room to say something stays in its own view.
+        // A hint without room for a sentence is only in the view of errors.
         let hint = if hint.len() > 16 { format!("  {hint}") } else { String::new() };
         Line::from(vec![
             span(format!(" {:>8} ", show_count(wrong.count)), theme.bad()),
@@ -292,7 +293,7 @@ fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     rest(page, area, all.iter().map(row).collect(), context);
 }
 
-/// The last changes.
+/// Draws the last state changes.
 fn changes(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let area = heading(page, area, "Events", &Line::default(), context.theme);
     let all = super::log::changes(context);
@@ -305,7 +306,7 @@ fn changes(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     }
 }
 
-/// As many rows as fit; the last one shows how many more there are.
+/// Draws as many rows as fit; the last one shows how many more there are.
 fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, context: &ViewContext<'_>) {
     let room = usize::from(area.height);
     if rows.len() > room && room > 0 {

@@ -1,6 +1,6 @@
-//! Parts that several views show: titles, thresholds, errors, times, tables on a page.
+//! Parts that several views share: titles, thresholds, failures, times, tables.
 //!
-//! Invariant: no number without its unit; bounds are shown `≥`, thin percentiles with `~`.
+//! Invariant: every number has its unit; bounds are marked `≥`, percentiles of few calls `~`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::sinks::tui::theme::Theme;
 use crate::stats::{ChangeKind, Latency};
 use crate::units::{show_count, show_duration, show_us};
 
-/// A title over lines of a page.
+/// Returns a title.
 pub(super) fn title(text: &str, columns: u16, theme: Theme) -> Line<'static> {
     let rest = usize::from(columns).saturating_sub(width(text) + 3);
     Line::from(vec![
@@ -27,7 +27,7 @@ pub(super) fn title(text: &str, columns: u16, theme: Theme) -> Line<'static> {
     ])
 }
 
-/// A table under its titles, two columns in; nothing when it is empty.
+/// Adds a table, indented by two columns; nothing if it is empty.
 pub(super) fn table(lines: &mut Vec<Line<'static>>, table: &ViewTable, columns: u16, theme: Theme) {
     if table.is_empty() {
         return;
@@ -36,13 +36,13 @@ pub(super) fn table(lines: &mut Vec<Line<'static>>, table: &ViewTable, columns: 
     lines.extend(std::iter::once(head).chain(rows).map(indented));
 }
 
-/// A line two columns in.
+/// Indents a line by two columns.
 pub(super) fn indented(mut line: Line<'static>) -> Line<'static> {
     line.spans.insert(0, Span::raw("  "));
     line
 }
 
-/// A text, wrapped and indented.
+/// Adds a text, wrapped and indented.
 pub(super) fn wrapped(
     lines: &mut Vec<Line<'static>>,
     text: &str,
@@ -55,33 +55,33 @@ pub(super) fn wrapped(
     }
 }
 
-/// What there is nothing of, in words.
+/// Returns a line that says that there is nothing to show.
 pub(super) fn nothing(text: &str, theme: Theme) -> Line<'static> {
     Line::from(span(format!("  {text}"), theme.dim()))
 }
 
-/// A percentile, or nothing; the last is the longest.
+/// Formats a percentile; `-` if it is not known. `p` = 1 is the maximum.
 pub(super) fn time(latency: &Latency, p: f64) -> String {
     percentile(latency, p).map_or("-".to_owned(), show_quantile)
 }
 
-/// A time after the run's start.
+/// Formats a time from the start of the run.
 pub(crate) fn show_time(time: Duration) -> String {
     if time.is_zero() { "0s".to_owned() } else { show_duration(time) }
 }
 
-/// A share.
+/// Formats a share.
 pub(super) fn show_share(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.01 { "< 0.01 %".to_owned() } else { format!("{percent:.2} %") }
 }
 
-/// The style of a share of errors.
+/// Returns the style of an error rate.
 pub(super) fn share_style(share: f64, theme: Theme) -> Style {
     if share > 0.0 { theme.bad() } else { Style::new() }
 }
 
-/// A threshold: its mark, the rule, what was observed, how far from its limit.
+/// Returns the cells of a threshold: mark, rule, observed value, margin.
 pub(super) fn threshold(row: &ThresholdRow<'_>, theme: Theme) -> [Cell; 4] {
     let (mark, style) = match row.state {
         ThresholdState::Waiting => ("∅", theme.dim()),
@@ -96,7 +96,7 @@ pub(super) fn threshold(row: &ThresholdRow<'_>, theme: Theme) -> [Cell; 4] {
     ]
 }
 
-/// The first failure of a kind: where, when, what it got, and a line to see it again.
+/// Adds a failure: step, time, response, and the curl command that repeats it.
 pub(super) fn exemplar(
     lines: &mut Vec<Line<'static>>,
     failure: &FailureRow<'_>,
@@ -117,7 +117,7 @@ pub(super) fn exemplar(
     }
 }
 
-/// When something was changed or marked, seconds after the run's start.
+/// Returns the times of control commands and marks, seconds from the start of the run.
 pub(super) fn marks(report: &Report) -> Vec<f64> {
     let notices = report.snapshot.changes.list.iter();
     let control = notices.filter(|notice| notice.kind() == ChangeKind::Control);

@@ -1,6 +1,6 @@
-//! The table of steps: sorted, filtered, one of them chosen.
+//! The table of steps: sorted, filtered, with a selection.
 //!
-//! Invariant: what is chosen is seen, and stays chosen when the order changes.
+//! Invariant: the selected step is visible, and stays selected when the order changes.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
@@ -16,7 +16,7 @@ use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::units::{show_count, show_rate};
 
-/// Draws it, exactly `rows` rows high.
+/// Draws the view, exactly `rows` rows high.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let (report, theme, area) = (context.report, context.theme, page.area);
@@ -26,7 +26,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
     line(&mut page, area, 1, &head);
     let room = usize::from(rows).saturating_sub(2);
     let chosen = context.ui.place(context.state).unwrap_or(0);
-    // The chosen one stands in the middle, except near both ends.
+    // The selected row is in the middle, except near both ends.
     let skip = chosen.saturating_sub(room / 2).min(lines.len().saturating_sub(room));
     for (row, (at, text)) in lines.iter().enumerate().skip(skip).take(room).enumerate() {
         let row = row as u16 + 2;
@@ -42,7 +42,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
     page
 }
 
-/// What is shown, above the table.
+/// Returns the line above the table: number of steps, filter, order.
 fn note(context: &ViewContext<'_>, shown: usize) -> Line<'static> {
     let (report, theme) = (context.report, context.theme);
     let all = report.info.plan.steps.len();

@@ -13,7 +13,7 @@ use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds};
 use crate::stats::Point;
 use crate::stats::timeline::PercentileBand;
 
-/// Three percentiles of each second.
+/// The percentiles of each second.
 fn bands(
     page: &mut Buffer,
     area: Rect,
@@ -31,17 +31,17 @@ fn bands(
     tile(page, area, context, title, &curves, Measure::Time);
 }
 
-/// From intended to the last byte.
+/// Draws the response times: from the intended start to the last byte.
 pub(super) fn response(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     bands(page, area, context, "Response", |point| &point.response);
 }
 
-/// From dispatch to the last byte.
+/// Draws the service times: from dispatch to the last byte.
 pub(super) fn service(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     bands(page, area, context, "Service", |point| &point.service);
 }
 
-/// A chart under its title.
+/// Draws a chart under its title.
 pub(super) fn tile(
     page: &mut Buffer,
     area: Rect,

@@ -1,6 +1,6 @@
-//! Workloads and their archetypes: scheduled and made load, and the ledger of iterations.
+//! Workloads and archetypes: scheduled and started load, and the counts of iterations.
 //!
-//! Invariant: the ledger's columns add up: due = started + dropped + held back + not reached.
+//! Invariant: the counts add up: due = started + dropped + suppressed + not reached.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
@@ -18,7 +18,7 @@ use crate::sinks::tui::text::clean;
 use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_duration, show_rate};
 
-/// Makes it.
+/// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let (theme, mut lines) = (context.theme, Vec::new());
     let loads = &context.report.info.plan.workloads;
@@ -39,7 +39,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     super::context::text(&lines, columns)
 }
 
-/// Scheduled and made load.
+/// Draws scheduled and started load.
 fn load(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
@@ -93,7 +93,7 @@ fn load(
     table(lines, &loads, columns, theme);
 }
 
-/// All steps of a workload as one, of the time that counts.
+/// Merges all steps of a workload.
 fn whole(context: &ViewContext<'_>, workload: WorkloadId) -> StepWindow {
     let report = context.report;
     let own = |step: StepId| report.info.plan.steps[step].workload == workload;
@@ -102,7 +102,7 @@ fn whole(context: &ViewContext<'_>, workload: WorkloadId) -> StepWindow {
     part.of_workload(workload, own)
 }
 
-/// What became of iterations.
+/// Draws the counts of iterations by result.
 fn ledger(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
@@ -149,7 +149,7 @@ fn ledger(
     table(lines, &ledger, columns, theme);
 }
 
-/// The archetypes of each workload.
+/// Draws the archetypes of each workload.
 fn archetypes(
     lines: &mut Vec<Line<'static>>,
     context: &ViewContext<'_>,
@@ -199,7 +199,7 @@ fn archetypes(
     table(lines, &all, columns, theme);
 }
 
-/// Groups are timed as one.
+/// Draws the groups.
 fn groups(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (context.report, context.theme);
     let plan = &report.info.plan;

@@ -1,0 +1,10 @@
+//! Iterations: one pass of a user through its flow.
+//!
+//! `users` run them, `attempt` makes each of their calls.
+//! Invariant: every iteration that starts is counted once with its result.
+
+pub(crate) mod iteration;
+pub(crate) mod iteration_summary;
+pub(crate) mod parallel;
+pub(crate) mod rendezvous;
+pub(crate) mod trace_recorder;

@@ -1,0 +1,161 @@
+//! Counts and policies that all shards of a run share.
+//!
+//! `start` makes it once per run; shards change it with atomic operations.
+//! Invariant: a limit over the whole run (`max_users`, `iterations`, rate limits, breakers) is one
+//! count here, never a share per shard.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::sync::Notify;
+
+use crate::clock::RunOffset;
+use crate::engine::iterations::rendezvous::RendezvousPoint;
+use crate::ids::{WorkloadId, indexed_by};
+use crate::plan::policy::BreakerName;
+use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
+use crate::resilience::{BreakerBoard, RateLimits};
+use crate::stats::ChangeSubject;
+use crate::units::nanos;
+
+/// What all shards of a run share.
+#[derive(Debug)]
+pub struct RunShared {
+    /// Users at work, by workload.
+    pub users: Vec<AtomicU64>,
+    /// Iterations handed out, by workload.
+    pub iterations: Vec<AtomicU64>,
+    /// Iterations that were handed out beyond the count that ends their workload, by workload.
+    pub uncounted: Vec<AtomicU64>,
+    /// Users of workloads that a count ends, by workload.
+    pub populations: Vec<ClosedPopulation>,
+    /// Users at work over all workloads and shards.
+    pub present: AtomicU64,
+    /// The highest value that `present` had.
+    pub peak: AtomicU64,
+    /// Where users wait for each other, by archetype.
+    pub rendezvous: Vec<Vec<RendezvousPoint>>,
+    /// The endpoints of all calls, told apart by service, method and path.
+    pub endpoints: Endpoints,
+    /// The breakers of endpoints and services, and the one of the whole run.
+    pub board: BreakerBoard,
+    /// What those breakers belong to.
+    pub breakers: Vec<ChangeSubject>,
+    /// The rate limits of attempts.
+    pub limits: RateLimits,
+}
+
+/// The users of a closed workload that a count ends. When none is left, the workload is over on all
+/// shards at once; until then live control may add users.
+#[derive(Debug)]
+pub struct ClosedPopulation {
+    /// Users that are still to come or at work, over all shards.
+    pub left: AtomicU64,
+    /// Notified when no user or no iteration is left.
+    pub over: Notify,
+}
+
+indexed_by! {
+    WorkloadId: ClosedPopulation;
+}
+
+impl ClosedPopulation {
+    fn new(workload: &Workload) -> Self {
+        let stays = match &workload.load {
+            Load::Closed(users) if users.bound != LoadBound::Time => {
+                (0..users.curve.peak()).map(|number| users.curve.stays(number).len() as u64).sum()
+            }
+            Load::Closed(_) | Load::Open(_) => 0,
+        };
+        Self { left: AtomicU64::new(stays), over: Notify::new() }
+    }
+
+    /// Counts a user that will not come again.
+    pub(crate) fn user_departed(&self) {
+        let before = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if before == Ok(1) {
+            self.over.notify_waiters();
+        }
+    }
+}
+
+impl RunShared {
+    /// The counts of a run that has not begun.
+    pub fn new(plan: &Plan) -> Self {
+        let endpoints = Endpoints::new(plan);
+        let zeros = || plan.workloads.iter().map(|_| AtomicU64::new(0)).collect();
+        Self {
+            users: zeros(),
+            iterations: zeros(),
+            uncounted: zeros(),
+            populations: plan.workloads.iter().map(ClosedPopulation::new).collect(),
+            present: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            rendezvous: plan
+                .archetypes
+                .iter()
+                .map(|kind| (0..kind.rendezvous).map(|_| RendezvousPoint::default()).collect())
+                .collect(),
+            board: BreakerBoard::new(plan, &endpoints),
+            breakers: BreakerName::all(plan).iter().map(BreakerName::subject).collect(),
+            limits: RateLimits::new(plan, &endpoints),
+            endpoints,
+        }
+    }
+
+    /// Reserves one of a workload's `most` users; `false` if all are at work.
+    pub(crate) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
+        let users = &self.users[workload.index()];
+        users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    /// Whether all iterations of a workload that a count ends have been handed out.
+    pub(crate) fn is_spent(&self, workload: WorkloadId, users: &Users) -> bool {
+        match users.bound {
+            LoadBound::Iterations(most) => {
+                let uncounted = self.uncounted[workload.index()].load(Relaxed);
+                self.iterations[workload.index()].load(Relaxed) >= most.saturating_add(uncounted)
+            }
+            LoadBound::Time | LoadBound::Once => false,
+        }
+    }
+
+    /// The number of the next iteration of a workload that `most` iterations end; `None` if all
+    /// have been handed out.
+    pub(crate) fn take_iteration(
+        &self,
+        plan: &Plan,
+        workload: WorkloadId,
+        most: u64,
+        intended: RunOffset,
+    ) -> Option<u64> {
+        // Before the count is read: another user must not find all taken in between.
+        let most = if plan.uncounted.is_zero() {
+            most
+        } else {
+            self.with_uncounted(plan, workload, most, intended)
+        };
+        // One count for the whole run: each user that is free takes the next.
+        let taken = self.iterations[workload.index()].fetch_add(1, Relaxed);
+        if taken + 1 >= most {
+            self.populations[workload].over.notify_waiters();
+        }
+        (taken < most).then_some(taken)
+    }
+
+    /// How many iterations may be handed out in all, with those that do not count towards `most`.
+    #[cold]
+    fn with_uncounted(
+        &self,
+        plan: &Plan,
+        workload: WorkloadId,
+        most: u64,
+        intended: RunOffset,
+    ) -> u64 {
+        let uncounted = &self.uncounted[workload.index()];
+        if intended.ns() < nanos(plan.uncounted) {
+            uncounted.fetch_add(1, Relaxed);
+        }
+        most.saturating_add(uncounted.load(Relaxed))
+    }
+}

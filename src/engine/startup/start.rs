@@ -1,0 +1,122 @@
+//! Starts the shards of a run, each on a thread of its own.
+//!
+//! `run` calls it; `shard_loop` is what each thread runs.
+//! Invariant: all shards of a run begin at the same time and share one [`RunShared`].
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
+
+use tokio::sync::mpsc;
+
+use crate::clock::{self, Time};
+use crate::engine::shard_loop;
+use crate::engine::startup::run_shared::RunShared;
+use crate::engine::startup::setup::{ShardSetup, Variables};
+use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
+use crate::host;
+use crate::plan::data::claims;
+use crate::plan::slots::Segment;
+use crate::plan::{Address, Plan, ServiceTarget};
+use crate::wire::{ServiceEndpoint, Wire};
+
+/// Running shards.
+#[derive(Debug)]
+pub struct Engine {
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// The set-ups of all shards, and the Source of what they will measure.
+pub fn set_up(
+    plan: &Arc<Plan>,
+    addresses: Vec<Address>,
+    shards: usize,
+    start: Time,
+    globals: &Variables,
+) -> (Vec<ShardSetup>, DeltaSource) {
+    let (deltas, delta_receiver) = mpsc::channel(DELTA_QUEUE);
+    let shared = Arc::new(RunShared::new(plan));
+    let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
+    let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started_ms = (wall + (start - clock::now())).as_millis() as u64;
+    let (mut setups, mut commands) = (Vec::new(), Vec::new());
+    for shard in 0..shards as u64 {
+        let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
+        commands.push(sender);
+        setups.push(ShardSetup {
+            plan: Arc::clone(plan),
+            addresses: Arc::clone(&addresses),
+            segment: Segment { shard, shards: shards as u64 },
+            start,
+            globals: Arc::clone(globals),
+            final_variables: None,
+            trace: None,
+            claims: Arc::clone(&claims),
+            started_ms,
+            shared: Arc::clone(&shared),
+            deltas: deltas.clone(),
+            commands: receiver,
+        });
+    }
+    (setups, DeltaSource { deltas: delta_receiver, commands })
+}
+
+/// Starts a thread for each setup, pinned to a core of the inherited CPU mask.
+///
+/// # Errors
+/// If the system refuses a thread, or TLS cannot be set up.
+pub fn start(setups: Vec<ShardSetup>) -> io::Result<Engine> {
+    let cores = host::cores();
+    let mut threads = Vec::new();
+    for setup in setups {
+        // From the last core down: the first ones serve interrupts and a local target.
+        let index = setup.segment.shard as usize;
+        let core = cores[cores.len() - 1 - index % cores.len()];
+        let endpoints = endpoints(&setup.plan, &setup.addresses)?;
+        let thread =
+            std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+                host::pin_to(core);
+                clock::block_on(shard_loop::run(setup, Wire::real(endpoints))).flatten()
+            })?;
+        threads.push(thread);
+    }
+    Ok(Engine { threads })
+}
+
+/// The endpoints of a plan's services.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEndpoint>> {
+    plan.services
+        .iter()
+        .zip(addresses)
+        .map(|(service, address)| {
+            // Safety limits do not apply to the built-in target, wherever it listens.
+            let safety = match service.target {
+                ServiceTarget::Builtin(_) => Arc::default(),
+                ServiceTarget::Url(_) => Arc::clone(&plan.safety),
+            };
+            ServiceEndpoint::new(&service.transport, address, plan.seed, safety)
+        })
+        .collect()
+}
+
+impl Engine {
+    /// Waits for all shards to end, except those with an index in `stuck`.
+    ///
+    /// # Errors
+    /// The error of the first shard that failed.
+    pub fn join(self, stuck: &[usize]) -> io::Result<()> {
+        let mut result = Ok(());
+        let threads = self.threads.into_iter().enumerate();
+        for (_, thread) in threads.filter(|(shard, _)| !stuck.contains(shard)) {
+            let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
+            if result.is_ok() {
+                result = ended;
+            }
+        }
+        result
+    }
+}

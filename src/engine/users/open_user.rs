@@ -1,0 +1,57 @@
+//! A user of the open model: one arrival, one iteration.
+//!
+//! `worker` runs it.
+//! Invariant: the user leaves when its iteration and the pauses after it are over.
+
+use crate::clock::{self, RunOffset, Time};
+use crate::engine::call::timing::CallTiming;
+use crate::engine::iterations::iteration::{IterationRunner, run_on_stop};
+use crate::engine::iterations::iteration_summary;
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::{IterationItem, UserIdentity};
+use crate::engine::users::user::User;
+use crate::ids::WorkloadId;
+use crate::pace::Start;
+use crate::plan::{Load, Workload};
+use crate::stats::sample::IterationEnd;
+
+/// Runs the iteration of an arrival.
+pub(crate) async fn run(shard: &Shard, user: &mut User, id: WorkloadId, start: &Start) {
+    let now = clock::now();
+    let workload = &shard.plan.workloads[id];
+    let due = start.due.time(shard.zero(workload));
+    let who = UserIdentity { workload: id, number: start.number, session: 0 };
+    if matches!(&workload.load, Load::Open(arrivals) if arrivals.fresh_connections) {
+        user.close_connections();
+    }
+    let ready = user.assume_identity(shard, &who, due);
+    user.begin(shard.plan.seed, 0, IterationItem::Of(start.number));
+    user.deadline.set_hard_end(hard_end(shard, workload));
+    let timing = CallTiming::at_once(due, now);
+    let intended = RunOffset::of(due, shard.start);
+    shard.recorder.borrow_mut().begin_start(id, intended, now.since(due));
+    if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
+        let mut recorder = shard.recorder.borrow_mut();
+        recorder.end_iteration(id, intended, IterationEnd::Early, (0, 0), intended);
+        return;
+    }
+    let (summary, has_begun) = IterationRunner::new(shard, user, timing).iteration(true).await;
+    iteration_summary::record_end(shard, id, due, &summary);
+    if summary.end != IterationEnd::Interrupted && summary.pause_ns > 0 {
+        // After a pause at the end of its flow the user is still there, as long as it may be.
+        let until = summary.done.after(summary.think_ns);
+        let _ = user.deadline.pause_until(until).await;
+    }
+    if has_begun {
+        // Boxed: most users have no `on_stop`, and their tasks should carry no room for it.
+        Box::pin(run_on_stop(shard, user)).await;
+    }
+}
+
+/// When iterations of a workload are interrupted: after the end of its load and the grace.
+fn hard_end(shard: &Shard, workload: &Workload) -> Time {
+    match workload.end() {
+        Some(end) => shard.start + end + shard.plan.grace,
+        None => Time::NEVER,
+    }
+}

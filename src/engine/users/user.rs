@@ -1,0 +1,266 @@
+//! One virtual user: its identity, and the memory that it reuses from the users before it.
+//!
+//! `identity` gives it an identity; `iteration` runs it through its flow.
+//! Invariant: its content follows from (seed, stream, its number) alone.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::clock::Time;
+use crate::curve::Distribution;
+use crate::engine::shard::Shard;
+use crate::engine::startup::numbering::IterationItem;
+use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
+use crate::plan::flow::Session;
+use crate::plan::transport::LinkProfile;
+use crate::resilience::RateLimiter;
+use crate::seed::{Rng, Seed, Stream};
+use crate::template::{MAX_ITERATION_WORK, RenderScope, Value};
+use crate::units::nanos;
+use crate::wire::cookie::jar::CookieJar;
+use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink};
+
+/// The shortest and the longest wait after a call that got no response, ns.
+const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
+
+/// The seed of a generator that draws nothing that is used.
+const UNUSED: Seed = Seed::ZERO;
+
+/// A virtual user.
+#[derive(Debug)]
+pub(crate) struct User {
+    /// Its workload.
+    pub(crate) workload: WorkloadId,
+    /// Its archetype.
+    pub(crate) archetype: ArchetypeId,
+    /// The number of the user (closed model; a later session adds the size of the population) or of
+    /// the arrival (open model).
+    pub(crate) number: u64,
+    /// The number of the iteration within its user.
+    pub(crate) iteration: u64,
+    /// The number of its item over the whole run: user, arrival, or iteration of a workload that a
+    /// count ends.
+    pub(crate) item: u64,
+    /// The random generator of this iteration.
+    pub(crate) rng: Rng,
+    /// Its variables by slot.
+    pub(crate) variables: Vec<Option<Value>>,
+    /// Its connection to each service.
+    pub(crate) slots: Vec<ConnectionSlot>,
+    /// Its cookies; `None` until a response sets one. Parallel branches share them.
+    pub(crate) jar: Option<Rc<RefCell<CookieJar>>>,
+    /// The deadline of its waits.
+    pub(crate) deadline: CallDeadline,
+    /// Its own rate limit; parallel branches share it.
+    pub(crate) limiter: Option<Rc<RateLimiter>>,
+    /// What only few flows need.
+    pub(crate) extras: Option<Box<UserExtras>>,
+    /// Its archetype's first series and first group.
+    pub(crate) first_step: StepId,
+    pub(crate) first_group: GroupId,
+    backoff_ns: u64,
+    /// The work that expressions may still do in this iteration.
+    pub(crate) work: u64,
+}
+
+/// What only few flows need: other users carry no room for it.
+#[derive(Debug, Default)]
+pub(crate) struct UserExtras {
+    /// Rounds left, by loop.
+    pub(crate) counters: Vec<u64>,
+    /// The groups that have begun and not ended.
+    pub(crate) groups: Vec<OpenGroup>,
+    /// Its emulated link; `None` if it uses the network of this machine.
+    pub(crate) emulated_link: Option<Rc<EmulatedLink>>,
+    /// The users that make its parallel calls, each with connections of its own.
+    pub(crate) branches: Vec<User>,
+}
+
+/// A group that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenGroup {
+    /// The number of the group in its archetype.
+    pub(crate) id: u16,
+    /// When its first call was intended.
+    pub(crate) intended: Time,
+    /// The think time of the iteration before it, ns.
+    pub(crate) thought_ns: u64,
+    /// The calls of the iteration before it.
+    pub(crate) calls: u64,
+}
+
+impl User {
+    /// A user without an identity.
+    pub(crate) fn new(shard: &Shard) -> Self {
+        Self {
+            workload: WorkloadId::default(),
+            archetype: ArchetypeId::default(),
+            number: 0,
+            iteration: 0,
+            item: 0,
+            rng: UNUSED.rng(Stream::Content, 0, 0),
+            variables: Vec::new(),
+            slots: shard.plan.services.iter().map(|_| shard.wire.new_slot()).collect(),
+            jar: None,
+            deadline: CallDeadline::new(shard.lifecycle.cancelled_flag()),
+            limiter: None,
+            extras: None,
+            first_step: StepId::default(),
+            first_group: GroupId::default(),
+            backoff_ns: 0,
+            work: MAX_ITERATION_WORK,
+        }
+    }
+
+    /// Begins an iteration: sets its number and the random generator of its content.
+    pub(crate) fn begin(&mut self, seed: Seed, iteration: u64, item: IterationItem) {
+        self.iteration = iteration;
+        let (part, index) = match item {
+            // The workload and the kind of numbering in the high bits: no two items share a key.
+            IterationItem::Iteration(number) => {
+                ((self.workload.index() as u64) << 48 | 1 << 47, number)
+            }
+            IterationItem::Of(number) => ((self.workload.index() as u64) << 48 | number, iteration),
+        };
+        self.item = match item {
+            IterationItem::Iteration(number) | IterationItem::Of(number) => number,
+        };
+        self.rng = seed.rng(Stream::Content, part, index);
+        self.work = MAX_ITERATION_WORK;
+    }
+
+    /// The length of its session: ns, and iterations.
+    pub(crate) fn session(&mut self, shard: &Shard) -> (u64, u64) {
+        match &shard.plan.archetypes[self.archetype].session {
+            Session::Endless => (u64::MAX, u64::MAX),
+            Session::Iterations(count) => (u64::MAX, *count),
+            Session::Duration(distribution) => {
+                // A stream apart from the one of its variables.
+                let mut rng = shard.plan.seed.rng(
+                    Stream::User,
+                    self.workload.index() as u64 | 1 << 47,
+                    self.number,
+                );
+                (nanos(distribution.sample(&mut rng)), u64::MAX)
+            }
+        }
+    }
+
+    /// The random generator of what is drawn once for the user.
+    pub(crate) fn own_rng(&self, seed: Seed) -> Rng {
+        seed.rng(Stream::User, self.workload.index() as u64, self.number)
+    }
+
+    /// What a template of something that is intended at `at` may read.
+    pub(crate) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> RenderScope<'a> {
+        RenderScope {
+            variables: &self.variables,
+            names: &shard.plan.archetypes[self.archetype].variables,
+            rng: &mut self.rng,
+            user: self.number,
+            iteration: self.iteration,
+            run_id: &shard.plan.run_id,
+            request: None,
+            now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
+            work: &mut self.work,
+            from_responses: &shard.flows[self.archetype].from_responses,
+        }
+    }
+
+    /// The series that has number `series` in its archetype.
+    pub(crate) fn step(&self, series: u16) -> StepId {
+        StepId::new(self.first_step.index() + usize::from(series))
+    }
+
+    /// The group that has number `group` in its archetype.
+    pub(crate) fn group(&self, group: u16) -> GroupId {
+        GroupId::new(self.first_group.index() + usize::from(group))
+    }
+
+    /// Becomes a copy of `parent` for one of its parallel calls.
+    pub(crate) fn split_off(&mut self, parent: &mut User) {
+        use rand::{RngExt, SeedableRng};
+        self.workload = parent.workload;
+        self.archetype = parent.archetype;
+        self.number = parent.number;
+        self.iteration = parent.iteration;
+        self.item = parent.item;
+        self.work = parent.work;
+        self.first_step = parent.first_step;
+        self.first_group = parent.first_group;
+        self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
+        self.limiter.clone_from(&parent.limiter);
+        self.rng = Rng::seed_from_u64(parent.rng.random());
+        if let Some(link) = parent.link() {
+            self.extras().emulated_link = Some(link);
+        }
+        self.deadline.share_end(&parent.deadline);
+    }
+
+    /// Its emulated link; `None` if it uses the network of this machine.
+    pub(crate) fn link(&self) -> Option<Rc<EmulatedLink>> {
+        self.extras.as_ref()?.emulated_link.clone()
+    }
+
+    /// Whether it has an emulated link.
+    #[inline]
+    pub(crate) fn has_emulated_link(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.emulated_link.is_some())
+    }
+
+    /// Uses this link from now on, and closes connections that were made over another.
+    pub(crate) fn set_link(&mut self, link: Option<LinkProfile>) {
+        let before = self.link().map(|emulated| emulated.profile());
+        if before != link {
+            self.close_connections();
+        }
+        if before.is_some() || link.is_some() {
+            self.extras().emulated_link = link.map(|link| Rc::new(EmulatedLink::new(link)));
+        }
+    }
+
+    /// What only few flows need.
+    pub(crate) fn extras(&mut self) -> &mut UserExtras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The rounds left in a loop.
+    pub(crate) fn rounds(&mut self, counter: usize) -> &mut u64 {
+        let counters = &mut self.extras().counters;
+        if counters.len() <= counter {
+            counters.resize(counter + 1, 0);
+        }
+        &mut counters[counter]
+    }
+
+    /// Closes its connections and those of its parallel branches.
+    pub(crate) fn close_connections(&mut self) {
+        self.slots.iter_mut().for_each(ConnectionSlot::close);
+        if let Some(extras) = &mut self.extras {
+            extras.branches.clear();
+        }
+    }
+
+    /// Draws a wait, ns; 0 without a distribution.
+    pub(crate) fn draw(&mut self, distribution: Option<&Distribution>) -> u64 {
+        distribution.map_or(0, |distribution| nanos(distribution.sample(&mut self.rng)))
+    }
+
+    /// How long to wait after a call, ns, so that a target without responses is not hammered. The
+    /// wait is not a think time: it is part of the iteration.
+    pub(crate) fn back_off_after(&mut self, responded: bool) -> u64 {
+        self.backoff_ns =
+            if responded { 0 } else { (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1) };
+        self.backoff_ns
+    }
+
+    /// How long this user waits after calls without a response, ns; 0 after a response.
+    pub(crate) fn backoff_ns(&self) -> u64 {
+        self.backoff_ns
+    }
+
+    /// Forgets the waits after calls of the user before.
+    pub(crate) fn reset_backoff(&mut self) {
+        self.backoff_ns = 0;
+    }
+}

@@ -1,0 +1,137 @@
+//! How many users a closed workload should have on this shard, and how many are there.
+//!
+//! Starters and workers report changes; `shard_loop` reads it before each delta.
+//! Invariant: each moment of the load is counted once, in the second in which it lies.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::clock::{self, RunOffset, Time, WorkloadOffset};
+use crate::curve::Curve;
+use crate::engine::lifecycle::Lifecycle;
+use crate::ids::WorkloadId;
+use crate::pace::{self, Stay, TargetUsers};
+use crate::plan::slots::Segment;
+use crate::plan::{Load, LoadBound, Plan};
+use crate::stats::Recorder;
+use crate::units::nanos;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The users of one workload on a shard, integrated over time.
+#[derive(Debug)]
+pub(crate) struct UserMeter {
+    workload: WorkloadId,
+    /// `None` if the workload sets no level of users over time: it is open, or a count ends it.
+    target: Option<RefCell<TargetUsers>>,
+    /// When the run begins, and the workload.
+    start: Time,
+    zero: Time,
+    warmup: RunOffset,
+    slot_offset: u64,
+    segment: Segment,
+    present: Cell<u64>,
+    /// Users are counted up to this time.
+    counted: Cell<Time>,
+    lifecycle: Rc<Lifecycle>,
+}
+
+impl UserMeter {
+    /// The meter of a workload as it is planned.
+    pub(crate) fn new(
+        plan: &Plan,
+        workload: WorkloadId,
+        segment: Segment,
+        start: Time,
+        lifecycle: &Rc<Lifecycle>,
+    ) -> Self {
+        let planned = &plan.workloads[workload];
+        let target = match &planned.load {
+            Load::Closed(users) if users.bound == LoadBound::Time => {
+                let stays = pace::stays(&users.curve, planned.slot_offset, segment);
+                Some(RefCell::new(TargetUsers::new(&stays, WorkloadOffset::ZERO)))
+            }
+            Load::Closed(_) | Load::Open(_) => None,
+        };
+        let zero = start + planned.start;
+        Self {
+            workload,
+            target,
+            start,
+            zero,
+            warmup: RunOffset::from_ns(nanos(plan.warmup)),
+            slot_offset: planned.slot_offset,
+            segment,
+            present: Cell::default(),
+            counted: Cell::new(zero),
+            lifecycle: Rc::clone(lifecycle),
+        }
+    }
+
+    /// A user of the closed model is there from now on.
+    pub(crate) fn user_arrived(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        self.record_lateness(stay, clock::now(), recorder);
+        self.present.set(self.present.get() + 1);
+    }
+
+    /// A user of the closed model was not admitted for all of its stay.
+    pub(crate) fn user_never_came(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+        self.record_lateness(stay, stay.leave.time(self.zero), recorder);
+    }
+
+    /// A user of the closed model has left.
+    pub(crate) fn user_left(&self, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        self.present.set(self.present.get() - 1);
+    }
+
+    /// From now on the load follows `curve`.
+    pub(crate) fn set_curve(&self, curve: &Curve, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        if let Some(target) = &self.target {
+            let stays = pace::stays(curve, self.slot_offset, self.segment);
+            let from = WorkloadOffset::of(self.counted.get(), self.zero);
+            *target.borrow_mut() = TargetUsers::new(&stays, from);
+        }
+    }
+
+    /// Counts users up to now. Once the shard drains, the load asks for no user, and nothing
+    /// further is counted.
+    pub(crate) fn count(&self, recorder: &RefCell<Recorder>) {
+        let Some(target) = &self.target else { return };
+        let (from, now) = (self.counted.get(), clock::now());
+        if now <= from || self.lifecycle.is_draining() {
+            return;
+        }
+        self.counted.set(now);
+        let present = self.present.get();
+        let zero = RunOffset::of(self.zero, self.start);
+        let (from, to) = (WorkloadOffset::of(from, self.zero), WorkloadOffset::of(now, self.zero));
+        let mut recorder = recorder.borrow_mut();
+        target.borrow_mut().advance(from, to, |from, to, users| {
+            let (mut at, end) = (from.in_run(zero), to.in_run(zero));
+            while at < end {
+                let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
+                let mut next = second.min(end);
+                if at < self.warmup {
+                    next = next.min(self.warmup);
+                }
+                recorder.record_users(self.workload, at, next.since(at), (users, present));
+                at = next;
+            }
+        });
+    }
+
+    fn record_lateness(&self, stay: &Stay, came: Time, recorder: &RefCell<Recorder>) {
+        if self.target.is_none() {
+            return;
+        }
+        let due = stay.enter.time(self.zero);
+        let late_ns = came.since(due);
+        if late_ns > 0 {
+            let at = RunOffset::of(due, self.start);
+            recorder.borrow_mut().record_late_user(self.workload, at, late_ns);
+        }
+    }
+}

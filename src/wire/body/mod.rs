@@ -1,0 +1,9 @@
+//! Bodies of responses: decoded, converted to text, and kept for checks and captures.
+//!
+//! `http1` and `http2` feed it, `extract` reads what is kept.
+//! Invariant: kept bodies stay within one memory budget of the process.
+
+pub mod bodies;
+pub mod charset;
+pub mod coding;
+pub(crate) mod response_capture;

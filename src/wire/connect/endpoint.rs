@@ -1,0 +1,324 @@
+//! A service's endpoint, as one shard sees it: its addresses, how they are resolved and selected.
+//!
+//! `engine` creates one for each service of a shard; `connection` takes addresses from it.
+//! Invariant: resolved addresses are used no longer than the service's `ttl`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
+
+use crate::clock::{self, Time};
+use crate::plan::transport::{
+    AddressOrder, DnsConfig, DnsTtl, HttpVersion, Proxy, TransportConfig,
+};
+use crate::plan::{Address, Safety};
+use crate::seed::{Seed, Stream};
+use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::deadline::CallDeadline;
+use crate::wire::{connect::dns, connect::fault, connect::tls};
+
+/// How long a look-up before the load may take.
+const FORESIGHT: Duration = Duration::from_secs(5);
+
+/// How long the reason of a failed look-up also counts for later failures, ns.
+const WHY_NS: u64 = 10_000_000_000;
+
+/// The most addresses that are kept of one name.
+const MAX_ADDRESSES: usize = 256;
+
+/// A service's endpoint.
+#[derive(Debug)]
+pub struct ServiceEndpoint {
+    /// Host to request from a proxy: the URL's, or the one of `connect_to`.
+    pub(in crate::wire) host: String,
+    /// Port to request from a proxy.
+    pub(in crate::wire) port: u16,
+    /// TLS settings; `None` for plain TCP.
+    pub(in crate::wire) tls: Option<tls::TlsClient>,
+    /// Unix socket to connect to instead.
+    pub(in crate::wire) unix: Option<PathBuf>,
+    pub(in crate::wire) proxy: Option<Proxy>,
+    /// `Auto` only over TLS.
+    pub(in crate::wire) version: HttpVersion,
+    sources: Vec<IpAddr>,
+    /// Host and port to connect to: the URL's, those of `connect_to`, or the proxy's.
+    next_hop: (String, u16),
+    dns: DnsConfig,
+    seed: Seed,
+    /// Connections begun so far; addresses are rotated by it.
+    connections_begun: Cell<u64>,
+    /// The address that accepted last; it is tried first.
+    last_accepted: Cell<Option<SocketAddr>>,
+    /// Uses of each address since the last `take_uses`.
+    uses: RefCell<BTreeMap<SocketAddr, AddressUse>>,
+    /// Why look-ups fail, and until when that is not queried again.
+    failure_reason: Cell<Option<(FailureKind, Time)>>,
+    /// Held while one call queries the reason.
+    explaining: Mutex<()>,
+    /// The addresses resolved last, and until when they are valid.
+    known: RefCell<Option<Resolved>>,
+    safety: Arc<Safety>,
+    /// Why the service may not be reached, if that is so.
+    refusal: RefCell<Option<String>>,
+    /// The last failure to open a connection for which a library has an error text, and that text.
+    last_error: RefCell<Option<(AttemptOutcome, String)>>,
+}
+
+/// A result of the resolver.
+#[derive(Debug)]
+struct Resolved {
+    addresses: Arc<[SocketAddr]>,
+    until: Time,
+}
+
+impl ServiceEndpoint {
+    /// Creates the endpoint of a service at `address`.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up: the system's trust store is unreadable.
+    pub fn new(
+        transport: &TransportConfig,
+        address: &Address,
+        seed: Seed,
+        safety: Arc<Safety>,
+    ) -> io::Result<Self> {
+        let tls = if address.tls {
+            let name = transport.tls.server_name.as_ref().unwrap_or(&address.host).clone();
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            Some(
+                tls::TlsClient::new(&transport.tls, transport.version, name)
+                    .map_err(io::Error::other)?,
+            )
+        } else {
+            None
+        };
+        // Plain TCP has no negotiation: HTTP/2 is used only where it is configured.
+        let version = match transport.version {
+            HttpVersion::Auto if tls.is_none() => HttpVersion::Http1,
+            version => version,
+        };
+        let proxy = transport.proxy.as_ref().map(|proxy| (proxy.host.clone(), proxy.port));
+        let own = || (address.host.clone(), address.port);
+        let (host, port) = transport.connect_to.clone().unwrap_or_else(own);
+        let next_hop = proxy.unwrap_or_else(|| (host.clone(), port));
+        // A literal address needs no look-up.
+        let known = next_hop.0.parse().ok().map(|ip| {
+            let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
+            Resolved { addresses, until: Time::NEVER }
+        });
+        let refusal = RefCell::new(refusal(transport, &host, &next_hop.0, &safety));
+        Ok(Self {
+            safety,
+            refusal,
+            host,
+            port,
+            tls,
+            unix: transport.unix.clone(),
+            proxy: transport.proxy.clone(),
+            version,
+            sources: transport.sources.clone(),
+            next_hop,
+            dns: transport.dns,
+            seed,
+            last_error: RefCell::default(),
+            last_accepted: Cell::default(),
+            uses: RefCell::default(),
+            failure_reason: Cell::default(),
+            explaining: Mutex::default(),
+            connections_begun: Cell::new(0),
+            known: RefCell::new(known),
+        })
+    }
+
+    /// Returns the host and port to request from a proxy, as a request target.
+    pub(in crate::wire) fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// Returns the local address of a user's connections to an address of this family.
+    pub(in crate::wire) fn source(&self, user: u64, to: SocketAddr) -> Option<IpAddr> {
+        let fits = |ip: &&IpAddr| ip.is_ipv4() == to.is_ipv4();
+        let count = self.sources.iter().filter(fits).count() as u64;
+        let index = user.checked_rem(count)?;
+        self.sources.iter().filter(fits).nth(index as usize).copied()
+    }
+
+    /// Returns why the service may not be reached, if that is so.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.borrow().clone()
+    }
+
+    /// Stores a library's error text for a failure; returns the outcome.
+    pub(in crate::wire) fn remember_error(
+        &self,
+        outcome: AttemptOutcome,
+        error: &io::Error,
+    ) -> AttemptOutcome {
+        *self.last_error.borrow_mut() = Some((outcome, fault::words(error)));
+        outcome
+    }
+
+    /// Returns the error text of the last connection that failed to open, if it failed with
+    /// `outcome`.
+    pub(in crate::wire) fn last_error(&self, outcome: AttemptOutcome) -> Option<String> {
+        let last_error = self.last_error.borrow();
+        last_error.as_ref().filter(|(last, _)| *last == outcome).map(|(_, words)| words.clone())
+    }
+
+    /// Resolves the name before the load begins; returns why the service may not be reached, if
+    /// that is so. A name that is not found is reported by the run, not here.
+    pub async fn foresee(&self) -> Option<String> {
+        if self.refusal.borrow().is_none() && self.unix.is_none() && self.addresses().is_none() {
+            let deadline = CallDeadline::new(Rc::default());
+            deadline.begin(clock::now() + FORESIGHT);
+            let _ = self.look_up(&deadline).await;
+        }
+        self.refusal()
+    }
+
+    /// Forgets resolved addresses; a literal address is kept.
+    pub(in crate::wire) fn forget(&self) {
+        if self.next_hop.0.parse::<IpAddr>().is_err() {
+            *self.known.borrow_mut() = None;
+        }
+    }
+
+    /// Returns the addresses if they are known and still valid.
+    pub(in crate::wire) fn addresses(&self) -> Option<Arc<[SocketAddr]>> {
+        let known = self.known.borrow();
+        let known = known.as_ref()?;
+        // Addresses without an expiry save the read of the clock.
+        let good = known.until == Time::NEVER || clock::now() < known.until;
+        good.then(|| Arc::clone(&known.addresses))
+    }
+
+    /// Resolves the name.
+    pub(in crate::wire) async fn look_up(
+        &self,
+        deadline: &CallDeadline,
+    ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
+        let (host, port) = &self.next_hop;
+        let found = deadline.wait(dns::look_up(host, *port, self.dns.family)).await;
+        let found = match found.map_err(|why| why.outcome(AttemptPhase::Dns))? {
+            Ok(found) => self.allowed(found.into_iter().take(MAX_ADDRESSES))?,
+            Err(failed) => {
+                let kind = if failed.is_vague {
+                    self.failure_reason(deadline).await?
+                } else {
+                    failed.kind
+                };
+                return Err(self.remember_error(
+                    AttemptOutcome::Failed(AttemptPhase::Dns, kind),
+                    &failed.error,
+                ));
+            }
+        };
+        let until = match self.dns.ttl {
+            DnsTtl::Run => Time::NEVER,
+            DnsTtl::For(ttl) => clock::now() + ttl,
+            // Valid only for the connection that requested the look-up.
+            DnsTtl::Connection => Time(0),
+        };
+        *self.known.borrow_mut() = Some(Resolved { addresses: Arc::clone(&found), until });
+        Ok(found)
+    }
+
+    /// Returns why the resolver has no address. The name servers are queried once in a while, not
+    /// for each call.
+    async fn failure_reason(&self, deadline: &CallDeadline) -> Result<FailureKind, AttemptOutcome> {
+        let explain = async {
+            let _guard = self.explaining.lock().await;
+            match self.failure_reason.get().filter(|(_, until)| clock::now() < *until) {
+                Some((kind, _)) => kind,
+                None => {
+                    let kind = dns::explain(&self.next_hop.0).await;
+                    self.failure_reason.set(Some((kind, clock::now().after(WHY_NS))));
+                    kind
+                }
+            }
+        };
+        let kind = deadline.wait(explain).await.map_err(|why| why.outcome(AttemptPhase::Dns))?;
+        Ok(kind)
+    }
+
+    /// Returns the addresses that may be connected to: load goes nowhere else, whatever is
+    /// resolved.
+    fn allowed(
+        &self,
+        found: impl Iterator<Item = SocketAddr>,
+    ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
+        let (mut allowed, mut refusal) = (Vec::new(), None);
+        for address in found {
+            match self.safety.refusal(&self.next_hop.0, address.ip()) {
+                None => allowed.push(address),
+                Some(why) => refusal = Some(why),
+            }
+        }
+        match refusal {
+            Some(why) if allowed.is_empty() => {
+                *self.refusal.borrow_mut() = Some(why);
+                Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden))
+            }
+            _ => Ok(allowed.into()),
+        }
+    }
+
+    /// Returns the index of the address that the next connection tries first.
+    pub(in crate::wire) fn first_of(&self, addresses: &[SocketAddr], user: u64) -> usize {
+        let connections_begun = self.connections_begun.replace(self.connections_begun.get() + 1);
+        let count = addresses.len();
+        match self.dns.pick {
+            AddressOrder::First => {
+                let last_accepted = self.last_accepted.get();
+                addresses.iter().position(|one| Some(*one) == last_accepted).unwrap_or(0)
+            }
+            AddressOrder::Rotate => (connections_begun % count.max(1) as u64) as usize,
+            AddressOrder::Random => self
+                .seed
+                .rng(Stream::Address, user, connections_begun)
+                .random_range(0..count.max(1)),
+        }
+    }
+
+    /// Notes that an address has accepted; the next connection tries it first if the order is
+    /// `First`.
+    pub(in crate::wire) fn prefer(&self, address: SocketAddr) {
+        self.last_accepted.set(Some(address));
+    }
+
+    /// Counts a use of an address.
+    pub(in crate::wire) fn count(&self, address: SocketAddr, used: &AddressUse) {
+        self.uses.borrow_mut().entry(address).or_default().add(used);
+    }
+
+    /// Takes the uses of each address since the last call.
+    pub(in crate::wire) fn take_uses(&self) -> BTreeMap<SocketAddr, AddressUse> {
+        std::mem::take(&mut self.uses.borrow_mut())
+    }
+}
+
+/// Returns why a service may not be reached, as far as names tell: its own name, which only a proxy
+/// resolves, and the name of the next hop.
+fn refusal(
+    transport: &TransportConfig,
+    host: &str,
+    next_hop: &str,
+    safety: &Safety,
+) -> Option<String> {
+    if transport.unix.is_some() {
+        return None;
+    }
+    let behind_proxy = transport.proxy.as_ref().and_then(|_| safety.refusal_by_name(host, true));
+    behind_proxy.or_else(|| safety.refusal_by_name(next_hop, false))
+}

@@ -1,0 +1,122 @@
+//! An HTTP/1.1 exchange over a user's emulated link.
+//!
+//! `http1` calls it for users that have one.
+//! Invariant: the link's delays pass within the user's own time, and do not extend any deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::clock::{self, Time, Timer};
+use crate::stats::{AttemptOutcome, AttemptPhase};
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::deadline::CallDeadline;
+use crate::wire::http1::framing::ResponseReader;
+use crate::wire::http1::stream::{self, ExchangeEnd, ExchangeTimes, ReadBuffer, ResponseSource};
+use crate::wire::link::emulated_link::{EmulatedLink, until};
+use crate::wire::outgoing::Outgoing;
+use crate::wire::slot::ConnectionSlot;
+
+/// Runs a request and its response over a link. Boxed: the tasks of other users hold no room for
+/// it.
+#[cold]
+pub(in crate::wire) fn converse<'a>(
+    buffer: &'a ReadBuffer,
+    link: &'a EmulatedLink,
+    slot: &'a mut ConnectionSlot,
+    outgoing: &'a Outgoing<'a>,
+    deadline: &'a CallDeadline,
+    capture: &'a mut ResponseCapture,
+    times: &'a mut ExchangeTimes,
+) -> Pin<Box<dyn Future<Output = ExchangeEnd> + 'a>> {
+    Box::pin(async move {
+        let arrives = link.out(clock::now(), outgoing.bytes.len() as u64);
+        if let Err(why) = until(arrives, deadline).await {
+            return ExchangeEnd::Failed(why.outcome(AttemptPhase::Send));
+        }
+        let mut response = LinkedResponse { buffer, link, timer: Timer::new(), through: None };
+        let end = stream::converse(&mut response, slot, outgoing, deadline, capture, times).await;
+        let through = response.through;
+        let home = arrive(link, through, end, deadline, times).await;
+        if times.first_byte > clock::now() {
+            // The wait ended before the first byte would have arrived.
+            times.first_byte = Time::NEVER;
+        }
+        if !matches!(home, ExchangeEnd::Responded(_)) {
+            slot.close();
+        } else if let Some(connection) = &mut slot.connection {
+            connection.idle_since = times.done;
+        }
+        home
+    })
+}
+
+/// Waits until the response, or the failure, has travelled back to the user.
+async fn arrive(
+    link: &EmulatedLink,
+    through: Option<Time>,
+    end: ExchangeEnd,
+    deadline: &CallDeadline,
+    times: &mut ExchangeTimes,
+) -> ExchangeEnd {
+    if let ExchangeEnd::Failed(
+        AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_),
+    ) = end
+    {
+        return end;
+    }
+    let home = through.unwrap_or(Time(0)).max(clock::now()).after(link.home_ns());
+    let waited = until(home, deadline).await;
+    times.done = clock::now();
+    match waited {
+        Ok(()) => end,
+        Err(why) if through.is_some() => ExchangeEnd::Failed(why.outcome(AttemptPhase::Body)),
+        Err(why) => ExchangeEnd::Failed(why.outcome(AttemptPhase::FirstByte)),
+    }
+}
+
+/// A response that passes through a link piece by piece.
+struct LinkedResponse<'a> {
+    buffer: &'a ReadBuffer,
+    link: &'a EmulatedLink,
+    timer: Timer,
+    /// When the bytes read so far have passed the link; `None` before the first byte.
+    through: Option<Time>,
+}
+
+impl ResponseSource for &mut LinkedResponse<'_> {
+    fn poll(
+        &mut self,
+        connection: &mut OpenConnection,
+        cx: &mut Context<'_>,
+        reader: &mut ResponseReader,
+        capture: &mut ResponseCapture,
+        times: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd> {
+        loop {
+            // Unread bytes fill the kernel's buffer, and then the target has to wait.
+            if let Some(through) = self.through
+                && through > clock::now()
+            {
+                self.timer.set(through);
+                ready!(self.timer.poll(cx));
+            }
+            let mut buffer = self.buffer.borrow();
+            let piece = &mut buffer[..self.link.piece()];
+            let before = capture.progress.bytes_received;
+            let end = ready!(stream::read_piece(connection, cx, piece, reader, capture, times));
+            let (first, count) = (self.through.is_none(), capture.progress.bytes_received - before);
+            if count > 0 {
+                let through = self.link.through(clock::now(), count, first);
+                if first {
+                    times.first_byte = through.after(self.link.home_ns());
+                }
+                self.through = Some(through);
+            }
+            if let Some(end) = end {
+                return Poll::Ready(end);
+            }
+        }
+    }
+}

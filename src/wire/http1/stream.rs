@@ -1,0 +1,226 @@
+//! One request and its response on an HTTP/1.1 connection.
+//!
+//! `http1` calls it for connections without an emulated link, `linked_exchange` for the others.
+//! Invariant: every way an exchange can end is an [`ExchangeEnd`]; nothing is allocated per
+//! request.
+
+use std::cell::{RefCell, RefMut};
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::clock::{self, Time};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::connect::fault;
+use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::http1::framing::ResponseReader;
+use crate::wire::outgoing::Outgoing;
+use crate::wire::slot::ConnectionSlot;
+
+/// The size of the shard's read buffer.
+const READ_BUFFER: usize = 64 << 10;
+
+/// A shard's read buffer. Bytes are parsed or copied before the next task runs, so one buffer
+/// serves all connections.
+#[derive(Debug)]
+pub(in crate::wire) struct ReadBuffer(RefCell<Box<[u8]>>);
+
+impl ReadBuffer {
+    pub(in crate::wire) fn new() -> Self {
+        Self(RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()))
+    }
+
+    /// Borrows the bytes; they must be returned before the next task runs.
+    pub(in crate::wire) fn borrow(&self) -> RefMut<'_, Box<[u8]>> {
+        self.0.borrow_mut()
+    }
+}
+
+/// How an exchange ended.
+pub(in crate::wire) enum ExchangeEnd {
+    Responded(u16),
+    /// Failed before any byte of a response, in a way that a stale connection would.
+    NoResponse(AttemptOutcome),
+    Failed(AttemptOutcome),
+}
+
+impl ExchangeEnd {
+    /// Whether a TLS alert ended the exchange.
+    fn is_tls_alert(&self) -> bool {
+        let (Self::Failed(outcome) | Self::NoResponse(outcome)) = self else { return false };
+        matches!(outcome, AttemptOutcome::Failed(_, kind) if fault::is_alert(*kind))
+    }
+}
+
+/// Timestamps of one exchange.
+pub(in crate::wire) struct ExchangeTimes {
+    pub(in crate::wire) first_byte: Time,
+    pub(in crate::wire) done: Time,
+}
+
+/// A way to read a response.
+pub(in crate::wire) trait ResponseSource {
+    /// Reads until the response is complete or no more bytes are available.
+    fn poll(
+        &mut self,
+        connection: &mut OpenConnection,
+        cx: &mut Context<'_>,
+        reader: &mut ResponseReader,
+        capture: &mut ResponseCapture,
+        times: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd>;
+}
+
+impl ResponseSource for &ReadBuffer {
+    fn poll(
+        &mut self,
+        connection: &mut OpenConnection,
+        cx: &mut Context<'_>,
+        reader: &mut ResponseReader,
+        capture: &mut ResponseCapture,
+        times: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd> {
+        let mut buffer = self.borrow();
+        loop {
+            match read_piece(connection, cx, &mut buffer, reader, capture, times) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) => {}
+            }
+        }
+    }
+}
+
+/// Writes the request and reads the response on the slot's connection.
+pub(in crate::wire) async fn converse(
+    mut source: impl ResponseSource,
+    slot: &mut ConnectionSlot,
+    outgoing: &Outgoing<'_>,
+    deadline: &CallDeadline,
+    capture: &mut ResponseCapture,
+    times: &mut ExchangeTimes,
+) -> ExchangeEnd {
+    slot.carry();
+    let Some(connection) = slot.connection.as_mut() else {
+        return ExchangeEnd::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
+    };
+    let mut reader = ResponseReader::new(outgoing.capture);
+    // One future for both: a target may respond before it has read all of a long request. After a
+    // reset by the target nothing more can be written, but a response that it sent before may still
+    // be read; the end of the input is near, too.
+    let mut reset = None;
+    let end = poll_fn(|cx| {
+        if !capture.progress.sent && reset.is_none() {
+            match write(connection, cx, outgoing.bytes, &mut capture.progress) {
+                Some(error) if fault::is_reset(&error) => reset = Some(error),
+                Some(error) => return Poll::Ready(write_error(&reader, &error)),
+                None => {}
+            }
+        }
+        let read = source.poll(connection, cx, &mut reader, capture, times);
+        match (deadline.poll(cx, read), &reset) {
+            // The target sent an alert with the reason before it reset the connection.
+            (Poll::Ready(Ok(end)), Some(_)) if end.is_tls_alert() => Poll::Ready(end),
+            (
+                Poll::Ready(Ok(ExchangeEnd::Failed(_) | ExchangeEnd::NoResponse(_)) | Err(_)),
+                Some(error),
+            ) => Poll::Ready(write_error(&reader, error)),
+            (other, _) => other
+                .map(|end| end.unwrap_or_else(|why| wait_ended(why, &reader, &capture.progress))),
+        }
+    })
+    .await;
+    if matches!(end, ExchangeEnd::Responded(_)) && reader.may_reuse() && capture.progress.sent {
+        connection.idle_since = times.done;
+    } else {
+        slot.close();
+    }
+    end
+}
+
+/// Reads once; `Some` if that ended the response.
+#[inline]
+pub(in crate::wire) fn read_piece(
+    connection: &mut OpenConnection,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+    reader: &mut ResponseReader,
+    capture: &mut ResponseCapture,
+    times: &mut ExchangeTimes,
+) -> Poll<Option<ExchangeEnd>> {
+    let read = match connection.poll_read(cx, buffer) {
+        Poll::Pending => return Poll::Pending,
+        Poll::Ready(read) => read,
+    };
+    let bytes = match read {
+        Ok(0) if reader.end() => {
+            times.done = clock::now();
+            return Poll::Ready(Some(ExchangeEnd::Responded(reader.status())));
+        }
+        Ok(0) => return Poll::Ready(Some(closed_early(reader, FailureKind::Closed))),
+        Ok(count) => &buffer[..count],
+        Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
+    };
+    capture.progress.bytes_received += bytes.len() as u64;
+    // Taken before parsing: parsing is our work, not the target's.
+    let now = clock::now();
+    let fed = reader.feed(bytes, capture);
+    if times.first_byte == Time::NEVER {
+        times.first_byte = now;
+    }
+    Poll::Ready(match fed {
+        Ok(true) => {
+            times.done = now;
+            Some(ExchangeEnd::Responded(reader.status()))
+        }
+        Ok(false) => None,
+        Err(broken) => Some(ExchangeEnd::Failed(broken.outcome())),
+    })
+}
+
+/// Writes the rest of the request; `Some` if that failed.
+fn write(
+    connection: &mut OpenConnection,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    progress: &mut ExchangeProgress,
+) -> Option<io::Error> {
+    loop {
+        let left = &bytes[progress.bytes_sent as usize..];
+        if left.is_empty() {
+            match connection.poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => progress.sent = true,
+                Poll::Ready(Err(error)) => return Some(error),
+            }
+            return None;
+        }
+        match connection.poll_write(cx, left) {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(count)) => progress.bytes_sent += count as u64,
+            Poll::Ready(Err(error)) => return Some(error),
+        }
+    }
+}
+
+fn write_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
+    let outcome = fault::outcome(AttemptPhase::Send, error);
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
+}
+
+fn read_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
+    let outcome = fault::outcome(reader.phase(), error);
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
+}
+
+fn closed_early(reader: &ResponseReader, kind: FailureKind) -> ExchangeEnd {
+    let outcome = AttemptOutcome::Failed(reader.phase(), kind);
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
+}
+
+fn wait_ended(why: WaitEnded, reader: &ResponseReader, progress: &ExchangeProgress) -> ExchangeEnd {
+    let phase = if progress.sent { reader.phase() } else { AttemptPhase::Send };
+    ExchangeEnd::Failed(why.outcome(phase))
+}

@@ -1,0 +1,10 @@
+//! HTTP/2 through the h2 crate: one exchange at a time on a connection.
+//!
+//! `shard_wire` calls it.
+//! Invariant: bytes are counted as they cross the socket, frames included.
+
+pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod message;
+pub(crate) mod reason;
+pub(crate) mod traffic;

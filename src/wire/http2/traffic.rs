@@ -1,0 +1,114 @@
+//! An HTTP/2 connection that counts its bytes, frames included.
+//!
+//! `http2` gives it to h2, and takes the counts after each exchange.
+//! Invariant: each byte is attributed to one exchange.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::stats::FailureKind;
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::connect::fault;
+
+/// Bytes that went over a connection, frames included.
+#[derive(Debug, Default)]
+pub(in crate::wire) struct ConnectionTraffic {
+    pub(in crate::wire) sent: Cell<u64>,
+    pub(in crate::wire) received: Cell<u64>,
+    /// Counts at the last `take`.
+    last_taken: Cell<(u64, u64)>,
+    /// The first TLS failure.
+    pub(in crate::wire) fault: Cell<Option<FailureKind>>,
+}
+
+/// A connection that counts its bytes.
+pub(in crate::wire) struct CountedIo {
+    pub(in crate::wire) connection: OpenConnection,
+    pub(in crate::wire) traffic: Rc<ConnectionTraffic>,
+    /// Why writing failed. What the target sent before can still be read, as on HTTP/1.1; h2 would
+    /// end all streams at once.
+    pub(in crate::wire) broken: Option<io::Error>,
+}
+
+impl ConnectionTraffic {
+    /// Takes the bytes sent and received since the last call.
+    pub(in crate::wire) fn take(&self) -> (u64, u64) {
+        let now = (self.sent.get(), self.received.get());
+        let last_taken = self.last_taken.replace(now);
+        (now.0 - last_taken.0, now.1 - last_taken.1)
+    }
+
+    /// Keeps the first TLS failure: later errors only report that the connection has ended.
+    fn note_fault<T>(&self, poll: &Poll<io::Result<T>>) {
+        if let Poll::Ready(Err(error)) = poll
+            && let Some(kind) = fault::of_tls(error)
+        {
+            self.fault.set(self.fault.get().or(Some(kind)));
+        }
+    }
+}
+
+impl AsyncRead for CountedIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = self.connection.poll_fill(cx, buffer);
+        self.traffic.note_fault(&poll);
+        let read = (buffer.filled().len() - before) as u64;
+        self.traffic.received.set(self.traffic.received.get() + read);
+        // At the end of input, the first failure is the one that ended the connection.
+        match self.broken.take() {
+            Some(error) if read == 0 && poll.is_ready() => Poll::Ready(Err(error)),
+            broken => {
+                self.broken = broken;
+                poll
+            }
+        }
+    }
+}
+
+impl AsyncWrite for CountedIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match self.connection.poll_write(cx, bytes) {
+            Poll::Ready(Ok(count)) => {
+                self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            other => other,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.connection.poll_flush(cx) {
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Dropping the connection closes it.
+        Poll::Ready(Ok(()))
+    }
+}
