@@ -99,7 +99,11 @@ fn invalid_record_is_refused_with_advice() {
     let done = run(&target, &[]);
     std::fs::write(done.path("foreign"), "not a record at all").unwrap();
     let mut damaged = std::fs::read(done.path("out/run.record")).unwrap();
-    damaged.truncate(17);
+    let line = damaged.iter().position(|byte| *byte == b'\n').unwrap();
+    let mut other = damaged.clone();
+    other[line - 8..line].copy_from_slice(b"01234567");
+    std::fs::write(done.path("other"), &other).unwrap();
+    damaged.truncate(line + 2);
     std::fs::write(done.path("cut"), &damaged).unwrap();
     for (words, code, says) in [
         (
@@ -108,6 +112,7 @@ fn invalid_record_is_refused_with_advice() {
             "expected a folder that `manada run` left behind, with its run.record",
         ),
         (&["foreign"], 3, "it is no record that this version of manada reads"),
+        (&["other"], 3, "the shapes of its entries are `01234567`"),
         (&["cut"], 3, "it is damaged at its beginning"),
         (&["out", "--out", "out"], 2, "choose another for --out"),
         (&["out", "--threshold", "p95"], 2, "no comparison in this rule"),
