@@ -22,7 +22,7 @@ use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
 use crate::report::{json, summary};
-use crate::run::{self, ControlGuards, MonitorSource, RunOptions};
+use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
@@ -106,7 +106,7 @@ pub(super) fn execute_plan(
 }
 
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
-fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, String> {
+fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, MonitorError> {
     let words = |value: &String| -> Vec<String> {
         let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };
         value.splitn(3, split).map(str::to_owned).collect()

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::monitors::MonitorError;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
 
@@ -15,8 +16,8 @@ pub enum RunError {
     #[error("{0}")]
     TooBig(String),
     /// A monitor cannot be read.
-    #[error("{0}")]
-    Unwatched(String),
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
     /// The scenario's `setup` failed.
     #[error("the scenario's setup did not go through: {0}")]
     Setup(String),
@@ -38,7 +39,7 @@ impl RunError {
     /// The exit status of the program.
     pub fn ending(&self) -> ExitStatus {
         match self {
-            Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => ExitStatus::Scenario,
+            Self::TooBig(_) | Self::Forbidden(_) | Self::Monitor(_) => ExitStatus::Scenario,
             Self::Stopped(_) => ExitStatus::Aborted,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
             Self::Setup(_) | Self::World(..) => ExitStatus::Broken,

@@ -58,7 +58,7 @@ pub fn run(
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
     let globals = sections::setup(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), options.shards);
-    let monitors = MonitorSet::new(&options.monitors).map_err(RunError::Unwatched)?;
+    let monitors = MonitorSet::new(&options.monitors)?;
     let info = Arc::new(RunInfo {
         plan: Arc::new(plan.manifest()),
         started_at: clock::wall(),

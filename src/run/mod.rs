@@ -28,4 +28,4 @@ pub use dispatch::DispatchInputs;
 pub use error::RunError;
 pub use execute::{ControlGuards, RunOptions, run};
 pub use machine::limits;
-pub use monitors::MonitorSource;
+pub use monitors::{MonitorError, MonitorSource};

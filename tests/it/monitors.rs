@@ -63,7 +63,7 @@ fn prometheus_is_queried_each_second() {
     // An invalid query is detected before the load starts.
     let done = watching(&target, &["--monitor", "prometheus", &url, "sum("]);
     assert_eq!(done.code, Some(3), "{done}");
-    assert!(done.stderr.contains("cannot watch `sum(`") && done.stderr.contains("parse error"));
+    assert!(done.stderr.contains("cannot monitor `sum(`") && done.stderr.contains("parse error"));
     let done = watching(&target, &["--monitor", "prometheus", &url, "{job=\"own\"}"]);
     assert!(done.code == Some(3) && done.stderr.contains("series: expected one"), "{done}");
 }
@@ -72,10 +72,14 @@ fn prometheus_is_queried_each_second() {
 fn missing_process_or_metric_is_refused() {
     let target = Builtin::start(&[]);
     for (words, code, says) in [
-        (&["pid", "4294967295"][..], 3, "there is no process 4294967295 to watch"),
+        (
+            &["pid", "4294967295"][..],
+            3,
+            "cannot monitor process 4294967295: there is no such process",
+        ),
         (&["prometheus", "http://127.0.0.1:1", "up"], 3, "onnection refused"),
-        (&["pid", "x"], 2, "`x` is no process number"),
-        (&["cpu", "1"], 2, "`cpu` cannot be watched"),
+        (&["pid", "x"], 2, "`x` is no process id"),
+        (&["cpu", "1"], 2, "`cpu` is no monitor"),
     ] {
         let done = watching(&target, &[&["--monitor"], words].concat());
         assert_eq!(done.code, Some(code), "{done}");

@@ -4,6 +4,7 @@
 //! `execute` starts them with the load; `dispatch` takes their latest readings each second.
 //! Invariant: the run never waits for a reading; one that is late or missing is `None`.
 
+mod error;
 mod processes;
 #[cfg(feature = "monitor")]
 mod prometheus;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use error::MonitorError;
 use processes::{Own, Pid};
 use prometheus::Query;
 pub use source::MonitorSource;
@@ -64,8 +66,8 @@ impl MonitorSet {
     /// The generator's monitors, and those of the target.
     ///
     /// # Errors
-    /// The source that cannot be read, and why.
-    pub(super) fn new(watched: &[MonitorSource]) -> Result<Self, String> {
+    /// If a monitor cannot be read.
+    pub(super) fn new(watched: &[MonitorSource]) -> Result<Self, MonitorError> {
         let mut readers = vec![MonitorReader::Own(Own::new())];
         for one in watched {
             readers.push(match one {

@@ -1,22 +1,24 @@
 //! Stands in for `prometheus` in a build without that feature.
 //!
-//! Invariant: a run that names it ends with an error before the load.
+//! Invariant: a run that names a Prometheus server ends with an error before the load.
 
-use crate::stats::{Dial, Unit, Whose};
+use super::error::MonitorError;
+use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
-/// A query that cannot be made.
+/// A query that cannot be sent.
 #[derive(Debug)]
 pub(super) struct Query;
 
 impl Query {
     /// # Errors
     /// Always.
-    pub(super) fn new(url: &str, _: &str) -> Result<Self, String> {
-        Err(format!("cannot watch {url}: this manada was built without its feature `watch`"))
+    pub(super) fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
+        let reason = "this program was built without its feature `monitor`".to_owned();
+        Err(MonitorError::Unavailable { monitor: format!("`{query}` at {url}"), reason })
     }
 
-    pub(super) fn monitor(&self) -> Dial {
-        Dial { name: String::new(), unit: Unit::Plain, whose: Whose::Target }
+    pub(super) fn monitor(&self) -> Monitor {
+        Monitor { name: String::new(), unit: MonitorUnit::Plain, owner: MonitorOwner::Target }
     }
 
     pub(super) fn ask(&self) {}

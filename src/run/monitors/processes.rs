@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::error::MonitorError;
 use crate::clock::{self, Time};
 use crate::host::usage::{self, MachineUse, ProcessUse};
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
@@ -83,10 +84,10 @@ impl Own {
 impl Pid {
     /// # Errors
     /// If there is no such process.
-    pub(super) fn new(pid: u32) -> Result<Self, String> {
+    pub(super) fn new(pid: u32) -> Result<Self, MonitorError> {
         let before = usage::process(Some(pid));
         if before.is_none() {
-            return Err(format!("there is no process {pid} to watch"));
+            return Err(MonitorError::NoProcess(pid));
         }
         Ok(Self { number: pid, at: clock::now(), before })
     }
@@ -144,6 +145,6 @@ mod tests {
         assert_eq!(pid.read().len(), pid.monitors().len());
         pid.number = u32::MAX;
         assert_eq!(pid.read(), [None; 4], "it has gone");
-        assert!(Pid::new(u32::MAX).unwrap_err().contains("no process 4294967295"));
+        assert!(Pid::new(u32::MAX).unwrap_err() == MonitorError::NoProcess(u32::MAX));
     }
 }

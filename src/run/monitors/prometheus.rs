@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::error::MonitorError;
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
 /// The timeout of a query.
@@ -30,7 +31,7 @@ impl Query {
     ///
     /// # Errors
     /// The error of the server, or why it does not respond.
-    pub(super) fn new(url: &str, query: &str) -> Result<Self, String> {
+    pub(super) fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
         let client = Client::new(url, query)?;
         client.ask()?;
         let (ask, asked) = sync_channel(1);
@@ -43,7 +44,7 @@ impl Query {
             }
         };
         let thread = std::thread::Builder::new().name("prometheus".to_owned());
-        thread.spawn(run).map_err(|error| format!("no thread to watch {url}: {error}"))?;
+        thread.spawn(run).map_err(|error| unavailable(url, query, error.to_string()))?;
         Ok(Self { text: query.to_owned(), ask, value })
     }
 
@@ -70,8 +71,8 @@ struct Client {
 }
 
 impl Client {
-    fn new(url: &str, query: &str) -> Result<Self, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("cannot watch {url}: {error}");
+    fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
+        let failed = |error: &dyn std::fmt::Display| unavailable(url, query, error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let http = reqwest::Client::builder()
             .timeout(QUERY_TIMEOUT)
@@ -87,8 +88,8 @@ impl Client {
     }
 
     /// The value now; `None` if the query has no result.
-    fn ask(&self) -> Result<Option<f64>, String> {
-        let failed = |why: String| format!("cannot watch `{}` at {}: {why}", self.query, self.url);
+    fn ask(&self) -> Result<Option<f64>, MonitorError> {
+        let failed = |reason| unavailable(&self.url, &self.query, reason);
         let answer = self.runtime.block_on(async {
             let request = self.http.get(&self.url).query(&[("query", &self.query)]);
             let mut answer = request.send().await.map_err(|error| told(&error))?;
@@ -96,13 +97,18 @@ impl Client {
             while let Some(chunk) = answer.chunk().await.map_err(|error| told(&error))? {
                 body.extend_from_slice(&chunk);
                 if body.len() > MOST {
-                    return Err(format!("an answer of more than {MOST} bytes"));
+                    return Err(format!("a response of more than {MOST} bytes"));
                 }
             }
             Ok(body)
         });
         value(&answer.map_err(failed)?).map_err(failed)
     }
+}
+
+/// A query that a server does not respond to.
+fn unavailable(url: &str, query: &str, reason: String) -> MonitorError {
+    MonitorError::Unavailable { monitor: format!("`{query}` at {url}"), reason }
 }
 
 /// An error with its cause: `reqwest` says only that something failed.
@@ -116,7 +122,7 @@ fn told(error: &reqwest::Error) -> String {
 
 /// The one value in a response of Prometheus' HTTP API, version 1.
 fn value(body: &[u8]) -> Result<Option<f64>, String> {
-    let no_api = || "this is no answer of Prometheus' HTTP API".to_owned();
+    let no_api = || "this is no response of Prometheus' HTTP API".to_owned();
     let answer: Value = serde_json::from_slice(body).map_err(|_| no_api())?;
     if let Some(error) = answer["error"].as_str() {
         return Err(error.chars().take(200).collect());
@@ -160,8 +166,8 @@ mod tests {
             (data("vector", &two), Err("2 series")),
             (data("matrix", "[]"), Err("a matrix")),
             (r#"{"status":"error","error":"parse error"}"#.to_owned(), Err("parse error")),
-            ("<html>".to_owned(), Err("no answer of Prometheus")),
-            ("{}".to_owned(), Err("no answer of Prometheus")),
+            ("<html>".to_owned(), Err("no response of Prometheus")),
+            ("{}".to_owned(), Err("no response of Prometheus")),
         ] {
             match (value(body.as_bytes()), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{body}"),

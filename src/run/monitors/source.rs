@@ -3,6 +3,8 @@
 //! `cli` parses them, `monitors` reads them.
 //! Invariant: a parsed source is well-formed; whether it exists is checked when the run begins.
 
+use super::error::MonitorError;
+
 /// A source of metrics of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MonitorSource {
@@ -17,35 +19,34 @@ pub enum MonitorSource {
     },
 }
 
-/// The most sources.
+/// Maximum monitors.
 const MOST: usize = 16;
 
 impl MonitorSource {
     /// Parses the arguments of all `--monitor` flags together: each begins with its kind.
     ///
     /// # Errors
-    /// The argument that is wrong, and what was expected.
-    pub fn parse(words: &[String]) -> Result<Vec<Self>, String> {
-        const EXPECTED: &str = "expected `--watch pid N` or `--watch prometheus URL QUERY`";
+    /// If an argument is wrong; the text says what was expected.
+    pub fn parse(words: &[String]) -> Result<Vec<Self>, MonitorError> {
         let (mut all, mut words) = (Vec::new(), words.iter());
         while let Some(word) = words.next() {
             all.push(match (word.as_str(), words.next()) {
-                ("pid", Some(pid)) => Self::Pid(
-                    pid.parse().map_err(|_| format!("`{pid}` is no process number: {EXPECTED}"))?,
-                ),
+                ("pid", Some(pid)) => {
+                    Self::Pid(pid.parse().map_err(|_| MonitorError::NoPid(pid.clone()))?)
+                }
                 ("prometheus", Some(url)) => {
-                    let query = words.next().ok_or(format!("no query for {url}: {EXPECTED}"))?;
+                    let query = words.next().ok_or_else(|| MonitorError::NoQuery(url.clone()))?;
                     if !url.starts_with("http://") {
-                        return Err(format!("`{url}` is no http:// address: {EXPECTED}"));
+                        return Err(MonitorError::NoUrl(url.clone()));
                     }
                     let url = url.trim_end_matches('/').to_owned();
                     Self::Prometheus { url, query: query.clone() }
                 }
-                _ => return Err(format!("`{word}` cannot be watched: {EXPECTED}")),
+                _ => return Err(MonitorError::NoMonitor(word.clone())),
             });
         }
         if all.len() > MOST {
-            return Err(format!("{} things to watch: expected at most {MOST}", all.len()));
+            return Err(MonitorError::TooMany { count: all.len(), most: MOST });
         }
         Ok(all)
     }
@@ -66,15 +67,18 @@ mod tests {
         let both = parse("pid|7|prometheus|http://h:9090/|sum(up)");
         assert_eq!(both, Ok(vec![MonitorSource::Pid(7), prometheus]));
         for (words, says) in [
-            ("pid|x", "`x` is no process number"),
-            ("pid", "`pid` cannot be watched"),
+            ("pid|x", "`x` is no process id"),
+            ("pid", "`pid` is no monitor"),
             ("prometheus|http://h", "no query for http://h"),
-            ("prometheus|h:9090|up", "`h:9090` is no http:// address"),
-            ("cpu|7", "`cpu` cannot be watched"),
+            ("prometheus|h:9090|up", "`h:9090` is no http:// URL"),
+            ("cpu|7", "`cpu` is no monitor"),
         ] {
-            let error = parse(words).unwrap_err();
-            assert!(error.contains(says) && error.contains("expected `--watch pid N`"), "{error}");
+            let error = parse(words).unwrap_err().to_string();
+            assert!(
+                error.contains(says) && error.contains("expected `--monitor pid N`"),
+                "{error}"
+            );
         }
-        assert!(parse(&["pid|7"; 17].join("|")).unwrap_err().contains("at most 16"));
+        assert!(parse(&["pid|7"; 17].join("|")).unwrap_err().to_string().contains("at most 16"));
     }
 }
