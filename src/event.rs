@@ -46,7 +46,7 @@ pub enum ShardCommand {
 pub struct ScheduleChange {
     /// The workload.
     pub workload: WorkloadId,
-    /// When it takes effect.
+    /// When the schedule change takes effect.
     pub at: RunOffset,
     /// The load from then on. It is complete, so that a change does not depend on earlier ones.
     pub load: LoadOverride,

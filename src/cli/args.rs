@@ -18,7 +18,7 @@ use crate::sinks::exports::ExportTarget;
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::verdict::Threshold;
 
-/// What `run` and `hit` both understand.
+/// Options of `run` and `hit`.
 #[derive(Debug, Args)]
 pub(super) struct CommonArgs {
     /// A rule to judge by, e.g. 'response.p95 < 250ms'; may be given more than once
@@ -65,7 +65,7 @@ pub(super) struct CommonArgs {
     pub(super) output: OutputArgs,
 }
 
-/// What a finished run is shown as.
+/// Options for the output of a finished run.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
     /// The report in another form beside the folder's, by its ending (.html .json .csv .xml .md
@@ -113,7 +113,7 @@ impl OutputArgs {
     }
 }
 
-/// What `run`, `plan` and `check` lay over a scenario before they read it.
+/// Options that overlay a scenario before it is read.
 #[derive(Debug, Args)]
 pub(super) struct OverlayArgs {
     /// Which of the scenario's environments is laid over it, e.g. staging
@@ -127,7 +127,7 @@ pub(super) struct OverlayArgs {
     pub(super) allow_files: Vec<PathBuf>,
 }
 
-/// What `run` and `plan` change of a scenario's loads.
+/// Options that change the load of a scenario.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
     /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
@@ -162,10 +162,10 @@ pub(super) fn overrides(
     }
 }
 
-/// What is shown while a run goes on.
+/// The display of a run in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum UiKind {
-    /// What suits the place.
+    /// Chosen by the kind of terminal.
     Auto,
     /// The dashboard: all of the run on one screen, with keys that control it.
     #[cfg(feature = "tui")]

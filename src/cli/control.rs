@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Which run: its scenario's name, its process's number, or - for the only one; left out: all
     /// are listed
     run: Option<String>,
-    /// What it is to do, e.g. scale api 150%
+    /// Command, e.g. scale api 150%
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -78,7 +78,7 @@ struct HitLoadArgs {
     warmup: Duration,
 }
 
-/// What is sent.
+/// Options for the request.
 #[derive(Debug, clap::Args)]
 struct HitRequestArgs {
     /// Method, e.g. POST

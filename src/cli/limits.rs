@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-/// What the user says about safety.
+/// The safety options.
 #[derive(Debug, clap::Args)]
 pub(super) struct UserLimits {
     /// A public host that you may load, e.g. 203.0.113.7 or '*.shop.example'; again for more

@@ -90,7 +90,8 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// Whether this thread runs in virtual time, where the machine's state is meaningless.
+/// Whether this thread runs in virtual time, where measurements of the host (CPU, memory, delays)
+/// mean nothing.
 pub fn is_virtual() -> bool {
     VIRTUAL_NOW.get() != REAL
 }

@@ -21,7 +21,7 @@ pub(super) struct DeadlineQueue {
 
 #[derive(Debug)]
 struct DeadlineSlot {
-    /// Its deadline; `NONE` while it is not set.
+    /// Deadline of the timer; `NONE` while it is not set.
     deadline: u64,
     /// The time of its entry in the heap.
     queued: u64,

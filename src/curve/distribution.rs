@@ -37,9 +37,9 @@ pub enum DistributionKind {
     },
     /// Normal; negative draws become zero.
     Normal {
-        /// Its mean, before clamping.
+        /// Mean of the distribution, before clamping.
         mean: Duration,
-        /// Its standard deviation, before clamping.
+        /// Standard deviation of the distribution, before clamping.
         sd: Duration,
     },
     /// Exponential: memoryless.

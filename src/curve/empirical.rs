@@ -12,10 +12,10 @@ use std::time::Duration;
 use super::clamped;
 use crate::units::{nanos, parse_duration};
 
-/// The most rows that are read.
+/// Maximum rows that are read.
 pub const MAX_ROWS: usize = 1_000_000;
 
-/// The most bytes that are read: a row of such a file is rarely longer than this divided by its
+/// Maximum bytes that are read: a row of such a file is rarely longer than this divided by its
 /// rows.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -60,7 +60,7 @@ pub enum EmpiricalError {
     BareNumber {
         /// The beginning of the cell.
         cell: String,
-        /// Its line.
+        /// Line of the value.
         line: u64,
     },
     /// A cell is not a duration.
@@ -68,7 +68,7 @@ pub enum EmpiricalError {
     NotADuration {
         /// The beginning of the cell.
         cell: String,
-        /// Its line.
+        /// Line of the value.
         line: u64,
     },
     /// The file has no rows.

@@ -109,12 +109,12 @@ impl Curve {
         self.total() + slopes.map(|piece| u128::from(piece.length / 2)).sum::<u128>()
     }
 
-    /// When its pieces begin and when it ends, ns.
+    /// The times at which the pieces begin and the curve ends, ns.
     pub fn bends(&self) -> impl Iterator<Item = u64> {
         self.pieces.iter().map(|piece| piece.start).chain([self.end_ns()])
     }
 
-    /// When it ends, ns after its start.
+    /// When the curve ends, ns after its start.
     pub fn end_ns(&self) -> u64 {
         self.pieces.last().map_or(0, Piece::end)
     }

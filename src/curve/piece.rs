@@ -7,14 +7,14 @@
 /// A part of a straight line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// When it begins, ns after the curve's start.
+    /// When the piece begins, ns after the curve's start.
     pub(super) start: u64,
-    /// Its length, ns; zero is a jump.
+    /// Length of the piece, ns; zero is a jump.
     pub(super) length: u64,
     /// The integral over all earlier pieces.
     pub(super) before: u128,
     line: StraightLine,
-    /// How far into its line it begins, ns.
+    /// Time from the start of the straight line to the start of the piece, ns.
     skipped: u64,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Piece {
 struct StraightLine {
     from: u64,
     to: u64,
-    /// Its length, ns.
+    /// Length of the straight line, ns.
     length: u64,
 }
 
@@ -33,7 +33,7 @@ impl Piece {
         Self { start, length, before, line: StraightLine { from, to, length }, skipped: 0 }
     }
 
-    /// When it ends, ns.
+    /// When the piece ends, ns.
     pub(super) fn end(&self) -> u64 {
         self.start + self.length
     }
@@ -66,7 +66,7 @@ impl Piece {
         self.line.to = to;
     }
 
-    /// The level at its start and at its end.
+    /// The levels at the start and at the end of the piece.
     pub(super) fn levels(&self) -> (u64, u64) {
         let end = self.skipped + self.length;
         let to = if end == self.line.length { self.line.to } else { self.line.level(end) };
@@ -80,7 +80,7 @@ impl Piece {
         if self.line.length == 0 { self.line.from.max(self.line.to) } else { from.max(to) }
     }
 
-    /// The integral over its first `t` ns.
+    /// The integral over the first `t` ns of the piece.
     pub(super) fn area(&self, t: u64) -> u128 {
         self.line.area(self.skipped + t) - self.line.area(self.skipped)
     }

@@ -34,14 +34,14 @@ struct QueueStall {
 /// Admitted work; [`ServiceQueue::due`] returns when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueTicket {
-    /// When it is done, in work time.
+    /// When the request is done, in work time.
     done: u64,
-    /// When it arrived.
+    /// When the request arrived.
     arrived: u64,
 }
 
 impl ServiceQueue {
-    /// The most stalls of one queue; further ones are rejected.
+    /// Maximum stalls of one queue; further ones are rejected.
     pub const MAX_STALLS: usize = 1_024;
 
     /// Creates a station with this number of servers (`None`: unlimited; zero counts as one).

@@ -27,7 +27,7 @@ impl AdmissionGate {
         Self { least, closed, changed: Cell::new(Time(0)) }
     }
 
-    /// From `now` on only workloads of at least this priority begin something.
+    /// Sets the lowest priority of workloads that may start iterations, from `now` on.
     pub(crate) fn set_least(&self, least: Priority, now: Time) {
         self.least.set(least);
         self.changed.set(now);
@@ -39,7 +39,7 @@ impl AdmissionGate {
         self.changed.set(now);
     }
 
-    /// When it changed last.
+    /// When the admission gate changed last.
     pub(crate) fn changed(&self) -> Time {
         self.changed.get()
     }

@@ -203,7 +203,7 @@ impl CallAttempts<'_> {
         user.deadline.end();
     }
 
-    /// Waits as `delay` says, and counts the wait.
+    /// Waits for `delay`, and counts the wait as blocked time.
     async fn wait(
         &mut self,
         user: &mut User,

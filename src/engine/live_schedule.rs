@@ -38,9 +38,9 @@ pub(crate) struct LiveSchedule {
 #[derive(Debug)]
 pub(crate) struct Presence {
     pub(crate) stay: Stay,
-    /// When it begins no further iteration.
+    /// When the user begins no further iteration.
     leave: Cell<Time>,
-    /// When its calls are cancelled.
+    /// When the user's calls are cancelled.
     hard_end: Rc<Cell<Time>>,
 }
 
@@ -54,7 +54,7 @@ impl Presence {
         (self.stay.number, self.stay.visit)
     }
 
-    /// When it begins no further iteration.
+    /// When the user begins no further iteration.
     pub(crate) fn leave(&self) -> Time {
         self.leave.get()
     }
@@ -102,7 +102,8 @@ impl LiveSchedule {
         now <= at
     }
 
-    /// The number of changes so far: a task that waits by the schedule looks again when it grows.
+    /// Returns the number of changes so far; a task that waits by the schedule recomputes its wait
+    /// when it grows.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }

@@ -17,18 +17,18 @@ use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
 
-/// What the run of a single user left and counted.
+/// The results of a single user's run.
 #[derive(Debug)]
 pub struct SingleUserRun {
     /// The user's variables at its end.
     pub variables: Variables,
-    /// What it measured.
+    /// The figures of the run.
     pub snapshot: Snapshot,
-    /// The names of its series.
+    /// The names of the run's series.
     pub steps: Vec<String>,
     /// The lines of `log` steps.
     pub lines: Vec<String>,
-    /// What stopped it.
+    /// Why the run was stopped, if it was.
     pub halt: Option<Halt>,
 }
 

@@ -9,7 +9,7 @@ use super::control::{CommandError, MAX_LINE};
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
 use crate::units::Rate;
 
-/// The most names that an error lists.
+/// Maximum names that an error lists.
 const SHOWN: usize = 20;
 
 /// Why a command is not carried out.
@@ -59,14 +59,14 @@ pub enum ControlError {
     TooManyChanges {
         /// The name of the workload.
         name: String,
-        /// The most changes.
+        /// Maximum changes.
         most: u32,
     },
     /// A reduction would leave no load.
     NoLoadLeft {
         /// The name of the workload.
         name: String,
-        /// Its load in thousandths.
+        /// The load of the workload, in thousandths of the plan.
         permille: u32,
         /// The reduction in thousandths.
         less: u32,
@@ -75,16 +75,16 @@ pub enum ControlError {
     NoBreaker {
         /// The name of the breaker.
         name: String,
-        /// Its level.
+        /// The level of the breaker.
         level: &'static str,
     },
     /// More users than are allowed.
     TooManyUsers {
         /// The users.
         users: u64,
-        /// The most users.
+        /// Maximum users.
         most: u64,
-        /// What allows them; `None`: the limit of every run.
+        /// The safety limit that is exceeded; `None`: the built-in limit of every run.
         by: Option<String>,
     },
     /// A higher rate than is allowed.
@@ -93,7 +93,7 @@ pub enum ControlError {
         rate: Rate,
         /// The highest rate.
         most: Rate,
-        /// What allows it; `None`: the limit of every run.
+        /// The safety limit that is exceeded; `None`: the built-in limit of every run.
         by: Option<String>,
     },
     /// More load than a host may get that is only tried.

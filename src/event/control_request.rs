@@ -20,7 +20,7 @@ pub type ControlReply = Result<String, ControlError>;
 pub struct ControlRequest {
     /// The command.
     pub command: ControlCommand,
-    /// Where it came from.
+    /// Where the command came from.
     pub origin: ControlOrigin,
     /// Receives the result; `None` if no client waits for it.
     pub reply: Option<oneshot::Sender<ControlReply>>,

@@ -16,7 +16,7 @@ use crate::seed::Rng;
 use crate::template::Value;
 use crate::template::exact_json::to_value;
 
-/// The most matches in one body that are examined.
+/// Maximum matches in one body that are examined.
 const MAX_FINDS: usize = 10_000;
 
 /// A value to store from a response.
@@ -24,8 +24,8 @@ const MAX_FINDS: usize = 10_000;
 pub struct Capture {
     /// The variable's slot.
     pub variable: usize,
-    /// Its name in reports: `capture token`. A capture without a match is a failed check of this
-    /// name.
+    /// Name of the capture in reports: `capture token`. A capture without a match is a failed check
+    /// of this name.
     pub name: String,
     /// Where to search.
     pub source: CaptureSource,
@@ -60,7 +60,7 @@ pub enum MatchPick {
     Last,
     /// One drawn from the iteration's generator.
     Random,
-    /// All of them, as a list.
+    /// All matches, as a list.
     All,
 }
 
@@ -127,12 +127,12 @@ fn finds<'b>(
 }
 
 impl CaptureSource {
-    /// Whether it reads headers.
+    /// Whether the capture reads headers.
     pub fn needs_head(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Cookie(_))
     }
 
-    /// Whether it reads the body.
+    /// Whether the capture reads the body.
     pub fn needs_body(&self) -> bool {
         !self.needs_head()
     }

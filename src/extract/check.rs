@@ -17,7 +17,7 @@ use crate::verdict::Comparison;
 /// A condition on a response.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Its name in reports: `status is 200`.
+    /// Name of the check in reports: `status is 200`.
     pub name: String,
     /// The condition.
     pub what: CheckCondition,
@@ -52,18 +52,18 @@ pub enum CheckedTime {
 /// A condition on a text.
 #[derive(Clone, Debug)]
 pub enum TextCondition {
-    /// It equals this text.
+    /// The text equals this one.
     Equals(String),
-    /// It contains this text.
+    /// The text contains this one.
     Contains(String),
-    /// It does not contain this text.
+    /// The text does not contain this one.
     Lacks(String),
     /// The expression matches somewhere in it.
     Matches(Regex),
 }
 
 impl Check {
-    /// Whether it holds.
+    /// Whether the check holds.
     pub fn holds(&self, response: &ParsedResponse<'_>) -> bool {
         let view = &response.view;
         match &self.what {
@@ -144,17 +144,17 @@ impl TextCondition {
 }
 
 impl CheckCondition {
-    /// Whether it reads headers.
+    /// Whether the condition reads headers.
     pub fn needs_head(&self) -> bool {
         matches!(self, Self::Header(..))
     }
 
-    /// Whether it reads the body.
+    /// Whether the condition reads the body.
     pub fn needs_body(&self) -> bool {
         matches!(self, Self::Body(_) | Self::Json(..) | Self::Size(..))
     }
 
-    /// Whether it names this status as expected.
+    /// Whether the condition names this status as expected.
     pub fn names_status(&self, status: u16) -> bool {
         matches!(self, Self::Status(wanted) if wanted.contains(&status))
     }

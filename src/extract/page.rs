@@ -23,17 +23,17 @@ use super::limits::{MAX_CAPTURE, TooComplex};
 /// The longest page that is parsed: 4 MiB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
-/// The most nodes of a page.
+/// Maximum nodes of a page.
 pub(super) const MAX_NODES: u64 = 200_000;
 
 /// The deepest nesting of its elements. The parser reads the whole stack of open elements for many
 /// tags, so its work is nodes × depth; browsers stop at 512.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// The most attributes of an element: the tokenizer compares each with all before it.
+/// Maximum attributes of an element: the tokenizer compares each with all before it.
 pub(super) const MAX_ATTRIBUTES: usize = 256;
 
-/// The most nodes that one selector visits on one page, including the texts that it finds.
+/// Maximum nodes that one selector visits on one page, including the texts that it finds.
 pub(super) const MAX_VISITS: u64 = 20_000_000;
 
 /// Bytes that the parser is fed at a time; between chunks the size of the page is checked.

@@ -12,7 +12,7 @@ use serde_json_path::{JsonPath, ParseError};
 
 use super::limits::TooComplex;
 
-/// The most nodes that a path may visit on one document.
+/// Maximum nodes that a path may visit on one document.
 pub(super) const MAX_VISITS: u64 = 10_000_000;
 
 /// Visits that the compilation of a regular expression in a filter counts as: it is compiled anew
@@ -32,7 +32,7 @@ pub struct BoundedPath {
 /// The segments of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PathQuery {
-    /// Whether it begins at the root, not at the node that a filter tests.
+    /// Whether the path query begins at the root, not at the node that a filter tests.
     is_absolute: bool,
     segments: Vec<PathSegment>,
 }

@@ -18,7 +18,7 @@ use crate::template::exact_json;
 /// A complete response, as far as it was captured.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseView<'a> {
-    /// Its status code.
+    /// Status code of the response.
     pub status: u16,
     /// The raw header block after the status line; empty if it was not captured.
     pub head: &'a [u8],

@@ -32,7 +32,7 @@ impl TargetAssumptions {
 /// The load of one archetype in a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArchetypeVolume {
-    /// Its share of the users (closed model) or starts (open model), 0 to 1.
+    /// Share of the archetype in the users (closed model) or starts (open model), 0 to 1.
     pub share: f64,
     /// The pass through `on_start`.
     pub on_start: SectionPass,
@@ -42,9 +42,9 @@ pub struct ArchetypeVolume {
     pub on_stop: SectionPass,
     /// Time between two iterations of a closed user, start to start, seconds.
     pub cycle_s: f64,
-    /// Its iterations.
+    /// Iterations of the archetype.
     pub iterations: f64,
-    /// Its users.
+    /// Users of the archetype.
     pub users: f64,
 }
 

@@ -74,7 +74,7 @@ pub struct Forecast {
 /// The forecast of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadForecast {
-    /// Its name.
+    /// Name of the workload.
     pub name: String,
     /// `closed` or `open`.
     pub model: &'static str,
@@ -82,9 +82,9 @@ pub struct WorkloadForecast {
     pub levels: Vec<f64>,
     /// The highest level.
     pub peak: f64,
-    /// When it starts, seconds after the run's start.
+    /// When the workload starts, seconds after the run's start.
     pub start_s: f64,
-    /// When it ends, seconds after the run's start.
+    /// When the workload ends, seconds after the run's start.
     pub end_s: f64,
     /// Scheduled iterations.
     pub iterations: f64,
@@ -107,11 +107,11 @@ pub struct WorkloadForecast {
 /// The forecast of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesForecast {
-    /// Its name.
+    /// Name of the series.
     pub name: String,
-    /// Its archetype's name.
+    /// Name of the archetype.
     pub archetype: String,
-    /// Its workload's name.
+    /// Name of the workload.
     pub workload: String,
     /// Total calls.
     pub calls: f64,

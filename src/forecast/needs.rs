@@ -75,7 +75,7 @@ pub struct PortNeed {
     pub address: String,
     /// Number of connections.
     pub connections: u64,
-    /// Whether it is certainly one address, and not a name that may have several.
+    /// Whether the port need is certainly one address, and not a name that may have several.
     pub is_single: bool,
 }
 

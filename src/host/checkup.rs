@@ -12,11 +12,11 @@ use super::MachineFacts;
 pub struct Finding {
     /// What was checked, such as `descriptors`.
     pub name: &'static str,
-    /// Its value.
+    /// Value of the finding.
     pub value: String,
-    /// Whether it needs no change.
+    /// Whether the finding needs no change.
     pub ok: bool,
-    /// What it means for a load test.
+    /// What the value means for a load test.
     pub means: String,
     /// The command that changes it; `None` if nothing needs to change.
     pub cure: Option<String>,

@@ -18,9 +18,9 @@ use crate::seed::{Rng, Seed, Stream};
 /// A start of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Start {
-    /// When it is due.
+    /// When the start is due.
     pub due: WorkloadOffset,
-    /// Its number over the whole run.
+    /// Number of the start over the whole run.
     pub number: u64,
 }
 

@@ -16,7 +16,7 @@ struct Pause {
     from: WorkloadOffset,
     /// `NEVER` while the end is unknown.
     to: WorkloadOffset,
-    /// The length of all pauses before it, ns.
+    /// The length of all earlier pauses, ns.
     before: u64,
 }
 

@@ -8,9 +8,9 @@ use crate::clock::Time;
 /// The times of an iteration that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct IterationTimes {
-    /// When it was intended.
+    /// When the iteration was intended.
     pub intended: Time,
-    /// When its last call was done.
+    /// When the last call of the iteration was done.
     pub done: Time,
     /// The user's own thinks and pauses in it, ns.
     pub thought_ns: u64,

@@ -10,11 +10,11 @@ use crate::plan::slots::Segment;
 /// One user's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stay {
-    /// When it enters.
+    /// When the user enters.
     pub enter: WorkloadOffset,
-    /// Its number over the whole run.
+    /// Number of the stay over the whole run.
     pub number: u64,
-    /// When it starts no further iteration.
+    /// When the user starts no further iteration.
     pub leave: WorkloadOffset,
     /// How often it was present before: the level may fall and rise again.
     pub visit: u64,

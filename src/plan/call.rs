@@ -16,7 +16,7 @@ use crate::template::Template;
 pub struct Call {
     /// The series that records it: index into `Archetype::series`.
     pub series: u16,
-    /// Its service.
+    /// Service of the call.
     pub service: ServiceId,
     /// The request.
     pub request: RequestTemplate,

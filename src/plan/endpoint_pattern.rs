@@ -88,7 +88,7 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
 /// An endpoint: a service, a method and a path without its query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// Its service.
+    /// Service of the endpoint.
     pub service: ServiceId,
     /// The method, upper case.
     pub method: String,
@@ -119,7 +119,7 @@ pub struct Endpoints {
     pub by_call: Vec<Vec<EndpointId>>,
 }
 
-/// The most distinct endpoints; further ones share the last index.
+/// Maximum distinct endpoints; further ones share the last index.
 pub const MAX_ENDPOINTS: usize = 1_024;
 
 impl Endpoints {

@@ -15,7 +15,7 @@ use crate::template::{Template, TypedTemplate};
 /// A kind of virtual user.
 #[derive(Clone, Debug)]
 pub struct Archetype {
-    /// Its name.
+    /// Name of the archetype.
     pub name: String,
     /// Description for reports.
     pub description: Option<String>,
@@ -34,14 +34,14 @@ pub struct Archetype {
     pub steps: Vec<Step>,
     /// Where the sections start.
     pub sections: Sections,
-    /// The names of its series, in the order of `Call::series`.
+    /// The names of the archetype's series, in the order of `Call::series`.
     pub series: Vec<String>,
     /// The tags of each series: its own and its steps'.
     pub tags: Vec<Vec<(String, String)>>,
-    /// The names of its groups, in the order of `Step::OpenGroup`.
+    /// The names of the archetype's groups, in the order of `Step::OpenGroup`.
     pub groups: Vec<String>,
-    /// The names of its variables by slot: first those that the scenario's `setup` set, then its
-    /// own.
+    /// The names of the archetype's variables by slot: first those that the scenario's `setup` set,
+    /// then its own.
     pub variables: Vec<String>,
     /// Initial values of variables, by slot.
     pub vars: Vec<(usize, TypedTemplate)>,

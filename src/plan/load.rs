@@ -16,7 +16,7 @@ use crate::units::{Rate, nanos};
 /// One stream of load.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Its name in the scenario.
+    /// Name of the workload in the scenario.
     pub name: String,
     /// Decides which workloads are held back first when the generator is overloaded.
     pub priority: Priority,
@@ -24,7 +24,7 @@ pub struct Workload {
     pub shares: Vec<Share>,
     /// Start of its load, from the start of the run.
     pub start: Duration,
-    /// Its load.
+    /// Load of the workload.
     pub load: Load,
     /// Shifts its numbers along the slots, so that small workloads do not all fall on shard 0.
     pub slot_offset: u64,
@@ -37,7 +37,7 @@ pub struct Workload {
 pub struct Share {
     /// The archetype.
     pub archetype: ArchetypeId,
-    /// Its weight against the other shares; positive.
+    /// Weight of the archetype against the other ones; positive.
     pub weight: f64,
     /// The series of the archetype's first step; its other steps follow.
     pub first_step: StepId,

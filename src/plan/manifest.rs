@@ -60,13 +60,13 @@ pub struct RunManifest {
 /// A workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadInfo {
-    /// Its name.
+    /// Name of the workload.
     pub name: String,
     /// Open model; else closed.
     pub open: bool,
-    /// When its load starts, from the start of the run.
+    /// When the workload's load starts, from the start of the run.
     pub start: Duration,
-    /// When its load ends, from the start of the run; `None`: only a count ends it.
+    /// When the workload's load ends, from the start of the run; `None`: only a count ends it.
     pub end: Option<Duration>,
     /// Names and weights of its archetypes.
     pub archetypes: Vec<(String, f64)>,
@@ -74,7 +74,8 @@ pub struct WorkloadInfo {
     pub max_users: u64,
 }
 
-/// The client's policies, as text and names.
+/// The simulated client as reports show it: its policies as text, and the names of its pools,
+/// breakers and endpoints.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientInfo {
     /// `measure` or `resilient`.
@@ -96,9 +97,9 @@ pub struct ClientInfo {
 /// A scenario file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its name, as messages show it.
+    /// Name of the file, as messages show it.
     pub name: String,
-    /// Its content.
+    /// Content of the file.
     pub text: String,
 }
 

@@ -97,9 +97,9 @@ pub fn run_id() -> String {
 pub struct Series {
     /// The step's name.
     pub name: String,
-    /// Its archetype.
+    /// Archetype of the series.
     pub archetype: ArchetypeId,
-    /// Its workload.
+    /// Workload of the series.
     pub workload: WorkloadId,
     /// The tags of its archetype and its step.
     pub tags: Vec<(String, String)>,

@@ -65,7 +65,7 @@ pub struct ErrorRateLimit {
     pub over: Duration,
     /// Minimum number of calls to judge by.
     pub min_calls: u64,
-    /// Its origin.
+    /// Origin of the error rate limit.
     pub origin: String,
 }
 

@@ -13,9 +13,9 @@ use crate::template::Template;
 /// A named target.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its name in the scenario.
+    /// Name of the service in the scenario.
     pub name: String,
-    /// Its URL, or the built-in target.
+    /// URL of the service, or the built-in target.
     pub target: ServiceTarget,
     /// Headers sent with every call; values are templates without variables.
     pub headers: Vec<(String, Template)>,
@@ -23,7 +23,7 @@ pub struct Service {
     pub timeout: Duration,
     /// How connections to it are made.
     pub transport: TransportConfig,
-    /// Whether its users keep cookies.
+    /// Whether users keep cookies of the service.
     pub cookies: bool,
     /// Maximum redirects a call follows, unless its step sets it; `None`: 3xx are final responses.
     pub redirects: Option<u32>,
@@ -43,7 +43,7 @@ pub enum ServiceTarget {
 /// The origin of a URL and the path prefix of all steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Whether it is `https`.
+    /// Whether the address is `https`.
     pub tls: bool,
     /// Name or literal address, without brackets.
     pub host: String,
@@ -56,7 +56,7 @@ pub struct Address {
 /// Settings of the built-in target.
 #[derive(Clone, Debug, Default)]
 pub struct Builtin {
-    /// Its service time; `None`: it responds at once.
+    /// Service time of the test server; `None`: it responds at once.
     pub latency: Option<Distribution>,
     /// Maximum concurrent requests; `None`: unlimited.
     pub servers: Option<u32>,
@@ -80,7 +80,7 @@ impl Service {
         }
     }
 
-    /// Whether it runs on the generator's machine.
+    /// Whether the service runs on the generator's machine.
     pub fn is_local(&self) -> bool {
         let local = |host: &str| {
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

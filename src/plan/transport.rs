@@ -69,7 +69,7 @@ pub struct ClientIdentity {
 /// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
-    /// Its protocol.
+    /// Protocol of the proxy.
     pub kind: ProxyKind,
     /// Name or literal address.
     pub host: String,

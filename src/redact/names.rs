@@ -105,7 +105,7 @@ impl SensitiveNames {
     }
 }
 
-/// The most adjacent words of a key that are compared as one.
+/// Maximum adjacent words of a key that are compared as one.
 const MAX_RUN: usize = 3;
 
 /// Returns the letters and digits of a name, in lower case.

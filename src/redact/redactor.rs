@@ -9,7 +9,7 @@ use super::names::SensitiveNames;
 use super::scan::{self, Redaction, Syntax};
 use super::secret::{self, MASK, SHORTEST, redact_secrets};
 
-/// The most values of variables that one redactor hides.
+/// Maximum values of variables that one redactor hides.
 const MAX_VALUES: usize = 64;
 
 /// Redacts credentials in texts of one run: by the names of their keys, and the values of variables

@@ -139,7 +139,7 @@ impl Scan<'_> {
         hidden
     }
 
-    /// Whether it is a setting of the scenario language whose name is sensitive elsewhere:
+    /// Whether a key is a setting of the scenario language whose name is sensitive elsewhere:
     /// `session: 5m`, `capture: { id: { cookie: sid } }`.
     fn is_setting(&self, key: &Range<usize>, at: usize) -> bool {
         let value = &self.text[at..];

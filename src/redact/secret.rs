@@ -13,13 +13,13 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// The replacement of a redacted value.
 pub const MASK: &str = "***";
 
-/// The most secrets of one process.
+/// Maximum secrets of one process.
 pub const MAX: usize = 256;
 
 /// The shortest secret, bytes: redacting a shorter one would destroy half of every report.
 pub const SHORTEST: usize = 4;
 
-/// The most forms of a value.
+/// Maximum forms of a value.
 pub(super) const FORMS: usize = 18;
 
 /// The secrets, and all their forms from the longest to the shortest.
@@ -28,7 +28,7 @@ static KNOWN: RwLock<(Vec<String>, Vec<String>)> = RwLock::new((Vec::new(), Vec:
 /// Why a value cannot be redacted, and so must not be used as a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefused {
-    /// It has fewer than [`SHORTEST`] bytes.
+    /// The secret has fewer than [`SHORTEST`] bytes.
     #[error("it has fewer than {SHORTEST} bytes, and so cannot be hidden in reports")]
     TooShort,
     /// There are [`MAX`] secrets already.

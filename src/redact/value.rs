@@ -29,9 +29,9 @@ pub(super) enum ValueEnd {
 /// A value that was found.
 #[derive(Clone, Debug)]
 pub(super) struct ScannedValue {
-    /// Its range, without quotes.
+    /// Range of the value, without quotes.
     pub range: Range<usize>,
-    /// Whether it is in quotes.
+    /// Whether the value is in quotes.
     pub is_quoted: bool,
 }
 

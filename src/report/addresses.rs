@@ -14,7 +14,7 @@ use crate::ids::ServiceId;
 use crate::stats::AddressUse;
 use crate::units::show_count;
 
-/// The most addresses that the summary shows of a service.
+/// Maximum addresses that the summary shows of a service.
 const SHOWN: usize = 8;
 
 /// A line for each service that used several addresses.

@@ -15,7 +15,7 @@ use crate::event::Report;
 use crate::stats::StateChange;
 use crate::units::{show_count, show_us};
 
-/// The most changes that the terminal shows.
+/// Maximum changes that the terminal shows.
 const SHOWN: usize = 12;
 
 /// The name of the file.

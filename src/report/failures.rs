@@ -12,7 +12,7 @@ use crate::event::Report;
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
-/// The most kinds that the summary shows.
+/// Maximum kinds that the summary shows.
 const SHOWN: usize = 3;
 
 /// The most frequent kinds, each with a curl command that repeats it; with `is_verbose` also the

@@ -18,7 +18,7 @@ use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 pub struct ForecastContext<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// Its forecast.
+    /// The forecast of the plan.
     pub forecast: &'a Forecast,
     /// The limits of this machine.
     pub limits: MachineLimits,

@@ -15,7 +15,7 @@ use crate::plan::policy::DegradationLevel;
 use crate::stats::{Attempts, BreakerState, Histogram, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
-/// The most pools and breakers that are named.
+/// Maximum pools and breakers that are named.
 const SHOWN: usize = 8;
 
 /// All lines; `kept` is `true` if the run leaves files behind.

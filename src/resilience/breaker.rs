@@ -76,7 +76,7 @@ impl Word {
 pub struct CircuitBreaker {
     policy: policy::BreakerPolicy,
     word: AtomicU64,
-    /// When it permits the next probe, ns; read only while open.
+    /// When the breaker permits the next probe, ns; read only while open.
     until: AtomicU64,
     window: Option<FailureWindow>,
 }
@@ -96,7 +96,7 @@ impl CircuitBreaker {
         &self.policy.when
     }
 
-    /// Its state.
+    /// State of the breaker.
     pub fn state(&self) -> BreakerState {
         match Word(self.word.load(Relaxed)).kind() {
             StateKind::Closed | StateKind::HeldClosed => BreakerState::Closed,

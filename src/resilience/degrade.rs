@@ -23,7 +23,7 @@ pub struct SecondStats {
     pub calls: u64,
     /// Errors among them.
     pub errors: u64,
-    /// Their service times, timeouts included.
+    /// Service times of the attempts, timeouts included.
     pub service: Histogram,
 }
 

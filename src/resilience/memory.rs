@@ -33,7 +33,7 @@ pub struct MemoryController {
     samples: VecDeque<(f64, f64)>,
     released_ns: Option<u64>,
     is_paused: bool,
-    /// Admission is paused above this share.
+    /// Memory use above which no new users are admitted, as a share of the budget, 0 to 1.
     pause_above: f64,
     /// Since when no user has been running while admission was paused, ns.
     idle_ns: Option<u64>,

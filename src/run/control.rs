@@ -23,7 +23,7 @@ use crate::units::{Rate, nanos};
 /// The delay after which a load change takes effect, ns: every shard has received it by then.
 pub const OVERRIDE_LEAD_NS: u64 = 200_000_000;
 
-/// The most load changes of a workload: its curve grows by each.
+/// Maximum load changes of a workload: its curve grows by each.
 pub const MAX_OVERRIDES: u32 = 1_000;
 
 /// Executes the control commands of a run.

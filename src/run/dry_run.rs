@@ -21,7 +21,7 @@ use crate::wire::Wire;
 pub struct DryRun {
     /// The trace of each iteration, in order.
     pub traces: Vec<DryRunTrace>,
-    /// How it ended.
+    /// How the dry run ended.
     pub ending: ExitStatus,
 }
 
@@ -34,7 +34,7 @@ struct DryRunTotals {
     unreached: u64,
 }
 
-/// The most iterations of one archetype.
+/// Maximum iterations of one archetype.
 const MAX_WALKS: usize = 32;
 
 /// Runs each archetype of a plan, or the one named `only`. With `is_random` each runs once and

@@ -18,7 +18,7 @@ use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
 use crate::verdict::Threshold;
 
-/// The most entries of a shard that wait for the other shards.
+/// Maximum entries of a shard that wait for the other shards.
 const MAX_WAITING: usize = 32;
 
 /// How far the deltas of one second may lie apart, ns.

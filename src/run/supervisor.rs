@@ -60,9 +60,9 @@ pub(super) struct ResilienceController<'a> {
 /// A pool whose size may change.
 struct ResizablePool {
     size: u64,
-    /// When its size is checked next.
+    /// When the pool's size is checked next.
     look_at: RunOffset,
-    /// Its use since then, and since the last check of healing.
+    /// The pool's use since then, and since the last check of healing.
     used: PoolUse,
     healed: PoolUse,
 }

@@ -7,7 +7,8 @@ use super::error::RunError;
 use crate::plan::{Address, Plan, ServiceTarget};
 use crate::testserver::process::TestServerProcess;
 
-/// Starts the built-in targets; returns the address of each service.
+/// Starts a test server for each `builtin` service; returns the addresses of all services in the
+/// order of the plan, and the started servers.
 pub(super) fn start(plan: &Plan) -> Result<(Vec<Address>, Vec<TestServerProcess>), RunError> {
     let (mut addresses, mut targets) = (Vec::new(), Vec::new());
     for service in &plan.services {

@@ -181,7 +181,7 @@ impl RunFolder {
 #[derive(Debug)]
 pub struct ReportFile {
     out: BufWriter<NamedFile>,
-    /// Its temporary name.
+    /// Temporary name of the report file.
     temporary: Option<String>,
 }
 

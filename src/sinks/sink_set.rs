@@ -24,7 +24,7 @@ const FILE_EVENTS: usize = 8;
 
 /// A subscriber of a run's events, on a thread of its own.
 pub trait Sink: Send + 'static {
-    /// Whether it needs such events; others are not queued for it.
+    /// Whether the sink needs such events; others are not queued for it.
     fn wants(event: &RunEvent) -> bool
     where
         Self: Sized;
@@ -72,7 +72,7 @@ struct SinkHandle {
     /// Frames in its queue.
     frames: Arc<AtomicUsize>,
     dropped_frames: u64,
-    /// Whether it handled no event for too long and gets no further one.
+    /// Whether the sink handled no event for too long and gets no further one.
     is_stuck: bool,
     thread: JoinHandle<io::Result<()>>,
 }

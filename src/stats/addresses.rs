@@ -7,7 +7,7 @@ use crate::ids::ServiceId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// The most addresses that are distinguished, of a shard and of a run.
+/// Maximum addresses that are distinguished, of a shard and of a run.
 const MOST: usize = 1_024;
 
 /// Results of connecting to an address.

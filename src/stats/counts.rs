@@ -55,7 +55,7 @@ pub struct Calls {
 /// Users of the closed model that departed for good before their time, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Departures {
-    /// Their `on_start` failed, or the first call in it.
+    /// Users whose `on_start` failed, or the first call in it.
     pub start_failed: u64,
     /// A feed had no row left for them.
     pub out_of_rows: u64,
@@ -111,9 +111,9 @@ pub struct Gauges {
     pub running_calls: u64,
     /// Users running.
     pub users: u64,
-    /// The most users running at once in the whole run so far, over all shards.
+    /// Maximum users running at once in the whole run so far, over all shards.
     pub users_peak: u64,
-    /// The most connections open at once in the interval.
+    /// Maximum connections open at once in the interval.
     pub connections: u64,
     /// CPU time of the shard's thread since it began, ns.
     pub cpu_ns: u64,

@@ -29,7 +29,7 @@ indexed_by! {
 /// versions pass on any other code of three digits as received.
 pub const STATUSES: usize = 900;
 
-/// The most distinct names counted by themselves; the rest count under "…".
+/// Maximum distinct names counted by themselves; the rest count under "…".
 const NAMES: usize = 32;
 
 /// Everything counted since the last `take_interval`.
@@ -102,7 +102,7 @@ impl Halt {
     }
 }
 
-/// The most lines of `log` steps that a shard keeps per interval; the rest is counted.
+/// Maximum lines of `log` steps that a shard keeps per interval; the rest is counted.
 pub const MAX_INTERVAL_LINES: usize = 32;
 
 /// Everything that was intended in one second of the run.
@@ -110,7 +110,7 @@ pub const MAX_INTERVAL_LINES: usize = 32;
 pub struct Window {
     /// Seconds since the run's start.
     pub second: u32,
-    /// Whether it was due after the warm-up.
+    /// Whether the window was due after the warm-up.
     pub measured: bool,
     /// By workload.
     pub workloads: Vec<LoadWindow>,
@@ -143,7 +143,7 @@ pub struct LoadWindow {
     pub lost_to_us: u64,
     /// Time of users that the load required, user·ns; zero in the open model.
     pub target_user_ns: u64,
-    /// The part of it in which those users were present, user·ns.
+    /// The part of that time in which those users were present, user·ns.
     pub present_user_ns: u64,
     /// Time in which users were missing because the generator admitted them late, user·ns.
     pub late_user_ns: u64,
@@ -164,7 +164,7 @@ pub struct LoadWindow {
 /// A series in one second.
 #[derive(Clone, Debug, Default)]
 pub struct StepWindow {
-    /// Its calls by result; `made` counts ended ones.
+    /// Calls of the step by result; `made` counts ended ones.
     pub calls: Calls,
     /// Those of them that were due after the end of their workload's load, while iterations
     /// drained.

@@ -8,7 +8,7 @@ use crate::ids::StepId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most kinds that are kept, of a shard between its start and its end, and of a run.
+/// Maximum kinds that are kept, of a shard between its start and its end, and of a run.
 pub const MOST: usize = 64;
 
 /// How a call failed.
@@ -25,9 +25,9 @@ pub enum FailureMode {
 /// A failing exchange, redacted and ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Exemplar {
-    /// Its series.
+    /// Series of the exemplar.
     pub step: StepId,
-    /// How it failed.
+    /// How the call failed.
     pub failing: FailureMode,
     /// Intended start.
     pub intended: RunOffset,

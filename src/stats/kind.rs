@@ -6,7 +6,7 @@
 /// Generates the enum and its tables from one row per kind: variant, name, hint.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident, $name:literal, $hint:literal;)*) => {
-        /// What went wrong with the target, or on the network path to it.
+        /// A failure of the target, or of the network path to it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FailureKind {
             $($(#[$doc])* $kind,)*
@@ -23,7 +23,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What the reader of a report can do about it.
+            /// Returns a hint for the reader of a report.
             pub const fn hint(self) -> &'static str {
                 match self {
                     $(Self::$kind => $hint,)*

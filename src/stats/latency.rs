@@ -19,7 +19,7 @@ pub struct Latency {
 /// Why a call has no time at all: it ranks above every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untimed {
-    /// It was sent, or a connection was attempted, and no complete response came.
+    /// The call was sent, or a connection was attempted, and no complete response came.
     NoResponse,
     /// A call that policy suppressed.
     Suppressed,

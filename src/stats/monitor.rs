@@ -7,11 +7,11 @@
 /// A source of one reading per second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
-    /// Its name: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
+    /// Name of the monitor: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
     pub name: String,
-    /// Its unit.
+    /// Unit of the monitor.
     pub unit: MonitorUnit,
-    /// What it measures: the generator or the target.
+    /// Whether the generator or the target is measured.
     pub owner: MonitorOwner,
 }
 
@@ -30,7 +30,7 @@ pub enum MonitorUnit {
     Plain,
 }
 
-/// What a monitor measures.
+/// The owner of the measured metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorOwner {
     /// This process, and the machine it runs on.
@@ -48,14 +48,14 @@ pub fn keep_most(mine: &mut Option<f64>, other: Option<f64>) {
 }
 
 impl MonitorUnit {
-    /// Its name in reports.
+    /// Name of the unit in reports.
     pub const fn name(self) -> &'static str {
         ["percent", "bytes", "count", "us", "plain"][self as usize]
     }
 }
 
 impl MonitorOwner {
-    /// Its name in reports.
+    /// Name of the owner in reports.
     pub const fn name(self) -> &'static str {
         ["generator", "target"][self as usize]
     }

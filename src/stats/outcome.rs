@@ -113,7 +113,7 @@ impl GeneratorError {
         }
     }
 
-    /// What the reader of a report can do about it.
+    /// Returns a hint for the reader of a report.
     pub const fn hint(self) -> &'static str {
         match self {
             Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
@@ -222,8 +222,8 @@ pub fn outcome_at(index: usize) -> Option<AttemptOutcome> {
     }
 }
 
-/// What an error's count counts: `calls` if none was sent, `attempts` if each failed attempt of a
-/// call counts, retries included.
+/// Returns the unit of an error's count: `calls` if none was sent, `attempts` if each failed
+/// attempt of a call counts, retries included.
 pub fn counted_as(index: usize) -> &'static str {
     if index < AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2) {
         "attempts"

@@ -23,9 +23,9 @@ pub struct Delayed {
 /// The delayed calls of a series.
 #[derive(Clone, Debug, Default)]
 pub struct OwnDelay {
-    /// Their response times.
+    /// Response times of the delayed calls.
     pub response: Delayed,
-    /// Their service times.
+    /// Service times of the delayed calls.
     pub service: Delayed,
 }
 

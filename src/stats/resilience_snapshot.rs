@@ -9,7 +9,8 @@ use super::state_change::BreakerState;
 /// A breaker's part of a delta, and of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerUse {
-    /// Its state; `None` if there is no breaker at this place, or no shard has read it yet.
+    /// State of the breaker; `None` if there is no breaker at this place, or no shard has read it
+    /// yet.
     pub state: Option<BreakerState>,
     /// How often it opened, also from half-open.
     pub opened: u64,

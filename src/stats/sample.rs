@@ -30,9 +30,9 @@ pub struct SeriesLayout {
 /// One attempt on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// How it ended.
+    /// How the exchange ended.
     pub outcome: AttemptOutcome,
-    /// When its first external action began: DNS query, connect, or write.
+    /// When the first external action of the exchange began: DNS query, connect, or write.
     pub dispatched: Time,
     /// When the first byte of the response arrived; `NEVER` if there is none.
     pub first_byte: Time,
@@ -40,7 +40,7 @@ pub struct Exchange {
     pub done: Time,
     /// Timings of a connection opened for it; `None` if it used an open one.
     pub connect: Option<ConnectTimings>,
-    /// Whether its connection had carried an earlier exchange.
+    /// Whether the connection had carried an earlier exchange.
     pub reuses: bool,
     /// Whether the last byte of the request was handed to the kernel.
     pub sent: bool,
@@ -74,9 +74,9 @@ impl ConnectTimings {
 /// One completed call.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Its workload.
+    /// Workload of the sample.
     pub workload: WorkloadId,
-    /// Its series.
+    /// Series of the sample.
     pub step: StepId,
     /// Intended start.
     pub intended: RunOffset,
@@ -84,7 +84,7 @@ pub struct Sample {
     pub lag_ns: u64,
     /// Dispatched − picked up.
     pub blocked_ns: u64,
-    /// Done − dispatched, of the last attempt.
+    /// Service time of the last attempt: from dispatch to its end.
     pub service_ns: u64,
     /// Done − intended.
     pub response_ns: u64,
@@ -93,7 +93,7 @@ pub struct Sample {
     /// How long the shard's event loop had stalled when the call was picked up, ns, since the run's
     /// start: the result of [`Recorder::begin_call`](super::recorder::Recorder::begin_call).
     pub stalled_ns: u64,
-    /// How its last attempt ended.
+    /// How the last attempt of the call ended.
     pub outcome: AttemptOutcome,
     /// How the call ended.
     pub result: CallResult,

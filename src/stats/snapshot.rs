@@ -16,7 +16,7 @@ use super::state_change::StateChanges;
 use super::user_levels::WorstUsers;
 use crate::ids::{StepId, WorkloadId};
 
-/// The run so far.
+/// All figures of a run up to now.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Time since the run's start, ns.
@@ -68,9 +68,9 @@ pub struct Snapshot {
     pub running_calls: u64,
     /// Users running at the end of the shards' last intervals.
     pub users: u64,
-    /// The most users at once.
+    /// Maximum concurrent users.
     pub users_peak: u64,
-    /// The most connections at once.
+    /// Maximum concurrent connections.
     pub connections_peak: u64,
     /// The generator's own health.
     pub health: Health,

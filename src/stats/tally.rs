@@ -15,7 +15,7 @@ use super::state_change::{MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
 use crate::clock::RunOffset;
 
-/// The most ledger errors that are reported as text.
+/// Maximum ledger errors that are reported as text.
 const MAX_LEDGER_ERRORS: usize = 8;
 
 /// The sum of all deltas of a run.

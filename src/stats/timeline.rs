@@ -12,7 +12,7 @@ use super::heat::HeatColumn;
 use super::latency::{Latency, Quantile};
 use super::monitor::keep_most;
 
-/// The most points kept of complete seconds: an hour is shown second by second.
+/// Maximum points kept of complete seconds: an hour is shown second by second.
 pub const POINTS: usize = 3_600;
 
 /// The percentiles of a band, by name.
@@ -37,7 +37,7 @@ pub struct Timeline {
 pub struct Point {
     /// Seconds since the run's start.
     pub second: u32,
-    /// Whether all of it was due after the warm-up.
+    /// Whether everything in the point was due after the warm-up.
     pub measured: bool,
     /// By workload.
     pub loads: Vec<StartCounts>,

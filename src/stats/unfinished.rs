@@ -11,7 +11,7 @@ use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::sample::SeriesLayout;
 use crate::clock::RunOffset;
 
-/// What a shard has begun and not ended.
+/// Calls and iterations of a shard that have begun and not ended.
 #[derive(Debug)]
 pub struct Unfinished {
     shard: usize,
@@ -21,7 +21,7 @@ pub struct Unfinished {
     gauges: Gauges,
 }
 
-/// What of one second is running.
+/// The running calls and iterations of one second.
 #[derive(Debug)]
 struct UnderWay {
     /// Iterations, by workload.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256, Sha512};
 use super::encode::{self, Encoding};
 use super::error::invalid;
 
-/// Returns a value's text, as it is written where it stands alone.
+/// Returns a value as text, in the form it has outside of JSON.
 pub(super) fn text(value: &Value) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
     if value.kind() == ValueKind::Bytes {

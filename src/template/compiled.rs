@@ -12,7 +12,7 @@ use super::slot::TemplateSlot;
 #[derive(Clone, Debug)]
 pub struct Template {
     pub(super) segments: Vec<TemplatePart>,
-    /// Whether it is a request path: the rendered text must begin with `/`.
+    /// Whether the template is a request path: the rendered text must begin with `/`.
     pub(super) is_path: bool,
 }
 
@@ -62,7 +62,7 @@ impl Template {
         }
     }
 
-    /// Whether it reads the request that its header belongs to.
+    /// Whether the template reads the request that its header belongs to.
     pub fn reads_request(&self) -> bool {
         let reads = |slot: &TemplateSlot| match slot {
             TemplateSlot::Expression(one) => one.reads_request(),

@@ -12,7 +12,7 @@ use minijinja::value::ValueKind;
 use super::error::RenderError;
 use super::work::MAX_DEPTH;
 
-/// The most bytes of one rendered text: 16 MiB.
+/// Maximum bytes of one rendered text: 16 MiB.
 pub const MAX_OUTPUT: usize = 16 << 20;
 
 /// The place of a slot.

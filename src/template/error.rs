@@ -12,7 +12,7 @@ use minijinja::{Error, ErrorKind};
 pub struct ParseError {
     /// The kind of error.
     pub kind: ParseErrorKind,
-    /// Its place in the text, in bytes.
+    /// Place of the error in the text, in bytes.
     pub range: Range<usize>,
 }
 
@@ -21,11 +21,11 @@ pub struct ParseError {
 pub enum ParseErrorKind {
     /// The expression is not valid; the text says why.
     Syntax(String),
-    /// It reads a variable that does not exist.
+    /// The expression reads a variable that does not exist.
     UnknownVariable(String),
-    /// It calls a function that does not exist.
+    /// The expression calls a function that does not exist.
     UnknownFunction(String),
-    /// It reads an environment variable that is not set.
+    /// The expression reads an environment variable that is not set.
     Environment(String),
     /// The text is not valid at its place.
     Misplaced(String),

@@ -106,7 +106,7 @@ pub(super) fn compile(
 }
 
 impl Expression {
-    /// Evaluates it for this iteration.
+    /// Evaluates the expression for this iteration.
     pub(super) fn evaluate(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let variables =
             self.0.reads.iter().filter_map(|(name, slot)| {
@@ -140,7 +140,7 @@ impl Expression {
         }
     }
 
-    /// Whether it reads the request that its header belongs to.
+    /// Whether the expression reads the request that its header belongs to.
     pub(super) fn reads_request(&self) -> bool {
         self.0.reads_request
     }

@@ -17,7 +17,7 @@ use super::work::{self, charge, charge_value};
 use super::{calendar, codec, people, sign};
 use crate::seed::Rng;
 
-/// The most instructions of one evaluation; `work` counts what they do.
+/// Maximum instructions of one evaluation; `work` counts what they do.
 const FUEL: u64 = 100_000;
 
 /// The longest list that `choice` draws from.

@@ -18,7 +18,7 @@ pub struct RenderScope<'a> {
     pub rng: &'a mut Rng,
     /// The number of the user (closed) or arrival (open).
     pub user: u64,
-    /// The number of the iteration within its user.
+    /// The number of the iteration among those of the user.
     pub iteration: u64,
     /// The id of the run.
     pub run_id: &'a str,
@@ -29,7 +29,7 @@ pub struct RenderScope<'a> {
     pub now_ms: u64,
     /// The work that expressions may still do in this iteration; starts at `MAX_ITERATION_WORK`.
     pub work: &'a mut u64,
-    /// For each slot, whether its value comes from a response.
+    /// Whether the value of a variable comes from a response, by slot.
     pub from_responses: &'a [bool],
 }
 

@@ -22,7 +22,7 @@ use super::codec::{hex, json, text};
 use super::error::invalid;
 use super::work::charge;
 
-/// The most signing keys that a thread caches, so that each is parsed once.
+/// Maximum signing keys that a thread caches, so that each is parsed once.
 const MAX_CACHED_KEYS: usize = 16;
 
 /// The work of a signature with a key pair, in units: about that of hashing as many bytes.

@@ -13,7 +13,7 @@ use super::slot::TemplateSlot;
 use super::work::{self, MAX_DEPTH};
 use minijinja::Value;
 
-/// The most bytes of a value in a message.
+/// Maximum bytes of a value in a message.
 const SHOWN: usize = 100;
 
 /// A constant, a single `{{ }}` with its own type, or a text.
@@ -55,7 +55,7 @@ impl TypedTemplate {
         }
     }
 
-    /// Evaluates it.
+    /// Evaluates the template.
     ///
     /// # Errors
     /// If it reads an unset variable, or an expression fails.
@@ -64,7 +64,7 @@ impl TypedTemplate {
         value.map_err(|error| self.error_of(scope, error))
     }
 
-    /// Evaluates it for a variable.
+    /// Evaluates the template for a variable.
     ///
     /// # Errors
     /// As `evaluate`, and if the value is larger or deeper than a variable may be.
@@ -101,8 +101,9 @@ impl TypedTemplate {
         }
     }
 
-    /// Evaluates it as a condition: everything holds except `false`, zero, `none` and the empty
-    /// text, list or map. The text `false` does not hold either: captures of headers are texts.
+    /// Evaluates the template as a condition: everything holds except `false`, zero, `none` and the
+    /// empty text, list or map. The text `false` does not hold either: captures of headers are
+    /// texts.
     ///
     /// # Errors
     /// As `evaluate`.
@@ -111,7 +112,7 @@ impl TypedTemplate {
         Ok(value.is_true() && value.as_str() != Some("false"))
     }
 
-    /// Evaluates it as a count, at most `most`.
+    /// Evaluates the template as a count, at most `most`.
     ///
     /// # Errors
     /// As `evaluate`, and if it is not an integer in that range.

@@ -10,10 +10,10 @@ use std::cell::Cell;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// The most work of one evaluation. A unit is a byte read or written; each item counts `ITEM`.
+/// Maximum work of one evaluation. A unit is a byte read or written; each item counts `ITEM`.
 pub const MAX_WORK: u64 = 64 << 20;
 
-/// The most work of all expressions of one iteration, in the same units.
+/// Maximum work of all expressions of one iteration, in the same units.
 pub const MAX_ITERATION_WORK: u64 = 1 << 30;
 
 /// The largest value of a variable: 1 MiB, in the same units.

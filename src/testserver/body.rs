@@ -6,11 +6,11 @@
 
 use super::head::{HeadError, RequestFraming};
 
-/// The most bytes kept of a body.
+/// Maximum bytes kept of a body.
 pub(super) const MAX_KEPT: usize = 64 << 10;
 /// The longest body accepted.
 const MAX_BODY: u64 = 1 << 30;
-/// The most bytes of chunk extensions on one line, and of all trailers.
+/// Maximum bytes of chunk extensions on one line, and of all trailers.
 const MAX_EXTRA: u32 = 8 << 10;
 
 /// A reader of one body.

@@ -18,7 +18,7 @@ pub struct TestServerConfig {
     pub servers: Option<u32>,
     /// Faults and their shares; the shares are exclusive, and add up to at most 1.
     pub fail: Vec<FaultShare>,
-    /// When it stalls, measured from the first request.
+    /// When the server stalls, measured from the first request.
     pub stalls: Vec<ServerStall>,
     /// The file to log arrivals to.
     pub log: Option<PathBuf>,

@@ -34,13 +34,13 @@ pub struct FaultShare {
 /// An interval in which no work proceeds: running and arriving work waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerStall {
-    /// Its length.
+    /// Length of the stall.
     pub length: Duration,
-    /// When it begins, after the first request.
+    /// When the stall begins, after the first request.
     pub at: Duration,
 }
 
-/// An invalid word, with what was expected.
+/// An invalid argument, with what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WordError(String);

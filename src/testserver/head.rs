@@ -10,7 +10,7 @@ use httparse::{Header, Request, Status};
 
 /// The longest head accepted, bytes.
 pub(super) const MAX_HEAD: usize = 32 << 10;
-/// The most headers accepted.
+/// Maximum headers accepted.
 const MAX_HEADERS: usize = 100;
 
 /// The status of the response to an invalid request; the connection ends after it.
@@ -35,7 +35,7 @@ pub(super) enum RouteMethod {
     Other,
 }
 
-/// The start that a generator says this request belongs to.
+/// The scheduled start to which a generator assigns this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IntendedStart {
     pub index: u64,

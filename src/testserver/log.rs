@@ -26,11 +26,11 @@ pub(super) const HEADER: &str =
 /// A request. Times are CLOCK_MONOTONIC, the clock of a generator on the same machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogRecord {
-    /// When all of it had been read.
+    /// When the whole request had been read.
     pub arrived: u64,
-    /// When its response was ready to be written; zero if there was none.
+    /// When the response was ready to be written; zero if there was none.
     pub done: u64,
-    /// The service time that was drawn for it.
+    /// The service time drawn for the request, ns.
     pub service: u64,
     pub route: Route,
     pub end: RequestEnd,

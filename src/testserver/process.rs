@@ -17,9 +17,9 @@ use crate::seed::Seed;
 
 /// The server's first output, before its address.
 pub const LISTENING: &str = "listening on http://";
-/// How long it may take to listen.
+/// How long the server may take until it listens.
 const START: Duration = Duration::from_secs(10);
-/// How long it may take to end by itself.
+/// How long the server may take to end by itself.
 const STOP: Duration = Duration::from_secs(2);
 
 /// A running test server. Dropping it stops it.
@@ -67,17 +67,17 @@ impl TestServerProcess {
         Ok(process)
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process id.
+    /// Process id of the test server.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Stops it: closes its input, and kills it after 2 s.
+    /// Stops the server: closes its input, and kills the process after 2 s.
     ///
     /// # Errors
     /// If the system cannot confirm that it ended.

@@ -21,7 +21,7 @@ use crate::curve::queue::QueueTicket;
 use crate::curve::{Distribution, ServiceQueue};
 use crate::seed::{Seed, Stream};
 
-/// The shared state of a server.
+/// The state of a server that all its connections share.
 #[derive(Debug)]
 pub(super) struct ServerShared {
     seed: Seed,

@@ -10,7 +10,7 @@ use super::reply::{MediaType, Response};
 const PRODUCTS: u64 = 500;
 /// Products per page.
 const PAGE: u64 = 20;
-/// The most bytes that `/bytes/{n}` sends.
+/// Maximum bytes that `/bytes/{n}` sends.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A request and its body, as the shop sees it.
@@ -34,12 +34,12 @@ macro_rules! routes {
         impl Route {
             pub const ALL: &'static [Self] = &[$(Self::$route,)*];
 
-            /// Its name in counts and logs.
+            /// Name of the route in counts and logs.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$route => $name,)* }
             }
 
-            /// The methods it allows; empty: all.
+            /// The methods that the route allows; empty: all.
             const fn methods(self) -> &'static str {
                 match self { $(Self::$route => $methods,)* }
             }
@@ -110,12 +110,12 @@ impl Route {
         }
     }
 
-    /// Whether it concerns the server itself, and is not counted as a request.
+    /// Whether the route concerns the server itself, and is not counted as a request.
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Stats | Self::Arrivals | Self::Stall)
     }
 
-    /// Whether it allows this method.
+    /// Whether the route allows this method.
     pub fn allows(self, method: RouteMethod, bytes: &[u8]) -> bool {
         let methods = self.methods();
         match method {

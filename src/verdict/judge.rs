@@ -11,12 +11,12 @@ use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
-/// What a threshold is judged on: the whole run, or one window of it.
+/// The data for a judgement: the whole run, or one window of it.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedPart<'a> {
     /// Everything that was intended in it.
     pub window: &'a Window,
-    /// Its length, s.
+    /// Length of the judged part, s.
     pub seconds: f64,
     /// Bytes read in the whole run.
     pub bytes: u64,

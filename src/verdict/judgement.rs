@@ -25,12 +25,12 @@ pub struct Judgement {
     /// Lower bound of what would have been observed if the generator had not delayed calls itself,
     /// in the metric's unit; `None` if that is the same value.
     pub without_own_delay: Option<f64>,
-    /// Whether it fails only because the generator delayed calls itself: it holds without these
-    /// delays.
+    /// Whether the judgement fails only because the generator delayed calls itself: it holds
+    /// without these delays.
     pub rests_on_own_delay: bool,
-    /// When it stopped the run, if it did; `observed` is the value at that time.
+    /// When the threshold stopped the run, if it did; `observed` is the value at that time.
     pub stopped: Option<StoppedRun>,
-    /// Whether it holds.
+    /// Whether the judgement holds.
     pub passed: bool,
 }
 
@@ -74,8 +74,8 @@ impl Judgement {
         }
     }
 
-    /// The distance to its limit, in the metric's unit: zero or below if it is missed. `None` if
-    /// there was no data, or if it is missed because the observed value is only a bound.
+    /// The distance to the limit, in the metric's unit: zero or below if the threshold fails.
+    /// `None` if there was no data, or if it fails because the observed value is only a bound.
     pub fn margin(&self) -> Option<f64> {
         let (observed, limit) = (self.observed?, self.threshold.limit);
         let margin = match self.threshold.op {
@@ -86,7 +86,8 @@ impl Judgement {
         (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
     }
 
-    /// Whether it is missed although the observed bound is within its limit.
+    /// Whether the threshold fails although the observed value is within its limit: the value is
+    /// only a bound, because of calls without a response.
     pub fn rests_on_bound(&self) -> bool {
         let holds = |value| self.threshold.op.holds(value, self.threshold.limit);
         !self.passed && self.at_least && self.observed.is_some_and(holds)

@@ -37,9 +37,10 @@ pub enum Metric {
     Iterations,
     /// Bytes read, of the whole run.
     Bytes,
-    /// Number of responses with a status in this range.
+    /// Number of responses with a status from the first to the second, both included.
     Statuses(u16, u16),
-    /// Responses with a status in this range, as a share of all calls.
+    /// Responses with a status from the first to the second, both included, as a share of all
+    /// calls.
     StatusShare(u16, u16),
     /// Iterations started per second.
     Rate,
@@ -129,7 +130,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is a share of one.
+    /// Whether the metric is a share of one.
     pub fn is_share(self) -> bool {
         matches!(self, Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..))
     }
@@ -154,8 +155,8 @@ impl Metric {
         }
     }
 
-    /// Whether it is recorded per series; the others are recorded per workload, bytes for the run
-    /// only.
+    /// Whether the metric is recorded per series; the others are recorded per workload, bytes for
+    /// the run only.
     pub fn is_of_calls(self) -> bool {
         match self {
             Self::Time(time, _) => {

@@ -7,7 +7,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RuleError {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
     /// What is expected: a fragment that follows "expected".
     pub expected: String,

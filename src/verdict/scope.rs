@@ -50,11 +50,11 @@ pub struct Subject {
     pub step: String,
     /// The archetype's name.
     pub archetype: String,
-    /// Its workload.
+    /// Workload of the series.
     pub workload: WorkloadId,
-    /// Its tags.
+    /// Tags of the series.
     pub tags: Vec<(String, String)>,
-    /// The names of its checks, in the order of their counts.
+    /// The names of the series' checks, in the order of their counts.
     pub checks: Vec<String>,
 }
 
@@ -112,12 +112,12 @@ impl Scope {
         self.selectors.iter().any(|selector| matches!(selector, Selector::Check(_)))
     }
 
-    /// Whether it narrows further than to workloads: then it excludes lost starts.
+    /// Whether the scope narrows further than to workloads: then it excludes lost starts.
     pub fn is_within_workloads(&self) -> bool {
         self.selectors.iter().any(|selector| !matches!(selector, Selector::Workload(_)))
     }
 
-    /// Whether it includes a series.
+    /// Whether the scope includes a series.
     pub fn has_series(&self, subjects: &Subjects, series: StepId) -> bool {
         let Some(subject) = subjects.series.get(series.index()) else {
             return self.selectors.is_empty();
@@ -135,7 +135,7 @@ impl Scope {
         })
     }
 
-    /// Whether it includes a workload.
+    /// Whether the scope includes a workload.
     pub fn has_workload(&self, subjects: &Subjects, workload: WorkloadId) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Workload(name) => subjects.workloads.get(workload.index()) == Some(name),
@@ -143,7 +143,8 @@ impl Scope {
         })
     }
 
-    /// Whether it includes a check of a series; `index` is its place among the series' checks.
+    /// Whether the scope includes a check of a series; `index` is its place among the series'
+    /// checks.
     pub fn has_check_of(&self, subjects: &Subjects, series: StepId, index: usize) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Check(name) => subjects

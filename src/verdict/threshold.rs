@@ -33,7 +33,7 @@ pub struct Threshold {
     pub over_s: Option<u32>,
     /// Calls intended before this are not judged, seconds after the run's start.
     pub after_s: u32,
-    /// Whether it stops the run as soon as it fails.
+    /// Whether the threshold stops the run as soon as it fails.
     pub abort: bool,
 }
 
@@ -198,7 +198,8 @@ impl Comparison {
         }
     }
 
-    /// Whether it sets an upper bound: a value that is only a lower bound cannot pass it.
+    /// Whether the comparison sets an upper bound: a value that is only a lower bound cannot pass
+    /// it.
     pub fn is_upper_bound(self) -> bool {
         matches!(self, Self::Less | Self::AtMost | Self::Equal)
     }

@@ -45,7 +45,7 @@ struct Rule {
     /// The first window without data.
     empty_at_s: Option<u32>,
     worst: Option<Judgement>,
-    /// Whether it is a threshold over the whole run that stopped it.
+    /// Whether the rule is a threshold over the whole run that stopped it.
     stopped: bool,
 }
 

@@ -40,7 +40,7 @@ pub struct CallDeadline {
     pause: Timer,
     /// Deadline of the running call.
     deadline: Cell<Time>,
-    /// What `timer` is set to.
+    /// The deadline of `timer`.
     armed: Cell<Time>,
     /// When the user must end, whatever it does. Code that moves it must wake the user.
     hard_end: Rc<Cell<Time>>,
@@ -155,7 +155,8 @@ impl CallDeadline {
         if over() || until() < at { Err(WaitEnded::Cancelled) } else { Ok(()) }
     }
 
-    /// Passes `ready` on, or ends the wait when the deadline has passed.
+    /// Returns `ready` if it is ready; else ends the wait if the deadline has passed, or stays
+    /// pending and wakes the task then.
     #[inline]
     pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, WaitEnded>> {
         if let Poll::Ready(value) = ready {

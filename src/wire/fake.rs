@@ -71,7 +71,7 @@ struct Script {
     count: u64,
 }
 
-/// The most requests that a fake target logs; simulations are small.
+/// Maximum requests that a fake target logs; simulations are small.
 const LOGGED: usize = 1 << 20;
 
 impl FakeTarget {

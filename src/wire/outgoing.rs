@@ -13,7 +13,7 @@ use crate::wire::link::emulated_link::EmulatedLink;
 /// A rendered request, and which parts of its response to capture.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// The service that it goes to.
+    /// The service of the request.
     pub service: ServiceId,
     /// Head and body.
     pub bytes: &'a [u8],

@@ -106,7 +106,8 @@ impl ConnectionPool {
         Some(wire.new_slot())
     }
 
-    /// Waits for a slot in the queue's order, for at most the policy's `wait`.
+    /// Waits in the queue until a connection slot is free, first come, first served, for at most
+    /// the policy's `wait`.
     ///
     /// # Errors
     /// If the wait took too long or the user was cancelled.

@@ -4,7 +4,7 @@
 //! `http1` and `http2` return it with an exchange; `engine` sends again.
 //! Invariant: a request that the target may have processed is sent again only if it is idempotent.
 
-/// The most resends of a call if the target reports each time that it has not processed the
+/// Maximum resends of a call if the target reports each time that it has not processed the
 /// request. The first one recovers from a connection that ended between two requests; more than a
 /// few mean that the target accepts no requests, and then each would only add to its load.
 const MAX_UNPROCESSED: u8 = 3;

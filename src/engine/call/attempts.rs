@@ -20,7 +20,7 @@ pub(crate) struct CallAttempts<'a> {
     /// Why the next attempt is made.
     pub(crate) reason: AttemptReason,
     pub(crate) retries: u32,
-    /// Waits that policy caused so far, ns.
+    /// Waits caused by policies so far, ns.
     pub(crate) blocked_ns: u64,
     /// When the next attempt may be made, as far as this call knows.
     pub(crate) at: Time,
@@ -34,7 +34,7 @@ pub(crate) struct CallAttempts<'a> {
 }
 
 impl<'a> CallAttempts<'a> {
-    /// The attempts of a call whose first one may be made `at` that time.
+    /// Creates the attempts of a call; `at`: the earliest time of the first attempt.
     #[inline]
     pub(crate) fn new(
         shard: &'a Shard,

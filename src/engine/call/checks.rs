@@ -13,14 +13,14 @@ use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
 use crate::wire::ResponseCapture;
 
-/// What the checks of a response came to.
+/// The results of the checks of a response.
 #[derive(Clone, Copy)]
 pub(crate) struct CheckedResponse {
     /// How the call ended.
     pub(crate) result: CallResult,
-    /// Whether a failed check lets the iteration go on.
+    /// Whether the iteration continues.
     pub(crate) goes_on: bool,
-    /// Which of them failed.
+    /// The failed checks.
     pub(crate) failed: FailedChecks,
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn undecodable(call: &Call, capture: &ResponseCapture) -> Option<Fail
     capture.undecodable().filter(|_| call.needs_body())
 }
 
-/// A response as checks look at it, without the user's cookies.
+/// Returns a response in the form that checks read, without the user's cookies.
 pub(crate) fn response_view<'a>(
     status: u16,
     exchange: &Exchange,
@@ -130,7 +130,7 @@ pub(crate) fn response_view<'a>(
     }
 }
 
-/// Fails all checks of a call that got no response, and unsets what it would have captured.
+/// Fails all checks of a call without a response, and unsets the variables of its captures.
 pub(crate) fn fail_all(
     call: CallContext<'_>,
     user: &mut User,
@@ -147,7 +147,7 @@ pub(crate) fn fail_all(
     CheckedResponse { result, goes_on, failed }
 }
 
-/// Unsets what the call would have captured: values of an earlier response are not its own.
+/// Unsets the variables of the call's captures, so that no value of an earlier response is left.
 pub(crate) fn unset_captures(call: CallContext<'_>, user: &mut User) {
     let captured = call.prepared.call.captures.iter().map(|capture| capture.variable);
     for slot in captured.chain(call.shard.plan.archetypes[user.archetype].status) {
@@ -155,7 +155,7 @@ pub(crate) fn unset_captures(call: CallContext<'_>, user: &mut User) {
     }
 }
 
-/// The place of a check, expect or capture among all that a call looks at.
+/// Returns the place of a check, expect or capture among all of the call.
 fn place(call: &Call, part: CheckPart) -> usize {
     match part {
         CheckPart::Check(index) => index,
@@ -164,7 +164,7 @@ fn place(call: &Call, part: CheckPart) -> usize {
     }
 }
 
-/// Whether the iteration goes on after the check at `place` failed.
+/// Whether the iteration continues after the check at `place` failed.
 fn goes_on_after(context: CallContext<'_>, user: &User, place: usize) -> bool {
     let call = &context.prepared.call;
     if call.on_fail == OnFail::Abort {

@@ -24,9 +24,9 @@ use crate::wire::ResponseCapture;
 pub(crate) struct BlockedTime {
     /// All waits that policy caused, ns.
     pub(crate) blocked_ns: u64,
-    /// When the user goes on: after its last attempt, or after a wait that led to none.
+    /// When the user continues: after the last attempt, or after a wait that led to none.
     pub(crate) left: Time,
-    /// What the shard itself added.
+    /// Delays that the shard itself added.
     pub(crate) own: ShardDelays,
 }
 

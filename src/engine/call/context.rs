@@ -19,7 +19,7 @@ pub(crate) struct CallContext<'a> {
 }
 
 impl<'a> CallContext<'a> {
-    /// When the schedule wants the call.
+    /// Returns the scheduled time of the call.
     pub(crate) fn intended(self) -> RunOffset {
         RunOffset::of(self.timing.intended, self.shard.start)
     }

@@ -13,7 +13,7 @@ use crate::redact::{MASK, Redactor};
 /// The longest line.
 const MAX: usize = 4 << 10;
 
-/// The most bytes of a body that are looked at.
+/// Maximum bytes of a body that are looked at.
 const MAX_BODY: usize = 16 << 10;
 
 /// A command that is being put together.
@@ -23,7 +23,7 @@ struct CurlCommand<'r> {
     cut: bool,
 }
 
-/// The line for a request, and whether something of it had no room.
+/// Returns the curl command of a request, and whether it was shortened.
 pub(crate) fn line(
     service: &Service,
     address: &Address,

@@ -15,10 +15,10 @@ use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};
 use crate::wire::ResponseCapture;
 
-/// The most bytes of a head, and of a body, that are kept.
+/// Maximum bytes of a head, and of a body, that are kept.
 const MAX_HEAD: usize = 2 << 10;
 const MAX_BODY: usize = 512;
-/// The most bytes of a library's error text that are kept.
+/// Maximum bytes of a library's error text that are kept.
 const MAX_SAID: usize = 512;
 
 /// Counts the failure, and keeps it if it is the first of its kind. `failed` are the checks that

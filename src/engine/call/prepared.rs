@@ -18,7 +18,7 @@ pub(crate) struct PreparedFlow {
     pub(crate) calls: Vec<PreparedCall>,
     pub(crate) steps: Vec<Step>,
     pub(crate) sections: Sections,
-    /// For each variable, whether its value may come from a response.
+    /// Whether the value of a variable may come from a response, by slot.
     pub(crate) from_responses: Vec<bool>,
     pub(crate) think: Option<Distribution>,
     pub(crate) pace_ns: Option<u64>,
@@ -34,17 +34,18 @@ pub(crate) struct PreparedCall {
     pub(crate) capture: CaptureRequest,
     pub(crate) idempotent: bool,
     pub(crate) timeout_ns: u64,
-    /// Its endpoint.
+    /// Endpoint of the call.
     pub(crate) endpoint: EndpointId,
-    /// Its pool; `None` if it belongs to none.
+    /// Pool of the call; `None` if it belongs to none.
     pub(crate) pool: Option<PoolId>,
     /// Calls of low priority are left out first.
     pub(crate) priority: Priority,
-    /// The most redirects that it follows.
+    /// Maximum redirects of the call.
     pub(crate) redirects: u32,
-    /// Whether it sends the user's cookies, and stores those of its response.
+    /// Whether the call sends the user's cookies, and stores those of its response.
     pub(crate) cookies: bool,
-    /// The indexes of its checks, expects and captures in the counts of its series, in that order.
+    /// Indexes of the call's checks, expects and captures in the counts of the series, in that
+    /// order.
     pub(crate) check_ids: Vec<usize>,
 }
 

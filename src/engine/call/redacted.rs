@@ -10,10 +10,10 @@ use crate::engine::users::user::User;
 use crate::redact::Redactor;
 use crate::template::Value;
 
-/// The most values of a user's variables that are looked at: a row may be wide.
+/// Maximum values of a user's variables that are looked at: a row may be wide.
 const MAX_LOOKED: usize = 1_000;
 
-/// The most levels of maps and lists in them that are looked at.
+/// Maximum levels of maps and lists in them that are looked at.
 const MAX_DEPTH: usize = 4;
 
 /// The redactor of a user's texts: by names, and by the values of its variables that have such

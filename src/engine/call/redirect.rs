@@ -39,13 +39,13 @@ pub(crate) fn may_follow(
     own.or_else(|| all.find(|(_, address)| to.is_at(address)).map(|(id, _)| id))
 }
 
-/// The redirects of a call so far.
+/// The redirects that a call has followed.
 struct RedirectChain {
     service: ServiceId,
     at: RedirectLocation,
     method: Vec<u8>,
     bytes: Vec<u8>,
-    /// Whether its cookies are those of the jar, not of the step.
+    /// Whether the request's cookies come from the jar, not from the step.
     from_jar: bool,
 }
 
@@ -179,7 +179,7 @@ impl RedirectChain {
         })
     }
 
-    /// Goes on to the target of a response with `status`.
+    /// Follows a response with `status` to its target.
     fn go_on(
         &mut self,
         shard: &Shard,

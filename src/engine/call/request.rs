@@ -14,10 +14,10 @@ use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
 use crate::template::{RenderError, RenderScope, Template, Value};
 
-/// What names us to the target.
+/// The User-Agent header.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
 
-/// What tells the target which run it is.
+/// The header that names the run to the target.
 const RUN_HEADER: &str = "Manada-Run";
 
 /// The content codings of a response that are accepted if `compress` is set.
@@ -26,7 +26,7 @@ const CODINGS: &str = "gzip, deflate, br, zstd";
 /// A part of a head.
 #[derive(Debug)]
 pub(crate) enum HeadPart {
-    /// As it is rendered.
+    /// A text, written as rendered.
     Text(Template),
     /// Rendered, then in base64.
     Base64(Template),
@@ -35,7 +35,7 @@ pub(crate) enum HeadPart {
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
 pub(crate) enum PreparedRequest {
-    /// The whole of it.
+    /// The complete request.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
     Dynamic {
@@ -43,7 +43,7 @@ pub(crate) enum PreparedRequest {
         body: Option<Template>,
         fixed_body: Vec<u8>,
         has_body: bool,
-        /// Looked at once it is rendered, where paths are denied.
+        /// The limits that a rendered path is checked against; `None` if no path is denied.
         denied: Option<Arc<Safety>>,
         /// Where a header reads the request: how many of the parts are its first line.
         line_of_signed: Option<usize>,
@@ -236,13 +236,13 @@ fn render_signed(
     Ok(bytes)
 }
 
-/// What stands before a target's path: nothing, or the origin where a proxy reads the request.
+/// Returns the text before a path: empty, or the origin if a proxy reads the request.
 pub(crate) fn form(service: &Service, address: &Address) -> String {
     let read = through_proxy(service, address).is_some();
     if read { format!("http://{}", address.authority()) } else { String::new() }
 }
 
-/// The header that a proxy which reads the request wants.
+/// Returns the login header for a proxy that reads the request.
 pub(crate) fn proxy_login(service: &Service, address: &Address) -> Option<String> {
     let login = through_proxy(service, address)?.authorization()?;
     Some(format!("Proxy-Authorization: {login}\r\n"))
@@ -253,7 +253,7 @@ fn through_proxy<'s>(service: &'s Service, address: &Address) -> Option<&'s Prox
     service.transport.proxy.as_ref().filter(|proxy| proxy.kind == ProxyKind::Http && !address.tls)
 }
 
-/// The first line of a head with its end, and what follows.
+/// Splits a head into its first line, including the line end, and the rest.
 pub(crate) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     memchr::memchr(b'\n', bytes).map(|end| bytes.split_at(end + 1))
 }

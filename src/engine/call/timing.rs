@@ -10,10 +10,11 @@ use crate::stats::{AttemptOutcome, BlockCause, CallResult, Exchange};
 /// When a call was scheduled, when it could be made, and when the shard turned to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallTiming {
-    /// When the schedule wants it.
+    /// Scheduled time of the call.
     pub(crate) intended: Time,
-    /// When its user was free for it. Later than `intended` only if a paced user still waited for
-    /// the target, or was not admitted: that wait is blocked time, not lateness of the generator.
+    /// When the user was free for the call. Later than `intended` only if a paced user still waited
+    /// for the target, or was not admitted: that wait is blocked time, not lateness of the
+    /// generator.
     pub(crate) ready: Time,
     /// When the shard turned to it.
     pub(crate) picked_up: Time,
@@ -28,16 +29,16 @@ impl CallTiming {
     }
 }
 
-/// What the user needs to know of a call that has ended.
+/// The end of a call, as the user sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallEnd {
-    /// How it ended.
+    /// How the call ended.
     pub(crate) result: CallResult,
     /// When.
     pub(crate) done: Time,
     /// Whether a response came, whatever its status.
     pub(crate) responded: bool,
-    /// Whether the iteration goes on.
+    /// Whether the iteration continues.
     pub(crate) goes_on: bool,
 }
 

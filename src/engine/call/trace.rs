@@ -17,10 +17,10 @@ use crate::redact::{MASK, Redactor};
 use crate::stats::{AttemptOutcome, Exchange, outcome};
 use crate::wire::ResponseCapture;
 
-/// The most bytes of a body, a header or a value.
+/// Maximum bytes of a body, a header or a value.
 const MAX: usize = 512;
 
-/// The most lines of a response's head.
+/// Maximum lines of a response's head.
 const MAX_LINES: usize = 64;
 
 /// The key of a call that is under way.
@@ -126,7 +126,7 @@ pub(crate) fn call(
     })));
 }
 
-/// Whether a check looks at something with a sensitive name: a header, or a key of a path.
+/// Whether a check reads a header or a key with a sensitive name.
 fn is_sensitive(redactor: &Redactor<'_>, check: &Check) -> bool {
     match &check.what {
         CheckCondition::Header(name, _) => redactor.is_sensitive(name),

@@ -45,7 +45,7 @@ pub(crate) struct IterationRunner<'a> {
     /// Thinks and pauses of this iteration so far, and those before its last call was done, ns.
     thought_ns: u64,
     thought_before_ns: u64,
-    /// When its last call was done.
+    /// When the last call of the iteration was done.
     done: Time,
     /// How late this iteration began, and how long the event loop had stood still before it, ns.
     late_ns: u64,
@@ -197,14 +197,14 @@ impl<'a> IterationRunner<'a> {
         Ok(())
     }
 
-    /// Goes on at `intended`, after a wait of the user's own.
+    /// Continues at `intended`, after a wait of the user's own.
     fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
         self.thought_ns += thought_ns;
         self.timing = CallTiming::at_once(intended, clock::now());
     }
 
-    /// Goes on after a call: the next one is ready when it is intended, at the end of this one and
-    /// the think after it.
+    /// Continues after a call: the next one is ready when it is intended, at the end of this one
+    /// and the think time after it.
     fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
@@ -219,7 +219,7 @@ impl<'a> IterationRunner<'a> {
         }
     }
 
-    /// Goes on after a call that fallback steps follow: they take its place if it was not ok.
+    /// Continues after a call with fallback steps, which run if it was not ok.
     fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
         // A muted step needs no fallback.
         self.was_ok = matches!(ended.result, CallResult::Ok | CallResult::Muted) && ended.goes_on;

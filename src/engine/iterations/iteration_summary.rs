@@ -12,20 +12,20 @@ use crate::stats::sample::IterationEnd;
 /// An iteration that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IterationSummary {
-    /// How it ended.
+    /// How the iteration ended.
     pub(crate) end: IterationEnd,
-    /// When its last call was done.
+    /// When the last call of the iteration was done.
     pub(crate) done: Time,
     /// Thinks and pauses before that, ns.
     pub(crate) thought_ns: u64,
     /// Thinks and pauses after that, taken or pending, ns; for a user that goes on.
     pub(crate) think_ns: u64,
-    /// The part of `think_ns` that is taken in any case: pauses, and what has been waited already.
+    /// The part of `think_ns` that is always taken: pauses, and waits that are over.
     pub(crate) pause_ns: u64,
     /// The part of `think_ns` that does not depend on the pace; backoff is not in it.
     pub(crate) own_ns: u64,
-    /// The most that the shard itself added: its lateness at the first step, and stalls of its
-    /// event loop, ns.
+    /// Upper bound of the delays that the shard itself added: its lateness at the first step, and
+    /// stalls of its event loop, ns.
     pub(crate) delay_ns: u64,
 }
 

@@ -127,7 +127,7 @@ impl<'a> ParallelRun<'a, '_> {
         .await
     }
 
-    /// Gives the user what a branch captured.
+    /// Copies the captures of a branch to the user.
     fn end(&mut self, branch: usize, mut child: User, end: CallEnd) {
         let call = &self.calls()[self.branches[branch].call].call;
         let user = &mut *self.user;
@@ -141,7 +141,8 @@ impl<'a> ParallelRun<'a, '_> {
         self.ends[branch] = Some(end);
     }
 
-    /// The end of all branches as one call: it goes on if all do and none was left out.
+    /// Returns the end of all branches as one call; the iteration continues if all branches
+    /// continue and none was left out.
     fn summary(self) -> CallEnd {
         let all = || self.ends.iter().flatten();
         let done = all().map(|end| end.done).fold(self.timing.picked_up, Time::max);

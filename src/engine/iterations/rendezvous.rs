@@ -23,7 +23,7 @@ pub struct RendezvousPoint(Mutex<RendezvousState>);
 struct RendezvousState {
     /// How often users went on together.
     round: u64,
-    /// When they last did.
+    /// When the users of the last round went on.
     released: Time,
     /// The users that wait: ticket and waker.
     waiting: Vec<(u64, Option<Waker>)>,
@@ -81,9 +81,9 @@ pub(crate) async fn join(
 
 /// How a user arrives at a rendezvous.
 enum Arrival {
-    /// It is the last one: all go on at this time.
+    /// The user is the last one: all users go on at this time.
     Last(Time),
-    /// It waits, with this ticket, in this round.
+    /// The user waits, with this ticket, in this round.
     Waits(u64, u64),
 }
 

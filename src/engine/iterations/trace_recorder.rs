@@ -55,7 +55,7 @@ impl TraceRecorder {
         Self { trace: Arc::default(), coverage: Arc::default(), takes_each_branch }
     }
 
-    /// Takes what was recorded so far.
+    /// Takes the events recorded so far.
     pub(crate) fn take(&self) -> RecordedTrace {
         std::mem::take(&mut *lock(&self.trace))
     }
@@ -76,7 +76,8 @@ impl TraceRecorder {
         lock(&self.coverage).steps.contains(step)
     }
 
-    /// The step where a choice goes on; `drawn` is the one that was drawn at random.
+    /// Returns the first step of the branch to take at the choice `at`: `drawn`, the branch drawn
+    /// at random, or in a dry run the branch that was taken least often.
     #[cold]
     pub(crate) fn branch(&self, at: usize, choice: &Choice, drawn: usize) -> usize {
         if !self.takes_each_branch {

@@ -18,14 +18,14 @@ use crate::stats::{
 };
 use crate::wire::pool::{self, AcquireError};
 
-/// What an attempt has acquired so far.
+/// The resources that an attempt has acquired so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AttemptPermit {
     /// How many rate limits have given it a slot.
     limit_slots: u8,
     /// Whether the user's connection slot belongs to a pool.
     leased: bool,
-    /// Whether it is the probe of a service that takes no connections.
+    /// Whether the attempt is the probe of a service that takes no connections.
     probes_connect: bool,
     /// The permit of the breakers.
     breakers: BreakerPermit,
@@ -34,28 +34,28 @@ pub(crate) struct AttemptPermit {
 /// An attempt that was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompletedAttempt<'a> {
-    /// How it ended.
+    /// How the attempt ended.
     pub(crate) exchange: &'a Exchange,
-    /// When it began. Its deadline counts from then on, over its hedge and redirects, so its time
-    /// does, too.
+    /// When the attempt began. Its deadline counts from then on, over its hedge and redirects, so
+    /// its time does, too.
     pub(crate) begun: Time,
-    /// Its deadline, ns after `begun`.
+    /// Deadline of the attempt, ns after `begun`.
     pub(crate) limit_ns: u64,
 }
 
 /// Why an attempt is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AdmissionDelay {
-    /// It may go on at this time.
+    /// The attempt may go on at this time.
     Until(Time, BlockCause),
-    /// It waits for a connection of this pool.
+    /// The attempt waits for a connection of this pool.
     WaitForConnection(PoolId),
-    /// It is never sent.
+    /// The attempt is never sent.
     Suppress(BlockCause),
 }
 
 impl AttemptPermit {
-    /// Whether it is the probe of a breaker.
+    /// Whether the attempt is the probe of a breaker.
     pub(crate) fn is_probe(self) -> bool {
         self.breakers.is_probe()
     }

@@ -10,8 +10,8 @@ use crate::stats::{BreakerUse, Delta, PoolUse, ResilienceSnapshot};
 use crate::wire::pool::ConnectionPool;
 
 impl ResilienceState {
-    /// Puts what happened since the last delta into this one, and closes connections that were idle
-    /// for too long.
+    /// Adds the changes since the last delta to this one, and closes connections that were idle for
+    /// too long.
     pub(crate) fn take_interval(&self, board: &BreakerBoard, delta: &mut Delta, now: Time) {
         let used = |pool: &Option<ConnectionPool>| {
             pool.as_ref().map_or_else(PoolUse::default, |pool| {

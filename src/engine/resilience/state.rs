@@ -23,7 +23,7 @@ use crate::wire::pool::ConnectionPool;
 /// The resilience policies of a shard and their state.
 #[derive(Debug)]
 pub(crate) struct ResilienceState {
-    /// No policy is active: calls pass without a look at any of them.
+    /// Whether no policy is active, so that calls skip all of them.
     pub(super) passthrough: Cell<bool>,
     /// The part of the run that this shard owns.
     pub(super) segment: Segment,
@@ -38,7 +38,7 @@ pub(crate) struct ResilienceState {
     pub(super) hedging: Option<(HedgePolicy, RefCell<RetryBudget>)>,
     /// By pool of the plan; `None` for a pool that users do not share.
     pub(super) pools: Vec<Option<ConnectionPool>>,
-    /// What breakers did since the last delta, by breaker; empty if there are none.
+    /// Counts of breakers since the last delta, by breaker; empty if there are none.
     pub(super) breakers: RefCell<Vec<BreakerUse>>,
     /// The longest wait for a slot of a rate limit, ns.
     pub(super) limit_wait_ns: u64,
@@ -159,7 +159,7 @@ impl ResilienceState {
         }
     }
 
-    /// Counts a transition of a breaker that this shard caused.
+    /// Counts a transition of breaker `id` to state `to`, caused by this shard.
     pub(crate) fn count_transition(&self, id: BreakerId, to: BreakerState) {
         if let Some(breaker) = self.breakers.borrow_mut().get_mut(id.index()) {
             breaker.opened += u64::from(to == BreakerState::Open);

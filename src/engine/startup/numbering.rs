@@ -10,20 +10,21 @@ use crate::plan::{Load, Plan};
 /// The identity that a user has for a session or an arrival.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UserIdentity {
-    /// Its workload.
+    /// Workload of the user.
     pub(crate) workload: WorkloadId,
-    /// The number of its place in the population (closed model) or of its arrival (open model).
+    /// The number of the user's place in the population (closed model) or of its arrival (open
+    /// model).
     pub(crate) number: u64,
     /// How many sessions this place has had before.
     pub(crate) session: u64,
 }
 
-/// What an iteration is numbered by.
+/// The number that selects an iteration's data and random choices.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IterationItem {
-    /// Its user or arrival.
+    /// User or arrival of the iteration.
     Of(u64),
-    /// The iterations of a workload that a count of them ends.
+    /// The number of the iteration, in a workload with a total count.
     Iteration(u64),
 }
 

@@ -17,8 +17,8 @@ use crate::wire::{CaptureRequest, Outgoing};
 /// rest is for connections that take long.
 const SPREAD: u64 = 192;
 
-/// Opens the connections of a user of the closed model and waits until the user is due; `false` if
-/// it is not to begin any more.
+/// Opens the connections of a user of the closed model, then waits until the user is scheduled;
+/// returns `false` if the user should no longer start.
 pub(crate) async fn await_due(shard: &Shard, user: &mut User, id: WorkloadId, stay: &Stay) -> bool {
     let workload = &shard.plan.workloads[id];
     let (seed, due) = (shard.plan.seed, stay.enter.time(shard.zero(workload)));

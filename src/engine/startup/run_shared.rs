@@ -18,7 +18,7 @@ use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::ChangeSubject;
 use crate::units::nanos;
 
-/// What all shards of a run share.
+/// State that all shards of a run share.
 #[derive(Debug)]
 pub struct RunShared {
     /// Users at work, by workload.
@@ -39,7 +39,7 @@ pub struct RunShared {
     pub endpoints: Endpoints,
     /// The breakers of endpoints and services, and the one of the whole run.
     pub board: BreakerBoard,
-    /// What those breakers belong to.
+    /// The subjects of those breakers.
     pub breakers: Vec<ChangeSubject>,
     /// The rate limits of attempts.
     pub limits: RateLimits,
@@ -103,7 +103,7 @@ impl RunShared {
         }
     }
 
-    /// Reserves one of a workload's `most` users; `false` if all are at work.
+    /// Reserves one of a workload's `most` users; `false` if all are busy.
     pub(crate) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
         let users = &self.users[workload.index()];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
@@ -120,8 +120,8 @@ impl RunShared {
         }
     }
 
-    /// The number of the next iteration of a workload that `most` iterations end; `None` if all
-    /// have been handed out.
+    /// Returns the number of the next iteration of a workload with `most` iterations; `None` if
+    /// there is none left.
     pub(crate) fn take_iteration(
         &self,
         plan: &Plan,
@@ -143,7 +143,8 @@ impl RunShared {
         (taken < most).then_some(taken)
     }
 
-    /// How many iterations may be handed out in all, with those that do not count towards `most`.
+    /// Returns how many iterations may start in total, including those that do not count towards
+    /// `most`.
     #[cold]
     fn with_uncounted(
         &self,

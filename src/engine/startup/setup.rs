@@ -20,7 +20,7 @@ use crate::template::Value;
 /// Values of variables by slot; `None` if the variable is unset.
 pub type Variables = Arc<Vec<Option<Value>>>;
 
-/// What a shard needs to begin.
+/// The setup of a shard.
 #[derive(Debug)]
 pub struct ShardSetup {
     /// The run.
@@ -41,10 +41,10 @@ pub struct ShardSetup {
     pub trace: Option<TraceRecorder>,
     /// The rows that each data source gives, by workload, share and draw.
     pub claims: Arc<Vec<Vec<Vec<RowClaim>>>>,
-    /// What it shares with the other shards.
+    /// State that all shards share.
     pub shared: Arc<RunShared>,
-    /// The channel for its deltas.
+    /// The channel for the shard's deltas.
     pub deltas: mpsc::Sender<Delta>,
-    /// The commands that it receives.
+    /// The commands to the shard.
     pub commands: mpsc::Receiver<ShardCommand>,
 }

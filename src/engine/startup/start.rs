@@ -27,7 +27,7 @@ pub struct Engine {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// The set-ups of all shards, and the Source of what they will measure.
+/// Returns the setups of all shards, and the source of their deltas.
 pub fn set_up(
     plan: &Arc<Plan>,
     addresses: Vec<Address>,

@@ -32,22 +32,22 @@ const IDLE_NS: u64 = 1_000_000;
 pub(crate) struct ClosedUser<'a> {
     runner: IterationRunner<'a>,
     who: UserIdentity,
-    /// Its stay, and when it leaves.
+    /// Stay of the user, and when it leaves.
     presence: Rc<Presence>,
     /// How long its workload had been paused when it was idle last, ns.
     paused_ns: u64,
-    /// When its session is over, and after how many iterations.
+    /// When the session is over.
     over_at: Time,
     max_iterations: u64,
-    /// Whether it has finished its first iteration.
+    /// Whether the user has finished its first iteration.
     has_begun: bool,
 }
 
 /// Why a session ended.
 enum StopReason {
-    /// Another user may take its place.
+    /// The session is over; another user may take the place.
     SessionOver,
-    /// No user takes its place.
+    /// The user leaves, and no other one takes the place.
     ForGood,
 }
 
@@ -87,7 +87,7 @@ impl<'a> ClosedUser<'a> {
         &self.runner.shard.schedules[self.who.workload]
     }
 
-    /// Runs its sessions, one after the other.
+    /// Runs the sessions of the user's place, one after the other.
     pub(crate) async fn run(&mut self) {
         loop {
             // For each session: `on_stop` has a deadline of its own.

@@ -102,7 +102,7 @@ impl User {
     }
 }
 
-/// Counts a feed that has no row left, and stops the run if the scenario says so.
+/// Counts a feed without a further row, and stops the run if the scenario requires it.
 fn report_end(shard: &Shard, workload: WorkloadId, feed: &Feed, claim: &RowClaim) {
     let mut recorder = shard.recorder.borrow_mut();
     recorder.record_exhausted_feed(&feed.name);

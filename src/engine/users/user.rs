@@ -29,33 +29,33 @@ const UNUSED: Seed = Seed::ZERO;
 /// A virtual user.
 #[derive(Debug)]
 pub(crate) struct User {
-    /// Its workload.
+    /// Workload of the user.
     pub(crate) workload: WorkloadId,
-    /// Its archetype.
+    /// Archetype of the user.
     pub(crate) archetype: ArchetypeId,
     /// The number of the user (closed model; a later session adds the size of the population) or of
     /// the arrival (open model).
     pub(crate) number: u64,
-    /// The number of the iteration within its user.
+    /// The number of the iteration among those of the user.
     pub(crate) iteration: u64,
-    /// The number of its item over the whole run: user, arrival, or iteration of a workload that a
-    /// count ends.
+    /// The number of the user's item over the whole run: user, arrival, or iteration of a workload
+    /// that a count ends.
     pub(crate) item: u64,
     /// The random generator of this iteration.
     pub(crate) rng: Rng,
-    /// Its variables by slot.
+    /// Variables of the user by slot.
     pub(crate) variables: Vec<Option<Value>>,
-    /// Its connection to each service.
+    /// Connection of the user to each service.
     pub(crate) slots: Vec<ConnectionSlot>,
-    /// Its cookies; `None` until a response sets one. Parallel branches share them.
+    /// Cookies of the user; `None` until a response sets one. Parallel branches share them.
     pub(crate) jar: Option<Rc<RefCell<CookieJar>>>,
-    /// The deadline of its waits.
+    /// The deadline of the user's waits.
     pub(crate) deadline: CallDeadline,
-    /// Its own rate limit; parallel branches share it.
+    /// Own rate limit of the user; parallel branches share it.
     pub(crate) limiter: Option<Rc<RateLimiter>>,
-    /// What only few flows need.
+    /// State that only some flows need.
     pub(crate) extras: Option<Box<UserExtras>>,
-    /// Its archetype's first series and first group.
+    /// The first series and the first group of the archetype.
     pub(crate) first_step: StepId,
     pub(crate) first_group: GroupId,
     backoff_ns: u64,
@@ -63,25 +63,25 @@ pub(crate) struct User {
     pub(crate) work: u64,
 }
 
-/// What only few flows need: other users carry no room for it.
+/// State that only some flows need; boxed, so that other users take no room for it.
 #[derive(Debug, Default)]
 pub(crate) struct UserExtras {
     /// Rounds left, by loop.
     pub(crate) counters: Vec<u64>,
     /// The groups that have begun and not ended.
     pub(crate) groups: Vec<OpenGroup>,
-    /// Its emulated link; `None` if it uses the network of this machine.
+    /// Emulated link of the user; `None` if it uses the network of this machine.
     pub(crate) emulated_link: Option<Rc<EmulatedLink>>,
-    /// The users that make its parallel calls, each with connections of its own.
+    /// The users that make the parallel calls, each with connections of its own.
     pub(crate) branches: Vec<User>,
 }
 
 /// A group that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenGroup {
-    /// The number of the group in its archetype.
+    /// The number of the group within the archetype.
     pub(crate) id: u16,
-    /// When its first call was intended.
+    /// When the first call of the group was intended.
     pub(crate) intended: Time,
     /// The think time of the iteration before it, ns.
     pub(crate) thought_ns: u64,
@@ -129,7 +129,7 @@ impl User {
         self.work = MAX_ITERATION_WORK;
     }
 
-    /// The length of its session: ns, and iterations.
+    /// Draws the length of the user's session: ns, and iterations.
     pub(crate) fn session(&mut self, shard: &Shard) -> (u64, u64) {
         match &shard.plan.archetypes[self.archetype].session {
             Session::Endless => (u64::MAX, u64::MAX),
@@ -146,12 +146,12 @@ impl User {
         }
     }
 
-    /// The random generator of what is drawn once for the user.
+    /// Returns the random generator for values that are drawn once per user.
     pub(crate) fn own_rng(&self, seed: Seed) -> Rng {
         seed.rng(Stream::User, self.workload.index() as u64, self.number)
     }
 
-    /// What a template of something that is intended at `at` may read.
+    /// Returns the values that a template can read at the intended time `at`.
     pub(crate) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> RenderScope<'a> {
         RenderScope {
             variables: &self.variables,
@@ -197,12 +197,12 @@ impl User {
         self.deadline.share_end(&parent.deadline);
     }
 
-    /// Its emulated link; `None` if it uses the network of this machine.
+    /// Emulated link of the user; `None` if it uses the network of this machine.
     pub(crate) fn link(&self) -> Option<Rc<EmulatedLink>> {
         self.extras.as_ref()?.emulated_link.clone()
     }
 
-    /// Whether it has an emulated link.
+    /// Whether the user has an emulated link.
     #[inline]
     pub(crate) fn has_emulated_link(&self) -> bool {
         self.extras.as_ref().is_some_and(|extras| extras.emulated_link.is_some())
@@ -219,7 +219,7 @@ impl User {
         }
     }
 
-    /// What only few flows need.
+    /// Returns the state that only some flows need.
     pub(crate) fn extras(&mut self) -> &mut UserExtras {
         self.extras.get_or_insert_default()
     }
@@ -233,7 +233,7 @@ impl User {
         &mut counters[counter]
     }
 
-    /// Closes its connections and those of its parallel branches.
+    /// Closes the connections of the user and of its parallel branches.
     pub(crate) fn close_connections(&mut self) {
         self.slots.iter_mut().for_each(ConnectionSlot::close);
         if let Some(extras) = &mut self.extras {

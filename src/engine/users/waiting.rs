@@ -30,11 +30,11 @@ pub(crate) struct WaitState {
 /// What a user does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// It begins its next iteration.
+    /// The user begins the next iteration.
     Begin,
-    /// It leaves.
+    /// The user leaves.
     Leave,
-    /// It waits until this time, or until the state changes.
+    /// The user waits until this time, or until the state changes.
     WaitUntil(Time),
     /// The same, because its workload may begin nothing.
     WaitForAdmission(Time),

@@ -74,8 +74,8 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// Returns the next frame's kind and value; `None` at the end, also of a truncated file.
-    /// `longest` returns the maximum length of a kind's value, bytes.
+    /// Reads the next frame and returns its kind and value; `None` at the end of the file, or if
+    /// the last frame is incomplete. `longest` returns the maximum length of a kind's value, bytes.
     pub(super) fn read(
         &mut self,
         from: &mut impl Read,

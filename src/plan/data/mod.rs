@@ -23,7 +23,7 @@ use crate::template::Value;
 /// Rows and the rule that assigns them.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// The name of the variable it fills, for messages.
+    /// The name of the variable that the feed fills, for messages.
     pub name: String,
     /// The rows; never empty.
     pub rows: Arc<Rows>,

@@ -122,9 +122,9 @@ pub enum HedgeAfter {
 pub struct RateLimitPolicy {
     /// For the whole run, in units of a `Rate`.
     pub global: Option<u64>,
-    /// For each user, by its number.
+    /// Attempts of each user.
     pub per_user: Option<u64>,
-    /// For each source address.
+    /// Attempts from each source address.
     pub per_source: Option<u64>,
     /// For all endpoints together that a pattern matches; the most specific pattern wins.
     pub per_endpoint: Vec<(EndpointPattern, u64)>,

@@ -12,9 +12,9 @@ use crate::stats::ChangeSubject;
 pub struct BreakerName {
     /// `endpoint GET /cart`, `service shop`, `system`.
     pub name: String,
-    /// Its level, as in a scenario.
+    /// Level of the breaker, as in a scenario.
     pub level: &'static str,
-    /// Whether it is configured.
+    /// Whether the breaker is configured.
     pub is_configured: bool,
 }
 

@@ -29,7 +29,7 @@ impl PoolStrategy {
 /// A group of endpoints and its connections.
 #[derive(Clone, Debug)]
 pub struct PoolPolicy {
-    /// Its name in the scenario.
+    /// Name of the pool in the scenario.
     pub name: String,
     /// Patterns of its endpoints; the most specific pattern of all pools wins.
     pub patterns: Vec<EndpointPattern>,
@@ -39,7 +39,7 @@ pub struct PoolPolicy {
     pub connections: u64,
     /// Connections that stay open when idle, and the least that an adaptive pool shrinks to.
     pub min: u64,
-    /// The most that it grows to; equal to `connections` unless it adapts.
+    /// Maximum connections of an adaptive pool; equal to `connections` unless the pool adapts.
     pub max: u64,
     /// Closes a connection that is idle for this time.
     pub idle: Option<Duration>,

@@ -17,9 +17,10 @@ pub const FEW: usize = 500;
 /// The time axis of a run, divided into columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeAxis {
-    /// Its length, in whole points.
+    /// Length of the time axis, in whole points.
     pub seconds: u32,
-    /// The number of columns; the last one may extend beyond the end.
+    /// The number of columns (equal intervals of time); the last one may extend beyond the end of
+    /// the run.
     pub columns: usize,
     /// Seconds per column.
     pub step_s: u32,

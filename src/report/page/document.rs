@@ -44,11 +44,11 @@ const SECTIONS: [Section; 14] = [
 /// A rendered section.
 #[derive(Debug)]
 pub struct RenderedSection {
-    /// Its id.
+    /// Id of the section.
     pub id: &'static str,
-    /// Its title.
+    /// Title of the section.
     pub title: &'static str,
-    /// Its content; `None`: nothing to show.
+    /// Content of the section; `None`: nothing to show.
     pub inner: Option<Markup>,
 }
 
@@ -81,7 +81,7 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
     page(&title, &policy(), &body, SCRIPT)
 }
 
-/// Returns a page without figures, with `live` above its empty sections.
+/// Returns a page with `live` on top and empty sections, which `script` fills.
 pub fn shell(live: &Markup, script: &str) -> String {
     let parts: Vec<RenderedSection> =
         SECTIONS.iter().map(|(id, title, _)| RenderedSection { id, title, inner: None }).collect();

@@ -19,7 +19,7 @@ impl CheckRow<'_> {
         self.passed + self.failed
     }
 
-    /// The share that passed; `None` if it was never made.
+    /// The share that passed; `None` if the check was never made.
     pub(crate) fn share(&self) -> Option<f64> {
         (self.made() > 0).then(|| self.passed as f64 / self.made() as f64)
     }

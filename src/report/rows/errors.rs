@@ -13,7 +13,7 @@ use crate::stats::outcome;
 pub(crate) struct StatusRow {
     pub(crate) status: u16,
     pub(crate) count: u64,
-    /// Its share of all responses.
+    /// Share of all responses of the status.
     pub(crate) share: f64,
 }
 

@@ -10,7 +10,7 @@ use crate::stats::outcome;
 pub(crate) struct FailureRow<'r> {
     /// How many calls failed like it.
     pub(crate) count: u64,
-    /// How it failed, as text.
+    /// How the calls failed, as text.
     pub(crate) kind: String,
     pub(crate) step: &'r str,
     pub(crate) workload: &'r str,

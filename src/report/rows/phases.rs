@@ -7,9 +7,9 @@ use crate::stats::Histogram;
 
 /// A phase of attempts.
 pub(crate) struct PhaseRow<'r> {
-    /// Its name, as text.
+    /// Name of the phase, as text.
     pub(crate) name: &'static str,
-    /// Its key in JSON.
+    /// Key of the phase in JSON.
     pub(crate) key: &'static str,
     /// How long it took, after the warm-up.
     pub(crate) times: &'r Histogram,

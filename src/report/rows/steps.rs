@@ -34,7 +34,7 @@ impl<'r> StepRow<'r> {
         self.window.calls.made > 0
     }
 
-    /// Its calls by result.
+    /// Calls of the step by result.
     pub(crate) fn calls(&self) -> &'r Calls {
         &self.window.calls
     }

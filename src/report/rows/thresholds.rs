@@ -30,8 +30,8 @@ pub(crate) struct ThresholdRow<'r> {
     pub(crate) limit: String,
     /// The margin to the limit; empty if it has no meaning.
     pub(crate) margin: String,
-    /// Why it failed within its limit, where the worst window was, and whether it rests on few
-    /// calls.
+    /// Why the threshold failed within its limit, where the worst window was, and whether the value
+    /// rests on few calls.
     pub(crate) remark: String,
 }
 

@@ -13,7 +13,7 @@ use crate::scenario::syntax::node::Node;
 pub(crate) struct ScenarioContext {
     /// The names of the services, in the order of the plan.
     pub services: Vec<String>,
-    /// Their path prefixes.
+    /// The path prefixes of the services, in the same order.
     pub prefixes: Vec<String>,
     /// The variables that `setup` sets.
     pub globals: Vec<String>,

@@ -32,7 +32,7 @@ pub(crate) struct HitTarget {
     pub path: Template,
     /// Index into [`HitTargets::names`].
     pub series: u16,
-    /// The number of times it was given.
+    /// How many times the URL was given.
     pub weight: f64,
 }
 

@@ -6,15 +6,15 @@
 /// A noun of the language: a map with fixed keys, such as a pool or a step.
 #[derive(Debug)]
 pub(crate) struct Noun {
-    /// Its name in the JSON Schema and in links: `pool`.
+    /// Name of the noun in the JSON Schema and in links: `pool`.
     pub id: &'static str,
-    /// Its name in messages: `a pool`.
+    /// Name of the noun in messages: `a pool`.
     pub title: &'static str,
-    /// What it is, as a sentence.
+    /// What the noun is, as a sentence.
     pub about: &'static str,
     /// An example or another form that mistakes show; empty: `{title}: a map of keys and values`.
     pub form: &'static str,
-    /// Its keys, in groups, because some nouns share a group.
+    /// Keys of the noun, in groups, because some nouns share a group.
     pub groups: &'static [&'static [KeySpec]],
     /// Rules over several keys.
     pub rules: &'static [KeyRule],
@@ -28,15 +28,16 @@ pub(crate) struct Noun {
 pub(crate) struct KeySpec {
     pub name: &'static str,
     pub shape: ValueShape,
-    /// What it sets, as a sentence.
+    /// What the key sets, as a sentence.
     pub about: &'static str,
-    /// Its default, as written in a scenario; `None` if there is none, or none of a single form.
+    /// Default of the key, as written in a scenario; `None` if there is none, or none of a single
+    /// form.
     pub default: Option<&'static str>,
     /// What happens without the key, as a phrase; empty if that is obvious.
     pub otherwise: &'static str,
     /// The expected value of a required key, for the mistake; `None` if the key may be left out.
     pub needs: Option<&'static str>,
-    /// Its former name, which is still read, with a warning.
+    /// Former name of the key, which is still read, with a warning.
     pub former: Option<&'static str>,
 }
 
@@ -145,9 +146,9 @@ pub(crate) enum MapKeys {
 /// A shape that several keys share, under a name.
 #[derive(Debug)]
 pub(crate) struct SharedShape {
-    /// Its name in the JSON Schema and in links.
+    /// Name of the shape in the JSON Schema and in links.
     pub id: &'static str,
-    /// What it is, as Markdown for the reference.
+    /// What the shape is, as Markdown for the reference.
     pub title: &'static str,
     pub shape: ValueShape,
 }

@@ -12,9 +12,9 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 /// The places of the parts of an archetype.
 #[derive(Debug, Default)]
 pub(crate) struct ArchetypeSpans {
-    /// Its own variables, with their first assignment.
+    /// Own variables of the archetype, with their first assignment.
     pub variables: Vec<(String, SourceSpan)>,
-    /// Its feeds, in order.
+    /// Feeds of the archetype, in order.
     pub feeds: Vec<SourceSpan>,
     pub pace: Option<SourceSpan>,
     pub session: Option<SourceSpan>,

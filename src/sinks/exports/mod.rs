@@ -66,7 +66,7 @@ impl FromStr for ExportTarget {
 }
 
 impl ExportTarget {
-    /// Whether it goes to standard output.
+    /// Whether the report goes to standard output.
     pub fn takes_output(&self) -> bool {
         self.path.is_none() && self.form != ReportFormat::Github
     }

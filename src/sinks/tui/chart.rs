@@ -19,13 +19,13 @@ const SIGNS: [char; 4] = ['·', '○', '●', '◆'];
 
 /// A series.
 pub(super) struct ChartCurve {
-    /// Its name.
+    /// Name of the series.
     pub(super) name: &'static str,
-    /// Its readings.
+    /// Readings of the series.
     pub(super) readings: Vec<SeriesReading>,
     /// How readings of the same column are merged.
     pub(super) many: ColumnMerge,
-    /// Its style.
+    /// Style of the series.
     pub(super) style: Style,
 }
 

@@ -65,9 +65,9 @@ pub(super) struct KeyBinding {
     /// The keys.
     pub(super) action: KeyAction,
     keys: &'static [KeyPress],
-    /// How they are written in the help.
+    /// How the keys are written in the help.
     pub(super) shown: &'static str,
-    /// What they do; empty if the line above describes it.
+    /// What the keys do; empty if the line above describes it.
     pub(super) says: &'static str,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Model {
 pub(super) struct ToldLine {
     /// Time from the start of the run, ns, to the second.
     pub(super) at_ns: u64,
-    /// Whether it is the output of a `log` step; else it is a note of the run.
+    /// Whether the line is the output of a `log` step; else it is a note of the run.
     pub(super) said: bool,
     /// The text.
     pub(super) text: String,

@@ -62,7 +62,7 @@ pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<StepId> {
 /// The value by which a step is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum SortKey<'a> {
-    /// Its place in the plan.
+    /// Place of the step in the plan.
     Place(usize),
     /// A name.
     Name(&'a str),

@@ -13,7 +13,7 @@ use crate::stats::timeline::{GaugeSample, PercentileBand, Point};
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SeriesReading {
-    /// Its second, from the start of the run.
+    /// Second of the reading, from the start of the run.
     pub(super) second: u32,
     /// The value, in the unit of the series.
     pub(super) value: f64,

@@ -17,9 +17,10 @@ const GAP: usize = 2;
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
-    /// Its title.
+    /// Title of the column.
     pub(super) title: &'static str,
-    /// Whether it has texts (left-aligned, may be cut) or numbers (right-aligned, never cut).
+    /// Whether the column has texts (left-aligned, may be cut) or numbers (right-aligned, never
+    /// cut).
     pub(super) text: bool,
     /// The column with the highest value is left out first; zero is never left out.
     pub(super) order: u8,
@@ -72,7 +73,7 @@ impl ViewTable {
         self.rows.push(cells);
     }
 
-    /// Whether it has no rows.
+    /// Whether the table has no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -5,9 +5,9 @@
 
 /// A view of the dashboard.
 pub(super) struct ViewName {
-    /// Its name in the bar.
+    /// Name of the view in the bar.
     pub(super) name: &'static str,
-    /// Whether it can be filtered by a text.
+    /// Whether the view can be filtered by a text.
     pub(super) is_filtered: bool,
 }
 

@@ -50,7 +50,7 @@ struct ShownSections {
 struct SectionState {
     id: &'static str,
     html: String,
-    /// The number of the report in which it changed last.
+    /// The number of the report in which the section changed last.
     since: u64,
 }
 
@@ -61,7 +61,7 @@ pub struct Frame {
     pub number: u64,
     /// The message for the script; `None`: nothing new.
     pub value: Option<Value>,
-    /// Whether it is the last one.
+    /// Whether the frame is the last one.
     pub is_over: bool,
 }
 

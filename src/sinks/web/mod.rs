@@ -42,7 +42,7 @@ pub struct Web {
 pub struct OpenedDashboard {
     /// The sink, to be added to the run's sinks.
     pub sink: Web,
-    /// Its URL, with the token of the controls if there are any.
+    /// URL of the dashboard, with the token of the controls if there are any.
     pub url: String,
     /// Whether other machines can reach it.
     pub is_remote: bool,

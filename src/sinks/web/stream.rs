@@ -31,7 +31,7 @@ struct StreamClient {
     news: watch::Receiver<u64>,
     seen: u64,
     is_over: bool,
-    /// Its registration among the clients.
+    /// Registration among the clients of the client.
     _seat: ClientSlot,
 }
 

@@ -15,7 +15,7 @@ use crate::stats::{AttemptOutcome, BlockCause, Exchange, Untimed};
 pub enum AttemptReason {
     /// The first of its call.
     First,
-    /// Its reused connection proved closed, or the target did not process it.
+    /// The reused connection proved closed, or the target did not process the request.
     StaleResend,
     /// The response before it was a redirect.
     Redirect,

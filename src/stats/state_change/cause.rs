@@ -10,10 +10,10 @@ use super::states::HealthFigure;
 use crate::stats::AttemptOutcome;
 use crate::units::show_duration;
 
-/// Why something changed.
+/// The cause of a state change, with its figures.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeCause {
-    /// What a breaker counted.
+    /// The counts of a breaker.
     Breaker {
         /// The cause.
         why: TransitionCause,
@@ -22,7 +22,7 @@ pub enum ChangeCause {
     },
     /// An attempt ended so.
     Attempt {
-        /// How it ended.
+        /// How the attempt ended.
         outcome: AttemptOutcome,
     },
     /// A connection was opened.
@@ -65,7 +65,7 @@ pub enum ChangeCause {
     Overload {
         /// p99 of the lag, µs.
         lag_us: u64,
-        /// The share of its core that the busiest shard uses.
+        /// The CPU use of the busiest shard, as a share of its core.
         cpu: f64,
     },
     /// The generator is not overloaded any more.
@@ -77,7 +77,7 @@ pub enum ChangeCause {
     MemoryInUse {
         /// The share.
         share: f64,
-        /// When all of it will be in use, s; `None` if that is not foreseen.
+        /// When the whole budget will be in use, s; `None` if that is not foreseen.
         full_in_s: Option<f64>,
     },
     /// No user is at work, and memory is in use all the same.
@@ -92,7 +92,7 @@ pub enum ChangeCause {
     },
     /// A command of live control.
     Control {
-        /// Where it came from.
+        /// Where the command came from.
         origin: ControlOrigin,
     },
     /// The shard was busy.
@@ -144,7 +144,7 @@ pub enum ControlOrigin {
 }
 
 impl ControlOrigin {
-    /// Its name in reports.
+    /// Name of the origin in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Key => "key",

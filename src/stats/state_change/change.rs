@@ -10,7 +10,7 @@ use super::states::{
     BreakerState, BreakerSwitch, DegradationLevel, HealthFigure, LoadOverride, Priority,
 };
 
-/// What changed.
+/// A change: its kind, and the states before and after.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A circuit breaker changed its state.
@@ -29,7 +29,7 @@ pub enum Change {
     },
     /// A service accepts connections again (`true`), or no longer.
     Connect {
-        /// Whether it accepts them.
+        /// Whether the target accepts connections.
         accepts: bool,
     },
     /// The degradation level changed.
@@ -39,7 +39,7 @@ pub enum Change {
         /// The level after.
         to: DegradationLevel,
     },
-    /// The lowest priority of workloads that may begin something changed.
+    /// The lowest priority of workloads that may start iterations changed.
     Admission {
         /// The priority before.
         from: Priority,
@@ -48,7 +48,7 @@ pub enum Change {
     },
     /// Memory ran short, or does no longer.
     Memory {
-        /// What was done about it.
+        /// The reaction.
         relief: MemoryRelief,
     },
     /// A remedy was applied, or there is none.
@@ -60,7 +60,7 @@ pub enum Change {
     Healed {
         /// The figure before the remedy.
         from: HealthFigure,
-        /// The figure after it.
+        /// The figure after the remedy.
         to: HealthFigure,
     },
     /// Live control changed the load of a workload.
@@ -81,17 +81,17 @@ pub enum Change {
     },
     /// Live control switched a breaker.
     SwitchedBreaker {
-        /// What it was switched to.
+        /// The new position of the switch.
         to: BreakerSwitch,
     },
     /// Live control muted the calls of a step (`true`), or sends them again.
     Mute {
-        /// Whether they are muted now.
+        /// Whether the calls are muted now.
         muted: bool,
     },
     /// A user of live control set a mark.
     Mark {
-        /// Its text.
+        /// The text of the mark.
         text: String,
     },
     /// A change as a sentence, from a record before version 8.
@@ -103,7 +103,7 @@ pub enum Change {
     },
 }
 
-/// What is done when memory runs short, and when it does no longer.
+/// The reaction to memory use above or below a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryRelief {
     /// Memory that can be spared is released.

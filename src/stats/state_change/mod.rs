@@ -71,11 +71,11 @@ impl ChangeKind {
 /// A change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateChange {
-    /// When it changed.
+    /// When the state changed.
     pub at: RunOffset,
-    /// What the change belongs to.
+    /// The subject of the change.
     pub subject: ChangeSubject,
-    /// What changed, from which state to which.
+    /// The change, from state to state.
     pub change: Change,
     /// Why: the observation that caused it.
     pub cause: ChangeCause,
@@ -95,10 +95,10 @@ impl std::fmt::Display for StateChange {
     }
 }
 
-/// The most changes that a shard keeps per interval; the rest is counted.
+/// Maximum changes that a shard keeps per interval; the rest is counted.
 pub const MAX_INTERVAL_CHANGES: usize = 64;
 
-/// The most changes that a run keeps: the first ones; the rest is counted.
+/// Maximum changes that a run keeps: the first ones; the rest is counted.
 pub const MAX_RUN_CHANGES: usize = 2_000;
 
 /// State changes in order of arrival, up to a limit.

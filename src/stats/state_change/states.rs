@@ -20,7 +20,7 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
-    /// Its name.
+    /// Name of the breaker state.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -42,7 +42,7 @@ pub enum BreakerSwitch {
 }
 
 impl BreakerSwitch {
-    /// Its name, as in a command.
+    /// Name of the breaker switch, as in a command.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -110,7 +110,7 @@ impl DegradationLevel {
     }
 }
 
-/// The load of a workload in force: its plan, or what live control made of it.
+/// The load of a workload in force: as planned, or as changed by live control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOverride {
     /// The level that `permille` refers to.
@@ -165,7 +165,7 @@ pub enum HealthFigure {
 }
 
 impl HealthFigure {
-    /// Its name in reports.
+    /// Name of the figure in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::MemoryInUse(_) => "memory_in_use",
@@ -175,7 +175,7 @@ impl HealthFigure {
         }
     }
 
-    /// Its value: a share, or s.
+    /// Value of the figure: a share, or s.
     pub const fn value(self) -> f64 {
         match self {
             Self::MemoryInUse(value)

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// What a change belongs to.
+/// The subject of a state change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeSubject {
     /// An endpoint, by its name, with its service where there are several.

@@ -22,17 +22,17 @@ pub enum TrustLevel {
 pub struct TrustReason {
     /// The name of the check.
     pub check: &'static str,
-    /// Its level.
+    /// Level of the reason.
     pub level: TrustLevel,
-    /// What was observed, in the check's unit.
+    /// The observed value, in the check's unit.
     pub observed: f64,
     /// The limit that was exceeded.
     pub limit: f64,
     /// The unit of both: `us`, `share`, `count` or `seconds`.
     pub unit: &'static str,
-    /// The figures that it makes doubtful, and the direction in which it moves them.
+    /// The figures that are doubtful for this reason, and the direction in which they are moved.
     pub effects: &'static [Effect],
-    /// What to do about it.
+    /// A hint for the reader.
     pub hint: String,
 }
 
@@ -52,8 +52,8 @@ pub struct TrustContext {
 
 /// Lag p99, µs and as a share of response p99: limits of degraded and of no.
 pub const LAG: [(f64, f64); 2] = [(2_000.0, 0.05), (20_000.0, 0.25)];
-/// Starts lost through the generator and generator errors, as a share of all: any are degraded,
-/// above this: no.
+/// Maximum share of starts lost through the generator and of generator errors: any lower the trust
+/// level to degraded, more than this to no.
 pub const LOST: f64 = 0.01;
 /// Run-queue wait of the worst shard, as a share of the run.
 pub const RUN_QUEUE: f64 = 0.10;
@@ -70,7 +70,7 @@ pub const WAKE_UP_US: f64 = 1_000.0;
 pub const LATE_USERS: [f64; 2] = [0.01, 0.10];
 
 impl TrustReason {
-    /// The names of the figures that it makes doubtful.
+    /// The names of the figures that are doubtful for this reason.
     pub fn affects(&self) -> Vec<&'static str> {
         self.effects.iter().map(|(name, _)| *name).collect()
     }

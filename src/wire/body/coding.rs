@@ -11,7 +11,7 @@ use crate::wire::body::bodies::CapturedBody;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::framing_error::FramingError;
 
-/// The most codings of one body.
+/// Maximum codings of one body.
 const MAX_CODINGS: usize = 4;
 
 /// The largest zstd window (RFC 9659), bytes.

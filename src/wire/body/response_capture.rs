@@ -11,7 +11,7 @@ use crate::wire::body::bodies::CapturedBody;
 pub struct CaptureRequest {
     /// The request was HEAD: no body follows, whatever the head says.
     pub head_request: bool,
-    /// The most bytes of body accepted.
+    /// Maximum bytes of body accepted.
     pub max_body: u64,
     /// Capture the header block.
     pub keep_head: bool,
@@ -101,7 +101,7 @@ impl ResponseCapture {
 /// Progress of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExchangeProgress {
-    /// Whether its connection is open by now; `None` if it needed no new one.
+    /// Whether the connection is open by now; `None` if no new one was needed.
     pub connecting: Option<bool>,
     /// Whether the last byte of the request was handed to the kernel.
     pub sent: bool,

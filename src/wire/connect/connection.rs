@@ -27,7 +27,7 @@ use crate::wire::{Outgoing, ServiceEndpoint, connect::fault, connect::race, conn
 #[derive(Debug)]
 pub(in crate::wire) struct OpenConnection {
     io: Transport,
-    /// When its last exchange ended; `NEVER` before the first.
+    /// When the last exchange on the connection ended; `NEVER` before the first.
     pub(in crate::wire) idle_since: Time,
 }
 
@@ -182,7 +182,7 @@ fn offer_http1_only<'a>(
     Cow::Owned(Arc::new(alone))
 }
 
-/// Asks the connected proxy for a tunnel to the target.
+/// Requests a tunnel to the target from the connected proxy.
 async fn open_tunnel(
     endpoint: &ServiceEndpoint,
     proxy: &Proxy,

@@ -19,7 +19,7 @@ use crate::stats::FailureKind;
 /// How long a name server may take to explain a failure, ns.
 const EXPLAIN_NS: u64 = 500_000_000;
 
-/// The most name servers that the system's resolver queries (resolv.conf(5), `MAXNS`).
+/// Maximum name servers that the system's resolver queries (resolv.conf(5), `MAXNS`).
 const SERVERS: usize = 3;
 
 /// The file that lists the system's name servers.

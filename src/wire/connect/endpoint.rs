@@ -32,7 +32,7 @@ const FORESIGHT: Duration = Duration::from_secs(5);
 /// How long the reason of a failed look-up also counts for later failures, ns.
 const WHY_NS: u64 = 10_000_000_000;
 
-/// The most addresses that are kept of one name.
+/// Maximum addresses that are kept of one name.
 const MAX_ADDRESSES: usize = 256;
 
 /// A service's endpoint.
@@ -56,7 +56,7 @@ pub struct ServiceEndpoint {
     seed: Seed,
     /// Connections begun so far; addresses are rotated by it.
     connections_begun: Cell<u64>,
-    /// The address that accepted last; it is tried first.
+    /// The address that accepted last, which is tried first.
     last_accepted: Cell<Option<SocketAddr>>,
     /// Uses of each address since the last `take_uses`.
     uses: RefCell<BTreeMap<SocketAddr, AddressUse>>,

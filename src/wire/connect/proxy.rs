@@ -14,7 +14,7 @@ use crate::stats::FailureKind;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::http1::framing::MAX_INTERIM;
 
-/// The most bytes of responses to CONNECT, interim ones included.
+/// Maximum bytes of responses to CONNECT, interim ones included.
 const MAX_HEAD: usize = 8 << 10;
 
 /// Why there is no tunnel: the connection failed, or the proxy refused.

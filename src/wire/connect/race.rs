@@ -21,7 +21,7 @@ use crate::wire::{EmulatedLink, Outgoing, ServiceEndpoint, connect::fault, conne
 /// How long an address is tried before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
 
-/// The most attempts at once. When one more is due the oldest is dropped; it has had a second.
+/// Maximum attempts at once. When one more is due the oldest is dropped; it has had a second.
 const AT_ONCE: usize = 4;
 
 /// Results of one attempt to connect.

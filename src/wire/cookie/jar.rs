@@ -12,13 +12,13 @@ use crate::clock::{self, Time};
 use crate::extract::text_of;
 use crate::wire::cookie::date;
 
-/// The most cookies of one user.
+/// Maximum cookies of one user.
 pub const MAX_COOKIES: usize = 300;
-/// The most cookies of one domain.
+/// Maximum cookies of one domain.
 pub const MAX_OF_DOMAIN: usize = 50;
-/// The most octets of a cookie's name and value together (RFC 6265bis §5.6).
+/// Maximum octets of a cookie's name and value together (RFC 6265bis §5.6).
 pub const MAX_LENGTH: usize = 4 << 10;
-/// The most octets of an attribute's value; a longer one is ignored (RFC 6265bis §5.6).
+/// Maximum octets of an attribute's value; a longer one is ignored (RFC 6265bis §5.6).
 const MAX_ATTRIBUTE: usize = 1 << 10;
 
 /// A request's destination, as far as cookies depend on it.

@@ -6,7 +6,7 @@
 use crate::stats::{AttemptPhase, FailureKind};
 use crate::wire::http1::framing_error::FramingError;
 
-/// The most bytes of chunk extensions and trailers in one response, and digits of one size.
+/// Maximum bytes of chunk extensions and trailers in one response, and digits of one size.
 const MAX_EXTRA: u32 = 16 << 10;
 
 /// A decoder's position in a chunked body.

@@ -38,7 +38,7 @@ impl Http1 {
         Self { buffer: ReadBuffer::new() }
     }
 
-    /// Runs one exchange, dispatched at `now`.
+    /// Sends one request and reads its response; `now` is the dispatch time.
     pub(in crate::wire) async fn exchange(
         &self,
         endpoint: &ServiceEndpoint,

@@ -14,17 +14,17 @@ use crate::wire::http1::plain;
 
 /// The longest head accepted, bytes.
 pub const MAX_HEAD: usize = 64 << 10;
-/// The most headers accepted.
+/// Maximum headers accepted.
 pub const MAX_HEADERS: usize = 256;
 /// Headers parsed without a heap allocation; real responses have fewer.
 const USUAL_HEADERS: usize = 48;
 /// A head shorter than this is parsed again with each piece that arrives, so that input other than
 /// HTTP is detected at once, however it was segmented.
 const EAGER: usize = 4 << 10;
-/// The most bytes of empty lines before a status line: the parser skips them, again with each piece
+/// Maximum bytes of empty lines before a status line: the parser skips them, again with each piece
 /// that arrives.
 const MAX_BLANK: usize = 64;
-/// The most interim (1xx) responses before the final one.
+/// Maximum interim (1xx) responses before the final one.
 pub const MAX_INTERIM: u32 = 16;
 
 /// A reader of one response.

@@ -9,9 +9,9 @@ use crate::wire::body::bodies::BudgetExhausted;
 /// Why a response is not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// It breaks the rules of HTTP, or a limit of ours.
+    /// The response breaks the rules of HTTP, or exceeds a limit.
     Response(AttemptPhase, FailureKind),
-    /// Its body was to be captured, and there is no memory for it.
+    /// The body was to be captured, and there is no memory for it.
     NoRoom,
 }
 

@@ -30,7 +30,7 @@ use crate::wire::outgoing::Outgoing;
 /// [`MAX_HEAD`] can be told from malformed input, which h2 reports with the same code.
 const MAX_DECODED_HEAD: u32 = 4 * MAX_HEAD as u32;
 
-/// What a target may send before we have read it, on a stream and on a connection, bytes.
+/// Receive window of a stream and of a connection, bytes.
 const WINDOW: u32 = 256 << 10;
 
 /// An open HTTP/2 connection. A separate task drives it, so that pings are answered and its end is
@@ -41,7 +41,7 @@ pub(in crate::wire) struct Http2 {
     driver: JoinHandle<()>,
     pub(in crate::wire) traffic: Rc<ConnectionTraffic>,
     scheme: Scheme,
-    /// When its last exchange ended; `NEVER` before the first.
+    /// When the last exchange on the connection ended; `NEVER` before the first.
     pub(in crate::wire) idle_since: Time,
 }
 
@@ -99,7 +99,8 @@ impl Http2 {
         }
     }
 
-    /// Whether it can carry another request: it has neither ended nor received a GOAWAY.
+    /// Whether the connection can carry another request: it has neither ended nor received a
+    /// GOAWAY.
     pub(in crate::wire) fn is_fresh(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         !self.driver.is_finished()

@@ -15,18 +15,18 @@ use crate::wire::http1::framing::MAX_HEAD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::wire) struct StreamFailure {
     pub(in crate::wire) outcome: AttemptOutcome,
-    /// The target has said that it did not process the request.
+    /// Whether the target reported that it did not process the request.
     pub(in crate::wire) is_unprocessed: bool,
 }
 
 /// Facts about an exchange beside the error that ended it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::wire) struct FailureContext {
-    /// The phase in which it failed.
+    /// The phase in which the exchange failed.
     pub(in crate::wire) phase: AttemptPhase,
-    /// Whether it was the first exchange of its connection.
+    /// Whether the exchange was the first exchange of its connection.
     pub(in crate::wire) is_first: bool,
-    /// The reason of the GOAWAY that was received on its connection, if any.
+    /// The error code of the GOAWAY received on the exchange's connection, if any.
     pub(in crate::wire) go_away: Option<Reason>,
     /// Bytes received during the exchange.
     pub(in crate::wire) received: u64,

@@ -65,9 +65,9 @@ pub struct Plot {
 /// An entry of a legend.
 #[derive(Debug)]
 pub struct LegendEntry {
-    /// Its class in the style sheet.
+    /// Class of the entry in the style sheet.
     pub class: &'static str,
-    /// Its text.
+    /// Text of the entry.
     pub name: String,
 }
 

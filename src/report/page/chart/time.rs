@@ -31,11 +31,11 @@ pub enum SeriesStyle {
 /// A series: values by column.
 #[derive(Debug)]
 pub struct ChartSeries {
-    /// Its name.
+    /// Name of the series.
     pub name: String,
-    /// Its class in the style sheet.
+    /// Class of the series in the style sheet.
     pub class: &'static str,
-    /// Its form.
+    /// Form of the series.
     pub look: SeriesStyle,
     /// The values; `None`: nothing is known.
     pub values: Vec<Option<f64>>,
@@ -49,7 +49,7 @@ pub struct ChartSeries {
 /// A chart over time.
 #[derive(Debug)]
 pub struct TimeChart {
-    /// Its title.
+    /// Title of the chart.
     pub title: String,
     /// A remark for readers.
     pub note: String,

@@ -28,7 +28,7 @@ pub fn word(report: &Report) -> &'static str {
     }
 }
 
-/// Its class in the style sheet.
+/// The verdict's class in the style sheet.
 fn colour(report: &Report) -> &'static str {
     match report.status {
         _ if report.is_running => "running",
