@@ -21,23 +21,23 @@ use crate::verdict::Threshold;
 /// Options of `run` and `hit`.
 #[derive(Debug, Args)]
 pub(super) struct CommonArgs {
-    /// A rule to judge by, e.g. 'response.p95 < 250ms'; may be given more than once
+    /// Threshold to judge the run by, e.g. 'response.p95 < 250ms'; repeatable
     #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Judging")]
     pub(super) threshold: Vec<String>,
-    /// Everything random follows from it, e.g. 42; left out: drawn and printed
+    /// Random seed, e.g. 42 (default: random, printed)
     #[arg(long, value_name = "N", value_parser = seed, help_heading = "Load")]
     pub(super) seed: Option<Seed>,
-    /// How many cores make load, e.g. 2; left out: chosen by need, and the report says why
+    /// Number of cores that generate load, e.g. 2 (default: chosen by need; the report says why)
     #[arg(long, value_name = "N", help_heading = "Load",
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(super) shards: Option<u64>,
-    /// The folder for the report, e.g. reports/today
+    /// Folder for the report, e.g. reports/today
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(super) out: Option<PathBuf>,
-    /// Replace a report that is in the folder already
+    /// Replace an existing report in the folder
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
-    /// What is shown while it runs: auto is tui on a terminal, bar on a simple one, plain elsewhere
+    /// Display during the run: auto is tui on a terminal, bar on a simple one, else plain
     #[arg(long, value_enum, default_value_t = UiKind::Auto, help_heading = "Output")]
     pub(super) ui: UiKind,
     /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
@@ -50,15 +50,14 @@ pub(super) struct CommonArgs {
         help_heading = "Output"
     )]
     pub(super) monitor: Vec<String>,
-    /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
-    /// printed
+    /// Show a dashboard in the browser during the run, e.g. --web, or --web=127.0.0.1:9000; its URL
+    /// is printed
     #[cfg(feature = "web")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
         help_heading = "Output")]
     #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
     pub(super) web: Option<Option<SocketAddr>>,
-    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys,
-    /// no controls in the dashboards
+    /// Disable live control: control socket, hotkeys, and the controls of both dashboards
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
     #[command(flatten)]
@@ -68,17 +67,17 @@ pub(super) struct CommonArgs {
 /// Options for the output of a finished run.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// The report in another form beside the folder's, by its ending (.html .json .csv .xml .md
-    /// .svg) or as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
+    /// Also write the report in another format, chosen by the file's extension (.html .json .csv
+    /// .xml .md .svg) or as FORMAT:FILE, e.g. junit.xml, markdown:-, github; repeatable
     #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
     pub(super) report: Vec<ExportTarget>,
     /// Print summary.json on standard output instead of the summary
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
-    /// Nothing but the summary; twice: nothing but the exit code
+    /// Print only the summary; twice: print nothing, only set the exit code
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(super) quiet: u8,
-    /// A line each second, how the run is made, and what libraries said of failures
+    /// Print a line per second, the setup of the run, and error texts of libraries
     #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
     pub(super) verbose: bool,
 }
@@ -116,13 +115,13 @@ impl OutputArgs {
 /// Options that overlay a scenario before it is read.
 #[derive(Debug, Args)]
 pub(super) struct OverlayArgs {
-    /// Which of the scenario's environments is laid over it, e.g. staging
+    /// Environment of the scenario to apply, e.g. staging
     #[arg(short, long, value_name = "NAME", help_heading = "Scenario")]
     pub(super) environment: Option<String>,
-    /// Another value in the scenario, e.g. workloads.api.arrivals.max_users=100; again for more
+    /// Replace a value of the scenario, e.g. workloads.api.arrivals.max_users=100; repeatable
     #[arg(long, value_name = "PATH=VALUE", help_heading = "Scenario")]
     pub(super) set: Vec<String>,
-    /// A folder whose files the scenario may read, beside its own; again for more
+    /// Further folder whose files the scenario may read; repeatable
     #[arg(long, value_name = "DIR", help_heading = "Scenario")]
     pub(super) allow_files: Vec<PathBuf>,
 }
@@ -130,15 +129,15 @@ pub(super) struct OverlayArgs {
 /// Options that change the load of a scenario.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
-    /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
+    /// Number of users, of the only closed workload or of workload W, e.g. 200 or shoppers=200
     #[arg(long, value_name = "[W=]N", help_heading = "Load",
         value_parser = |text: &str| named(text, count))]
     users: Vec<(Option<String>, u64)>,
-    /// So many starts per second, in the only open workload or the one named, e.g. api=200/s
+    /// Starts per second, of the only open workload or of workload W, e.g. 200/s or api=200/s
     #[arg(long, value_name = "[W=]N/s", help_heading = "Load",
         value_parser = |text: &str| named(text, rate))]
     rate: Vec<(Option<String>, Rate)>,
-    /// Stretch or shrink all load shapes to this length, e.g. 5m
+    /// Length of the whole load, e.g. 5m; all stages scale in proportion
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Load")]
     duration: Option<Duration>,
 }
@@ -167,12 +166,12 @@ pub(super) fn overrides(
 pub(super) enum UiKind {
     /// Chosen by the kind of terminal.
     Auto,
-    /// The dashboard: all of the run on one screen, with keys that control it.
+    /// Dashboard: the whole run on one screen, with keys that control it.
     #[cfg(feature = "tui")]
     Tui,
-    /// A line per workload, drawn in place.
+    /// One line per workload, updated in place.
     Bar,
-    /// A line every five seconds, after two minutes every thirty; with `-v` each second.
+    /// One line every five seconds, after two minutes every thirty; with `-v` every second.
     Plain,
     /// Nothing.
     None,

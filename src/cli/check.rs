@@ -26,27 +26,27 @@ Examples:
   manada check scenarios/quickstart.yaml --once --random --seed 7
   manada check shop.yaml --once --archetype buyer --json | jq .traces")]
 pub(super) struct Args {
-    /// The scenario's file
+    /// Scenario file
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,
     #[command(flatten)]
     limits: UserLimits,
-    /// Walk setup, each archetype and teardown once, and show what happens: an archetype with
-    /// choices as often as it takes to come to each of their ways
+    /// Dry run: run setup, each archetype and teardown once and show every call; an archetype with
+    /// choices runs until each branch was taken
     #[arg(long, help_heading = "Once")]
     once: bool,
-    /// Walk each archetype one time, with the ways that are drawn
+    /// Run each archetype once, with random choices
     #[arg(long, requires = "once", help_heading = "Once")]
     random: bool,
     /// Random seed, e.g. 42 (default: that of the scenario, or random)
     #[arg(long, value_name = "N", value_parser = args::seed, requires = "once",
         help_heading = "Once")]
     seed: Option<Seed>,
-    /// Walk only this archetype, e.g. buyer
+    /// Run only this archetype, e.g. buyer
     #[arg(long, value_name = "NAME", requires = "once", help_heading = "Once")]
     archetype: Option<String>,
-    /// Print what happened as a document
+    /// Print the dry run as JSON
     #[arg(long, requires = "once", help_heading = "Once")]
     json: bool,
 }

@@ -27,23 +27,22 @@ const MAX_REPLY: u64 = 16 << 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  manada control                                     which runs can be controlled
-  manada control shop-peak status                    how it stands, as JSON
-  manada control - pause                             the only run there is
+  manada control                                     list the runs that can be controlled
+  manada control shop-peak status                    state of the run as JSON
+  manada control - pause                             the only run
   manada control 4711 scale api 150%
   manada control shop-peak rate api 200/s
   manada control shop-peak breaker service shop open
   manada control shop-peak mute 'product page'
   manada control shop-peak mark cache is off now
 
-Commands (W: a workload; left out: all that it fits):
+Commands (W: a workload; default: all workloads that the command applies to):
   pause [W], resume [W], toggle [W], scale [W] 0.5|150%|+10%|-10%, rate [W] 200/s, users [W] 300,
   plan [W], breaker NAME open|close|reset, mute STEP, unmute STEP, mark TEXT, status, stop, help
 
-Exit codes: 0 done, 1 no such run, or refused, 2 usage.")]
+Exit codes: 0 done, 1 no such run or command refused, 2 usage.")]
 pub(super) struct Args {
-    /// Which run: its scenario's name, its process's number, or - for the only one; left out: all
-    /// are listed
+    /// Run: name of its scenario, process id, or - for the only run (default: list all runs)
     run: Option<String>,
     /// Command, e.g. scale api 150%
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]

@@ -16,7 +16,7 @@ Examples:
   manada doctor
   manada doctor --json | jq '.findings[] | select(.ok | not) | .cure'")]
 pub(super) struct Args {
-    /// Print a JSON document instead
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -38,10 +38,10 @@ Examples:
 Response times count from the moment that a request was due, so there is no flag to correct them
 for coordinated omission. `hit` prints its summary; `--out DIR` keeps the whole report.")]
 pub(super) struct Args {
-    /// The URLs, e.g. http://127.0.0.1:8080/; of several each request takes one at random
+    /// URLs, e.g. http://127.0.0.1:8080/; with several, each request takes one at random
     #[arg(value_name = "URL", required_unless_present = "urls")]
     url: Vec<String>,
-    /// Read URLs from FILE, one in a line; `-` is standard input
+    /// Read URLs from FILE, one per line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     urls: Option<PathBuf>,
     #[command(flatten)]
@@ -59,21 +59,21 @@ pub(super) struct Args {
 /// How much is sent, and for how long.
 #[derive(Debug, clap::Args)]
 struct HitLoadArgs {
-    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the most users
-    /// at once (default: as many as it takes, at most 10000)
+    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the maximum of
+    /// concurrent users (default: as many as needed, at most 10000)
     #[arg(short, long, value_parser = args::count, help_heading = "Load")]
     connections: Option<u64>,
-    /// Duration, e.g. 30s (default: 10s, or until all requests are made)
+    /// Duration, e.g. 30s (default: 10s, or until all requests are sent)
     #[arg(short, long, visible_short_alias = 'z', value_parser = args::duration,
         help_heading = "Load")]
     duration: Option<Duration>,
     /// Number of requests, after the warm-up, e.g. 10k
     #[arg(short = 'n', long, value_parser = args::count, help_heading = "Load")]
     requests: Option<u64>,
-    /// Requests per second of all connections together, whatever the target does, e.g. 500/s
+    /// Requests per second over all connections, independent of response times, e.g. 500/s
     #[arg(short, long, value_parser = rate, help_heading = "Load")]
     rate: Option<Rate>,
-    /// Warm-up, not in the results, e.g. 2s
+    /// Warm-up, excluded from the results, e.g. 2s
     #[arg(long, default_value = "0", value_parser = args::zero_or_more, help_heading = "Load")]
     warmup: Duration,
 }
@@ -88,13 +88,13 @@ struct HitRequestArgs {
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
         help_heading = "Request")]
     headers: Vec<(String, String)>,
-    /// Body, or @FILE to read it from there, @- from standard input
+    /// Body, or @FILE to read it from a file, @- from standard input
     #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
     body: Option<String>,
     /// User and password for Basic authentication, e.g. me:secret
     #[arg(short, long, value_name = "USER:PASSWORD", help_heading = "Request")]
     user: Option<String>,
-    /// Follow redirects, at most N of them for a request
+    /// Follow redirects, at most N per request
     #[arg(short = 'L', long, value_name = "N", num_args = 0..=1, require_equals = true,
         default_missing_value = REDIRECTS, value_parser = clap::value_parser!(u32).range(0..=100),
         help_heading = "Request")]
@@ -107,10 +107,10 @@ struct HitRequestArgs {
 /// How the target is reached.
 #[derive(Debug, clap::Args)]
 struct HitConnectionArgs {
-    /// Speak HTTP/2: with prior knowledge over http, by ALPN over https
+    /// Use HTTP/2: with prior knowledge over http, by ALPN over https
     #[arg(long, help_heading = "Connection")]
     http2: bool,
-    /// Open a connection for each request
+    /// Open a connection per request
     #[arg(long, help_heading = "Connection")]
     disable_keepalive: bool,
     /// Accept any certificate, e.g. a self-signed one; the report says so

@@ -30,24 +30,23 @@ use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
 use output::print_remark;
 
-/// A load-testing traffic simulator: a population of believable users, and numbers that can be
-/// trusted.
+/// A load-testing traffic simulator: realistic virtual users, and figures with a trust verdict.
 #[derive(Debug, Parser)]
 #[command(name = "manada", version, max_term_width = 100, arg_required_else_help = true)]
 // As in curl and k6, the last one of repeated flags counts.
 #[command(args_override_self = true)]
 #[command(after_help = "\
 Examples:
-  manada run scenarios/quickstart.yaml        the first run, on a target of its own
-  manada hit http://127.0.0.1:8080/ -c 50     fifty users for ten seconds
-  manada check my-scenario.yaml               every mistake at once
-  manada plan my-scenario.yaml                what it would do, and whether this machine can
-  manada doctor                               what this machine allows
-  manada control quickstart pause             the run that goes on, from another terminal
-  manada report reports/quickstart-…          a finished run again, or judged by other rules
-  manada check my-scenario.yaml --once        each archetype once, and what happened
+  manada run scenarios/quickstart.yaml        a first run, against a test server of its own
+  manada hit http://127.0.0.1:8080/ -c 50     50 users for 10 seconds
+  manada check my-scenario.yaml               all mistakes of a scenario
+  manada plan my-scenario.yaml                forecast: load, connections, needs of this machine
+  manada doctor                               limits of this machine
+  manada control quickstart pause             pause a running test from another terminal
+  manada report reports/quickstart-…          show a finished run again
+  manada check my-scenario.yaml --once        dry run: each archetype once, call by call
 
-Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
+Exit codes: 0 pass, 1 run not carried out, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 129/130/131/143 ended by SIGHUP, SIGINT,
 SIGQUIT, SIGTERM.")]
 struct Cli {
@@ -61,17 +60,17 @@ enum CliCommand {
     Run(run::Args),
     /// Load one URL, without a scenario.
     Hit(Box<hit::Args>),
-    /// Find every mistake in a scenario, without running it; or walk it once.
+    /// Check a scenario and report all mistakes; with --once also dry-run it.
     Check(check::Args),
-    /// Say what a scenario would do and need, without sending anything.
+    /// Forecast what a scenario would do and need, without sending anything.
     Plan(plan::Args),
-    /// Show a finished run again, judge it by other rules, or write it in another form.
+    /// Show a finished run again, judge it by other thresholds, or write it in another format.
     Report(report::Args),
-    /// Change what a run asks while it goes on: pause, scale, set a rate, switch a breaker, mute.
+    /// Control a running test: pause, scale, set a rate, force a breaker, mute a step.
     Control(control::Args),
-    /// Look at this machine: what it allows, and what changes that.
+    /// Check this machine: limits that affect load tests, and how to raise them.
     Doctor(doctor::Args),
-    /// Serve the built-in target: a small shop of known truth to aim at.
+    /// Serve the built-in test server: a small shop with known latencies.
     Target(target::Args),
     /// Print a JSON Schema of scenarios or archetypes, for editors.
     #[command(after_help = "\
@@ -81,7 +80,7 @@ Examples:
 In a scenario, for editors with a YAML language server:
   # yaml-language-server: $schema=manada.schema.json")]
     Schema {
-        /// Of which kind of file.
+        /// Kind of file.
         #[arg(value_enum, default_value_t = FileKind::Scenario)]
         of: FileKind,
     },
@@ -89,7 +88,7 @@ In a scenario, for editors with a YAML language server:
     #[command(after_help = "Example: manada completions bash \
             > ~/.local/share/bash-completion/completions/manada")]
     Completions {
-        /// Which shell.
+        /// Shell.
         shell: clap_complete::Shell,
     },
 }

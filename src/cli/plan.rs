@@ -33,7 +33,7 @@ Examples:
   manada plan shop.yaml --measured reports/shop-20261121T060412/summary.json
   manada plan shop.yaml --rate api=2000/s --json | jq .warnings")]
 pub(super) struct Args {
-    /// The scenario's file
+    /// Scenario file
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,
@@ -41,21 +41,21 @@ pub(super) struct Args {
     load: LoadArgs,
     #[command(flatten)]
     limits: UserLimits,
-    /// Everything random follows from it, e.g. 42; left out: drawn and printed
+    /// Random seed, e.g. 42 (default: random, printed)
     #[arg(long, value_name = "N", value_parser = args::seed, help_heading = "Load")]
     seed: Option<Seed>,
-    /// How many cores make load, e.g. 2; left out: chosen by need
+    /// Number of cores that generate load, e.g. 2 (default: chosen by need)
     #[arg(long, value_name = "N", help_heading = "Load",
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     shards: Option<u64>,
-    /// What a call is assumed to take, e.g. 80ms
+    /// Assumed service time of a call, e.g. 80ms
     #[arg(long, value_name = "D", default_value = "20ms", value_parser = args::zero_or_more,
         help_heading = "Target")]
     service_time: Duration,
-    /// Take what calls took from an earlier report, e.g. reports/today/summary.json
+    /// Take service times from an earlier report, e.g. reports/today/summary.json
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     measured: Option<PathBuf>,
-    /// Print a JSON document instead
+    /// Print JSON
     #[arg(long, help_heading = "Output")]
     json: bool,
 }

@@ -28,15 +28,15 @@ Examples:
   manada report reports/today --report junit.xml --report markdown:- >> $GITHUB_STEP_SUMMARY
   manada report reports/today --json --quiet | jq .response_us.p99")]
 pub(super) struct Args {
-    /// The folder that the run left behind, or its run.record
+    /// Folder of a finished run, or its run.record
     folder: PathBuf,
-    /// A rule to judge by, in place of the run's own; may be given more than once
+    /// Threshold to judge the run by, instead of its own; repeatable
     #[arg(long, value_name = "RULE", value_parser = args::rule, help_heading = "Judging")]
     threshold: Vec<String>,
-    /// Write a whole folder again, e.g. reports/judged-anew
+    /// Write the whole report folder anew, e.g. reports/judged-anew
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Replace a report that is in that folder already
+    /// Replace an existing report in the folder
     #[arg(long, help_heading = "Output")]
     force: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ Examples:
   manada run shop.yaml -e staging --set workloads.api.arrivals.max_users=100
   manada run shop.yaml --json --ui none | jq .response_us.p99")]
 pub(super) struct Args {
-    /// The scenario's file
+    /// Scenario file
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,

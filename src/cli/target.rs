@@ -26,38 +26,37 @@ use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
     manada target --fail 1%:503 --fail 0.1%:reset --stall 2s@20s --log arrivals.csv\n\n\
     GET /stats tells what it counted; POST /stall?for=2s stalls it at once.")]
 pub(crate) struct Args {
-    /// Where to listen, such as 127.0.0.1:8080; port 0 takes a free one.
+    /// Address to listen on, e.g. 127.0.0.1:8080; port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Listen on an address that other machines may reach.
+    /// Allow an address that other machines can reach.
     #[arg(long)]
     allow_remote: bool,
-    /// The law of the service time: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
-    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; then, optionally, ,min=1ms and ,max=30ms.
+    /// Distribution of the service time: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
+    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; optionally followed by ,min=1ms and ,max=30ms.
     #[arg(long, value_name = "LAW", value_parser = Distribution::parse_compact)]
     latency: Option<Distribution>,
-    /// How many requests are worked on at once, first come, first served; without it, all.
+    /// Requests served at the same time; others queue (default: no limit).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     servers: Option<u32>,
-    /// What a share of the requests gets instead of an answer: 1%:503, 1%:reset, 1%:hang or
-    /// 1%:close. May be repeated.
+    /// Fault for a share of the requests: 1%:503, 1%:reset, 1%:hang or 1%:close; repeatable.
     #[arg(long, value_name = "SHARE:FAULT")]
     fail: Vec<FaultShare>,
-    /// Do nothing for so long, so long after the first request: 2s@20s. May be repeated.
+    /// Stall for a time, at an offset from the first request: 2s@20s; repeatable.
     #[arg(long, value_name = "LENGTH@WHEN")]
     stall: Vec<ServerStall>,
-    /// Log every request to this file, as CSV.
+    /// Log every request to this CSV file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// The seed of latencies and faults, such as 42; drawn at random without it.
+    /// Random seed of latencies and faults, e.g. 42 (default: random).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
         .try_map(|n| Seed::new(n).ok_or("a seed is below 2^53")))]
     seed: Option<Seed>,
-    /// How many threads serve.
+    /// Number of server threads.
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// End when standard input does.
+    /// Exit when standard input is closed.
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
 }
