@@ -102,7 +102,7 @@ fn pools(out: &mut String, report: &Report) {
         let busy = used.utilisation().unwrap_or(0.0) * 100.0;
         let wait = quantile(&used.waits.clone().into(), 0.95);
         let mut text = format!(
-            "{}: {} connections, {busy:.0} % lent, lent {} times, wait p95 {wait}",
+            "{}: {} connections, {busy:.0} % in use, used {} times, wait p95 {wait}",
             pool,
             show_count(used.size),
             show_count(used.leases)

@@ -251,7 +251,7 @@ fn phases(out: &mut String, report: &Report) {
 }
 
 fn answers(out: &mut String, report: &Report) {
-    heading(out, "Answers");
+    heading(out, "Responses");
     let statuses: Vec<String> = rows::statuses(report)
         .map(|row| {
             let text = format!("{} × {}", row.status, show_count(row.count));

@@ -223,7 +223,7 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     let (source, mut told) = source(8);
     let command = ControlCommand::parse("breaker service api reset").unwrap();
     let done = Controller::new(&plan).handle(&command, after(S), &source).unwrap();
-    assert_eq!(done.answer, "service api: reset: follows what it sees");
+    assert_eq!(done.answer, "service api: reset: follows measured results again");
     assert_eq!(
         told.try_recv(),
         Ok(ShardCommand::Order(Order::Breaker(BreakerId::new(4), BreakerSwitch::Reset)))

@@ -62,16 +62,16 @@ impl BlockCause {
     /// What the reader of a report can do about it.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::Breaker => "a circuit breaker was open: see its events for what it had seen",
+            Self::Breaker => "a circuit breaker was open: see its events for the cause",
             Self::Pool => "raise the pool's `connections` if the target can take more",
             Self::Limit => "raise the rate under `limits`, or lower the load",
             Self::Retry => "the wait before another attempt; see `retries`",
-            Self::Connect => "the target took no connections: is it up?",
-            Self::Degradation => "the target was in trouble; raise the step's `priority`",
-            Self::Admission => "the generator was in trouble: use more cores or less load",
-            Self::Muted => "somebody muted the step while the run went on",
-            Self::Parallel => "a user makes at most six calls at once, as browsers do",
-            Self::Pace => "the target is slower than the pace: an iteration outlasts it",
+            Self::Connect => "the target accepted no connections: is it running?",
+            Self::Degradation => "the target was in trouble: raise the step's `priority`",
+            Self::Admission => "the generator was overloaded: use more cores or less load",
+            Self::Muted => "the step was muted by live control",
+            Self::Parallel => "a user makes at most six calls at the same time, as browsers do",
+            Self::Pace => "the target is slower than the pace: an iteration takes longer than it",
         }
     }
 }

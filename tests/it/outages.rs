@@ -82,7 +82,8 @@ fn breakers_open_at_a_target_that_stands_still() {
     check_told(
         &done,
         &[
-            "endpoint GET /: closed → open (5 failures in a row; the last: timeout (first_byte))",
+            "endpoint GET /: closed → open (5 consecutive failures; last outcome: timeout \
+             (first_byte))",
             "endpoint GET /: open → half-open",
             "endpoint GET /: half-open → closed",
         ],
@@ -109,12 +110,12 @@ fn dead_target_gets_few_calls_and_all_users_return() {
     // Without breakers only the connect backoff keeps 2,000 users from reconnecting.
     let running = start(&target, "breakers: false\nretries: false\nconnect_backoff: { max: 1s }");
     target.signal(Signal::KILL);
-    running.hear("service it: takes no connections (refused (connect))");
+    running.hear("service it: accepts no connections (refused (connect))");
     // More than a second without a target.
     running.hear_more();
     running.hear_more();
     let target = Builtin::start_at(&address, &[]);
-    running.hear("service it: takes connections again (a connection was opened)");
+    running.hear("service it: accepts connections again (a connection was opened)");
     let done = running.wait();
     check_all_is_well_again(&done);
     let report = done.report(0);
@@ -145,7 +146,7 @@ fn nginx_with_rate_limit_is_backed_off_and_retried() {
     let nginx = Nginx::start();
     let done = at_nginx(&nginx, "/few");
     let report = done.report(0);
-    let event = "endpoint GET /few: closed → open (5 failures in a row; the last: 503)";
+    let event = "endpoint GET /few: closed → open (5 consecutive failures; last outcome: 503)";
     check_told(&done, &[event, "open → half-open", "half-open → closed"]);
     for what in ["calls.ok", "status.503", "calls.suppressed", "attempts.retries"] {
         assert!(count(&report, what) > 0, "{what} {done}");
@@ -160,7 +161,10 @@ fn nginx_that_fails_for_good_sees_little_of_2_000_calls() {
     let nginx = Nginx::start();
     let done = at_nginx(&nginx, "/fail");
     let report = done.report(0);
-    check_told(&done, &["closed → open (5 failures", "open → half-open", "half-open → open"]);
+    check_told(
+        &done,
+        &["closed → open (5 consecutive failures", "open → half-open", "half-open → open"],
+    );
     assert_eq!(count(&report, "calls.ok"), 0, "{done}");
     // Five, those in progress with them, retries within the budget, and a probe each 300 ms.
     assert!(count(&report, "attempts.sent") < 100, "{done}");

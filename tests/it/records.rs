@@ -11,10 +11,25 @@ use serde_json::Value;
 
 use crate::harness::MANADA;
 
-/// Where a value of `old` is missing or other in `new`.
+/// Whether a value is a sentence for people, whose words may change: a hint, or a text that has its
+/// data beside it.
+fn is_sentence(key: &str, object: &serde_json::Map<String, Value>) -> bool {
+    let has = |data: &str| object.get(data).is_some_and(|data| !data.is_null());
+    match key {
+        "hint" => true,
+        "change" => has("to"),
+        "cause" => has("cause_data"),
+        _ => false,
+    }
+}
+
+/// Where a value of `old` is missing or other in `new`; sentences are left out.
 fn difference(old: &Value, new: &Value, place: &str) -> Option<String> {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => old.iter().find_map(|(key, value)| {
+            if is_sentence(key, new) {
+                return None;
+            }
             let place = format!("{place}.{key}");
             match new.get(key) {
                 Some(new) => difference(value, new, &place),

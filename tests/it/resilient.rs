@@ -173,7 +173,10 @@ fn the_summary_says_what_happened_within_80_columns() {
         assert!(said.contains(text), "{text}: {done}");
     }
     let unbroken = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(unbroken.contains("closed → open (3 failures in a row; the last: 503)"), "{done}");
+    assert!(
+        unbroken.contains("closed → open (3 consecutive failures; last outcome: 503)"),
+        "{done}"
+    );
     assert!(said.contains("more in events.jsonl"), "it opened more often than is shown: {done}");
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{done}");
     for text in ["pools  ", "timeouts  ", "degraded  "] {

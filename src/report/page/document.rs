@@ -32,7 +32,7 @@ const SECTIONS: [Section; 14] = [
     ("distribution", "Distribution", section::distribution::render),
     ("steps", "Workloads and steps", section::tables::render),
     ("phases", "Phases", section::phases::render),
-    ("answers", "Answers and errors", section::responses::render),
+    ("answers", "Responses and errors", section::responses::render),
     ("failures", "Failures", section::failures::render),
     ("checks", "Checks", section::checks::render),
     ("client", "Client", section::client::render),

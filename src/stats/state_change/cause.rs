@@ -165,7 +165,9 @@ impl fmt::Display for ChangeCause {
         let percent = |share: f64| share * 100.0;
         match self {
             Self::Breaker { why, last: None } => why.fmt(f),
-            Self::Breaker { why, last: Some(outcome) } => write!(f, "{why}; the last: {outcome}"),
+            Self::Breaker { why, last: Some(outcome) } => {
+                write!(f, "{why}; last outcome: {outcome}")
+            }
             Self::Attempt { outcome } => outcome.fmt(f),
             Self::Connected => f.write_str("a connection was opened"),
             Self::PoolErrors { share } => {
@@ -184,14 +186,14 @@ impl fmt::Display for ChangeCause {
             Self::Overload { lag_us, cpu } => {
                 write!(f, "lag p99 {} ms with {:.0} % CPU", lag_us / 1_000, percent(*cpu))
             }
-            Self::Well { lasted } => write!(f, "well for {}", show_duration(*lasted)),
+            Self::Well { lasted } => write!(f, "normal for {}", show_duration(*lasted)),
             Self::MemoryInUse { share, full_in_s } => {
                 HealthFigure::MemoryInUse(*share).fmt(f)?;
-                full_in_s.map_or(Ok(()), |left| write!(f, ", all of it in {left:.0} s"))
+                full_in_s.map_or(Ok(()), |left| write!(f, ", full in {left:.0} s"))
             }
             Self::IdleMemoryInUse { share } => {
                 let in_use = HealthFigure::MemoryInUse(*share);
-                write!(f, "nobody is at work, and still {in_use}")
+                write!(f, "no user is active, and {in_use}")
             }
             Self::Health { figure } => figure.fmt(f),
             Self::Control { origin } => origin.fmt(f),
@@ -204,15 +206,15 @@ impl fmt::Display for ChangeCause {
 impl fmt::Display for TransitionCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InARow { failures } => write!(f, "{failures} failures in a row"),
+            Self::InARow { failures } => write!(f, "{failures} consecutive failures"),
             Self::Share { failures, attempts } => {
                 write!(f, "{failures} of {attempts} attempts failed")
             }
-            Self::OpenTimeOver => f.write_str("it was open long enough: a probe goes first"),
-            Self::ProbesSucceeded { probes: 1 } => f.write_str("the probe went well"),
-            Self::ProbesSucceeded { probes } => write!(f, "{probes} probes in a row went well"),
+            Self::OpenTimeOver => f.write_str("open time elapsed: sending a probe"),
+            Self::ProbesSucceeded { probes: 1 } => f.write_str("the probe succeeded"),
+            Self::ProbesSucceeded { probes } => write!(f, "{probes} consecutive probes succeeded"),
             Self::ProbeFailed => f.write_str("the probe failed"),
-            Self::Forced => f.write_str("somebody said so"),
+            Self::Forced => f.write_str("forced by live control"),
         }
     }
 }

@@ -175,25 +175,27 @@ impl fmt::Display for Change {
         match self {
             Self::Breaker { from, to } => write!(f, "{} → {}", from.name(), to.name()),
             Self::PoolSize { from, to } => write!(f, "{from} → {to} connections"),
-            Self::Connect { accepts: true } => f.write_str("takes connections again"),
-            Self::Connect { accepts: false } => f.write_str("takes no connections"),
+            Self::Connect { accepts: true } => f.write_str("accepts connections again"),
+            Self::Connect { accepts: false } => f.write_str("accepts no connections"),
             Self::Degradation { from, to } => {
-                let left_out = match to {
-                    DegradationLevel::Normal => "everything is sent",
-                    DegradationLevel::Light => "nothing of low priority is sent",
-                    DegradationLevel::Heavy => "only what is of high priority is sent",
-                    DegradationLevel::Emergency => "only what is critical is sent",
+                let effect = match to {
+                    DegradationLevel::Normal => "all calls are sent",
+                    DegradationLevel::Light => "calls of low priority are suppressed",
+                    DegradationLevel::Heavy => "calls of low and medium priority are suppressed",
+                    DegradationLevel::Emergency => "only critical calls are sent",
                 };
-                write!(f, "{} → {}: {left_out}", from.name(), to.name())
+                write!(f, "{} → {}: {effect}", from.name(), to.name())
             }
-            Self::Admission { to: Priority::Low, .. } => f.write_str("all workloads may begin"),
+            Self::Admission { to: Priority::Low, .. } => {
+                f.write_str("all workloads may start iterations")
+            }
             Self::Admission { to, .. } => {
-                write!(f, "only workloads of {} priority or higher may begin", to.name())
+                write!(f, "only workloads of {} priority or higher may start iterations", to.name())
             }
             Self::Memory { relief } => f.write_str(match relief {
-                MemoryRelief::Trim => "what can be spared is let go",
-                MemoryRelief::PauseAdmission => "no more users are let in",
-                MemoryRelief::ResumeAdmission => "users are let in again",
+                MemoryRelief::Trim => "released idle connections, buffers and exemplar storage",
+                MemoryRelief::PauseAdmission => "admission paused",
+                MemoryRelief::ResumeAdmission => "admission resumed",
             }),
             Self::Healing { remedy } => remedy.fmt(f),
             Self::Healed { from, to } => write!(f, "outcome: {from} → {to}"),
@@ -202,9 +204,9 @@ impl fmt::Display for Change {
                 write!(f, "{to} {late_ms} ms late on shard {shard}")
             }
             Self::SwitchedBreaker { to } => f.write_str(match to {
-                BreakerSwitch::Open => "held open",
-                BreakerSwitch::Close => "held closed",
-                BreakerSwitch::Reset => "reset: follows what it sees",
+                BreakerSwitch::Open => "forced open",
+                BreakerSwitch::Close => "forced closed",
+                BreakerSwitch::Reset => "reset: follows measured results again",
             }),
             Self::Mute { muted: true } => f.write_str("sent → muted"),
             Self::Mute { muted: false } => f.write_str("muted → sent"),
@@ -216,12 +218,14 @@ impl fmt::Display for Change {
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TrimMemory => f.write_str("what can be spared is let go"),
-            Self::GrowPool { to, .. } => write!(f, "grown to {to} connections"),
-            Self::RefreshService => f.write_str("fresh connections, its name is looked up again"),
-            Self::None { pool: None } => f.write_str("nothing to be done"),
+            Self::TrimMemory => {
+                f.write_str("released idle connections, buffers and exemplar storage")
+            }
+            Self::GrowPool { to, .. } => write!(f, "resized to {to} connections"),
+            Self::RefreshService => f.write_str("connections renewed, name resolved again"),
+            Self::None { pool: None } => f.write_str("no remedy"),
             Self::None { pool: Some(pool) } => {
-                write!(f, "nothing to be done: raise pools.{pool}.connections")
+                write!(f, "no remedy: raise pools.{pool}.connections")
             }
         }
     }

@@ -191,7 +191,7 @@ impl fmt::Display for HealthFigure {
         let percent = self.value() * 100.0;
         match self {
             Self::MemoryInUse(_) => write!(f, "{percent:.0} % of the memory budget in use"),
-            Self::PoolInUse(_) => write!(f, "{percent:.0} % of its connections lent"),
+            Self::PoolInUse(_) => write!(f, "{percent:.0} % of its connections in use"),
             Self::P95(s) => {
                 let p95 = Duration::try_from_secs_f64(*s).unwrap_or_default();
                 write!(f, "p95 {}", show_duration(p95))

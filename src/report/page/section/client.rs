@@ -112,9 +112,9 @@ fn pools(view: &PageView<'_>) -> Option<Markup> {
     let columns = [
         ("pool", false),
         ("connections", true),
-        ("lent", true),
+        ("in use", true),
         ("waiting", true),
-        ("times lent", true),
+        ("uses", true),
         ("busy", true),
         ("", false),
         ("wait p95", true),

@@ -44,7 +44,10 @@ fn exemplar(failure: &FailureRow<'_>) -> Markup {
                     @if at > 0 { ", " } code { (HtmlText(name)) }
                 } }
             }
-            @if !one.head.is_empty() { h4 { "Head of the answer" } pre { (HtmlLines(&one.head)) } }
+            @if !one.head.is_empty() {
+                h4 { "Head of the response" }
+                pre { (HtmlLines(&one.head)) }
+            }
             @if !one.body.is_empty() {
                 h4 { "Beginning of the body" }
                 pre { (HtmlLines(&one.body)) }

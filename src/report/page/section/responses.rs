@@ -26,9 +26,9 @@ fn statuses(view: &PageView<'_>) -> Markup {
     html! {
         div {
             h3 { "Status codes" }
-            @if view.snapshot.statuses.is_empty() { p.empty { "No answer at all." } } @else {
+            @if view.snapshot.statuses.is_empty() { p.empty { "No response at all." } } @else {
                 div.scroll { table {
-                    (head(&[("status", false), ("answers", true), ("share", true), ("", false)]))
+                    (head(&[("status", false), ("responses", true), ("share", true), ("", false)]))
                     tbody { @for row in rows::statuses(view.report) {
                         tr {
                             th scope="row" { (row.status) }
@@ -60,7 +60,7 @@ fn errors(view: &PageView<'_>) -> Markup {
         div {
             h3 { "Errors" }
             @if view.snapshot.errors.is_empty() {
-                p.empty { "Every attempt got an answer." }
+                p.empty { "Every attempt got a response." }
             } @else {
                 div.scroll { table {
                     (head(&ERRORS))

@@ -192,7 +192,7 @@ fn pools(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     let mut all = ViewTable::new(&[
         words("pool", 0),
         numbers("size", 1),
-        numbers("lent", 0),
+        numbers("in use", 0),
         numbers("idle", 4),
         numbers("waiting", 0),
         words("utilisation", 2),

@@ -92,7 +92,7 @@ fn measured(
     table(lines, &times, columns, theme);
 
     if !window.statuses.is_empty() {
-        lines.push(title("Answers", columns, theme));
+        lines.push(title("Responses", columns, theme));
         let mut statuses = window.statuses.clone();
         statuses.sort_unstable();
         let mut parts = vec![Span::raw("  ")];

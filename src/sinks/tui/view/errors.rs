@@ -26,7 +26,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
 
 fn statuses(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
     let (snapshot, theme) = (&context.report.snapshot, context.theme);
-    lines.push(title("Answers", columns, theme));
+    lines.push(title("Responses", columns, theme));
     if snapshot.statuses.is_empty() {
         lines.push(nothing("none yet", theme));
         return;
@@ -81,7 +81,7 @@ fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     }
     if errors.is_empty() {
         let what = if context.filter().is_empty() {
-            "every attempt got an answer"
+            "every attempt got a response"
         } else {
             "none like it"
         };
