@@ -51,13 +51,14 @@ struct SignalCounts {
 }
 
 impl Signals {
-    /// Starts to handle signals.
+    /// Starts to handle signals: when it returns, no signal ends the process by default any more.
     ///
     /// # Errors
     /// If no thread can be started.
     pub(super) fn start() -> io::Result<Self> {
         let signals = Self(Arc::default());
         let state = Arc::clone(&signals.0);
+        let (ready, started) = std::sync::mpsc::sync_channel::<()>(0);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let _ = clock::block_on(async {
                 for (kind, interrupt) in KINDS {
@@ -68,9 +69,12 @@ impl Signals {
                     let Ok(heard) = signal(kind) else { continue };
                     tokio::task::spawn_local(pass_on(heard, interrupt, Arc::clone(&state)));
                 }
+                drop(ready);
                 std::future::pending::<()>().await;
             });
         })?;
+        // The thread drops its end once it handles signals, or if it cannot: either ends the wait.
+        let _ = started.recv();
         Ok(signals)
     }
 
