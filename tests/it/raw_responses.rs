@@ -279,7 +279,7 @@ fn heads() -> Vec<Row> {
         line("an empty reason", "HTTP/1.1 200 ", whole(200, 5)),
         line("1.0", "HTTP/1.0 200 OK", once(200, 5)),
         line("1.0 kept alive", "HTTP/1.0 200 OK\r\nConnection: keep-alive", whole(200, 5)),
-        line("a status nobody knows", "HTTP/1.1 799 Odd", whole(799, 5)),
+        line("an unassigned status", "HTTP/1.1 799 Odd", whole(799, 5)),
         line("a status below 100", "HTTP/1.1 099 Odd", BAD_HEAD),
         line("a status of zero", "HTTP/1.1 000 Odd", BAD_HEAD),
         line("a status of four digits", "HTTP/1.1 2000 OK", BAD_HEAD),

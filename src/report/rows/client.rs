@@ -133,6 +133,6 @@ mod tests {
             lasted(&notices(&[], 0), 9 * S),
             Some(([9 * S, 0, 0, 0], DegradationLevel::Normal))
         );
-        assert_eq!(lasted(&notices(&changes, 1), 30 * S), None, "nobody knows what was lost");
+        assert_eq!(lasted(&notices(&changes, 1), 30 * S), None, "what was lost is unknown");
     }
 }
