@@ -20,6 +20,7 @@ pub mod formats;
 mod histogram_text;
 pub mod json;
 pub(crate) mod json_parts;
+pub mod layout;
 mod load_text;
 mod monitors;
 pub(crate) mod overrides;
