@@ -66,12 +66,12 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         return ExitStatus::Usage;
     }
     if words.len() > MAX_LINE || words.contains(['\n', '\r']) {
-        print_error(&format_args!("a command is one line of at most {MAX_LINE} bytes"));
+        print_error(&format_args!("command too long: one line of at most {MAX_LINE} bytes"));
         return ExitStatus::Usage;
     }
     let reply = choose(&found, selector).and_then(|run| {
         let result = ask(run, &words, REPLY_TIMEOUT);
-        result.map_err(|error| format!("{} ({}) does not answer: {error}", run.name, run.pid))?
+        result.map_err(|error| format!("{} ({}) does not reply: {error}", run.name, run.pid))?
     });
     match reply {
         Ok(text) => finish(writeln!(io::stdout(), "{text}"), ExitStatus::Pass),
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 
 fn list(found: &[RegisteredRun]) -> ExitStatus {
     if found.is_empty() {
-        print_error(&"no run can be controlled: none goes on, or with `--no-control`");
+        print_error(&"no run to control: none is running, or all have `--no-control`");
     }
     let widest = found.iter().map(|run| run.name.len()).max().unwrap_or(0);
     let mut out = io::stdout().lock();
@@ -113,24 +113,18 @@ fn choose<'r>(found: &'r [RegisteredRun], selector: &str) -> Result<&'r Register
     let names = found.iter().map(|run| run.name.as_str());
     match (selected.as_slice(), found) {
         ([only], _) => Ok(only),
-        ([], []) => Err("no run can be controlled: none goes on, or with `--no-control`".into()),
+        ([], []) => Err("no run to control: none is running, or all have `--no-control`".into()),
         ([], _) => {
             let suggestion = nearest(selector, names.clone());
             let suggestion = suggestion
                 .map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"));
             let all: Vec<&str> = names.collect();
-            Err(format!(
-                "there is no run `{selector}`: expected one of {}{suggestion}",
-                all.join(", ")
-            ))
+            Err(format!("unknown run `{selector}`; expected one of {}{suggestion}", all.join(", ")))
         }
         (several, _) => {
             let pids: Vec<String> =
                 several.iter().map(|run| format!("{} ({})", run.pid, run.name)).collect();
-            Err(format!(
-                "several runs may be meant: expected the number of one: {}",
-                pids.join(", ")
-            ))
+            Err(format!("several runs match; select one by its process ID: {}", pids.join(", ")))
         }
     }
 }
@@ -145,7 +139,7 @@ fn ask(run: &RegisteredRun, words: &str, timeout: Duration) -> io::Result<Result
     let mut line = String::new();
     BufReader::new(stream.take(MAX_REPLY)).read_line(&mut line)?;
     let reply: Value = serde_json::from_str(&line)
-        .map_err(|_| io::Error::other("it sent us away: too many ask at once"))?;
+        .map_err(|_| io::Error::other("too many clients are connected; try again"))?;
     Ok(match (&reply["ok"], &reply["error"]) {
         (Value::String(words), _) => Ok(words.clone()),
         (_, Value::String(why)) => Err(why.clone()),
@@ -166,11 +160,11 @@ mod tests {
             (&two[..], "shop", Ok(7)),
             (&two[..], "9", Ok(9)),
             (&two[..1], "-", Ok(7)),
-            (&two[..], "-", Err("expected the number of one: 7 (shop), 9 (api)")),
+            (&two[..], "-", Err("select one by its process ID: 7 (shop), 9 (api)")),
             (&same[..], "shop", Err("7 (shop), 8 (shop)")),
             (&same[..], "8", Ok(8)),
             (&two[..], "sohp", Err("did you mean `shop`?")),
-            (&[], "shop", Err("no run can be controlled")),
+            (&[], "shop", Err("no run to control")),
         ] {
             match (choose(found, selector), selected) {
                 (Ok(run), Ok(pid)) => assert_eq!(run.pid, pid, "{selector}"),

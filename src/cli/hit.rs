@@ -7,11 +7,14 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::args::{self, CommonArgs};
 use super::execute::{self, OutputFolder};
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
+use crate::report::layout::PeerLayout;
 use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
 
@@ -52,8 +55,32 @@ pub(super) struct Args {
     connection: HitConnectionArgs,
     #[command(flatten)]
     limits: UserLimits,
+    /// Print the results in the layout of another tool instead of the summary, for scripts that
+    /// parse it; verdict and trust go to standard error
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "json", help_heading = "Output")]
+    format: Option<HitFormat>,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+/// A tool whose layout `hit` prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HitFormat {
+    Oha,
+    /// With `--latency`.
+    Wrk,
+    /// Its end-of-test summary.
+    K6,
+}
+
+impl From<HitFormat> for PeerLayout {
+    fn from(format: HitFormat) -> Self {
+        match format {
+            HitFormat::Oha => Self::Oha,
+            HitFormat::Wrk => Self::Wrk,
+            HitFormat::K6 => Self::K6,
+        }
+    }
 }
 
 /// How much is sent, and for how long.
@@ -186,7 +213,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
             match hit::within_limits(plan, limits::safety_file().as_deref(), hosts) {
-                Ok(plan) => execute::execute_plan(plan, &args.common, OutputFolder::IfGiven),
+                Ok(plan) => {
+                    let layout = args.format.map(PeerLayout::from);
+                    execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
+                }
                 Err(mistakes) => {
                     print_remark(&mistakes.render(true));
                     let status = if mistakes.has_flag_mistake() {

@@ -144,11 +144,11 @@ impl SingleUserRun {
             why.push(format!("{count} × {phase} {kind} ({hint})"));
         }
         for (name, _) in &self.snapshot.unset {
-            why.push(format!("the variable `{name}` was never set"));
+            why.push(format!("variable `{name}` was not set"));
         }
         why.extend(self.snapshot.failed_expressions.iter().map(|(text, _)| text.clone()));
         if why.is_empty() {
-            why.push("an `expect` did not hold".to_owned());
+            why.push("an `expect` failed".to_owned());
         }
         Some(why.join(", "))
     }

@@ -81,15 +81,15 @@ pub enum CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suggestion = match self {
-            Self::Empty => return write!(f, "expected {}", list_commands()),
-            Self::ScaleToZero => return f.write_str("`scale`: nothing at all is `pause`"),
+            Self::Empty => return write!(f, "no command: expected {}", list_commands()),
+            Self::ScaleToZero => return f.write_str("`scale`: 0 % is not a scale; use `pause`"),
             Self::Missing { verb, expected } => return write!(f, "`{verb}`: expected {expected}"),
             Self::Unknown { verb, suggestion } => {
                 write!(f, "unknown command `{verb}`; expected {}", list_commands())?;
                 suggestion
             }
             Self::Wrong { verb, expected, value, suggestion } => {
-                write!(f, "`{verb}`: expected {expected}, not `{value}`")?;
+                write!(f, "`{verb}`: expected {expected}, found `{value}`")?;
                 suggestion
             }
         };
@@ -113,29 +113,33 @@ pub const MAX_USERS: u64 = 10_000_000;
 
 /// Each command: word, usage, meaning.
 pub const GRAMMAR: [(&str, &str, &str); 14] = [
-    ("pause", "pause [W]", "nothing begins any more; users stay where they are"),
-    ("resume", "resume [W]", "they go on"),
-    ("toggle", "toggle [W]", "resumes when all is paused, else pauses"),
-    ("scale", "scale [W] 150%", "so much of the plan (0.5, 150%), or more or less (+10%, -10%)"),
-    ("rate", "rate [W] 200/s", "so many starts per second, to the end of the load"),
-    ("users", "users [W] 300", "so many users, to the end of the load"),
-    ("plan", "plan [W]", "what the scenario says"),
+    ("pause", "pause [W]", "stop starting iterations; users keep their state"),
+    ("resume", "resume [W]", "start iterations again"),
+    ("toggle", "toggle [W]", "resume if all workloads are paused, else pause"),
+    (
+        "scale",
+        "scale [W] 150%",
+        "scale the planned load (0.5, 150%), or change its scale (+10%, -10%)",
+    ),
+    ("rate", "rate [W] 200/s", "set starts per second until the end of the load"),
+    ("users", "users [W] 300", "set the number of users until the end of the load"),
+    ("plan", "plan [W]", "return to the load of the scenario"),
     (
         "breaker",
         "breaker NAME open|close|reset",
-        "NAME: `endpoint GET /cart`, `service shop`, `system`",
+        "force a breaker; NAME: `endpoint GET /cart`, `service shop`, `system`",
     ),
-    ("mute", "mute STEP", "the calls of a step are not sent"),
-    ("unmute", "unmute STEP", "they are sent again"),
-    ("mark", "mark TEXT", "a mark on the time axis of the report"),
-    ("status", "status", "how it stands, as a line of JSON"),
-    ("stop", "stop", "nothing new begins, iterations may finish: as Ctrl-C"),
-    ("help", "help", "these words"),
+    ("mute", "mute STEP", "stop sending the calls of a step"),
+    ("unmute", "unmute STEP", "send them again"),
+    ("mark", "mark TEXT", "add a mark to the time axis of the report"),
+    ("status", "status", "print the state of the run as a line of JSON"),
+    ("stop", "stop", "end the run as Ctrl-C does: no new iterations, running ones finish"),
+    ("help", "help", "list the commands"),
 ];
 
 /// The keys of a terminal and their commands.
-pub const KEYS: &str = "keys: p or space pauses and resumes · + and - scale by 10 % of the plan · \
-                        m puts a mark · q stops · ? says this";
+pub const KEYS: &str = "keys: p or space: pause/resume · + and -: scale by 10 % of the plan · \
+                        m: mark · q: stop · ?: this help";
 
 impl ControlCommand {
     /// Parses a command.
@@ -193,12 +197,14 @@ impl ControlCommand {
                 Ok(Self::Users(workload, users))
             }
             "breaker" => parse_breaker(last()).ok_or_else(|| {
-                expected("the name of one and open, close or reset: `breaker service shop open`")
+                expected(
+                    "the name of a breaker and open, close or reset: `breaker service shop open`",
+                )
             }),
             "mute" => Ok(Self::Mute(needed("the name of a step")?, true)),
             "unmute" => Ok(Self::Mute(needed("the name of a step")?, false)),
             "mark" => Ok(Self::Mark(needed("a text: `mark cache is off now`")?)),
-            "status" | "help" | "stop" if !rest.is_empty() => Err(expected("nothing after it")),
+            "status" | "help" | "stop" if !rest.is_empty() => Err(expected("no arguments")),
             "status" => Ok(Self::Status),
             "help" => Ok(Self::Help),
             "stop" => Ok(Self::Stop),
@@ -295,24 +301,24 @@ mod tests {
             ("PAUSE", "did you mean `pause`?"),
             ("explode", "unknown command `explode`; expected one of pause"),
             ("scale", "`scale`: expected a share from"),
-            ("scale 0", "`scale`: nothing at all is `pause`"),
-            ("scale much", "such as 0.5, 150% or +10%, not `much`"),
-            ("scale 0.0001", "not `0.0001`"),
-            ("scale 101", "not `101`; did you mean `101%`?"),
-            ("scale shop -5", "not `-5`; did you mean `-5%`?"),
-            ("scale NaN", "not `NaN`"),
+            ("scale 0", "`scale`: 0 % is not a scale; use `pause`"),
+            ("scale much", "such as 0.5, 150% or +10%, found `much`"),
+            ("scale 0.0001", "found `0.0001`"),
+            ("scale 101", "found `101`; did you mean `101%`?"),
+            ("scale shop -5", "found `-5`; did you mean `-5%`?"),
+            ("scale NaN", "found `NaN`"),
             ("rate 200", "`rate`: expected a rate above zero, such as 200/s, 90/m or 1000/h"),
-            ("rate 0/s", "not `0/s`"),
+            ("rate 0/s", "found `0/s`"),
             ("users", "`users`: expected a whole number"),
-            ("users 0", "not `0`"),
-            ("users -3", "not `-3`"),
-            ("users 10000001", "not `10000001`"),
-            ("breaker", "the name of one and open, close or reset"),
-            ("breaker open", "the name of one and open"),
+            ("users 0", "found `0`"),
+            ("users -3", "found `-3`"),
+            ("users 10000001", "found `10000001`"),
+            ("breaker", "the name of a breaker and open, close or reset"),
+            ("breaker open", "the name of a breaker and open"),
             ("breaker system shut", "open, close or reset"),
             ("mute", "`mute`: expected the name of a step"),
             ("mark", "`mark`: expected a text"),
-            ("status now", "`status`: expected nothing after it"),
+            ("status now", "`status`: expected no arguments"),
         ] {
             let error = ControlCommand::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

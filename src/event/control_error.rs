@@ -128,38 +128,38 @@ impl fmt::Display for ControlError {
         let percent = |permille: u32| f64::from(permille) / 10.0;
         match self {
             Self::Command(error) => error.fmt(f),
-            Self::LongLine => write!(f, "a command has at most {MAX_LINE} bytes"),
-            Self::NotUtf8 => f.write_str("a command is UTF-8"),
-            Self::Over => f.write_str("the run is over"),
+            Self::LongLine => write!(f, "command too long: at most {MAX_LINE} bytes"),
+            Self::NotUtf8 => f.write_str("command is not UTF-8"),
+            Self::Over => f.write_str("run has ended"),
             Self::Ending => f.write_str("run is stopping: load can no longer be changed"),
-            Self::Busy => f.write_str("the shards are busy with earlier commands: try again"),
+            Self::Busy => f.write_str("earlier commands are still being applied; try again"),
             Self::Unknown { what, name, known, suggestion } => {
                 let shown = known[..known.len().min(SHOWN)].join(", ");
                 let more = if known.len() > SHOWN { ", …" } else { "" };
-                write!(f, "there is no {what} `{name}`: expected one of {shown}{more}")?;
+                write!(f, "unknown {what} `{name}`; expected one of {shown}{more}")?;
                 suggestion.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean `{near}`?"))
             }
             Self::NoSuchModel { model } => {
                 let command = other_command(model);
-                write!(f, "no workload of this run is {model}: expected `{command}`")
+                write!(f, "this run has no {model}-model workload; use `{command}`")
             }
             Self::OtherModel { name, model } => {
                 let own = if *model == "open" { "closed" } else { "open" };
                 let command = other_command(model);
-                write!(f, "workload `{name}` is {own}: expected `{command} {name}`")
+                write!(f, "workload `{name}` is {own}-model; use `{command} {name}`")
             }
-            Self::LoadOver { name } => write!(f, "the load of `{name}` is over"),
+            Self::LoadOver { name } => write!(f, "workload `{name}`: its load has ended"),
             Self::TooManyChanges { name, most } => {
                 write!(f, "workload `{name}`: limit of {most} load changes per run reached")
             }
             Self::NoLoadLeft { name, permille, less } => {
                 let (now, less) = (percent(*permille), percent(*less));
-                write!(f, "workload {name}: {now} % less {less} % leaves no load: ")?;
+                write!(f, "workload `{name}`: {now} % minus {less} % leaves no load; ")?;
                 f.write_str("use a smaller step, or `pause`")
             }
             Self::NoBreaker { name, level } => {
-                write!(f, "`{name}` has no breaker: ")?;
-                write!(f, "`breakers: {{ {level}: {{}} }}` in the scenario makes one")
+                write!(f, "`{name}` has no breaker; ")?;
+                write!(f, "add `breakers: {{ {level}: {{}} }}` to the scenario")
             }
             Self::TooManyUsers { users, most, by: Some(by) } => {
                 write!(f, "{users} users: {by} allows {most}")
@@ -174,14 +174,22 @@ impl fmt::Display for ControlError {
                 write!(f, "{}/s: expected at most {}/s", rate.as_f64(), most.as_f64())
             }
             Self::Trial { host } => {
-                write!(f, "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may ")?;
-                write!(f, "try {host}: if you may load it, begin the run with ")?;
+                write!(
+                    f,
+                    "{host} is not authorised: at most {TRIAL_USERS} users and {TRIAL_RATE} "
+                )?;
+                write!(f, "starts per second; if you may load it, start the run with ")?;
                 write!(f, "`--authorised {host}`")
             }
             Self::TooFewRows { workload, feed } => {
-                write!(f, "more of `{workload}` than was planned: the rows of `{feed}` are used ")?;
-                f.write_str("once each and were dealt to who was planned; plan for more from ")?;
-                f.write_str("the start, or let rows repeat")
+                write!(
+                    f,
+                    "workload `{workload}` cannot exceed its planned load: each row of `{feed}` "
+                )?;
+                f.write_str(
+                    "is used once, and the rows were assigned to the planned users; plan more ",
+                )?;
+                f.write_str("users or starts, or let rows repeat (`pick: circular`)")
             }
         }
     }

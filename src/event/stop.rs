@@ -67,9 +67,11 @@ impl fmt::Display for StopCause {
         match self {
             Self::Signal(interrupt) => interrupt.fmt(f),
             Self::Flow(halt) => f.write_str(&halt.reason()),
-            Self::Rule(rule) => write!(f, "`{rule}` did not hold"),
+            Self::Rule(rule) => write!(f, "threshold `{rule}` failed"),
             Self::ErrorRate(why) => f.write_str(why),
-            Self::Lost => f.write_str("its record has no end: it was killed, or goes on"),
+            Self::Lost => {
+                f.write_str("its record has no end: the run was killed, or is still running")
+            }
         }
     }
 }

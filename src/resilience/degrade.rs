@@ -216,7 +216,7 @@ mod tests {
             degrade.evaluate_second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
         assert_eq!(
             (level, why.to_string().as_str()),
-            (DegradationLevel::Emergency, "95 % of the memory budget in use")
+            (DegradationLevel::Emergency, "memory budget 95 % used")
         );
     }
 

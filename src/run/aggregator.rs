@@ -117,8 +117,7 @@ impl RunAggregator {
     /// Records that a shard did not end: what it measured since its last delta is missing.
     pub fn lose(&mut self, shard: usize) {
         self.lost.push(format!(
-            "shard {shard} did not stop: the work of one of its users does not end; its calls \
-             under way are missing"
+            "shard {shard} did not stop: a user's work does not end; its running calls are missing"
         ));
     }
 

@@ -116,7 +116,7 @@ impl<'a> Controller<'a> {
             ControlCommand::Help => answered(ControlCommand::help()),
             ControlCommand::Keys => answered(KEYS.to_owned()),
             ControlCommand::Stop => {
-                let answer = "stopping: nothing new begins".to_owned();
+                let answer = "stopping: no new iterations, running ones finish".to_owned();
                 Ok(ControlOutcome { stops: true, answer, ..ControlOutcome::default() })
             }
             ControlCommand::Pause(_)
@@ -190,7 +190,7 @@ impl<'a> Controller<'a> {
             *current = WorkloadOverride { load: change.load, curve, changes: current.changes + 1 };
             done.add(ChangeSubject::Workload(subject), Change::Load { from, to }, at);
         }
-        Ok(done.or("nothing to change: it is so already"))
+        Ok(done.or("no change: already in this state"))
     }
 
     /// The workloads that a command selects.
@@ -275,7 +275,7 @@ impl<'a> Controller<'a> {
             };
             done.add(subject, Change::Mute { muted: mute }, now);
         }
-        Ok(done.or("nothing to change: it is so already"))
+        Ok(done.or("no change: already in this state"))
     }
 }
 

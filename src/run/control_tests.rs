@@ -100,9 +100,9 @@ fn each_command_changes_what_it_names_and_nothing_twice() {
             "workload open: 20/s → 20/s × 150 %",
             "workload open: 20/s × 150 % → 20/s",
             "workload closed: 100 % → 200 %\nworkload late: 100 % → 200 %",
-            "the load of `open` is over",
+            "workload `open`: its load has ended",
             "workload closed: 200 % → 100 %\nworkload late: 200 % → 100 %",
-            "workload closed: 100 % less 100 % leaves no load: use a smaller step, or `pause`",
+            "workload `closed`: 100 % minus 100 % leaves no load; use a smaller step, or `pause`",
         ]
     );
 }
@@ -184,7 +184,7 @@ fn a_trial_stays_one() {
          workloads: { w: { flow: [ { get: / } ], users: 5, duration: 1m } }\n",
     );
     assert!(trial.safety.is_trial);
-    refused(&trial, "users 11", "begin the run with `--authorised shop.test-target.com`");
+    refused(&trial, "users 11", "start the run with `--authorised shop.test-target.com`");
     assert!(commands(&trial, &[(1, "users 10")])[0].is_ok());
 }
 
@@ -197,7 +197,7 @@ fn rows_that_are_used_once_are_only_those_that_were_dealt() {
              workloads: {{ w: {{ archetypes: {{ a: 1 }}, {load} }} }}\n"
         ))
     };
-    refused(&unique("users: 2, duration: 1m"), "users 3", "the rows of `row` are used once each");
+    refused(&unique("users: 2, duration: 1m"), "users 3", "each row of `row` is used once");
     refused(&unique("arrivals: { rate: 3/m }, duration: 1m"), "scale 200%", "`row`");
     assert!(commands(&unique("users: 2, duration: 1m"), &[(1, "users 1")])[0].is_ok());
     let counted = unique("arrivals: { rate: 3/m }, iterations: 3");
@@ -223,7 +223,7 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     let (source, mut told) = source(8);
     let command = ControlCommand::parse("breaker service api reset").unwrap();
     let done = Controller::new(&plan).handle(&command, after(S), &source).unwrap();
-    assert_eq!(done.answer, "service api: reset: follows measured results again");
+    assert_eq!(done.answer, "service api: reset: follows measured results");
     assert_eq!(
         told.try_recv(),
         Ok(ShardCommand::Order(Order::Breaker(BreakerId::new(4), BreakerSwitch::Reset)))

@@ -204,7 +204,7 @@ impl Dispatch<'_> {
         // If the run stops by itself, the first Ctrl-C changes only the exit status.
         let grace = show_duration(self.plan.grace);
         let note =
-            format!("stopping: no new iterations, {grace} for those under way (again to stop now)");
+            format!("stopping: no new iterations, running ones have {grace} (again: stop now)");
         self.stop(&note, StopCause::Signal(interrupt));
     }
 
@@ -258,7 +258,7 @@ impl Dispatch<'_> {
         self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.io.aggregator.second(moment);
         if let (Some(rule), None) = (rule, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: `{rule}` does not hold"), StopCause::Rule(rule));
+            self.stop(&format!("stopping: threshold `{rule}` failed"), StopCause::Rule(rule));
         }
         let excess = self.error_rate_abort.second(&snapshot.calls());
         if let (Some(why), None) = (excess, self.io.aggregator.stopped()) {
@@ -278,7 +278,7 @@ impl Dispatch<'_> {
         if blocked_ns >= BLOCKED_NS {
             let ms = blocked_ns / 1_000_000;
             let note = format!(
-                "writing the report files blocked for {ms} ms: commands and rules waited as long"
+                "writing report files blocked for {ms} ms, which delayed commands and rules"
             );
             self.io.sinks.publish(&RunEvent::Note(note));
         }

@@ -105,7 +105,8 @@ fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec
     let missed = names.filter(|(_, name)| !recorder.has_reached(name));
     missed
         .map(|(series, name)| {
-            let ended = if held { "no walk came to it" } else { "the walk ended before it" };
+            let ended =
+                if held { "no iteration reached it" } else { "the iteration ended before it" };
             let why = guard(archetype, series).unwrap_or(ended);
             (name.clone(), why.to_owned())
         })
@@ -124,18 +125,18 @@ fn guard(archetype: &Archetype, series: usize) -> Option<&'static str> {
     let within = |from: usize, to: usize| from < at && at < to;
     steps[..at].iter().enumerate().rev().find_map(|(from, step)| match step {
         Step::If { to, .. } if within(from, *to) => {
-            Some("the condition of the `if` or `while` around it did not hold")
+            Some("the condition of its `if` or `while` was false")
         }
         // The steps that hold end with a jump beyond those of `else`.
         Step::If { to, .. } if *to <= at => match steps.get(to.wrapping_sub(1)) {
             Some(Step::Jump(end)) if at < *end => {
-                Some("the condition of the `if` before it held, and it stands in `else`")
+                Some("it is in an `else`, and the condition was true")
             }
             _ => None,
         },
-        Step::Round { to, .. } if within(from, *to) => Some("the loop around it made no round"),
+        Step::Round { to, .. } if within(from, *to) => Some("its loop ran zero times"),
         Step::Rescue { to } if within(from, *to) => {
-            Some("it is a `fallback`, and the step before it did not fail")
+            Some("it is a `fallback`, and its step did not fail")
         }
         _ => None,
     })

@@ -19,7 +19,7 @@ pub enum RunError {
     #[error(transparent)]
     Monitor(#[from] MonitorError),
     /// The scenario's `setup` failed.
-    #[error("the scenario's setup did not go through: {0}")]
+    #[error("setup failed: {0}")]
     Setup(String),
     /// The safety limits forbid a target; the text says how to allow it.
     #[error("{0}")]
@@ -28,7 +28,7 @@ pub enum RunError {
     #[error("{0}")]
     Stopped(String),
     /// A signal came before the load.
-    #[error("stopped by {0} before the load began")]
+    #[error("stopped by {0} before the load started")]
     Interrupted(Interrupt),
     /// The system failed: what was tried, and its error.
     #[error("{0}: {1}")]

@@ -39,7 +39,7 @@ impl ErrorRateAbort {
             let share = bad as f64 / all as f64;
             (all >= storm.min_calls && share >= storm.errors).then(|| {
                 format!(
-                    "{:.0} % of {all} calls failed in {} s: {} stops at {:.0} %",
+                    "{:.0} % of {all} calls failed in {} s; {} stops the run at {:.0} %",
                     share * 100.0,
                     seconds(storm),
                     storm.origin,

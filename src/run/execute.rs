@@ -77,8 +77,9 @@ pub fn run(
     wire::body::bodies::set_budget(machine::body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
-    let reading =
-        monitors.begin(start).map_err(|e| RunError::World("no thread for monitors", e))?;
+    let reading = monitors
+        .begin(start)
+        .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
     let engine = engine::start(setups).map_err(|e| RunError::World("cannot start a shard", e))?;
     let mut aggregator = RunAggregator::new(info, tier.shards);
     let stuck = clock::block_on(async {
@@ -111,7 +112,7 @@ pub fn run(
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
     let broken = engine.join(&stuck).err();
     if let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
-        sinks.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
+        sinks.publish(&RunEvent::Note(format!("teardown failed: {why}")));
     }
     drop(running_targets);
 

@@ -51,7 +51,7 @@ pub(super) fn of<'a>(
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
         ExitStatus::Inconclusive.into()
     } else if answers.is_some() && !has_rules && trust.level == TrustLevel::No {
-        let why = "no threshold was judged, and the measurement cannot be trusted";
+        let why = "no threshold was judged, and the measurement is not trusted";
         EndOfRun { ending: ExitStatus::Inconclusive, why: Some(why.to_owned()) }
     } else {
         ExitStatus::Pass.into()
@@ -84,7 +84,7 @@ impl CallSummary {
         match self {
             _ if !self.has_steps || self.complete > 0 => None,
             _ if self.made == 0 => Some("no call was made"),
-            _ => Some("no call got a complete response"),
+            _ => Some("no call received a complete response"),
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn before_load(
         }
         Ok(())
     });
-    looked_up.map_err(|e| RunError::World("cannot look names up", e))?
+    looked_up.map_err(|e| RunError::World("cannot resolve host names", e))?
 }
 
 /// The index of the first look-up that has ended.

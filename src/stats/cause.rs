@@ -62,16 +62,20 @@ impl BlockCause {
     /// What the reader of a report can do about it.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::Breaker => "a circuit breaker was open: see its events for the cause",
+            Self::Breaker => "a circuit breaker was open; its events name the cause",
             Self::Pool => "raise the pool's `connections` if the target can take more",
             Self::Limit => "raise the rate under `limits`, or lower the load",
-            Self::Retry => "the wait before another attempt; see `retries`",
-            Self::Connect => "the target accepted no connections: is it running?",
-            Self::Degradation => "the target was in trouble: raise the step's `priority`",
-            Self::Admission => "the generator was overloaded: use more cores or less load",
+            Self::Retry => "backoff before a retry; see `retries`",
+            Self::Connect => "the target accepted no connections; check that it is running",
+            Self::Degradation => {
+                "degradation suppressed the call; raise the step's `priority` to send it"
+            }
+            Self::Admission => "the generator was overloaded; use more cores or less load",
             Self::Muted => "the step was muted by live control",
-            Self::Parallel => "a user makes at most six calls at the same time, as browsers do",
-            Self::Pace => "the target is slower than the pace: an iteration takes longer than it",
+            Self::Parallel => "a user has at most six calls in flight, as browsers do",
+            Self::Pace => {
+                "the iteration took longer than its `pace`; raise `pace`, or find the slow step"
+            }
         }
     }
 }

@@ -97,7 +97,7 @@ impl Halt {
     pub fn reason(&self) -> String {
         match self {
             Self::Check(what) | Self::Safety(what) => what.clone(),
-            Self::DataEnd(what) => format!("the rows of {what} are used up"),
+            Self::DataEnd(what) => format!("data exhausted: {what}"),
         }
     }
 }

@@ -116,15 +116,27 @@ impl GeneratorError {
     /// Returns a hint for the reader of a report.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
-            Self::NoPort => "widen net.ipv4.ip_local_port_range or use more target addresses",
-            Self::NoMemory => "lower the number of users or give this machine more memory",
-            Self::KeptBodies => "lower `max_body` or the users, or raise `memory: { budget }`",
-            Self::UnsetVariable => "the capture that sets it found nothing or came too late",
-            Self::BadTemplate => "an expression failed on the value it met",
-            Self::ExpressionLimit => "make the value smaller, or set it in fewer steps",
-            Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
-            Self::Denied => "`deny` under `safety` forbids such requests",
+            Self::NoDescriptor => {
+                "out of file descriptors; raise `ulimit -n`, or lower the number of users"
+            }
+            Self::NoPort => {
+                "out of local ports; widen net.ipv4.ip_local_port_range, or extend `source`"
+            }
+            Self::NoMemory => "out of memory; lower the number of users, or add memory",
+            Self::KeptBodies => {
+                "no memory left for bodies; lower `max_body`, or raise `memory: { budget }`"
+            }
+            Self::UnsetVariable => {
+                "a variable is not set: its capture found nothing, or runs after this step"
+            }
+            Self::BadTemplate => "an expression failed for a value; see the message",
+            Self::ExpressionLimit => {
+                "an expression exceeded its work limit; make the value smaller"
+            }
+            Self::EndlessLoop => {
+                "a loop without calls never ends; add a call, a `pause` or a `times` limit"
+            }
+            Self::Denied => "forbidden by `safety: { deny }`",
         }
     }
 }
@@ -159,7 +171,7 @@ impl std::fmt::Display for AttemptOutcome {
             Self::Responded(status) => write!(f, "{status}"),
             Self::Failed(phase, kind) => write!(f, "{} ({})", kind.name(), phase.name()),
             Self::Timeout(phase) => write!(f, "timeout ({})", phase.name()),
-            Self::Unfinished(phase) => write!(f, "cut ({})", phase.name()),
+            Self::Unfinished(phase) => write!(f, "cancelled ({})", phase.name()),
             Self::Own(fault) => f.write_str(fault.name()),
             Self::Suppressed(cause) => write!(f, "never sent ({})", cause.name()),
         }
@@ -247,13 +259,13 @@ pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
         Some(kind) => (phase, kind.name(), kind.hint()),
         None if index % row == FailureKind::ALL.len() => {
             let hint = match phase {
-                "dns" => "no name server answered in time; check /etc/resolv.conf",
-                "connect" => "no address accepted in time: is it down, or behind a firewall?",
-                _ => "no answer in time: the target is too slow or has lost the call",
+                "dns" => "no name server replied in time; check /etc/resolv.conf",
+                "connect" => "no connection in time; check that the target is up, and firewalls",
+                _ => "no response in time; the target is slow or lost the request",
             };
             (phase, "timeout", hint)
         }
-        None => (phase, "unfinished", "cut at the end of the run: allow more `grace`"),
+        None => (phase, "unfinished", "cancelled at the end of the run; raise `grace`"),
     }
 }
 

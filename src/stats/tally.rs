@@ -200,18 +200,18 @@ impl Tally {
         }
         if running != gauges.running_iterations {
             broken.push(format!(
-                "{running} iterations begun and not ended, {} running",
+                "{running} iterations started and not ended, {} running",
                 gauges.running_iterations
             ));
         }
         if calls_running != gauges.running_calls {
             broken.push(format!(
-                "{calls_running} calls made and not ended, {} running",
+                "{calls_running} calls started and not ended, {} running",
                 gauges.running_calls
             ));
         }
         if !counts.attempts.holds() {
-            broken.push(format!("attempts do not add up: {:?}", counts.attempts));
+            broken.push(format!("attempt counts do not add up: {:?}", counts.attempts));
         }
         for text in broken {
             if self.health.ledger.len() < MAX_LEDGER_ERRORS {

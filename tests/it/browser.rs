@@ -210,8 +210,8 @@ fn location_without_redirect_is_a_response() {
 fn a_redirect_that_is_not_allowed_names_the_origin() {
     let (server, _) = redirecting();
     for (path, said) in [
-        ("/away", "the response points to http://elsewhere.example:80, where no service is"),
-        ("/mail", "the response points to no URL of HTTP"),
+        ("/away", "redirect to http://elsewhere.example:80, which is not a declared service"),
+        ("/mail", "the redirect's URL is not http or https"),
     ] {
         let text = format!(
             "seed: 1\nservices: {{ {} }}\nworkloads:\n  w:\n    users: 1\n    iterations: 1\n    \

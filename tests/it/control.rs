@@ -85,7 +85,7 @@ fn run_pauses_and_resumes() {
     }
     assert_eq!(second["rate"]["asked_per_s"], 0.0);
     let again = obeyed(&running, &["steered", "pause"]);
-    assert_eq!(again, "nothing to change: it is so already");
+    assert_eq!(again, "no change: already in this state");
 
     assert_eq!(obeyed(&running, &[&pid, "scale", "api", "50%"]), "workload api: paused → paused");
     assert_eq!(obeyed(&running, &["-", "resume"]), "workload api: paused → 50 %");
@@ -93,7 +93,8 @@ fn run_pauses_and_resumes() {
     let later = status(&running, |now| count(now, "calls") > before + 50);
     assert_eq!((&later["rate"]["asked_per_s"], &later["paused"]), (&100.0.into(), &false.into()));
     assert_eq!(obeyed(&running, &["-", "mark", "half", "of", "it"]), "marked");
-    assert_eq!(obeyed(&running, &["-", "stop"]), "stopping: nothing new begins");
+    let stopping = "stopping: no new iterations, running ones finish";
+    assert_eq!(obeyed(&running, &["-", "stop"]), stopping);
     let report = running.wait().report(130);
     let due = count(&report, "iterations.due");
     assert_eq!(report["iterations"]["suppressed"], 0, "{report}");
@@ -109,14 +110,14 @@ fn invalid_command_is_refused_with_advice() {
         (&["-", "scale", "lots"][..], 2, "a share from"),
         (&["-", "scale", "-10%"][..], 0, ""),
         (&["-", "scale", "-5"][..], 2, "did you mean `-5%`?"),
-        (&["-", "scale", "-95%"][..], 1, "90 % less 95 % leaves no load"),
-        (&["-", "pause", "apy"][..], 1, "there is no workload `apy`: expected one of api; did you"),
-        (&["-", "users", "9"][..], 1, "no workload of this run is closed: expected `rate`"),
+        (&["-", "scale", "-95%"][..], 1, "90 % minus 95 % leaves no load"),
+        (&["-", "pause", "apy"][..], 1, "unknown workload `apy`; expected one of api; did you"),
+        (&["-", "users", "9"][..], 1, "this run has no closed-model workload; use `rate`"),
         (&["-", "users", "api", "9"][..], 1, "workload `api` is open: expected `rate api`"),
         (&["-", "mute", "hoem"][..], 1, "did you mean `home`?"),
         (&["-", "breaker", "systen", "open"][..], 1, "did you mean `system`?"),
         (&["-", "breaker", "system", "open"][..], 1, "breakers: { system: {} }"),
-        (&["staered", "pause"][..], 1, "there is no run `staered`: expected one of steered; did"),
+        (&["staered", "pause"][..], 1, "unknown run `staered`; expected one of steered; did"),
     ] {
         let done = control(&running, words);
         assert_eq!(done.code, Some(code), "{words:?}: {done}");
@@ -143,11 +144,11 @@ fn socket_is_private_and_removed_with_the_run() {
     let mut answer = String::new();
     let mut reader = BufReader::new(client.try_clone().unwrap());
     reader.read_line(&mut answer).unwrap();
-    assert_eq!(answer, "{\"error\":\"a command is UTF-8\"}\n");
+    assert_eq!(answer, "{\"error\":\"command is not UTF-8\"}\n");
     client.write_all(&[b'x'; 5_000]).unwrap();
     answer.clear();
     reader.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "{\"error\":\"a command has at most 4096 bytes\"}\n");
+    assert_eq!(answer, "{\"error\":\"command too long: at most 4096 bytes\"}\n");
 
     // Of nine silent clients the ninth is disconnected; there is room again when one has gone.
     let mut silent: Vec<UnixStream> =
@@ -184,7 +185,7 @@ fn no_control_disables_socket_and_keys() {
     let running = start(OPEN, &["--no-control"]);
     let done = control(&running, &["-", "pause"]);
     assert_eq!(done.code, Some(1), "{done}");
-    assert!(done.stderr.contains("no run can be controlled"), "{done}");
+    assert!(done.stderr.contains("no run to control"), "{done}");
     assert_eq!(sockets(&running.path("")), [] as [PathBuf; 0]);
     running.signal(Signal::INT);
     running.wait().report(130);

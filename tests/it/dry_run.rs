@@ -176,10 +176,10 @@ fn each_choice_runs_and_unreached_steps_are_named() {
         .map(|one| (one["step"].as_str().unwrap(), one["reason"].as_str().unwrap()))
         .collect();
     let expect = [
-        ("GET /n/9", "the condition of the `if` or `while` around it did not hold"),
-        ("GET /n/3", "the condition of the `if` before it held, and it stands in `else`"),
-        ("GET /n/4", "it is a `fallback`, and the step before it did not fail"),
-        ("GET /n/5", "the loop around it made no round"),
+        ("GET /n/9", "the condition of its `if` or `while` was false"),
+        ("GET /n/3", "it is in an `else`, and the condition was true"),
+        ("GET /n/4", "it is a `fallback`, and its step did not fail"),
+        ("GET /n/5", "its loop ran zero times"),
     ];
     assert_eq!(unreached, expect, "{done}");
     // Random choices: one iteration, the same with the same seed.

@@ -56,7 +56,7 @@ fn a_signal_in_setup_runs_the_teardown_and_leaves_nothing() {
         running.signal(signal);
         let done = running.wait();
         assert_eq!(done.code, Some(code), "{done}");
-        assert!(done.stderr.contains("before the load began"), "{done}");
+        assert!(done.stderr.contains("before the load started"), "{done}");
         until(&told, "/teardown");
         assert!(!done.path("out").exists(), "nothing was measured: no empty folder is left");
     }
@@ -71,7 +71,7 @@ fn a_signal_in_teardown_leaves_the_report_whole() {
     let done = running.wait();
     let report = done.report(0);
     assert_eq!((count(&report, "calls.ok"), &report["verdict"]), (3, &"pass".into()), "{done}");
-    assert!(done.stderr.contains("teardown did not go through: stopped by SIGINT"), "{done}");
+    assert!(done.stderr.contains("teardown failed: stopped by SIGINT"), "{done}");
     assert_eq!(done.read("out/summary.json").trim(), done.stdout.trim());
 }
 
@@ -149,10 +149,10 @@ fn run_without_responses_fails() {
         let done = Manada::hit(&format!("http://{free}/"), words).words(&forms).go();
         let report = done.report(4);
         for file in ["junit.xml", "r.md", "said"] {
-            assert!(done.read(file).contains("no call got a complete response"), "{file} {done}");
+            assert!(done.read(file).contains("no call received a complete"), "{file} {done}");
         }
         assert_eq!(report["verdict"], "fail", "{done}");
-        assert_eq!(report["reason"], "no call got a complete response", "{done}");
+        assert_eq!(report["reason"], "no call received a complete response", "{done}");
     }
     let server = Server::answering(
         &b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"[..],

@@ -152,7 +152,7 @@ fn failed_start_replaces_earlier_reports() {
                    setup: [ { get: /login } ]\n\
                    workloads: { w: { users: 1, iterations: 1, flow: [ { get: / } ] } }\n";
     let mistake = refused.replace("users: 1", "user: 1");
-    replaces_reports(Manada::run(refused, &[]), 1, "setup did not go through");
+    replaces_reports(Manada::run(refused, &[]), 1, "setup failed");
     replaces_reports(Manada::run(&mistake, &[]), 3, "scenario.yaml:");
     replaces_reports(Manada::new(&["hit", "no address", "--ui", "none"]), 2, "no address");
     replaces_reports(Manada::new(&["report", "nowhere"]), 3, "no record of a run");

@@ -72,14 +72,10 @@ fn prometheus_is_queried_each_second() {
 fn missing_process_or_metric_is_refused() {
     let target = Builtin::start(&[]);
     for (words, code, says) in [
-        (
-            &["pid", "4294967295"][..],
-            3,
-            "cannot monitor process 4294967295: there is no such process",
-        ),
+        (&["pid", "4294967295"][..], 3, "cannot monitor process 4294967295: no such process"),
         (&["prometheus", "http://127.0.0.1:1", "up"], 3, "onnection refused"),
-        (&["pid", "x"], 2, "`x` is no process id"),
-        (&["cpu", "1"], 2, "`cpu` is no monitor"),
+        (&["pid", "x"], 2, "`x` is not a process ID"),
+        (&["cpu", "1"], 2, "unknown monitor `cpu`"),
     ] {
         let done = watching(&target, &[&["--monitor"], words].concat());
         assert_eq!(done.code, Some(code), "{done}");

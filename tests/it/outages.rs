@@ -110,12 +110,12 @@ fn dead_target_gets_few_calls_and_all_users_return() {
     // Without breakers only the connect backoff keeps 2,000 users from reconnecting.
     let running = start(&target, "breakers: false\nretries: false\nconnect_backoff: { max: 1s }");
     target.signal(Signal::KILL);
-    running.hear("service it: accepts no connections (refused (connect))");
+    running.hear("service it: accepts no connections, calls wait (refused (connect))");
     // More than a second without a target.
     running.hear_more();
     running.hear_more();
     let target = Builtin::start_at(&address, &[]);
-    running.hear("service it: accepts connections again (a connection was opened)");
+    running.hear("service it: accepts connections again, sending calls (a connection was opened)");
     let done = running.wait();
     check_all_is_well_again(&done);
     let report = done.report(0);

@@ -75,7 +75,7 @@ fn plan_forecasts_connections_of_pools() {
     let text = with(&["--shards", "8"]);
     for part in [
         "client  resilient: 1 pool, breakers at 3 levels, adaptive timeouts, 2 retries",
-        "8 asked for by --shards; but each needs one of the 3 connections of the pool `few`",
+        "set by --shards 8; at most one per connection of the pool `few` (3)",
     ] {
         assert!(text.stdout.contains(part), "{text}");
     }

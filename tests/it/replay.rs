@@ -89,7 +89,7 @@ fn killed_run_replays_to_its_last_second() {
     let (code, json, _) = again(&done, &["out", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["verdict"]), (Some(130), &Value::from("interrupted")));
-    assert_eq!(json["stopped"], "its record has no end: it was killed, or goes on");
+    assert_eq!(json["stopped"], "its record has no end: the run was killed, or is still running");
     assert!(count(&json, "calls.ok") >= 100, "{json:#}");
 }
 
@@ -113,7 +113,7 @@ fn invalid_record_is_refused_with_advice() {
         ),
         (&["foreign"], 3, "it is no record that this version of manada reads"),
         (&["other"], 3, "the shapes of its entries are `01234567`"),
-        (&["cut"], 3, "it is damaged at its beginning"),
+        (&["cut"], 3, "damaged at its beginning"),
         (&["out", "--out", "out"], 2, "choose another for --out"),
         (&["out", "--threshold", "p95"], 2, "no comparison in this rule"),
         (&["out", "--report", "x.pdf"], 2, "does not say what it is to be"),

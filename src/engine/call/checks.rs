@@ -171,7 +171,7 @@ fn goes_on_after(context: CallContext<'_>, user: &User, place: usize) -> bool {
         let step = context.step_name(user);
         context.shard.recorder.borrow_mut().request_halt(|| {
             let name = call.check_names().nth(place).unwrap_or_default();
-            Halt::Check(format!("step `{step}`: {name} did not hold"))
+            Halt::Check(format!("step `{step}`: check `{name}` failed"))
         });
     }
     call.on_fail == OnFail::Count

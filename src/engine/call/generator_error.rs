@@ -61,7 +61,7 @@ fn record_failed_expression(recorder: &mut Recorder, step: Option<&str>, error: 
 /// Stops the run because a safety limit forbids a connection. `why` is `None` if the wire knows it.
 #[cold]
 pub(crate) fn forbid(recorder: &RefCell<Recorder>, wire: &Wire, why: Option<&str>) {
-    let of_wire = || wire.refusal().unwrap_or_else(|| "a connection is refused".to_owned());
+    let of_wire = || wire.refusal().unwrap_or_else(|| "connection refused".to_owned());
     let why = why.map_or_else(of_wire, str::to_owned);
     recorder.borrow_mut().request_halt(|| Halt::Safety(format!("safety: {why}")));
 }

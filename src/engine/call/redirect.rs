@@ -190,23 +190,23 @@ impl RedirectChain {
             kind,
             why: Some(match kind {
                 FailureKind::RedirectNotAllowed => {
-                    "the response points to no URL of HTTP".to_owned()
+                    "the redirect's URL is not http or https".to_owned()
                 }
-                _ => "the Location of the response is no URL".to_owned(),
+                _ => "the redirect's Location is not a URL".to_owned(),
             }),
         })?;
         let addresses = &shard.addresses;
         let forbid = |why: &str| {
-            let why = format!("a redirect to {}: {why}", to.host);
+            let why = format!("redirect to {}: {why}", to.host);
             forbid(&shard.recorder, &shard.wire, Some(&why));
             FailureKind::Forbidden
         };
         if AddressScope::from_host(&to.host) == Some(AddressScope::Metadata) {
-            return Err(forbid("that is a cloud's metadata service").into());
+            return Err(forbid("the redirect's target is a cloud metadata service").into());
         }
         let service = may_follow(addresses, self.service, &to).ok_or_else(|| RedirectRefused {
             kind: FailureKind::RedirectNotAllowed,
-            why: Some(format!("the response points to {}, where no service is", to.origin())),
+            why: Some(format!("redirect to {}, which is not a declared service", to.origin())),
         })?;
         let to_get = match status {
             301 | 302 => self.method == b"POST",

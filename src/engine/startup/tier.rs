@@ -5,6 +5,7 @@
 
 use crate::plan::Plan;
 use crate::plan::slots::SLOTS;
+use crate::units::counted;
 
 /// Starts per second that one shard makes easily; more call for another.
 const RATE_PER_SHARD: f64 = 20_000.0;
@@ -28,10 +29,9 @@ pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
         && (tier.shards as u64) > pool.connections
     {
         tier.shards = pool.connections.max(1) as usize;
-        let word = if pool.connections == 1 { "connection" } else { "connections" };
         tier.reason = format!(
-            "{}; but each needs one of the {} {word} of the pool `{}`",
-            tier.reason, pool.connections, pool.name
+            "{}; at most one per connection of the pool `{}` ({})",
+            tier.reason, pool.name, pool.connections
         );
     }
     tier
@@ -48,7 +48,7 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     };
     if let Some(shards) = asked {
         let shards = shards.clamp(1, SLOTS as usize);
-        return EngineTier { name, shards, reason: format!("{shards} asked for by --shards") };
+        return EngineTier { name, shards, reason: format!("set by --shards {shards}") };
     }
     let rate: f64 = plan
         .workloads
@@ -62,9 +62,9 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     let room = if local { (cores / 2).max(1) } else { cores };
     let shards = wanted.min(room).max(1);
     let limit = match (shards < wanted, local) {
-        (true, true) => format!("half of {cores} cores: the target is on this machine"),
-        (true, false) => format!("a shard for each of {cores} cores"),
-        (false, _) => "more would only spread it thin".to_owned(),
+        (true, true) => format!("half of {cores} cores, since the target is on this machine"),
+        (true, false) => format!("limited to {}", counted(cores as u64, "core")),
+        (false, _) => "more shards would not help".to_owned(),
     };
-    EngineTier { name, shards, reason: format!("up to {users} users; {limit}") }
+    EngineTier { name, shards, reason: format!("up to {}; {limit}", counted(users, "user")) }
 }

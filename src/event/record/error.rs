@@ -11,7 +11,7 @@ pub enum RecordError {
     #[error("{0}")]
     File(#[from] io::Error),
     /// The file is not a record, or of another version.
-    #[error("it is no record that this version of manada reads (expected `{expected}`)")]
+    #[error("not a record that this version of manada can read (expected `{expected}`)")]
     Foreign {
         /// The first line of a record of this version.
         expected: String,
@@ -28,6 +28,6 @@ pub enum RecordError {
         expected: String,
     },
     /// The content is corrupt.
-    #[error("it is damaged {0}")]
+    #[error("damaged {0}")]
     Damaged(&'static str),
 }

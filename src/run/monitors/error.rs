@@ -10,19 +10,19 @@ const EXPECTED: &str = "expected `--monitor pid N` or `--monitor prometheus URL 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MonitorError {
     /// The argument after `pid` is no process id.
-    #[error("`{0}` is no process id: {EXPECTED}")]
+    #[error("`{0}` is not a process ID; {EXPECTED}")]
     NoPid(String),
     /// The query of a Prometheus server is missing.
-    #[error("no query for {0}: {EXPECTED}")]
+    #[error("no query after {0}; {EXPECTED}")]
     NoQuery(String),
     /// The address of a Prometheus server is not an http URL.
-    #[error("`{0}` is no http:// URL: {EXPECTED}")]
+    #[error("`{0}` is not an http:// URL; {EXPECTED}")]
     NoUrl(String),
     /// An argument is no kind of monitor.
-    #[error("`{0}` is no monitor: {EXPECTED}")]
+    #[error("unknown monitor `{0}`; {EXPECTED}")]
     NoMonitor(String),
     /// There are more monitors than this many.
-    #[error("{count} monitors: expected at most {most}")]
+    #[error("{count} monitors; at most {most} are allowed")]
     TooMany {
         /// How many were named.
         count: usize,
@@ -30,7 +30,7 @@ pub enum MonitorError {
         most: usize,
     },
     /// There is no process of this id.
-    #[error("cannot monitor process {0}: there is no such process")]
+    #[error("cannot monitor process {0}: no such process")]
     NoProcess(u32),
     /// A Prometheus server cannot be queried.
     #[error("cannot monitor {monitor}: {reason}")]

@@ -13,7 +13,7 @@ impl Query {
     /// # Errors
     /// Always.
     pub(super) fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
-        let reason = "this program was built without its feature `monitor`".to_owned();
+        let reason = "this binary was built without the feature `monitor`".to_owned();
         Err(MonitorError::Unavailable { monitor: format!("`{query}` at {url}"), reason })
     }
 

@@ -97,7 +97,7 @@ impl Client {
             while let Some(chunk) = answer.chunk().await.map_err(|error| told(&error))? {
                 body.extend_from_slice(&chunk);
                 if body.len() > MOST {
-                    return Err(format!("a response of more than {MOST} bytes"));
+                    return Err(format!("response exceeds {MOST} bytes"));
                 }
             }
             Ok(body)
@@ -122,7 +122,7 @@ fn told(error: &reqwest::Error) -> String {
 
 /// The one value in a response of Prometheus' HTTP API, version 1.
 fn value(body: &[u8]) -> Result<Option<f64>, String> {
-    let no_api = || "this is no response of Prometheus' HTTP API".to_owned();
+    let no_api = || "not a response of the Prometheus HTTP API".to_owned();
     let answer: Value = serde_json::from_slice(body).map_err(|_| no_api())?;
     if let Some(error) = answer["error"].as_str() {
         return Err(error.chars().take(200).collect());
@@ -136,10 +136,12 @@ fn value(body: &[u8]) -> Result<Option<f64>, String> {
         Some("vector") => match result.as_array().map(Vec::as_slice) {
             Some([]) => Ok(None),
             Some([one]) => Ok(number(&one["value"])),
-            Some(many) => Err(format!("{} series: expected one, e.g. by `sum(…)`", many.len())),
+            Some(many) => {
+                Err(format!("{} series; expected one, for example with `sum(…)`", many.len()))
+            }
             None => Err(no_api()),
         },
-        Some(other) => Err(format!("a {other}: expected one value")),
+        Some(other) => Err(format!("result type {other}; expected a single value")),
         None => Err(no_api()),
     }
 }
@@ -164,10 +166,10 @@ mod tests {
             (data("vector", &format!("[{}]", sample("NaN"))), Ok(None)),
             (data("vector", &format!("[{}]", sample("+Inf"))), Ok(None)),
             (data("vector", &two), Err("2 series")),
-            (data("matrix", "[]"), Err("a matrix")),
+            (data("matrix", "[]"), Err("result type matrix")),
             (r#"{"status":"error","error":"parse error"}"#.to_owned(), Err("parse error")),
-            ("<html>".to_owned(), Err("no response of Prometheus")),
-            ("{}".to_owned(), Err("no response of Prometheus")),
+            ("<html>".to_owned(), Err("not a response of the Prometheus")),
+            ("{}".to_owned(), Err("not a response of the Prometheus")),
         ] {
             match (value(body.as_bytes()), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{body}"),

@@ -67,11 +67,11 @@ mod tests {
         let both = parse("pid|7|prometheus|http://h:9090/|sum(up)");
         assert_eq!(both, Ok(vec![MonitorSource::Pid(7), prometheus]));
         for (words, says) in [
-            ("pid|x", "`x` is no process id"),
-            ("pid", "`pid` is no monitor"),
-            ("prometheus|http://h", "no query for http://h"),
-            ("prometheus|h:9090|up", "`h:9090` is no http:// URL"),
-            ("cpu|7", "`cpu` is no monitor"),
+            ("pid|x", "`x` is not a process ID"),
+            ("pid", "unknown monitor `pid`"),
+            ("prometheus|http://h", "no query after http://h"),
+            ("prometheus|h:9090|up", "`h:9090` is not an http:// URL"),
+            ("cpu|7", "unknown monitor `cpu`"),
         ] {
             let error = parse(words).unwrap_err().to_string();
             assert!(

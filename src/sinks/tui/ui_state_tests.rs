@@ -74,7 +74,7 @@ fn commands_leave_it_and_wrong_ones_say_why() {
     assert!(matches!(ui.layer, Overlay::Prompt(_)), "it can be mended");
     assert!(matches!(press(&mut ui, &state, "/s\n"), UiEffect::Ask(ControlCommand::Rate(None, _))));
     ui.answer(Err(ControlError::Over));
-    assert_eq!(ui.said, Some((false, "the run is over".to_owned())));
+    assert_eq!(ui.said, Some((false, "run has ended".to_owned())));
     ui.answer(Ok("a\nb".to_owned()));
     assert_eq!(ui.layer, Overlay::Answer("a\nb".to_owned()));
     press(&mut ui, &state, "\u{1b}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::states::HealthFigure;
 use crate::stats::AttemptOutcome;
-use crate::units::show_duration;
+use crate::units::{counted, show_duration};
 
 /// The cause of a state change, with its figures.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,29 +171,29 @@ impl fmt::Display for ChangeCause {
             Self::Attempt { outcome } => outcome.fmt(f),
             Self::Connected => f.write_str("a connection was opened"),
             Self::PoolErrors { share } => {
-                write!(f, "{:.1} % of its attempts failed", percent(*share))
+                write!(f, "{:.1} % of attempts failed", percent(*share))
             }
-            Self::PoolWait { p95_us } => write!(f, "p95 of the wait is {} ms", p95_us / 1_000),
+            Self::PoolWait { p95_us } => write!(f, "wait p95 {} ms", p95_us / 1_000),
             Self::PoolInUse { share } => write!(f, "{:.0} % in use", percent(*share)),
             Self::CallErrors { share, calls } => {
-                write!(f, "{:.1} % of {calls} calls failed", percent(*share))
+                write!(f, "{:.1} % of {} failed", percent(*share), counted(*calls, "call"))
             }
             Self::SlowCalls { p95_us, calls } => {
                 let p95 = show_duration(Duration::from_micros(*p95_us));
-                write!(f, "p95 of {calls} calls is {p95}")
+                write!(f, "p95 {p95} over {}", counted(*calls, "call"))
             }
             Self::NotNeeded { lasted } => write!(f, "not needed for {}", show_duration(*lasted)),
             Self::Overload { lag_us, cpu } => {
-                write!(f, "lag p99 {} ms with {:.0} % CPU", lag_us / 1_000, percent(*cpu))
+                write!(f, "lag p99 {} ms, CPU {:.0} %", lag_us / 1_000, percent(*cpu))
             }
             Self::Well { lasted } => write!(f, "normal for {}", show_duration(*lasted)),
             Self::MemoryInUse { share, full_in_s } => {
                 HealthFigure::MemoryInUse(*share).fmt(f)?;
-                full_in_s.map_or(Ok(()), |left| write!(f, ", full in {left:.0} s"))
+                full_in_s.map_or(Ok(()), |left| write!(f, ", projected to be full in {left:.0} s"))
             }
             Self::IdleMemoryInUse { share } => {
                 let in_use = HealthFigure::MemoryInUse(*share);
-                write!(f, "no user is active, and {in_use}")
+                write!(f, "no active users, and {in_use}")
             }
             Self::Health { figure } => figure.fmt(f),
             Self::Control { origin } => origin.fmt(f),
@@ -206,11 +206,13 @@ impl fmt::Display for ChangeCause {
 impl fmt::Display for TransitionCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InARow { failures } => write!(f, "{failures} consecutive failures"),
-            Self::Share { failures, attempts } => {
-                write!(f, "{failures} of {attempts} attempts failed")
+            Self::InARow { failures } => {
+                write!(f, "{}", counted((*failures).into(), "consecutive failure"))
             }
-            Self::OpenTimeOver => f.write_str("open time elapsed: sending a probe"),
+            Self::Share { failures, attempts } => {
+                write!(f, "{failures} of {} failed", counted((*attempts).into(), "attempt"))
+            }
+            Self::OpenTimeOver => f.write_str("open time elapsed, sending a probe"),
             Self::ProbesSucceeded { probes: 1 } => f.write_str("the probe succeeded"),
             Self::ProbesSucceeded { probes } => write!(f, "{probes} consecutive probes succeeded"),
             Self::ProbeFailed => f.write_str("the probe failed"),

@@ -9,6 +9,7 @@ use super::ChangeKind;
 use super::states::{
     BreakerState, BreakerSwitch, DegradationLevel, HealthFigure, LoadOverride, Priority,
 };
+use crate::units::counted;
 
 /// A change: its kind, and the states before and after.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,23 +175,25 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Breaker { from, to } => write!(f, "{} → {}", from.name(), to.name()),
-            Self::PoolSize { from, to } => write!(f, "{from} → {to} connections"),
-            Self::Connect { accepts: true } => f.write_str("accepts connections again"),
-            Self::Connect { accepts: false } => f.write_str("accepts no connections"),
+            Self::PoolSize { from, to } => write!(f, "{from} → {}", counted(*to, "connection")),
+            Self::Connect { accepts: true } => {
+                f.write_str("accepts connections again, sending calls")
+            }
+            Self::Connect { accepts: false } => f.write_str("accepts no connections, calls wait"),
             Self::Degradation { from, to } => {
                 let effect = match to {
                     DegradationLevel::Normal => "all calls are sent",
-                    DegradationLevel::Light => "calls of low priority are suppressed",
-                    DegradationLevel::Heavy => "calls of low and medium priority are suppressed",
+                    DegradationLevel::Light => "low-priority calls are suppressed",
+                    DegradationLevel::Heavy => "low- and medium-priority calls are suppressed",
                     DegradationLevel::Emergency => "only critical calls are sent",
                 };
                 write!(f, "{} → {}: {effect}", from.name(), to.name())
             }
             Self::Admission { to: Priority::Low, .. } => {
-                f.write_str("all workloads may start iterations")
+                f.write_str("all workloads start iterations")
             }
             Self::Admission { to, .. } => {
-                write!(f, "only workloads of {} priority or higher may start iterations", to.name())
+                write!(f, "only workloads of {} priority or higher start iterations", to.name())
             }
             Self::Memory { relief } => f.write_str(match relief {
                 MemoryRelief::Trim => "released idle connections, buffers and exemplar storage",
@@ -206,7 +209,7 @@ impl fmt::Display for Change {
             Self::SwitchedBreaker { to } => f.write_str(match to {
                 BreakerSwitch::Open => "forced open",
                 BreakerSwitch::Close => "forced closed",
-                BreakerSwitch::Reset => "reset: follows measured results again",
+                BreakerSwitch::Reset => "reset: follows measured results",
             }),
             Self::Mute { muted: true } => f.write_str("sent → muted"),
             Self::Mute { muted: false } => f.write_str("muted → sent"),
@@ -221,11 +224,11 @@ impl fmt::Display for Remedy {
             Self::TrimMemory => {
                 f.write_str("released idle connections, buffers and exemplar storage")
             }
-            Self::GrowPool { to, .. } => write!(f, "resized to {to} connections"),
-            Self::RefreshService => f.write_str("connections renewed, name resolved again"),
+            Self::GrowPool { to, .. } => write!(f, "resized to {}", counted(*to, "connection")),
+            Self::RefreshService => f.write_str("connections reopened, name resolved again"),
             Self::None { pool: None } => f.write_str("no remedy"),
             Self::None { pool: Some(pool) } => {
-                write!(f, "no remedy: raise pools.{pool}.connections")
+                write!(f, "no remedy: raise `pools.{pool}.connections`")
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::{Rate, show_duration};
+use crate::units::{Rate, counted, show_duration};
 
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl fmt::Display for LoadOverride {
         match self.base {
             _ if self.paused => return f.write_str("paused"),
             OverrideBase::Plan => return f.write_str(&percent),
-            OverrideBase::Users(users) => write!(f, "{users} users")?,
+            OverrideBase::Users(users) => f.write_str(&counted(users, "user"))?,
             OverrideBase::Rate(rate) => write!(f, "{}/s", rate.as_f64())?,
         }
         if self.permille == 1_000 { Ok(()) } else { write!(f, " × {percent}") }
@@ -190,8 +190,8 @@ impl fmt::Display for HealthFigure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = self.value() * 100.0;
         match self {
-            Self::MemoryInUse(_) => write!(f, "{percent:.0} % of the memory budget in use"),
-            Self::PoolInUse(_) => write!(f, "{percent:.0} % of its connections in use"),
+            Self::MemoryInUse(_) => write!(f, "memory budget {percent:.0} % used"),
+            Self::PoolInUse(_) => write!(f, "{percent:.0} % of connections in use"),
             Self::P95(s) => {
                 let p95 = Duration::try_from_secs_f64(*s).unwrap_or_default();
                 write!(f, "p95 {}", show_duration(p95))

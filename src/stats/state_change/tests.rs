@@ -9,7 +9,7 @@ fn sentences_of_former_records_are_read() {
     let change = Change::former(ChangeKind::Degradation, text.to_owned());
     let (from, to) = (DegradationLevel::Normal, DegradationLevel::Light);
     assert_eq!(change, Change::Degradation { from, to });
-    assert_eq!(change.to_string(), "normal → light: calls of low priority are suppressed");
+    assert_eq!(change.to_string(), "normal → light: low-priority calls are suppressed");
     for (kind, text) in [
         (ChangeKind::Degradation, "something else"),
         (ChangeKind::Pool, "normal → light"),
@@ -29,10 +29,10 @@ fn sentences_follow_from_the_figures() {
         change: Change::PoolSize { from: 50, to: 60 },
         cause: wait,
     };
-    let sentence = "pool auth: 50 → 60 connections (p95 of the wait is 101 ms)";
+    let sentence = "pool auth: 50 → 60 connections (wait p95 101 ms)";
     assert_eq!((change.kind(), change.to_string().as_str()), (ChangeKind::Pool, sentence));
     let share = ChangeCause::MemoryInUse { share: 0.854, full_in_s: Some(12.4) };
-    let sentence = "85 % of the memory budget in use, full in 12 s";
+    let sentence = "memory budget 85 % used, projected to be full in 12 s";
     assert_eq!(share.to_string(), sentence);
     assert_eq!(HealthFigure::P95(f64::NAN).to_string(), "p95 0ms");
 }

@@ -14,7 +14,9 @@ pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
     let lost: u64 = workloads.iter().map(|workload| workload.lost_to_us).sum();
     let due: u64 = workloads.iter().map(|workload| workload.due).sum();
     reason_for_share("lost_starts", lost, due, LOST_STARTS, || {
-        "starts found no user because we came late: more cores, or more `max_users`".to_owned()
+        "the generator was late and found no free user for these starts: give it more cores, or \
+         raise `max_users`"
+            .to_owned()
     })
 }
 
@@ -32,9 +34,9 @@ pub(super) fn check_generator_errors(snapshot: &Snapshot) -> Option<TrustReason>
         if let (true, Some((text, _))) = (unset.is_empty(), failed) {
             format!("expressions failed: {text}")
         } else if unset.is_empty() {
-            "see the errors of phase `generator`: each says what to do".to_owned()
+            "see the errors of phase `generator`: each has a hint".to_owned()
         } else {
-            format!("calls needed variables that were not set: {}", unset.join(", "))
+            format!("calls used variables that were not set: {}", unset.join(", "))
         }
     })
 }
@@ -67,7 +69,10 @@ pub(super) fn check_saturation(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: SATURATED,
         unit: "share",
         effects: BOUND,
-        hint: "generator-bound: read it as throughput, not as latency".to_owned(),
+        hint:
+            "a generator thread used its whole CPU core: throughput is valid, latency includes the \
+               generator's own; use more cores or less load"
+                .to_owned(),
     })
 }
 
@@ -80,7 +85,10 @@ pub(super) fn check_ledger(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: 0.0,
         unit: "count",
         effects: ALL,
-        hint: format!("this is a bug of ours, please report it: {}", broken.join("; ")),
+        hint: format!(
+            "internal counts disagree, a bug in Manada; please report it: {}",
+            broken.join("; ")
+        ),
     })
 }
 
@@ -93,7 +101,8 @@ pub(super) fn check_littles_law(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: LITTLE,
         unit: "share",
         effects: ALL,
-        hint: "calls in flight and their times disagree: a bug of ours, please report it"
+        hint: "calls in flight and their times violate Little's law, a bug in Manada; please \
+               report it"
             .to_owned(),
     })
 }

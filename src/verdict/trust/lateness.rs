@@ -72,8 +72,7 @@ pub(super) fn check_lag(
         unit: "us",
         effects: LATE,
         hint: format!(
-            "the generator made starts or calls late ({}): give it more cores (--shards), or ask \
-             for less",
+            "the generator sent starts or calls late ({}): use more cores (--shards) or less load",
             quantile_name(quantile)
         ),
     })
@@ -106,8 +105,8 @@ pub(super) fn check_stalls(
         unit: "us",
         effects: LATE,
         hint: format!(
-            "the generator's event loop stood still while calls were under way ({} over calls): \
-             stop other work on its cores, use more shards, or make captures and templates cheaper",
+            "the generator's event loop stalled during calls ({} over calls): stop other programs \
+             on its cores, use more shards, or simplify captures and templates",
             quantile_name(quantile)
         ),
     })
@@ -163,8 +162,8 @@ pub(super) fn check_late_users(snapshot: &Snapshot, context: &TrustContext) -> O
         limit,
         unit: "share",
         effects: MISSING_USERS,
-        hint: "the generator let users in late or held them back: more cores, more memory, or a \
-               slower ramp"
+        hint: "the generator started users late or paused admission: use more cores, more memory \
+               or a slower ramp"
             .to_owned(),
     })
 }
@@ -178,7 +177,7 @@ pub(super) fn check_run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: RUN_QUEUE,
         unit: "share",
         effects: LATE,
-        hint: "other work shares the shards' cores: stop it, or use fewer shards".to_owned(),
+        hint: "other programs use the generator's cores: stop them, or use fewer shards".to_owned(),
     })
 }
 
@@ -192,8 +191,8 @@ pub(super) fn check_wake_ups(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: WAKE_UP_US,
         unit: "us",
         effects: LATE,
-        hint: "a shard's thread waits this long for a core each time it wakes: stop other work on \
-               its cores, or use fewer shards"
+        hint: "mean wait of a generator thread for a core per wake-up: stop other programs on its \
+               cores, or use fewer shards"
             .to_owned(),
     })
 }
