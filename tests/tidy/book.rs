@@ -7,8 +7,32 @@ use std::collections::BTreeMap;
 use super::none;
 use super::source::{below, root};
 
+const MAX_COLUMNS: usize = 119;
+
 /// Pages outside of the book whose links are checked, too.
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "METHODOLOGY.md"];
+
+/// Words that PLAIN.md replaces by field terms.
+const FORBIDDEN: [&str; 18] = [
+    "herd",
+    "herds",
+    "nobody",
+    "somebody",
+    "what is asked",
+    "is asked of",
+    "lent",
+    "wish",
+    "wishes",
+    "who comes",
+    "who has",
+    "who was",
+    "and who",
+    "be rid of",
+    "meanwhile leaves",
+    "of a law",
+    "the laws",
+    "doors",
+];
 
 /// A page of documentation.
 struct Page {
@@ -154,6 +178,39 @@ fn links_lead_to_pages_and_headings() {
         }
     }
     assert!(count > 100, "only {count} links");
+    none(&findings);
+}
+
+#[test]
+fn lines_of_the_book_are_short() {
+    let mut findings = Vec::new();
+    for page in pages().iter().filter(|page| page.is_of_book()) {
+        for (at, line) in page.text.lines().enumerate() {
+            let columns = line.chars().count();
+            if columns > MAX_COLUMNS {
+                let what = format_args!("{columns} columns; break it at {MAX_COLUMNS}");
+                findings.push(page.finding(at + 1, what));
+            }
+        }
+    }
+    none(&findings);
+}
+
+#[test]
+fn the_book_uses_field_terms() {
+    let mut findings = Vec::new();
+    for page in pages().iter().filter(|page| page.is_of_book()) {
+        for (at, line) in page.prose() {
+            let line = without_spans(line).to_lowercase();
+            let words = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            let text = format!(" {} ", words.collect::<Vec<_>>().join(" "));
+            for word in FORBIDDEN {
+                if text.contains(&format!(" {word} ")) {
+                    findings.push(page.finding(at, format_args!("`{word}`; use the field's term")));
+                }
+            }
+        }
+    }
     none(&findings);
 }
 
