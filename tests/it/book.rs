@@ -71,7 +71,7 @@ impl Walk {
                 self.write(&place, name, format!("{}\n{}", file.1, block.text));
             }
             ("yaml", Role::In(frame)) => {
-                self.write(&place, "part.yaml", framed(frame, &block.text))
+                self.write(&place, "part.yaml", framed(frame, &block.text));
             }
             ("yaml", Role::Plain) => self.write(&place, "example.yaml", block.text.clone()),
             ("yaml", Role::Job) => self.commands(&place, &job(&block.text), &Role::Job),
@@ -85,7 +85,7 @@ impl Walk {
         self.files.retain(|(known, _)| known != name);
         self.files.push((name.to_owned(), text));
         self.write_files();
-        if name.ends_with(".yaml") && !name.contains('/') {
+        if Path::new(name).extension().is_some_and(|ending| ending == "yaml") {
             self.shell(place, &format!("manada check {name}"), &[0]);
         }
     }
@@ -187,7 +187,7 @@ fn shell(folder: &Path, line: &str) -> Output {
         found.is_ok_and(|status| status.success())
     };
     let missing = STAND_INS.iter().filter(|name| !is_there(name));
-    let stand_ins: String = missing.map(|name| format!("{name}() {{ cat; }}; ")).collect();
+    let stand_ins: String = missing.flat_map(|name| [name, "() { cat; }; "]).collect();
     let path = format!("{}/bin:{}", folder.display(), std::env::var("PATH").unwrap());
     let limit = LIMIT.as_secs().to_string();
     Command::new("timeout")
@@ -296,7 +296,8 @@ fn options_page_is_up_to_date() {
                     up to date. [Command line](command-line.md) explains the commands.\n"
             .to_owned();
     for command in commands {
-        page += &format!("\n## {command}\n\n```text\n{}\n```\n", help(&[command]).trim_end());
+        let help = help(&[command]);
+        page.extend(["\n## ", command, "\n\n```text\n", help.trim_end(), "\n```\n"]);
     }
     let file = folder().join("options.md");
     if std::env::var_os("MANADA_BLESS").is_some() {
