@@ -83,6 +83,8 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let text = std::fs::read_to_string(folder().join(page)).unwrap();
     let (mut blocks, mut open, mut comment) = (Vec::new(), None::<Block>, None);
     for (at, line) in text.lines().enumerate() {
+        let is_indented = line.trim_start().starts_with("```") && !line.starts_with("```");
+        assert!(!is_indented, "{page}:{}: an indented block is not tested", at + 1);
         match (&mut open, line.strip_prefix("```")) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(block), None) => block.text.extend([line, "\n"]),
