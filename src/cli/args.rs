@@ -40,6 +40,10 @@ pub(super) struct CommonArgs {
     /// Display during the run: auto is tui on a terminal, bar on a simple one, else plain
     #[arg(long, value_enum, default_value_t = UiKind::Auto, help_heading = "Output")]
     pub(super) ui: UiKind,
+    /// Keep the dashboard in the terminal open after the run, until q
+    #[cfg(feature = "tui")]
+    #[arg(long, help_heading = "Output")]
+    pub(super) stay: bool,
     /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
     /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
     // `spellings` joins its words to one.

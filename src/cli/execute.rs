@@ -29,7 +29,7 @@ use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
-use crate::sinks::{SinkSet, WhenFull};
+use crate::sinks::{SinkSet, SinkSummary, WhenFull};
 
 /// Whether a run writes a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,9 @@ pub(super) fn execute_plan(
     let note =
         if folder_use == OutputFolder::IfGiven { summary::nothing_kept() } else { String::new() };
     let result = ResultOutput { folder, note: &note, layout };
-    finish_report(sinks, &streams, report, &common.output, &result)
+    let summary = sinks.join();
+    screen.wait_until_left(&signals.hurry());
+    finish_report(summary, &streams, report, &common.output, &result)
 }
 
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
@@ -157,16 +159,15 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
 }
 
-/// Waits for all sinks, writes the reports to standard output, and prints the result. All of these
-/// name files that could not be written.
+/// Writes the reports to standard output once all sinks have ended, and prints the result. All of
+/// these name files that could not be written.
 pub(super) fn finish_report(
-    sinks: SinkSet,
+    summary: SinkSummary,
     streams: &StreamExports,
     mut report: Arc<Report>,
     output: &OutputArgs,
     result: &ResultOutput<'_>,
 ) -> ExitStatus {
-    let summary = sinks.join();
     for (name, frames) in &summary.dropped_frames {
         print_remark(&format_args!(
             "the {name} was too slow for {frames} of its updates; the report is complete"

@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         }
     };
     let result = ResultOutput { folder: args.out.as_deref(), ..ResultOutput::default() };
-    execute::finish_report(sinks, &streams, report, &args.output, &result)
+    execute::finish_report(sinks.join(), &streams, report, &args.output, &result)
 }
 
 /// Opens a record. A pipe or a device is refused, because info or reading it might never end.
