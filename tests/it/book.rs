@@ -22,7 +22,7 @@ const SMALLER: [(&str, &str); 4] = [
     (r"ramp: 10000\b", "ramp: 200"),
     (r"-c (\d{2})\d+", "-c $1"),
     (r"-n \d+k?\b", "-n 50"),
-    (r"(--duration|-d|-z) [0-9hms.]+", "$1 300ms"),
+    (r"(--duration|-d|-z) [0-9hms.]+", "$1 200ms"),
 ];
 
 /// Programs that are not needed to test Manada; where they are missing, a stand-in reads its input.
@@ -130,13 +130,13 @@ impl Walk {
         }
     }
 
-    /// Runs a command; a load lasts 300 ms, and no iteration goes on after it.
+    /// Runs a command; a load lasts 200 ms, and no iteration goes on after it.
     fn run(&self, place: &str, line: &str, role: &Role) {
         let mut line = self.adapted(line).replace("jq ", "jq -e ");
         let starts_load = ["manada run ", "manada hit "].iter().any(|part| line.contains(part));
         let is_judged = starts_load || line.contains("manada report ");
         if !line.contains("--duration ") {
-            line = line.replace("manada run ", "manada run --duration 300ms ");
+            line = line.replace("manada run ", "manada run --duration 200ms ");
         }
         line = line.replace("manada run ", "manada run --set grace=0s ");
         if *role == Role::Job {
@@ -145,7 +145,7 @@ impl Walk {
         }
         let has_end = ["-d ", "-z ", "-n "].iter().any(|flag| line.contains(flag));
         if !has_end {
-            line = line.replace("manada hit ", "manada hit -d 300ms ");
+            line = line.replace("manada hit ", "manada hit -d 200ms ");
         }
         let codes: &[i32] = match role {
             Role::Exit(0) => &[0],
@@ -265,6 +265,7 @@ pages! {
     report "report.md";
     resilient "howto/resilient.md";
     secrets "secrets.md";
+    tui "tui.md";
     tutorial "tutorial.md";
 }
 
