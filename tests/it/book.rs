@@ -22,7 +22,7 @@ const SMALLER: [(&str, &str); 4] = [
     (r"ramp: 10000\b", "ramp: 200"),
     (r"-c (\d{2})\d+", "-c $1"),
     (r"-n \d+k?\b", "-n 50"),
-    (r"(--duration|-d|-z) [0-9hms.]+", "$1 200ms"),
+    (r"(--duration|-d|-z) [0-9hms.]+", "$1 100ms"),
 ];
 
 /// Programs that are not needed to test Manada; where they are missing, a stand-in reads its input.
@@ -54,6 +54,9 @@ impl Walk {
                     .unwrap();
             }
         }
+        let names = vec!["localhost".to_owned()];
+        let certificate = rcgen::generate_simple_self_signed(names).unwrap().cert;
+        std::fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
         std::fs::create_dir(folder.path().join("bin")).unwrap();
         std::os::unix::fs::symlink(MANADA, folder.path().join("bin/manada")).unwrap();
         let target = Builtin::start(&["--latency", "1ms"]);
@@ -130,13 +133,13 @@ impl Walk {
         }
     }
 
-    /// Runs a command; a load lasts 200 ms, and no iteration goes on after it.
+    /// Runs a command; a load lasts 100 ms, and no iteration goes on after it.
     fn run(&self, place: &str, line: &str, role: &Role) {
         let mut line = self.adapted(line).replace("jq ", "jq -e ");
         let starts_load = ["manada run ", "manada hit "].iter().any(|part| line.contains(part));
         let is_judged = starts_load || line.contains("manada report ");
         if !line.contains("--duration ") {
-            line = line.replace("manada run ", "manada run --duration 200ms ");
+            line = line.replace("manada run ", "manada run --duration 100ms ");
         }
         line = line.replace("manada run ", "manada run --set grace=0s ");
         if *role == Role::Job {
@@ -145,10 +148,9 @@ impl Walk {
         }
         let has_end = ["-d ", "-z ", "-n "].iter().any(|flag| line.contains(flag));
         if !has_end {
-            line = line.replace("manada hit ", "manada hit -d 200ms ");
+            line = line.replace("manada hit ", "manada hit -d 100ms ");
         }
         let codes: &[i32] = match role {
-            Role::Exit(0) => &[0],
             // On a busy machine a run is inconclusive.
             Role::Exit(code) => &[*code, 5],
             _ if is_judged => &[0, 4, 5],
@@ -265,6 +267,7 @@ pages! {
     report "report.md";
     resilient "howto/resilient.md";
     secrets "secrets.md";
+    tls "howto/tls.md";
     tui "tui.md";
     tutorial "tutorial.md";
 }
