@@ -66,12 +66,13 @@ pub(crate) fn folder() -> PathBuf {
 /// Returns the names of all pages, from the folder of the book.
 pub(crate) fn names() -> Vec<String> {
     let mut names = Vec::new();
-    for (folder, prefix) in [(folder(), ""), (folder().join("howto"), "howto/")] {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-        let pages = entries.map(|name| name.into_string().unwrap());
-        names.extend(
-            pages.filter(|name| name.ends_with(".md")).map(|name| prefix.to_owned() + &name),
-        );
+    for part in ["", "howto/"] {
+        for entry in std::fs::read_dir(folder().join(part)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                names.push(format!("{part}{}", path.file_name().unwrap().display()));
+            }
+        }
     }
     names.sort();
     names
@@ -82,9 +83,11 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let text = std::fs::read_to_string(folder().join(page)).unwrap();
     let (mut blocks, mut open, mut comment) = (Vec::new(), None::<Block>, None);
     for (at, line) in text.lines().enumerate() {
+        let is_indented = line.trim_start().starts_with("```") && !line.starts_with("```");
+        assert!(!is_indented, "{page}:{}: an indented block is not tested", at + 1);
         match (&mut open, line.strip_prefix("```")) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(block), None) => block.text += &format!("{line}\n"),
+            (Some(block), None) => block.text.extend([line, "\n"]),
             (None, Some(language)) => {
                 assert!(!language.is_empty(), "{page}:{}: name its language, or `text`", at + 1);
                 let role = comment.take().map_or(Role::Plain, |comment| role(page, at, comment));
@@ -128,7 +131,7 @@ pub(crate) fn framed(frame: &str, part: &str) -> String {
     let head = before[..before.len() - indent.len()].lines().filter(|line| !is_given(line));
     let mut scenario: String = head.flat_map(|line| [line, "\n"]).collect();
     for line in part.lines() {
-        scenario += &format!("{indent}{line}\n");
+        scenario.extend([indent, line, "\n"]);
     }
     scenario
 }
