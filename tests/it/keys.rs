@@ -26,7 +26,7 @@ fn keys_control_the_run_and_q_stops_it() {
     assert!(settings.contains("-icanon") && settings.contains("-echo "), "{settings}");
     assert!(!settings.contains("-isig"), "Ctrl-C stays a signal: {settings}");
     for (keys, shown) in [
-        ("?", "p or space pauses and resumes"),
+        ("?", "p or space: pause/resume"),
         ("+", "workload api: 100 % → 110 %"),
         ("-", "workload api: 110 % → 100 %"),
         ("m", "mark"),

@@ -138,5 +138,5 @@ fn pasted_text_is_not_a_key() {
 fn without_a_terminal_it_is_refused_and_nothing_is_drawn() {
     let plain = Manada::new(&["run", "s.yaml", "--ui", "tui"]).file("s.yaml", SCENARIO).go();
     assert_eq!(plain.code, Some(1), "{plain}");
-    assert!(plain.stderr.contains("elsewhere say `--ui plain`"), "{plain}");
+    assert!(plain.stderr.contains("otherwise use `--ui plain`"), "{plain}");
 }
