@@ -202,7 +202,7 @@ pub fn show_duration(duration: Duration) -> String {
 
 /// Formats a count and its noun, such as `1 user` or `2 users`; `noun` takes an `s` in the plural.
 pub fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", show_count(count)) }
 }
 
 /// Formats a count, grouped: `12 345 678`.

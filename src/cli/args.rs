@@ -48,6 +48,10 @@ pub(super) struct CommonArgs {
     #[arg(long, value_enum, default_value_t = UiKind::Auto, value_name = "KIND",
         hide_short_help = true, help_heading = "Display")]
     pub(super) ui: UiKind,
+    /// Keep the dashboard in the terminal open after the run, until q
+    #[cfg(feature = "tui")]
+    #[arg(long, hide_short_help = true, help_heading = "Display")]
+    pub(super) stay: bool,
     /// Record a metric of the target: `pid PID` or `prometheus URL QUERY`
     ///
     /// Put it after the scenario or URL; repeatable. For example --monitor pid 4711, or

@@ -21,6 +21,7 @@ use crate::event::control_request::ControlClient;
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
+use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
 use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
@@ -28,7 +29,7 @@ use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
-use crate::sinks::{SinkSet, WhenFull};
+use crate::sinks::{SinkSet, SinkSummary, WhenFull};
 use crate::units::counted;
 
 /// Whether a run writes a folder.
@@ -40,11 +41,23 @@ pub(super) enum OutputFolder {
     IfGiven,
 }
 
-/// Executes a plan.
+/// What a finished run prints, and its files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ResultOutput<'a> {
+    /// The folder that was written.
+    pub(super) folder: Option<&'a Path>,
+    /// Printed after the summary if no file was written.
+    pub(super) note: &'a str,
+    /// The layout of another tool, in place of the summary.
+    pub(super) layout: Option<PeerLayout>,
+}
+
+/// Executes a plan; `layout` replaces the summary.
 pub(super) fn execute_plan(
     plan: Plan,
     common: &CommonArgs,
     folder_use: OutputFolder,
+    layout: Option<PeerLayout>,
 ) -> ExitStatus {
     let scenario = plan.scenario.clone();
     // Every failure replaces the report of an earlier run.
@@ -106,7 +119,10 @@ pub(super) fn execute_plan(
     let folder = folder.as_ref().map(|folder| folder.path());
     let note =
         if folder_use == OutputFolder::IfGiven { summary::nothing_kept() } else { String::new() };
-    finish_report(sinks, &streams, report, &common.output, (folder, &note))
+    let result = ResultOutput { folder, note: &note, layout };
+    let summary = sinks.join();
+    screen.wait_until_left(&signals.hurry());
+    finish_report(summary, &streams, report, &common.output, &result)
 }
 
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
@@ -147,16 +163,15 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
 }
 
-/// Waits for all sinks, writes the reports to standard output, and prints the summary, with `note`
-/// at its end if no file was written. All of these name files that could not be written.
+/// Writes the reports to standard output once all sinks have ended, and prints the result. All of
+/// these name files that could not be written.
 pub(super) fn finish_report(
-    sinks: SinkSet,
+    summary: SinkSummary,
     streams: &StreamExports,
     mut report: Arc<Report>,
     output: &OutputArgs,
-    (folder, note): (Option<&Path>, &str),
+    result: &ResultOutput<'_>,
 ) -> ExitStatus {
-    let summary = sinks.join();
     for (name, frames) in &summary.dropped_frames {
         print_remark(&format_args!(
             "the {name} display skipped {}, since it was too slow; the report is complete",
@@ -174,8 +189,8 @@ pub(super) fn finish_report(
         return ExitStatus::Broken;
     }
     // Files have their final names only now.
-    let paths = paths(folder, &output.report);
-    finish(print(&report, output, &paths, note), report.status)
+    let paths = paths(result.folder, &output.report);
+    finish(print(&report, output, &paths, result), report.status)
 }
 
 /// Returns all files of a run: those of its folder, then those of `--report`.
@@ -283,9 +298,14 @@ fn control(
     guards
 }
 
-/// Prints the summary, with `note` at its end if no file was written, or the JSON document, unless
-/// a report uses standard output.
-fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], note: &str) -> io::Result<()> {
+/// Prints the summary, or what stands in its place: the JSON document, or the layout of another
+/// tool, whose notes go to standard error. A report that uses standard output replaces all.
+fn print(
+    report: &Report,
+    output: &OutputArgs,
+    paths: &[PathBuf],
+    result: &ResultOutput<'_>,
+) -> io::Result<()> {
     if output.report.iter().any(ExportTarget::takes_output) {
         return Ok(());
     }
@@ -297,9 +317,14 @@ fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], note: &str) ->
     if output.quiet > 1 {
         return Ok(());
     }
-    let mut text = summary::render(report, paths, output.verbose);
-    if paths.is_empty() {
-        text.push_str(note);
+    let mut text = if let Some(layout) = result.layout {
+        layout::notes(report).iter().for_each(|note| print_error(note));
+        layout::render(report, layout)
+    } else {
+        summary::render(report, paths, output.verbose)
+    };
+    if paths.is_empty() && result.layout.is_none() {
+        text.push_str(result.note);
     }
     anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
 }

@@ -7,11 +7,14 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::args::{self, CommonArgs};
 use super::execute::{self, OutputFolder};
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
+use crate::report::layout::PeerLayout;
 use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
 
@@ -55,8 +58,41 @@ pub(super) struct Args {
     connection: HitConnectionArgs,
     #[command(flatten)]
     limits: UserLimits,
+    /// Print the results as another tool does: oha, wrk or k6
+    ///
+    /// For scripts that parse them. Verdict and trust go to standard error.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TOOL",
+        conflicts_with = "json",
+        hide_short_help = true,
+        help_heading = "Results"
+    )]
+    format: Option<HitFormat>,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+/// A tool whose layout `hit` prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HitFormat {
+    /// As oha prints them.
+    Oha,
+    /// As wrk prints them with `--latency`.
+    Wrk,
+    /// As the summary at the end of k6.
+    K6,
+}
+
+impl From<HitFormat> for PeerLayout {
+    fn from(format: HitFormat) -> Self {
+        match format {
+            HitFormat::Oha => Self::Oha,
+            HitFormat::Wrk => Self::Wrk,
+            HitFormat::K6 => Self::K6,
+        }
+    }
 }
 
 /// How much is sent, and for how long.
@@ -218,7 +254,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
             match hit::within_limits(plan, limits::safety_file().as_deref(), hosts) {
-                Ok(plan) => execute::execute_plan(plan, &args.common, OutputFolder::IfGiven),
+                Ok(plan) => {
+                    let layout = args.format.map(PeerLayout::from);
+                    execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
+                }
                 Err(mistakes) => {
                     print_remark(&mistakes.render(true));
                     let status = if mistakes.has_flag_mistake() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::args::{self, OutputArgs};
-use super::execute;
+use super::execute::{self, ResultOutput};
 use super::output::fail;
 use crate::event::record;
 use crate::exit::ExitStatus;
@@ -97,7 +97,8 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
         }
     };
-    execute::finish_report(sinks, &streams, report, &args.output, (args.out.as_deref(), ""))
+    let result = ResultOutput { folder: args.out.as_deref(), ..ResultOutput::default() };
+    execute::finish_report(sinks.join(), &streams, report, &args.output, &result)
 }
 
 /// Opens a record. A pipe or a device is refused, because info or reading it might never end.

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            execute::execute_plan(plan, &args.common, OutputFolder::Always)
+            execute::execute_plan(plan, &args.common, OutputFolder::Always, None)
         }
         Err(mistakes) => {
             print_remark(&mistakes.render(true));

@@ -4,6 +4,7 @@
 //! Invariant: a screen that needs a terminal is only shown on one, in the foreground.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
 
 use super::args::{CommonArgs, UiKind};
 use super::output::{print_error, print_remark};
@@ -46,7 +47,7 @@ impl ScreenHandle {
             )?,
             #[cfg(feature = "tui")]
             UiKind::Tui => {
-                let tui = Tui::new(client.cloned());
+                let tui = Tui::new(client.cloned(), common.stay);
                 let handle = tui.curtain();
                 sinks.add("tui", WhenFull::DropNewest, tui)?;
                 return Ok(Self { ui, dashboard: Some(handle) });
@@ -79,6 +80,17 @@ impl ScreenHandle {
                 Err(error) => self.print_error(&format!("hotkeys are not available: {error}")),
             }
         }
+    }
+
+    /// Waits until a key closes a dashboard that stays after the run (`--stay`), or `hurry` is set.
+    #[cfg_attr(not(feature = "tui"), expect(clippy::unused_self, reason = "the dashboard stays"))]
+    pub(super) fn wait_until_left(&self, hurry: &AtomicBool) {
+        #[cfg(feature = "tui")]
+        if let Some(handle) = &self.dashboard {
+            handle.wait_until_left(hurry);
+        }
+        #[cfg(not(feature = "tui"))]
+        let _ = hurry;
     }
 
     #[cfg(feature = "tui")]

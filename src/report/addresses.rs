@@ -7,8 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::ansi::plain;
-use super::text_lines::label;
+use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::ids::ServiceId;
 use crate::stats::AddressUse;
@@ -33,7 +32,7 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         if count > SHOWN {
             parts.push(format!("{} more in summary.json", count - SHOWN));
         }
-        label(out, title, &plain(&format!("{name}: {}", parts.join("; "))));
+        wrapped(out, title, &format!("{name}: {}", parts.join("; ")));
         title = "";
     }
 }

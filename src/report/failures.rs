@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::ansi::{BAD, DIM, paint, plain};
-use super::rows::{self, FailureRow};
+use super::rows::{self, FailureRow, StepLabels};
 use super::text_lines::heading;
 use crate::event::Report;
 use crate::stats::outcome::{self, AttemptPhase};
@@ -24,11 +24,12 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         return;
     }
     heading(out, "Failures");
+    let labels = StepLabels::new(report);
     for failure in rows::failures(report).take(SHOWN) {
         let one = failure.call;
         let what = format!("{} × {}", show_count(failure.count), failure.kind);
         let at = show_us(one.intended.ns() / 1_000);
-        let place = format!("{}, first at {at}, user {}", failure.step, one.user);
+        let place = format!("{}, first at {at}, user {}", labels.label(one.step), one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
         // The target of a redirect is always shown; the text of a library only with `-v`.
         let error = one.error.map(outcome::error_at);
@@ -40,7 +41,8 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
     }
     if known > SHOWN {
-        let more = format!("and {} kinds more in summary.json", known - SHOWN);
+        let kinds = if known - SHOWN == 1 { "kind" } else { "kinds" };
+        let more = format!("and {} more {kinds} in summary.json", known - SHOWN);
         let _ = writeln!(out, "  {}", paint(DIM, &more));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::ansi::{BAD, BOLD, DIM, paint};
+use super::ansi::{BAD, BOLD, DIM, paint, width};
 use crate::stats::{Calls, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
@@ -18,7 +18,7 @@ pub(crate) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
     if latency.count() == 0 {
         return;
     }
-    let _ = writeln!(out, "\n{}", paint(BOLD, "Response times"));
+    let _ = writeln!(out, "\n{}", paint(BOLD, "Response time histogram"));
     let mut rows: Vec<(u64, u64)> = Vec::new();
     for (us, count) in latency.responses().buckets() {
         let limit = limit_of(us);
@@ -41,10 +41,12 @@ pub(crate) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
         let share = count as f64 * 100.0 / all as f64;
         let _ = writeln!(
             out,
-            "  {} {bar:<40} {:>5.1} %  {}",
+            "  {} {bar}{:fill$} {:>5.1} %  {}",
             paint(DIM, &format!("{title:>11}")),
+            "",
             share,
-            show_count(count)
+            show_count(count),
+            fill = (COLUMNS as usize).saturating_sub(width(bar)),
         );
     };
     for (limit, count) in rows {
@@ -130,7 +132,12 @@ mod tests {
         let calls = Calls { timeout: 5, unfinished: 2, muted: 9, ..Calls::default() };
         let mut out = String::new();
         render(&mut out, &latency, &calls);
-        let shown = crate::report::ansi::plain(&anstream::adapter::strip_str(&out).to_string());
+        let shown = anstream::adapter::strip_str(&out).to_string();
+        // The bars end, and the shares begin, in the same column of each row.
+        let columns: Vec<_> = (shown.lines())
+            .filter_map(|line| line.split_once(" %").map(|(before, _)| before.chars().count()))
+            .collect();
+        assert!(columns.len() == 8 && columns.iter().all(|at| *at == columns[0]), "{shown}");
         for row in ["timeout", "cut", "no response", "suppressed", "not made", "dropped", "muted"] {
             assert!(shown.contains(row), "{row}: {shown}");
         }

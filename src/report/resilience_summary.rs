@@ -13,7 +13,7 @@ use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::stats::{Attempts, BreakerState, Histogram, PoolUse};
-use crate::units::{nanos, show_count, show_us};
+use crate::units::{counted, nanos, show_count, show_us};
 
 /// Maximum pools and breakers that are named.
 const SHOWN: usize = 8;
@@ -38,16 +38,16 @@ fn suppressed(out: &mut String, report: &Report) {
             .map(|(cause, count)| format!("{} {}", cause.name(), show_count(*count)))
             .collect();
         let (some, all) = (show_count(calls.suppressed), show_count(calls.made));
-        parts.push(format!("{some} of {all} calls suppressed: {}", by.join(", ")));
+        parts.push(format!("{some} of {all} calls: {}", by.join(", ")));
     }
     if calls.muted > 0 {
-        parts.push(format!("{} calls of muted steps left out", show_count(calls.muted)));
+        parts.push(format!("{} of muted steps not sent", counted(calls.muted, "call")));
     }
     if starts > 0 {
-        let starts = show_count(starts);
-        parts.push(format!("{starts} starts not made: the generator was in trouble"));
+        let starts = counted(starts, "start");
+        parts.push(format!("{starts} suppressed: the generator was overloaded"));
     }
-    let mut name = "held back";
+    let mut name = "suppressed";
     for part in parts {
         wrapped(out, name, &part);
         name = "";
@@ -102,13 +102,13 @@ fn pools(out: &mut String, report: &Report) {
         let busy = used.utilisation().unwrap_or(0.0) * 100.0;
         let wait = quantile(&used.waits.clone().into(), 0.95);
         let mut text = format!(
-            "{}: {} connections, {busy:.0} % in use, used {} times, wait p95 {wait}",
+            "{}: {}, {busy:.0} % in use, {}, wait p95 {wait}",
             pool,
-            show_count(used.size),
-            show_count(used.leases)
+            counted(used.size, "connection"),
+            counted(used.leases, "use")
         );
         if used.gave_up > 0 {
-            let _ = write!(text, ", {} gave up waiting", show_count(used.gave_up));
+            let _ = write!(text, ", {} timed out waiting", counted(used.gave_up, "call"));
         }
         if let Some(hint) = client::hint(pool, used) {
             let _ = write!(text, " ({hint})");
@@ -126,11 +126,10 @@ fn breakers(out: &mut String, report: &Report) {
         .collect();
     let mut label = "breakers";
     for (name, used) in breakers.iter().take(SHOWN) {
-        let state = used.state.map_or("not seen", BreakerState::name);
-        let times = if used.opened == 1 { "once" } else { "times" };
-        let opened = if used.opened == 1 { String::new() } else { show_count(used.opened) + " " };
+        let state = used.state.map_or("not used", BreakerState::name);
+        let opened = counted(used.opened, "time");
         let refused = show_count(used.refused);
-        let text = format!("{name}: opened {opened}{times}, refused {refused}, {state} at the end");
+        let text = format!("{name}: opened {opened}, refused {refused}, {state} at the end");
         wrapped(out, label, &text);
         label = "";
     }

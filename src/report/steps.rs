@@ -3,27 +3,22 @@
 //! `summary` renders it.
 //! Invariant: a row per series of the plan, also for those that were never called.
 
-use super::ansi::{BAD, BOLD, DIM, paint, plain};
+use super::ansi::{BAD, DIM, paint, plain};
 use super::quantile_text::{quantile, show_quantile};
-use super::rows::{self, drain_note, lost_note};
-use super::text_lines::{heading, label};
+use super::results_text::error_share;
+use super::rows::{self, StepLabels, StepRow, drain_note, lost_note};
+use super::text_lines::{heading, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
-use crate::units::{show_count, show_duration, show_rate, show_us};
+use crate::units::{counted, show_count, show_rate};
 
 /// A row per step, then the groups, then the checks that failed.
 pub(crate) fn render(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
-    let warmup = if plan.warmup.is_zero() {
-        String::new()
-    } else {
-        format!(", after a warm-up of {}", show_duration(plan.warmup))
-    };
-    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.measured_ns / 1_000)));
-    let mut aligns = [Align::Right; 9];
+    heading(out, "Steps");
+    let mut aligns = [Align::Right; 8];
     aligns[0] = Align::Left;
     let mut table = TextTable::new(&aligns);
-    table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
+    table.head(["", "calls", "rate", "errors", "p50", "p95", "p99", "max"]);
     let mut group = None;
     for step in rows::steps(report) {
         let own = Some((step.workload, step.archetype));
@@ -39,34 +34,49 @@ pub(crate) fn render(out: &mut String, report: &Report) {
             table.row([name, "0".to_owned()]);
             continue;
         }
-        let calls = step.calls();
-        let errors = format!("{:.2} %", calls.error_share().unwrap_or(0.0) * 100.0);
-        let is_bad = calls.ok + calls.muted < calls.made;
-        let rate = step.calls_per_s.map(|rate| format!("{}/s", show_rate(rate)));
-        let [p50, p95, p99, longest] =
-            [0.5, 0.95, 0.99, 1.0].map(|p| step.service(p).map_or(String::new(), show_quantile));
-        table.row([
-            name,
-            show_count(calls.made),
-            rate.unwrap_or_default(),
-            if is_bad { paint(BAD, &errors) } else { errors },
-            p50,
-            p95,
-            p99,
-            longest,
-            paint(BOLD, &step.response(0.99).map_or(String::new(), show_quantile)),
-        ]);
+        let rate = step.calls_per_s.map_or(String::new(), |rate| format!("{}/s", show_rate(rate)));
+        let errors = error_share(step.calls());
+        let [p50, p95, p99, max] = QUANTILES.map(|p| step.response(p).map(show_quantile));
+        let [p50, p95, p99, max] = [p50, p95, p99, max].map(Option::unwrap_or_default);
+        table.row([name, show_count(step.calls().made), rate, errors, p50, p95, p99, max]);
+        if waited(&step) {
+            let [p50, p95, p99, max] = QUANTILES
+                .map(|p| step.service(p).map_or(String::new(), show_quantile))
+                .map(|text| paint(DIM, &text));
+            let (none, service) = (String::new(), paint(DIM, "service"));
+            table.row([none.clone(), none.clone(), none, service, p50, p95, p99, max]);
+        }
     }
     table.render(out, 2);
+    painted(out, "", DIM, LEGEND);
     for note in [lost_note(report), drain_note(report)].into_iter().flatten() {
-        label(out, "", &paint(DIM, &note));
+        painted(out, "", DIM, &note);
     }
+    let labels = StepLabels::new(report);
     for step in rows::steps(report).filter(|step| step.calls().muted > 0) {
-        let muted = show_count(step.calls().muted);
-        label(out, "muted", &format!("{}: {muted} calls not made", plain(step.name)));
+        let muted = counted(step.calls().muted, "call");
+        wrapped(out, "muted", &format!("{}: {muted} not sent", labels.label(step.id)));
     }
     groups(out, report);
-    failed_checks(out, report);
+    failed_checks(out, report, &labels);
+}
+
+/// The percentiles of a row; 1 is the longest time.
+const QUANTILES: [f64; 4] = [0.5, 0.95, 0.99, 1.0];
+
+/// The legend of the times.
+const LEGEND: &str = "response: scheduled start to last byte; service: sending to last byte, on a \
+                      second line where they are more than 10 % apart";
+
+/// Whether calls of a step waited: a service time is more than 10 % apart from its response time.
+fn waited(step: &StepRow<'_>) -> bool {
+    QUANTILES.into_iter().any(|p| match (step.response(p), step.service(p)) {
+        (Some(response), Some(service)) => {
+            response.at_least != service.at_least
+                || response.us.abs_diff(service.us) * 10 > response.us.max(service.us)
+        }
+        (response, service) => response.is_some() != service.is_some(),
+    })
 }
 
 /// Groups: from the intended time of the first call to the end of the last one, without thinks.
@@ -93,16 +103,15 @@ fn groups(out: &mut String, report: &Report) {
     table.render(out, 2);
 }
 
-fn failed_checks(out: &mut String, report: &Report) {
+fn failed_checks(out: &mut String, report: &Report, labels: &StepLabels<'_>) {
     for check in rows::checks(report).filter(|check| check.failed > 0) {
         let text = format!(
-            "{} {}: {}, {} of {} failed",
-            paint(BAD, "✗"),
-            plain(check.step),
+            "✗ {}: {}, {} of {} failed",
+            labels.label(check.id),
             check.name,
             show_count(check.failed),
             show_count(check.made())
         );
-        label(out, "check", &text);
+        painted(out, "check", BAD, &text);
     }
 }

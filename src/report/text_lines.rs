@@ -5,12 +5,17 @@
 
 use std::fmt::Write;
 
+use anstyle::Style;
+
 use super::ansi::{BOLD, DIM, paint, plain, width};
 
-/// The columns beside a label in a terminal of 80 columns.
-const COLUMNS: usize = 67;
+/// The columns of the terminal that texts are laid out for.
+pub(crate) const WIDTH: usize = 80;
 
-/// Writes a line: a label, then text.
+/// The columns of a label and the space after it.
+const LABEL: usize = 13;
+
+/// Writes a line as it is: a label, then text.
 pub(crate) fn label(out: &mut String, name: &str, text: &str) {
     let _ = writeln!(out, "{}  {text}", paint(DIM, &format!("{name:>11}")));
 }
@@ -22,28 +27,47 @@ pub(crate) fn heading(out: &mut String, text: &str) {
 
 /// Writes a label, then text that is wrapped between words.
 pub(crate) fn wrapped(out: &mut String, name: &str, text: &str) {
-    let (mut name, mut line, text) = (name, String::new(), plain(text));
-    for word in words(&text) {
-        if !line.is_empty() && width(&line) + 1 + width(word) > COLUMNS {
-            label(out, name, line.trim_end());
+    painted(out, name, Style::new(), text);
+}
+
+/// Writes a label, then text in a style that is wrapped between words.
+pub(crate) fn painted(out: &mut String, mut name: &str, style: Style, text: &str) {
+    for line in lines(&plain(text), WIDTH - LABEL) {
+        label(out, name, &paint(style, &line));
+        name = "";
+    }
+}
+
+/// A text in lines of at most `columns`, unless one word is wider; all but the first are indented.
+pub(crate) fn lines(text: &str, columns: usize) -> Vec<String> {
+    let (mut done, mut line) = (Vec::new(), String::new());
+    for word in words(text.trim_end()) {
+        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+            done.push(line.trim_end().to_owned());
             // Further lines belong to the one above.
-            (name, line) = ("", " ".to_owned());
+            " ".clone_into(&mut line);
         }
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
-    label(out, name, &line);
+    done.push(line);
+    done
 }
 
-/// The words of a text; the digit groups of a number are one word.
+/// Units that stay on the line of their number.
+const UNITS: [&str; 9] = ["ns", "µs", "ms", "s", "%", "B", "KiB", "MiB", "GiB"];
+
+/// The words of a text; a number is one word with its digit groups and its unit.
 fn words(text: &str) -> Vec<&str> {
     let (mut words, mut from) = (Vec::new(), 0);
-    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     for (at, _) in text.match_indices(' ') {
-        let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
-        if !(digit(before) && digit(after)) {
+        let next = text[at + 1..].split(' ').next().unwrap_or_default();
+        let unit = next.trim_end_matches(|c| ",;:.()".contains(c));
+        let is_number = text[..at].ends_with(|c: char| c.is_ascii_digit())
+            && (next.starts_with(|c: char| c.is_ascii_digit()) || UNITS.contains(&unit));
+        if !is_number {
             words.push(&text[from..at]);
             from = at + 1;
         }
@@ -66,6 +90,7 @@ mod tests {
     #[test]
     fn a_long_number_is_one_word() {
         assert_eq!(words("breaker 4 877 calls"), ["breaker", "4 877", "calls"]);
+        assert_eq!(words("p95 3.1 ms, 5 starts"), ["p95 3.1 ms,", "5", "starts"]);
         assert_eq!(words("a  b"), ["a", "", "b"]);
     }
 

@@ -6,7 +6,7 @@
 
 use crate::report::ansi::plain;
 use crate::stats::StateChanges;
-use crate::units::show_count;
+use crate::units::counted;
 
 /// Maximum lines per second.
 const FEW: usize = 5;
@@ -33,7 +33,7 @@ impl NoticeThrottle {
     pub(super) fn second(&mut self) -> Option<String> {
         self.shown = 0;
         let hidden = std::mem::take(&mut self.hidden);
-        (hidden > 0).then(|| format!("… and {} events more in this second", show_count(hidden)))
+        (hidden > 0).then(|| format!("… and {} more in this second", counted(hidden, "event")))
     }
 }
 

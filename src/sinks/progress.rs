@@ -217,7 +217,7 @@ impl ProgressLines {
         self.overrides = OverrideTimeline::new(&info.plan);
         self.info = Some(Arc::clone(info));
         let (plan, generator) = (&info.plan, &info.generator);
-        let end = plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
+        let end = plan.load_end().map_or("until its iterations are done".to_owned(), |end| {
             format!("load for {}", show_duration(end))
         });
         let mut err = io::stderr().lock();
@@ -297,7 +297,7 @@ impl Sink for ProgressLines {
 fn said(lines: &[String], more: u64) -> String {
     let mut shown: Vec<String> = lines.iter().map(|line| format!("log: {}", plain(line))).collect();
     if more > 0 {
-        shown.push(format!("log: … and {more} lines more in this second"));
+        shown.push(format!("log: … and {more} more lines in this second"));
     }
     shown.join("\n")
 }

@@ -137,6 +137,7 @@ impl Window {
         let steps = StepId::number(&self.steps).filter(|(id, _)| own(*id));
         steps.filter_map(|(_, step)| step.as_deref()).for_each(|step| {
             whole.calls.add(&step.calls);
+            whole.in_drain += step.in_drain;
             whole.response.merge(&step.response);
             whole.service.merge(&step.service);
         });

@@ -207,3 +207,26 @@ fn spellings_of_other_tools_are_read_with_a_note() {
     let done = Manada::new(&words).go();
     assert!(done.stdout.contains("only this summary is kept; `--out DIR` keeps"), "{done}");
 }
+
+#[test]
+fn results_come_in_the_layout_of_other_tools() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Next);
+    let url = server.url();
+    let run = |tool| {
+        let words = ["hit", &url, "-n", "40", "-c", "2", "--ui", "none", "--format", tool];
+        Manada::new(&words).words(&["--threshold", "calls < 40"]).go()
+    };
+    // What scripts look for: the count of requests in the words of each tool.
+    for (tool, wanted) in [
+        ("oha", "[200] 40 responses"),
+        ("wrk", "  40 requests in "),
+        ("k6", "http_reqs..........................: 40 "),
+    ] {
+        let done = run(tool);
+        assert!(done.stdout.contains(wanted) && !done.stdout.contains("PASS"), "{done}");
+        assert_eq!(done.code, Some(4), "{done}");
+        assert!(done.stderr.contains("threshold failed: calls < 40, observed 40"), "{done}");
+    }
+    let done = run("ohm");
+    assert!(done.code == Some(2) && done.stderr.contains("'oha'"), "{done}");
+}

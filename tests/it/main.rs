@@ -4,6 +4,8 @@
 mod abort_and_overrides; // thresholds that stop a run; environments and settings
 mod addresses; // names with several addresses, or none
 mod bodies; // wrong codings, charsets, numbers with all their digits
+mod book; // examples of the documentation
+mod book_pages; // their blocks of code
 mod bounds; // limits of work, memory and numbers
 mod browser; // cookies, redirects, compressed responses
 mod budgets; // memory budgets

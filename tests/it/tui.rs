@@ -33,7 +33,7 @@ fn is_told(terminal: &Terminal) {
 fn terminal_shows_dashboard_and_keys_control_the_run() {
     let mut terminal = open("");
     let shown = terminal.show("errors < 1%");
-    for text in ["manada keyed", "running", "/ 10m", "verdict ✓ pass so far", "seed 42", "Arrivals"]
+    for text in ["manada keyed", "running", "/ 10m", "verdict ✓ pass so far", "seed 42", "Starts"]
     {
         assert!(shown.contains(text), "{text}\n{shown}");
     }
@@ -41,14 +41,14 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
     assert!(settings.contains("-icanon") && settings.contains("-isig"), "{settings}");
     for (keys, shown) in [
         ("2", "Response heat map"),
-        ("3", "1 steps, in the plan's order"),
+        ("3", "1 step, plan order; response times"),
         ("\r", "Esc closes"),
         ("4", "Iterations"),
         ("5", "200 ×"),
         ("6", "kind        measure"),
         ("7", "busiest core"),
-        ("8", "nothing has changed"),
-        ("?", "Move and choose"),
+        ("8", "no event yet"),
+        ("?", "Scroll and select"),
         ("1p", "‖ paused"),
         ("p", "▶ running"),
         ("+", "workload api: 100 % → 110 %"),
@@ -58,7 +58,7 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
         ("mthe cache is off\r", "marked"),
         ("8", "mark        mark 1the cache is off"),
         (":breaker system open\r", "✗"),
-        (":help\r", "no new iterations, running ones finish"),
+        (":help\r", "end the run as Ctrl-C does"),
     ] {
         terminal.press(keys);
         terminal.show(shown);
@@ -74,6 +74,32 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
     terminal.press("q");
     assert_eq!(terminal.close(), 130);
     is_told(&terminal);
+}
+
+#[test]
+fn dashboard_stays_after_the_run_until_it_is_left() {
+    for (leave, code) in [("q", 0), ("\x03", 0)] {
+        let mut terminal = Terminal::open(SCENARIO, "--ui tui --stay --duration 2s");
+        terminal.show("■ ended");
+        terminal.foot("q quit");
+        terminal.hide("p pause");
+        // Views still work, and nothing is said to the shell yet.
+        terminal.press("3");
+        terminal.show("plan order");
+        terminal.press("p");
+        terminal.show("live control is not available");
+        assert!(!terminal.written.contains("PASS"), "{}", terminal.written);
+        terminal.press(leave);
+        assert_eq!(terminal.close(), code);
+        assert!(terminal.written.contains("PASS"), "{}", terminal.written);
+    }
+    // A signal closes it, too.
+    let mut terminal = Terminal::open(SCENARIO, "--ui tui --stay --duration 2s");
+    terminal.show("Thresholds");
+    let pid = terminal.pid();
+    terminal.show("■ ended");
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(terminal.close(), 0);
 }
 
 #[test]
@@ -115,9 +141,9 @@ fn run_without_control_says_so_and_can_be_stopped() {
     let mut terminal = Terminal::open(SCENARIO, "--ui tui --no-control");
     terminal.show("Thresholds");
     terminal.press("p");
-    terminal.show("this run cannot be changed (--no-control)");
+    terminal.show("live control is disabled (--no-control)");
     terminal.press("3");
-    terminal.show("in the plan's order");
+    terminal.show("plan order");
     terminal.press("q");
     terminal.show("End the run?");
     terminal.press("y");
@@ -128,7 +154,7 @@ fn run_without_control_says_so_and_can_be_stopped() {
 fn pasted_text_is_not_a_key() {
     let mut terminal = open("");
     terminal.press("\x1b[200~qqq\r\x1b[201~3");
-    let shown = terminal.show("in the plan's order");
+    let shown = terminal.show("plan order");
     assert!(shown.contains("running") && !shown.contains("End the run?"), "{shown}");
     terminal.press("\x03");
     assert_eq!(terminal.close(), 130);

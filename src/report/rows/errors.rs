@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use super::checks::checks;
+use super::steps::StepLabels;
 use crate::event::Report;
 use crate::stats::outcome;
 
@@ -94,9 +95,10 @@ pub(crate) fn problems(report: &Report) -> Vec<ProblemRow> {
         what: format!("status {}", status.status),
         hint: "",
     }));
+    let labels = StepLabels::new(report);
     all.extend(checks(report).filter(|check| check.failed > 0).map(|check| ProblemRow {
         count: check.failed,
-        what: format!("check {}: {}", check.step, check.name),
+        what: format!("check {}: {}", labels.label(check.id), check.name),
         hint: "",
     }));
     all.sort_by_key(|problem| Reverse(problem.count));

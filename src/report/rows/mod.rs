@@ -11,6 +11,7 @@ mod failures;
 mod phases;
 mod steps;
 mod thresholds;
+mod totals;
 mod workloads;
 
 pub(crate) use checks::{CheckRow, checks};
@@ -19,8 +20,9 @@ pub(crate) use errors::{problems, statuses};
 pub(crate) use failures::{FailureRow, failures};
 pub(crate) use phases::{PhaseRow, phases};
 pub(crate) use steps::{
-    GroupRow, StepRow, current_step, current_steps, groups, is_measuring, steps,
+    GroupRow, StepLabels, StepRow, current_step, current_steps, groups, is_measuring, steps,
 };
 pub(crate) use steps::{drain_note, lost_note, percentile};
 pub(crate) use thresholds::{ThresholdRow, ThresholdState, bound_reason, thresholds, verdict};
+pub(crate) use totals::{TotalsRow, totals};
 pub(crate) use workloads::{WorkloadRow, workloads};

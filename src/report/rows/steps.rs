@@ -2,6 +2,7 @@
 //!
 //! Invariant: a row per series in the order of the plan, also for those that were never called.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::event::Report;
@@ -9,7 +10,7 @@ use crate::ids::StepId;
 use crate::plan::Series;
 use crate::stats::delta::StepWindow;
 use crate::stats::{Calls, Latency, Quantile};
-use crate::units::{per_second, show_count};
+use crate::units::{counted, per_second};
 
 /// A step of a workload with its figures.
 pub(crate) struct StepRow<'r> {
@@ -111,6 +112,37 @@ fn row<'r>(
     }
 }
 
+/// Names of steps that tell them apart where a list has no column for archetype and workload.
+pub(crate) struct StepLabels<'r> {
+    report: &'r Report,
+    /// How many steps have a name.
+    counts: HashMap<&'r str, usize>,
+}
+
+impl<'r> StepLabels<'r> {
+    /// Counts the names of the plan's steps.
+    pub(crate) fn new(report: &'r Report) -> Self {
+        let mut counts = HashMap::new();
+        for series in &report.info.plan.steps {
+            *counts.entry(series.name.as_str()).or_default() += 1;
+        }
+        Self { report, counts }
+    }
+
+    /// The name of a step; if others have the same, with its workload and archetype.
+    pub(crate) fn label(&self, id: StepId) -> String {
+        let plan = &self.report.info.plan;
+        let series = &plan.steps[id];
+        let workload = &plan.workloads[series.workload].name;
+        let archetype = &plan.archetypes[series.archetype.index()];
+        match self.counts.get(series.name.as_str()) {
+            Some(2..) if workload == archetype => format!("{} ({workload})", series.name),
+            Some(2..) => format!("{} ({workload} · {archetype})", series.name),
+            _ => series.name.clone(),
+        }
+    }
+}
+
 /// A group of steps that is timed as one.
 pub(crate) struct GroupRow<'r> {
     pub(crate) workload: &'r str,
@@ -137,9 +169,9 @@ pub(crate) fn lost_note(report: &Report) -> Option<String> {
     let lost = report.snapshot.measured.lost().count();
     (lost > 0).then(|| {
         format!(
-            "{} starts were never made: they rank above every response of the run and its \
-             workloads, and are in no step's",
-            show_count(lost)
+            "{} never made: above every response in the times of the run and its workloads, \
+             missing in those of steps",
+            counted(lost, "start")
         )
     })
 }
@@ -149,9 +181,9 @@ pub(crate) fn drain_note(report: &Report) -> Option<String> {
     let calls = report.calls_in_drain();
     (calls > 0).then(|| {
         format!(
-            "{} calls were due after the end of the load, while iterations drained: they are in \
-             every column but the rate",
-            show_count(calls)
+            "{} scheduled after the end of the load, while iterations drained: counted in every \
+             column but the rate",
+            counted(calls, "call")
         )
     })
 }

@@ -12,13 +12,20 @@ use crate::scenario::nouns::users::ARCHETYPE_FILE;
 
 /// The beginning of the page.
 const INTRODUCTION: &str = "\
-# Reference: all keys of the language
+# Reference: all keys of a scenario
 
-Made from the field tables of the program (`src/scenario/nouns`); a test keeps it up to date.
-[language.md](language.md) explains how the parts work together. `manada schema` prints the same as
-JSON Schema for editors. Keys in **bold** are required. Durations are written as `250ms`, `1.5s`,
-`2m`, `1h30m`.
+[The language](language.md) explains how the parts work together. This page lists every key with
+its value and default. It is generated from the field tables of the program
+(`src/scenario/nouns`), and a test keeps it up to date. `manada schema` prints the same as JSON
+Schema for editors.
+
+- A key in **bold** is required.
+- Durations are written as `250ms`, `1.5s`, `2m`, `1h30m`.
+- Text that may contain `{{ }}` is a template: see [Templates](language.md#templates).
 ";
+
+/// Longest line of the page, in characters.
+const COLUMNS: usize = 110;
 
 /// Returns the page in Markdown.
 pub fn reference() -> String {
@@ -66,29 +73,55 @@ fn section(page: &mut String, noun: &'static Noun) {
         like.and_then(|like| like.key(spec.name)).is_some_and(|known| known.about == spec.about)
     };
     let own: Vec<&KeySpec> = noun.keys().filter(|spec| !is_repeated(spec)).collect();
-    let _ = write!(page, "\n## {}\n\n{}", heading(noun), noun.about);
-    noun.rules.iter().for_each(|rule| page.push_str(&rule_in_words(rule)));
+    let mut about = noun.about.to_owned();
+    noun.rules.iter().for_each(|rule| about.push_str(&rule_in_words(rule)));
     if let Some(like) = like {
         let other = if own.is_empty() { "" } else { "other " };
-        let _ = write!(page, " Its {other}keys are those of {}.", link(like));
+        let _ = write!(about, " Its {other}keys are those of {}.", link(like));
     }
-    page.push('\n');
-    if own.is_empty() {
-        return;
+    let _ = write!(page, "\n## {}\n\n", heading(noun));
+    wrap(page, &about, "");
+    if !own.is_empty() {
+        page.push('\n');
     }
-    page.push_str("\n| key | value | default | meaning |\n|---|---|---|---|\n");
     for spec in own {
         let mark = if spec.needs.is_some() { "**" } else { "" };
         let default = match (spec.default, spec.otherwise) {
-            (Some(default), _) => format!("`{default}`"),
-            (None, "") => "–".to_owned(),
-            (None, otherwise) => otherwise.to_owned(),
+            (Some(default), _) => format!("; default `{default}`"),
+            (None, "") => String::new(),
+            (None, otherwise) => format!("; default: {otherwise}"),
         };
+        let value = in_words(&spec.shape);
+        wrap(page, &format!("- {mark}`{}`{mark} ({value}{default})\\", spec.name), "  ");
         let former = spec.former.map_or(String::new(), |name| format!(" Formerly `{name}`."));
-        let cells = [in_words(&spec.shape), default, format!("{}{former}", spec.about)];
-        let [value, default, about] = cells.map(|cell| cell.replace('|', "\\|"));
-        let _ = writeln!(page, "| {mark}`{}`{mark} | {value} | {default} | {about} |", spec.name);
+        page.push_str("  ");
+        wrap(page, &format!("{}{former}", spec.about), "  ");
     }
+}
+
+/// Adds a text in lines of at most [`COLUMNS`] characters, broken at spaces outside of code spans;
+/// all lines but the first begin with `indent`.
+fn wrap(page: &mut String, text: &str, indent: &str) {
+    let mut columns = 0;
+    let mut is_code = false;
+    let is_break = |c: char| {
+        is_code ^= c == '`';
+        c == ' ' && !is_code
+    };
+    for piece in text.split(is_break) {
+        let length = piece.chars().count();
+        if columns + 1 + length > COLUMNS && columns > 0 {
+            page.push('\n');
+            page.push_str(indent);
+            columns = indent.len();
+        } else if columns > 0 {
+            page.push(' ');
+            columns += 1;
+        }
+        page.push_str(piece);
+        columns += length;
+    }
+    page.push('\n');
 }
 
 /// Describes a rule over several keys as a sentence.

@@ -9,10 +9,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span as Part};
 
 use super::draw::{put, span};
+use super::scale::{Measure, ValueScale};
 use super::series::{ColumnMerge, SeriesReading, TimeSpan, columns};
 use super::text::width;
 use super::theme::{Colours, Theme};
-use crate::units::{show_count, show_duration, show_rate, show_us};
+use crate::units::show_duration;
 
 /// Characters of series where colours do not distinguish them.
 const SIGNS: [char; 4] = ['·', '○', '●', '◆'];
@@ -45,92 +46,6 @@ pub(super) struct BrailleChart<'a> {
     pub(super) measure: Measure,
     /// Whether times are on a logarithmic axis.
     pub(super) log: bool,
-}
-
-/// The unit of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Measure {
-    /// Microseconds.
-    Time,
-    /// A rate per second.
-    PerSecond,
-    /// A number.
-    Number,
-}
-
-impl Measure {
-    /// Formats a value with its unit.
-    pub(super) fn show(self, value: f64) -> String {
-        let value = value.max(0.0);
-        match self {
-            _ if value.is_infinite() => "no response".to_owned(),
-            Self::Time => show_us(value.round() as u64),
-            Self::PerSecond => format!("{}/s", show_rate(value)),
-            Self::Number if value < 10.0 && value.fract() > 0.0 => format!("{value:.1}"),
-            Self::Number => show_count(value.round() as u64),
-        }
-    }
-
-    /// Formats a value for an axis: whole if possible.
-    fn tick(self, value: f64) -> String {
-        let whole = (value - value.round()).abs() < 1e-9;
-        match self {
-            _ if value <= 0.0 => "0".to_owned(),
-            Self::PerSecond if whole => format!("{}/s", show_count(value.round() as u64)),
-            _ => self.show(value),
-        }
-    }
-}
-
-/// The value axis.
-struct ValueScale {
-    low: f64,
-    high: f64,
-    log: bool,
-}
-
-impl ValueScale {
-    /// Returns an axis that contains all values.
-    fn of(values: impl Iterator<Item = f64>, log: bool) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
-        for value in values.filter(|value| value.is_finite() && *value > 0.0) {
-            (low, high) = (low.min(value), high.max(value));
-        }
-        if !log || high <= 0.0 {
-            return Self { low: 0.0, high: round_up(high), log: false };
-        }
-        let low = 10_f64.powf(low.log10().floor());
-        Self { low, high: round_up(high).max(low * 10.0), log }
-    }
-
-    /// Returns the place of a value, 0 (bottom) to 1 (top).
-    fn place(&self, value: f64) -> f64 {
-        let share = if self.log {
-            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
-        } else {
-            (value - self.low) / (self.high - self.low)
-        };
-        share.clamp(0.0, 1.0)
-    }
-
-    /// Returns the value at a place.
-    fn value(&self, place: f64) -> f64 {
-        if self.log {
-            self.low * (self.high / self.low).powf(place)
-        } else {
-            self.low + (self.high - self.low) * place
-        }
-    }
-}
-
-/// Returns the next round number: 1, 2 or 5 times a power of ten.
-fn round_up(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let power = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0].map(|step| step * power);
-    steps.into_iter().find(|step| *step >= value * 0.999_999).unwrap_or(10.0 * power)
 }
 
 /// Returns the names of the series, with their last values if there is room, for a title.
@@ -187,21 +102,17 @@ pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &BrailleChart<'_>, them
         put(page, area, (1, 0), "nothing yet", theme.dim());
         return;
     }
-    let scale = ValueScale::of(shown.into_iter(), chart.log && chart.measure == Measure::Time);
-    let ticks = ticks(rows);
-    let label = |row: u16| {
-        let place = f64::from(rows - 1 - row) / f64::from((rows - 1).max(1));
-        chart.measure.tick(scale.value(place))
-    };
-    let room = ticks.iter().map(|row| width(&label(*row))).max().unwrap_or(0) as u16;
+    let log = chart.log && chart.measure == Measure::Time;
+    let scale = ValueScale::of(shown.into_iter(), chart.measure, log, rows);
+    let room = scale.ticks.iter().map(|(_, label)| width(label)).max().unwrap_or(0) as u16;
     let room = room.min(area.width / 3);
     for row in 0..rows {
-        put(page, area, (room + 1, row), if ticks.contains(&row) { "┤" } else { "│" }, theme.dim());
+        put(page, area, (room + 1, row), "│", theme.dim());
     }
-    for row in ticks {
-        let text = label(row);
-        let at = room.saturating_sub(width(&text) as u16);
-        put(page, Rect { width: room, ..area }, (at, row), &text, theme.dim());
+    for (row, text) in &scale.ticks {
+        put(page, area, (room + 1, *row), "┤", theme.dim());
+        let at = room.saturating_sub(width(text) as u16);
+        put(page, Rect { width: room, ..area }, (at, *row), text, theme.dim());
     }
     let plot = Rect { x: area.x + room + 2, width: area.width - room - 2, height: rows, ..area };
     let mut bits = vec![0_u8; usize::from(plot.width) * usize::from(rows)];
@@ -216,17 +127,6 @@ pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &BrailleChart<'_>, them
         }
     }
     time_axis(page, area, plot, chart, theme);
-}
-
-/// Returns the rows that have a label.
-fn ticks(rows: u16) -> Vec<u16> {
-    match rows {
-        0 => Vec::new(),
-        1 => vec![0],
-        2..=4 => vec![0, rows - 1],
-        5..=12 => vec![0, (rows - 1) / 2, rows - 1],
-        _ => vec![0, (rows - 1) / 4, (rows - 1) / 2, (rows - 1) * 3 / 4, rows - 1],
-    }
 }
 
 /// Draws one series.
@@ -350,24 +250,6 @@ fn times(span: TimeSpan, columns: usize) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_scale_ends_at_round_numbers_and_keeps_order() {
-        for (value, end) in
-            [(0.0, 1.0), (0.3, 0.3), (1.0, 1.0), (7.0, 8.0), (9.0, 10.0), (201.0, 250.0)]
-        {
-            let found = round_up(value);
-            assert!((found - end).abs() < 1e-9, "{value}: {found}");
-        }
-        for log in [false, true] {
-            let scale = ValueScale::of([3.0, 40.0, 900.0].into_iter(), log);
-            let places: Vec<f64> = [1.0, 3.0, 40.0, 900.0, 1e6].map(|v| scale.place(v)).into();
-            assert!(places.is_sorted() && places.iter().all(|place| (0.0..=1.0).contains(place)));
-            assert!((scale.value(scale.place(40.0)) - 40.0).abs() < 1e-6);
-            assert!((scale.place(f64::INFINITY) - 1.0).abs() < 1e-9);
-        }
-        assert!(ValueScale::of([].into_iter(), true).high > 0.0);
-    }
 
     #[test]
     fn times_stand_in_order_and_within() {

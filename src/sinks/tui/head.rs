@@ -43,11 +43,12 @@ fn ends(screen: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &Line
 fn first_line(state: &Model, theme: Theme, columns: u16) -> (Line<'static>, Line<'static>) {
     let name = state.plan().map_or(String::new(), |plan| clean(&plan.scenario));
     let (word, style) = match state.phase() {
-        RunPhase::Begins => ("begins", theme.dim()),
+        RunPhase::Begins => ("starting", theme.dim()),
         RunPhase::Runs => ("▶ running", theme.good()),
         RunPhase::Paused => ("‖ paused", theme.warn()),
         RunPhase::Partly => ("‖ partly paused", theme.warn()),
         RunPhase::Drains => ("▼ draining", theme.warn()),
+        RunPhase::Over => ("■ ended", theme.accent()),
     };
     let name = fit(&name, usize::from(columns).saturating_sub(24).clamp(8, 40));
     let left = vec![
@@ -89,16 +90,18 @@ fn progress(state: &Model, theme: Theme, room: usize) -> Line<'static> {
 fn second_line(state: &Model, theme: Theme) -> Line<'static> {
     let mut parts = vec![Span::raw(" ")];
     let Some(report) = &state.report else {
-        parts.push(span("waiting for the first second", theme.dim()));
+        parts.push(span("no figures yet", theme.dim()));
         return Line::from(parts);
     };
     parts.push(span("verdict ", theme.dim()));
     match state.verdict() {
-        None => parts.push(Span::raw("nothing is judged")),
+        None => parts.push(Span::raw("no thresholds")),
         Some((word, good)) => {
             let (mark, style) = if good { ("✓", theme.good()) } else { ("✗", theme.bad()) };
             parts.push(span(format!("{mark} {word}"), style.patch(theme.bold())));
-            parts.push(span(" so far", theme.dim()));
+            if state.phase() != RunPhase::Over {
+                parts.push(span(" so far", theme.dim()));
+            }
         }
     }
     parts.push(span("  trust ", theme.dim()));

@@ -17,6 +17,7 @@ mod keys;
 mod model;
 mod prompt;
 mod ranking;
+mod scale;
 mod screen;
 mod series;
 mod table;
@@ -28,6 +29,8 @@ mod view;
 mod views;
 
 use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -67,6 +70,8 @@ struct TuiShared {
     bell: Condvar,
     /// The control client; `None` if live control is disabled.
     remote: Option<ControlClient>,
+    /// Whether the dashboard of a run that is over stays until a key closes it.
+    stays: bool,
     thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
@@ -89,13 +94,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Tui {
-    /// Creates a dashboard that is not open yet; without a `remote` it cannot control the run.
-    pub fn new(remote: Option<ControlClient>) -> Self {
+    /// Creates a dashboard that is not open yet; without a `remote` it cannot control the run. With
+    /// `stays` it is shown after the run until a key closes it ([`TuiHandle::wait_until_left`]).
+    pub fn new(remote: Option<ControlClient>, stays: bool) -> Self {
         Self(Arc::new(TuiShared {
             state: Mutex::default(),
             stage: Mutex::new(TerminalState { still: true, ..TerminalState::default() }),
             bell: Condvar::new(),
             remote,
+            stays,
             thread: Mutex::default(),
         }))
     }
@@ -120,7 +127,7 @@ impl TuiHandle {
             let ended = shared.run();
             terminal::leave();
             let mut stage = lock(&shared.stage);
-            stage.still = true;
+            (stage.still, stage.over) = (true, true);
             shared.bell.notify_all();
             ended
         })?;
@@ -148,6 +155,18 @@ impl TuiHandle {
         }
     }
 
+    /// Waits until a key closes the dashboard of a run that is over, or `hurry` is set, and gives
+    /// the terminal back. Returns at once if the dashboard does not stay.
+    pub fn wait_until_left(&self, hurry: &AtomicBool) {
+        let mut stage = lock(&self.0.stage);
+        while self.0.stays && stage.open && !stage.over && !hurry.load(Relaxed) {
+            let waited = self.0.bell.wait_timeout(stage, FRAME);
+            stage = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(stage);
+        let _ = self.0.close();
+    }
+
     /// Shows a note that would otherwise be written to standard error.
     pub fn tell(&self, text: &str) {
         let mut state = lock(&self.0.state);
@@ -168,7 +187,7 @@ impl Sink for Tui {
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         lock(&self.0.state).fold(event);
         match event {
-            RunEvent::Ended(_) => self.0.close(),
+            RunEvent::Ended(_) if !self.0.stays => self.0.close(),
             _ => Ok(()),
         }
     }
@@ -176,7 +195,9 @@ impl Sink for Tui {
 
 impl Drop for Tui {
     fn drop(&mut self) {
-        let _ = self.0.close();
+        if !self.0.stays || !lock(&self.0.state).is_over {
+            let _ = self.0.close();
+        }
     }
 }
 
@@ -258,6 +279,10 @@ impl TuiShared {
                 show.before = None;
                 return true;
             }
+            UiEffect::Leave => {
+                lock(&self.stage).over = true;
+                self.bell.notify_all();
+            }
             // As the terminal would do itself if it were not in raw mode.
             UiEffect::Interrupt => {
                 let _ = kill_process(getpid(), Signal::INT);
@@ -271,10 +296,10 @@ impl TuiShared {
 
     fn ask(&self, show: &mut ScreenThread, command: ControlCommand) {
         let said = match &self.remote {
-            None => "this run cannot be changed (--no-control); q still ends it",
+            None => "live control is disabled (--no-control); q ends the run",
             Some(remote) => match remote.send(command, ControlOrigin::Key) {
                 Some(answer) => return show.answers.push(answer),
-                None => "the run hears nothing now: it begins, or is over",
+                None => "live control is not available: the run has not started, or is over",
             },
         };
         show.ui.said = Some((false, said.to_owned()));

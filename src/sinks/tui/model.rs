@@ -31,6 +31,8 @@ pub(super) struct Model {
     pub(super) overrides: OverrideTimeline,
     /// What stops the run before its load is over, if anything.
     pub(super) stopped: Option<String>,
+    /// Whether the run is over and the report is final.
+    pub(super) is_over: bool,
     /// Counts the events that were applied, so that nothing is drawn twice.
     pub(super) version: u64,
 }
@@ -59,6 +61,8 @@ pub(super) enum RunPhase {
     Partly,
     /// The run drains: no iteration starts any more.
     Drains,
+    /// The run is over.
+    Over,
 }
 
 impl Model {
@@ -71,12 +75,13 @@ impl Model {
             }
             RunEvent::Tick(report) | RunEvent::Ended(report) => {
                 self.report = Some(Arc::clone(report));
+                self.is_over = matches!(event, RunEvent::Ended(_));
             }
             RunEvent::Note(text) => self.tell(text, false),
             RunEvent::LogLines(lines, more) => {
                 lines.iter().for_each(|line| self.tell(line, true));
                 if *more > 0 {
-                    self.tell(&format!("… and {more} lines more in this second"), true);
+                    self.tell(&format!("… and {more} more lines in this second"), true);
                 }
             }
             RunEvent::EventLogged(notice) => self.overrides.take(notice),
@@ -109,6 +114,7 @@ impl Model {
         let paused = |at: WorkloadId| self.overrides.is_paused(at);
         let mut all = WorkloadId::first(report.info.plan.workloads.len());
         match () {
+            () if self.is_over => RunPhase::Over,
             () if self.stopped.is_some() || over => RunPhase::Drains,
             () if all.clone().all(paused) => RunPhase::Paused,
             () if all.any(paused) => RunPhase::Partly,
@@ -189,6 +195,14 @@ mod tests {
         assert_eq!((state.load_override(), state.phase()), (None, RunPhase::Runs));
         state.fold(&notice(&names[0], Change::Mark { text: "a → b".to_owned() }));
         assert_eq!(state.load_override(), None);
+    }
+
+    #[test]
+    fn the_last_report_ends_the_run() {
+        let mut state = Model::default();
+        state.fold(&RunEvent::Started(fixture::info()));
+        state.fold(&RunEvent::Ended(fixture::report()));
+        assert_eq!(state.phase(), RunPhase::Over);
     }
 
     #[test]

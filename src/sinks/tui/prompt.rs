@@ -66,8 +66,8 @@ impl Prompt {
         match self.asks {
             PromptKind::Users => "[WORKLOAD] 300",
             PromptKind::Rate => "[WORKLOAD] 200/s",
-            PromptKind::Mark => "what happens now",
-            PromptKind::Filter => "part of a name; Enter keeps it, Esc drops it",
+            PromptKind::Mark => "text of the mark",
+            PromptKind::Filter => "part of a name; Enter keeps it, Esc clears it",
             PromptKind::Command => {
                 let verb = text.split_whitespace().next().unwrap_or_default();
                 let known = GRAMMAR.iter().find(|(word, ..)| *word == verb);

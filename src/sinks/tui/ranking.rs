@@ -11,7 +11,8 @@ use crate::ids::StepId;
 use crate::report::rows::{StepRow, current_steps};
 use crate::stats::{Calls, Quantile};
 
-/// The titles of the columns; the first one means the order of the plan.
+/// The titles of the columns; the first one means the order of the plan. Times without a name are
+/// response times.
 pub(super) const COLUMNS: [&str; 11] = [
     "workload",
     "archetype",
@@ -23,7 +24,7 @@ pub(super) const COLUMNS: [&str; 11] = [
     "p95",
     "p99",
     "max",
-    "response p99",
+    "service p99",
 ];
 
 /// A sort order of steps.
@@ -94,11 +95,11 @@ fn key<'r>(row: &StepRow<'r>, by: usize) -> SortKey<'r> {
         3 => SortKey::Number(calls.map(|calls| calls.made as f64)),
         4 => SortKey::Number(row.calls_per_s.filter(|_| row.was_called())),
         5 => SortKey::Number(calls.and_then(Calls::error_share)),
-        6 => time(row.service(0.5)),
-        7 => time(row.service(0.95)),
-        8 => time(row.service(0.99)),
-        9 => time(row.service(1.0)),
-        _ => time(row.response(0.99)),
+        6 => time(row.response(0.5)),
+        7 => time(row.response(0.95)),
+        8 => time(row.response(0.99)),
+        9 => time(row.response(1.0)),
+        _ => time(row.service(0.99)),
     }
 }
 

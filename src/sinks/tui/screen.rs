@@ -52,7 +52,7 @@ pub(super) fn draw(state: &Model, ui: &UiState, theme: Theme, size: (u16, u16)) 
     if let Some(seen) = over(&mut screen, middle, state, ui, theme) {
         extent = seen;
     }
-    footer(&mut screen, below(rest, middle.height), ui, theme, size);
+    footer(&mut screen, below(rest, middle.height), (state, ui), theme, size);
     theme.degrade(&mut screen);
     DrawnScreen { screen, extent }
 }
@@ -115,7 +115,7 @@ fn begins(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) {
             ]));
         }
         for load in &plan.workloads {
-            let until = load.end.map_or("until its count".to_owned(), |end| {
+            let until = load.end.map_or("until its iterations are done".to_owned(), |end| {
                 format!("{} to {}", show_time(load.start), show_duration(end))
             });
             all.push(Line::from(vec![
@@ -125,7 +125,7 @@ fn begins(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) {
         }
     }
     all.push(Line::default());
-    all.push(Line::from(span("  the first second of numbers is on its way", theme.dim())));
+    all.push(Line::from(span("  the first figures follow after a second", theme.dim())));
     lines(screen, area, &all);
 }
 
@@ -144,7 +144,7 @@ fn over(
         Overlay::Quit => return ask(screen, area, state, theme),
         Overlay::Answer(text) => {
             let text = text.lines().flat_map(|text| wrap(&clean(text), columns.into()));
-            ("Answer".to_owned(), text.map(Line::from).collect())
+            ("Reply".to_owned(), text.map(Line::from).collect())
         }
         Overlay::Details => {
             let report = state.report.as_ref()?;
@@ -166,9 +166,9 @@ fn over(
 /// Asks whether to end it, in the middle.
 fn ask(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) -> Option<ScrollExtent> {
     let text = if state.phase() == RunPhase::Drains {
-        "It drains already. Stop waiting for it?"
+        "Already draining. Abort running iterations now?"
     } else {
-        "End the run? Nothing new begins, what is under way may finish."
+        "End the run? No new iteration starts; running ones may finish."
     };
     let keys = Line::from(vec![
         span(" y Enter q ", theme.chosen()),
@@ -196,8 +196,32 @@ fn ask(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) -> Option<S
     None
 }
 
+/// The keys that the last line shows, the most important first, but for the last one.
+const KEYS: [(&str, &str); 11] = [
+    ("?", "help"),
+    ("p", "pause"),
+    ("+-", "scale"),
+    ("u", "users"),
+    ("t", "rate"),
+    ("m", "mark"),
+    (":", "cmd"),
+    ("/", "filter"),
+    ("z", "zoom"),
+    ("l", "log axis"),
+    ("q", "quit"),
+];
+
+/// The keys among them that control a run that is not over.
+const CONTROLS: [&str; 6] = ["p", "+-", "u", "t", "m", ":"];
+
 /// The last line: what is typed, what became of a command, or the keys that matter most.
-fn footer(screen: &mut Buffer, area: Rect, ui: &UiState, theme: Theme, size: (u16, u16)) {
+fn footer(
+    screen: &mut Buffer,
+    area: Rect,
+    (state, ui): (&Model, &UiState),
+    theme: Theme,
+    size: (u16, u16),
+) {
     if area.height == 0 {
         return;
     }
@@ -215,22 +239,14 @@ fn footer(screen: &mut Buffer, area: Rect, ui: &UiState, theme: Theme, size: (u1
     if !filter.is_empty() {
         let filter = fit(&clean(filter), usize::from(area.width) / 3);
         parts.push(span(format!("/{filter}"), theme.warn()));
-        parts.push(span("  Esc drops it  ", theme.dim()));
+        parts.push(span("  Esc clears it  ", theme.dim()));
     }
     let room = usize::from(size.0).saturating_sub(parts.iter().map(Span::width).sum());
-    let mut keys = vec![
-        ("?", "help"),
-        ("p", "pause"),
-        ("+-", "scale"),
-        ("u", "users"),
-        ("t", "rate"),
-        ("m", "mark"),
-        (":", "cmd"),
-        ("/", "filter"),
-        ("z", "zoom"),
-        ("l", "log axis"),
-        ("q", "quit"),
-    ];
+    let mut keys = if state.phase() == RunPhase::Over {
+        KEYS.iter().filter(|(key, _)| !CONTROLS.contains(key)).copied().collect()
+    } else {
+        KEYS.to_vec()
+    };
     let needed = |keys: &[(&str, &str)]| -> usize {
         keys.iter().map(|(key, does)| key.len() + does.len() + 3).sum()
     };

@@ -1,14 +1,14 @@
 //! Tables with titles; the least important columns are left out if there is no room.
 //!
 //! Views fill it; it returns lines.
-//! Invariant: no line is wider than its area, and numbers are never cut: a column is complete or
-//! left out.
+//! Invariant: no line is wider than its area; numbers are never cut: a column is complete or left
+//! out; texts are cut in their middle.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::draw::span;
-use super::text::{fit, width};
+use super::text::{fit_middle, width};
 use super::theme::Theme;
 
 /// Space between two columns.
@@ -164,7 +164,7 @@ fn join(cells: Vec<(Cell, bool, usize)>) -> Line<'static> {
         if !spans.is_empty() {
             spans.push(Span::raw(" ".repeat(GAP)));
         }
-        let text = fit(&text, columns);
+        let text = fit_middle(&text, columns);
         let room = " ".repeat(columns - width(&text));
         if left {
             spans.extend([span(text, style), Span::raw(room)]);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(head(36), "name                 calls▼      p95");
         assert_eq!(head(24), "name              calls▼");
         let rows = table().lines(24, PLAIN).1;
-        assert_eq!(rows[0].to_string(), "a name that is …   1 234");
+        assert_eq!(rows[0].to_string(), "a name t…er long   1 234");
         assert_eq!(rows[1].to_string(), "世界                   5");
     }
 

@@ -30,6 +30,19 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     kept
 }
 
+/// Cuts a text to a width in its middle, so that names that differ at either end can be told apart.
+pub(super) fn fit_middle(text: &str, columns: usize) -> String {
+    if width(text) <= columns || columns < 4 {
+        return fit(text, columns);
+    }
+    let head = take(text, columns / 2);
+    let mut tail = text;
+    while width(head) + 1 + width(tail) > columns {
+        tail = &tail[tail.chars().next().map_or(0, char::len_utf8)..];
+    }
+    format!("{head}…{tail}")
+}
+
 /// Returns the longest beginning of a text that fits.
 fn take(text: &str, columns: usize) -> &str {
     let mut end = 0;
@@ -92,12 +105,15 @@ mod tests {
         {
             for columns in 0..30 {
                 assert!(width(&fit(text, columns)) <= columns, "{text:?} in {columns}");
+                assert!(width(&fit_middle(text, columns)) <= columns, "{text:?} in {columns}");
                 for line in wrap(text, columns) {
                     assert!(width(&line) <= columns.max(2), "{text:?} in {columns}: {line:?}");
                 }
             }
         }
         assert_eq!(fit("abcdef", 4), "abc…");
+        assert_eq!(fit_middle("GET /orders/{id}/items", 14), "GET /or…/items");
+        assert_eq!(fit_middle("abcdef", 6), "abcdef");
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(wrap("", 5), [""]);

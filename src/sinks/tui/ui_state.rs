@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 
 use super::keys::{self, KeyAction};
-use super::model::Model;
+use super::model::{Model, RunPhase};
 use super::prompt::{Prompt, PromptKind};
 use super::ranking::{Sort, order};
 use super::series::Zoom;
@@ -47,6 +47,8 @@ pub(super) enum UiEffect {
     Suspend,
     /// Redraws the whole screen.
     Redraw,
+    /// Closes the dashboard of a run that is over.
+    Leave,
 }
 
 /// The visible part of a page.
@@ -107,7 +109,8 @@ impl UiState {
             Overlay::Quit => match (key.code, action) {
                 (KeyCode::Char('y' | 'Y') | KeyCode::Enter, _) | (_, Some(KeyAction::Quit)) => {
                     self.layer = Overlay::None;
-                    UiEffect::Interrupt
+                    // The run may have ended since the question was asked.
+                    self.act(KeyAction::Interrupt, state)
                 }
                 (KeyCode::Char('n' | 'N') | KeyCode::Esc, _) => {
                     self.layer = Overlay::None;
@@ -144,7 +147,14 @@ impl UiState {
 
     fn act(&mut self, action: KeyAction, state: &Model) -> UiEffect {
         let over = matches!(self.layer, Overlay::Help | Overlay::Details | Overlay::Answer(_));
+        let is_over = state.phase() == RunPhase::Over;
         match action {
+            KeyAction::Interrupt if is_over => return UiEffect::Leave,
+            KeyAction::Quit if is_over && !over => return UiEffect::Leave,
+            // The handler that gives the terminal back to the shell has ended with the run.
+            KeyAction::Suspend if is_over => {
+                self.said = Some((false, "the run is over: q closes the dashboard".to_owned()));
+            }
             KeyAction::Interrupt => return UiEffect::Interrupt,
             KeyAction::Suspend => return UiEffect::Suspend,
             KeyAction::Redraw => return UiEffect::Redraw,
@@ -173,7 +183,7 @@ impl UiState {
                 self.said = Some((true, format!("time: {}", self.zoom.says())));
             }
             KeyAction::Sort(_) | KeyAction::Reverse | KeyAction::Open if self.view != STEPS => {
-                self.said = Some((false, "that is for the steps: press 3".to_owned()));
+                self.said = Some((false, "sorting is for steps: press 3 first".to_owned()));
             }
             KeyAction::Sort(by) => self.sort = self.sort.turned(by),
             KeyAction::Reverse => self.sort.falling = !self.sort.falling,
@@ -201,7 +211,7 @@ impl UiState {
 
     fn filter(&mut self) {
         if !VIEWS[self.view].is_filtered {
-            self.said = Some((false, "there is nothing to filter here".to_owned()));
+            self.said = Some((false, "this view has no filter".to_owned()));
             return;
         }
         self.before = self.filters[self.view].clone();

@@ -1,4 +1,5 @@
-//! Which figures a fault of the generator affects, and in which direction: METHODOLOGY's table.
+//! Which figures a fault of the generator affects, and in which direction:
+//! the table of docs/methodology.md.
 //!
 //! `Trust` reads it for each threshold.
 //! Invariant: a figure that a fault moves in one direction only is never doubted in the other.
@@ -81,7 +82,7 @@ mod tests {
     use crate::verdict::trust::{Trust, TrustLevel, TrustReason};
     use crate::verdict::{Judgement, Threshold};
 
-    /// By cause, as METHODOLOGY names it.
+    /// By cause, as docs/methodology.md names it.
     const CAUSES: &[(&str, &[Effect])] = &[
         ("`lag`; `stalls`; `run_queue`; `run_queue_wait`", LATE),
         ("`lost_starts`", LOST_STARTS),
@@ -91,7 +92,7 @@ mod tests {
         ("`ledger`, `littles_law`", ALL),
     ];
 
-    /// By figure, as METHODOLOGY names it: a threshold with an upper limit on it.
+    /// By figure, as docs/methodology.md names it: a threshold with an upper limit on it.
     const RULES: &[(&str, &[&str])] = &[
         ("response", &["response.p95 < 1s"]),
         ("service", &["service.p95 < 1s"]),
@@ -110,10 +111,10 @@ mod tests {
         Judgement { observed, passed, ..Judgement::nothing_observed(&threshold) }
     }
 
-    /// METHODOLOGY's table equals the code, cell by cell, for limits on both sides.
+    /// The table of docs/methodology.md equals the code, cell by cell, for limits on both sides.
     #[test]
     fn documented_table_equals_the_code() {
-        let page = include_str!("../../../METHODOLOGY.md");
+        let page = include_str!("../../../docs/methodology.md");
         let cells = |line: &str| -> Vec<String> {
             line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
         };

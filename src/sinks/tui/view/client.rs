@@ -16,7 +16,7 @@ use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{Attempts, BreakerState};
-use crate::units::{nanos, show_count, show_us};
+use crate::units::{counted, nanos, show_count, show_us};
 
 /// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
@@ -40,7 +40,7 @@ fn kind(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16)
     let (client, theme) = (&context.report.info.plan.client, context.theme);
     lines.push(title("Client", columns, theme));
     let parts = client.parts.join(", ");
-    let parts = if parts.is_empty() { "it holds nothing back".to_owned() } else { parts };
+    let parts = if parts.is_empty() { "no resilience policies".to_owned() } else { parts };
     lines.push(Line::from(vec![label("kind", theme), span(clean(&client.kind), theme.bold())]));
     wrapped(lines, &parts, 14, columns, theme.dim());
 }
@@ -52,7 +52,7 @@ fn level(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
     }
     let mut parts = vec![label("degradation", theme)];
     match client::levels(context.report) {
-        None => parts.push(span("unknown: too many events to keep them all", theme.warn())),
+        None => parts.push(span("unknown: too many events to keep all of them", theme.warn())),
         Some((lasted, now)) => {
             let style = if now == DegradationLevel::Normal { theme.good() } else { theme.bad() };
             parts.push(span(now.name(), style));
@@ -96,7 +96,7 @@ fn suppressed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns
         return;
     }
     lines.push(Line::default());
-    lines.push(title("Held back", columns, theme));
+    lines.push(title("Suppressed", columns, theme));
     let mut all = ViewTable::new(&[
         words("cause", 0),
         numbers("calls", 0),
@@ -114,7 +114,7 @@ fn suppressed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns
     }
     table(lines, &all, columns, theme);
     if starts > 0 {
-        let text = format!("{} starts: the generator was in trouble", show_count(starts));
+        let text = format!("{}: the generator was overloaded", counted(starts, "start"));
         lines.push(Line::from(vec![Span::raw("  "), span(text, theme.bad())]));
     }
 }
@@ -125,9 +125,9 @@ fn delayed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         return;
     }
     lines.push(Line::default());
-    lines.push(title("Waited", columns, theme));
+    lines.push(title("Waits by policy", columns, theme));
     let mut waits = ViewTable::new(&[
-        words("for", 0),
+        words("cause", 0),
         numbers("times", 0),
         numbers("p50", 1),
         numbers("p95", 0),
@@ -147,7 +147,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     lines.push(title("Breakers", columns, theme));
     let mut found: Vec<_> = client::breakers(context.report).collect();
     if found.is_empty() {
-        lines.push(nothing("this client has none", theme));
+        lines.push(nothing("none configured", theme));
         return;
     }
     // Open breakers come first.
@@ -165,7 +165,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     ]);
     for (name, used) in found.into_iter().filter(|(name, _)| context.matches(name)) {
         let (state, style) = match used.state {
-            None => ("· not seen", theme.dim()),
+            None => ("· not used", theme.dim()),
             Some(BreakerState::Closed) => ("✓ closed", theme.good()),
             Some(BreakerState::HalfOpen) => ("○ half-open", theme.warn()),
             Some(BreakerState::Open) => ("✗ open", theme.bad()),
@@ -197,7 +197,7 @@ fn pools(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
         numbers("waiting", 0),
         words("utilisation", 2),
         numbers("wait p95", 0),
-        numbers("gave up", 1),
+        numbers("timed out", 1),
         numbers("errors", 3),
     ]);
     for (name, used) in
@@ -223,7 +223,7 @@ fn pools(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
         hints.extend(client::hint(name, used));
     }
     if all.is_empty() {
-        lines.push(nothing("each user has connections of its own", theme));
+        lines.push(nothing("none: each user has its own connections", theme));
     }
     table(lines, &all, columns, theme);
     hints.iter().for_each(|hint| wrapped(lines, hint, 4, columns, theme.warn()));
@@ -233,7 +233,7 @@ fn timeouts(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     let theme = context.theme;
     let Some(start) = context.report.info.plan.client.timeouts_from else { return };
     lines.push(Line::default());
-    lines.push(title("Timeouts that follow their endpoints", columns, theme));
+    lines.push(title("Adaptive timeouts", columns, theme));
     let mut all = ViewTable::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
     let mut found: Vec<_> =
         client::timeouts(context.report).filter(|(name, _)| context.matches(name)).collect();
@@ -251,7 +251,7 @@ fn timeouts(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
         ]);
     }
     if all.is_empty() {
-        lines.push(nothing("none has been asked for yet", theme));
+        lines.push(nothing("no endpoint called yet", theme));
     }
     table(lines, &all, columns, theme);
 }

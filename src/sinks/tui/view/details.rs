@@ -48,7 +48,7 @@ pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line
     if row.was_called() {
         measured(&mut lines, context, &row, columns);
     } else {
-        lines.push(nothing("no call of it has ended yet", theme));
+        lines.push(nothing("no call has ended yet", theme));
     }
     (name, lines)
 }
@@ -71,7 +71,7 @@ fn measured(
         ("muted", calls.muted),
         ("cancelled", calls.cancelled),
         ("unfinished", calls.unfinished),
-        ("our own fault", calls.generator_errors),
+        ("generator error", calls.generator_errors),
     ];
     let mut parts = vec![Span::raw("  ")];
     for (name, count) in counts.into_iter().filter(|(name, count)| *count > 0 || *name == "made") {
@@ -81,7 +81,7 @@ fn measured(
     lines.push(Line::from(parts));
     let errors = show_share(calls.error_share().unwrap_or(0.0));
     let rate = show_rate(row.calls_per_s.unwrap_or_default());
-    lines.push(Line::from(format!("  {rate}/s, {errors} not ok")));
+    lines.push(Line::from(format!("  {rate}/s, {errors} errors")));
 
     lines.push(title("Times", columns, theme));
     let mut times = ViewTable::new(&[words("", 0), numbers("service", 0), numbers("response", 0)]);
@@ -125,7 +125,7 @@ fn checks(
     }
     lines.push(title("Checks", columns, theme));
     let mut checks =
-        ViewTable::new(&[words("", 0), words("", 0), numbers("held", 0), numbers("did not", 0)]);
+        ViewTable::new(&[words("", 0), words("", 0), numbers("passed", 0), numbers("failed", 0)]);
     for (name, [held, failed]) in names.iter().zip(&window.checks) {
         let (mark, style) = if *failed > 0 { ("✗", theme.bad()) } else { ("✓", theme.good()) };
         checks.row(vec![

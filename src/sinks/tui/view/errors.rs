@@ -74,16 +74,16 @@ fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     let [unset, expressions, _] = rows::named_counts(context.report);
     for (name, count) in unset.counts {
         let kind = format!("unset {}", clean(name));
-        row(*count, "generator", &kind, "calls needed this variable, and nothing had set it");
+        row(*count, "generator", &kind, "a call uses this variable before it is set");
     }
     for (text, count) in expressions.counts {
         row(*count, "generator", "expression", &clean(text));
     }
     if errors.is_empty() {
         let what = if context.filter().is_empty() {
-            "every attempt got a response"
+            "none: every attempt got a response"
         } else {
-            "none like it"
+            "none matches the filter"
         };
         lines.push(nothing(what, theme));
         return;
@@ -107,8 +107,8 @@ fn checked(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         words("", 0),
         words("check", 0),
         words("step", 1),
-        numbers("held", 0),
-        numbers("did not", 0),
+        numbers("passed", 0),
+        numbers("failed", 0),
     ]);
     let mut found: Vec<_> = rows::checks(context.report)
         .filter(|check| check.made() > 0)

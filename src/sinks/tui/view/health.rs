@@ -13,7 +13,7 @@ use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds, columns 
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{Histogram, Latency, MonitorOwner, MonitorUnit};
-use crate::units::{show_bytes, show_count, show_rate, show_us};
+use crate::units::{counted, show_bytes, show_count, show_rate, show_us};
 use crate::verdict::trust::TrustLevel;
 
 /// Makes it.
@@ -30,9 +30,9 @@ fn trust(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     let (trust, theme) = (&context.report.trust, context.theme);
     lines.push(title("Trust", columns, theme));
     let says = match trust.level {
-        TrustLevel::Yes => "the numbers can be taken as they stand",
-        TrustLevel::Degraded => "with these reasons in mind",
-        TrustLevel::No => "what a reason below names cannot be believed",
+        TrustLevel::Yes => "the measurements are valid",
+        TrustLevel::Degraded => "valid with these limits:",
+        TrustLevel::No => "the figures that a reason affects are not valid",
     };
     lines.push(Line::from(vec![
         Span::raw("  "),
@@ -72,12 +72,16 @@ fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns:
     let mut lag = Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
     let lag = Latency::from(lag);
-    let shards = if generator.shards == 1 { "shard" } else { "shards" };
     let alarm = |bad: bool| if bad { theme.warn() } else { Style::new() };
     let rows = [
         (
             "engine",
-            format!("{}, {} {shards}: {}", generator.tier, generator.shards, generator.reason),
+            format!(
+                "{}, {}: {}",
+                generator.tier,
+                counted(generator.shards as u64, "shard"),
+                generator.reason
+            ),
             Style::new(),
         ),
         (
@@ -92,22 +96,21 @@ fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns:
         ),
         (
             "saturated",
-            format!("{} seconds at 97 % of a core or more", health.saturated_seconds),
+            format!("{} at 97 % of a core or more", counted(health.saturated_seconds, "second")),
             alarm(health.saturated_seconds > 0),
         ),
         (
             "lag",
-            format!(
-                "p50 {}, p99 {}, max {} late",
-                time(&lag, 0.5),
-                time(&lag, 0.99),
-                time(&lag, 1.0)
-            ),
+            format!("p50 {}, p99 {}, max {}", time(&lag, 0.5), time(&lag, 0.99), time(&lag, 1.0)),
             Style::new(),
         ),
         (
-            "ledgers",
-            if health.ledger.is_empty() { "add up".to_owned() } else { health.ledger.join("; ") },
+            "counts",
+            if health.ledger.is_empty() {
+                "add up on every shard".to_owned()
+            } else {
+                health.ledger.join("; ")
+            },
             if health.ledger.is_empty() { Style::new() } else { theme.bad() },
         ),
     ];
@@ -142,8 +145,8 @@ fn pair(
 fn monitors(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (context.report, context.theme);
     for (whose, name) in [
-        (MonitorOwner::Generator, "Generator, over time"),
-        (MonitorOwner::Target, "Target, over time"),
+        (MonitorOwner::Generator, "Generator over time"),
+        (MonitorOwner::Target, "Target over time"),
     ] {
         let all = report.info.monitors.iter().enumerate();
         let own: Vec<_> = all.filter(|(_, monitor)| monitor.owner == whose).collect();
@@ -204,7 +207,7 @@ fn in_unit(unit: MonitorUnit, value: f64) -> String {
 fn machine(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
     let (info, theme) = (&context.report.info, context.theme);
     lines.push(Line::default());
-    lines.push(title("Where and what", columns, theme));
+    lines.push(title("Machine and command", columns, theme));
     for (name, place) in &info.plan.services {
         pair(lines, name, place, columns, Style::new(), theme);
     }

@@ -13,17 +13,18 @@ use crate::sinks::tui::theme::Theme;
 
 /// Explanations of marks and colours.
 const READING: [&str; 7] = [
-    "Numbers are those of the report so far; verdict and thresholds are as they would be now.",
-    "Response counts from when a call was due, service from when it was sent.",
-    "Time axes are of intended time. Of several seconds in a column, a rate is their mean; of \
-     percentiles and gauges the worst is shown: no percentile is ever averaged.",
-    "▲ on a curve, and ≥ before a number: a bound, since some calls have no known time. ~ : it \
-     rests on fewer than ten calls and may move.",
-    "┄ on a time axis: the warm-up, which counts as load and not in the results. ◆ : something \
-     was changed or marked.",
-    "Heat maps are coloured by the logarithm of the count; their top rows are calls without a \
-     time.",
-    "Without colours (NO_COLOR) curves have signs of their own, and heat is ░▒▓█.",
+    "All figures are of the run so far; verdict and thresholds are those if it ended now.",
+    "Response time: from the scheduled start of a call to the last byte; service time: from its \
+     sending.",
+    "A call stands in the second of its scheduled start. Where a column covers several seconds, a \
+     rate is their mean; of percentiles and gauges the worst second is shown, never a mean.",
+    "▲ on a curve, ≥ before a number: a lower bound, because some calls have no known time. ~ : \
+     fewer than ten calls lie above, so the value may change.",
+    "┄ on a time axis: the warm-up, which is excluded from the results. ◆ : a control command or \
+     a mark.",
+    "Heat maps: the colour is the logarithm of the count; the top rows are calls without a known \
+     time, by reason.",
+    "Without colours (NO_COLOR) each curve has its own sign, and heat is ░▒▓█.",
 ];
 
 /// Draws the help; in two columns if there is room.

@@ -10,8 +10,9 @@ use super::context::ViewContext;
 use super::parts::time;
 use super::times::{response, service};
 use crate::report::rows::is_measuring;
-use crate::sinks::tui::chart::{BrailleChart, Measure, time_axis};
+use crate::sinks::tui::chart::{BrailleChart, time_axis};
 use crate::sinks::tui::draw::{above, below, beside, heading, lines, page, put, span};
+use crate::sinks::tui::scale::{Measure, round_within, show_round_us};
 use crate::sinks::tui::series::TimeSpan as Seconds;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::width;
@@ -90,19 +91,15 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>)
     // On a low screen, times take precedence over missing times.
     grid.reasons.truncate(usize::from(inner.height / 4));
     let top = grid.reasons.len() as u16;
-    let label = |row: u16| {
-        let from = Grid::row(row - top, rows - top, low, high);
-        show_us(row_us(from) as u64)
-    };
+    let labels = round_labels(rows - top, low, high);
     let room = 11.min(inner.width / 4);
     for row in 0..rows {
-        let text = match row {
-            row if row < top => grid.reasons[usize::from(row)].name().to_owned(),
-            row if row == top || row == rows - 1 || (row - top).is_multiple_of(3) => label(row),
-            _ => String::new(),
+        let text = match row.checked_sub(top) {
+            None => grid.reasons[usize::from(row)].name(),
+            Some(row) => &labels[usize::from(row)],
         };
-        let at = room.saturating_sub(width(&text) as u16);
-        put(page, Rect { width: room, ..inner }, (at, row), &text, theme.dim());
+        let at = room.saturating_sub(width(text) as u16);
+        put(page, Rect { width: room, ..inner }, (at, row), text, theme.dim());
         put(page, inner, (room, row), "│", theme.dim());
     }
     let plot = Rect { x: inner.x + room + 1, width: inner.width - room - 1, height: rows, ..inner };
@@ -117,6 +114,26 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>)
         log: true,
     };
     time_axis(page, inner, plot, &chart, theme);
+}
+
+/// Labels of `places` rows of the screen from the top: round times, each in the row that covers it,
+/// with a row between two labels; the roundest come first.
+fn round_labels(places: u16, low: u8, high: u8) -> Vec<String> {
+    let from = |place: u16| row_us(Grid::row(place, places, low, high));
+    let until = |place: u16| if place == 0 { row_us(high + 1) } else { from(place - 1) };
+    let mut found: Vec<_> = (0..places)
+        .filter_map(|place| Some((place, round_within(from(place), until(place))?)))
+        .collect();
+    found.sort_by_key(|(_, (_, roundness))| *roundness);
+    let mut labels = vec![String::new(); usize::from(places)];
+    for (place, (us, _)) in found {
+        let place = usize::from(place);
+        let around = place.saturating_sub(1)..(place + 2).min(labels.len());
+        if labels[around].iter().all(String::is_empty) {
+            labels[place] = show_round_us(us);
+        }
+    }
+    labels
 }
 
 /// The range of a heat map.

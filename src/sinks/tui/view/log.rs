@@ -29,8 +29,8 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let theme = context.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (count, what) in [
-        (context.report.snapshot.changes.lost, "events that there was no room for"),
-        (context.state.gone, "lines before these"),
+        (context.report.snapshot.changes.lost, "events that were not kept"),
+        (context.state.gone, "earlier lines"),
     ] {
         if count > 0 {
             lines.push(nothing(&format!("… and {} {what}", show_count(count)), theme));
@@ -39,7 +39,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let all = entries(context, context.filter());
     if all.is_empty() {
         let what =
-            if context.filter().is_empty() { "nothing has changed" } else { "nothing like it" };
+            if context.filter().is_empty() { "no event yet" } else { "no line matches the filter" };
         lines.push(nothing(what, theme));
     }
     for entry in &all {

@@ -13,12 +13,13 @@ use super::latency;
 use super::parts::{share_style, show_share, threshold};
 use super::times::{response, service, tile};
 use crate::report::quantile_text::show_quantile;
-use crate::report::rows::{self, ProblemRow, StepRow, ThresholdState};
-use crate::sinks::tui::chart::{ChartCurve, Measure};
+use crate::report::rows::{self, ProblemRow, StepLabels, StepRow, ThresholdState};
+use crate::sinks::tui::chart::ChartCurve;
 use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
+use crate::sinks::tui::scale::Measure;
 use crate::sinks::tui::series::{self, ColumnMerge};
 use crate::sinks::tui::table::{ViewTable, numbers, words};
-use crate::sinks::tui::text::{clean, fit, width};
+use crate::sinks::tui::text::{clean, fit, fit_middle, width};
 use crate::stats::Latency;
 use crate::units::{show_bytes, show_count, show_rate};
 
@@ -103,18 +104,18 @@ fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let closed = loads.iter().any(|load| !load.open);
     let starts = |page: &mut Buffer, area: Rect| {
         let curves = [
-            curve("asked", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
-            curve("made", series::started(report), ColumnMerge::Mean, theme.accent()),
+            curve("target", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
+            curve("started", series::started(report), ColumnMerge::Mean, theme.accent()),
         ];
-        tile(page, area, context, "Arrivals", &curves, Measure::PerSecond);
+        tile(page, area, context, "Starts", &curves, Measure::PerSecond);
     };
     let users = |page: &mut Buffer, area: Rect| {
         let users = series::gauge(report, |moment| Some(moment.users as f64));
-        // Users that serve arrivals are busy, too.
-        let name = if open { "at work, all" } else { "at work" };
+        // Users that serve arrivals are active, too.
+        let name = if open { "active, all" } else { "active" };
         let mut curves = vec![curve(name, users, ColumnMerge::Worst, theme.good())];
         let asked = series::asked(report, false);
-        curves.insert(0, curve("asked", asked, ColumnMerge::Worst, theme.dim()));
+        curves.insert(0, curve("target", asked, ColumnMerge::Worst, theme.dim()));
         tile(page, area, context, "Users", &curves, Measure::Number);
     };
     match (open, closed) {
@@ -134,7 +135,7 @@ fn calls(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let bad = series::rate(report, |point| point.calls.ended() - point.calls.ok);
     let curves = [
         ChartCurve { name: "calls", readings: all, many: ColumnMerge::Mean, style: theme.accent() },
-        ChartCurve { name: "not ok", readings: bad, many: ColumnMerge::Mean, style: theme.bad() },
+        ChartCurve { name: "errors", readings: bad, many: ColumnMerge::Mean, style: theme.bad() },
     ];
     tile(page, area, context, "Calls", &curves, Measure::PerSecond);
 }
@@ -149,11 +150,11 @@ fn gauges(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
         style,
     };
     let curves = [
-        curve("conns", |moment| moment.connections, theme.accent()),
+        curve("connections", |moment| moment.connections, theme.accent()),
         curve("users", |moment| moment.users, theme.good()),
         curve("calls", |moment| moment.running, theme.warn()),
     ];
-    tile(page, area, context, "At once", &curves, Measure::Number);
+    tile(page, area, context, "Active", &curves, Measure::Number);
 }
 
 /// Draws the key figures, in two columns if they share rows.
@@ -178,14 +179,15 @@ fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     if area.height < 4 {
         return;
     }
-    let area = heading(page, area, "Slowest, resp. p95", &Line::default(), context.theme);
-    let time = |row: StepRow<'_>| Some((row.response(0.95)?, row.name.to_owned()));
+    let area = heading(page, area, "Slowest, response p95", &Line::default(), context.theme);
+    let labels = StepLabels::new(context.report);
+    let time = |row: StepRow<'_>| Some((row.response(0.95)?, labels.label(row.id)));
     let mut all: Vec<_> = rows::current_steps(context.report).filter_map(time).collect();
     all.sort_by_key(|(time, _)| std::cmp::Reverse((time.us, time.at_least)));
     for (row, (time, name)) in all.into_iter().take(area.height.into()).enumerate() {
         let value = show_quantile(time);
         let room = usize::from(area.width).saturating_sub(width(&value) + 1);
-        let name = fit(&clean(&name), room);
+        let name = fit_middle(&clean(&name), room);
         put(page, area, (0, row as u16), &name, context.theme.dim());
         let at = area.width.saturating_sub(width(&value) as u16);
         put(page, area, (at, row as u16), &value, Style::new());
@@ -215,8 +217,8 @@ fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> 
     let mut all = vec![
         figure("calls/s", (show_rate(calls_now), theme.bold())),
         figure("errors", (show_share(errors), share_style(errors, theme))),
-        figure("resp. p95", plain(super::parts::time(&response, 0.95))),
-        figure("resp. p99", plain(super::parts::time(&response, 0.99))),
+        figure("response p95", plain(super::parts::time(&response, 0.95))),
+        figure("response p99", plain(super::parts::time(&response, 0.99))),
         figure("starts/s", plain(show_rate(starts_now))),
         figure("users", plain(of_most(snapshot.users, snapshot.users_peak))),
         figure("in flight", count(snapshot.running_calls)),
@@ -249,11 +251,11 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_
     let theme = context.theme;
     let judgements = &context.report.judgements;
     let passed = judgements.iter().filter(|one| one.passed).count();
-    let note = Line::from(span(format!("{passed} of {} hold", judgements.len()), theme.dim()));
+    let note = Line::from(span(format!("{passed} of {} pass", judgements.len()), theme.dim()));
     let note = if judgements.is_empty() { Line::default() } else { note };
     let area = heading(page, area, "Thresholds", &note, theme);
     if judgements.is_empty() {
-        put(page, area, (1, 0), "none: nothing is judged", theme.dim());
+        put(page, area, (1, 0), "none defined", theme.dim());
         return;
     }
     let columns = [words("", 0), words("", 0), numbers("", 0), words("", 3)];
@@ -298,7 +300,7 @@ fn changes(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let area = heading(page, area, "Events", &Line::default(), context.theme);
     let all = super::log::changes(context);
     if all.is_empty() {
-        put(page, area, (1, 0), "nothing has changed", context.theme.dim());
+        put(page, area, (1, 0), "no event yet", context.theme.dim());
     }
     let skip = all.len().saturating_sub(area.height.into());
     for (row, entry) in all.iter().skip(skip).enumerate() {

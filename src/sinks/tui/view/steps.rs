@@ -9,19 +9,19 @@ use ratatui::text::Line;
 use super::context::ViewContext;
 use super::parts::{share_style, show_share, time};
 use crate::ids::StepId;
-use crate::report::rows::{current_step, is_measuring};
+use crate::report::rows::{StepLabels, current_step, is_measuring};
 use crate::sinks::tui::draw::{line, page, span};
 use crate::sinks::tui::ranking::{COLUMNS, order};
 use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
-use crate::units::{show_count, show_rate};
+use crate::units::{counted, show_count, show_rate};
 
 /// Draws the view, exactly `rows` rows high.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let (report, theme, area) = (context.report, context.theme, page.area);
     let shown = order(report, context.ui.sort, context.filter());
-    let (head, lines) = table(context, &shown).lines(columns.into(), theme);
+    let (head, lines) = table(context, &shown, columns).lines(columns.into(), theme);
     line(&mut page, area, 0, &note(context, shown.len()));
     line(&mut page, area, 1, &head);
     let room = usize::from(rows).saturating_sub(2);
@@ -37,7 +37,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer
         }
     }
     if lines.is_empty() {
-        line(&mut page, area, 2, &super::parts::nothing("no step has that in its names", theme));
+        line(&mut page, area, 2, &super::parts::nothing("no step matches the filter", theme));
     }
     page
 }
@@ -56,14 +56,19 @@ fn note(context: &ViewContext<'_>, shown: usize) -> Line<'static> {
         filter => format!(" with `{}`", clean(filter)),
     };
     let sort = context.ui.sort;
-    let by = if sort.by == 0 { "in the plan's order" } else { COLUMNS[sort.by] };
+    let by = if sort.by == 0 { "plan order" } else { COLUMNS[sort.by] };
     let by = if sort.by == 0 { by.to_owned() } else { format!("by {by}") };
-    let some = if shown == all { show_count(all as u64) } else { format!("{shown} of {all}") };
-    let text = format!("{some} steps{filter}, {by}{when}  ·  > < sort  r turn  / filter");
+    let all = counted(all as u64, "step");
+    let some =
+        if shown == report.info.plan.steps.len() { all } else { format!("{shown} of {all}") };
+    let text = format!("{some}{filter}, {by}; response times{when}  ·  > < sort  r reverse");
     Line::from(span(text, theme.dim()))
 }
 
-fn table(context: &ViewContext<'_>, shown: &[StepId]) -> ViewTable {
+/// The least width of a screen with columns for workload and archetype.
+const WIDE: u16 = 100;
+
+fn table(context: &ViewContext<'_>, shown: &[StepId], room: u16) -> ViewTable {
     let report = context.report;
     let plan = &report.info.plan;
     // A column with the same value in each row is left out.
@@ -72,8 +77,8 @@ fn table(context: &ViewContext<'_>, shown: &[StepId]) -> ViewTable {
         .iter()
         .all(|step| plan.archetypes[step.archetype.index()] == plan.workloads[step.workload].name);
     let columns: [Column; 11] = [
-        words(COLUMNS[0], 7),
-        words(COLUMNS[1], if one_name { 99 } else { 8 }),
+        words(COLUMNS[0], if room < WIDE { 98 } else { 7 }),
+        words(COLUMNS[1], if one_name || room < WIDE { 99 } else { 8 }),
         words(COLUMNS[2], 0),
         numbers(COLUMNS[3], 1),
         numbers(COLUMNS[4], 5),
@@ -85,14 +90,16 @@ fn table(context: &ViewContext<'_>, shown: &[StepId]) -> ViewTable {
         numbers(COLUMNS[10], 3),
     ];
     let mut table = ViewTable::new(&columns).sorted(context.ui.sort.by, context.ui.sort.falling);
-    shown.iter().for_each(|step| table.row(row(context, *step)));
+    let labels = (room < WIDE).then(|| StepLabels::new(report));
+    shown.iter().for_each(|step| table.row(row(context, *step, labels.as_ref())));
     table
 }
 
-fn row(context: &ViewContext<'_>, step: StepId) -> Vec<Cell> {
+fn row(context: &ViewContext<'_>, step: StepId, labels: Option<&StepLabels<'_>>) -> Vec<Cell> {
     let theme = context.theme;
     let row = current_step(context.report, step);
-    let [workload, archetype, name] = [row.workload, row.archetype, row.name].map(clean);
+    let name = labels.map_or(row.name.to_owned(), |labels| labels.label(step));
+    let [workload, archetype, name] = [row.workload, row.archetype, &name].map(clean);
     let mut cells =
         vec![Cell(workload, theme.dim()), Cell(archetype, theme.dim()), Cell(name, Style::new())];
     if !row.was_called() {
@@ -105,7 +112,7 @@ fn row(context: &ViewContext<'_>, step: StepId) -> Vec<Cell> {
     cells.push(Cell::plain(show_count(row.calls().made)));
     cells.push(Cell::plain(format!("{rate}/s")));
     cells.push(Cell(show_share(errors), share_style(errors, theme)));
-    cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&row.window.service, p))));
-    cells.push(Cell(time(&row.window.response, 0.99), theme.bold()));
+    cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&row.window.response, p))));
+    cells.push(Cell(time(&row.window.service, 0.99), theme.dim()));
     cells
 }

@@ -7,8 +7,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::context::ViewContext;
-use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve, Measure};
+use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve};
 use crate::sinks::tui::draw::heading;
+use crate::sinks::tui::scale::Measure;
 use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds};
 use crate::stats::Point;
 use crate::stats::timeline::PercentileBand;

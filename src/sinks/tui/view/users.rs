@@ -16,7 +16,7 @@ use crate::sinks::tui::series;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::stats::delta::StepWindow;
-use crate::units::{show_count, show_duration, show_rate};
+use crate::units::{counted, show_count, show_duration, show_rate};
 
 /// Draws the view.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
@@ -29,7 +29,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
         })
         .collect();
     if shown.is_empty() {
-        lines.push(nothing("no workload and no archetype has that in its name", theme));
+        lines.push(nothing("no workload or archetype matches the filter", theme));
     } else {
         load(&mut lines, context, &shown, columns);
         ledger(&mut lines, context, &shown, columns);
@@ -51,13 +51,13 @@ fn load(
     let mut loads = ViewTable::new(&[
         words("workload", 0),
         words("model", 5),
-        numbers("asked", 0),
-        numbers("made", 0),
+        numbers("target", 0),
+        numbers("started", 0),
         numbers("users", 1),
         words("override", 4),
         words("from – to", 6),
         numbers("errors", 2),
-        numbers("resp. p95", 3),
+        numbers("response p95", 3),
     ]);
     let moment = report.timeline.gauges.last();
     for &at in shown {
@@ -71,13 +71,12 @@ fn load(
         let asked = if strand.open {
             format!("{}/s", show_rate(asked))
         } else {
-            let users = if asked.round() as u64 == 1 { "user" } else { "users" };
-            format!("{} {users}", show_count(asked.round() as u64))
+            counted(asked.round() as u64, "user")
         };
         let whole = whole(context, at);
         let errors = whole.calls.error_share().unwrap_or(0.0);
         let load = context.state.overrides.of(at).map(str::to_owned);
-        let end = strand.end.map_or("its count".to_owned(), show_duration);
+        let end = strand.end.map_or("its iterations".to_owned(), show_duration);
         loads.row(vec![
             Cell(clean(&strand.name), theme.bold()),
             Cell(strand.model().to_owned(), theme.dim()),
@@ -114,14 +113,14 @@ fn ledger(
     lines.push(title("Iterations", columns, theme));
     let mut ledger = ViewTable::new(&[
         words("workload", 0),
-        numbers("due", 0),
+        numbers("scheduled", 0),
         numbers("started", 0),
         numbers("completed", 1),
         numbers("ended early", 2),
         numbers("running", 5),
         numbers("dropped", 0),
-        numbers("held back", 3),
-        numbers("cut", 6),
+        numbers("suppressed", 3),
+        numbers("interrupted", 6),
         numbers("p95", 4),
     ]);
     for &at in shown {
@@ -167,7 +166,7 @@ fn archetypes(
         numbers("calls", 0),
         numbers("errors", 0),
         numbers("service p95", 0),
-        numbers("resp. p95", 2),
+        numbers("response p95", 2),
     ]);
     for &at in shown {
         let strand = &plan.workloads[at];
