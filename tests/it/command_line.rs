@@ -44,9 +44,9 @@ fn invalid_arguments_have_exit_codes() {
         (2, &["hit", url, "--shards", "0"], "shards"),
         (2, &["hit", url, "--warmup", "10s"], "warm-up"),
         (2, &["run", "good.yaml", "--users", "0"], "above zero"),
-        (2, &["run", "good.yaml", "--users", "nobody=5"], "no workload"),
+        (2, &["run", "good.yaml", "--users", "nobody=5"], "unknown workload"),
         (2, &["run", "good.yaml", "--threshold", "nonsense"], "nonsense"),
-        (2, &["hit", url, "--json", "--report", "junit:-"], "mixed on standard output"),
+        (2, &["hit", url, "--json", "--report", "junit:-"], "both write to standard output"),
         (
             2,
             &["hit", url, "--report", "csv:-", "--report", "json:-"],

@@ -137,7 +137,7 @@ fn certificates_are_verified_unless_asked_otherwise() {
             Some("certificate_unknown_issuer"),
             "BadSignature",
         ),
-        (leaf(None, "127.0.0.1", now), Some("certificate_self_signed"), "signed by itself"),
+        (leaf(None, "127.0.0.1", now), Some("certificate_self_signed"), "self-signed"),
         (of_ca, Some("certificate_of_ca"), "CaUsedAsEndEntity"),
     ] {
         let server = over_tls(config);

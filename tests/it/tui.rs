@@ -58,7 +58,7 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
         ("mthe cache is off\r", "marked"),
         ("8", "mark        mark 1the cache is off"),
         (":breaker system open\r", "✗"),
-        (":help\r", "end the run as Ctrl-C does"),
+        (":help\r", "no new iterations, running ones finish"),
     ] {
         terminal.press(keys);
         terminal.show(shown);
