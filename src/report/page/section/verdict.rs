@@ -78,7 +78,8 @@ fn trust(report: &Report) -> Markup {
         TrustLevel::No => ("bad", "The measurement cannot be trusted"),
     };
     let reasons = &report.trust.reasons;
-    let level = html! { strong { (says) } " " span.note { "trust: " (report.trust.level.name()) } };
+    let name = report.trust.level.name();
+    let level = html! { strong { (says) } " " span.note { "trust: " (name) } };
     let more = html! {
         @if !reasons.is_empty() { ul { @for reason in reasons { (why(reason)) } } }
         @for remark in &report.info.generator.remarks { p.note { (HtmlText(remark)) } }
