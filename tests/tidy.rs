@@ -17,7 +17,19 @@ use source::{below, root, rust};
 
 /// Which module stands on which floor; it may name only modules on lower ones.
 const FLOORS: [&[&str]; 12] = [
-    &["units", "clock", "ids", "seed", "host", "exit", "redact", "printable", "suggest", "foreign"],
+    &[
+        "units",
+        "clock",
+        "ids",
+        "seed",
+        "host",
+        "exit",
+        "redact",
+        "printable",
+        "suggest",
+        "foreign",
+        "trace",
+    ],
     &["stats", "curve", "store"],
     &["verdict", "template"],
     &["extract"],
@@ -168,6 +180,28 @@ fn the_book_knows_every_scenario_and_every_exit_code() {
         }
     }
     none(&findings);
+}
+
+/// The paths in backticks of the pages for contributors.
+#[test]
+fn pages_for_contributors_name_files_that_exist() {
+    let mut findings = Vec::new();
+    let mut named = 0;
+    for page in ["CONTRIBUTING.md", "SECURITY.md", "reports/README.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap_or_default();
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_ours =
+                ["src/", "tests/", "docs/", "scripts/"].iter().any(|at| word.starts_with(at));
+            if is_ours && !word.contains(char::is_whitespace) {
+                named += 1;
+                if !root().join(word).exists() {
+                    findings.push(format!("{page}:1: names {word}, which is not there"));
+                }
+            }
+        }
+    }
+    none(&findings);
+    assert!(named > 40, "{named}");
 }
 
 /// Names that several types may have, and why.
