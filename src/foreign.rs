@@ -63,7 +63,7 @@ const METRICS: [Foreign; 11] = [
 
 fn find(list: &[Foreign], word: &str) -> Option<String> {
     let (_, tool, native) = list.iter().find(|(known, ..)| known.eq_ignore_ascii_case(word))?;
-    Some(format!("`{word}` is a word of {tool}; here it is {native}"))
+    Some(format!("`{word}` is from {tool}; use {native}"))
 }
 
 /// Returns the equivalent of another tool's key, as a hint.

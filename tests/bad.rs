@@ -101,7 +101,7 @@ fn unreadable_files_are_refused() {
     let got = message(folder.path(), &ScenarioOverrides::default());
     assert!(got.contains("this is a folder"), "{got}");
     let got = message(&folder.path().join("none.yaml"), &ScenarioOverrides::default());
-    assert!(got.contains("there is no such file"), "{got}");
+    assert!(got.contains("file not found"), "{got}");
 
     fs::write(&path, b"scenario: x\nname: \xff\xfe\n").unwrap();
     let got = message(&path, &ScenarioOverrides::default());

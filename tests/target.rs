@@ -45,7 +45,7 @@ fn invalid_arguments_are_rejected() {
     for (words, part) in [
         (&["--listen", "0.0.0.0:0"][..], "--allow-remote"),
         (&["--latency", "gauss:5ms"], "expected a duration such as 5ms"),
-        (&["--stall", "2s"], "expected HOW-LONG@WHEN such as 2s@20s"),
+        (&["--stall", "2s"], "expected LENGTH@WHEN such as 2s@20s"),
         (&["--fail", "2%:boom"], "reset, hang or close"),
         (&["--fail", "60%:503", "--fail", "60%:reset"], "more than 100%"),
         (&["--servers", "0"], "0 is not in"),

@@ -21,48 +21,60 @@ use crate::verdict::Threshold;
 /// Options of `run` and `hit`.
 #[derive(Debug, Args)]
 pub(super) struct CommonArgs {
-    /// Threshold to judge the run by, e.g. 'response.p95 < 250ms'; repeatable
-    #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Judging")]
+    /// Threshold, e.g. 'errors < 1%'; repeatable
+    ///
+    /// Added to those of the scenario. The exit code is 4 if a threshold fails.
+    #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Results")]
     pub(super) threshold: Vec<String>,
     /// Random seed, e.g. 42 (default: random, printed)
-    #[arg(long, value_name = "N", value_parser = seed, help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = seed, hide_short_help = true,
+        help_heading = "Load")]
     pub(super) seed: Option<Seed>,
-    /// Number of cores that generate load, e.g. 2 (default: chosen by need; the report says why)
-    #[arg(long, value_name = "N", help_heading = "Load",
+    /// Number of cores that generate load, e.g. 2 (default: by need)
+    ///
+    /// Each shard is a thread on a core of its own. The report names the number and the reason.
+    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Load",
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(super) shards: Option<u64>,
     /// Folder for the report, e.g. reports/today
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    ///
+    /// `run` writes to reports/NAME-TIME by default; `hit` writes files only with --out.
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub(super) out: Option<PathBuf>,
-    /// Replace an existing report in the folder
-    #[arg(long, help_heading = "Output")]
+    /// Replace an existing report in the folder of --out
+    #[arg(long, hide_short_help = true, help_heading = "Results")]
     pub(super) force: bool,
-    /// Display during the run: auto is tui on a terminal, bar on a simple one, else plain
-    #[arg(long, value_enum, default_value_t = UiKind::Auto, help_heading = "Output")]
+    /// Display during the run
+    #[arg(long, value_enum, default_value_t = UiKind::Auto, value_name = "KIND",
+        hide_short_help = true, help_heading = "Display")]
     pub(super) ui: UiKind,
     /// Keep the dashboard in the terminal open after the run, until q
     #[cfg(feature = "tui")]
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, hide_short_help = true, help_heading = "Display")]
     pub(super) stay: bool,
-    /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
-    /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
+    /// Record a metric of the target: `pid PID` or `prometheus URL QUERY`
+    ///
+    /// Put it after the scenario or URL; repeatable. For example --monitor pid 4711, or
+    /// --monitor prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'.
     // `spellings` joins its words to one.
     #[arg(
         long,
         alias = "watch",
         value_name = "pid PID|prometheus URL QUERY",
-        help_heading = "Output"
+        hide_short_help = true,
+        help_heading = "Results"
     )]
     pub(super) monitor: Vec<String>,
-    /// Show a dashboard in the browser during the run, e.g. --web, or --web=127.0.0.1:9000; its URL
-    /// is printed
+    /// Dashboard in the browser; its URL is printed
+    ///
+    /// ADDR is the address to listen on (default: 127.0.0.1:7373, or a free port).
     #[cfg(feature = "web")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
-        help_heading = "Output")]
+        help_heading = "Display")]
     #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
     pub(super) web: Option<Option<SocketAddr>>,
-    /// Disable live control: control socket, hotkeys, and the controls of both dashboards
-    #[arg(long, help_heading = "Output")]
+    /// Disable live control (control socket, hotkeys, dashboard controls)
+    #[arg(long, hide_short_help = true, help_heading = "Display")]
     pub(super) no_control: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -71,18 +83,21 @@ pub(super) struct CommonArgs {
 /// Options for the output of a finished run.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Also write the report in another format, chosen by the file's extension (.html .json .csv
-    /// .xml .md .svg) or as FORMAT:FILE, e.g. junit.xml, markdown:-, github; repeatable
-    #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
+    /// Export to .html .json .csv .xml .md .svg
+    ///
+    /// The format follows from the file's extension, or is given as FORM:FILE; repeatable. For
+    /// example junit.xml, markdown:- (standard output), or github (the job summary of GitHub
+    /// Actions).
+    #[arg(long, value_name = "[FORM:]FILE", help_heading = "Results")]
     pub(super) report: Vec<ExportTarget>,
-    /// Print summary.json on standard output instead of the summary
-    #[arg(long, help_heading = "Output")]
+    /// Print summary.json instead of the summary
+    #[arg(long, help_heading = "Results")]
     pub(super) json: bool,
-    /// Print only the summary; twice: print nothing, only set the exit code
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    /// Print only the summary; -qq: only set the exit code
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Display")]
     pub(super) quiet: u8,
-    /// Print a line per second, the setup of the run, and error texts of libraries
-    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
+    /// Print a line per second, the run's settings, and library errors
+    #[arg(short, long, conflicts_with = "quiet", hide_short_help = true, help_heading = "Display")]
     pub(super) verbose: bool,
 }
 
@@ -101,47 +116,53 @@ impl OutputArgs {
     fn shared_destination(&self) -> Option<String> {
         let taken = self.report.iter().filter(|export| export.takes_output()).count();
         if taken + usize::from(self.json) > 1 {
-            let forms = if self.json { "`--json` and `--report FORM:-`" } else { "two forms" };
+            let forms = if self.json { "`--json` and `--report FORM:-`" } else { "two `--report`" };
             return Some(format!(
-                "{forms} would be mixed on standard output: write one of them to a file, \
-                 such as `--report summary.json`"
+                "{forms} both write to standard output; write one to a file, such as \
+                 `--report summary.json`"
             ));
         }
         let paths: Vec<_> = self.report.iter().filter_map(|export| export.path.as_ref()).collect();
         let twice = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path));
         let place = |(_, path): (usize, &&PathBuf)| path.display().to_string();
-        twice.map(place).map(|path| {
-            format!("two reports would be written to {path}: name a file of its own for each")
-        })
+        twice
+            .map(place)
+            .map(|path| format!("two reports have the same file {path}; name a file for each"))
     }
 }
 
 /// Options that overlay a scenario before it is read.
 #[derive(Debug, Args)]
 pub(super) struct OverlayArgs {
-    /// Environment of the scenario to apply, e.g. staging
+    /// Apply an environment of the scenario, e.g. staging
     #[arg(short, long, value_name = "NAME", help_heading = "Scenario")]
     pub(super) environment: Option<String>,
-    /// Replace a value of the scenario, e.g. workloads.api.arrivals.max_users=100; repeatable
+    /// Replace a value, e.g. safety.max_users=100; repeatable
+    ///
+    /// PATH is a path of keys, e.g. workloads.api.arrivals.max_users. VALUE is YAML.
     #[arg(long, value_name = "PATH=VALUE", help_heading = "Scenario")]
     pub(super) set: Vec<String>,
-    /// Further folder whose files the scenario may read; repeatable
-    #[arg(long, value_name = "DIR", help_heading = "Scenario")]
+    /// Allow the scenario to read files of a folder; repeatable
+    #[arg(long, value_name = "DIR", hide_short_help = true, help_heading = "Scenario")]
     pub(super) allow_files: Vec<PathBuf>,
 }
 
 /// Options that change the load of a scenario.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
-    /// Number of users, of the only closed workload or of workload W, e.g. 200 or shoppers=200
+    /// Number of users, e.g. 200 or shoppers=200
+    ///
+    /// W is the name of a closed-model workload; it can be left out if there is only one.
     #[arg(long, value_name = "[W=]N", help_heading = "Load",
         value_parser = |text: &str| named(text, count))]
     users: Vec<(Option<String>, u64)>,
-    /// Starts per second, of the only open workload or of workload W, e.g. 200/s or api=200/s
+    /// Starts per second, e.g. 200/s or api=200/s
+    ///
+    /// W is the name of an open-model workload; it can be left out if there is only one.
     #[arg(long, value_name = "[W=]N/s", help_heading = "Load",
         value_parser = |text: &str| named(text, rate))]
     rate: Vec<(Option<String>, Rate)>,
-    /// Length of the whole load, e.g. 5m; all stages scale in proportion
+    /// Duration of the load, e.g. 5m; scales all stages
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Load")]
     duration: Option<Duration>,
 }
@@ -168,16 +189,16 @@ pub(super) fn overrides(
 /// The display of a run in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum UiKind {
-    /// Chosen by the kind of terminal.
+    /// `tui` on a terminal, `bar` on a simple one, else `plain`.
     Auto,
-    /// Dashboard: the whole run on one screen, with keys that control it.
+    /// Dashboard with live control.
     #[cfg(feature = "tui")]
     Tui,
     /// One line per workload, updated in place.
     Bar,
-    /// One line every five seconds, after two minutes every thirty; with `-v` every second.
+    /// A line every 5 s, after 2 minutes every 30 s; with `-v` every second.
     Plain,
-    /// Nothing.
+    /// No display.
     None,
 }
 

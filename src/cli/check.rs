@@ -16,10 +16,11 @@ use crate::report;
 use crate::run::dry_run::{self, DryRun};
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
-use crate::units::show_duration;
+use crate::suggest::did_you_mean;
+use crate::units::{counted, show_duration};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada check scenarios/quickstart.yaml
   manada check scenarios/quickstart.yaml --once
@@ -32,22 +33,24 @@ pub(super) struct Args {
     changes: OverlayArgs,
     #[command(flatten)]
     limits: UserLimits,
-    /// Dry run: run setup, each archetype and teardown once and show every call; an archetype with
-    /// choices runs until each branch was taken
-    #[arg(long, help_heading = "Once")]
+    /// Dry run: each archetype once, and show every call
+    ///
+    /// Runs setup, each archetype with one user, and teardown. An archetype with choices runs until
+    /// each branch was taken, at most 32 times.
+    #[arg(long, visible_alias = "dry-run", help_heading = "Dry run")]
     once: bool,
     /// Run each archetype once, with random choices
-    #[arg(long, requires = "once", help_heading = "Once")]
+    #[arg(long, requires = "once", help_heading = "Dry run")]
     random: bool,
     /// Random seed, e.g. 42 (default: that of the scenario, or random)
     #[arg(long, value_name = "N", value_parser = args::seed, requires = "once",
-        help_heading = "Once")]
+        help_heading = "Dry run")]
     seed: Option<Seed>,
     /// Run only this archetype, e.g. buyer
-    #[arg(long, value_name = "NAME", requires = "once", help_heading = "Once")]
+    #[arg(long, value_name = "NAME", requires = "once", help_heading = "Dry run")]
     archetype: Option<String>,
     /// Print the dry run as JSON
-    #[arg(long, requires = "once", help_heading = "Once")]
+    #[arg(long, requires = "once", help_heading = "Dry run")]
     json: bool,
 }
 
@@ -72,15 +75,16 @@ pub(super) fn run(args: &Args) -> ExitStatus {
                 let seed = args.seed.unwrap_or(plan.seed);
                 return once(&Plan { seed, ..plan }, args);
             }
-            let length = plan.load_end().map_or("until its iterations are made".into(), |end| {
-                format!("{} of load", show_duration(end))
-            });
+            let length =
+                plan.load_end().map_or("load until its iterations have run".into(), |end| {
+                    format!("{} of load", show_duration(end))
+                });
             let text = format!(
-                "{}: no mistakes; {} workloads, {} archetypes, {} steps, {length}\n",
+                "{}: no mistakes; {}, {}, {}, {length}\n",
                 args.scenario.display(),
-                plan.workloads.len(),
-                plan.archetypes.len(),
-                plan.steps.len(),
+                counted(plan.workloads.len() as u64, "workload"),
+                counted(plan.archetypes.len() as u64, "archetype"),
+                counted(plan.steps.len() as u64, "step"),
             );
             output::finish(std::io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
         }
@@ -111,8 +115,10 @@ fn once(plan: &Plan, args: &Args) -> ExitStatus {
         && !plan.archetypes.iter().any(|one| one.name == name)
     {
         let names: Vec<&str> = plan.archetypes.iter().map(|one| one.name.as_str()).collect();
-        let names = names.join(", ");
-        output::print_error(&format_args!("no workload has an archetype `{name}`: one of {names}"));
+        let (suggestion, names) = (did_you_mean(name, names.iter().copied()), names.join(", "));
+        output::print_error(&format_args!(
+            "no workload uses an archetype `{name}`; expected one of {names}{suggestion}"
+        ));
         return ExitStatus::Usage;
     }
     let DryRun { traces, ending } = match dry_run::dry_run(plan, only, args.random) {

@@ -13,7 +13,7 @@ use crate::control::registry::{self, RegisteredRun};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::exit::ExitStatus;
-use crate::suggest::nearest;
+use crate::suggest::did_you_mean;
 
 /// Timeout for a run's reply, because its dispatcher may be writing files.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_REPLY: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada control                                     list the runs that can be controlled
   manada control shop-peak status                    state of the run as JSON
@@ -42,9 +42,11 @@ Commands (W: a workload; default: all workloads that the command applies to):
 
 Exit codes: 0 done, 1 no such run or command refused, 2 usage.")]
 pub(super) struct Args {
-    /// Run: name of its scenario, process id, or - for the only run (default: list all runs)
+    /// Scenario name, process ID, or - for the only run
+    ///
+    /// Without it, the runs are listed.
     run: Option<String>,
-    /// Command, e.g. scale api 150%
+    /// Command, e.g. pause or scale api 150%; see --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -115,9 +117,7 @@ fn choose<'r>(found: &'r [RegisteredRun], selector: &str) -> Result<&'r Register
         ([only], _) => Ok(only),
         ([], []) => Err("no run to control: none is running, or all have `--no-control`".into()),
         ([], _) => {
-            let suggestion = nearest(selector, names.clone());
-            let suggestion = suggestion
-                .map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"));
+            let suggestion = did_you_mean(selector, names.clone());
             let all: Vec<&str> = names.collect();
             Err(format!("unknown run `{selector}`; expected one of {}{suggestion}", all.join(", ")))
         }

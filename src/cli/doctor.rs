@@ -11,7 +11,7 @@ use crate::redact;
 use crate::report;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada doctor
   manada doctor --json | jq '.findings[] | select(.ok | not) | .cure'")]

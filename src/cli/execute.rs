@@ -30,6 +30,7 @@ use crate::sinks::folder::RunFolder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
 use crate::sinks::{SinkSet, SinkSummary, WhenFull};
+use crate::units::counted;
 
 /// Whether a run writes a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,10 @@ pub(super) fn execute_plan(
     let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            return fail(&format_args!("no thread for signals: {error}"), ExitStatus::Broken);
+            return fail(
+                &format_args!("cannot start a thread for signals: {error}"),
+                ExitStatus::Broken,
+            );
         }
     };
     let folder = match claim(&plan, common, folder_use) {
@@ -170,17 +174,18 @@ pub(super) fn finish_report(
 ) -> ExitStatus {
     for (name, frames) in &summary.dropped_frames {
         print_remark(&format_args!(
-            "the {name} was too slow for {frames} of its updates; the report is complete"
+            "the {name} display skipped {}, since it was too slow; the report is complete",
+            counted(*frames, "update")
         ));
     }
     let failed = summary.error.map(|(name, error)| {
-        let why = format!("the report ({name}) could not be written: {error}");
+        let why = format!("cannot write the report ({name}): {error}");
         print_error(&why);
         report = Arc::new(report.with_write_error(why.clone()));
         why
     });
     if let Err(error) = streams.write(failed) {
-        print_error(&format_args!("the report could not be written: {error}"));
+        print_error(&format_args!("cannot write the report: {error}"));
         return ExitStatus::Broken;
     }
     // Files have their final names only now.
@@ -224,7 +229,10 @@ fn dashboard(
     // Printed even if nothing else is, because the URL cannot be guessed.
     let mut lines = vec![format!("dashboard: {}", opened.url)];
     if opened.is_remote {
-        lines.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
+        lines.push(
+            "the dashboard is not on loopback: every machine that reaches it can see the run"
+                .to_owned(),
+        );
     }
     sinks.add("web", WhenFull::DropNewest, opened.sink)?;
     Ok(lines)
@@ -281,7 +289,7 @@ fn control(
         match socket::open(&handles.run, &handles.commands) {
             Ok(socket) => guards.push(Box::new(socket)),
             Err(error) if common.output.quiet == 0 => {
-                screen.print_error(&format!("no control socket: {error}"));
+                screen.print_error(&format!("cannot open the control socket: {error}"));
             }
             Err(_) => {}
         }

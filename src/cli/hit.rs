@@ -28,7 +28,7 @@ const MAX_BODY: u64 = 256 << 20;
 const MAX_URLS: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada hit http://127.0.0.1:8080/ -c 50 -d 30s
   manada hit http://127.0.0.1:8080/ -n 10k -c 100 --warmup 2s
@@ -38,14 +38,17 @@ Examples:
   manada hit https://shop.test/ --http2 --cacert ca.pem --connect-to 127.0.0.1:8443
   manada hit http://127.0.0.1:8080/a http://127.0.0.1:8080/b -u me:secret
 
-Response times count from the moment that a request was due, so there is no flag to correct them
-for coordinated omission. `hit` prints its summary; `--out DIR` keeps the whole report.")]
+Response times count from the moment that a request was due: with --rate they include the wait of
+late requests, and need no correction for coordinated omission. `hit` prints a summary; --out DIR
+also writes the report.")]
 pub(super) struct Args {
-    /// URLs, e.g. http://127.0.0.1:8080/; with several, each request takes one at random
+    /// URLs, e.g. http://127.0.0.1:8080/
+    ///
+    /// With several URLs, each request takes one at random.
     #[arg(value_name = "URL", required_unless_present = "urls")]
     url: Vec<String>,
     /// Read URLs from FILE, one per line; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     urls: Option<PathBuf>,
     #[command(flatten)]
     load: HitLoadArgs,
@@ -55,9 +58,17 @@ pub(super) struct Args {
     connection: HitConnectionArgs,
     #[command(flatten)]
     limits: UserLimits,
-    /// Print the results in the layout of another tool instead of the summary, for scripts that
-    /// parse it; verdict and trust go to standard error
-    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "json", help_heading = "Output")]
+    /// Print the results as another tool does: oha, wrk or k6
+    ///
+    /// For scripts that parse them. Verdict and trust go to standard error.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TOOL",
+        conflicts_with = "json",
+        hide_short_help = true,
+        help_heading = "Results"
+    )]
     format: Option<HitFormat>,
     #[command(flatten)]
     common: CommonArgs,
@@ -66,10 +77,11 @@ pub(super) struct Args {
 /// A tool whose layout `hit` prints.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum HitFormat {
+    /// As oha prints them.
     Oha,
-    /// With `--latency`.
+    /// As wrk prints them with `--latency`.
     Wrk,
-    /// Its end-of-test summary.
+    /// As the summary at the end of k6.
     K6,
 }
 
@@ -86,22 +98,28 @@ impl From<HitFormat> for PeerLayout {
 /// How much is sent, and for how long.
 #[derive(Debug, clap::Args)]
 struct HitLoadArgs {
-    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the maximum of
-    /// concurrent users (default: as many as needed, at most 10000)
-    #[arg(short, long, value_parser = args::count, help_heading = "Load")]
+    /// Users, each with one connection (default: 50)
+    ///
+    /// With --rate: the maximum of concurrent users (default: as needed, at most 10000).
+    #[arg(short, long, value_name = "N", value_parser = args::count, help_heading = "Load")]
     connections: Option<u64>,
-    /// Duration, e.g. 30s (default: 10s, or until all requests are sent)
-    #[arg(short, long, visible_short_alias = 'z', value_parser = args::duration,
-        help_heading = "Load")]
+    /// Duration, e.g. 30s (default: 10s)
+    ///
+    /// With --requests: until all requests are sent.
+    #[arg(short, long, value_name = "D", visible_short_alias = 'z', help_heading = "Load",
+        value_parser = args::duration)]
     duration: Option<Duration>,
-    /// Number of requests, after the warm-up, e.g. 10k
-    #[arg(short = 'n', long, value_parser = args::count, help_heading = "Load")]
+    /// Number of requests after the warm-up, e.g. 10k
+    #[arg(short = 'n', long, value_name = "N", value_parser = args::count, help_heading = "Load")]
     requests: Option<u64>,
-    /// Requests per second over all connections, independent of response times, e.g. 500/s
-    #[arg(short, long, value_parser = rate, help_heading = "Load")]
+    /// Requests per second, in all, e.g. 500/s
+    ///
+    /// Open model: requests are due at this rate, whatever the response times.
+    #[arg(short, long, value_name = "N/s", value_parser = rate, help_heading = "Load")]
     rate: Option<Rate>,
     /// Warm-up, excluded from the results, e.g. 2s
-    #[arg(long, default_value = "0", value_parser = args::zero_or_more, help_heading = "Load")]
+    #[arg(long, value_name = "D", default_value = "0", value_parser = args::zero_or_more,
+        hide_short_help = true, help_heading = "Load")]
     warmup: Duration,
 }
 
@@ -109,58 +127,81 @@ struct HitLoadArgs {
 #[derive(Debug, clap::Args)]
 struct HitRequestArgs {
     /// Method, e.g. POST
-    #[arg(short, long, default_value = "GET", help_heading = "Request")]
+    #[arg(short, long, value_name = "NAME", default_value = "GET", help_heading = "Request")]
     method: String,
-    /// Header, e.g. -H 'accept: text/html'; repeatable
+    /// Header, e.g. 'accept: text/html'; repeatable
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
         help_heading = "Request")]
     headers: Vec<(String, String)>,
-    /// Body, or @FILE to read it from a file, @- from standard input
-    #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
+    /// Body; @FILE reads it from a file, @- from stdin
+    #[arg(short, long, value_name = "BODY", help_heading = "Request")]
     body: Option<String>,
-    /// User and password for Basic authentication, e.g. me:secret
-    #[arg(short, long, value_name = "USER:PASSWORD", help_heading = "Request")]
+    /// Basic authentication, e.g. me:secret
+    #[arg(
+        short,
+        long,
+        value_name = "USER:PASSWORD",
+        hide_short_help = true,
+        help_heading = "Request"
+    )]
     user: Option<String>,
-    /// Follow redirects, at most N per request
-    #[arg(short = 'L', long, value_name = "N", num_args = 0..=1, require_equals = true,
-        default_missing_value = REDIRECTS, value_parser = clap::value_parser!(u32).range(0..=100),
+    /// Follow redirects, at most N per request (default N: 10)
+    #[arg(short = 'L', long, hide_short_help = true, value_name = "N", num_args = 0..=1,
+        require_equals = true, default_missing_value = REDIRECTS,
+        value_parser = clap::value_parser!(u32).range(0..=100),
         help_heading = "Request")]
     location: Option<u32>,
     /// Timeout of a request, e.g. 5s (default: 30s)
-    #[arg(long, value_parser = args::duration, help_heading = "Request")]
+    #[arg(long, value_name = "D", value_parser = args::duration, help_heading = "Request")]
     timeout: Option<Duration>,
 }
 
 /// How the target is reached.
 #[derive(Debug, clap::Args)]
 struct HitConnectionArgs {
-    /// Use HTTP/2: with prior knowledge over http, by ALPN over https
+    /// Use HTTP/2
+    ///
+    /// With prior knowledge over http, by ALPN over https.
     #[arg(long, help_heading = "Connection")]
     http2: bool,
     /// Open a connection per request
-    #[arg(long, help_heading = "Connection")]
+    #[arg(long, hide_short_help = true, help_heading = "Connection")]
     disable_keepalive: bool,
-    /// Accept any certificate, e.g. a self-signed one; the report says so
+    /// Accept any certificate; the report says so
     #[arg(short = 'k', long, help_heading = "Connection")]
     insecure: bool,
-    /// PEM file of certificates to trust instead of the system's
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    /// Trust the certificates of a PEM file instead of the system's
+    #[arg(long, hide_short_help = true, value_name = "FILE", help_heading = "Connection")]
     cacert: Option<PathBuf>,
-    /// PEM file with the client's certificate
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    /// Client certificate, a PEM file
+    #[arg(long, hide_short_help = true, value_name = "FILE", help_heading = "Connection")]
     cert: Option<PathBuf>,
-    /// PEM file with the private key of --cert (default: the same file)
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    /// Private key of --cert, a PEM file (default: the file of --cert)
+    #[arg(long, hide_short_help = true, value_name = "FILE", help_heading = "Connection")]
     key: Option<PathBuf>,
-    /// Connect to HOST:PORT instead, or, in curl's form HOST1:PORT1:HOST2:PORT2, to the second
-    /// instead of the first; repeatable
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Connection")]
+    /// Connect to another address; repeatable
+    ///
+    /// HOST:PORT, or curl's form HOST1:PORT1:HOST2:PORT2, which redirects the first to the second.
+    /// The Host header and the name in TLS stay.
+    #[arg(long, value_name = "HOST:PORT", hide_short_help = true, help_heading = "Connection")]
     connect_to: Vec<String>,
-    /// Connect to a Unix domain socket instead
-    #[arg(long, value_name = "PATH", visible_alias = "unix-socket", help_heading = "Connection")]
+    /// Connect to a Unix domain socket
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "PATH",
+        visible_alias = "unix-socket",
+        help_heading = "Connection"
+    )]
     unix: Option<PathBuf>,
     /// Proxy, e.g. http://proxy:3128 or socks5://proxy:1080
-    #[arg(short = 'x', long, value_name = "URL", help_heading = "Connection")]
+    #[arg(
+        short = 'x',
+        long,
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     proxy: Option<String>,
 }
 
@@ -243,7 +284,8 @@ fn rate(text: &str) -> Result<Rate, String> {
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
+    let (name, value) =
+        text.split_once(':').ok_or("expected NAME: VALUE, such as 'accept: text/html'")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
@@ -258,14 +300,14 @@ fn read_body(body: &str) -> Result<Vec<u8>, String> {
 fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
     let shown = path.display().to_string();
     let bytes = read(&shown, MAX_URLS, "URLs")?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is no text in UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))?;
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     let urls: Vec<String> = lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
     if urls.is_empty() {
-        return Err(format!("there is no URL in {shown}: expected one in a line"));
+        return Err(format!("no URL in {shown}; expected one URL per line"));
     }
     Ok(urls)
 }
@@ -281,7 +323,7 @@ fn read(path: &str, most: u64, what: &str) -> Result<Vec<u8>, String> {
     };
     limited.read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > most {
-        return Err(format!("{what} in {path}: more than {} MiB", most >> 20));
+        return Err(format!("{what} in {path}: larger than {} MiB", most >> 20));
     }
     Ok(bytes)
 }

@@ -9,8 +9,11 @@ use std::path::PathBuf;
 /// The safety options.
 #[derive(Debug, clap::Args)]
 pub(super) struct UserLimits {
-    /// A public host that you may load, e.g. 203.0.113.7 or '*.shop.example'; again for more
-    #[arg(long, value_name = "HOST", help_heading = "Safety")]
+    /// Public host that you may load, e.g. 203.0.113.7; repeatable
+    ///
+    /// A name may contain `*`, e.g. '*.shop.example'. Without it the load on a public host is
+    /// limited to a trial. Local and private addresses need no authorisation.
+    #[arg(long, value_name = "HOST", hide_short_help = true, help_heading = "Safety")]
     pub(super) authorised: Vec<String>,
 }
 

@@ -9,8 +9,11 @@ mod check;
 mod control;
 mod doctor;
 mod execute;
+#[cfg(test)]
+mod help_tests;
 mod hit;
 mod limits;
+mod man;
 mod output;
 mod plan;
 mod report;
@@ -30,25 +33,36 @@ use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
 use output::print_remark;
 
-/// A load-testing traffic simulator: realistic virtual users, and figures with a trust verdict.
+/// A load-testing traffic simulator with virtual users and a trust verdict
 #[derive(Debug, Parser)]
 #[command(name = "manada", version, max_term_width = 100, arg_required_else_help = true)]
 // As in curl and k6, the last one of repeated flags counts.
 #[command(args_override_self = true)]
 #[command(after_help = "\
 Examples:
-  manada run scenarios/quickstart.yaml        a first run, against a test server of its own
+  manada hit http://127.0.0.1:8080/ -c 50 -d 30s
+  manada run scenarios/quickstart.yaml
+More: manada --help, manada COMMAND --help")]
+#[command(after_long_help = "\
+Examples:
+  manada run scenarios/quickstart.yaml        run against the built-in test server
   manada hit http://127.0.0.1:8080/ -c 50     50 users for 10 seconds
-  manada check my-scenario.yaml               all mistakes of a scenario
+  manada check my-scenario.yaml               list all mistakes of a scenario
+  manada check my-scenario.yaml --once        dry run: each archetype once, call by call
   manada plan my-scenario.yaml                forecast: load, connections, needs of this machine
-  manada doctor                               limits of this machine
+  manada doctor                               check the limits of this machine
   manada control quickstart pause             pause a running test from another terminal
   manada report reports/quickstart-…          show a finished run again
-  manada check my-scenario.yaml --once        dry run: each archetype once, call by call
 
-Exit codes: 0 pass, 1 run not carried out, 2 usage, 3 scenario, 4 thresholds failed,
-5 inconclusive, 6 stopped by a safety limit, 129/130/131/143 ended by SIGHUP, SIGINT,
-SIGQUIT, SIGTERM.")]
+Exit codes:
+  0    passed
+  1    run not carried out, or its report not written
+  2    invalid command-line arguments
+  3    invalid scenario
+  4    thresholds failed
+  5    inconclusive: thresholds rest on a measurement that is not trusted
+  6    stopped by a safety limit
+  129, 130, 131, 143    ended by SIGHUP, SIGINT, SIGQUIT, SIGTERM")]
 struct Cli {
     #[command(subcommand)]
     command: CliCommand,
@@ -56,41 +70,56 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Run a scenario.
+    /// Run a scenario
     Run(run::Args),
-    /// Load one URL, without a scenario.
+    /// Load one or several URLs, without a scenario
     Hit(Box<hit::Args>),
-    /// Check a scenario and report all mistakes; with --once also dry-run it.
+    /// Check a scenario, or dry-run it with --once
     Check(check::Args),
-    /// Forecast what a scenario would do and need, without sending anything.
+    /// Forecast the load and the needs of a scenario
+    ///
+    /// Computes users, calls, connections, rows of data and the needs of this machine. Sends
+    /// nothing.
     Plan(plan::Args),
-    /// Show a finished run again, judge it by other thresholds, or write it in another format.
+    /// Show, judge or export a finished run
     Report(report::Args),
-    /// Control a running test: pause, scale, set a rate, force a breaker, mute a step.
+    /// Control a running test
+    ///
+    /// Pauses or scales the load, sets a rate or a number of users, forces a breaker, mutes a step.
     Control(control::Args),
-    /// Check this machine: limits that affect load tests, and how to raise them.
+    /// Check the limits of this machine
+    ///
+    /// Lists the limits that affect load tests, and how to raise them.
     Doctor(doctor::Args),
-    /// Serve the built-in test server: a small shop with known latencies.
+    /// Serve the built-in test server
+    ///
+    /// A small shop with configurable latencies and faults. It counts and logs what it receives.
     Target(target::Args),
-    /// Print a JSON Schema of scenarios or archetypes, for editors.
-    #[command(after_help = "\
+    /// Print a JSON Schema, for editors
+    #[command(after_long_help = "\
 Examples:
   manada schema > manada.schema.json
   manada schema archetype > archetype.schema.json
-In a scenario, for editors with a YAML language server:
+
+For editors with a YAML language server, in the first line of a scenario:
   # yaml-language-server: $schema=manada.schema.json")]
     Schema {
-        /// Kind of file.
+        /// Kind of file
         #[arg(value_enum, default_value_t = FileKind::Scenario)]
         of: FileKind,
     },
-    /// Print a completion script for a shell.
-    #[command(after_help = "Example: manada completions bash \
-            > ~/.local/share/bash-completion/completions/manada")]
+    /// Print a completion script for a shell
+    #[command(after_long_help = "\
+Examples:
+  manada completions bash > ~/.local/share/bash-completion/completions/manada
+  manada completions zsh > ~/.zfunc/_manada
+  manada completions fish > ~/.config/fish/completions/manada.fish")]
     Completions {
-        /// Shell.
+        /// Shell
         shell: clap_complete::Shell,
     },
+    /// Print a man page, or write all of them
+    Man(man::Args),
 }
 
 /// The kinds of file.
@@ -134,6 +163,7 @@ pub fn main() -> ExitStatus {
         CliCommand::Target(args) => target::run(args),
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),
+        CliCommand::Man(args) => man::run(&args, Cli::command()),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn report_failure(
     if let Err(error) = written.map_err(|error| error.to_string())
         && !why.contains(&error)
     {
-        print_error(&format_args!("the report could not be written: {error}"));
+        print_error(&format_args!("cannot write the report: {error}"));
     }
     status
 }

@@ -26,7 +26,7 @@ use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada plan scenarios/quickstart.yaml
   manada plan shop.yaml --users shoppers=5000 --service-time 80ms
@@ -42,17 +42,20 @@ pub(super) struct Args {
     #[command(flatten)]
     limits: UserLimits,
     /// Random seed, e.g. 42 (default: random, printed)
-    #[arg(long, value_name = "N", value_parser = args::seed, help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = args::seed, hide_short_help = true,
+        help_heading = "Load")]
     seed: Option<Seed>,
-    /// Number of cores that generate load, e.g. 2 (default: chosen by need)
-    #[arg(long, value_name = "N", help_heading = "Load",
+    /// Number of cores that generate load, e.g. 2 (default: by need)
+    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Load",
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     shards: Option<u64>,
-    /// Assumed service time of a call, e.g. 80ms
+    /// Assumed service time of a call
     #[arg(long, value_name = "D", default_value = "20ms", value_parser = args::zero_or_more,
         help_heading = "Target")]
     service_time: Duration,
-    /// Take service times from an earlier report, e.g. reports/today/summary.json
+    /// Take service times from summary.json of a run
+    ///
+    /// Those of the step of the same name; --service-time applies to steps that were not measured.
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     measured: Option<PathBuf>,
     /// Print JSON
@@ -104,11 +107,11 @@ fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
     let is_certain = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
     let likely = shortages(&forecast.expected, &limits);
     for short in likely.iter().filter(|short| !is_certain(short.what)) {
-        forecast.warnings.push(format!("as expected, {short}"));
+        forecast.warnings.push(format!("in the expected case, {short}"));
     }
     for short in shortages(&forecast.most, &limits) {
         if !is_certain(short.what) && !likely.iter().any(|known| known.what == short.what) {
-            forecast.warnings.push(format!("with all of `max_users` at work, {short}"));
+            forecast.warnings.push(format!("if `max_users` is reached, {short}"));
         }
     }
     let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
@@ -140,8 +143,8 @@ fn measured(path: &Path, plan: &Plan) -> Result<Measured, String> {
     let path = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
     let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let report: Value =
-        serde_json::from_str(&text).map_err(|error| format!("this is no report: {error}"))?;
-    let steps = report["steps"].as_array().ok_or("this is no summary.json of a run")?;
+        serde_json::from_str(&text).map_err(|error| format!("not a report: {error}"))?;
+    let steps = report["steps"].as_array().ok_or("not the summary.json of a run")?;
     let mean = |step: &Value| Some(step["service_us"]["mean"].as_f64()? / 1e6);
     let series_s = plan.steps.iter().map(|series| {
         let named = || steps.iter().filter(|step| step["name"] == series.name.as_str());

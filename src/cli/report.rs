@@ -18,10 +18,11 @@ use crate::exit::ExitStatus;
 use crate::run::replay;
 use crate::sinks::SinkSet;
 use crate::sinks::folder::RunFolder;
+use crate::suggest::nearest_path;
 use crate::verdict::Threshold;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada report reports/quickstart-20261121T093000
   manada report reports/today --threshold 'response.p99 < 300ms' --threshold 'errors < 1%'
@@ -30,14 +31,14 @@ Examples:
 pub(super) struct Args {
     /// Folder of a finished run, or its run.record
     folder: PathBuf,
-    /// Threshold to judge the run by, instead of its own; repeatable
-    #[arg(long, value_name = "RULE", value_parser = args::rule, help_heading = "Judging")]
+    /// Judge by this threshold instead of its own; repeatable
+    #[arg(long, value_name = "RULE", value_parser = args::rule, help_heading = "Results")]
     threshold: Vec<String>,
-    /// Write the whole report folder anew, e.g. reports/judged-anew
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    /// Write a report folder, e.g. reports/judged
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
-    /// Replace an existing report in the folder
-    #[arg(long, help_heading = "Output")]
+    /// Replace an existing report in the folder of --out
+    #[arg(long, hide_short_help = true, help_heading = "Results")]
     force: bool,
     #[command(flatten)]
     output: OutputArgs,
@@ -57,16 +58,19 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     let file = match open(&path) {
         Ok(file) => file,
         Err(error) => {
+            let has_record = |folder: &Path| folder.join(record::FILE).is_file();
+            let suggestion = nearest_path(&args.folder, &["reports"], has_record)
+                .map_or(String::new(), |near| format!("; did you mean {}?", near.display()));
             let why = format!(
-                "no record of a run at {shown}: {error}; expected a folder that `manada run` left \
-                 behind, with its {}",
+                "cannot read {shown}: {error}; expected the report folder of a run, with its \
+                 {}{suggestion}",
                 record::FILE
             );
             return fail(&why, ExitStatus::Scenario);
         }
     };
     if args.out.as_deref().is_some_and(|out| is_in_folder(out, &path)) {
-        let why = "the record lies in this very folder: choose another for --out";
+        let why = "--out is the folder of the record; choose another";
         return fail(&why, ExitStatus::Usage);
     }
     let claimed = args.out.as_deref().map(|out| execute::claim_folder(out, args.force)).transpose();
@@ -102,7 +106,7 @@ fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     let is_file = file.metadata()?.is_file();
-    if is_file { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+    if is_file { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Whether the record is in this folder.

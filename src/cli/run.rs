@@ -12,9 +12,10 @@ use crate::exit::ExitStatus;
 use crate::scenario::{self, ScenarioOverrides};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   manada run scenarios/quickstart.yaml
+  manada run shop.yaml --out reports/today --report junit.xml
   manada run shop.yaml --users shoppers=200 --duration 5m --threshold 'errors < 1%'
   manada run shop.yaml -e staging --set workloads.api.arrivals.max_users=100
   manada run shop.yaml --json --ui none | jq .response_us.p99")]

@@ -77,7 +77,7 @@ impl ScreenHandle {
         if self.ui == UiKind::Bar && !common.no_control && keys::are_available() {
             match keys::listen(handles) {
                 Ok(keys) => guards.push(Box::new(keys)),
-                Err(error) => self.print_error(&format!("no keys: {error}")),
+                Err(error) => self.print_error(&format!("hotkeys are not available: {error}")),
             }
         }
     }
@@ -98,7 +98,7 @@ impl ScreenHandle {
         let (down, up) = (handle.clone(), handle.clone());
         guards.push(Box::new(keys::watch_suspend(move || down.suspend(), move || up.resume())));
         if let Err(error) = handle.open() {
-            self.print_error(&format!("no dashboard: {error}"));
+            self.print_error(&format!("cannot open the dashboard: {error}"));
         }
     }
 
@@ -131,8 +131,8 @@ impl ScreenHandle {
 
 /// Why there is no dashboard, and what to do.
 #[cfg(feature = "tui")]
-const NO_TERMINAL: &str = "`--ui tui` needs a terminal: standard input and standard error have to \
-                           be one, in the foreground; elsewhere say `--ui plain`";
+const NO_TERMINAL: &str = "`--ui tui` needs a terminal on standard input and standard error, in \
+                           the foreground; otherwise use `--ui plain`";
 
 /// Chooses the screen.
 fn choose(common: &CommonArgs) -> UiKind {

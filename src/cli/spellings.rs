@@ -29,14 +29,14 @@ pub(super) fn rewrite(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, 
             ("-q", Some(rate)) if is_hit && is_rate(rate) => {
                 let unit = if rate.contains('/') { "" } else { "/s" };
                 notes.push(format!(
-                    "`-q {rate}` is read as `--rate {rate}{unit}`, for all connections together; \
-                     the flag for less output is `--quiet`"
+                    "`-q {rate}` is read as `--rate {rate}{unit}`, in all; for less output, use \
+                     `--quiet`"
                 ));
                 out.push(format!("--rate={rate}{unit}").into());
                 words.next();
             }
             ("--latency-correction", _) if is_hit => notes.push(
-                "`--latency-correction` changes nothing: response times always count from the \
+                "`--latency-correction` has no effect: response times always count from the \
                  moment that a request was due"
                     .to_owned(),
             ),

@@ -19,12 +19,12 @@ use crate::seed::Seed;
 use crate::testserver::process::LISTENING;
 use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
 
-/// The words of `manada target`.
+/// Arguments of `manada target`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     manada target --latency exponential:5ms --servers 1\n  \
     manada target --fail 1%:503 --fail 0.1%:reset --stall 2s@20s --log arrivals.csv\n\n\
-    GET /stats tells what it counted; POST /stall?for=2s stalls it at once.")]
+    GET /stats returns its counts; POST /stall?for=2s stalls it now.")]
 pub(crate) struct Args {
     /// Address to listen on, e.g. 127.0.0.1:8080; port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -32,17 +32,23 @@ pub(crate) struct Args {
     /// Allow an address that other machines can reach.
     #[arg(long)]
     allow_remote: bool,
-    /// Distribution of the service time: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
-    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; optionally followed by ,min=1ms and ,max=30ms.
-    #[arg(long, value_name = "LAW", value_parser = Distribution::parse_compact)]
+    /// Service time: 5ms, exponential:5ms, normal:5ms,1ms, …
+    ///
+    /// A distribution of durations: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
+    /// uniform:1ms,5ms, pareto:1ms,2.5, gamma:5ms,2, weibull:5ms,1.5, bimodal:1ms,50ms,5% or
+    /// empirical:FILE,COLUMN; optionally followed by ,min=1ms and ,max=30ms.
+    #[arg(long, value_name = "TIME", value_parser = Distribution::parse_compact)]
     latency: Option<Distribution>,
-    /// Requests served at the same time; others queue (default: no limit).
+    /// Requests served at once; others queue (default: no limit).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     servers: Option<u32>,
-    /// Fault for a share of the requests: 1%:503, 1%:reset, 1%:hang or 1%:close; repeatable.
+    /// Fault of a share of requests, e.g. 1%:503; repeatable
+    ///
+    /// FAULT is a status, `reset` (resets the connection), `hang` (never responds) or `close`
+    /// (closes the connection before the end of the body).
     #[arg(long, value_name = "SHARE:FAULT")]
     fail: Vec<FaultShare>,
-    /// Stall for a time, at an offset from the first request: 2s@20s; repeatable.
+    /// Stall, e.g. 2s@20s: 20 s after the first request; repeatable
     #[arg(long, value_name = "LENGTH@WHEN")]
     stall: Vec<ServerStall>,
     /// Log every request to this CSV file.
@@ -50,7 +56,7 @@ pub(crate) struct Args {
     log: Option<PathBuf>,
     /// Random seed of latencies and faults, e.g. 42 (default: random).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
-        .try_map(|n| Seed::new(n).ok_or("a seed is below 2^53")))]
+        .try_map(|n| Seed::new(n).ok_or("expected a whole number below 2^53")))]
     seed: Option<Seed>,
     /// Number of server threads.
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -65,7 +71,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> ExitStatus {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
         return usage_error(&format!(
-            "{} can be reached from other machines; say --allow-remote if they may",
+            "{} can be reached from other machines; add --allow-remote to permit it",
             args.listen
         ));
     }

@@ -48,7 +48,7 @@ pub(crate) fn ensure_private(folder: &Path) -> io::Result<()> {
     if found.is_dir() && is_ours {
         return Ok(());
     }
-    let why = "others may write or look there; remove it, or make it yours with mode 700";
+    let why = "other users can read or write this folder; remove it, or `chmod 700` it";
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Distribution, DistributionKind, Empirical};
+use crate::suggest::did_you_mean;
 use crate::units::{parse_duration, parse_share};
 
 /// The end of a message about a distribution that cannot be parsed.
@@ -16,6 +17,19 @@ const EXPECTED: &str = "expected a duration such as 5ms, or one of exponential:5
     lognormal:5ms,0.5, normal:5ms,1ms, uniform:1ms,5ms, pareto:1ms,2.5, gamma:5ms,2, \
     weibull:5ms,1.5, bimodal:1ms,50ms,5%, empirical:FILE,COLUMN,unit=ms, \
     each with an optional ,min=1ms and ,max=30ms";
+
+/// The distributions with a name, and the form of each.
+const FORMS: [(&str, &str); 9] = [
+    ("exponential", "exponential:MEAN"),
+    ("lognormal", "lognormal:MEDIAN,SIGMA"),
+    ("normal", "normal:MEAN,SD"),
+    ("uniform", "uniform:MIN,MAX"),
+    ("pareto", "pareto:MIN,SHAPE"),
+    ("gamma", "gamma:MEAN,SHAPE"),
+    ("weibull", "weibull:SCALE,SHAPE"),
+    ("bimodal", "bimodal:FAST,SLOW,SHARE"),
+    ("empirical", "empirical:FILE,COLUMN"),
+];
 
 /// The valid shapes of a Pareto, gamma or Weibull distribution.
 pub const SHAPES: RangeInclusive<f64> = 0.1..=100.0;
@@ -53,16 +67,16 @@ impl Distribution {
             *bound = Some(parse_time(value).map_err(|what| wrong(&what))?);
         }
         if unit.is_some_and(|unit| parse_duration(&format!("1{unit}")).is_err()) {
-            return Err(wrong("its unit is one of ns, us, ms, s, m, h"));
+            return Err(wrong("the unit must be one of ns, us, ms, s, m, h"));
         }
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            return Err(wrong("its min is above its max"));
+            return Err(wrong("min is above max"));
         }
         let kind = parse_kind(name, &words, unit).map_err(|what| wrong(&what))?;
         if matches!(kind, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
-            return Err(wrong("a Pareto law of shape 1 or less has no mean: add a `max`"));
+            return Err(wrong("a Pareto distribution of shape 1 or less has no mean; add a `max`"));
         }
         Ok(Self { kind, min, max })
     }
@@ -76,7 +90,7 @@ fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<Distribu
         ("uniform", [low, high]) => {
             let (low, high) = (parse_time(low)?, parse_time(high)?);
             if low > high {
-                return Err("its low end is above its high end".to_owned());
+                return Err("min is above max".to_owned());
             }
             Ok(DistributionKind::Uniform { low, high })
         }
@@ -102,7 +116,7 @@ fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<Distribu
             let path = path.join(",");
             Empirical::read(Path::new(&path), column.trim(), unit)
                 .map(DistributionKind::Empirical)
-                .map_err(|what| format!("{path} {what}"))
+                .map_err(|what| format!("{path}: {what}"))
         }
         ("bimodal", [fast, slow, share]) => Ok(DistributionKind::Bimodal {
             fast: parse_time(fast)?,
@@ -110,9 +124,16 @@ fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<Distribu
             slow_share: parse_share(share)
                 .ok()
                 .filter(|share| *share <= 1.0)
-                .ok_or("its share must be from 0% to 100%")?,
+                .ok_or("the share must be from 0% to 100%")?,
         }),
-        _ => Err(EXPECTED.to_owned()),
+        _ => {
+            let known = FORMS.map(|(known, _)| known);
+            let form = FORMS.into_iter().find(|(known, _)| *known == name);
+            match form {
+                Some((_, form)) => Err(format!("expected {form}")),
+                None => Err(format!("{EXPECTED}{}", did_you_mean(name, known))),
+            }
+        }
     }
 }
 
@@ -133,7 +154,7 @@ fn parse_shape(text: &str) -> Result<f64, String> {
     let shape: Option<f64> = text.parse().ok();
     shape
         .filter(|shape| SHAPES.contains(shape))
-        .ok_or_else(|| format!("its shape must be a number from 0.1 to 100, not `{text}`"))
+        .ok_or_else(|| format!("the shape must be a number from 0.1 to 100, not `{text}`"))
 }
 
 impl fmt::Display for Distribution {
@@ -224,15 +245,16 @@ mod tests {
         for (text, part) in [
             ("", "expected a duration such as 5ms, or one of"),
             ("gauss:5ms", "expected a duration such as 5ms, or one of"),
-            ("exponential:5ms,6ms", "or one of exponential:5ms"),
+            ("exponential:5ms,6ms", "expected exponential:MEAN"),
+            ("expnential:5ms", "did you mean `exponential`?"),
             ("exponential:5", "not `5`"),
-            ("uniform:5ms,1ms", "its low end is above its high end"),
+            ("uniform:5ms,1ms", "min is above max"),
             ("lognormal:5ms,-1", "sigma must be a number from 0 to 10, not `-1`"),
             ("bimodal:1ms,2ms,101%", "from 0% to 100%"),
-            ("5ms,min=2ms,max=1ms", "its min is above its max"),
-            ("pareto:1ms,1", "has no mean: add a `max`"),
+            ("5ms,min=2ms,max=1ms", "min is above max"),
+            ("pareto:1ms,1", "has no mean; add a `max`"),
             ("gamma:1ms,0", "a number from 0.1 to 100, not `0`"),
-            ("empirical:nowhere.csv,ms", "nowhere.csv is not there"),
+            ("empirical:nowhere.csv,ms", "nowhere.csv: file not found"),
             ("5ms,unit=ms", "expected a duration"),
             ("5ms,most=2ms", "each with an optional ,min=1ms"),
         ] {

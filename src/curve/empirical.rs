@@ -32,20 +32,20 @@ pub struct Empirical {
     sorted: Arc<[u64]>,
 }
 
-/// Why a column cannot be read; its text is the end of a sentence that begins with the file's name.
+/// Why a column cannot be read; the text follows the file's name and a colon.
 #[derive(Debug, thiserror::Error)]
 pub enum EmpiricalError {
     /// The file does not exist.
-    #[error("is not there")]
+    #[error("file not found")]
     NotFound,
     /// The file cannot be read.
-    #[error("cannot be read: {0}")]
+    #[error("cannot read it: {0}")]
     Unreadable(io::Error),
     /// The file is not CSV.
-    #[error("is no CSV file: {0}")]
+    #[error("not a CSV file: {0}")]
     NotCsv(#[from] csv::Error),
     /// The file has no such column.
-    #[error("has no column `{column}`; its columns are {}", known.join(", "))]
+    #[error("no column `{column}`; its columns are {}", known.join(", "))]
     NoColumn {
         /// The name that was looked for.
         column: String,
@@ -53,10 +53,10 @@ pub enum EmpiricalError {
         known: Vec<String>,
     },
     /// The file has more than [`MAX_ROWS`] rows.
-    #[error("has more than {MAX_ROWS} rows")]
+    #[error("more than {MAX_ROWS} rows")]
     TooManyRows,
     /// A cell is a number without a unit.
-    #[error("has the bare number `{cell}` in line {line}: give `unit: ms`, or write `{cell}ms`")]
+    #[error("`{cell}` in line {line} has no unit: set `unit: ms`, or write `{cell}ms`")]
     BareNumber {
         /// The beginning of the cell.
         cell: String,
@@ -64,7 +64,7 @@ pub enum EmpiricalError {
         line: u64,
     },
     /// A cell is not a duration.
-    #[error("has `{cell}` in line {line}, which is no duration such as 12ms")]
+    #[error("`{cell}` in line {line} is not a duration such as 12ms")]
     NotADuration {
         /// The beginning of the cell.
         cell: String,
@@ -72,7 +72,7 @@ pub enum EmpiricalError {
         line: u64,
     },
     /// The file has no rows.
-    #[error("has no rows")]
+    #[error("no rows")]
     NoRows,
 }
 
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(read("a,took\n1,3ms\n2,1ms\n", "took", None), Ok(vec![ms, 3 * ms]));
         assert_eq!(read("took\n1.5\n2s\n", "took", Some("ms")), Ok(vec![1_500_000, 2_000 * ms]));
         for (text, column, unit, part) in [
-            ("took\n12\n", "took", None, "bare number `12` in line 2"),
+            ("took\n12\n", "took", None, "`12` in line 2 has no unit"),
             ("took\n1ms\nfast\n", "took", Some("ms"), "`fast` in line 3"),
             ("took,b\n", "took", None, "no rows"),
             ("took,b\n1ms,2\n", "tok", None, "its columns are took, b"),

@@ -113,27 +113,23 @@ pub const MAX_USERS: u64 = 10_000_000;
 
 /// Each command: word, usage, meaning.
 pub const GRAMMAR: [(&str, &str, &str); 14] = [
-    ("pause", "pause [W]", "stop starting iterations; users keep their state"),
+    ("pause", "pause [W]", "stop starting iterations"),
     ("resume", "resume [W]", "start iterations again"),
-    ("toggle", "toggle [W]", "resume if all workloads are paused, else pause"),
-    (
-        "scale",
-        "scale [W] 150%",
-        "scale the planned load (0.5, 150%), or change its scale (+10%, -10%)",
-    ),
-    ("rate", "rate [W] 200/s", "set starts per second until the end of the load"),
-    ("users", "users [W] 300", "set the number of users until the end of the load"),
-    ("plan", "plan [W]", "return to the load of the scenario"),
+    ("toggle", "toggle [W]", "resume if all is paused, else pause"),
+    ("scale", "scale [W] 150%", "scale the planned load; +10% changes the scale"),
+    ("rate", "rate [W] 200/s", "set starts per second until the load ends"),
+    ("users", "users [W] 300", "set the number of users until the load ends"),
+    ("plan", "plan [W]", "return to the scenario's load"),
     (
         "breaker",
         "breaker NAME open|close|reset",
-        "force a breaker; NAME: `endpoint GET /cart`, `service shop`, `system`",
+        "NAME: `service shop`, `endpoint GET /`, `system`",
     ),
     ("mute", "mute STEP", "stop sending the calls of a step"),
     ("unmute", "unmute STEP", "send them again"),
-    ("mark", "mark TEXT", "add a mark to the time axis of the report"),
-    ("status", "status", "print the state of the run as a line of JSON"),
-    ("stop", "stop", "end the run as Ctrl-C does: no new iterations, running ones finish"),
+    ("mark", "mark TEXT", "add a mark to the report's time axis"),
+    ("status", "status", "print the run's state as a line of JSON"),
+    ("stop", "stop", "no new iterations, running ones finish"),
     ("help", "help", "list the commands"),
 ];
 
@@ -197,9 +193,13 @@ impl ControlCommand {
                 Ok(Self::Users(workload, users))
             }
             "breaker" => parse_breaker(last()).ok_or_else(|| {
-                expected(
-                    "the name of a breaker and open, close or reset: `breaker service shop open`",
-                )
+                let what =
+                    "the name of a breaker and open, close or reset: `breaker service shop open`";
+                let word = last().filter(|(_, name)| name.is_some()).map_or("", |(word, _)| word);
+                match nearest(word, ["open", "close", "reset"]) {
+                    Some(near) if near != word => wrong(what, word, Some(near.to_owned())),
+                    _ => expected(what),
+                }
             }),
             "mute" => Ok(Self::Mute(needed("the name of a step")?, true)),
             "unmute" => Ok(Self::Mute(needed("the name of a step")?, false)),
@@ -316,6 +316,7 @@ mod tests {
             ("breaker", "the name of a breaker and open, close or reset"),
             ("breaker open", "the name of a breaker and open"),
             ("breaker system shut", "open, close or reset"),
+            ("breaker system opne", "found `opne`; did you mean `open`?"),
             ("mute", "`mute`: expected the name of a step"),
             ("mark", "`mark`: expected a text"),
             ("status now", "`status`: expected no arguments"),

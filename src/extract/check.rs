@@ -111,10 +111,10 @@ impl Check {
             }
             CheckCondition::Body(_) => None,
             CheckCondition::Json(path, _) => Some(match response.select(path) {
-                None => "a body that is no JSON".to_owned(),
+                None => "a body that is not JSON".to_owned(),
                 Some(nodes) => nodes
                     .first()
-                    .map_or("nothing at this path".to_owned(), |node| exact::show(node)),
+                    .map_or("no value at this path".to_owned(), |node| exact::show(node)),
             }),
             CheckCondition::Size(..) => Some(match view.body {
                 Some(body) => format!("{} bytes", body.bytes.len()),

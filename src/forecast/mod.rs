@@ -22,7 +22,7 @@ use crate::curve::Curve;
 use crate::ids::WorkloadId;
 use crate::plan::load::OPEN_END;
 use crate::plan::{Load, Plan};
-use crate::units::{Rate, nanos};
+use crate::units::{Rate, counted, nanos};
 
 /// Columns of a load chart.
 pub const COLUMNS: usize = 60;
@@ -291,31 +291,31 @@ fn assumptions(plan: &Plan, forecast: &Forecast, target: &TargetAssumptions) -> 
     let measured = target.series_s.iter().flatten().count();
     let fallback = crate::units::show_us((target.fallback_s * 1e6) as u64);
     lines.push(match measured {
-        0 => format!("a call takes {fallback} (--service-time, --measured)"),
-        _ if measured == plan.steps.len() => "calls take what was measured".to_owned(),
-        _ => format!("calls take what was measured, and {fallback} where nothing was"),
+        0 => format!("call time {fallback} (set by --service-time or --measured)"),
+        _ if measured == plan.steps.len() => "call times as measured".to_owned(),
+        _ => format!("call times as measured, {fallback} for steps without measurement"),
     });
     let linked = plan.archetypes.iter().any(|archetype| archetype.link.is_some());
     if linked && measured < plan.steps.len() {
-        lines.push("a link's latency is added to that, and what its bandwidth costs is not".into());
+        lines.push("latency of links is added, time for their bandwidth is not".into());
     }
     if forecast.workloads.iter().any(|one| !one.exact && one.model == "closed") {
         lines.push(
-            "users of the closed model begin again after thinks, pauses and calls (the \
-             interactive response time law); each may be half an iteration off"
+            "closed-model users start their next iteration after think times, pauses and calls \
+             (interactive response time law); the count may be off by half an iteration per user"
                 .to_owned(),
         );
     }
     let any = |basis| forecast.steps.iter().any(|step| step.basis == basis);
     if any(Basis::Guess) {
         lines.push(
-            "~ an `if` holds half of the time; a `repeat` of a template goes round once".into(),
+            "~ an `if` is true half of the time; a `repeat` with a template runs one round".into(),
         );
     }
     if any(Basis::AtMost) {
-        lines.push("≤ a `while` takes all the rounds it may".to_owned());
+        lines.push("≤ a `while` runs its largest number of rounds".to_owned());
     }
-    lines.push("every call gets an answer, and nobody waits at a rendezvous".to_owned());
+    lines.push("every call gets a response, and no user waits at a rendezvous".to_owned());
     lines
 }
 
@@ -324,15 +324,15 @@ fn warnings(plan: &Plan, forecast: &Forecast, volume: &[WorkloadVolume]) -> Vec<
     for (one, volume) in forecast.workloads.iter().zip(volume) {
         if volume.parts.iter().any(Option::is_none) {
             lines.push(format!(
-                "{}: an iteration may never end (no way leads to `exit`): what it makes is not \
+                "{}: an iteration may never end (no path leads to `exit`); its calls are not \
                  counted here",
                 one.name
             ));
         }
         if one.users > one.max_users as f64 {
             lines.push(format!(
-                "{}: {} users will be at work at once (Little's law: arrivals × {} each), and \
-                 `max_users` is {}: some {} starts will be dropped",
+                "{}: {} concurrent users are needed (Little's law: arrivals × {} each), but \
+                 `max_users` is {}: about {} starts will be dropped",
                 one.name,
                 one.users.ceil(),
                 crate::units::show_us((one.iteration_s * 1e6) as u64),
@@ -344,23 +344,28 @@ fn warnings(plan: &Plan, forecast: &Forecast, volume: &[WorkloadVolume]) -> Vec<
     for feed in forecast.feeds.iter().filter(|feed| feed.at_end != "wrap") {
         if let Some(out_s) = feed.out_s {
             lines.push(format!(
-                "{}: `{}` has {} rows for {:.0} {}: they run out after {out_s:.1} s",
+                "{}: `{}` has {} for {}: exhausted after {out_s:.1} s",
                 feed.workload,
                 feed.name,
-                feed.rows,
-                feed.needed,
-                if feed.per_iteration { "iterations" } else { "users" },
+                counted(feed.rows, "row"),
+                counted(
+                    feed.needed.round() as u64,
+                    if feed.per_iteration { "iteration" } else { "user" }
+                ),
             ));
         } else if feed.pick == "unique" && feed.needed_in_all > feed.rows as f64 {
             lines.push(format!(
-                "{}: `{}` has {} rows, and all who share them take {:.0}",
-                feed.workload, feed.name, feed.rows, feed.needed_in_all
+                "{}: `{}` has {}, but all workloads that share them need {:.0}",
+                feed.workload,
+                feed.name,
+                counted(feed.rows, "row"),
+                feed.needed_in_all
             ));
         }
     }
     let length = nanos(plan.warmup) as f64 / 1e9;
     if length >= forecast.end_s && forecast.end_s > 0.0 {
-        lines.push("nothing would be measured: the warm-up is as long as the run".to_owned());
+        lines.push("the warm-up covers the whole run, nothing is measured".to_owned());
     }
     lines
 }

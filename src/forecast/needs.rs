@@ -112,10 +112,10 @@ pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineSho
         found.push(MachineShortage {
             what: "descriptors",
             needed: format!("{} open files", show_count(needs.descriptors)),
-            limit: format!("this process may have {}", show_count(limit)),
+            limit: format!("this process can have {}", show_count(limit)),
             cure: format!(
-                "`ulimit -n {}` in this shell (the hard limit may have to be raised first: \
-                 `manada doctor`), or lower the number of users",
+                "run `ulimit -n {}` in this shell (`manada doctor` says how to raise the hard \
+                 limit), or lower the number of users",
                 needs.descriptors.next_power_of_two()
             ),
         });
@@ -128,9 +128,9 @@ pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineSho
         found.push(MachineShortage {
             what: "ports",
             needed: format!("{connections} connections to {} at once", need.address),
-            limit: format!("each local address has {} ports for them", show_count(limit)),
-            cure: "widen the range: `sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`, or \
-                   give the service several addresses in `source`"
+            limit: format!("a local address has {} ports for them", show_count(limit)),
+            cure: "widen the port range: `sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`, \
+                   or give the service several addresses in `source`"
                 .to_owned(),
         });
     }
@@ -138,7 +138,7 @@ pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineSho
         found.push(MachineShortage {
             what: "memory",
             needed: format!("{} of memory", show_bytes(needs.memory)),
-            limit: format!("this machine gives {}", show_bytes(limit)),
+            limit: format!("this machine has {}", show_bytes(limit)),
             cure: "lower the number of users, or use a larger machine".to_owned(),
         });
     }

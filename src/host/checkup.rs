@@ -64,7 +64,7 @@ fn descriptors(facts: &MachineFacts) -> Option<Finding> {
          in again (or `sudo prlimit --pid $$ --nofile={most}` for this shell)"
     );
     let means = format!(
-        "about {} users with one connection each; the soft limit is raised by itself",
+        "about {} users with one connection each; Manada raises the soft limit itself",
         count(users)
     );
     let value = format!("soft {}, hard {}", count(soft), count(hard));
@@ -75,11 +75,11 @@ fn ports(facts: &MachineFacts) -> Option<Finding> {
     let (low, high) = facts.ports?;
     let ports = facts.ports()?;
     let scope = if facts.bind_no_port == Some(false) {
-        "; local addresses in `source` use up ports of their own (no IP_BIND_ADDRESS_NO_PORT)"
+        "; local addresses in `source` use extra ports (no IP_BIND_ADDRESS_NO_PORT)"
     } else {
         "; more with several addresses in `source`"
     };
-    let means = format!("about {ports} connections at once to one address of a target{scope}");
+    let means = format!("about {ports} concurrent connections to one address of a target{scope}");
     let cure = "sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
     Some(finding("local ports", format!("{low} to {high}"), ports >= MANY, means, cure))
 }
@@ -89,14 +89,14 @@ fn tw_reuse(facts: &MachineFacts) -> Option<Finding> {
     let shown = match value {
         0 => "0 (off)",
         1 => "1 (on)",
-        _ => "2 (loopback alone)",
+        _ => "2 (loopback only)",
     };
     let rate = facts.ports().unwrap_or_default() / 60;
     let means = match value {
-        1 => "ports of closed connections are used again after a second".to_owned(),
+        1 => "ports of closed connections are reused after 1 s".to_owned(),
         _ => format!(
-            "to one other machine about {rate} new connections per second for long; connections \
-             that are kept do not count"
+            "about {rate} new connections per second to one other machine, sustained; reused \
+             connections do not count"
         ),
     };
     // This is Linux's own default, and no limit for users that keep their connections.
@@ -108,8 +108,8 @@ fn backlog(facts: &MachineFacts) -> Option<Finding> {
     let value = facts.somaxconn?;
     let syn = facts.syn_backlog.map_or(String::new(), |syn| format!(", half-open {syn}"));
     let means = format!(
-        "a target on this machine takes about {value} new connections in one burst; more wait a \
-         second and try again"
+        "a target on this machine accepts about {value} new connections in one burst; further \
+         ones retry after 1 s"
     );
     let cure = "sudo sysctl -w net.core.somaxconn=4096";
     Some(finding("backlog", format!("somaxconn {value}{syn}"), value >= 1_024, means, cure))
@@ -122,11 +122,11 @@ fn cores(facts: &MachineFacts) -> Finding {
         cores.join("+")
     });
     let shared: Vec<String> = shared.collect();
-    let mut means = format!("up to {count} shards, {} beside a local target", (count / 2).max(1));
+    let mut means = format!("up to {count} shards, {} with a local target", (count / 2).max(1));
     if !shared.is_empty() {
-        let _ = write!(means, "; threads of one core: {}", shared.join(", "));
+        let _ = write!(means, "; hardware threads of one core: {}", shared.join(", "));
     }
-    let cure = "start it with `taskset -c 0,1 manada …` where more cores are there";
+    let cure = "if the machine has more cores: `taskset -c 0,1 manada …`";
     finding("cores", count.to_string(), count >= 2, means, cure)
 }
 
@@ -134,9 +134,9 @@ fn quota(facts: &MachineFacts) -> Option<Finding> {
     let quota = facts.cpu_quota?;
     let ok = quota >= facts.cores.len() as f64;
     let means = if ok {
-        "the control group gives every core in the mask".to_owned()
+        "the control group does not limit CPU time".to_owned()
     } else {
-        "the kernel stops all shards together when it is used up: lag of up to 100 ms".to_owned()
+        "when the quota is used up, the kernel stops all shards: lag of up to 100 ms".to_owned()
     };
     let cure = "raise `cpu.max` of the control group (docker run --cpus, limits.cpu in a pod)";
     Some(finding("cpu quota", format!("{quota:.2} cores"), ok, means, cure))
@@ -146,9 +146,9 @@ fn governor(facts: &MachineFacts) -> Option<Finding> {
     let governor = facts.governor.clone()?;
     let ok = governor == "performance" || governor == "schedutil";
     let means = if ok {
-        "cores run as fast as they are asked to".to_owned()
+        "cores run at full speed".to_owned()
     } else {
-        "cores that are little used are slow: latencies of a light load look longer".to_owned()
+        "idle cores are slow: latencies of a light load look longer".to_owned()
     };
     let cure = "sudo cpupower frequency-set -g performance";
     Some(finding("governor", governor, ok, means, cure))
@@ -160,11 +160,11 @@ fn memory(facts: &MachineFacts) -> Option<Finding> {
     let mib = |bytes: u64| bytes >> 20;
     let mut value = format!("{} MiB, {} MiB free", mib(total), mib(free));
     if let Some(quota) = facts.memory_quota {
-        let _ = write!(value, ", {} MiB allowed", mib(quota));
+        let _ = write!(value, ", limit {} MiB", mib(quota));
     }
     let users = room / USER_BYTES;
     let means = format!("about {users} users over HTTP/1.1, {} over HTTP/2 or TLS", users / 8);
-    let cure = "close what takes memory, or raise the control group's `memory.max`";
+    let cure = "close other programs, or raise `memory.max` of the control group";
     Some(finding("memory", value, users >= MANY, means, cure))
 }
 
@@ -173,9 +173,9 @@ fn clock(facts: &MachineFacts) -> Option<Finding> {
     let fast = ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"];
     let ok = fast.contains(&source.as_str());
     let means = if ok {
-        "reading the time costs some 20 ns".to_owned()
+        "reading the time takes about 20 ns".to_owned()
     } else {
-        "reading the time is a system call: some 10 % fewer requests per core".to_owned()
+        "reading the time is a system call: about 10 % fewer requests per core".to_owned()
     };
     let cure = "echo tsc | sudo tee \
                 /sys/devices/system/clocksource/clocksource0/current_clocksource";
@@ -185,7 +185,8 @@ fn clock(facts: &MachineFacts) -> Option<Finding> {
 fn slack(facts: &MachineFacts) -> Option<Finding> {
     let slack_ns = facts.timer_slack_ns?;
     let ok = slack_ns <= 50_000;
-    let means = "timers may be so late; starts are still stamped with their due time".to_owned();
+    let means =
+        "timers can be late by this much; response times still count from the due time".to_owned();
     let cure = "echo 50000 | sudo tee /proc/$$/timerslack_ns";
     Some(finding("timer slack", format!("{} µs", slack_ns / 1_000), ok, means, cure))
 }
@@ -193,9 +194,9 @@ fn slack(facts: &MachineFacts) -> Option<Finding> {
 fn kernel(facts: &MachineFacts) -> Finding {
     let ok = facts.bind_no_port != Some(false);
     let means = match facts.bind_no_port {
-        Some(true) => "IP_BIND_ADDRESS_NO_PORT is there: local addresses share their ports",
-        Some(false) => "older than 4.2: local addresses in `source` use up their ports",
-        None => "its version could not be read",
+        Some(true) => "IP_BIND_ADDRESS_NO_PORT is supported: local addresses share ports",
+        Some(false) => "older than 4.2: local addresses in `source` use extra ports",
+        None => "the version cannot be read",
     };
     finding("kernel", facts.kernel.clone(), ok, means.to_owned(), "use Linux 4.2 or later")
 }
@@ -231,8 +232,8 @@ mod tests {
         assert!(found.iter().all(|one| one.ok && one.cure.is_none()), "{found:#?}");
         let of = |name| found.iter().find(|one| one.name == name).unwrap();
         assert!(of("descriptors").means.starts_with("about 1048512 users"));
-        assert!(of("local ports").means.starts_with("about 28232 connections"));
-        assert!(of("cores").means.contains("up to 4 shards, 2 beside"));
+        assert!(of("local ports").means.starts_with("about 28232 concurrent connections"));
+        assert!(of("cores").means.contains("up to 4 shards, 2 with a local"));
         assert!(of("cores").means.ends_with("0+1, 2+3"));
     }
 

@@ -165,7 +165,7 @@ fn normalize_path(target: &str) -> Vec<u8> {
 
 /// Returns the advice for a refused public host.
 fn advice(host: &str) -> String {
-    format!("if you may load it, say `--authorised {host}`")
+    format!("if you may load it, use `--authorised {host}`")
 }
 
 impl Safety {
@@ -176,7 +176,7 @@ impl Safety {
         if AddressScope::from_ip(ip) == AddressScope::Metadata
             || AddressScope::from_host(name) == Some(AddressScope::Metadata)
         {
-            return Some(format!("{} is a cloud's metadata service", describe(name, Some(ip))));
+            return Some(format!("{} is a cloud metadata service", describe(name, Some(ip))));
         }
         for (list, by) in &self.hosts {
             if !list.iter().any(|host| host.has_name(name) || host.has_address(ip)) {
@@ -198,7 +198,7 @@ impl Safety {
         }
         let known = AddressScope::from_host(name);
         if known == Some(AddressScope::Metadata) {
-            return Some(format!("{name} is a cloud's metadata service"));
+            return Some(format!("{name} is a cloud metadata service"));
         }
         for (list, by) in &self.hosts {
             let open = !final_word && list.iter().any(|host| matches!(host, HostPattern::Net(..)));
@@ -210,7 +210,7 @@ impl Safety {
             return None;
         }
         if let Some(label) = address_scope::live_label(name) {
-            let suspicion = format!("{name} smells of production (`{label}`)");
+            let suspicion = format!("{name} looks like a production host (`{label}`)");
             return Some(format!("{suspicion}: {}", advice(name)));
         }
         let unknown = final_word && known.is_none() && !address_scope::is_private_name(name);

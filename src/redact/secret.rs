@@ -29,7 +29,7 @@ static KNOWN: RwLock<(Vec<String>, Vec<String>)> = RwLock::new((Vec::new(), Vec:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefused {
     /// The secret has fewer than [`SHORTEST`] bytes.
-    #[error("it has fewer than {SHORTEST} bytes, and so cannot be hidden in reports")]
+    #[error("a secret needs at least {SHORTEST} bytes to be hidden in reports")]
     TooShort,
     /// There are [`MAX`] secrets already.
     #[error("a run has at most {MAX} different secrets")]

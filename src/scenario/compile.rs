@@ -126,8 +126,8 @@ pub(crate) fn scenario(
 fn fields_of<'n>(diagnostics: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
     let fields = Fields::read(diagnostics, root, &SCENARIO)?;
     if fields.has("archetype") && !fields.has("workloads") {
-        diagnostics.mistake(root.span, "this is an archetype, not a scenario").help(
-            "name it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
+        diagnostics.mistake(root.span, "this file is an archetype, not a scenario").help(
+            "use it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
         );
         return None;
     }
@@ -181,7 +181,7 @@ fn section(
 }
 
 fn scenario_name<'n>(diagnostics: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
-    let expected = "a name of letters, digits, `-`, `_` and `.`: it names the report's folder";
+    let expected = "letters, digits, `-`, `_` and `.`, since it names the report folder";
     let name = values::plain_text(diagnostics, node, expected)?;
     if is_name(name) { Some(name) } else { report_wrong(diagnostics, node, expected) }
 }
@@ -200,16 +200,16 @@ pub(crate) fn workload_named<'a>(
         None => {
             let flag_name = flag.split(' ').next().unwrap_or(flag);
             diagnostics
-                .global_mistake(flag, "this scenario has several workloads")
-                .expected(format!("the name of one: `{flag_name} {}=…`", names[0]))
-                .help(format!("its workloads are {}", names.join(", ")));
+                .global_mistake(flag, "the workload is missing: this scenario has several")
+                .expected(format!("a workload name: `{flag_name} {}=…`", names[0]))
+                .help(format!("workloads: {}", names.join(", ")));
             return None;
         }
     };
     if index.is_none() {
         let name = name.unwrap_or_default();
         let suggestion = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
-        let mistake = diagnostics.global_mistake(flag, format!("there is no workload `{name}`"));
+        let mistake = diagnostics.global_mistake(flag, format!("unknown workload `{name}`"));
         mistake.expected(format!("one of {}", names.join(", ")));
         if let Some(suggestion) = suggestion {
             mistake.help(format!("did you mean `{suggestion}`?"));

@@ -20,16 +20,17 @@ pub(crate) fn check_http_version(diagnostics: &mut Diagnostics, plan: &Plan, spa
             let (name, user) = (&service.name, &archetype.name);
             match service.transport.version {
                 HttpVersion::Http2 => {
-                    let message = format!("`{name}` is called over HTTP/2 by `{user}`");
+                    let message = format!("`{user}` has a `link`, and calls `{name}` over HTTP/2");
                     diagnostics
                         .mistake(span, message)
-                        .expected("services over HTTP/1.1: a link is simulated over it alone")
-                        .help(format!("say `http: {{ version: 1.1 }}` in `{name}`"));
+                        .expected("HTTP/1.1, since a link is emulated for HTTP/1.1 only")
+                        .help(format!("set `http: {{ version: 1.1 }}` in the service `{name}`"));
                 }
                 HttpVersion::Auto if is_secure(service) => {
-                    let message = format!("`{user}` will call `{name}` over HTTP/1.1");
-                    let help = "a link is simulated over it alone; `http: { version: 1.1 }` in \
-                                the service says the same";
+                    let message =
+                        format!("`{user}` calls `{name}` over HTTP/1.1, since it has a `link`");
+                    let help = "a link is emulated for HTTP/1.1 only; set `http: { version: 1.1 }` \
+                                in the service";
                     diagnostics.warn(span, message, help);
                 }
                 _ => {}

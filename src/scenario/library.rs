@@ -97,7 +97,7 @@ impl ArchetypeLibrary {
             .iter()
             .map(|folder| format!("`{}`", folder.join(format!("{name}.yaml")).display()))
             .collect();
-        let mistake = diagnostics.mistake(span, format!("there is no archetype `{name}`"));
+        let mistake = diagnostics.mistake(span, format!("unknown archetype `{name}`"));
         mistake.expected(format!("one of {}", known.join(", ")));
         if let Some(suggestion) = suggestion {
             mistake.help(format!("did you mean `{suggestion}`?"));

@@ -73,11 +73,8 @@ pub(crate) fn finish(
         && plan.warmup >= end
     {
         diagnostics
-            .mistake(span, "nothing would be measured: the warm-up covers the whole run")
-            .expected(format!(
-                "a warm-up shorter than the load, which ends at {}",
-                show_duration(end)
-            ));
+            .mistake(span, "the warm-up covers the whole run, nothing is measured")
+            .expected(format!("a warm-up shorter than the load ({})", show_duration(end)));
     }
     if diagnostics.count() == 0 {
         plan_warnings::warn_all(diagnostics, &plan, &spans);

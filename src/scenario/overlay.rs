@@ -28,7 +28,7 @@ pub(crate) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted
                 continue;
             };
             if let Some((key, _)) = changes.iter().find(|(key, _)| key.name == "environments") {
-                diagnostics.mistake(key.span, "an environment has no environments of its own");
+                diagnostics.mistake(key.span, "an environment cannot contain `environments`");
             }
             names.push(&key.name);
             if wanted == Some(key.name.as_str()) {
@@ -43,7 +43,7 @@ pub(crate) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted
     }
     let suggestion = nearest(wanted, names.iter().copied()).map(str::to_owned);
     let flag = format!("--environment {}", truncate(wanted));
-    let mistake = diagnostics.global_mistake(flag, "this scenario has no such environment");
+    let mistake = diagnostics.global_mistake(flag, "unknown environment");
     if names.is_empty() {
         mistake.expected("`environments:` in the scenario, with one of that name");
     } else {
@@ -94,7 +94,7 @@ fn put(
 pub(crate) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
     let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
         diagnostics
-            .global_mistake(format!("{SET} {}", truncate(words)), "no `=` with a path before it")
+            .global_mistake(format!("{SET} {}", truncate(words)), "no PATH before `=`")
             .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
         return;
     };
@@ -146,14 +146,14 @@ fn walk(diagnostics: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpa
                 Some(item) => walk(diagnostics, item, rest, value),
                 None => {
                     diagnostics
-                        .mistake(*span, format!("`{}` is no item here", truncate(name)))
-                        .expected(format!("a number below {length}: a list is here, from 0"));
+                        .mistake(*span, format!("`{}` is not an item of this list", truncate(name)))
+                        .expected(format!("a number from 0, below {length}"));
                 }
             }
         }
         _ => {
             diagnostics
-                .mistake(*span, "what is before this is a single value, with nothing in it")
+                .mistake(*span, "the value at this path has no keys")
                 .help("set the value as a whole, such as `services.shop={ builtin: {} }`");
         }
     }

@@ -58,7 +58,7 @@ impl ScenarioOverrides {
                 diagnostics
                     .global_mistake(
                         flag("--duration", None, show_duration(duration)),
-                        "no such length",
+                        "invalid duration",
                     )
                     .expected("a duration above zero and below 31 years");
             } else {
@@ -70,7 +70,7 @@ impl ScenarioOverrides {
             let flag = flag("--users", name.as_deref(), users);
             if *users == 0 || *users > MAX_USERS {
                 let expected = format!("a whole number from 1 to {MAX_USERS}");
-                diagnostics.global_mistake(flag, "no such number of users").expected(expected);
+                diagnostics.global_mistake(flag, "invalid number of users").expected(expected);
             } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
             {
                 replace_by_users(workload, *users);
@@ -79,7 +79,7 @@ impl ScenarioOverrides {
         for (name, rate) in &self.rate {
             let flag = flag("--rate", name.as_deref(), format!("{}/s", rate.as_f64()));
             if rate.units() == 0 {
-                diagnostics.global_mistake(flag, "no such rate").expected("a rate above zero");
+                diagnostics.global_mistake(flag, "invalid rate").expected("a rate above zero");
             } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
             {
                 replace_by_rate(diagnostics, workload, *rate, length, &flag);
@@ -128,7 +128,7 @@ fn replace_by_rate(
         diagnostics
             .global_mistake(
                 flag,
-                format!("`{}` has no length that a rate could keep", workload.name),
+                format!("`{}` has no duration, and a rate needs one", workload.name),
             )
             .help("add `--duration 1m`");
         return;

@@ -89,7 +89,7 @@ impl SafetyReader {
         if let Some(node) = fields.take("hosts") {
             let list = read_each(diagnostics, node, host, HostPattern::parse);
             if list.is_empty() {
-                report_wrong::<()>(diagnostics, node, "a list of hosts that may be reached");
+                report_wrong::<()>(diagnostics, node, "a list of hosts");
             }
             safety.hosts.push((list, origin.to_owned()));
         }
@@ -155,7 +155,7 @@ impl SafetyReader {
                 if !names.remove(name) {
                     let known = || SensitiveNames::built_in();
                     diagnostics
-                        .mistake(item.span, format!("`{}` is none of the names", truncate(name)))
+                        .mistake(item.span, format!("unknown built-in name `{}`", truncate(name)))
                         .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
                         .did_you_mean(name, known());
                 }
@@ -249,7 +249,7 @@ pub(crate) fn enforce(
             Some(host) => safety.authorised.push(host),
             None => {
                 diagnostics
-                    .global_mistake(format!("--authorised {}", truncate(text)), "no such host")
+                    .global_mistake(format!("--authorised {}", truncate(text)), "invalid host")
                     .expected("a name or address, such as *.staging.example or 203.0.113.0/24");
             }
         }
@@ -261,7 +261,7 @@ pub(crate) fn enforce(
         let mistake = diagnostics.global_mistake(label, format!("{what}: {why}"));
         if why.contains("--authorised") {
             mistake.help(format!(
-                "without it up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try it"
+                "without it the limit is {TRIAL_USERS} users and {TRIAL_RATE} starts per second"
             ));
         }
     }
@@ -351,7 +351,7 @@ pub(crate) fn report_denied(
         let path = call.request.path.as_static().unwrap_or_default();
         let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
         if let Some(why) = safety.denial(&call.request.method, &path) {
-            diagnostics.global_mistake(label, format!("this request is not made: {why}"));
+            diagnostics.global_mistake(label, format!("this request is not sent: {why}"));
         }
     }
 }

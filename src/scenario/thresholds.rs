@@ -27,8 +27,8 @@ pub(crate) fn parse_list(
         match Threshold::parse(text) {
             Ok(rule) => {
                 if let Some(native) = rule.native() {
-                    let help = format!("the native spelling is `{native}`");
-                    diagnostics.warn(item.span, "this rule is in k6's spelling", &help);
+                    let help = format!("the native form is `{native}`");
+                    diagnostics.warn(item.span, "this rule uses k6 syntax", &help);
                 }
                 rules.push((rule, item.span));
             }

@@ -14,7 +14,7 @@ const KNOWN: &str = "YymdeHMSLFTsAaBbZz%";
 pub(super) fn format(ms: i64, pattern: &str) -> Result<String, String> {
     let pattern = if pattern == "iso" { "%Y-%m-%dT%H:%M:%S.%LZ" } else { pattern };
     let time = DateTime::from_timestamp_millis(ms)
-        .ok_or_else(|| format!("date() does not know the time {ms} ms after 1970"))?;
+        .ok_or_else(|| format!("date() cannot represent {ms} ms after 1970"))?;
     let mut of_chrono = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -30,8 +30,8 @@ pub(super) fn format(ms: i64, pattern: &str) -> Result<String, String> {
             other => {
                 let other = other.map_or(String::new(), String::from);
                 return Err(format!(
-                    "date() does not know `%{other}`; it knows %Y %y %m %d %e %H %M %S %L %F %T \
-                     %s %A %a %B %b %Z %z %%"
+                    "date() does not support `%{other}`; it supports %Y %y %m %d %e %H %M %S %L %F \
+                     %T %s %A %a %B %b %Z %z %%"
                 ));
             }
         }

@@ -149,7 +149,7 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
     if function == "secret"
         && let Err(refused) = redact::register_secret(&value)
     {
-        let message = format!("the secret `{}` cannot be used: {refused}", names[0]);
+        let message = format!("secret `{}`: {refused}", names[0]);
         return Err(ParseErrorKind::Misplaced(message));
     }
     Ok(Value::from(value))

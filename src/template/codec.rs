@@ -34,7 +34,7 @@ pub(super) fn hash(value: &Value, algorithm: Option<&str>) -> Result<String, Err
         "md5" => hex(&Md5::digest(&text)),
         other => {
             let known = "\"sha256\", \"sha512\", \"sha1\" and \"md5\"";
-            return Err(invalid(format!("hash() knows {known}, not {other:?}")));
+            return Err(invalid(format!("hash() supports {known}, not {other:?}")));
         }
     })
 }

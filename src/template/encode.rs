@@ -145,7 +145,9 @@ fn json_text(text: &str, out: &mut Vec<u8>) {
 fn json(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let invalid = |what: &str| Err(RenderError::Invalid(what.to_owned()));
     if depth == 0 || out.len() > MAX_OUTPUT {
-        return Err(RenderError::Limit("a value that is too deep or too long".to_owned()));
+        return Err(RenderError::Limit(
+            "a value that is nested too deeply, or too long".to_owned(),
+        ));
     }
     match value.kind() {
         ValueKind::None => out.extend_from_slice(b"null"),

@@ -123,7 +123,7 @@ impl Expression {
         let known = user.into_iter().chain(run).chain(request);
         let context = Value::from_pairs(variables.chain(known).chain(constants));
         if *scope.work == 0 {
-            let message = "the expressions of this iteration did all the work that one may do";
+            let message = "the expressions of this iteration exceed their work limit";
             return Err(RenderError::Limit(message.to_owned()));
         }
         let value = with_generator(scope.rng, scope.now_ms, scope.work, || {

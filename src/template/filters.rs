@@ -113,7 +113,7 @@ fn charge_expansion(name: &str, args: &[Value]) -> Result<(), Error> {
             charge_product(items as u64, text(1).len() as u64)
         }
         "sum" if args.first().is_some_and(|list| list.try_iter().is_ok_and(has_non_numbers)) => {
-            Err(invalid("sum adds numbers"))
+            Err(invalid("sum needs numbers"))
         }
         _ => Ok(()),
     }

@@ -125,7 +125,7 @@ fn choice(options: Rest<Value>) -> Result<Value, Error> {
         options = only.try_iter()?.take(MAX_CHOICE).collect();
     }
     if options.is_empty() {
-        return Err(invalid("choice() needs something to choose from"));
+        return Err(invalid("choice() needs at least one value"));
     }
     let index = with_rng(|rng| rng.random_range(0..options.len()));
     Ok(options.swap_remove(index))

@@ -116,11 +116,11 @@ const PINNED: &str = "Chen Evans mei.rossi42491@example.com c484a4 0684 lAZNn";
 #[test]
 fn wrong_arguments_are_found_at_compile_time() {
     for (text, part) in [
-        ("date('%Q')", "does not know `%Q`"),
+        ("date('%Q')", "does not support `%Q`"),
         ("date('%F', 'soon')", "an offset such as"),
         ("now('h')", "now() takes"),
         ("name('middle')", "name() takes"),
-        ("hash('a', 'sha3')", "hash() knows"),
+        ("hash('a', 'sha3')", "hash() supports"),
         ("hex(100000)", "at most 65536"),
         ("hex(-1)", ""),
         ("env(name)", "a name in quotes"),

@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
             let inner = open + 2;
             let close = inner
                 + end_of_slot(&text[inner..]).ok_or_else(|| ParseError {
-                    kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
+                    kind: ParseErrorKind::Syntax("`{{` has no closing `}}`".to_owned()),
                     range: open..inner,
                 })?;
             // A header is rendered last, and may sign the rest of the request.
@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
         {
             return Err(ParseError {
                 kind: ParseErrorKind::Syntax(
-                    "there are no `{% %}` statements, only `{{ }}`".into(),
+                    "`{% %}` statements are not supported, only `{{ }}`".into(),
                 ),
                 range: range.start + open..range.start + open + 2,
             });

@@ -46,7 +46,7 @@ pub(super) fn hmac(
         "sha256" => hmac::HMAC_SHA256,
         "sha1" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         other => {
-            return Err(invalid(format!("hmac() knows \"sha256\" and \"sha1\", not {other:?}")));
+            return Err(invalid(format!("hmac() supports \"sha256\" and \"sha1\", not {other:?}")));
         }
     };
     let key = hmac::Key::new(algorithm, &secret(key, key_encoding)?);
@@ -57,7 +57,7 @@ pub(super) fn hmac(
         "base64url" => URL_SAFE_NO_PAD.encode(tag),
         other => {
             let known = "\"hex\", \"base64\" and \"base64url\"";
-            return Err(invalid(format!("hmac() writes {known}, not {other:?}")));
+            return Err(invalid(format!("hmac() supports {known}, not {other:?}")));
         }
     })
 }
@@ -101,11 +101,11 @@ pub(super) fn jwt(
         "RS256" => sign(key, SignatureScheme::RSA_PKCS1_SHA256, signed.as_bytes())?,
         "ES256" => {
             let signature = sign(key, SignatureScheme::ECDSA_NISTP256_SHA256, signed.as_bytes())?;
-            fixed_length(&signature).ok_or_else(|| invalid("jwt() could not sign"))?
+            fixed_length(&signature).ok_or_else(|| invalid("jwt() cannot sign"))?
         }
         other => {
             let known = "\"HS256\", \"RS256\" and \"ES256\"";
-            return Err(invalid(format!("jwt() knows {known}, not {other:?}")));
+            return Err(invalid(format!("jwt() supports {known}, not {other:?}")));
         }
     };
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -118,7 +118,7 @@ fn secret(key: &Value, form: Option<&str>) -> Result<Vec<u8>, Error> {
         "text" => Ok(text),
         "base64" => {
             let text = text.trim_ascii();
-            STANDARD.decode(text).map_err(|_| invalid("the key of hmac() is no base64"))
+            STANDARD.decode(text).map_err(|_| invalid("the key of hmac() is not base64"))
         }
         other => Err(invalid(format!("a key is \"text\" or \"base64\", not {other:?}"))),
     }
@@ -133,7 +133,7 @@ fn sign(key: &Value, scheme: SignatureScheme, signed: &[u8]) -> Result<Vec<u8>, 
         let required = if scheme == SignatureScheme::RSA_PKCS1_SHA256 { "RSA" } else { "P-256" };
         invalid(format!("jwt() needs a key of {required} for that algorithm"))
     })?;
-    signer.sign(signed).map_err(|_| invalid("jwt() could not sign"))
+    signer.sign(signed).map_err(|_| invalid("jwt() cannot sign"))
 }
 
 /// Parses the private key of a PEM text, or takes it from the cache.
@@ -282,7 +282,7 @@ mod tests {
             (claims(), "geheim", "RS256", "private key of RSA or P-256 in PEM"),
             (claims(), pair.as_str(), "RS256", "needs a key of RSA"),
             (claims(), RSA, "ES256", "needs a key of P-256"),
-            (claims(), "geheim", "HS512", "knows \"HS256\""),
+            (claims(), "geheim", "HS512", "supports \"HS256\""),
             (Value::from("x"), "geheim", "HS256", "takes claims such as"),
         ] {
             let error = made(&claims, &key.into(), Some(algorithm), &Value::UNDEFINED)

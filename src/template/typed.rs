@@ -125,7 +125,7 @@ impl TypedTemplate {
         number.filter(|number| *number <= most).ok_or_else(|| {
             let mut shown = value.to_string();
             shown.truncate(shown.floor_char_boundary(SHOWN));
-            let message = format!("`{shown}` is no whole number from 0 to {most}");
+            let message = format!("`{shown}` is not a whole number from 0 to {most}");
             self.error_of(scope, RenderError::Invalid(message))
         })
     }

@@ -119,8 +119,8 @@ pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), W
 impl std::fmt::Display for WorkLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Work => f.write_str("more work or a larger value than an expression may have"),
-            Self::Depth => f.write_str("a value that is nested too deep"),
+            Self::Work => f.write_str("an expression exceeds its limit of work or size"),
+            Self::Depth => f.write_str("a value that is nested too deeply"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::suggest::did_you_mean;
 use crate::units::{parse_duration, parse_share};
 
 /// A fault in place of a response, at the time the response was due.
@@ -49,13 +50,13 @@ impl FromStr for FaultShare {
     type Err = WordError;
 
     fn from_str(text: &str) -> Result<Self, WordError> {
-        let wrong = |what: &str| WordError(format!("`{text}` is not a failure: {what}"));
+        let wrong = |what: &str| WordError(format!("`{text}` is not a fault: {what}"));
         let (share, fault) =
             text.split_once(':').ok_or_else(|| wrong("expected SHARE:FAULT such as 1%:503"))?;
         let share = parse_share(share)
             .ok()
             .filter(|share| *share <= 1.0)
-            .ok_or_else(|| wrong("its share must be from 0% to 100%"))?;
+            .ok_or_else(|| wrong("the share must be from 0% to 100%"))?;
         let fault = match fault.trim() {
             "reset" => InjectedFault::Reset,
             "hang" => InjectedFault::Hang,
@@ -65,7 +66,10 @@ impl FromStr for FaultShare {
                 .ok()
                 .filter(|code| (200..1_000).contains(code))
                 .map(InjectedFault::Status)
-                .ok_or_else(|| wrong("expected a status from 200 to 999, reset, hang or close"))?,
+                .ok_or_else(|| {
+                    let near = did_you_mean(code, ["reset", "hang", "close"]);
+                    wrong(&format!("expected a status from 200 to 999, reset, hang or close{near}"))
+                })?,
         };
         Ok(Self { share, fault })
     }
@@ -78,7 +82,7 @@ impl FromStr for ServerStall {
         let wrong = |what: String| WordError(format!("`{text}` is not a stall: {what}"));
         let (length, at) = text
             .split_once('@')
-            .ok_or_else(|| wrong("expected HOW-LONG@WHEN such as 2s@20s".to_owned()))?;
+            .ok_or_else(|| wrong("expected LENGTH@WHEN such as 2s@20s".to_owned()))?;
         let read = |word| parse_duration(word).map_err(|e| wrong(format!("expected {e}")));
         Ok(Self { length: read(length)?, at: read(at)? })
     }
@@ -131,12 +135,13 @@ mod tests {
             ("101%:503", "from 0% to 100%"),
             ("1%:1000", "expected a status from 200 to 999, reset, hang or close"),
             ("1%:explode", "expected a status from 200 to 999, reset, hang or close"),
+            ("1%:rest", "hang or close; did you mean `reset`?"),
         ] {
             let message = text.parse::<FaultShare>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
         for (text, part) in [
-            ("2s", "expected HOW-LONG@WHEN such as 2s@20s"),
+            ("2s", "expected LENGTH@WHEN such as 2s@20s"),
             ("2@20s", "expected a duration such as 250ms"),
         ] {
             let message = text.parse::<ServerStall>().unwrap_err().to_string();

@@ -57,13 +57,15 @@ impl TestServerProcess {
         }
         // From here on, an error drops the process and so stops it.
         let line = process.output.recv_timeout(START).map_err(|_| {
-            io::Error::other("the built-in target did not say where it listens; see its error")
+            io::Error::other("the built-in target did not print its address; see its error")
         })?;
         process.address = line
             .trim()
             .strip_prefix(LISTENING)
             .and_then(|address| address.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("not a target's first line: {line:?}")))?;
+            .ok_or_else(|| {
+                io::Error::other(format!("unexpected first line of the target: {line:?}"))
+            })?;
         Ok(process)
     }
 

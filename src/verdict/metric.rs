@@ -240,7 +240,7 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     }
     if let Some(inner) = text.strip_prefix("status(").and_then(|rest| rest.strip_suffix(')')) {
         return parse_statuses(inner.trim()).ok_or_else(|| RuleError {
-            message: format!("`{}` is no status", short(inner)),
+            message: format!("`{}` is not a status", short(inner)),
             expected: "a status such as 404, or a class such as 5xx".to_owned(),
             help: None,
         });
@@ -264,7 +264,7 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     };
     let Some(written) = rest else {
         return Err(RuleError {
-            message: format!("`{name}` alone is not one number"),
+            message: format!("`{name}` needs a statistic"),
             expected: format!("`{name}.` and one of {}", STATS.join(", ")),
             help: Some(format!("for example `{name}.p95`")),
         });

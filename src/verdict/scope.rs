@@ -69,6 +69,14 @@ impl Scope {
             let word = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
             let (word, after) = rest.split_at(word);
             let Some(inner) = after.strip_prefix('(').filter(|_| WORDS.contains(&word)) else {
+                // A metric has no quotes in its parentheses.
+                if after.starts_with("(\"") {
+                    return Err(RuleError {
+                        message: format!("unknown selector `{}`", short(word)),
+                        expected: format!("one of {}", WORDS.join(", ")),
+                        help: nearest(word, WORDS).map(|near| format!("did you mean `{near}`?")),
+                    });
+                }
                 return Ok((scope, rest.trim_start()));
             };
             let wrong = || RuleError {
@@ -90,19 +98,22 @@ impl Scope {
 
     /// Checks that the metric is recorded for what is selected.
     pub(super) fn check_metric(&self, metric: Metric, name: &str) -> Result<(), RuleError> {
-        let error = |expected: &str| {
-            let message = format!("`{}` is not kept for what is selected here", short(name));
+        let error = |recorded: &str, expected: &str| {
+            let message = format!("`{}` is recorded {recorded}", short(name));
             Err(RuleError { message, expected: expected.to_owned(), help: None })
         };
         if self.has_check() && metric != Metric::Checks {
-            return error("nothing after `check(\"…\")` but a comparison with a share");
+            return error(
+                "for calls, not for a check",
+                "a share after `check(\"…\")`, such as > 99%",
+            );
         }
         if metric == Metric::Bytes && !self.selectors.is_empty() {
-            return error("no selector: bytes are counted for the whole run");
+            return error("for the whole run", "no selector");
         }
         let by_workload = |one: &Selector| matches!(one, Selector::Workload(_));
         if !metric.is_of_calls() && !self.selectors.iter().all(by_workload) {
-            return error("`workload(\"…\").` alone: it is kept by workload");
+            return error("per workload", "no selector but `workload(\"…\").`");
         }
         Ok(())
     }
@@ -171,9 +182,12 @@ impl Scope {
             let elsewhere = known.contains(&name);
             return Err(RuleError {
                 message: if elsewhere {
-                    format!("no series has all of these: {what} `{}` is elsewhere", short(&name))
+                    format!(
+                        "no series matches all selectors: {what} `{}` belongs to others",
+                        short(&name)
+                    )
                 } else {
-                    format!("there is no {what} `{}`", short(&name))
+                    format!("unknown {what} `{}`", short(&name))
                 },
                 expected: format!("one of {}", known.join(", ")),
                 help: nearest(&name, known.iter().map(String::as_str))

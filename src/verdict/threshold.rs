@@ -7,6 +7,7 @@ pub use super::metric::{Metric, MetricTime, Statistic};
 use super::metric::{is_k6, known_metrics, parse_metric, short};
 pub use super::rule_error::RuleError;
 use super::scope::Scope;
+use crate::suggest::nearest;
 use crate::units::{nanos, parse_duration, parse_share};
 
 /// Whether a limit is an integer where a percentage must be meant: `errors < 1` holds as long as a
@@ -69,7 +70,7 @@ impl Threshold {
         };
         let (scope, rest) = Scope::parse(rule)?;
         let Some(at) = rest.find(['<', '>', '=', '!']) else {
-            return error("no comparison in this rule".to_owned(), RULE, None);
+            return error("this rule has no comparison".to_owned(), RULE, None);
         };
         let (left, right) = (rest[..at].trim(), &rest[at..]);
         let symbols = right.find(|c| !"<>=!".contains(c)).unwrap_or(right.len());
@@ -81,7 +82,11 @@ impl Threshold {
         // Without a metric, `check("…")` can only mean its share.
         let left = if left.is_empty() && scope.has_check() { "checks" } else { left };
         if left.is_empty() {
-            return error("no metric before the comparison".to_owned(), &known_metrics(), None);
+            return error(
+                "this rule has no metric before the comparison".to_owned(),
+                &known_metrics(),
+                None,
+            );
         }
         let mut metric = parse_metric(left)?;
         let (value, when) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
@@ -89,15 +94,15 @@ impl Threshold {
             metric = metric.as_share();
         }
         if metric.is_share() && op != Comparison::Equal && is_bare_percentage(value, op) {
-            let message = format!("`{}` alone is {} %", short(value), short(value) + "00");
+            let message = format!("`{}` without `%` means {} %", short(value), short(value) + "00");
             let help = format!("did you mean `{left} {} {value}%`?", op.symbol());
             return error(message, "a share with its sign, such as 1% or 0.01", Some(help));
         }
         let Some(limit) = metric.parse_limit(value, is_k6(left)) else {
             let message = if value.is_empty() {
-                "no limit after the comparison".to_owned()
+                "this rule has no limit after the comparison".to_owned()
             } else {
-                format!("`{}` is no limit for `{left}`", short(value))
+                format!("`{}` is not a valid limit for `{left}`", short(value))
             };
             return error(message, metric.expected_limit(), None);
         };
@@ -129,14 +134,19 @@ impl Threshold {
                 continue;
             }
             if word != "over" && word != "after" {
-                return error(format!("`{}` after the limit", short(word)), EXPECTED);
+                let near = nearest(word, ["over", "after", "abort"]);
+                return Err(RuleError {
+                    message: format!("unknown word `{}` after the limit", short(word)),
+                    expected: EXPECTED.to_owned(),
+                    help: near.map(|near| format!("did you mean `{near}`?")),
+                });
             }
             let written = words.next().unwrap_or_default();
             let ns = parse_duration(written).map_or(0, nanos);
             let whole = ns > 0 && ns.is_multiple_of(SECOND_NS) && ns / SECOND_NS <= MAX_WINDOW_S;
             let at_once = word == "after" && written == "0s";
             if !whole && !at_once {
-                let message = format!("`{word} {}` is no such time", short(written));
+                let message = format!("`{word} {}` is not a valid time", short(written));
                 return error(message, "whole seconds, from 1s to 10m");
             }
             let seconds = (ns / SECOND_NS) as u32;

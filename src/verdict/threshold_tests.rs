@@ -37,31 +37,33 @@ fn limits_parse_into_the_metrics_unit() {
 #[test]
 fn errors_name_what_is_expected() {
     for (rule, message, help) in [
-        ("", "no comparison in this rule", None),
-        ("response.p95", "no comparison in this rule", None),
+        ("", "this rule has no comparison", None),
+        ("response.p95", "this rule has no comparison", None),
         ("reponse.p95 < 1s", "unknown metric `reponse`", Some("did you mean `response`?")),
         ("eror < 1%", "unknown metric `eror`", None),
-        ("response < 1s", "`response` alone is not one number", Some("for example `response.p95`")),
+        ("response < 1s", "`response` needs a statistic", Some("for example `response.p95`")),
         ("response.p100 < 1s", "unknown statistic `p100`", None),
         ("errors = 1%", "unknown comparison `=`", Some("write `==`")),
-        ("errors < 5ms", "`5ms` is no limit for `errors`", None),
-        ("errors < 120%", "`120%` is no limit for `errors`", None),
-        ("response.p95 < 250", "`250` is no limit for `response.p95`", None),
-        ("response.p95 < 1s often", "`often` after the limit", None),
-        ("response.p95 < 1s over", "`over ` is no such time", None),
-        ("response.p95 < 1s over 1500ms", "`over 1500ms` is no such time", None),
-        ("response.p95 < 1s over 2h", "`over 2h` is no such time", None),
+        ("errors < 5ms", "`5ms` is not a valid limit for `errors`", None),
+        ("errors < 120%", "`120%` is not a valid limit for `errors`", None),
+        ("response.p95 < 250", "`250` is not a valid limit for `response.p95`", None),
+        ("response.p95 < 1s often", "unknown word `often` after the limit", None),
+        ("response.p95 < 1s over", "`over ` is not a valid time", None),
+        ("response.p95 < 1s over 1500ms", "`over 1500ms` is not a valid time", None),
+        ("response.p95 < 1s over 2h", "`over 2h` is not a valid time", None),
         ("response.p95 < 1s after 3s", "`after` without `over` or `abort`", None),
         ("bytes < 1MB over 3s", "bytes are counted for the whole run", None),
         ("step(pay).errors < 1%", "`step(` has no name in quotes", None),
         ("step(\"pay\") errors < 1%", "`step(` has no name in quotes", None),
         ("tag(\"team\").errors < 1%", "`tag(` has no name in quotes", None),
-        ("step(\"pay\").lag.p99 < 1s", "`lag.p99` is not kept for what is selected here", None),
-        ("step(\"a\").dropped == 0", "`dropped` is not kept for what is selected here", None),
-        ("check(\"a\").errors < 1%", "`errors` is not kept for what is selected here", None),
-        ("status(0xx) < 1%", "`0xx` is no status", None),
-        ("status(5xx) < 1s", "`1s` is no limit for `status(5xx)`", None),
-        ("< 1s", "no metric before the comparison", None),
+        ("step(\"pay\").lag.p99 < 1s", "`lag.p99` is recorded per workload", None),
+        ("step(\"a\").dropped == 0", "`dropped` is recorded per workload", None),
+        ("check(\"a\").errors < 1%", "`errors` is recorded for calls, not for a check", None),
+        ("stp(\"pay\").errors < 1%", "unknown selector `stp`", Some("did you mean `step`?")),
+        ("errors < 1% abrt", "unknown word `abrt` after the limit", Some("did you mean `abort`?")),
+        ("status(0xx) < 1%", "`0xx` is not a status", None),
+        ("status(5xx) < 1s", "`1s` is not a valid limit for `status(5xx)`", None),
+        ("< 1s", "this rule has no metric before the comparison", None),
     ] {
         let error = Threshold::parse(rule).unwrap_err();
         assert_eq!(error.message, message, "{rule}");
@@ -161,16 +163,16 @@ fn selectors_narrow_and_report_unmatched_names() {
         assert_eq!(scope.matches(&subjects), Ok(()));
     }
     for (rule, message, help) in [
-        ("step(\"pya\").errors < 1%", "there is no step `pya`", Some("did you mean `pay`?")),
+        ("step(\"pya\").errors < 1%", "unknown step `pya`", Some("did you mean `pay`?")),
         (
             "tag(\"team=wep\").errors < 1%",
-            "there is no tag `team=wep`",
+            "unknown tag `team=wep`",
             Some("did you mean `team=web`?"),
         ),
-        ("workload(\"x\").errors < 1%", "there is no workload `x`", None),
+        ("workload(\"x\").errors < 1%", "unknown workload `x`", None),
         (
             "workload(\"api\").step(\"pay\").errors < 1%",
-            "no series has all of these: step `pay` is elsewhere",
+            "no series matches all selectors: step `pay` belongs to others",
             None,
         ),
     ] {

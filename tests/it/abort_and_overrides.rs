@@ -23,7 +23,10 @@ thresholds:
     );
     let done = Manada::run(&scenario, &["--ui", "plain"]).go();
     let report = done.report(4);
-    assert!(done.stderr.contains("stopping: `tag(\"team=web\").status(5xx) < 10%"), "{done}");
+    assert!(
+        done.stderr.contains("stopping: threshold `tag(\"team=web\").status(5xx) < 10%"),
+        "{done}"
+    );
     let [stopped, calls] = [0, 1].map(|rule| &report["thresholds"][rule]);
     assert_eq!(stopped["passed"], false, "{done}");
     assert_eq!((&stopped["observed"], &stopped["margin"]), (&1.0.into(), &(-0.9).into()));
@@ -68,7 +71,7 @@ environments: {{ here: {{ services: {{ shop: "{}" }} }} }}
     for (words, code, said) in [
         (&["-e", "her"][..], 2, "did you mean `here`?"),
         (&["--set", "workloads.w.iteration=7"], 2, "did you mean `iterations`?"),
-        (&["--threshold", "step(\"GET\").errors < 1%"], 2, "there is no step `GET`"),
+        (&["--threshold", "step(\"GET\").errors < 1%"], 2, "unknown step `GET`"),
     ] {
         let done = Manada::run(&scenario, words).go();
         assert_eq!(done.code, Some(code), "{done}");

@@ -82,7 +82,7 @@ fn oversized_own_values_are_generator_errors() {
     let batch = "workloads:\n  w:\n    users: 1\n    iterations: 1\n    flow:\n      \
                  - { post: /, body: \"{{ [1]|batch(1000000000,0)|list }}\" }\n";
     let done = Manada::run(&format!("services: {{ t: builtin }}\n{batch}"), &[]).go();
-    assert!(done.stderr.contains("more work or a larger value"), "{done}");
+    assert!(done.stderr.contains("exceeds its limit of work or size"), "{done}");
     assert_eq!(done.code, Some(3), "{done}");
 }
 

@@ -100,7 +100,7 @@ fn run_completes_with_half_of_its_memory() {
     // A group that is not the root of its hierarchy is visible.
     let doctor = Manada::new(&["doctor"]).within(&group.0).go();
     let limit = format!("{} MiB", (wants / 2) >> 20);
-    assert!(doctor.stdout.contains(&format!("{limit} allowed")), "{limit}: {doctor}");
+    assert!(doctor.stdout.contains(&format!("limit {limit}")), "{limit}: {doctor}");
     let words = ["--seed", "1", "--shards", "1"];
     // Slowly: the kernel kills at once, and a busy machine checks memory late.
     let text = scenario(&target, "client: resilient", "18s");

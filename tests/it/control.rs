@@ -113,7 +113,7 @@ fn invalid_command_is_refused_with_advice() {
         (&["-", "scale", "-95%"][..], 1, "90 % minus 95 % leaves no load"),
         (&["-", "pause", "apy"][..], 1, "unknown workload `apy`; expected one of api; did you"),
         (&["-", "users", "9"][..], 1, "this run has no closed-model workload; use `rate`"),
-        (&["-", "users", "api", "9"][..], 1, "workload `api` is open: expected `rate api`"),
+        (&["-", "users", "api", "9"][..], 1, "workload `api` is open-model; use `rate api`"),
         (&["-", "mute", "hoem"][..], 1, "did you mean `home`?"),
         (&["-", "breaker", "systen", "open"][..], 1, "did you mean `system`?"),
         (&["-", "breaker", "system", "open"][..], 1, "breakers: { system: {} }"),
@@ -174,8 +174,8 @@ fn foreign_socket_folder_is_refused_and_run_continues() {
     let short = OPEN.replace("10m", "1s");
     let done = Manada::run(&short, &[]).env("XDG_RUNTIME_DIR", folder.path()).go();
     done.report(0);
-    assert!(done.stderr.contains("no control socket: "), "{done}");
-    assert!(done.stderr.contains("make it yours with mode 700"), "{done}");
+    assert!(done.stderr.contains("cannot open the control socket: "), "{done}");
+    assert!(done.stderr.contains("or `chmod 700` it"), "{done}");
     let done = Manada::new(&["control"]).env("XDG_RUNTIME_DIR", folder.path()).go();
     assert_eq!(done.code, Some(1), "{done}");
 }

@@ -212,7 +212,7 @@ fn responses_and_failed_checks_are_shown() {
         "✗ header x-kind is \"a\": found b\n",
         "✗ header x-none is \"b\": found no header `x-none`\n",
         "✗ json $.id is 8: found 7\n",
-        "✗ json $.no is 1: found nothing at this path\n",
+        "✗ json $.no is 1: found no value at this path\n",
         "✗ size < 10B: found 36 bytes\n",
     ] {
         assert!(done.stdout.contains(text), "{text:?}\n{done}");

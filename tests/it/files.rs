@@ -27,7 +27,7 @@ fn refused(done: &Done, says: &str) {
 
 #[test]
 fn scenario_reads_its_folder_and_allowed_folders() {
-    let outside = "is in none of the folders that a scenario may read";
+    let outside = "is outside the folders that a scenario may read";
     let (_server, manada) = rows("own.csv");
     assert_eq!(manada.go().code, Some(0));
     refused(&rows("../data/rows.csv").1.go(), outside);
@@ -60,9 +60,9 @@ fn scenario_reads_its_folder_and_allowed_folders() {
 fn scenario_reads_only_regular_files() {
     let (_server, manada) = rows("pipe");
     assert!(Command::new("mkfifo").arg(manada.path("sub/pipe")).status().unwrap().success());
-    refused(&manada.go(), "is no regular file");
+    refused(&manada.go(), "is not a regular file");
     for path in ["/dev/zero", "/proc/self/maps", "/sys/kernel/uevent_seqnum"] {
-        refused(&rows(path).1.words(&["--allow-files", "/"]).go(), "is no regular file");
+        refused(&rows(path).1.words(&["--allow-files", "/"]).go(), "is not a regular file");
     }
 }
 

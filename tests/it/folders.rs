@@ -155,5 +155,5 @@ fn failed_start_replaces_earlier_reports() {
     replaces_reports(Manada::run(refused, &[]), 1, "setup failed");
     replaces_reports(Manada::run(&mistake, &[]), 3, "scenario.yaml:");
     replaces_reports(Manada::new(&["hit", "no address", "--ui", "none"]), 2, "no address");
-    replaces_reports(Manada::new(&["report", "nowhere"]), 3, "no record of a run");
+    replaces_reports(Manada::new(&["report", "nowhere"]), 3, "expected the report folder of a run");
 }

@@ -65,7 +65,7 @@ fn prometheus_is_queried_each_second() {
     assert_eq!(done.code, Some(3), "{done}");
     assert!(done.stderr.contains("cannot monitor `sum(`") && done.stderr.contains("parse error"));
     let done = watching(&target, &["--monitor", "prometheus", &url, "{job=\"own\"}"]);
-    assert!(done.code == Some(3) && done.stderr.contains("series: expected one"), "{done}");
+    assert!(done.code == Some(3) && done.stderr.contains("series; expected one"), "{done}");
 }
 
 #[test]

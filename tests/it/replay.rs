@@ -106,17 +106,13 @@ fn invalid_record_is_refused_with_advice() {
     damaged.truncate(line + 2);
     std::fs::write(done.path("cut"), &damaged).unwrap();
     for (words, code, says) in [
-        (
-            &["nowhere"][..],
-            3,
-            "expected a folder that `manada run` left behind, with its run.record",
-        ),
-        (&["foreign"], 3, "it is no record that this version of manada reads"),
+        (&["nowhere"][..], 3, "expected the report folder of a run, with its run.record"),
+        (&["foreign"], 3, "not a record that this version of manada can read"),
         (&["other"], 3, "the shapes of its entries are `01234567`"),
         (&["cut"], 3, "damaged at its beginning"),
-        (&["out", "--out", "out"], 2, "choose another for --out"),
-        (&["out", "--threshold", "p95"], 2, "no comparison in this rule"),
-        (&["out", "--report", "x.pdf"], 2, "does not say what it is to be"),
+        (&["out", "--out", "out"], 2, "--out is the folder of the record"),
+        (&["out", "--threshold", "p95"], 2, "this rule has no comparison"),
+        (&["out", "--report", "x.pdf"], 2, "unknown report format `x.pdf`"),
         (&["out", "--report", "nowhere/x.md"], 1, "cannot write nowhere/x.md"),
     ] {
         let (found, _, stderr) = again(&done, words);
@@ -136,7 +132,7 @@ fn invalid_record_is_refused_with_advice() {
     assert!(Command::new("mkfifo").arg(done.path("pipe")).status().unwrap().success());
     for path in ["pipe", "/dev/zero"] {
         let (found, _, stderr) = again(&done, &[path]);
-        assert!(found == Some(3) && stderr.contains("no regular file"), "{path}: {stderr}");
+        assert!(found == Some(3) && stderr.contains("not a regular file"), "{path}: {stderr}");
     }
 }
 

@@ -353,8 +353,9 @@ fn a_run_names_its_folder_and_its_files() {
     let folder = fs::read_dir(done.path("reports")).unwrap().next().unwrap().unwrap();
     let name = folder.file_name().into_string().unwrap();
     assert!(name.starts_with("a-b.c-20"), "{name}");
-    let last = done.stdout.trim_end().lines().last().unwrap_or_default();
     for file in ["summary.json", "report.html", "steps.csv", "timeline.csv", "latency.hlog"] {
-        assert!(last.contains(&format!("{name}/{file}")), "{file}: {done}");
+        // Each on a line of its own.
+        let mut lines = done.stdout.lines();
+        assert!(lines.any(|line| line.ends_with(&format!(" reports/{name}/{file}"))), "{done}");
     }
 }

@@ -78,7 +78,7 @@ fn public_hosts_need_authorisation_under_load() {
     assert!(hit.stderr.contains("--authorised 203.0.113.7"), "{hit}");
     let hit = Manada::hit("http://prod.shop.test/", &["-r", "11/s", "-n", "1"]).go();
     assert_eq!(hit.code, Some(3), "{hit}");
-    assert!(hit.stderr.contains("smells of production"), "{hit}");
+    assert!(hit.stderr.contains("looks like a production host"), "{hit}");
     let bad = Manada::hit("http://127.0.0.1/", &["--authorised", "a b"]).go();
     assert_eq!(bad.code, Some(2), "{bad}");
     // With the authorisation only the target is missing.
@@ -156,7 +156,10 @@ fn persistent_errors_stop_the_run() {
     );
     let report = Manada::run(&text, &["--shards", "1"]).go().report(6);
     let why = report["stopped"].as_str().unwrap();
-    assert!(why.contains("100 % of") && why.contains("the scenario stops at 90 %"), "{why}");
+    assert!(
+        why.contains("100 % of") && why.contains("the scenario stops the run at 90 %"),
+        "{why}"
+    );
     assert!(report["duration_s"].as_f64().unwrap() < 10.0, "{report}");
 }
 

@@ -137,7 +137,7 @@ fn certificates_are_verified_unless_asked_otherwise() {
             Some("certificate_unknown_issuer"),
             "BadSignature",
         ),
-        (leaf(None, "127.0.0.1", now), Some("certificate_self_signed"), "signed by itself"),
+        (leaf(None, "127.0.0.1", now), Some("certificate_self_signed"), "self-signed"),
         (of_ca, Some("certificate_of_ca"), "CaUsedAsEndEntity"),
     ] {
         let server = over_tls(config);
@@ -215,9 +215,9 @@ fn verbose_shows_library_errors() {
     let url = format!("https://{}/", server.address());
     for (words, shown) in [(&["-v"][..], true), (&[], false)] {
         let hit = Manada::new(&["hit", &url, "-n", "1"]).words(words).go();
-        let said = hit.stdout.contains("signed by itself and was not given as trusted");
+        let said = hit.stdout.contains("self-signed and not trusted");
         assert_eq!(said, shown, "{hit}");
-        assert!(hit.stdout.contains("give it as `ca`"), "{hit}");
+        assert!(hit.stdout.contains("set it as `ca`"), "{hit}");
     }
 }
 

@@ -310,7 +310,7 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
     all_ok(&report, 2);
     let done = with("ca: nowhere.pem, cert: me.pem, key: other.key");
     assert_eq!(done.code, Some(3), "{done}");
-    for text in ["there is no file `nowhere.pem`", "this key does not fit"] {
+    for text in ["file `nowhere.pem` not found", "this key does not match"] {
         assert!(done.stderr.contains(text), "{done}");
     }
 }

@@ -58,7 +58,7 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
         ("mthe cache is off\r", "marked"),
         ("8", "mark        mark 1the cache is off"),
         (":breaker system open\r", "✗"),
-        (":help\r", "end the run as Ctrl-C does"),
+        (":help\r", "no new iterations, running ones finish"),
     ] {
         terminal.press(keys);
         terminal.show(shown);
@@ -164,5 +164,5 @@ fn pasted_text_is_not_a_key() {
 fn without_a_terminal_it_is_refused_and_nothing_is_drawn() {
     let plain = Manada::new(&["run", "s.yaml", "--ui", "tui"]).file("s.yaml", SCENARIO).go();
     assert_eq!(plain.code, Some(1), "{plain}");
-    assert!(plain.stderr.contains("elsewhere say `--ui plain`"), "{plain}");
+    assert!(plain.stderr.contains("otherwise use `--ui plain`"), "{plain}");
 }

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::template::Value;
 use crate::template::exact_json::{self as exact, to_value};
+use crate::units::counted;
 
 /// Files up to this size are held in memory: 32 MiB.
 const IN_MEMORY: u64 = 32 << 20;
@@ -71,13 +72,13 @@ pub enum RowsError {
         message: String,
     },
     /// Two columns have the same name, and a row could hold only one of them.
-    #[error("the column `{0}` is there twice")]
+    #[error("duplicate column `{0}`")]
     SameColumn(String),
     /// There are no rows.
-    #[error("it has no rows")]
+    #[error("no rows")]
     Empty,
     /// A JSON array is too large to hold in memory.
-    #[error("a JSON array of more than 32 MiB")]
+    #[error("a JSON array larger than 32 MiB")]
     TooLarge,
 }
 
@@ -172,7 +173,7 @@ impl Stretches {
             Some(columns) => csv_rows(&bytes, Some(columns)),
             None => json_rows(&String::from_utf8_lossy(&bytes)),
         };
-        let changed = || io::Error::other("a file of rows has changed while it was used");
+        let changed = || io::Error::other("a data file changed during the run");
         rows.map_err(io::Error::other)?
             .into_iter()
             .nth((index % STRIDE) as usize)
@@ -207,7 +208,8 @@ fn csv_reader<R: io::Read>(from: R, has_headers: bool) -> csv::Reader<R> {
 
 fn uneven(position: Option<&csv::Position>, cells: usize, columns: usize) -> RowsError {
     let line = position.map_or(0, csv::Position::line);
-    RowsError::Malformed { line, message: format!("{cells} cells under {columns} column names") }
+    let (cells, columns) = (counted(cells as u64, "cell"), counted(columns as u64, "column"));
+    RowsError::Malformed { line, message: format!("{cells} for {columns}") }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
@@ -215,7 +217,7 @@ fn malformed(error: csv::Error) -> RowsError {
     let line = error.position().map_or(1, csv::Position::line);
     match error.kind() {
         csv::ErrorKind::Utf8 { .. } => {
-            RowsError::Malformed { line, message: "this is not UTF-8 text".to_owned() }
+            RowsError::Malformed { line, message: "not UTF-8 text".to_owned() }
         }
         _ => RowsError::Malformed { line, message: error.to_string() },
     }

@@ -119,11 +119,11 @@ fn indexed_file_has_the_same_rows_as_in_memory() {
 fn malformed_files_report_reason_and_line() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text, why) in [
-        ("a.csv", "", "it has no rows"),
-        ("a.csv", "id,name\n", "it has no rows"),
-        ("a.csv", "id,name\n1,a\n2\n", "line 3: 1 cells under 2 column names"),
-        ("a.csv", "id,name,id\n1,a,2\n", "the column `id` is there twice"),
-        ("a.json", "[]", "it has no rows"),
+        ("a.csv", "", "no rows"),
+        ("a.csv", "id,name\n", "no rows"),
+        ("a.csv", "id,name\n1,a\n2\n", "line 3: 1 cell for 2 columns"),
+        ("a.csv", "id,name,id\n1,a,2\n", "duplicate column `id`"),
+        ("a.json", "[]", "no rows"),
         ("a.json", "[1]", "line 1: item 1 is not an object such as {\"name\": \"Ana\"}"),
         ("a.json", "{\"a\":1}\nx\n", "line 2: expected value at line 1 column 1"),
     ] {

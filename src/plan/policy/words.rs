@@ -6,7 +6,7 @@
 use super::{Policies, PoolPolicy, PoolStrategy};
 use crate::ids::PoolId;
 use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
-use crate::units::{show_bytes, show_duration};
+use crate::units::{counted, show_bytes, show_duration};
 
 impl Policies {
     /// Returns `measure` or `resilient`.
@@ -16,10 +16,7 @@ impl Policies {
 
     /// Lists the active policies, a few words each.
     pub fn parts(&self) -> Vec<String> {
-        let count = |count: usize, one: &str| match count {
-            1 => format!("1 {one}"),
-            _ => format!("{count} {one}s"),
-        };
+        let count = |count: usize, one: &str| counted(count as u64, one);
         let mut parts = Vec::new();
         let mut add = |is: bool, what: &str| parts.extend(is.then(|| what.to_owned()));
         let breakers = [&self.breakers.endpoint, &self.breakers.service, &self.breakers.system];
@@ -42,12 +39,12 @@ impl Policies {
         add(self.healing.is_some(), "healing");
         add(self.admission.is_some(), "admission");
         match self.memory.map(|memory| memory.budget) {
-            Some(Some(bytes)) => add(true, &format!("{} of memory", show_bytes(bytes))),
-            Some(None) => add(true, "memory watched"),
+            Some(Some(bytes)) => add(true, &format!("memory budget {}", show_bytes(bytes))),
+            Some(None) => add(true, "memory budget"),
             None => {}
         }
         if let Some(early) = self.prewarm {
-            add(true, &format!("users ready {} early", show_duration(early)));
+            add(true, &format!("prewarm {}", show_duration(early)));
         }
         parts
     }
@@ -88,7 +85,7 @@ mod tests {
             prewarm: Some(Duration::from_secs(2)),
             ..Policies::default()
         };
-        assert_eq!(client.parts(), ["1 retry", "200 MiB of memory", "users ready 2s early"]);
+        assert_eq!(client.parts(), ["1 retry", "memory budget 200 MiB", "prewarm 2s"]);
         assert_eq!(client.kind(), "measure");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::event::Report;
 use crate::report::ansi::plain;
 use crate::report::quantile_text::{quantile, show_quantile};
-use crate::report::rows::{self, ThresholdState, lost_note};
+use crate::report::rows::{self, StepLabels, ThresholdState, lost_note};
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
 /// Maximum steps, and kinds of errors.
@@ -20,7 +20,7 @@ pub(super) fn render(report: &Report) -> String {
     load(&mut out, report);
     steps(&mut out, report);
     errors(&mut out, report);
-    let _ = writeln!(out, "\n<sub>Again: `{}`</sub>", code(&report.command_line()));
+    let _ = writeln!(out, "\n<sub>Repeat: `{}`</sub>", code(&report.command_line()));
     out
 }
 
@@ -48,7 +48,7 @@ fn head(out: &mut String, report: &Report) {
     let trust = report.trust.level.name();
     let _ = writeln!(out, "{took} · exit code {code} · seed {seed} · trust **{trust}**\n");
     if let Some(why) = &report.why {
-        let _ = writeln!(out, "Why: {}\n", text(why));
+        let _ = writeln!(out, "Reason: {}\n", text(why));
     }
     if let Some(why) = &report.stopped {
         let _ = writeln!(out, "Stopped: {}\n", text(why));
@@ -80,11 +80,12 @@ fn thresholds(out: &mut String, report: &Report) {
 
 fn load(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
-    let _ = writeln!(out, "\n| workload | asked | made in time | response p95 | p99 | errors |");
+    let _ =
+        writeln!(out, "\n| workload | scheduled | started on time | response p95 | p99 | errors |");
     let _ = writeln!(out, "|---|--:|--:|--:|--:|--:|");
     for row in rows::workloads(report) {
         let per_s = |rate: Option<f64>| format!("{}/s", show_rate(rate.unwrap_or_default()));
-        let (asked, made) = if row.info.open {
+        let (scheduled, started) = if row.info.open {
             let share = row.on_time_share().unwrap_or_default() * 100.0;
             (per_s(row.due_per_s()), format!("{} ({share:.2} %)", per_s(row.on_time_per_s())))
         } else {
@@ -94,7 +95,7 @@ fn load(out: &mut String, report: &Report) {
         let errors = measured.calls.error_share();
         let _ = writeln!(
             out,
-            "| {} | {asked} | {made} | {} | {} | {} |",
+            "| {} | {scheduled} | {started} | {} | {} | {} |",
             text(&row.info.name),
             quantile(&measured.response, 0.95),
             quantile(&measured.response, 0.99),
@@ -110,23 +111,25 @@ fn load(out: &mut String, report: &Report) {
 fn steps(out: &mut String, report: &Report) {
     let _ = writeln!(
         out,
-        "\n| step | calls | rate | errors | service p50 | p95 | p99 | max | response p99 |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|"
+        "\n| step | calls | rate | errors | response p50 | p95 | p99 | max | service p95 | p99 |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
+    let labels = StepLabels::new(report);
     for row in rows::steps(report).take(SHOWN) {
+        let name = labels.label(row.id);
         if !row.was_called() {
-            let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(row.name));
+            let _ = writeln!(out, "| {} | 0 | | | | | | | | |", text(&name));
             continue;
         }
         let calls = row.calls();
         let rate = row.calls_per_s.map(|rate| format!("{}/s", show_rate(rate)));
-        let times = [row.service(0.5), row.service(0.95), row.service(0.99), row.service(1.0)];
-        let times = times.into_iter().chain([row.response(0.99)]);
+        let times = [0.5, 0.95, 0.99, 1.0].map(|p| row.response(p));
+        let times = times.into_iter().chain([0.95, 0.99].map(|p| row.service(p)));
         let times: Vec<_> = times.map(|time| time.map_or(String::new(), show_quantile)).collect();
         let _ = writeln!(
             out,
             "| {} | {} | {} | {:.2} % | {} |",
-            text(row.name),
+            text(&name),
             show_count(calls.made),
             rate.unwrap_or_default(),
             calls.error_share().unwrap_or(0.0) * 100.0,
@@ -135,7 +138,7 @@ fn steps(out: &mut String, report: &Report) {
     }
     let more = report.info.plan.steps.len().saturating_sub(SHOWN);
     if more > 0 {
-        let _ = writeln!(out, "\n{more} steps more in steps.csv.");
+        let _ = writeln!(out, "\n{more} more steps in steps.csv.");
     }
     if let Some(note) = lost_note(report) {
         let _ = writeln!(out, "\n{note}.");

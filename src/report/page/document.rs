@@ -28,18 +28,21 @@ const SECTIONS: [Section; 14] = [
     ("verdict", "Verdict", section::verdict::render),
     ("thresholds", "Thresholds", section::thresholds::render),
     ("load", "Load", section::load::render),
-    ("latency", "Response and service times", section::latency::render),
+    ("latency", "Latency", section::latency::render),
     ("distribution", "Distribution", section::distribution::render),
-    ("steps", "Workloads and steps", section::tables::render),
+    ("steps", "Steps", section::tables::render),
     ("phases", "Phases", section::phases::render),
-    ("answers", "Responses and errors", section::responses::render),
+    ("answers", "Errors", section::responses::render),
     ("failures", "Failures", section::failures::render),
     ("checks", "Checks", section::checks::render),
     ("client", "Client", section::client::render),
     ("events", "Events", section::events::render),
     ("health", "Health", section::health::render),
-    ("scenario", "Scenario and machine", section::scenario::render),
+    ("scenario", "Scenario", section::scenario::render),
 ];
+
+/// The first sections of the page of a run in progress.
+const LIVE_FIRST: [&str; 3] = ["verdict", "load", "latency"];
 
 /// A rendered section.
 #[derive(Debug)]
@@ -83,8 +86,11 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
 
 /// Returns a page with `live` on top and empty sections, which `script` fills.
 pub fn shell(live: &Markup, script: &str) -> String {
-    let parts: Vec<RenderedSection> =
+    let mut parts: Vec<RenderedSection> =
         SECTIONS.iter().map(|(id, title, _)| RenderedSection { id, title, inner: None }).collect();
+    // While a run goes on, its load and latency come first.
+    let rank = |part: &RenderedSection| LIVE_FIRST.iter().position(|id| *id == part.id);
+    parts.sort_by_key(|part| rank(part).unwrap_or(LIVE_FIRST.len()));
     let body = html! {
         (bar("manada", &parts))
         (live)

@@ -368,6 +368,6 @@ fn a_run_that_has_just_begun_is_a_page_too() {
     report.snapshot = Arc::new(nothing);
     report.judgements[0].observed = None;
     let page = document(&report);
-    assert!(page.contains("RUNNING") && page.contains("not yet"));
+    assert!(page.contains("RUNNING") && page.contains("no data yet"));
     assert!(!page.contains("NaN") && !page.contains("inf"), "no number is made of nothing");
 }

@@ -3,6 +3,11 @@
 //! `source` and the readers return it; `cli` and `RunError` show it.
 //! Invariant: the text names the monitor.
 
+use crate::suggest::did_you_mean;
+
+/// The kinds of monitors.
+const KINDS: [&str; 2] = ["pid", "prometheus"];
+
 /// What `--monitor` takes.
 const EXPECTED: &str = "expected `--monitor pid N` or `--monitor prometheus URL QUERY`";
 
@@ -19,7 +24,7 @@ pub enum MonitorError {
     #[error("`{0}` is not an http:// URL; {EXPECTED}")]
     NoUrl(String),
     /// An argument is no kind of monitor.
-    #[error("unknown monitor `{0}`; {EXPECTED}")]
+    #[error("unknown monitor `{0}`; {EXPECTED}{near}", near = did_you_mean(.0, KINDS))]
     NoMonitor(String),
     /// There are more monitors than this many.
     #[error("{count} monitors; at most {most} are allowed")]

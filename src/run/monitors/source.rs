@@ -72,6 +72,7 @@ mod tests {
             ("prometheus|http://h", "no query after http://h"),
             ("prometheus|h:9090|up", "`h:9090` is not an http:// URL"),
             ("cpu|7", "unknown monitor `cpu`"),
+            ("promethues|http://h|up", "; did you mean `prometheus`?"),
         ] {
             let error = parse(words).unwrap_err().to_string();
             assert!(

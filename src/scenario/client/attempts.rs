@@ -152,7 +152,7 @@ pub(crate) fn limits(
         && !limits.is_any_set()
         && diagnostics.count() == mistakes
     {
-        diagnostics.mistake(key.span, "there is no limit to wait for").expected(LIMITS.form);
+        diagnostics.mistake(key.span, "`wait` needs a limit").expected(LIMITS.form);
     }
     limits
 }
@@ -165,7 +165,7 @@ fn per_endpoint(
     let expected = "a map of endpoints, such as `{ \"POST /login\": 50/s }`";
     let entries = values::entries(diagnostics, node, expected).unwrap_or_default();
     if entries.len() > MAX_PATTERNS {
-        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
+        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} endpoint patterns"));
         return Vec::new();
     }
     let mut limits = Vec::new();

@@ -46,8 +46,8 @@ pub(crate) fn in_order<T: Ord + Copy>(
         && least > most
     {
         diagnostics
-            .mistake(span, format!("`{high}` is less than `{low}`"))
-            .expected(format!("at least as much as `{low}`"));
+            .mistake(span, format!("`{high}` is below `{low}`"))
+            .expected(format!("at least the value of `{low}`"));
     }
 }
 
@@ -59,9 +59,10 @@ pub(crate) fn pattern(
 ) -> Option<EndpointPattern> {
     let found = EndpointPattern::parse(text);
     if found.is_none() {
-        let mistake =
-            diagnostics.mistake(span, format!("`{}` names no endpoints", truncate(text))).expected(
-                "`*`, or a path such as /export/* without its query, after a method or alone",
+        let mistake = diagnostics
+            .mistake(span, format!("`{}` is not an endpoint pattern", truncate(text)))
+            .expected(
+                "`*`, or a path without query, with or without a method: `POST /login`, /export/*",
             );
         let suggestion = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
         let suggestion = suggestion.map(|(method, path)| format!("{method} {path}"));

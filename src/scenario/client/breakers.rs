@@ -64,7 +64,7 @@ fn one(
     let of_share = fields.entry("window").or(fields.entry("least"));
     if let (true, Some((key, _))) = (fields.has("failures"), share) {
         diagnostics
-            .mistake(key.span, "a breaker counts `failures` in a row, or their `share`")
+            .mistake(key.span, "a breaker has either `failures` or `share`")
             .expected("one of the two");
     }
     if let Some(failures) = fields.value(diagnostics, "failures") {
@@ -78,8 +78,8 @@ fn one(
             breaker.trips = BreakerTrip::Share { share, window, least };
         }
     } else if let Some((key, _)) = of_share {
-        let message = format!("`{}` belongs to a `share` of failures", key.name);
-        diagnostics.mistake(key.span, message).expected("`share: 50%` beside it");
+        let message = format!("`{}` needs `share`", key.name);
+        diagnostics.mistake(key.span, message).expected("`share: 50%` in the same breaker");
     }
     fields.fill(diagnostics, "open", &mut breaker.open);
     fields.fill(diagnostics, "probes", &mut breaker.probes);

@@ -100,9 +100,11 @@ pub(crate) fn memory(diagnostics: &mut Diagnostics, node: &Node) -> Option<Memor
 /// Reads a memory budget, bytes.
 fn budget(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
     match values::size(diagnostics, node)? {
-        0..MIN_BUDGET => {
-            report_wrong(diagnostics, node, "at least 16MiB: the program itself takes most of it")
-        }
+        0..MIN_BUDGET => report_wrong(
+            diagnostics,
+            node,
+            "at least 16MiB, since the program itself needs most of that",
+        ),
         bytes => Some(bytes),
     }
 }

@@ -52,7 +52,7 @@ fn patterns_of(
         );
     }
     if placed.len() + items.len() > MAX_PATTERNS {
-        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
+        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} endpoint patterns"));
         return Vec::new();
     }
     let mut own: Vec<EndpointPattern> = Vec::new();
@@ -66,8 +66,8 @@ fn patterns_of(
         if other.is_some() || own.contains(&pattern) {
             let whose = other.map_or("this pool".to_owned(), |pool| format!("`{}`", pool.name));
             diagnostics
-                .mistake(item.span, format!("`{pattern}` is there already, in {whose}"))
-                .expected("each pattern once: it leads to one pool");
+                .mistake(item.span, format!("duplicate pattern `{pattern}`, already in {whose}"))
+                .expected("each pattern in one pool");
             continue;
         }
         placed.push((pattern.clone(), item.span));
@@ -88,8 +88,8 @@ fn pool(
     if let (Some((key, _)), true) = (adaptive, every.is_some() && strategy != PoolStrategy::Shared)
     {
         diagnostics
-            .mistake(key.span, "only a pool that users share can adapt its size")
-            .expected("`strategy: shared` beside it");
+            .mistake(key.span, "`adaptive` needs a shared pool")
+            .expected("`strategy: shared` in the same pool");
     }
     let size = fields.placed(diagnostics, "connections");
     let min = fields.placed(diagnostics, "min");
@@ -117,9 +117,9 @@ fn strategy(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrat
         && keeps(strategy) != keep
     {
         let message = if keep {
-            "`strategy: per_request` keeps no connection alive"
+            "`strategy: per_request` contradicts `keep_alive: true`"
         } else {
-            "only `strategy: per_request` keeps no connection alive"
+            "`keep_alive: false` contradicts this `strategy`"
         };
         diagnostics.mistake(key.span, message).expected("one of the two keys");
     }
@@ -162,8 +162,8 @@ fn sizes(
         && most > connections
     {
         diagnostics
-            .mistake(span, format!("this pool stays at {connections} connections"))
-            .expected(format!("`connections: {most}`, or `adaptive: true` beside it"));
+            .mistake(span, format!("`max` has no effect: this pool has {connections} connections"))
+            .expected(format!("`connections: {most}`, or `adaptive: true` in the same pool"));
     }
     let default = if adapts { connections * 2 } else { connections };
     let least = min.unwrap_or_else(|| (connections / 10).max(1));

@@ -43,7 +43,7 @@ fn default_client_has_no_policies_and_resilient_has_defaults() {
         "degradation",
         "healing",
         "admission",
-        "memory watched",
+        "memory budget",
     ];
     assert_eq!(
         (resilient.kind(), resilient.parts()),

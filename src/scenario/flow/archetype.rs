@@ -245,11 +245,11 @@ fn bad_variable(diagnostics: &mut Diagnostics, key: &NodeKey) {
     let name = &key.name;
     if RESERVED.contains(&name.as_str()) {
         diagnostics
-            .mistake(key.span, format!("`{name}` is a word of the template language"))
+            .mistake(key.span, format!("`{name}` is a reserved word of templates"))
             .help(format!("choose another name, such as `my_{name}`"));
     } else {
         diagnostics
-            .mistake(key.span, format!("`{}` cannot be a variable", truncate(name)))
+            .mistake(key.span, format!("`{}` is not a valid variable name", truncate(name)))
             .expected("letters, digits and `_`, beginning with a letter");
     }
 }

@@ -65,8 +65,8 @@ impl<'a> Assembly<'a> {
         if let Some(node) = names_itself
             && self.calls.iter().any(other)
         {
-            let message = format!("two different requests are called `{}`", truncate(&name));
-            diagnostics.warn(node.span, message, "they are counted together");
+            let message = format!("two different requests have the name `{}`", truncate(&name));
+            diagnostics.warn(node.span, message, "they share one series in the report");
         }
         self.calls.push(call);
         Some(self.calls.len() - 1)
@@ -83,11 +83,8 @@ impl<'a> Assembly<'a> {
         if index >= MAX_STEPS {
             if index == MAX_STEPS {
                 diagnostics
-                    .mistake(
-                        node.span,
-                        format!("more than {MAX_STEPS} steps with names of their own"),
-                    )
-                    .help("give steps that belong together the same `name:`");
+                    .mistake(node.span, format!("more than {MAX_STEPS} different step names"))
+                    .help("give related steps the same `name:`");
             }
             return None;
         }

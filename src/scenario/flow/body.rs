@@ -33,7 +33,7 @@ pub(crate) fn body(
         [(kind, _, node)] => (*kind, *node),
         [(first, ..), (_, second, _), ..] => {
             diagnostics
-                .mistake(second.span, format!("a second body in the step that has `{first}`"))
+                .mistake(second.span, format!("a second body: the step has `{first}`"))
                 .expected(format!("one of {}", values::list_names(&BODIES)));
             return None;
         }
@@ -72,8 +72,11 @@ pub(crate) fn body(
         // The boundary is generated here, so a given content type could not match the body.
         let headers = fields.entry("headers").map_or(node.span, |(key, _)| key.span);
         diagnostics
-            .mistake(headers, "a `content-type` beside `multipart`: its boundary is made here")
-            .help("leave `content-type` out: `multipart` brings its own");
+            .mistake(
+                headers,
+                "`content-type` conflicts with `multipart`, which sets its own boundary",
+            )
+            .help("remove `content-type`");
     }
     if let (Some(content_type), false) = (content_type, named) {
         headers.push(("content-type".to_owned(), Template::literal(content_type)));
@@ -96,7 +99,7 @@ fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)>
     if size.is_ok_and(|size| size > MAX_FILE) {
         diagnostics
             .mistake(node.span, format!("{shown} is too large for a body"))
-            .expected("a file of at most 64 MiB: each core's shard holds it in memory");
+            .expected("a file of at most 64 MiB, since each shard holds it in memory");
         return None;
     }
     match std::fs::read(&path) {
@@ -171,7 +174,7 @@ fn part(
     let mut fields = Fields::read(diagnostics, node, &PART)?;
     let named = fields
         .take("filename")
-        .and_then(|node| values::plain_text(diagnostics, node, "the name the file is sent under"));
+        .and_then(|node| values::plain_text(diagnostics, node, "the file name to send"));
     let kind = fields
         .take("type")
         .and_then(|node| values::plain_text(diagnostics, node, "a content type such as image/png"));
@@ -183,8 +186,8 @@ fn part(
         (None, Some(value)) => (value?, None),
         _ => {
             diagnostics
-                .mistake(node.span, "a part has its content from one place")
-                .expected("either `file: NAME` or `value: TEXT`");
+                .mistake(node.span, "a part has either `file` or `value`")
+                .expected("one of the two");
             return None;
         }
     };

@@ -63,13 +63,13 @@ fn capture(
     let before = diagnostics.count();
     fields.finish(diagnostics);
     if let (Some((key, _)), None) = (group, &regex) {
-        diagnostics.mistake(key.span, "a `group` belongs to a `regex`");
+        diagnostics.mistake(key.span, "`group` needs `regex`");
     }
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group.map(|(_, node)| node)));
     let sources: Vec<Option<CaptureSource>> =
         [json, regex, header, cookie, css].into_iter().flatten().collect();
     if sources.len() != 1 && diagnostics.count() == before {
-        diagnostics.mistake(node.span, "a capture looks in one place").expected(
+        diagnostics.mistake(node.span, "a capture has one source").expected(
             "one of `json: \"$.path\"`, `regex: \"id=(\\d+)\"`, `header: name`, `cookie: name` \
              or `css: \"form input\"`",
         );
@@ -99,7 +99,7 @@ fn group_of(
             let mistake =
                 diagnostics.mistake(node.span, format!("the regex has no group `{name}`"));
             mistake.expected(match names.as_slice() {
-                [] => "a number: its groups have no names".to_owned(),
+                [] => "a number, since its groups have no names".to_owned(),
                 names => format!("one of {}", values::list_names(names)),
             });
         }
@@ -121,8 +121,8 @@ pub(crate) fn regex(diagnostics: &mut Diagnostics, node: &Node) -> Option<Regex>
             let last = problem.lines().last().unwrap_or_default();
             let last = last.strip_prefix("error: ").unwrap_or(last);
             diagnostics
-                .mistake(node.span, format!("this is no regular expression: {last}"))
-                .expected("the syntax of RE2, without look-around and back-references");
+                .mistake(node.span, format!("invalid regular expression: {last}"))
+                .expected("RE2 syntax, without look-around and back-references");
             None
         }
     }
@@ -150,7 +150,7 @@ fn css(
     match CssSelector::parse(text) {
         Some(selector) => Some(CaptureSource::Css(selector, attribute)),
         None => {
-            let message = format!("`{}` is no CSS selector", truncate(text));
+            let message = format!("invalid CSS selector `{}`", truncate(text));
             diagnostics
                 .mistake(node.span, message)
                 .expected("one such as \"form input[name=csrf]\"");
@@ -166,8 +166,8 @@ fn css(
     _attribute: Option<&Node>,
 ) -> Option<CaptureSource> {
     diagnostics
-        .mistake(node.span, "this program was built without CSS selectors")
-        .help("build it with `--features css`, or use `regex`");
+        .mistake(node.span, "this binary was built without CSS selectors")
+        .help("build with `--features css`, or use `regex`");
     None
 }
 
@@ -176,7 +176,7 @@ fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
     parse_path(text)
         .map_err(|problem| {
             diagnostics
-                .mistake(node.span, format!("this is no JSONPath: {problem}"))
+                .mistake(node.span, format!("invalid JSONPath: {problem}"))
                 .expected("a path such as \"$.items[0].id\" or \"$..id\" (RFC 9535)");
         })
         .ok()
@@ -197,7 +197,7 @@ pub(crate) fn parse_path(text: &str) -> Result<BoundedPath, String> {
     text.parse::<BoundedPath>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
-            format!("it cannot be read from `{}` on", truncate(rest))
+            format!("syntax error at `{}`", truncate(rest))
         }
         message => message.to_owned(),
     })

@@ -105,7 +105,7 @@ fn body(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let mistakes = diagnostics.count();
     fields.finish(diagnostics);
     if checks.len() == before && diagnostics.count() == mistakes {
-        diagnostics.mistake(node.span, "this check asks for nothing").expected(BODY_CHECK.form);
+        diagnostics.mistake(node.span, "this check is empty").expected(BODY_CHECK.form);
     }
 }
 
@@ -152,7 +152,7 @@ fn json(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
             Ok(path) => path,
             Err(problem) => {
                 diagnostics
-                    .mistake(key.span, format!("this is no JSONPath: {problem}"))
+                    .mistake(key.span, format!("invalid JSONPath: {problem}"))
                     .expected("a path such as \"$.items[0].id\" (RFC 9535)");
                 continue;
             }

@@ -89,7 +89,7 @@ fn check_text(
         if let [only] = feed.columns.as_slice()
             && only.contains([';', '\t', '|'])
         {
-            mistake.help("columns are separated by commas (RFC 4180): write the file so");
+            mistake.help("separate columns with commas (RFC 4180)");
         }
     }
 }

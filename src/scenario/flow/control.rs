@@ -211,7 +211,7 @@ fn parallel(
     for item in items {
         if let Some(control) = kind(item) {
             diagnostics
-                .mistake(item.span, format!("`{}` cannot be one of parallel steps", control.key()))
+                .mistake(item.span, format!("`{}` is not allowed in `parallel`", control.key()))
                 .expected("a request such as `{ get: /a.css }`");
             continue;
         }
@@ -233,8 +233,7 @@ fn parallel(
 fn needs(diagnostics: &mut Diagnostics, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
     let mut needed = Vec::new();
     for item in values::one_or_more(node) {
-        let Some(name) =
-            values::plain_text(diagnostics, item, "the name of a step before this one")
+        let Some(name) = values::plain_text(diagnostics, item, "the name of an earlier step")
         else {
             continue;
         };
@@ -243,10 +242,10 @@ fn needs(diagnostics: &mut Diagnostics, node: &Node, names: &[(String, usize)]) 
             None => {
                 let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
                 let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
-                let message = format!("no step `{name}` before this one in `parallel`");
+                let message = format!("unknown earlier step `{name}` in `parallel`");
                 let mistake = diagnostics.mistake(item.span, message);
                 mistake.expected(match known.as_slice() {
-                    [] => "a step that comes before it; this is the first".to_owned(),
+                    [] => "an earlier step; this is the first".to_owned(),
                     known => format!("one of {}", known.join(", ")),
                 });
                 if let Some(suggestion) = suggestion {

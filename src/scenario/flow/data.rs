@@ -49,7 +49,7 @@ fn draw(
         _ if diagnostics.count() > before => None,
         _ => {
             diagnostics
-                .mistake(node.span, "a feed has its rows from one place")
+                .mistake(node.span, "a feed has one source")
                 .expected("one of `csv: FILE`, `json: FILE` or `inline: [ … ]`");
             None
         }
@@ -59,11 +59,7 @@ fn draw(
         && !pick.runs_out()
     {
         let name = RowPick::NAMES.iter().find(|(_, known)| *known == pick).map_or("", |(n, _)| n);
-        diagnostics.warn(
-            key.span,
-            format!("`{name}` never comes to an end"),
-            "`at_end` has no effect",
-        );
+        diagnostics.warn(key.span, format!("`{name}` never ends"), "`at_end` has no effect");
     }
     let (rows, source) = rows?;
     Some(DataDraw {
@@ -91,13 +87,14 @@ fn file(diagnostics: &mut Diagnostics, node: &Node, format: Format) -> Option<(R
             let mistake = diagnostics.mistake(node.span, message);
             match (&problem, format) {
                 (RowsError::SameColumn(_), _) => {
-                    mistake.expected("a name of its own for each column");
+                    mistake.expected("a unique name for each column");
                 }
                 (RowsError::TooLarge, _) => {
-                    mistake.help("write one object per line: such files are read where they stand");
+                    mistake
+                        .help("write one object per line: such files are not loaded into memory");
                 }
                 (_, Format::Csv) => {
-                    mistake.expected("a first line of column names, and a row per line");
+                    mistake.expected("column names in the first line, then one row per line");
                 }
                 (_, Format::Json) => {
                     mistake.expected("an array of objects, or one object per line");

@@ -45,8 +45,8 @@ pub(crate) fn states(
     for (key, node) in entries {
         if key.name == EXIT {
             diagnostics
-                .mistake(key.span, "`exit` is where an iteration ends; no state can have its name")
-                .help("choose another name for this state");
+                .mistake(key.span, "`exit` is reserved for the end of an iteration")
+                .help("rename this state");
         }
         states.extend(state(flow, diagnostics, key, node));
     }
@@ -108,8 +108,8 @@ fn state<'n>(
         && transitions.iter().any(|target| target.1.fract() != 0.0)
     {
         let sum = (sum * 1e6).round() / 1e6;
-        let help = "weights are taken in proportion to their sum";
-        diagnostics.warn(next.span, format!("these probabilities add up to {sum}, not to 1"), help);
+        let help = "weights are relative to their sum";
+        diagnostics.warn(next.span, format!("these weights add up to {sum}, not 1"), help);
     }
     Some(MarkovState { key, transitions, begin, choice })
 }
@@ -118,7 +118,7 @@ fn report_unknown(diagnostics: &mut Diagnostics, key: &NodeKey, states: &[Markov
     let known: Vec<&str> =
         states.iter().map(|state| state.key.name.as_str()).chain([EXIT]).collect();
     let suggestion = nearest(&key.name, known.iter().copied()).map(str::to_owned);
-    let mistake = diagnostics.mistake(key.span, format!("there is no state `{}`", key.name));
+    let mistake = diagnostics.mistake(key.span, format!("unknown state `{}`", key.name));
     mistake.expected(format!("one of {}", known.join(", ")));
     if let Some(suggestion) = suggestion {
         mistake.help(format!("did you mean `{suggestion}`?"));
@@ -178,15 +178,18 @@ fn warn_about_states(
     for state in states {
         let name = &state.key.name;
         if !reachable.contains(name) {
-            let help = format!("no way leads there from `{}`", states[start_state].key.name);
+            let help = format!(
+                "no path from the first state `{}` leads to it",
+                states[start_state].key.name
+            );
+            diagnostics.warn(state.key.span, format!("state `{name}` is unreachable"), &help);
+        } else if !exiting.contains(name) {
+            let help = "an iteration in this state never ends by itself";
             diagnostics.warn(
                 state.key.span,
-                format!("nobody ever comes to the state `{name}`"),
-                &help,
+                format!("no path leads from `{name}` to `exit`"),
+                help,
             );
-        } else if !exiting.contains(name) {
-            let help = "an iteration that comes here goes on until the load ends";
-            diagnostics.warn(state.key.span, format!("no way leads from `{name}` to `exit`"), help);
         }
     }
 }

@@ -137,8 +137,8 @@ fn one_method<'n>(
                 if let Some(think) = node.get("think") {
                     let pause = values::scalar(think).unwrap_or("5s");
                     diagnostics
-                        .mistake(node.span, "`think` alone is no step: it follows a request")
-                        .expected("a request beside it, or `pause`")
+                        .mistake(node.span, "`think` needs a request in the same step")
+                        .expected("a request, or `pause`")
                         .help(format!("write `- pause: {}`", truncate(pause)));
                     return None;
                 }
@@ -153,7 +153,7 @@ fn one_method<'n>(
             diagnostics
                 .mistake(
                     second.span,
-                    format!("a second request in the step that has `{}`", first.to_lowercase()),
+                    format!("a second request: the step has `{}`", first.to_lowercase()),
                 )
                 .expected("one request per step")
                 .help("begin a new step: put `- ` before it");
@@ -179,9 +179,7 @@ fn report_denied(
         None => safety.method_denial(&request.method),
     };
     if let Some(why) = why {
-        diagnostics
-            .mistake(node.span, "this request is not made: a safety limit forbids it")
-            .help(why);
+        diagnostics.mistake(node.span, "a safety limit forbids this request").help(why);
     }
 }
 
@@ -199,8 +197,8 @@ fn path(
     mistake.expected(PATH);
     if text.contains("://") {
         mistake.help(
-            "declare the host under `services:` and write its path here; \
-             another service than the first is named with `service:`",
+            "declare the host under `services:` and write the path here; select a service \
+             other than the first with `service:`",
         );
     } else {
         mistake.help(format!("write `/{}`", truncate(text)));
@@ -223,7 +221,7 @@ fn find_service(
         return None;
     }
     let suggestion = nearest(name, flow_context.services.iter().map(String::as_str));
-    let mistake = diagnostics.mistake(node.span, format!("there is no service `{name}`"));
+    let mistake = diagnostics.mistake(node.span, format!("unknown service `{name}`"));
     mistake.expected(format!("one of {}", flow_context.services.join(", ")));
     match suggestion {
         Some(suggestion) => mistake.help(format!("did you mean `{suggestion}`?")),

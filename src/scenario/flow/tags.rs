@@ -28,7 +28,7 @@ pub(crate) fn tags(diagnostics: &mut Diagnostics, node: &Node) -> Tags {
     for (key, value) in entries {
         if !is_name(&key.name) {
             diagnostics
-                .mistake(key.span, format!("`{}` cannot be a tag", truncate(&key.name)))
+                .mistake(key.span, format!("`{}` is not a valid tag name", truncate(&key.name)))
                 .expected("letters, digits, `-`, `_` and `.`");
         }
         match values::plain_text(diagnostics, value, "the value of a tag, such as checkout") {

@@ -27,36 +27,36 @@ pub(crate) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
         diagnostics.global_mistake(flag, message).expected(expected);
     };
     if let Some(connections) = hit.connections.filter(|count| !(1..=MAX_USERS).contains(count)) {
-        let message = format!("{connections} is no number of connections");
+        let message = format!("invalid number of connections: {connections}");
         report("--connections", message, "a whole number from 1 to 10000000");
     }
     let too_long = |duration: Duration| duration >= Duration::from_nanos(OPEN_END);
     if hit.duration.is_some_and(|duration| duration.is_zero() || too_long(duration)) {
-        report("--duration", "no such length".to_owned(), "a duration above zero, such as 10s");
+        report("--duration", "invalid duration".to_owned(), "a duration above zero, such as 10s");
     }
     if hit.requests == Some(0) {
-        report("--requests", "no requests, no measurement".to_owned(), "a number above zero");
+        report("--requests", "invalid number of requests: 0".to_owned(), "a number above zero");
     }
     if hit.rate.is_some_and(|rate| rate.units() == 0) {
-        report("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
+        report("--rate", "invalid rate".to_owned(), "a rate above zero, such as 500/s");
     }
     if hit.timeout.is_some_and(|timeout| timeout.is_zero()) {
-        report("--timeout", "no such timeout".to_owned(), "a duration above zero, such as 30s");
+        report("--timeout", "invalid timeout".to_owned(), "a duration above zero, such as 30s");
     }
     let end = hit.duration.or(hit.requests.is_none().then_some(DURATION));
     if end.is_some_and(|end| hit.warmup >= end && !end.is_zero()) {
-        let message = "nothing would be measured: the warm-up covers the whole run".to_owned();
+        let message = "the warm-up covers the whole run, nothing is measured".to_owned();
         report("--warmup", message, "a warm-up shorter than the run");
     }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if hit.method.is_empty() || !hit.method.bytes().all(token) {
-        let message = format!("`{}` is no method", truncate(&hit.method));
+        let message = format!("invalid method `{}`", truncate(&hit.method));
         report("--method", message, "a method such as GET or POST");
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
     if hosts.count() > 1 {
         // RFC 9112 §3.2: a server responds to such a request with 400.
-        report("--header", "a second `host`".to_owned(), "one `Host` header");
+        report("--header", "duplicate `host` header".to_owned(), "one `Host` header");
     }
     for (name, value) in &hit.headers {
         if let Err(problem) = header::check_name(name) {

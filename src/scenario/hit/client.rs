@@ -77,37 +77,41 @@ pub(crate) fn transport(
     };
     let auth = client.login.as_ref().and_then(|login| {
         if !login.contains(':') || !header::is_value(login) {
-            report("--user", "no login".to_owned(), "USER:PASSWORD in one line");
+            report("--user", "invalid credentials".to_owned(), "USER:PASSWORD on one line");
             return None;
         }
         Some(Auth::Basic(Template::literal(login.as_bytes())))
     });
     for text in &client.connect_to {
         if connect_to(text).is_none() {
-            let message = format!("`{}` is no address", truncate(text));
+            let message = format!("invalid address `{}`", truncate(text));
             report("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
         }
     }
     let fits = |path: &&PathBuf| (1..=MAX_SOCKET_PATH).contains(&path.as_os_str().len());
     if client.unix.as_ref().is_some_and(|path| !fits(&path)) {
-        let message = "no path of a socket".to_owned();
+        let message = "invalid socket path".to_owned();
         report("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
     }
     let proxy = client.proxy.as_ref().and_then(|text| {
         let proxy = transport_text::proxy(text);
         if proxy.is_none() {
             // Without the text, because it may contain a password.
-            report("--proxy", "no proxy".to_owned(), transport_text::PROXY);
+            report("--proxy", "invalid proxy".to_owned(), transport_text::PROXY);
         }
         proxy
     });
     if client.unix.is_some() && client.proxy.is_some() {
-        let message = "given beside `--unix`".to_owned();
-        report("--proxy", message, "either a socket or a proxy");
+        let message = "conflicts with `--unix`".to_owned();
+        report("--proxy", message, "only one of them");
     }
     if client.http2 && !client.keep_alive {
-        let message = "given beside `--http2`".to_owned();
-        report("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
+        let message = "conflicts with `--http2`".to_owned();
+        report(
+            "--disable-keepalive",
+            message,
+            "only one of them, since HTTP/2 reuses its connection",
+        );
     }
     (diagnostics.count() == before).then(|| TransportConfig {
         auth,
@@ -194,7 +198,7 @@ fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
             }
         }
         (None, Some((path, _))) => {
-            report("--key", path, "a key without a certificate", "`--cert FILE` beside it");
+            report("--key", path, "`--key` without a certificate", "`--cert FILE`");
             None
         }
         _ => None,
@@ -207,12 +211,12 @@ fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|about| about.is_file()) {
-        return Err("no regular file".to_owned());
+        return Err("not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
     file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_PEM {
-        return Err(format!("more than {} MiB", MAX_PEM >> 20));
+        return Err(format!("larger than {} MiB", MAX_PEM >> 20));
     }
     Ok(bytes)
 }

@@ -54,13 +54,13 @@ pub(crate) fn targets(
     }
     if weighted.is_empty() || weighted.len() > MAX_URLS {
         let message = match weighted.len() {
-            0 => "there is no URL".to_owned(),
+            0 => "no URL".to_owned(),
             count => format!("{count} different URLs"),
         };
         diagnostics
             .global_mistake("URL", message)
             .expected(format!("1 to {MAX_URLS} different URLs"))
-            .help("for more, write a scenario whose paths come from `data:`");
+            .help("for more, write a scenario that takes its paths from `data:`");
         return None;
     }
     let mut origins: Vec<(String, Address)> = Vec::new();

@@ -17,7 +17,7 @@ use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::scenario::lint::threshold_warnings;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
-use crate::units::show_duration;
+use crate::units::{counted, show_duration};
 
 /// Maximum endpoints named in a message.
 const NAMED: usize = 8;
@@ -27,8 +27,8 @@ pub(crate) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sourc
     for (name, span) in &spans.unused {
         diagnostics.warn(
             *span,
-            format!("no workload uses the archetype `{name}`"),
-            "name it under a workload's `archetypes:`, or remove it",
+            format!("archetype `{name}` is not used"),
+            "add it to a workload's `archetypes:`, or remove it",
         );
     }
     unused_services(diagnostics, plan, spans);
@@ -57,8 +57,8 @@ fn unused_services(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpa
     for (id, (span, _)) in ServiceId::number(&spans.services) {
         if !calls().any(|call| call.service == id) {
             let name = &plan.services[id].name;
-            let message = format!("no step uses the service `{name}`");
-            diagnostics.warn(*span, message, "name it in a step's `service:`, or remove it");
+            let message = format!("service `{name}` is not used");
+            diagnostics.warn(*span, message, "use it in a step's `service:`, or remove it");
         }
     }
 }
@@ -75,9 +75,9 @@ fn unread_variables(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSp
             if is_read || name.starts_with('_') {
                 continue;
             }
-            let kind = if archetype_spans.feeds.contains(span) { "rows of" } else { "variable" };
-            let help = format!("remove it, or call it `_{name}` if it has to be there");
-            diagnostics.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
+            let kind = if archetype_spans.feeds.contains(span) { "feed" } else { "variable" };
+            let help = format!("remove it, or rename it to `_{name}` to keep it");
+            diagnostics.warn(*span, format!("{kind} `{name}` is never read"), &help);
         }
     };
     let never = |_: usize| false;
@@ -131,13 +131,16 @@ fn rows(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
                     continue;
                 }
                 reported.push(*span);
-                let who = if draw.per_iteration { "iterations" } else { "users" };
+                let who = if draw.per_iteration { "iteration" } else { "user" };
                 let message = format!(
-                    "`{}` has {} rows for {:.0} {who} of `{}`",
-                    feed.name, feed.rows, feed.needed, workload.name
+                    "`{}` has {} for {} of `{}`",
+                    feed.name,
+                    counted(feed.rows, "row"),
+                    counted(feed.needed.round() as u64, who),
+                    workload.name
                 );
                 let help = format!(
-                    "when they are used up: {}; add rows, or say `pick: circular` or \
+                    "after the last row {}; add rows, or set `pick: circular` or \
                      `at_end: wrap`",
                     if feed.at_end == "stop" { "the user stops" } else { "the run stops" }
                 );
@@ -163,12 +166,12 @@ fn short_sources(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans
         diagnostics.warn(
             span,
             format!(
-                "the {rows} unique rows of `{}` do not suffice for all {takers} that take them: \
-                 each gets {} of them",
+                "{} of `{}` for {takers} readers (workloads and archetypes): {} each",
+                counted(rows, "unique row"),
                 feed.name,
                 rows / takers as u64
             ),
-            "add rows, or say `pick: circular` or `at_end: wrap`",
+            "add rows, or set `pick: circular` or `at_end: wrap`",
         );
     }
 }
@@ -184,7 +187,7 @@ fn ineffective_settings(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sour
                 && matches!(workload.load, Load::Closed(_))
         });
         let closed = users.count() > 0;
-        let open = "only arrivals use this archetype, and each of them is a new user";
+        let open = "only open-model workloads use this archetype, and each arrival is a new user";
         for (key, span) in [("session", archetype_spans.session), ("pace", archetype_spans.pace)] {
             // An archetype file may also serve closed workloads of other scenarios.
             let here = span.filter(|span| span.source == 0);
@@ -200,8 +203,11 @@ fn ineffective_settings(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sour
         let own_s = pass.map_or(0.0, |pass| pass.stay_s());
         if own_s > pace.as_secs_f64() {
             let own = show_duration(Duration::from_secs_f64(own_s));
-            let message = format!("the thinks and pauses of an iteration take {own} in the mean");
-            let help = format!("its pace of {} is hardly ever kept", show_duration(pace));
+            let message = format!("think times and pauses of an iteration take {own} on average");
+            let help = format!(
+                "`pace: {}` is shorter than a typical iteration, so iterations start late",
+                show_duration(pace)
+            );
             diagnostics.warn(span, message, &help);
         }
     }
@@ -214,7 +220,7 @@ fn long_durations(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpan
     if let Some(span) = spans.warmup
         && plan.warmup * 2 > end
     {
-        let message = "the warm-up is longer than what is measured after it";
+        let message = "the warm-up is longer than the measured part";
         diagnostics.warn(span, message, &format!("the load ends after {shown}"));
     }
     let service_timeouts = plan.services.iter().zip(&spans.services);
@@ -226,8 +232,12 @@ fn long_durations(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpan
         .flat_map(|archetype_spans| archetype_spans.timeouts.iter().copied());
     for (timeout, span) in service_timeouts.chain(step_timeouts) {
         if timeout > end {
-            let message = format!("this timeout is longer than the load, which ends at {shown}");
-            diagnostics.warn(span, message, "calls that hang are cut when the run ends, not by it");
+            let message = format!("this timeout is longer than the load ({shown})");
+            diagnostics.warn(
+                span,
+                message,
+                "hanging calls are cancelled at the end of the run, not by this timeout",
+            );
         }
     }
 }
@@ -248,8 +258,8 @@ fn endpoints(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
             let more = names.len().saturating_sub(NAMED);
             names.truncate(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let help = format!("the steps call {}{more}", names.join(", "));
-            diagnostics.warn(*span, format!("no step comes under `{pattern}`"), &help);
+            let help = format!("endpoints: {}{more}", names.join(", "));
+            diagnostics.warn(*span, format!("no step matches `{pattern}`"), &help);
         }
     }
 }

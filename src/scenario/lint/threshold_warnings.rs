@@ -21,15 +21,15 @@ pub(crate) fn thresholds(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sou
         let always = (share && rule.op == Comparison::AtMost && rule.limit >= 1.0)
             || (rule.op == Comparison::AtLeast && rule.limit <= 0.0);
         if always {
-            let message = "this rule holds whatever happens";
-            diagnostics.warn(*span, message, "give it a limit that can be missed");
+            let message = "this rule always passes";
+            diagnostics.warn(*span, message, "choose a limit that can fail");
             continue;
         }
         let never = (share && rule.op == Comparison::More && rule.limit >= 1.0)
             || (rule.op == Comparison::Less && rule.limit <= 0.0);
         if never {
-            let message = "no run can pass this rule";
-            diagnostics.warn(*span, message, "give it a limit that can be met");
+            let message = "this rule always fails";
+            diagnostics.warn(*span, message, "choose a limit that can pass");
             continue;
         }
         threshold_windows(diagnostics, plan, rule, *span);
@@ -41,8 +41,8 @@ pub(crate) fn thresholds(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sou
                 || above(rule.op) && below(other.op) && other.limit < rule.limit)
         });
         if let Some(other) = contradiction {
-            let help = format!("`{}` wants the contrary", other.rule);
-            diagnostics.warn(*span, "no run can keep this rule and another one", &help);
+            let help = format!("it conflicts with `{}`", other.rule);
+            diagnostics.warn(*span, "this rule and another cannot both pass", &help);
         }
     }
 }
@@ -61,24 +61,24 @@ fn threshold_windows(
     let window = Duration::from_secs(rule.over_s.unwrap_or(0).into());
     if begins + window > end {
         if rule.over_s.is_some() {
-            let message = format!("no window of this rule fits into the load, which lasts {shown}");
-            let help = "no run can pass it: a rule that judged nothing does not hold";
+            let message = format!("the window of this rule does not fit into the load ({shown})");
+            let help = "it always fails, since a rule without a judged window fails";
             diagnostics.warn(span, message, help);
             return;
         }
         if rule.after_s > 0 {
-            let message = format!("this rule never stops the run: the load lasts {shown}");
-            diagnostics.warn(span, message, "give it an `after` within the load");
+            let message = format!("this rule never stops the run, since the load lasts {shown}");
+            diagnostics.warn(span, message, "choose an `after` within the load");
         }
     }
     let longest = (end + plan.grace).as_secs_f64() * 1e6;
     if matches!(rule.metric, Metric::Time(..)) && rule.limit > longest {
         let (message, help) = match rule.op {
             Comparison::Less | Comparison::AtMost => (
-                "no time of this run reaches the limit",
-                "give it a limit that can be missed: only calls without a response miss this one",
+                "no time of this run can reach the limit",
+                "choose a lower limit: only calls without a response fail this one",
             ),
-            _ => ("no run can pass this rule", "no time of this run reaches the limit"),
+            _ => ("this rule always fails", "no time of this run can reach the limit"),
         };
         diagnostics.warn(span, message, help);
     }

@@ -18,7 +18,7 @@ pub(crate) fn bounded(diagnostics: &mut Diagnostics, node: &Node) -> Option<Dura
     if duration < Duration::from_nanos(OPEN_END) {
         return Some(duration);
     }
-    diagnostics.mistake(node.span, "no run lasts longer than 31 years");
+    diagnostics.mistake(node.span, "a run lasts at most 31 years");
     None
 }
 

@@ -25,11 +25,11 @@ const MAX_DURATION: Duration = Duration::from_mins(10);
 pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     let node = fields.take("executor")?;
     for (name, why) in [
-        ("gracefulStop", "the scenario's `grace` says how long iterations may go on"),
-        ("gracefulRampDown", "the scenario's `grace` says how long iterations may go on"),
+        ("gracefulStop", "use the scenario's `grace`"),
+        ("gracefulRampDown", "use the scenario's `grace`"),
     ] {
         if let Some((key, _)) = fields.entry(name) {
-            diagnostics.warn(key.span, format!("`{name}` is left out of account"), why);
+            diagnostics.warn(key.span, format!("`{name}` is ignored"), why);
         }
     }
     let name = values::scalar(node).unwrap_or_default();
@@ -49,11 +49,11 @@ pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Op
         }
     };
     let (load, native) = compiled?;
-    let mut help = format!("the native spelling is `{native}`");
+    let mut help = format!("the native form is `{native}`");
     if name == "per-vu-iterations" && native.contains("iterations") {
         help += "; the users share that count";
     }
-    diagnostics.warn(node.span, "this workload is in k6's spelling", &help);
+    diagnostics.warn(node.span, "this workload uses k6 keys", &help);
     Some(load)
 }
 
@@ -114,7 +114,7 @@ fn arrivals(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, executor: &s
         let length = length.and_then(|node| positive_bounded(diagnostics, node))?;
         if rate? == 0 {
             diagnostics
-                .mistake(fields.span(), "this workload makes no load")
+                .mistake(fields.span(), "this workload has no load")
                 .expected("a `rate` above zero");
             return None;
         }
@@ -191,6 +191,6 @@ fn too_long(diagnostics: &mut Diagnostics, curve: &Curve, span: SourceSpan) -> O
     if curve.end_ns() < OPEN_END {
         return Some(());
     }
-    diagnostics.mistake(span, "these stages last longer than 31 years");
+    diagnostics.mistake(span, "these stages exceed 31 years");
     None
 }

@@ -19,7 +19,7 @@ use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 use crate::units::Rate;
 
-const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
+const MODEL: &str = "`users:` (concurrent users) or `arrivals:` (starts per second)";
 
 /// Compiles the load of a workload from its fields; the caller finishes them.
 pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
@@ -42,13 +42,16 @@ pub(crate) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Op
         (None, Some((_, node))) => open(diagnostics, node, &end).map(Load::Open),
         (Some(_), Some((key, _))) => {
             diagnostics
-                .mistake(key.span, "a workload is either closed (`users`) or open (`arrivals`)")
-                .help("make it two workloads");
+                .mistake(
+                    key.span,
+                    "a workload is either closed-model (`users`) or open-model (`arrivals`)",
+                )
+                .help("split it into two workloads");
             None
         }
         (None, None) => {
             diagnostics
-                .mistake(fields.span(), "this workload makes no load")
+                .mistake(fields.span(), "this workload has no load")
                 .expected(MODEL)
                 .help("for example `users: 10` with `duration: 30s`");
             None
@@ -75,8 +78,8 @@ impl LoadEnd<'_> {
     fn reject_with_stages(&self, diagnostics: &mut Diagnostics) {
         if let Some((key, _)) = self.duration {
             diagnostics
-                .mistake(key.span, "a list of stages has its own length")
-                .help("remove `duration`, or give one level instead of the list");
+                .mistake(key.span, "a list of stages has its own duration")
+                .help("remove `duration`, or replace the list with one level");
         }
     }
 }
@@ -139,7 +142,7 @@ fn rate_curve(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> 
     if end.duration.is_none() && end.iterations.is_none() {
         diagnostics
             .mistake(node.span, "this workload never ends")
-            .expected("`duration: 1m` or `iterations: 1000` beside `arrivals`");
+            .expected("`duration: 1m` or `iterations: 1000` in the workload");
         return None;
     }
     Some(Curve::constant(rate.units(), end.length()?))

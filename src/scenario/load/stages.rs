@@ -40,8 +40,8 @@ pub(crate) fn stages(
     }
     if stages.curve.peak() == 0 {
         let mistake =
-            diagnostics.mistake(node.span, format!("{} never rise above zero", tables.levels));
-        mistake.expected("a `ramp` to some level before the first `hold`");
+            diagnostics.mistake(node.span, format!("{} never exceed zero", tables.levels));
+        mistake.expected("a `ramp` above zero before the first `hold`");
         return None;
     }
     Some(stages.curve)
@@ -66,7 +66,7 @@ impl<L: LevelReader> Stages<L> {
             self.stage_count += 1;
             self.stage(diagnostics, item)?;
             if self.curve.end_ns() >= OPEN_END {
-                diagnostics.mistake(item.span, "these stages last longer than 31 years");
+                diagnostics.mistake(item.span, "these stages exceed 31 years");
                 return None;
             }
             if self.curve.pieces().max(self.stage_count) > MAX_PIECES {
@@ -128,7 +128,7 @@ impl<L: LevelReader> Stages<L> {
                     Some((_, over)) => bounded(diagnostics, over),
                     None if kind == "step" => Some(Duration::ZERO),
                     None => {
-                        diagnostics.mistake(span, format!("this {kind} has no length")).expected(
+                        diagnostics.mistake(span, format!("this {kind} has no duration")).expected(
                             format!(
                                 "`over:` with a duration, such as `{{ {kind}: 500, over: 30s }}`"
                             ),
@@ -185,7 +185,7 @@ impl<L: LevelReader> Stages<L> {
         let mean = fields.take("mean");
         let base = match mean {
             Some(node) => Some(node),
-            None => fields.require("base", "the level it swings around"),
+            None => fields.require("base", "the mean level"),
         };
         let (amplitude, over) = (fields.take("amplitude"), fields.take("over"));
         let period = fields.placed::<Duration>(diagnostics, "period");
@@ -195,11 +195,7 @@ impl<L: LevelReader> Stages<L> {
         let over = over.and_then(|node| bounded(diagnostics, node));
         let (base, height, (period_span, period), over) = (base?, height?, period?, over?);
         if height > base {
-            return report_wrong(
-                diagnostics,
-                amplitude?,
-                "an amplitude that is not above the base",
-            );
+            return report_wrong(diagnostics, amplitude?, "an amplitude of at most `base`");
         }
         if over.as_nanos() > period.as_nanos() * u128::from(MAX_TIMES) {
             let message = format!("more than {MAX_TIMES} waves");
@@ -235,7 +231,7 @@ fn report_misplaced_over(diagnostics: &mut Diagnostics, kind: &str, key: &NodeKe
     let message = if kind == "hold" {
         "`over` belongs to a `ramp`, `step` or `spike`".to_owned()
     } else {
-        format!("`over` does not stand beside `{kind}`")
+        format!("`over` is not allowed with `{kind}`")
     };
     diagnostics.mistake(key.span, message).expected(cure);
 }

@@ -164,7 +164,7 @@ impl Compiler {
         let node = fields.take("archetypes");
         let Some(node) = node else {
             diagnostics
-                .mistake(fields.span(), "this workload has no users' flow")
+                .mistake(fields.span(), "this workload has no flow")
                 .expected(format!("`archetypes:` with {expected}, or `flow:`"));
             return None;
         };
@@ -218,14 +218,14 @@ impl Compiler {
         let mut fields = Fields::read(diagnostics, &document.node, &ARCHETYPE_FILE)?;
         if fields.has("scenario") || fields.has("workloads") {
             diagnostics
-                .mistake(document.node.span, "this is a scenario, not an archetype")
-                .help(format!("`{}` was read for the archetype `{}`", document.name, key.name));
+                .mistake(document.node.span, "this file is a scenario, not an archetype")
+                .help(format!("`{}` was read as the archetype `{}`", document.name, key.name));
             return None;
         }
         if let Some(node) = fields.take("archetype")
             && values::scalar(node) != Some(key.name.as_str())
         {
-            let expected = format!("`{}`, as the file is called", key.name);
+            let expected = format!("`{}`, the name of the file", key.name);
             report_wrong::<()>(diagnostics, node, expected);
         }
         let compiled = archetype(diagnostics, &key.name, &mut fields, &self.context);
@@ -249,7 +249,7 @@ impl Compiler {
             if first + names.len() > MAX_STEPS {
                 diagnostics
                     .mistake(key.span, format!("more than {MAX_STEPS} steps in all workloads"))
-                    .help("give steps that belong together the same `name:`");
+                    .help("give related steps the same `name:`");
                 return None;
             }
             let series = |(name, tags): (&String, &Tags)| Series {
@@ -278,9 +278,9 @@ fn report_unread(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
         let message = format!("`{}` has no effect in this workload", key.name);
         let mistake = diagnostics.mistake(key.span, message);
         if !BEHAVIOUR.iter().any(|spec| spec.name == key.name) {
-            mistake.help("the workload's executor does not use it");
+            mistake.help("this `executor` does not use it");
         } else if takes_archetypes {
-            mistake.help("write it in the archetypes that the workload names");
+            mistake.help("set it in the workload's archetypes");
         }
     }
 }

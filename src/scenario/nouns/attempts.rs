@@ -41,7 +41,7 @@ pub(crate) static RETRIES: Noun = Noun {
     id: "retries",
     title: "`retries`",
     about: "Further attempts of failed calls.",
-    form: "how often, such as 2, or `{ max: 2, budget: 10% }`",
+    form: "a number of retries, such as 2, or `{ max: 2, budget: 10% }`",
     groups: &[&[
         key("max", RETRY_COUNT, "Largest number of retries per call.").default("2"),
         key("backoff", Table(&BACKOFF), "Wait before each retry."),

@@ -66,7 +66,7 @@ pub(crate) static K6_STAGE: Noun = Noun {
     form: "a list such as `- { target: 50, duration: 1m }`",
     groups: &[&[
         key("target", NUMBER, "Level at its end.").needs("the level at its end"),
-        key("duration", Duration, "Its length.").needs("a duration such as 1m"),
+        key("duration", Duration, "Its duration.").needs("a duration such as 1m"),
     ]],
     ..EMPTY
 };

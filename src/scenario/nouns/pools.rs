@@ -29,7 +29,7 @@ pub(crate) static POOL: Noun = Noun {
             OneOf(&[PATTERN, List(1, None, &PATTERN)]),
             "Patterns of its endpoints. Of several that match, the most specific one applies.",
         )
-        .needs("the endpoints it is for, such as \"POST /login\""),
+        .needs("a list of endpoint patterns, such as [\"POST /login\"]"),
         key("connections", Count(1, MAX_CONNECTIONS), "Initial number of connections.")
             .default("100"),
         key(

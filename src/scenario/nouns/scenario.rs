@@ -42,7 +42,7 @@ static RUN: &[KeySpec] = &[
     key("seed", Count(0, Seed::END - 1), "Seed of all random choices.")
         .otherwise("random, printed"),
     key("services", some_of(&Shared(&SERVICE_FORM)), "Targets of calls; the first is the default.")
-        .needs("where calls go, such as `shop: builtin`"),
+        .needs("a map of services, such as `shop: builtin`"),
     key("vars", map_of(&Any), "Variables that every user can read."),
     key(
         "setup",
@@ -53,7 +53,7 @@ static RUN: &[KeySpec] = &[
     key("archetypes", named(&Table(&ARCHETYPE), 0), "Archetypes in place."),
     key("include", OneOf(&[Fixed, list_of(&Fixed)]), "Files with further archetypes."),
     key("workloads", named(&Shared(&WORKLOAD_FORM), 1), "The loads of the run.")
-        .needs("who makes how much load"),
+        .needs("a map of workloads, each with a flow and a load"),
     key(
         "warmup",
         Duration,

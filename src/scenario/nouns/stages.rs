@@ -51,10 +51,10 @@ macro_rules! stage_tables {
                     key("hold", Duration, "Keeps the level."),
                     key("step", $level, "Jumps to this level, and keeps it if `over` is given."),
                     key("spike", $level, "Jumps to this level, keeps it, and falls back."),
-                    key("stairs", Table(&$name.stairs), "Levels of equal length."),
+                    key("stairs", Table(&$name.stairs), "Levels of equal duration."),
                     key("sine", Table(&$name.sine), "Oscillates around a level."),
                     key("repeat", Table(&$name.repeat), "Repeats a list of stages."),
-                    key("over", Duration, "Length of a `ramp`, `step` or `spike`."),
+                    key("over", Duration, "Duration of a `ramp`, `step` or `spike`."),
                 ]],
                 rules: &[
                     KeyRule::ExactlyOne(&KINDS),
@@ -67,16 +67,17 @@ macro_rules! stage_tables {
                 id: concat!($of, "_stairs"),
                 like: Some(&USER_STAGES.stairs),
                 title: "`stairs`",
-                about: "Levels of equal length, from one stair beside `from` to `to`.",
+                about: "Levels of equal duration, from one stair beside `from` to `to`.",
                 form: "`{ to: 500, steps: 5, over: 5m }`",
                 groups: &[&[
                     key("from", $level, "Level before the first stair.")
                         .otherwise("the current level"),
                     key("to", $level, "Level of the last stair.")
                         .needs("the level of the last stair"),
-                    key("steps", Count(1, MAX_TIMES), "Number of stairs.").needs("how many stairs"),
-                    key("over", Duration, "Length of all stairs together.")
-                        .needs("the length of all of them"),
+                    key("steps", Count(1, MAX_TIMES), "Number of stairs.")
+                        .needs("the number of stairs"),
+                    key("over", Duration, "Duration of all stairs together.")
+                        .needs("the duration of all of them"),
                 ]],
                 ..EMPTY
             },
@@ -90,11 +91,11 @@ macro_rules! stage_tables {
                     key("base", $level, "Mean level."),
                     key("mean", $level, "The same as `base`."),
                     key("amplitude", $level, "Largest distance from the base.")
-                        .needs("how far it swings up and down"),
-                    key("period", PositiveDuration, "Length of one wave.")
-                        .needs("the length of one wave"),
-                    key("over", Duration, "Length of all waves together.")
-                        .needs("the length of all of them"),
+                        .needs("the largest distance from the base"),
+                    key("period", PositiveDuration, "Duration of one wave.")
+                        .needs("the duration of one wave"),
+                    key("over", Duration, "Duration of all waves together.")
+                        .needs("the duration of all of them"),
                 ]],
                 rules: &[KeyRule::ExactlyOne(&["base", "mean"])],
             },

@@ -174,18 +174,18 @@ pub(crate) static CHOOSE: Noun = Noun {
     title: "this step",
     about: "A random choice.",
     groups: &[&[key("choose", list_of(&Table(&WAY)), "Lists of steps with their weights.")
-        .needs("a list of ways")]],
+        .needs("a list of alternatives")]],
     ..EMPTY
 };
 
 pub(crate) static WAY: Noun = Noun {
     id: "way",
-    title: "a way",
+    title: "an alternative",
     about: "One alternative of a choice.",
-    form: "a list of ways, such as `- { weight: 7, do: [ { get: / } ] }`",
+    form: "a list of alternatives, such as `- { weight: 7, do: [ { get: / } ] }`",
     groups: &[&[
         key("weight", Weight, "Weight against the others.")
-            .needs("its weight against the other ways, such as 7"),
+            .needs("its weight relative to the others, such as 7"),
         key("do", Shared(&STEPS), "Steps.").needs(STEPS_FORM),
     ]],
     ..EMPTY
@@ -205,7 +205,8 @@ pub(crate) static REPEATED: Noun = Noun {
     about: "The rounds and steps of a loop.",
     form: "`{ times: 3, do: [ … ] }`",
     groups: &[&[
-        key("times", OneOf(&[ROUNDS, COMPUTED]), "Number of rounds.").needs("how often, such as 3"),
+        key("times", OneOf(&[ROUNDS, COMPUTED]), "Number of rounds.")
+            .needs("a number of rounds, such as 3"),
         key("do", Shared(&STEPS), "Steps of a round.").needs(STEPS_FORM),
     ]],
     ..EMPTY
@@ -277,7 +278,7 @@ pub(crate) static GROUPED: Noun = Noun {
             to the end of the last one, without think times.",
     form: "`{ name: checkout, do: [ … ] }`",
     groups: &[&[
-        key("name", Fixed, "Name in reports.").needs("the name of the group in the report"),
+        key("name", Fixed, "Name in reports.").needs("the name of the group"),
         key("do", Shared(&STEPS), "Steps.").needs(STEPS_FORM),
     ]],
     ..EMPTY
@@ -299,9 +300,9 @@ pub(crate) static GATHERING: Noun = Noun {
     form: "`{ users: 5, wait: 2s }`",
     groups: &[&[
         key("users", Count(2, 10_000_000), "Users of the archetype that go on together.")
-            .needs("how many go on together, such as 5"),
+            .needs("a number of users, such as 5"),
         key("wait", PositiveDuration, "Longest wait, after which a user goes on alone.")
-            .needs("how long a user waits for the others, such as 2s"),
+            .needs("the longest wait, such as 2s"),
     ]],
     ..EMPTY
 };

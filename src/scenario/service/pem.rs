@@ -21,15 +21,14 @@ pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err("there is no certificate in this file".to_owned()),
-        Err(error) => Err(format!("no PEM file: {error}")),
+        Ok(_) => Err("no certificate in this file".to_owned()),
+        Err(error) => Err(format!("not a PEM file: {error}")),
     }
 }
 
 /// Parses the private key of a file; the error is a message about the file.
 pub(crate) fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(bytes)
-        .map_err(|_| "there is no private key in this file".to_owned())
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "no private key in this file".to_owned())
 }
 
 /// Combines a client certificate and its key; the error says why they do not match.
@@ -40,6 +39,6 @@ pub(crate) fn identity(
     let provider = rustls::crypto::ring::default_provider();
     match CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider) {
         Ok(_) => Ok(ClientIdentity { chain, key: Arc::new(key) }),
-        Err(error) => Err(format!("this key does not fit the certificate: {error}")),
+        Err(error) => Err(format!("this key does not match the certificate: {error}")),
     }
 }

@@ -55,8 +55,8 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
                 diagnostics
-                    .mistake(key.span, "TLS over a `unix` socket is not spoken")
-                    .expected("an http URL beside `unix`");
+                    .mistake(key.span, "TLS over a `unix` socket is not supported")
+                    .expected("an http URL with `unix`");
             }
             fields.finish(diagnostics);
             Some(Service {
@@ -87,7 +87,7 @@ fn target(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Serv
             diagnostics
                 .mistake(fields.span(), "this service has no address")
                 .expected("`url:` or `builtin:`")
-                .help(format!("a service may have {}", values::list_names(&known)));
+                .help(format!("a service can have {}", values::list_names(&known)));
             None
         }
     }

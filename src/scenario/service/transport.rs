@@ -46,8 +46,7 @@ pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) 
     let dns = fields.take("dns").and_then(|node| dns(diagnostics, node));
     let version = fields.take("http").and_then(|node| http(diagnostics, node));
     if let (Some(_), Some((key, _))) = (unix, proxy) {
-        diagnostics
-            .mistake(key.span, "a service is reached over `unix` or through a `proxy`, not both");
+        diagnostics.mistake(key.span, "`unix` and `proxy` exclude each other");
     }
     TransportConfig {
         auth,
@@ -109,8 +108,8 @@ fn tls(diagnostics: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
         (Some((_, chain)), Some((_, node, key))) => identity(diagnostics, node, chain?, key?),
         (Some((one, _)), None) | (None, Some((one, ..))) => {
             diagnostics
-                .mistake(one.span, format!("`{}` stands alone", one.name))
-                .expected("a certificate and its key: `cert:` and `key:`");
+                .mistake(one.span, format!("`{}` alone has no effect", one.name))
+                .expected("both `cert:` and `key:`");
             None
         }
         (None, None) => None,
@@ -145,7 +144,7 @@ fn identity(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Option<ClientIdentity> {
-    let expected = "the key that the first certificate of `cert` was made for";
+    let expected = "the private key of the first certificate of `cert`";
     let paired = pem::identity(chain, key);
     paired.map_err(|error| diagnostics.mistake(node.span, error).expected(expected)).ok()
 }
@@ -226,6 +225,6 @@ fn http(diagnostics: &mut Diagnostics, node: &Node) -> Option<HttpVersion> {
 
 /// Reads the header templates of a service.
 pub(crate) fn headers(diagnostics: &mut Diagnostics, node: &Node) -> header::Headers {
-    let help = "what depends on an answer stands in the headers of a step";
+    let help = "headers that depend on a response belong to a step";
     header::templates(diagnostics, node, &[], Some(help))
 }

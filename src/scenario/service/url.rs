@@ -37,7 +37,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Address, &'static str> {
     }
     let of_host = |c: char| c.is_ascii_alphanumeric() || "-._:%~".contains(c);
     if !host.chars().all(of_host) {
-        return Err("has a host with characters that no host has");
+        return Err("has a host with invalid characters");
     }
     if path.chars().any(|c| c.is_control() || c == ' ' || !c.is_ascii()) {
         return Err("has a path with characters that have to be percent-encoded");

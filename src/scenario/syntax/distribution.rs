@@ -15,7 +15,8 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{files, values};
 
-const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
+const EXPECTED: &str =
+    "a duration such as 2s, or a distribution such as `{ exponential: { mean: 2s } }`";
 
 /// Reads a plain duration, or a map with a distribution and optional `min` and `max`.
 pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option<Distribution> {
@@ -44,8 +45,11 @@ pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option
     let before = diagnostics.count();
     fields.finish(diagnostics);
     if kinds.len() != 1 && diagnostics.count() == before {
-        let message =
-            if kinds.is_empty() { "no law is named here" } else { "more than one law is named" };
+        let message = if kinds.is_empty() {
+            "this distribution has no name"
+        } else {
+            "this distribution has more than one name"
+        };
         diagnostics.mistake(node.span, message).expected(
             "one of `uniform`, `normal`, `exponential`, `lognormal`, `pareto`, `gamma`, \
              `weibull`, `empirical`",
@@ -56,12 +60,12 @@ pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option
     if let (Some((_, Some(least))), Some((node, Some(most)))) = (&min, &max)
         && least > most
     {
-        return report_wrong(diagnostics, node, "a `max` that is not below `min`");
+        return report_wrong(diagnostics, node, "a `max` of at least `min`");
     }
     let law = kinds.into_iter().next()??;
     if matches!(law, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
         diagnostics
-            .mistake(node.span, "a Pareto law of shape 1 or less has no mean")
+            .mistake(node.span, "a Pareto distribution of shape 1 or less has no mean")
             .expected("a `max`, or a shape above 1");
         return None;
     }
@@ -175,7 +179,7 @@ fn empirical(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionK
         Ok(empirical) => Some(DistributionKind::Empirical(empirical)),
         Err(problem) => {
             let path = path.display();
-            diagnostics.mistake(csv?.span, format!("{path} {problem}")).expected(
+            diagnostics.mistake(csv?.span, format!("{path}: {problem}")).expected(
                 "a CSV file whose first row names its columns, beside this file or the scenario",
             );
             None

@@ -111,7 +111,7 @@ impl<'n> Fields<'n> {
         name: &'static str,
         words: &[(&'static str, T)],
     ) -> Option<T> {
-        debug_assert!(allows(&self.spec(name).shape, words), "`{name}` takes other words");
+        debug_assert!(allows(&self.spec(name).shape, words), "unknown value of `{name}`");
         values::one_of(diagnostics, self.take(name)?, words)
     }
 
@@ -218,7 +218,7 @@ impl<'n> Fields<'n> {
             Some(native) => mistake.help(native),
             None => mistake.did_you_mean(&key.name, known.iter().copied()),
         };
-        mistake.help(format!("{} may have {}", self.noun.title, list_names(&known)));
+        mistake.help(format!("{} can have {}", self.noun.title, list_names(&known)));
     }
 
     /// Reports a former name: a mistake if the new name exists too, else a warning.
@@ -227,9 +227,9 @@ impl<'n> Fields<'n> {
         if self.has(new) {
             diagnostics
                 .mistake(key.span, format!("`{former}` is the former name of `{new}`"))
-                .help(format!("`{new}` is there, too: delete `{former}`"));
+                .help(format!("`{new}` is set, too: delete `{former}`"));
         } else {
-            let help = format!("write `{new}`; `{former}` is still read");
+            let help = format!("use `{new}`; `{former}` still works");
             diagnostics.warn(key.span, format!("`{former}` is now called `{new}`"), &help);
         }
     }

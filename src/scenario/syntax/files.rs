@@ -18,8 +18,8 @@ pub(crate) fn check_readable(diagnostics: &mut Diagnostics, span: SourceSpan, pa
     let shown = path.display();
     if !is_regular(path) {
         diagnostics
-            .mistake(span, format!("`{shown}` is no regular file"))
-            .help("a pipe, a device or a file of /proc may never end");
+            .mistake(span, format!("`{shown}` is not a regular file"))
+            .help("pipes, devices and files of /proc are refused, since they may never end");
         return false;
     }
     if diagnostics.readable.has(path) {
@@ -28,8 +28,8 @@ pub(crate) fn check_readable(diagnostics: &mut Diagnostics, span: SourceSpan, pa
     let roots: Vec<String> = diagnostics.readable.names().map(|name| format!("`{name}`")).collect();
     let folder = path.parent().unwrap_or(path).display().to_string();
     diagnostics
-        .mistake(span, format!("`{shown}` is in none of the folders that a scenario may read"))
-        .expected(format!("a file below {}", roots.join(" or ")))
+        .mistake(span, format!("`{shown}` is outside the folders that a scenario may read"))
+        .expected(format!("a file in {}", roots.join(" or ")))
         .help(format!(
             "allow its folder with `--allow-files {folder}`, or `files:` in your safety file"
         ));

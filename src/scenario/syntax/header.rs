@@ -55,10 +55,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
         let shown = truncate(name);
-        return Err(format!("`{shown}` is no header name: only letters, digits and `-`"));
+        return Err(format!("invalid header name `{shown}`: use letters, digits and `-`"));
     }
     if OWN.contains(&name.to_ascii_lowercase().as_str()) {
-        return Err(format!("`{name}` is written by manada itself: leave it out"));
+        return Err(format!("`{name}` is set by Manada; remove it"));
     }
     Ok(())
 }

@@ -81,8 +81,8 @@ impl Includes {
     ) -> Vec<Node> {
         if !is_alone {
             diagnostics
-                .mistake(key, "`include` stands alone in its step")
-                .help("the steps of the file take its place: write other keys in that file");
+                .mistake(key, "`include` must be the only key of its step")
+                .help("move the other keys to the included file");
             return Vec::new();
         }
         let Some(path) = values::file(diagnostics, node) else { return Vec::new() };
@@ -94,11 +94,11 @@ impl Includes {
             let message = if includes_itself {
                 "this file includes itself".to_owned()
             } else {
-                format!("files include each other more than {MAX_DEPTH} deep")
+                format!("includes are nested more than {MAX_DEPTH} levels deep")
             };
             diagnostics
                 .mistake(node.span, message)
-                .help(format!("the files that include each other: {}", shown.join(", ")));
+                .help(format!("chain of includes: {}", shown.join(", ")));
             return Vec::new();
         }
         let expected = "a list of steps, such as `- get: /products`";
@@ -113,8 +113,8 @@ impl Includes {
         let NodeKind::List(items) = steps.kind else { return Vec::new() };
         self.steps += items.len();
         if self.steps > MAX_INCLUDED {
-            let message = format!("more than {MAX_INCLUDED} steps come from included files");
-            diagnostics.mistake(node.span, message).expected("fewer files that include others");
+            let message = format!("included files have more than {MAX_INCLUDED} steps");
+            diagnostics.mistake(node.span, message).expected("fewer or smaller includes");
             return Vec::new();
         }
         items
@@ -153,7 +153,7 @@ fn archetypes(diagnostics: &mut Diagnostics, root: &mut Node) {
     let NodeKind::Map(own) = &mut own.kind else { return };
     for (key, node) in found {
         if own.iter().any(|(known, _)| known.name == key.name) {
-            let message = format!("a second archetype `{}`", truncate(&key.name));
+            let message = format!("duplicate archetype `{}`", truncate(&key.name));
             diagnostics.mistake(key.span, message).help("rename one of the two");
         } else {
             own.push((key, node));

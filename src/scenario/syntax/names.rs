@@ -14,6 +14,6 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 pub(crate) fn report_bad_name(diagnostics: &mut Diagnostics, key: &NodeKey) {
     diagnostics
-        .mistake(key.span, format!("`{}` cannot be a name", truncate(&key.name)))
+        .mistake(key.span, format!("invalid name `{}`", truncate(&key.name)))
         .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");
 }

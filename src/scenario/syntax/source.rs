@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::suggest::nearest_path;
 
 /// Maximum file size, bytes.
 pub(crate) const MAX_FILE: u64 = 4 << 20;
@@ -35,17 +36,22 @@ pub(crate) type ReadFailure = (String, Option<String>);
 /// Reads a file of at most 4 MiB; the error is a message with advice.
 pub(crate) fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => (
-            "there is no such file".to_owned(),
-            Some("a path from the working directory, such as scenarios/quickstart.yaml".into()),
-        ),
+        std::io::ErrorKind::NotFound => {
+            let is_yaml = |path: &Path| {
+                path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+            };
+            let help = match nearest_path(path, &["scenarios"], is_yaml) {
+                Some(near) => format!("did you mean `{}`?", near.display()),
+                None => {
+                    "paths begin at the working directory, e.g. scenarios/quickstart.yaml".into()
+                }
+            };
+            ("file not found".to_owned(), Some(help))
+        }
         _ => (format!("this file cannot be read: {error}"), None),
     })?;
     if metadata.is_dir() {
-        return Err((
-            "this is a folder".to_owned(),
-            Some("name one of the files in it".to_owned()),
-        ));
+        return Err(("this is a folder".to_owned(), Some("name a file in it".to_owned())));
     }
     if metadata.len() > MAX_FILE {
         return Err(too_large(metadata.len()));
@@ -64,8 +70,8 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
 fn too_large(bytes: u64) -> ReadFailure {
     let size = crate::units::show_bytes(bytes);
     (
-        format!("this file is too large for a scenario: {size}, and at most 4 MiB are read"),
-        Some("is it the scenario? data belongs in files of its own".to_owned()),
+        format!("this file is too large for a scenario: {size} (limit: 4 MiB)"),
+        Some("put data into files of its own (`data:`)".to_owned()),
     )
 }
 
@@ -79,7 +85,7 @@ pub(crate) fn text(diagnostics: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -
             let source = diagnostics.open(shown.to_owned(), text);
             diagnostics
                 .mistake(SourceSpan { source, start: at, end: at + 1 }, "this is not UTF-8 text")
-                .expected("a YAML file saved as UTF-8");
+                .expected("a YAML file in UTF-8");
             None
         }
     }

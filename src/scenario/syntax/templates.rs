@@ -75,7 +75,7 @@ fn json_value(
     depth: usize,
 ) {
     if depth == 0 {
-        diagnostics.mistake(node.span, "this body is nested too deep");
+        diagnostics.mistake(node.span, "this body is nested too deeply");
         return;
     }
     match &node.kind {
@@ -160,44 +160,46 @@ fn report(
     match &error.kind {
         ParseErrorKind::UnknownVariable(name) if name == "request" => {
             diagnostics
-                .mistake(span, "`request` can be read in headers alone")
+                .mistake(span, "`request` is available in headers only")
                 .expected(
                     "a header's value, such as `x-signature: \"{{ request.body | hmac(key) }}\"`",
                 )
-                .help("headers are rendered last: only they know the request's path and body");
+                .help("headers are rendered last, after path and body");
         }
         ParseErrorKind::UnknownVariable(name) => {
             let declared: Vec<&str> =
                 names.iter().map(String::as_str).chain(["user.number", "run.id"]).collect();
             diagnostics
-                .mistake(span, format!("nothing sets the variable `{name}`"))
+                .mistake(span, format!("unknown variable `{name}`"))
                 .expected(format!("one of {}", declared.join(", ")))
                 .did_you_mean(name, declared.iter().copied())
                 .help(format!(
-                    "keep it from an answer in an earlier step: \
+                    "capture it from an earlier response: \
                      `capture: {{ {name}: {{ json: \"$.{name}\" }} }}`"
                 ));
         }
         ParseErrorKind::UnknownFunction(name) => {
             diagnostics
-                .mistake(span, format!("there is no function `{name}`"))
+                .mistake(span, format!("unknown function `{name}`"))
                 .expected(format!("one of {}", FUNCTIONS.join(", ")))
                 .did_you_mean(name, FUNCTIONS.iter().copied());
         }
         ParseErrorKind::Syntax(message) => {
             diagnostics
-                .mistake(span, format!("this template does not parse: {message}"))
+                .mistake(span, format!("invalid template: {message}"))
                 .expected("an expression such as `{{ product }}` or `{{ int(1, 20) }}`");
         }
         ParseErrorKind::Environment(name) => {
             let name = truncate(name);
             diagnostics
-                .mistake(span, format!("the environment has no readable `{name}`"))
-                .expected("a variable that is set where manada is started")
-                .help(format!("set it: `export {name}=…`, or give a second text to fall back on"));
+                .mistake(span, format!("environment variable `{name}` is not set, or not UTF-8"))
+                .expected("a variable of the environment that Manada is started in")
+                .help(format!(
+                    "set it with `export {name}=…`, or give a default: `env(\"{name}\", \"…\")`"
+                ));
         }
         ParseErrorKind::Misplaced(message) => {
-            diagnostics.mistake(span, format!("this text may not stand here: {message}"));
+            diagnostics.mistake(span, format!("this text is not allowed here: {message}"));
         }
     }
 }

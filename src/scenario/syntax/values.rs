@@ -3,14 +3,14 @@
 //! All compilers of scenario parts call it.
 //! Invariant: a wrong value is reported once, with its place, and read as `None`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::files;
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
-use crate::suggest::nearest;
+use crate::suggest::{nearest, nearest_path};
 use crate::units::{self, QuantityError, Rate};
 
 /// Formats `a`, `b` or `c`.
@@ -32,15 +32,17 @@ pub(crate) fn report_wrong<T>(
     expected: impl Into<String>,
 ) -> Option<T> {
     let message = match &node.kind {
-        NodeKind::Null => "a value is missing here".to_owned(),
-        NodeKind::Bool(value) => format!("`{value}` does not fit here"),
-        NodeKind::Number(written, _) => format!("the number {written} does not fit here"),
-        NodeKind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
-        NodeKind::Text(text) => format!("`{}` does not fit here", truncate(text)),
-        NodeKind::List(items) if items.is_empty() => "an empty list does not fit here".to_owned(),
-        NodeKind::Map(entries) if entries.is_empty() => "an empty map does not fit here".to_owned(),
-        NodeKind::List(_) => "a list does not fit here".to_owned(),
-        NodeKind::Map(_) => "a map does not fit here".to_owned(),
+        NodeKind::Null => "the value is missing".to_owned(),
+        NodeKind::Bool(value) => format!("invalid value `{value}`"),
+        NodeKind::Number(written, _) => format!("invalid number {written}"),
+        NodeKind::Text(text) if text.is_empty() => "an empty text is not allowed here".to_owned(),
+        NodeKind::Text(text) => format!("invalid value `{}`", truncate(text)),
+        NodeKind::List(items) if items.is_empty() => "an empty list is not allowed here".to_owned(),
+        NodeKind::Map(entries) if entries.is_empty() => {
+            "an empty map is not allowed here".to_owned()
+        }
+        NodeKind::List(_) => "a list is not allowed here".to_owned(),
+        NodeKind::Map(_) => "a map is not allowed here".to_owned(),
     };
     diagnostics.mistake(node.span, message).expected(expected);
     None
@@ -74,8 +76,8 @@ pub(crate) fn plain_text<'n>(
     let text = text(diagnostics, node, expected)?;
     if text.contains("{{") {
         diagnostics
-            .mistake(node.span, "no `{{ }}` may stand here")
-            .expected(format!("{expected}, the same for every call"));
+            .mistake(node.span, "`{{ }}` is not allowed here")
+            .expected(format!("{expected}, constant for all calls"));
         return None;
     }
     Some(text)
@@ -177,10 +179,16 @@ pub(crate) fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<PathBuf
     if let Some(found) = places.iter().find(|path| path.exists() && !path.is_dir()) {
         return files::check_readable(diagnostics, node.span, found).then(|| found.clone());
     }
+    let is_alike = |path: &Path| path.extension() == Path::new(name).extension();
+    let near = places.iter().find_map(|place| nearest_path(place, &[], is_alike));
+    let near = near.as_deref().and_then(Path::file_name);
     let looked: Vec<String> = places.iter().map(|path| format!("`{}`", path.display())).collect();
-    diagnostics
-        .mistake(node.span, format!("there is no file `{}`", truncate(name)))
-        .help(format!("it was looked up as {}", looked.join(", ")));
+    let mistake = diagnostics.mistake(node.span, format!("file `{}` not found", truncate(name)));
+    if let Some(near) = near {
+        let near = Path::new(name).with_file_name(near);
+        mistake.help(format!("did you mean `{}`?", near.display()));
+    }
+    mistake.help(format!("looked for {}", looked.join(", ")));
     None
 }
 

@@ -15,7 +15,7 @@ use export_file::ExportFile;
 use super::Sink;
 use crate::event::{Report, RunEvent};
 use crate::report::formats::{NotCarriedOut, ReportFormat};
-use crate::suggest::nearest;
+use crate::suggest::did_you_mean;
 
 /// A `--report` argument: format and destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +43,11 @@ impl FromStr for ExportTarget {
             && !name.contains(['/', '.'])
         {
             let Some((_, _, form)) = of_name(name) else {
-                let near = nearest(name, ReportFormat::ALL.map(|(name, ..)| name));
-                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                return Err(format!("there is no form `{name}`: {}{near}", expected()));
+                let near = did_you_mean(name, ReportFormat::ALL.map(|(name, ..)| name));
+                return Err(format!("unknown report format `{name}`: {}{near}", expected()));
             };
             if place.is_empty() {
-                return Err(format!("`{name}:` names no file: {}", expected()));
+                return Err(format!("no file after `{name}:`; {}", expected()));
             }
             return Ok(Self { form, path: (place != "-").then(|| PathBuf::from(place)) });
         }
@@ -60,7 +59,10 @@ impl FromStr for ExportTarget {
         let known = ReportFormat::ALL.into_iter().find(|(_, known, _)| *known == ending);
         match known.filter(|_| !ending.is_empty()) {
             Some((.., form)) => Ok(Self { form, path: Some(path) }),
-            None => Err(format!("`{text}` does not say what it is to be: {}", expected())),
+            None => {
+                let near = did_you_mean(ending, ReportFormat::ALL.map(|(_, known, _)| known));
+                Err(format!("unknown report format `{text}`: {}{near}", expected()))
+            }
         }
     }
 }
@@ -241,11 +243,12 @@ mod tests {
             assert_eq!(text.parse(), expected, "{text}");
         }
         for (text, says) in [
-            ("report", "`report` does not say what it is to be"),
-            ("report.pdf", "`report.pdf` does not say what it is to be"),
+            ("report", "unknown report format `report`"),
+            ("report.pdf", "unknown report format `report.pdf`"),
             ("markdwn:-", "did you mean `markdown`?"),
-            ("json:", "`json:` names no file"),
-            ("", "`` does not say"),
+            ("a.jsno", "did you mean `json`?"),
+            ("json:", "no file after `json:`"),
+            ("", "unknown report format ``"),
         ] {
             let error = text.parse::<ExportTarget>().unwrap_err();
             assert!(error.contains(says) && error.contains("expected a file"), "{error}");

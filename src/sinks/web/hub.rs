@@ -29,6 +29,8 @@ pub struct Hub {
     /// The number of the latest report.
     number: watch::Sender<u64>,
     clients: AtomicUsize,
+    /// Whether pages with the token can control the run.
+    has_controls: bool,
 }
 
 #[derive(Debug, Default)]
@@ -69,9 +71,11 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct ClientSlot(Arc<Hub>);
 
-impl Default for Hub {
-    fn default() -> Self {
+impl Hub {
+    /// Creates a hub without a report.
+    pub fn new(has_controls: bool) -> Self {
         Self {
+            has_controls,
             newest: Mutex::default(),
             shown: Mutex::default(),
             number: watch::Sender::new(0),
@@ -131,6 +135,7 @@ impl Hub {
             }
             let mut value = head(&report, is_over);
             value["notes"] = notes.into_iter().collect();
+            value["controls"] = self.has_controls.into();
             value["parts"] = shown.after(seen);
             value
         });
@@ -177,7 +182,7 @@ mod tests {
 
     #[test]
     fn clients_get_the_newest_and_only_what_changed() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(true));
         assert!(hub.since(0).value.is_none(), "there is nothing to show yet");
         let report = Arc::new(made_up(3, "shop"));
         hub.show(&report, false);
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many_and_it_comes_back() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(true));
         let mut seats: Vec<_> = std::iter::from_fn(|| hub.sit()).collect();
         assert_eq!(seats.len(), CLIENTS);
         seats.pop();

@@ -1,4 +1,4 @@
-// What a dashboard does beside: takes in sections as they come, and asks for changes.
+// The live part of the dashboard: receives sections, and sends control commands.
 (() => {
   const banner = document.querySelector(".banner");
   const form = document.querySelector("form.controls");
@@ -7,6 +7,8 @@
   // A token in the fragment moves into memory: no history, no link keeps it.
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) history.replaceState(null, "", location.pathname);
+  const NO_TOKEN = "no controls: this page has no token; open the URL that the run printed";
+  const NO_CONTROL = "no controls: the run was started with --no-control";
   const waiting = new Map();
   let over = false;
 
@@ -39,7 +41,7 @@
     if (page.busy()) return;
     for (const [id, html] of waiting) {
       const section = document.getElementById(id);
-      // What somebody reads with a selection in it stays until it is let go.
+      // A section with a selection stays until the selection ends.
       if (!section || (selected(section) && !over)) continue;
       swap(section, html);
       waiting.delete(id);
@@ -59,11 +61,12 @@
     over = frame.over;
     fill();
     if (over) {
-      say("The run is over: these are its final numbers, and the dashboard has gone with it.", "good");
-      form.querySelectorAll("button, input, select").forEach((one) => { one.disabled = true; });
+      say("The run is over. These are its final numbers; the server of this page has ended.", "good");
+      form.hidden = true;
     } else {
       const note = frame.notes.at(-1);
-      say("Live" + (note ? " · " + note : ""));
+      const why = given ? "" : frame.controls ? NO_TOKEN : NO_CONTROL;
+      say(["Live", note, why].filter(Boolean).join(" · "));
     }
   };
 
@@ -75,7 +78,7 @@
     };
     events.onerror = () => {
       if (over) return;
-      say("The connection is lost; trying again. These are the last numbers that came.", "warn");
+      say("Connection lost, reconnecting. These are the last numbers received.", "warn");
       // A refusal ends it for good; the next one may be let in.
       if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
     };
@@ -95,7 +98,7 @@
       const { ok, error } = await response.json();
       reply(error || (typeof ok === "string" ? ok : JSON.stringify(ok, null, 1)), Boolean(error));
     } catch {
-      reply("The run does not answer.", true);
+      reply("No reply from the run.", true);
     }
   };
 
@@ -117,7 +120,7 @@
       ask(document.getElementById("words").value.trim());
     });
     form.querySelector(".stop").addEventListener("click", () => {
-      if (confirm("Stop the run? Nothing new begins; what is under way may finish.")) ask("stop");
+      if (confirm("Stop the run? No new iteration starts; running ones may finish.")) ask("stop");
     });
   }
   setInterval(fill, 500);

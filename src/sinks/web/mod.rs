@@ -65,7 +65,7 @@ pub fn open(
     let place = listener.local_addr()?;
     let token = format!("{:032x}", rand::random::<u128>());
     let url = url(place, remote.is_some().then_some(&token));
-    let hub = Arc::new(Hub::default());
+    let hub = Arc::new(Hub::new(remote.is_some()));
     let (over, is_over) = watch::channel(false);
     let shared = Arc::new(ServerState {
         gate: RequestGuard { place, token },

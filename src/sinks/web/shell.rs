@@ -51,12 +51,12 @@ fn live() -> Markup {
                     button type="button" data-command="rate" data-from="amount" { "Rate" }
                 }
                 div.group {
-                    input.long id="words" placeholder="a mark, or: mute home"
+                    input.long id="words" placeholder="text of a mark, or: mute home"
                         aria-label="A mark, or a command";
                     button type="button" data-command="mark" data-from="words" data-whole { "Mark" }
                     button type="submit" { "Command" }
                 }
-                div.group { button.stop type="button" { "Stop the run" } }
+                div.group { button.stop type="button" { "Stop run" } }
                 output.answer {}
             }
         }

@@ -10,7 +10,7 @@ use crate::stats::FailureKind;
 
 /// The certificate is its own issuer.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificate is signed by itself and was not given as trusted")]
+#[error("the certificate is self-signed and not trusted")]
 pub(in crate::wire) struct SelfSigned;
 
 /// Returns the kind of an error.

@@ -12,7 +12,7 @@ use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::words::{HtmlText, embedded};
-use crate::units::{show_bytes, show_count};
+use crate::units::show_count;
 use path::SvgPath;
 use scale::AxisScale;
 
@@ -94,7 +94,14 @@ impl Plot {
     /// Renders the value axis: names of ticks, outside of the stretched plot.
     fn upward(&self) -> Markup {
         let height = f64::from(self.height);
-        let ticks = self.y.ticks().into_iter().map(|tick| (self.down(tick), self.unit.tick(tick)));
+        let values = self.y.ticks();
+        let most = values.last().copied().unwrap_or(0.0);
+        let is_linear = matches!(self.y, AxisScale::Linear { .. });
+        let ticks = values.into_iter().map(|tick| {
+            // A linear axis has one unit, a logarithmic one spans several.
+            let name = self.unit.tick_beside(tick, if is_linear { most } else { tick });
+            (self.down(tick), name)
+        });
         html! {
             svg.y width="70" height=(self.height) aria-hidden="true" {
                 @for (y, name) in ticks.chain(self.names.iter().cloned()) {
@@ -199,9 +206,26 @@ impl ChartUnit {
 
     /// Formats a round value for an axis.
     pub fn tick(self, value: f64) -> String {
+        self.tick_beside(value, value)
+    }
+
+    /// Formats a round value for an axis, in the unit of `most`.
+    fn tick_beside(self, value: f64, most: f64) -> String {
+        let scaled = |(scale, unit): (f64, &str)| format!("{} {unit}", plain(value / scale));
         match self {
-            Self::Micros => micros(value),
-            Self::Bytes => show_bytes(value as u64),
+            _ if value <= 0.0 => "0".to_owned(),
+            Self::Micros => scaled(match most {
+                _ if most < 1e3 => (1.0, "µs"),
+                _ if most < 1e6 => (1e3, "ms"),
+                _ if most < 3.6e9 => (1e6, "s"),
+                _ => (3.6e9, "h"),
+            }),
+            Self::Bytes => scaled(match most {
+                _ if most < KIB => (1.0, "B"),
+                _ if most < KIB.powi(2) => (KIB, "KiB"),
+                _ if most < KIB.powi(3) => (KIB.powi(2), "MiB"),
+                _ => (KIB.powi(3), "GiB"),
+            }),
             Self::Percent => format!("{} %", plain(value)),
             Self::PerSecond => format!("{}/s", plain(value)),
             Self::Count | Self::Plain => plain(value),
@@ -209,16 +233,8 @@ impl ChartUnit {
     }
 }
 
-/// Formats a round duration: `50 ms`.
-fn micros(us: f64) -> String {
-    let (value, unit) = match us {
-        _ if us < 1e3 => (us, "µs"),
-        _ if us < 1e6 => (us / 1e3, "ms"),
-        _ if us < 3.6e9 => (us / 1e6, "s"),
-        _ => (us / 3.6e9, "h"),
-    };
-    format!("{} {unit}", plain(value))
-}
+/// Bytes of a KiB.
+const KIB: f64 = 1_024.0;
 
 fn plain(value: f64) -> String {
     if value >= 1e7 {
@@ -246,15 +262,19 @@ mod tests {
             (ChartUnit::Count, 25e6, "25M"),
             (ChartUnit::PerSecond, 0.25, "0.25/s"),
             (ChartUnit::Percent, 150.0, "150 %"),
-            (ChartUnit::Bytes, 1_048_576.0, "1.00 MiB"),
+            (ChartUnit::Bytes, 1_048_576.0, "1 MiB"),
         ] {
             assert_eq!(unit.tick(value), text);
         }
+        // One unit per axis.
+        assert_eq!(ChartUnit::Micros.tick_beside(500_000.0, 2e6), "0.5 s");
+        assert_eq!(ChartUnit::Bytes.tick_beside(524_288.0, 1_048_576.0), "0.5 MiB");
     }
 
     #[test]
     fn what_is_higher_is_drawn_higher() {
-        let plot = Plot::new("a", 200, AxisScale::Linear(10.0), ChartUnit::Count);
+        let plot =
+            Plot::new("a", 200, AxisScale::Linear { top: 10.0, step: 5.0 }, ChartUnit::Count);
         let places = [0.0, 1.0, 5.0, 10.0].map(|value| tenth(plot.down(value)).to_string());
         assert_eq!(places, ["200", "180.6", "103", "6"]);
     }
@@ -262,7 +282,12 @@ mod tests {
     #[test]
     fn hostile_names_are_text() {
         let keys = [LegendEntry { class: "c0", name: "</li><script>alert(1)</script>".to_owned() }];
-        let plot = Plot::new("\"><img src=x>", 100, AxisScale::Linear(1.0), ChartUnit::Count);
+        let plot = Plot::new(
+            "\"><img src=x>",
+            100,
+            AxisScale::Linear { top: 1.0, step: 0.5 },
+            ChartUnit::Count,
+        );
         let made = figure("<b>t", "<i>n", plot, &[(0.0, "0".into())], &keys).into_string();
         for raw in ["<script", "<img", "<b>", "<i>"] {
             assert!(!made.contains(raw), "{raw}: {made}");

@@ -6,8 +6,8 @@
 /// A scale onto `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AxisScale {
-    /// Linear, from zero to this value.
-    Linear(f64),
+    /// Linear, from zero to `top`, with a tick every `step`.
+    Linear { top: f64, step: f64 },
     /// Logarithmic, between two values above zero.
     Log(f64, f64),
 }
@@ -15,10 +15,23 @@ pub enum AxisScale {
 impl AxisScale {
     /// Returns a linear scale from zero to a round number not below any value.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
+        Self::linear_in(values, 1.0)
+    }
+
+    /// Returns a linear scale of bytes: its ticks are round in KiB, MiB or GiB.
+    pub fn bytes(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        let most = values.iter().copied().fold(1.0, f64::max);
+        let power = (most.log2() / 10.0 + 1e-9).floor() as i32;
+        Self::linear_in(values.into_iter(), 1_024_f64.powi(power))
+    }
+
+    /// Returns a linear scale whose ticks are round multiples of `unit`.
+    fn linear_in(values: impl Iterator<Item = f64>, unit: f64) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let top = if most > 0.0 { most } else { 1.0 };
-        let step = nice(top / 4.0);
-        Self::Linear((top / step - 1e-9).ceil() * step)
+        let top = if most > 0.0 { most } else { unit };
+        let step = nice(top / unit / 4.0) * unit;
+        Self::Linear { top: (top / step - 1e-9).ceil() * step, step }
     }
 
     /// Returns a logarithmic scale around all values, to powers of ten or half decades.
@@ -42,7 +55,7 @@ impl AxisScale {
     /// Returns the place of a value, 0 to 1.
     pub fn place(self, value: f64) -> f64 {
         let place = match self {
-            Self::Linear(top) => value / top,
+            Self::Linear { top, .. } => value / top,
             Self::Log(from, to) => (value.max(1e-9) / from).ln() / (to / from).ln(),
         };
         place.clamp(0.0, 1.0)
@@ -51,8 +64,7 @@ impl AxisScale {
     /// Returns round values in the domain, lowest first.
     pub fn ticks(self) -> Vec<f64> {
         match self {
-            Self::Linear(top) => {
-                let step = nice(top / 4.0);
+            Self::Linear { top, step } => {
                 let count = (top / step + 1e-9) as usize;
                 (0..=count).map(|at| at as f64 * step).collect()
             }
@@ -126,7 +138,7 @@ mod tests {
             (vec![0.03], 0.03, vec![0.0, 0.01, 0.02, 0.03]),
         ] {
             let scale = AxisScale::linear(values.iter().copied());
-            let AxisScale::Linear(found) = scale else { panic!("{scale:?}") };
+            let AxisScale::Linear { top: found, .. } = scale else { panic!("{scale:?}") };
             assert!((found - top).abs() < 1e-9, "{values:?}: {found}");
             let found = scale.ticks();
             assert_eq!(found.len(), ticks.len(), "{values:?}: {found:?}");
@@ -148,8 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_have_round_ticks_in_binary_units() {
+        const MIB: f64 = 1_048_576.0;
+        for (most, ticks) in [
+            (16.9 * MIB, vec![0.0, 5.0 * MIB, 10.0 * MIB, 15.0 * MIB, 20.0 * MIB]),
+            (900.0, vec![0.0, 500.0, 1_000.0]),
+            (MIB, vec![0.0, 0.5 * MIB, MIB]),
+            (0.0, vec![0.0, 0.5, 1.0]),
+        ] {
+            assert_eq!(AxisScale::bytes([most].into_iter()).ticks(), ticks, "{most}");
+        }
+    }
+
+    #[test]
     fn places_are_in_order_and_within() {
-        for scale in [AxisScale::Linear(50.0), AxisScale::Log(1.0, 1e6)] {
+        for scale in [AxisScale::Linear { top: 50.0, step: 20.0 }, AxisScale::Log(1.0, 1e6)] {
             let values = [-5.0, 0.0, 0.5, 1.0, 2.0, 49.0, 50.0, 1e6, 1e12];
             let places = values.map(|value| scale.place(value));
             assert!(places.is_sorted(), "{places:?}");

@@ -136,7 +136,11 @@ impl TimeChart {
         series: Vec<ChartSeries>,
     ) -> Self {
         let values = series.iter().flat_map(|one| one.values.iter().copied().flatten());
-        let plot = Plot::new(title, height, AxisScale::linear(values), unit);
+        let scale = match unit {
+            ChartUnit::Bytes => AxisScale::bytes(values),
+            _ => AxisScale::linear(values),
+        };
+        let plot = Plot::new(title, height, scale, unit);
         Self { title: title.to_owned(), note: note.to_owned(), plot, series }
     }
 

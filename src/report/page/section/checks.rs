@@ -19,7 +19,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     let columns = [
         ("check", false),
         ("step", false),
-        ("of", false),
+        ("workload", false),
         ("passed", true),
         ("failed", true),
         ("share", true),

@@ -14,7 +14,7 @@ use crate::units::{show_count, show_us};
 
 pub fn render(view: &PageView<'_>) -> Markup {
     let wide = [again(view), levels(view), pools(view)];
-    let narrow = [held_back(view), delayed(view), breakers(view), timeouts(view)];
+    let narrow = [suppressed(view), delayed(view), breakers(view), timeouts(view)];
     let plan = &view.plan.client;
     if plan.parts.is_empty() && wide.iter().chain(&narrow).all(Option::is_none) {
         return html! {};
@@ -48,7 +48,7 @@ fn again(view: &PageView<'_>) -> Option<Markup> {
 }
 
 /// Suppressed calls.
-fn held_back(view: &PageView<'_>) -> Option<Markup> {
+fn suppressed(view: &PageView<'_>) -> Option<Markup> {
     let suppressed = client::suppressed_by(view.report);
     let calls = view.snapshot.calls();
     if suppressed.is_empty() {
@@ -63,8 +63,8 @@ fn held_back(view: &PageView<'_>) -> Option<Markup> {
             (share_bar("warn", share))
         }
     } };
-    let columns = [("cause", false), ("calls never sent", true), ("of all", true), ("", false)];
-    Some(html! { h3 { "Held back" } (sortable("held back", &columns, &rows)) })
+    let columns = [("cause", false), ("calls", true), ("of all", true), ("", false)];
+    Some(html! { h3 { "Suppressed" } (sortable("suppressed", &columns, &rows)) })
 }
 
 /// Delays that policies caused.
@@ -79,13 +79,7 @@ fn delayed(view: &PageView<'_>) -> Option<Markup> {
             @for one in spread(&waits, &[0.5, 0.95]) { (time(one)) }
         }
     } };
-    let columns = [
-        ("cause", false),
-        ("calls that waited", true),
-        ("p50", true),
-        ("p95", true),
-        ("max", true),
-    ];
+    let columns = [("cause", false), ("calls", true), ("p50", true), ("p95", true), ("max", true)];
     Some(html! { h3 { "Delayed" } (sortable("delayed", &columns, &rows)) })
 }
 
@@ -115,10 +109,10 @@ fn pools(view: &PageView<'_>) -> Option<Markup> {
         ("in use", true),
         ("waiting", true),
         ("uses", true),
-        ("busy", true),
+        ("utilisation", true),
         ("", false),
         ("wait p95", true),
-        ("gave up", true),
+        ("timed out", true),
         ("failed", true),
         ("", false),
     ];

@@ -11,7 +11,7 @@ use super::super::chart::{ChartUnit, LegendEntry, Plot, WIDTH, figure};
 use super::super::view::PageView;
 use crate::stats::heat::{BEYOND, row_us};
 use crate::stats::{HeatColumn, Latency, Untimed};
-use crate::units::{show_count, show_us};
+use crate::units::{counted, show_count, show_us};
 
 pub fn render(view: &PageView<'_>) -> Markup {
     if view.response.count() == 0 {
@@ -88,12 +88,9 @@ fn percentiles(view: &PageView<'_>) -> Markup {
         .map(|(name, class, _)| LegendEntry { class, name: (*name).to_owned() })
         .collect();
     if walks.iter().any(|(ranks, _)| !ranks.bounds.is_empty()) {
-        keys.push(LegendEntry {
-            class: "open",
-            name: "not below: without a known time".to_owned(),
-        });
+        keys.push(LegendEntry { class: "open", name: "lower bound".to_owned() });
     }
-    let note = "of all calls after the warm-up; both scales are logarithmic";
+    let note = "all calls after the warm-up; both axes are logarithmic";
     figure("Percentiles", note, plot, &across, &keys)
 }
 
@@ -158,14 +155,14 @@ fn histogram(response: &Latency) -> Markup {
         .map(|us| (place(us), ChartUnit::Micros.tick(us)))
         .collect();
     let mut keys =
-        vec![LegendEntry { class: "c0", name: "calls with a known duration, or a timeout".into() }];
+        vec![LegendEntry { class: "c0", name: "calls with a response or a timeout".into() }];
     // From left to right.
     for (name, count) in without {
         keys.push(LegendEntry { class: "bad", name: format!("{name}: {}", show_count(count)) });
     }
     let shortest = response.shortest_us().map_or("–".to_owned(), show_us);
-    let note = format!("{} calls, the shortest {shortest}", show_count(response.count()));
-    figure("Histogram of response times", &note, plot, &across, &keys)
+    let note = format!("{}; shortest {shortest}", counted(response.count(), "call"));
+    figure("Response time histogram", &note, plot, &across, &keys)
 }
 
 #[cfg(test)]

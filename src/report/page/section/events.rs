@@ -19,10 +19,10 @@ pub fn render(view: &PageView<'_>) -> Markup {
     let events = axis::events(view.report);
     let lost = view.snapshot.changes.lost;
     if events.is_empty() && lost == 0 {
-        return html! { p.empty { "Nothing changed while the run went on." } };
+        return html! { p.empty { "No events." } };
     }
     let columns =
-        [("at", true), ("topic", false), ("whose", false), ("what changed", false), ("why", false)];
+        [("at", true), ("topic", false), ("subject", false), ("change", false), ("cause", false)];
     let rows = html! { @for one in events.iter().take(ROWS) { (row(one)) } };
     let more = events.len().saturating_sub(ROWS) as u64 + lost;
     html! {

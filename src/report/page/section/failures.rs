@@ -14,8 +14,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
         return html! {};
     }
     html! {
-        p.note { "The earliest of each step and kind, the most frequent first. Secrets, login "
-            "headers and cookies are " code { "***" } "." }
+        p.note { "The earliest failure of each step and kind, the most frequent kind first. Secrets, "
+            "login headers and cookies are shown as " code { "***" } "." }
         @for failure in rows::failures(view.report) { (exemplar(&failure)) }
     }
 }
@@ -37,19 +37,19 @@ fn exemplar(failure: &FailureRow<'_>) -> Markup {
                 pre { code { (HtmlLines(&one.curl)) } }
                 button.copy type="button" hidden { "Copy" }
             }
-            @if one.cut { p.note { "The request had no room in one line: this is its beginning." } }
+            @if one.cut { p.note { "The request is longer than one line may be: this is its beginning." } }
             @if !one.error_text.is_empty() { p { (HtmlText(&one.error_text)) } }
             @if !one.failed.is_empty() {
-                p { "Did not hold: " @for (at, name) in one.failed.iter().enumerate() {
+                p { "Failed checks: " @for (at, name) in one.failed.iter().enumerate() {
                     @if at > 0 { ", " } code { (HtmlText(name)) }
                 } }
             }
             @if !one.head.is_empty() {
-                h4 { "Head of the response" }
+                h4 { "Response head" }
                 pre { (HtmlLines(&one.head)) }
             }
             @if !one.body.is_empty() {
-                h4 { "Beginning of the body" }
+                h4 { "Response body, beginning" }
                 pre { (HtmlLines(&one.body)) }
             }
         }

@@ -12,7 +12,7 @@ use super::cells::fact;
 use crate::report::quantile_text::quantile;
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
-use crate::units::{show_bytes, show_count};
+use crate::units::{counted, show_bytes, show_count};
 
 /// The charts of generator and target.
 const SHOWN: usize = 16;
@@ -37,9 +37,8 @@ fn generator(view: &PageView<'_>) -> Markup {
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
     let health = &snapshot.health;
     let connections = &snapshot.connections;
-    let shards = if generator.shards == 1 { "shard" } else { "shards" };
     let opened = format!(
-        "{} opened, {} failed, {} at once",
+        "{} opened, {} failed, {} peak",
         show_count(connections.opened),
         show_count(connections.failed),
         show_count(snapshot.connections_peak)
@@ -49,14 +48,14 @@ fn generator(view: &PageView<'_>) -> Markup {
         show_bytes(connections.bytes_sent),
         show_bytes(connections.bytes_received)
     );
-    let shards = format!("{} {shards}", generator.shards);
+    let shards = counted(generator.shards as u64, "shard");
     let late = quantile(&lag.into(), 0.99);
     html! {
         dl.facts.wide {
             (fact("tier", &html! { (generator.tier) ", " (shards)
                 span.note { " " (HtmlText(&generator.reason)) } }))
-            (fact("busiest second", &html! { (health.cpu_percent_max.round()) " % of a core" }))
-            (fact("own lateness p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
+            (fact("busiest core", &html! { (health.cpu_percent_max.round()) " % in its busiest second" }))
+            (fact("lag p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
             @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
             (fact("connections", &html! { (opened) }))
             (fact("bytes", &html! { (bytes) }))
@@ -73,7 +72,7 @@ fn monitors(view: &PageView<'_>, whose: MonitorOwner) -> Markup {
                 @for (at, monitor) in own.iter().take(SHOWN) { (chart(view, *at, monitor)) }
             }
         }
-        @if own.len() > SHOWN { p.note { "And " (own.len() - SHOWN) " readings more." } }
+        @if own.len() > SHOWN { p.note { "And " (own.len() - SHOWN) " more monitors." } }
     }
 }
 
@@ -99,7 +98,7 @@ fn note(values: &[Option<f64>]) -> &'static str {
         return "no reading";
     }
     let is_below = values.iter().flatten().any(|value| *value < 0.0);
-    if is_below { "what is below zero is drawn at zero" } else { "" }
+    if is_below { "values below zero are drawn at zero" } else { "" }
 }
 
 #[cfg(test)]

@@ -77,11 +77,10 @@ pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
         columns.iter().map(|heat| heat.0.iter().map(|one| u64::from(one.1)).sum()).collect();
     let keys = [
         LegendEntry { class: "heat5", name: "calls in the column".to_owned() },
-        LegendEntry { class: "silent5", name: "of them without any time".to_owned() },
+        LegendEntry { class: "silent5", name: "calls without a known time".to_owned() },
     ];
     let values = json!({ "unit": "count", "series": [{ "values": calls }, { "values": silent }] });
-    let note =
-        "response times by magnitude; a timeout stands at its age; what has no time at all on top";
+    let note = "response times on a logarithmic axis; timeouts at their age; calls without a known time on top";
     html! {
         (time::figure(report, axis, "Heat map", note, plot, &keys, &values))
         (levels(most))
@@ -132,7 +131,7 @@ fn levels(most: u32) -> Markup {
     };
     html! {
         ul.scale aria-label="Calls in a cell" {
-            li { "calls in a cell, from" }
+            li { "calls per cell from" }
             @for level in 0..LEVELS {
                 @let class = format!("heat{level}");
                 li { i.(class) {} (show_count(from(level))) }

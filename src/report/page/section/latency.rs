@@ -27,8 +27,10 @@ pub fn render(view: &PageView<'_>) -> Markup {
     // One scale for both, so that the distance between them is visible.
     let scale = AxisScale::log([known(&response), known(&service)].concat().into_iter());
     html! {
-        (percentiles(report, axis, scale, "Response time", "from when a call was due", &response))
-        (percentiles(report, axis, scale, "Service time", "from when it was sent", &service))
+        div.grid.wide {
+        (percentiles(report, axis, scale, "Response time", "scheduled start", &response))
+        (percentiles(report, axis, scale, "Service time", "sending", &service))
+        }
         (heat::render(report, &view.coarse))
     }
 }
@@ -56,13 +58,13 @@ fn percentiles(
 
 /// A remark on the lines.
 fn note(from: &str, axis: &TimeAxis, thin: usize, bounds: usize) -> String {
-    let mut parts = vec![format!("{from}, to the last byte; of each column the worst second")];
+    let mut parts = vec![format!("{from} to the last byte; worst second per column")];
     if thin > 0 {
         let all = axis.columns;
-        parts.push(format!("p99 thin (~, few calls) in {thin} of {all} columns"));
+        parts.push(format!("p99 of few calls (~) in {thin} of {all} columns"));
     }
     if bounds > 0 {
-        parts.push("○ lower bound (≥), at the top no time at all".to_owned());
+        parts.push("○ lower bound (≥); at the top: no known time".to_owned());
     }
     parts.join("; ")
 }
@@ -75,8 +77,8 @@ mod tests {
     fn a_reader_is_told_what_the_lines_are() {
         let axis = TimeAxis { seconds: 9, columns: 9, step_s: 1, width_s: 1, warmup_s: 0.0 };
         let plain = note("from x", &axis, 0, 0);
-        assert_eq!(plain, "from x, to the last byte; of each column the worst second");
+        assert_eq!(plain, "from x to the last byte; worst second per column");
         let all = note("from x", &axis, 4, 1);
-        assert!(all.contains("few calls) in 4 of 9") && all.contains("○ lower bound"), "{all}");
+        assert!(all.contains("few calls (~) in 4 of 9") && all.contains("○ lower bound"), "{all}");
     }
 }

@@ -29,7 +29,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
             (flight(view))
         }
         @if open.len() > SHOWN {
-            p.note { "And " (open.len() - SHOWN) " open workloads more: see their table." }
+            p.note { "And " (open.len() - SHOWN) " more open workloads, in the table of workloads." }
         }
     }
 }
@@ -47,9 +47,10 @@ fn calls(view: &PageView<'_>) -> Markup {
     });
     let series = vec![
         ChartSeries::new("calls", "c0", SeriesStyle::Area, ended),
-        ChartSeries::new("not ok", "bad", SeriesStyle::Area, bad),
+        ChartSeries::new("errors", "bad", SeriesStyle::Area, bad),
     ];
-    let note = "by the second in which each was intended; means over a column of pixels";
+    let note =
+        "by scheduled second, warm-up included; a column of several seconds shows their mean";
     TimeChart::linear("Calls", note, ChartUnit::PerSecond, 200, series).render(report, axis)
 }
 
@@ -61,16 +62,15 @@ fn starts(view: &PageView<'_>, at: usize) -> Markup {
     };
     let lost = of(|load| load.lost);
     let mut series = vec![
-        ChartSeries::new("made in time", "c0", SeriesStyle::Area, of(|load| load.on_time)),
-        ChartSeries::new("due", "c1", SeriesStyle::Line, of(|load| load.due)),
-        ChartSeries::new("asked", "asked", SeriesStyle::Steps, asked(view, at)),
+        ChartSeries::new("started on time", "c0", SeriesStyle::Area, of(|load| load.on_time)),
+        ChartSeries::new("scheduled", "c1", SeriesStyle::Line, of(|load| load.due)),
+        ChartSeries::new("target rate", "asked", SeriesStyle::Steps, asked(view, at)),
     ];
     if lost.iter().flatten().any(|rate| *rate > 0.0) {
-        series.push(ChartSeries::new("dropped or held back", "bad", SeriesStyle::Line, lost));
+        series.push(ChartSeries::new("dropped or suppressed", "bad", SeriesStyle::Line, lost));
     }
     let title = format!("Starts of {}", view.plan.workloads[at].name);
-    TimeChart::linear(&title, "open model; means over a column", ChartUnit::PerSecond, 160, series)
-        .render(report, axis)
+    TimeChart::linear(&title, "open model", ChartUnit::PerSecond, 160, series).render(report, axis)
 }
 
 fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
@@ -81,9 +81,9 @@ fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
 fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
     let PageView { report, coarse: axis, plan, .. } = view;
     let all = axis.most(report, |moment| Some(moment.users as f64));
-    let mut series = vec![ChartSeries::new("at work", "c0", SeriesStyle::Area, all)];
+    let mut series = vec![ChartSeries::new("active users", "c0", SeriesStyle::Area, all)];
     for (at, colour) in closed.iter().take(LINES).zip(&COLOURS[1..]) {
-        let name = format!("{} asked", plan.workloads[*at].name);
+        let name = format!("target of {}", plan.workloads[*at].name);
         series.push(ChartSeries::new(name, colour, SeriesStyle::Steps, asked(view, *at)));
     }
     let rest = &closed[closed.len().min(LINES)..];
@@ -91,13 +91,13 @@ fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
         let sum =
             |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.target.get(*at)).sum());
         series.push(ChartSeries::new(
-            "others asked",
+            "target of others",
             "c7",
             SeriesStyle::Steps,
             axis.most(report, sum),
         ));
     }
-    TimeChart::linear("Users", "closed model; the most of a column", ChartUnit::Count, 160, series)
+    TimeChart::linear("Users", "closed model; peak per column", ChartUnit::Count, 160, series)
         .render(report, axis)
 }
 
@@ -117,14 +117,8 @@ fn iterations(view: &PageView<'_>, closed: &[usize]) -> Markup {
         });
         series.push(ChartSeries::new("others", "c7", SeriesStyle::Line, others));
     }
-    TimeChart::linear(
-        "Iterations begun",
-        "closed model; means over a column",
-        ChartUnit::PerSecond,
-        160,
-        series,
-    )
-    .render(report, axis)
+    TimeChart::linear("Iterations started", "closed model", ChartUnit::PerSecond, 160, series)
+        .render(report, axis)
 }
 
 /// Gauges at the ends of seconds.
@@ -145,8 +139,8 @@ fn flight(view: &PageView<'_>) -> Markup {
         ),
     ];
     TimeChart::linear(
-        "In flight",
-        "at the ends of seconds, the most of a column",
+        "Connections and calls in flight",
+        "sampled each second; peak per column",
         ChartUnit::Count,
         160,
         series,

@@ -23,13 +23,12 @@ pub fn render(view: &PageView<'_>) -> Markup {
             thead { tr {
                 th scope="col" { "phase" } th.n scope="col" { "times" }
                 th.n scope="col" { "p50" } th.n scope="col" { "p99" }
-                th scope="col" { span.note { "one after the other: p50 above, p99 below" } }
+                th scope="col" { span.note { "in sequence; p50 above, p99 below" } }
             } }
             tbody { @for (phase, bar) in rows { (row(&phase, bar)) } }
         } }
-        p.note { "Each bar is the percentile of its own phase, drawn where those before it end. A "
-            "connection is opened once and used often: most calls wait for the first byte and the "
-            "body alone." }
+        p.note { "Each bar is the percentile of its own phase and begins where the one before ends. A "
+            "connection is opened once and reused: most calls consist of first byte and body alone." }
     }
 }
 

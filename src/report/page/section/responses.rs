@@ -26,7 +26,7 @@ fn statuses(view: &PageView<'_>) -> Markup {
     html! {
         div {
             h3 { "Status codes" }
-            @if view.snapshot.statuses.is_empty() { p.empty { "No response at all." } } @else {
+            @if view.snapshot.statuses.is_empty() { p.empty { "No response." } } @else {
                 div.scroll { table {
                     (head(&[("status", false), ("responses", true), ("share", true), ("", false)]))
                     tbody { @for row in rows::statuses(view.report) {

@@ -15,12 +15,12 @@ const ROOM: usize = 512 << 10;
 pub fn render(view: &PageView<'_>) -> Markup {
     let PageView { report, plan, .. } = view;
     html! {
-        h3 { "Run it again" }
+        h3 { "Repeat the run" }
         div.command {
             pre { code { (HtmlLines(&report.command_line())) } }
             button.copy type="button" hidden { "Copy" }
         }
-        p.note { "Everything random follows from seed " (plan.seed.value()) "." }
+        p.note { "All random values follow from seed " (plan.seed.value()) "." }
         h3 { "Machine" }
         dl.facts.wide {
             @for (name, what) in &report.info.machine { (fact(name, &html! { (HtmlText(what)) })) }

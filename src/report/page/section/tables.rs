@@ -8,6 +8,7 @@ use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, errors, sortable, time};
 use crate::report::rows::{self, StepRow, WorkloadRow, drain_note, lost_note};
+use crate::stats::Calls;
 use crate::units::show_rate;
 
 /// Percentiles of a row.
@@ -23,7 +24,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("model", false),
         ("iterations", true),
         ("rate", true),
-        ("in time", true),
+        ("on time", true),
         ("dropped", true),
         ("calls", true),
         ("errors", true),
@@ -35,18 +36,18 @@ pub fn render(view: &PageView<'_>) -> Markup {
     ];
     let report = view.report;
     let workloads = html! { @for row in rows::workloads(report).take(ROWS) { (workload(&row)) } };
-    let steps = html! { @for row in rows::steps(report).take(ROWS) { (step(&row)) } };
     html! {
         h3 { "Workloads" }
         (sortable("workloads", &columns, &workloads))
         h3 { "Steps" }
-        (sortable("steps", &STEPS, &steps))
+        (steps(view))
         @if plan.steps.len() > ROWS {
-            p.note { (plan.steps.len() - ROWS) " steps more are in steps.csv." }
+            p.note { (plan.steps.len() - ROWS) " more steps are in steps.csv." }
         }
         (groups(view))
-        p.note { "Of what was due after the warm-up. ≥ is a lower bound: a call has no known time; "
-            "~ rests on fewer than ten calls and may move." }
+        p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; service: "
+            "sending to last byte. ≥: lower bound, because some calls have no known time. ~: fewer "
+            "than ten calls lie above, so the value may change." }
         @for note in [lost_note(view.report), drain_note(view.report)].into_iter().flatten() {
             p.note { (note) "." }
         }
@@ -76,25 +77,39 @@ fn workload(row: &WorkloadRow<'_>) -> Markup {
     }
 }
 
-const STEPS: [(&str, bool); 15] = [
-    ("step", false),
-    ("of", false),
-    ("calls", true),
-    ("rate", true),
-    ("errors", true),
-    ("timeouts", true),
-    ("suppressed", true),
-    ("muted", true),
-    ("response p50", true),
-    ("p95", true),
-    ("p99", true),
-    ("max", true),
-    ("service p50", true),
-    ("p99", true),
-    ("max", true),
+/// A column of counts: its title, and its count of a step.
+type CountColumn = (&'static str, fn(&Calls) -> u64);
+
+/// Counts of calls that a run may lack; their columns are shown where one is above zero.
+const RARE: [CountColumn; 3] = [
+    ("timeouts", |calls| calls.timeout),
+    ("suppressed", |calls| calls.suppressed),
+    ("muted", |calls| calls.muted),
 ];
 
-fn step(row: &StepRow<'_>) -> Markup {
+/// The table of steps: response beside service.
+fn steps(view: &PageView<'_>) -> Markup {
+    let report = view.report;
+    let occurs = |count: fn(&Calls) -> u64| rows::steps(report).any(|row| count(row.calls()) > 0);
+    let rare: Vec<_> = RARE.into_iter().filter(|(_, count)| occurs(*count)).collect();
+    let mut columns = vec![
+        ("step", false),
+        ("workload", false),
+        ("calls", true),
+        ("rate", true),
+        ("errors", true),
+    ];
+    columns.extend(rare.iter().map(|(name, _)| (*name, true)));
+    for first in ["response p50", "service p50"] {
+        columns.extend([(first, true), ("p95", true), ("p99", true), ("max", true)]);
+    }
+    let rows = html! {
+        @for row in rows::steps(report).take(ROWS) { (step(&row, &rare)) }
+    };
+    sortable("steps", &columns, &rows)
+}
+
+fn step(row: &StepRow<'_>, rare: &[CountColumn]) -> Markup {
     let (calls, rate) = (row.calls(), row.calls_per_s.unwrap_or_default());
     html! {
         tr.never[!row.was_called()] {
@@ -103,11 +118,9 @@ fn step(row: &StepRow<'_>) -> Markup {
             (count(calls.made))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
             (errors(calls.error_share()))
-            (count(calls.timeout))
-            (count(calls.suppressed))
-            (count(calls.muted))
+            @for (_, of) in rare { (count(of(calls))) }
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.response(p))) }
-            @for p in [0.5, 0.99, 1.0] { (time(row.service(p))) }
+            @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.service(p))) }
         }
     }
 }
@@ -123,7 +136,7 @@ fn owner(workload: &str, archetype: &str) -> Markup {
 fn groups(view: &PageView<'_>) -> Markup {
     let columns = [
         ("group", false),
-        ("of", false),
+        ("workload", false),
         ("times", true),
         ("p50", true),
         ("p95", true),
@@ -149,7 +162,6 @@ fn groups(view: &PageView<'_>) -> Markup {
 mod tests {
     use super::super::super::tests::made_up;
     use super::*;
-    use crate::stats::Calls;
 
     #[test]
     fn what_was_due_in_the_warm_up_is_in_no_row() {

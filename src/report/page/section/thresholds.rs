@@ -21,7 +21,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("rule", false),
         ("observed", true),
         ("limit", true),
-        ("room", false),
+        ("margin", false),
         ("", false),
     ];
     super::cells::sortable("thresholds", &columns, &rows)
@@ -29,9 +29,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
 
 fn row(one: &ThresholdRow<'_>) -> Markup {
     let (class, mark, says) = match one.state {
-        ThresholdState::Waiting => ("none", "…", "not yet"),
-        ThresholdState::Holds => ("good", "✓", "holds"),
-        ThresholdState::Fails => ("bad", "✗", "does not hold"),
+        ThresholdState::Waiting => ("none", "…", "no data yet"),
+        ThresholdState::Holds => ("good", "✓", "passed"),
+        ThresholdState::Fails => ("bad", "✗", "failed"),
     };
     html! {
         tr {

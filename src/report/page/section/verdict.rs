@@ -9,8 +9,11 @@ use super::super::words::{HtmlText, percent};
 use super::cells::fact;
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::report::quantile_text::{quantile, show_quantile};
-use crate::units::{show_count, show_rate, show_us};
+use crate::report::quantile_text::show_quantile;
+use crate::report::rows;
+use crate::stats::Latency;
+use crate::stats::delta::LoadWindow;
+use crate::units::{counted, show_count, show_rate, show_us};
 use crate::verdict::trust::{TrustLevel, TrustReason};
 
 /// The verdict, or `running`, as a word.
@@ -52,14 +55,14 @@ pub fn render(view: &PageView<'_>) -> Markup {
                 @if let Some(description) = &plan.description {
                     p.about { (HtmlText(description)) }
                 }
-                @if let Some(why) = &report.why { p.stopped { "Why: " (HtmlText(why)) } }
+                @if let Some(why) = &report.why { p.stopped { "Reason: " (HtmlText(why)) } }
                 @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (HtmlText(why)) } }
-                @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
+                @if let Some(verdict) = stands { p.note { "Verdict so far: " (verdict) } }
             }
             dl.facts {
                 @if !report.is_running { (fact("exit code", &html! { (report.status.code()) })) }
-                (fact("began", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
-                (fact(if report.is_running { "so far" } else { "took" }, &html! { (took) }))
+                (fact("started", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
+                (fact(if report.is_running { "elapsed" } else { "duration" }, &html! { (took) }))
                 (fact("seed", &html! { (plan.seed.value()) }))
             }
         }
@@ -74,13 +77,22 @@ fn trust(report: &Report) -> Markup {
         TrustLevel::Degraded => ("warn", "The measurement is degraded"),
         TrustLevel::No => ("bad", "The measurement cannot be trusted"),
     };
+    let reasons = &report.trust.reasons;
+    let level = html! { strong { (says) } " " span.note { "trust: " (report.trust.level.name()) } };
+    let more = html! {
+        @if !reasons.is_empty() { ul { @for reason in reasons { (why(reason)) } } }
+        @for remark in &report.info.generator.remarks { p.note { (HtmlText(remark)) } }
+    };
+    let names: Vec<_> = reasons.iter().map(|reason| reason.check.replace('_', " ")).collect();
     html! {
         div.trust.(class) {
-            p { strong { (says) } " " span.note { "trust: " (report.trust.level.name()) } }
-            @if !report.trust.reasons.is_empty() {
-                ul { @for reason in &report.trust.reasons { (why(reason)) } }
-            }
-            @for remark in &report.info.generator.remarks { p.note { (HtmlText(remark)) } }
+            // While the run goes on, the charts below come first.
+            @if report.is_running {
+                details data-key="trust" {
+                    summary { (level) @if !names.is_empty() { ": " (names.join(", ")) } }
+                    (more)
+                }
+            } @else { p { (level) } (more) }
         }
     }
 }
@@ -100,14 +112,11 @@ fn why(reason: &TrustReason) -> Markup {
     }
 }
 
-/// The most important figures.
+/// The most important figures; the note of a tile belongs to its figure.
 fn tiles(view: &PageView<'_>) -> Markup {
     let PageView { report, snapshot, .. } = view;
-    let calls = snapshot.calls();
-    let measured = &snapshot.measured;
+    let calls = snapshot.measured.calls();
     let rate = report.all_calls_per_s().unwrap_or_default();
-    let errors = measured.calls().error_share();
-    let achieved = crate::verdict::judge::achieved(snapshot);
     let tile = |name: &str, value: &str, more: &str| {
         html! { div.tile {
             dt { (name) }
@@ -115,26 +124,44 @@ fn tiles(view: &PageView<'_>) -> Markup {
             @if !more.is_empty() { dd.note { (more) } }
         } }
     };
-    let service = |p: f64| format!("service {}", or_none(&quantile(&view.service, p)));
-    let response = |p: f64| or_none(&quantile(&view.response, p)).to_owned();
-    let longest = view.response.longest().map_or("–".to_owned(), show_quantile);
-    let achieved =
-        achieved.map_or(String::new(), |share| format!("{} made in time", percent(share)));
-    let made = format!("{} in all", show_count(calls.made));
-    let users = format!("{} users at most", show_count(snapshot.users_peak));
+    let response = |p: f64| or_none(&response_text(&view.response, p)).to_owned();
+    let service = |p: f64| format!("service {}", or_none(&response_text(&view.service, p)));
+    let failed = calls.made - calls.ok - calls.muted - calls.cancelled;
+    let errors = calls.error_share().map_or("–".to_owned(), percent);
+    let failed = format!("{} of {}", show_count(failed), counted(calls.made, "call"));
+    let when = if report.is_running { "now" } else { "at the end" };
+    let users = format!("{} {when}", show_count(snapshot.users));
     html! {
         dl.tiles {
-            (tile("calls", &format!("{}/s", show_rate(rate)), &made))
-            (tile("errors", &errors.map_or("–".to_owned(), percent), &achieved))
-            (tile("response p50", &response(0.5), &service(0.5)))
-            (tile("response p95", &response(0.95), &service(0.95)))
-            (tile("response p99", &response(0.99), &service(0.99)))
-            (tile("longest", &longest, &users))
+            (tile("calls", &format!("{}/s", show_rate(rate)), &counted(calls.made, "call")))
+            (tile("errors", &errors, &failed))
+            @for (name, p) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
+                (tile(&format!("response {name}"), &response(p), &service(p)))
+            }
+            @if let Some((share, starts)) = started_on_time(view) {
+                (tile("started on time", &percent(share), &starts))
+            }
+            (tile("users, peak", &show_count(snapshot.users_peak), &users))
         }
         @if report.is_running {
-            p.note { "The last ten seconds may still change: calls due in them still run." }
+            p.note { "The last ten seconds may still change: calls scheduled in them are running." }
         }
     }
+}
+
+/// The share of the scheduled starts that began on time, and how many; `None` without a schedule.
+fn started_on_time(view: &PageView<'_>) -> Option<(f64, String)> {
+    let share = crate::verdict::judge::achieved(view.snapshot)?;
+    let loads = &view.snapshot.measured.workloads;
+    let sum = |count: fn(&LoadWindow) -> u64| -> u64 {
+        loads.iter().filter(|load| load.due > 0).map(count).sum()
+    };
+    let (on_time, due) = (sum(|load| load.on_time), sum(|load| load.due));
+    Some((share, format!("{} of {}", show_count(on_time), counted(due, "start"))))
+}
+
+fn response_text(latency: &Latency, p: f64) -> String {
+    rows::percentile(latency, p).map_or(String::new(), show_quantile)
 }
 
 fn or_none(text: &str) -> &str {

@@ -81,9 +81,9 @@ fn report(
     }
 }
 
-const TOO_MUCH: &str = "this YAML unfolds to more than a scenario may have";
+const TOO_MUCH: &str = "this YAML is too large after expanding its aliases";
 
-const LIMITS: &str = "at most 100 000 values, 64 levels deep, with `*aliases` written out";
+const LIMITS: &str = "at most 100 000 values, 64 levels deep, with `*aliases` expanded";
 
 fn explain(error: &Error) -> (String, Option<&'static str>) {
     let templates = "a value with `{{ }}`, `: `, ` #` or a leading `*`, `&`, `%`, `@` needs quotes";
@@ -91,8 +91,8 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => explain(error),
         Error::DuplicateMappingKey { key, .. } => (
             match key {
-                Some(key) => format!("the key `{key}` is there twice"),
-                None => "a key is there twice".to_owned(),
+                Some(key) => format!("duplicate key `{key}`"),
+                None => "duplicate key".to_owned(),
             },
             Some("keep one of the two, or rename one"),
         ),
@@ -102,11 +102,11 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasReplayCounterOverflow { .. } => (TOO_MUCH.to_owned(), Some(LIMITS)),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            ("an alias refers to itself".to_owned(), None)
+            ("this alias refers to itself".to_owned(), None)
         }
         Error::MultipleDocuments { .. } => (
             "a second document begins here".to_owned(),
-            Some("one scenario or archetype per file: remove the `---` and what follows"),
+            Some("a file has one scenario or archetype: remove the `---` and the rest"),
         ),
         Error::UnknownAnchor { .. } => {
             ("this alias has no anchor before it".to_owned(), Some(templates))
@@ -118,7 +118,7 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
                 return (TOO_MUCH.to_owned(), Some(LIMITS));
             }
             let help = if text.contains("tabs") { "indent with spaces" } else { templates };
-            (format!("this is not YAML: {text}"), Some(help))
+            (format!("invalid YAML: {text}"), Some(help))
         }
     }
 }

@@ -20,9 +20,9 @@ pub(crate) fn parse(diagnostics: &mut Diagnostics, source: usize, text: &str) ->
     match node.kind {
         NodeKind::Map(_) => Some(node),
         NodeKind::Null => {
-            diagnostics.mistake(whole, "the file is empty").help(
-                "`manada run scenarios/quickstart.yaml` shows a small scenario to begin with",
-            );
+            diagnostics
+                .mistake(whole, "the file is empty")
+                .help("scenarios/quickstart.yaml is a small scenario to start from");
             None
         }
         _ => {
@@ -80,7 +80,9 @@ impl Converter<'_> {
                     Some(digits) => {
                         self.diagnostics.warn(
                             span,
-                            format!("this is the number {digits}, without its leading zeros"),
+                            format!(
+                                "YAML reads this as the number {digits}, without leading zeros"
+                            ),
                             &format!("quote it if the zeros matter: `\"{written}\"`"),
                         );
                         NodeKind::Number(digits, value)
@@ -109,11 +111,9 @@ impl Converter<'_> {
             let Some((key, value)) = self.entry(key, value) else { continue };
             if let Some(at) = first.get(&key.name) {
                 let line = self.text[..*at].matches('\n').count() + 1;
-                self.diagnostics
-                    .mistake(key.span, format!("the key `{}` is there twice", key.name))
-                    .help(format!(
-                        "the first is on line {line}: keep one of the two, or rename one"
-                    ));
+                self.diagnostics.mistake(key.span, format!("duplicate key `{}`", key.name)).help(
+                    format!("the first is on line {line}: keep one of the two, or rename one"),
+                );
                 continue;
             }
             first.insert(key.name.clone(), key.span.start);
@@ -134,7 +134,7 @@ impl Converter<'_> {
             NodeKind::Bool(truth) => truth.to_string(),
             NodeKind::Null => "null".to_owned(),
             NodeKind::List(_) | NodeKind::Map(_) => {
-                let mistake = self.diagnostics.mistake(key.span, "a key has to be a plain name");
+                let mistake = self.diagnostics.mistake(key.span, "a key must be a plain name");
                 if matches!(key.kind, NodeKind::Map(_)) {
                     mistake.help("a value with `{{ }}` needs quotes: \"{{ … }}\"");
                 }

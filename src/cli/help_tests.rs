@@ -1,0 +1,122 @@
+//! The help of each command: `-h` is short, the examples of `--help` parse, man pages are clean.
+
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::{Cli, man, spellings};
+
+/// Maximum lines of `-h` on a terminal of 80 columns: the commands with the most options.
+const LONG: usize = 35;
+
+/// Maximum lines of `-h` of all others.
+const SHORT: usize = 26;
+
+/// All visible commands, beginning with the command line itself.
+fn commands() -> Vec<Command> {
+    let mut root = Cli::command().disable_help_subcommand(true).term_width(80);
+    root.build();
+    let visible = root.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    visible.chain([root.clone()]).map(|command| command.term_width(80)).collect()
+}
+
+/// The lines of an `Examples:` block: the command without its remark, a pipe, or a redirection.
+fn examples(command: &Command) -> Vec<String> {
+    let text = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let lines = text.lines().skip_while(|line| *line != "Examples:").skip(1);
+    let lines = lines.map_while(|line| line.strip_prefix("  "));
+    let cut = |line: &str| {
+        let ends = ["   ", " | ", " > ", " >> "].map(|mark| line.find(mark));
+        line[..ends.into_iter().flatten().min().unwrap_or(line.len())].to_owned()
+    };
+    lines.map(cut).collect()
+}
+
+#[test]
+fn short_help_fits_a_screen() {
+    for mut command in commands() {
+        let help = command.render_help().to_string();
+        let name = command.get_name();
+        let most = if ["run", "hit"].contains(&name) { LONG } else { SHORT };
+        assert!(help.lines().count() <= most, "{name}: {} lines\n{help}", help.lines().count());
+        let widest = help.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{help}");
+    }
+}
+
+#[test]
+fn examples_of_the_long_help_parse() {
+    let mut parsed = 0;
+    for command in commands() {
+        let examples = examples(&command);
+        assert!(!examples.is_empty(), "{} has no examples", command.get_name());
+        for example in examples {
+            let words = shlex::split(&example).unwrap();
+            let (words, _) = spellings::rewrite(words.into_iter().map(Into::into));
+            let result = Cli::try_parse_from(words);
+            assert!(result.is_ok(), "{example}: {}", result.unwrap_err());
+            parsed += 1;
+        }
+    }
+    assert!(parsed > 30, "{parsed}");
+}
+
+#[test]
+fn long_help_has_every_option_and_ends_with_its_last_section() {
+    for command in commands() {
+        let help = command.clone().term_width(100).render_long_help().to_string();
+        for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
+            if let Some(long) = option.get_long() {
+                assert!(help.contains(&format!("--{long}")), "{help}");
+            }
+        }
+        let extra = command.get_after_long_help().unwrap().to_string();
+        assert!(help.trim_end().ends_with(extra.trim_end()), "{help}");
+    }
+}
+
+#[test]
+fn each_command_has_a_man_page_without_warnings() {
+    let pages = man::pages(Cli::command()).unwrap();
+    let names: Vec<&str> = pages.iter().map(|page| page.name.as_str()).collect();
+    for command in commands() {
+        let name = command.get_display_name().unwrap_or("manada");
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    for page in &pages {
+        let text = String::from_utf8(page.text.clone()).unwrap();
+        assert!(text.contains(&format!(".TH {} 1 ", page.name)), "{text}");
+        assert!(text.contains(".SH EXAMPLES"), "{text}");
+        for (tool, args) in [
+            ("mandoc", &["-Tlint", "-Wwarning"][..]),
+            ("groff", &["-man", "-z", "-ww", "-Kutf8", "-rLL=100n"]),
+        ] {
+            if let Some(complaints) = lint(tool, args, &page.text) {
+                assert_eq!(complaints, "", "{tool} of {}:\n{text}", page.name);
+            }
+        }
+    }
+}
+
+/// What a checker of man pages says of a page; `None` if this machine has no such program.
+fn lint(tool: &str, args: &[&str], page: &[u8]) -> Option<String> {
+    let mut child = Process::new(tool)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(page).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    Some(String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn date_of_the_man_pages_is_that_of_the_changelog() {
+    let changes = include_str!("../../CHANGELOG.md");
+    let head = format!("## [{}] - {}", env!("CARGO_PKG_VERSION"), man::RELEASED);
+    assert!(changes.lines().any(|line| line == head), "CHANGELOG.md has no line `{head}`");
+}
