@@ -13,7 +13,9 @@ const MAX_COLUMNS: usize = 119;
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "METHODOLOGY.md"];
 
 /// Words that PLAIN.md replaces by field terms.
-const FORBIDDEN: [&str; 18] = [
+const FORBIDDEN: [&str; 20] = [
+    "mend",
+    "mended",
     "herd",
     "herds",
     "nobody",
@@ -32,6 +34,22 @@ const FORBIDDEN: [&str; 18] = [
     "of a law",
     "the laws",
     "doors",
+];
+
+/// Coined terms that pages for newcomers link to the glossary.
+const COINED: [&str; 12] = [
+    "amplification",
+    "archetype",
+    "blocked time",
+    "closed model",
+    "coordinated omission",
+    "dropped",
+    "generator error",
+    "open model",
+    "response time",
+    "service time",
+    "suppressed",
+    "workload",
 ];
 
 /// A page of documentation.
@@ -208,6 +226,28 @@ fn the_book_uses_field_terms() {
                 if text.contains(&format!(" {word} ")) {
                     findings.push(page.finding(at, format_args!("`{word}`; use the field's term")));
                 }
+            }
+        }
+    }
+    none(&findings);
+}
+
+#[test]
+fn coined_terms_link_to_the_glossary() {
+    let mut findings = Vec::new();
+    let is_for_newcomers = |page: &&Page| {
+        let names = ["docs/howto/", "docs/tutorial.md", "docs/methodology.md"];
+        names.iter().any(|name| page.path.starts_with(name))
+    };
+    let pages = pages();
+    for page in pages.iter().filter(is_for_newcomers) {
+        let lines = page.prose().filter(|(_, line)| !line.starts_with(['#', '|', '<']));
+        let text: String = lines.flat_map(|(_, line)| [without_spans(line), " ".into()]).collect();
+        let text = text.to_lowercase().replace("  ", " ");
+        for term in COINED {
+            let link = format!("glossary.md#{}", anchor(term));
+            if text.contains(&format!(" {term}")) && !page.text.contains(&link) {
+                findings.push(page.finding(1, format_args!("`{term}`: link its first use")));
             }
         }
     }
