@@ -19,6 +19,7 @@ pub mod printable;
 pub mod redact;
 pub mod seed;
 mod suggest;
+mod trace;
 pub mod units;
 // 1: what was measured; load curves, distributions, queues
 pub mod curve;

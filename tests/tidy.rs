@@ -17,7 +17,19 @@ use source::{below, root, rust};
 
 /// Which module stands on which floor; it may name only modules on lower ones.
 const FLOORS: [&[&str]; 12] = [
-    &["units", "clock", "ids", "seed", "host", "exit", "redact", "printable", "suggest", "foreign"],
+    &[
+        "units",
+        "clock",
+        "ids",
+        "seed",
+        "host",
+        "exit",
+        "redact",
+        "printable",
+        "suggest",
+        "foreign",
+        "trace",
+    ],
     &["stats", "curve", "store"],
     &["verdict", "template"],
     &["extract"],
@@ -147,26 +159,49 @@ fn words_are_said_only_where_they_belong() {
 }
 
 #[test]
-fn the_readme_knows_every_scenario_and_every_exit_code() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap_or_default();
+fn the_book_knows_every_scenario_and_every_exit_code() {
+    let read = |page: &str| std::fs::read_to_string(root().join(page)).unwrap_or_default();
+    let (scenarios, commands) = (read("docs/scenarios.md"), read("docs/command-line.md"));
     let mut findings = Vec::new();
     for path in below("scenarios", "yaml") {
         let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-        if !readme.contains(&path) {
-            findings.push(format!("README.md:1: does not mention {path}; say what it is for"));
+        if !scenarios.contains(&path) {
+            findings.push(format!("docs/scenarios.md:1: no {path}; say what it is for"));
         }
     }
-    let cells = readme.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let cells = commands.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let codes: Vec<&str> =
         cells.flat_map(|cell| cell.split(',')).map(|code| code.trim_matches([' ', '`'])).collect();
     for ending in ExitStatus::ALL {
         let code = ending.code().to_string();
         if !codes.contains(&code.as_str()) {
             let row = format!("| {code} | … |");
-            findings.push(format!("README.md:1: no exit code {code}; add the row `{row}`"));
+            findings.push(format!("docs/command-line.md:1: no exit code {code}; add `{row}`"));
         }
     }
     none(&findings);
+}
+
+/// The paths in backticks of the pages for contributors.
+#[test]
+fn pages_for_contributors_name_files_that_exist() {
+    let mut findings = Vec::new();
+    let mut named = 0;
+    for page in ["CONTRIBUTING.md", "SECURITY.md", "reports/README.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap_or_default();
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_ours =
+                ["src/", "tests/", "docs/", "scripts/"].iter().any(|at| word.starts_with(at));
+            if is_ours && !word.contains(char::is_whitespace) {
+                named += 1;
+                if !root().join(word).exists() {
+                    findings.push(format!("{page}:1: names {word}, which is not there"));
+                }
+            }
+        }
+    }
+    none(&findings);
+    assert!(named > 40, "{named}");
 }
 
 /// Names that several types may have, and why.

@@ -22,6 +22,8 @@ mod screen;
 mod signals;
 mod spellings;
 mod target;
+#[cfg(feature = "trace")]
+mod trace_output;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -149,6 +151,11 @@ pub fn main() -> ExitStatus {
             return if is_requested { ExitStatus::Pass } else { ExitStatus::Usage };
         }
     };
+    #[cfg(feature = "trace")]
+    if let Err(why) = trace_output::open() {
+        output::print_error(&why);
+        return ExitStatus::Usage;
+    }
     for note in notes {
         print_remark(&format!("note: {note}\n"));
     }

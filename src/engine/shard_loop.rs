@@ -18,6 +18,7 @@ use crate::host;
 use crate::ids::WorkloadId;
 use crate::stats::stall::TICK_NS;
 use crate::stats::{Delta, Gauges};
+use crate::trace::trace_event;
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -33,6 +34,7 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
     let shard = Rc::new(Shard::new(&setup, wire));
     clock::sleep_until(start.before(shard.prewarm_ns())).await;
     begin(&shard);
+    trace_event!(INFO, "shard started");
 
     let mut unsent: Option<Delta> = None;
     let timer = Timer::new();
@@ -62,10 +64,18 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
             }
         };
         delta.last = is_over;
+        trace_event!(
+            DEBUG,
+            "interval flushed",
+            second = second,
+            users = shard.lifecycle.users(),
+            is_last = is_over,
+        );
         if is_over {
             // The last delta waits for room. An error means that the dispatcher is gone, and with
             // it the reader of this delta.
             let _ = deltas.send(delta).await;
+            trace_event!(INFO, "shard stopped");
             return if shard.lifecycle.is_broken() {
                 Err(io::Error::other("a task of this shard panicked"))
             } else {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::clock::Time;
+use crate::trace::trace_event;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::http2::connection::Http2;
 
@@ -69,6 +70,12 @@ impl ConnectionSlot {
     pub fn close(&mut self) {
         if self.connection.take().is_some() || self.h2.take().is_some() {
             self.open.now.set(self.open.now.get() - 1);
+            trace_event!(
+                DEBUG,
+                "connection closed",
+                requests = self.requests,
+                open = self.open.now.get(),
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use crate::event::Order;
 use crate::resilience::StateTransition;
 use crate::resilience::board::BreakerTransition;
 use crate::stats::{AttemptOutcome, Change, ChangeCause, ChangeSubject, StateChange};
+use crate::trace::trace_event;
 
 impl ResilienceState {
     /// Carries out an order.
@@ -80,6 +81,7 @@ pub(crate) fn record_change(
     cause: ChangeCause,
     now: Time,
 ) {
+    trace_event!(INFO, "state changed", subject = subject, change = change, cause = cause);
     let at = RunOffset::of(now, shard.start);
     shard.recorder.borrow_mut().push_change(StateChange { at, subject, change, cause });
 }

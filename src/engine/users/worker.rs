@@ -12,6 +12,7 @@ use crate::engine::users::user::User;
 use crate::engine::users::user_task::{Assignment, UserTask};
 use crate::engine::{startup::prewarm, users::open_user};
 use crate::ids::WorkloadId;
+use crate::trace::trace_event;
 
 /// Whether a user is assigned before it is due, so that its connections can be opened.
 fn is_early(shard: &Shard, assignment: &Assignment) -> bool {
@@ -54,6 +55,7 @@ async fn run_task(shard: Rc<Shard>, task: Rc<UserTask>, prewarm_for: Option<Work
         shard.prewarming.set(shard.prewarming.get() - 1);
         shard.idle_tasks.borrow_mut().push(Rc::clone(&task));
     }
+    trace_event!(DEBUG, "user task started");
     while let Some(assignment) = task.next().await {
         match &assignment {
             Assignment::User(workload, stay) => {
@@ -92,6 +94,7 @@ async fn run_task(shard: Rc<Shard>, task: Rc<UserTask>, prewarm_for: Option<Work
             }
         }
     }
+    trace_event!(DEBUG, "user task ended");
 }
 
 /// Releases memory that can be spared: idle tasks with their connections, buffers, and the room for

@@ -19,6 +19,7 @@ use crate::clock::{self, Time};
 use crate::plan::transport::{HttpVersion, Proxy};
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::trace::trace_event;
 use crate::wire::connect::proxy::{self, ProxyError};
 use crate::wire::deadline::CallDeadline;
 use crate::wire::{Outgoing, ServiceEndpoint, connect::fault, connect::race, connect::tls};
@@ -86,6 +87,7 @@ impl OpenConnection {
             }
         };
         timings.open = true;
+        trace_event!(DEBUG, "connection opened", took_ns = clock::now().since(begun));
         Ok(Self { io, idle_since: Time::NEVER })
     }
 

@@ -14,8 +14,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
         return html! {};
     }
     html! {
-        p.note { "The earliest failure of each step and kind, the most frequent kind first. Secrets, "
-            "login headers and cookies are shown as " code { "***" } "." }
+        p.note { "The earliest failure of each step and kind, the most frequent kind first. "
+            "Secrets, login headers and cookies are shown as " code { "***" } "." }
         @for failure in rows::failures(view.report) { (exemplar(&failure)) }
     }
 }
@@ -37,7 +37,7 @@ fn exemplar(failure: &FailureRow<'_>) -> Markup {
                 pre { code { (HtmlLines(&one.curl)) } }
                 button.copy type="button" hidden { "Copy" }
             }
-            @if one.cut { p.note { "The request is longer than one line may be: this is its beginning." } }
+            @if one.cut { p.note { "The request is too long for one line: its beginning." } }
             @if !one.error_text.is_empty() { p { (HtmlText(&one.error_text)) } }
             @if !one.failed.is_empty() {
                 p { "Failed checks: " @for (at, name) in one.failed.iter().enumerate() {

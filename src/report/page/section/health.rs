@@ -54,7 +54,7 @@ fn generator(view: &PageView<'_>) -> Markup {
         dl.facts.wide {
             (fact("tier", &html! { (generator.tier) ", " (shards)
                 span.note { " " (HtmlText(&generator.reason)) } }))
-            (fact("busiest core", &html! { (health.cpu_percent_max.round()) " % in its busiest second" }))
+            (fact("busiest core", &html! { (health.cpu_percent_max.round()) " % in a second" }))
             (fact("lag p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
             @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
             (fact("connections", &html! { (opened) }))

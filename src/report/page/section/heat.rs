@@ -80,7 +80,7 @@ pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
         LegendEntry { class: "silent5", name: "calls without a known time".to_owned() },
     ];
     let values = json!({ "unit": "count", "series": [{ "values": calls }, { "values": silent }] });
-    let note = "response times on a logarithmic axis; timeouts at their age; calls without a known time on top";
+    let note = "logarithmic axis; timeouts at their age; calls without a known time on top";
     html! {
         (time::figure(report, axis, "Heat map", note, plot, &keys, &values))
         (levels(most))

@@ -29,7 +29,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
             (flight(view))
         }
         @if open.len() > SHOWN {
-            p.note { "And " (open.len() - SHOWN) " more open workloads, in the table of workloads." }
+            p.note { "And " (open.len() - SHOWN) " more open workloads: see their table." }
         }
     }
 }

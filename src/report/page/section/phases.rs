@@ -27,8 +27,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
             } }
             tbody { @for (phase, bar) in rows { (row(&phase, bar)) } }
         } }
-        p.note { "Each bar is the percentile of its own phase and begins where the one before ends. A "
-            "connection is opened once and reused: most calls consist of first byte and body alone." }
+        p.note { "Each bar is the percentile of its own phase and begins where the one before "
+            "ends. A connection is opened once and reused: most calls have only first byte and "
+            "body." }
     }
 }
 

@@ -45,9 +45,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
             p.note { (plan.steps.len() - ROWS) " more steps are in steps.csv." }
         }
         (groups(view))
-        p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; service: "
-            "sending to last byte. ≥: lower bound, because some calls have no known time. ~: fewer "
-            "than ten calls lie above, so the value may change." }
+        p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; "
+            "service: sending to last byte. ≥: lower bound, because some calls have no known "
+            "time. ~: fewer than ten calls lie above, so the value may change." }
         @for note in [lost_note(view.report), drain_note(view.report)].into_iter().flatten() {
             p.note { (note) "." }
         }

@@ -45,6 +45,7 @@ fn colour(report: &Report) -> &'static str {
 pub fn render(view: &PageView<'_>) -> Markup {
     let PageView { report, plan, snapshot, .. } = view;
     let started = humantime::format_rfc3339_seconds(report.info.started_at).to_string();
+    let shown = started.replace('T', " ");
     let took = show_us(snapshot.elapsed_ns / 1_000);
     let stands = report.status.verdict().filter(|_| report.is_running);
     html! {
@@ -61,7 +62,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
             }
             dl.facts {
                 @if !report.is_running { (fact("exit code", &html! { (report.status.code()) })) }
-                (fact("started", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
+                (fact("started", &html! { time datetime=(started) { (shown) } }))
                 (fact(if report.is_running { "elapsed" } else { "duration" }, &html! { (took) }))
                 (fact("seed", &html! { (plan.seed.value()) }))
             }
@@ -78,7 +79,8 @@ fn trust(report: &Report) -> Markup {
         TrustLevel::No => ("bad", "The measurement cannot be trusted"),
     };
     let reasons = &report.trust.reasons;
-    let level = html! { strong { (says) } " " span.note { "trust: " (report.trust.level.name()) } };
+    let name = report.trust.level.name();
+    let level = html! { strong { (says) } " " span.note { "trust: " (name) } };
     let more = html! {
         @if !reasons.is_empty() { ul { @for reason in reasons { (why(reason)) } } }
         @for remark in &report.info.generator.remarks { p.note { (HtmlText(remark)) } }
