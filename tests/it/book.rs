@@ -184,16 +184,12 @@ impl Walk {
 
 /// Runs a line of shell in a folder whose `bin` has Manada.
 fn shell(folder: &Path, line: &str) -> Output {
-    let is_there = |name: &&str| {
-        let found = Command::new("which").arg(name).stdout(Stdio::null()).status();
-        found.is_ok_and(|status| status.success())
-    };
-    let missing = STAND_INS.iter().filter(|name| !is_there(name));
-    let stand_ins: String = missing.flat_map(|name| [name, "() { cat; }; "]).collect();
+    let stand_in = |name| format!("command -v {name} > /dev/null || {name}() {{ cat; }}; ");
+    let stand_ins: Vec<String> = STAND_INS.into_iter().map(stand_in).collect();
     let path = format!("{}/bin:{}", folder.display(), std::env::var("PATH").unwrap());
     let limit = LIMIT.as_secs().to_string();
     Command::new("timeout")
-        .args([&limit, "sh", "-c", &format!("{stand_ins}{line}")])
+        .args([&limit, "sh", "-c", &format!("{}{line}", stand_ins.concat())])
         .current_dir(folder)
         .env("PATH", path)
         .env_remove("MANADA_SAFETY")

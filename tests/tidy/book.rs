@@ -3,14 +3,12 @@
 //! Code is left out where a rule is about prose: fenced blocks and `spans`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::none;
 use super::source::{below, root};
 
 const MAX_COLUMNS: usize = 119;
-
-/// Pages outside of the book whose links are checked, too.
-const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "METHODOLOGY.md"];
 
 /// Words that PLAIN.md replaces by field terms.
 const FORBIDDEN: [&str; 20] = [
@@ -59,14 +57,15 @@ struct Page {
     text: String,
 }
 
-/// Returns the pages of the book, then [`PAGES`].
+/// Returns the pages of the book, then those beside `docs`.
 fn pages() -> Vec<Page> {
-    let others = PAGES.iter().map(|name| root().join(name));
-    let page = |path: std::path::PathBuf| Page {
+    let root_pages = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    let page = |path: PathBuf| Page {
         text: std::fs::read_to_string(&path).unwrap(),
         path: path.strip_prefix(root()).unwrap().to_string_lossy().into_owned(),
     };
-    below("docs", "md").into_iter().chain(others).map(page).collect()
+    below("docs", "md").into_iter().chain(root_pages.filter(is_page)).map(page).collect()
 }
 
 impl Page {
