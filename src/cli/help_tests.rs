@@ -115,6 +115,24 @@ fn lint(tool: &str, args: &[&str], page: &[u8]) -> Option<String> {
 }
 
 #[test]
+fn wrong_words_get_a_suggestion() {
+    for (line, near) in [
+        ("manada rn x", "'run'"),
+        ("manada pln x", "'plan'"),
+        ("manada run x --usres 3", "'--users'"),
+        ("manada run x --ui tiu", "'tui'"),
+        ("manada schema archtype", "'archetype'"),
+        ("manada hit u --format k5", "'k6'"),
+    ] {
+        let mut error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+        super::suggest_word(&mut error);
+        let text = error.render().to_string();
+        let tip = text.lines().find(|line| line.contains("tip:")).unwrap_or_default();
+        assert!(tip.contains(near), "{line}: {text}");
+    }
+}
+
+#[test]
 fn date_of_the_man_pages_is_that_of_the_changelog() {
     let changes = include_str!("../../CHANGELOG.md");
     let head = format!("## [{}] - {}", env!("CARGO_PKG_VERSION"), man::RELEASED);

@@ -28,11 +28,13 @@ mod trace_output;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::ExitStatus;
 use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
+use crate::suggest::nearest;
 use output::print_remark;
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
@@ -138,7 +140,8 @@ pub fn main() -> ExitStatus {
     let (words, notes) = spellings::rewrite(std::env::args_os());
     let words = match Cli::try_parse_from(words) {
         Ok(words) => words,
-        Err(error) => {
+        Err(mut error) => {
+            suggest_word(&mut error);
             let is_requested = !error.use_stderr();
             // Help into a closed pipe is not an error.
             let text = error.render().to_string();
@@ -171,6 +174,38 @@ pub fn main() -> ExitStatus {
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),
         CliCommand::Man(args) => man::run(&args, Cli::command()),
+    }
+}
+
+/// Adds "a similar subcommand exists" or "a similar value exists" where clap has none: by its own
+/// measure `rn` does not resemble `run`.
+fn suggest_word(error: &mut clap::Error) {
+    let (wrong, known, place) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let command = Cli::command();
+            let names = command.get_subcommands().map(|one| one.get_name().to_owned());
+            (ContextKind::InvalidSubcommand, names.collect(), ContextKind::SuggestedSubcommand)
+        }
+        ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(known)) => {
+                (ContextKind::InvalidValue, known.clone(), ContextKind::SuggestedValue)
+            }
+            _ => return,
+        },
+        _ => return,
+    };
+    let (Some(ContextValue::String(word)), None) = (error.get(wrong), error.get(place)) else {
+        return;
+    };
+    let near = nearest(word, known.iter().map(String::as_str)).map(str::to_owned);
+    match (near, place) {
+        (Some(near), ContextKind::SuggestedSubcommand) => {
+            error.insert(place, ContextValue::Strings(vec![near]));
+        }
+        (Some(near), _) => {
+            error.insert(place, ContextValue::String(near));
+        }
+        (None, _) => {}
     }
 }
 

@@ -210,7 +210,7 @@ fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut S
         safety.methods.extend(methods.into_iter().map(|method| (method, origin.to_owned())));
     }
     if let Some(node) = fields.take("paths") {
-        let expected = "a path that begins with `/` or `*`, such as \"/admin/*\"";
+        let expected = "a path that starts with `/` or `*`, such as \"/admin/*\"";
         let paths = read_each(diagnostics, node, expected, PathPattern::parse);
         safety.paths.extend(paths.into_iter().map(|path| (path, origin.to_owned())));
     }

@@ -111,7 +111,7 @@ impl Template {
             }
         }
         if self.is_path && out.get(start) != Some(&b'/') {
-            return Err(RenderError::Invalid("a path that does not begin with `/`".to_owned()));
+            return Err(RenderError::Invalid("a path that does not start with `/`".to_owned()));
         }
         Ok(())
     }

@@ -250,6 +250,6 @@ fn bad_variable(diagnostics: &mut Diagnostics, key: &NodeKey) {
     } else {
         diagnostics
             .mistake(key.span, format!("`{}` is not a valid variable name", truncate(name)))
-            .expected("letters, digits and `_`, beginning with a letter");
+            .expected("letters, digits and `_`, starting with a letter");
     }
 }

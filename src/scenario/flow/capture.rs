@@ -185,7 +185,7 @@ fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
 /// Parses a JSONPath within limits.
 pub(crate) fn parse_path(text: &str) -> Result<BoundedPath, String> {
     if !text.starts_with('$') {
-        return Err("it does not begin with `$`".to_owned());
+        return Err("it does not start with `$`".to_owned());
     }
     if text.len() > MAX_PATH {
         return Err(format!("it has more than {MAX_PATH} bytes"));

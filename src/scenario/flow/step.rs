@@ -19,7 +19,7 @@ use crate::scenario::syntax::{distribution, header, include, templates, values};
 use crate::suggest::nearest;
 use crate::template::Encoding;
 
-const PATH: &str = "a path that begins with `/`, such as /products?page=1";
+const PATH: &str = "a path that starts with `/`, such as /products?page=1";
 
 /// A step with the name of its series.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ fn path(
     if text.starts_with('/') || text.starts_with("{{") {
         return Some(template);
     }
-    let mistake = diagnostics.mistake(node.span, "a step's path begins with `/`");
+    let mistake = diagnostics.mistake(node.span, "a step's path starts with `/`");
     mistake.expected(PATH);
     if text.contains("://") {
         mistake.help(

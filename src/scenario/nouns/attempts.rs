@@ -88,7 +88,7 @@ pub(crate) static BACKOFF: Noun = Noun {
 pub(crate) static HEDGING: Noun = Noun {
     id: "hedging",
     title: "`hedging`",
-    about: "A second attempt beside a slow first one; the first response wins.",
+    about: "A second attempt while a slow first one is still running; the first response wins.",
     form: "`{ after: p95, budget: 5% }`",
     groups: &[&[
         key(

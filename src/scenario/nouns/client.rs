@@ -39,7 +39,7 @@ pub(crate) static BLOCKS: &[KeySpec] = &[
     key(
         "hedging",
         OneOf(&[Truth, Table(&HEDGING)]),
-        "A second attempt beside a slow first one, for requests that may be sent twice.",
+        "A second attempt while a slow first one is running, for requests that may be sent twice.",
     ),
     key("limits", OneOf(&[Constant(false), Table(&LIMITS)]), "Rate limits of attempts."),
     key(

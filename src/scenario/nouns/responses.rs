@@ -22,7 +22,7 @@ pub(crate) const PICKS: [(&str, MatchPick); 4] = [
 pub(crate) static CAPTURE: Noun = Noun {
     id: "capture",
     title: "a capture",
-    about: "A value from a response, kept in a variable. A capture that finds nothing, or more \
+    about: "A value from a response, stored in a variable. A capture that finds nothing, or more \
             than 64 KiB, is a failed check and leaves the variable unset.",
     form: "`{ json: \"$.id\" }` or `{ header: location }`",
     groups: &[&[

@@ -138,7 +138,7 @@ pub(crate) static BASIC: Noun = Noun {
 pub(crate) static TLS: Noun = Noun {
     id: "tls",
     title: "`tls`",
-    about: "TLS settings; files are PEM, looked up beside the scenario.",
+    about: "TLS settings; files are PEM, relative to the scenario.",
     groups: &[&[
         key("insecure", Truth, "Accepts any certificate; the report says so.").default("false"),
         key(

@@ -67,7 +67,7 @@ macro_rules! stage_tables {
                 id: concat!($of, "_stairs"),
                 like: Some(&USER_STAGES.stairs),
                 title: "`stairs`",
-                about: "Levels of equal duration, from one stair beside `from` to `to`.",
+                about: "Levels of equal duration, from one stair after `from` to `to`.",
                 form: "`{ to: 500, steps: 5, over: 5m }`",
                 groups: &[&[
                     key("from", $level, "Level before the first stair.")

@@ -93,7 +93,7 @@ static CALL: &[KeySpec] = &[
     key("think", Shared(&DISTRIBUTION), "Think time after this call.").otherwise("the archetype's"),
     key("max_body", Size, "Largest response body.").default("64MiB"),
     key("redirects", REDIRECTS, "Redirects to follow.").otherwise("the service's"),
-    key("tags", TAGS, "Tags of its series, beside the archetype's."),
+    key("tags", TAGS, "Tags of its series, in addition to the archetype's."),
     key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response."),
     key("check", Table(&CHECK), "Conditions; failed ones are counted."),
     key("expect", Table(&CHECK), "Conditions; a failed one fails the call and ends the iteration."),

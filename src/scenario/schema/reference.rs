@@ -135,7 +135,7 @@ fn rule_in_words(rule: &KeyRule) -> String {
         KeyRule::AtLeastOne => " At least one key is required.".to_owned(),
         KeyRule::Needs(key, other) => format!(" `{key}` needs `{other}`."),
         KeyRule::Excludes(key, others) => {
-            format!(" `{key}` is not allowed beside {}.", list(others))
+            format!(" `{key}` is not allowed together with {}.", list(others))
         }
         KeyRule::ConstantRateEnds => {
             " A constant rate needs `duration` or `iterations`.".to_owned()

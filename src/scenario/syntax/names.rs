@@ -15,5 +15,5 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn report_bad_name(diagnostics: &mut Diagnostics, key: &NodeKey) {
     diagnostics
         .mistake(key.span, format!("invalid name `{}`", truncate(&key.name)))
-        .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");
+        .expected("letters, digits, `-`, `_` and `.`, not starting with `.`");
 }

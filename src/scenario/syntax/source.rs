@@ -24,7 +24,7 @@ pub(crate) fn bytes(
         Err((message, _)) => {
             diagnostics
                 .mistake(span, format!("{}: {message}", path.display()))
-                .help("files are looked up beside the scenario");
+                .help("paths are relative to the scenario");
             None
         }
     }

@@ -105,7 +105,7 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
             ("this alias refers to itself".to_owned(), None)
         }
         Error::MultipleDocuments { .. } => (
-            "a second document begins here".to_owned(),
+            "a second document starts here".to_owned(),
             Some("a file has one scenario or archetype: remove the `---` and the rest"),
         ),
         Error::UnknownAnchor { .. } => {
