@@ -14,6 +14,9 @@ use super::theme::Theme;
 /// Space between two columns.
 const GAP: usize = 2;
 
+/// The width below which texts are not cut, if their column has no other.
+const LEAST: usize = 14;
+
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
@@ -24,6 +27,15 @@ pub(super) struct Column {
     pub(super) text: bool,
     /// The column with the highest value is left out first; zero is never left out.
     pub(super) order: u8,
+    /// The width below which texts are not cut.
+    least: usize,
+}
+
+impl Column {
+    /// Sets the width below which texts are not cut.
+    pub(super) const fn at_least(self, least: usize) -> Self {
+        Self { least, ..self }
+    }
 }
 
 /// A text with its style.
@@ -41,12 +53,12 @@ pub(super) struct ViewTable {
 
 /// Returns a column of texts.
 pub(super) const fn words(title: &'static str, order: u8) -> Column {
-    Column { title, text: true, order }
+    Column { title, text: true, order, least: LEAST }
 }
 
 /// Returns a column of numbers.
 pub(super) const fn numbers(title: &'static str, order: u8) -> Column {
-    Column { title, text: false, order }
+    Column { title, text: false, order, least: LEAST }
 }
 
 impl Cell {
@@ -137,9 +149,9 @@ impl ViewTable {
     /// Narrows text columns, the widest first, and returns whether that was enough. A text keeps a
     /// minimum width.
     fn squeeze(&self, shown: &mut [(usize, usize)], over: usize) -> bool {
-        const LEAST: usize = 14;
         let spare = |&(at, columns): &(usize, usize)| {
-            if self.columns[at].text { columns.saturating_sub(LEAST) } else { 0 }
+            let column = self.columns[at];
+            if column.text { columns.saturating_sub(column.least) } else { 0 }
         };
         if shown.iter().map(spare).sum::<usize>() < over {
             return false;

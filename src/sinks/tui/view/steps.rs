@@ -79,7 +79,8 @@ fn table(context: &ViewContext<'_>, shown: &[StepId], room: u16) -> ViewTable {
     let columns: [Column; 11] = [
         words(COLUMNS[0], if room < WIDE { 98 } else { 7 }),
         words(COLUMNS[1], if one_name || room < WIDE { 99 } else { 8 }),
-        words(COLUMNS[2], 0),
+        // With workload and archetype, names need room to be told apart.
+        words(COLUMNS[2], 0).at_least(if room < WIDE { 24 } else { 14 }),
         numbers(COLUMNS[3], 1),
         numbers(COLUMNS[4], 5),
         numbers(COLUMNS[5], 0),
