@@ -192,7 +192,10 @@ pub fn show_duration(duration: Duration) -> String {
     let total = duration.as_secs();
     match total {
         0 => format!("{}ms", duration.as_millis()),
-        1..60 if duration.subsec_millis() > 0 => format!("{:.1}s", duration.as_secs_f64()),
+        1..60 if duration.subsec_millis() >= 50 && duration.subsec_millis() < 950 => {
+            format!("{:.1}s", duration.as_secs_f64())
+        }
+        1..60 if duration.subsec_millis() >= 950 => show_duration(Duration::from_secs(total + 1)),
         1..60 => format!("{total}s"),
         60..3_600 if total.is_multiple_of(60) => format!("{}m", total / 60),
         60..3_600 => format!("{}m{:02}s", total / 60, total % 60),

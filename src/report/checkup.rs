@@ -27,6 +27,6 @@ pub fn render(found: &[Finding]) -> String {
         1 => "1 thing to change, if tests need it".to_owned(),
         _ => format!("{bad} things to change, if tests need it"),
     };
-    label(&mut out, "in all", &text);
+    label(&mut out, "total", &text);
     out
 }

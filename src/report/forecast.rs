@@ -6,12 +6,12 @@
 use std::fmt::Write;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
-use super::text_lines::{heading, label};
+use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use crate::forecast::needs::OWN_DESCRIPTORS;
 use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
 use crate::plan::Plan;
-use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
+use crate::units::{counted, show_bytes, show_count, show_duration, show_rate, show_us};
 
 /// A forecast, and what is shown beside it.
 #[derive(Clone, Debug)]
@@ -37,13 +37,13 @@ pub fn render(outlook: &ForecastContext<'_>) -> String {
     feeds(&mut out, outlook.forecast);
     machine(&mut out, outlook);
     for said in &outlook.forecast.assumptions {
-        label(&mut out, "assumed", &paint(DIM, &plain(said)));
+        painted(&mut out, "assumed", DIM, said);
     }
     for said in &outlook.forecast.warnings {
-        label(&mut out, "warning", &paint(WARN, &plain(said)));
+        painted(&mut out, "warning", WARN, said);
     }
     for refusal in outlook.refused {
-        label(&mut out, "refused", &paint(BAD, &plain(&refusal.to_string())));
+        painted(&mut out, "refused", BAD, &refusal.to_string());
     }
     out
 }
@@ -54,7 +54,7 @@ fn head(out: &mut String, outlook: &ForecastContext<'_>) {
     let (iterations, calls) = forecast.totals();
     let _ = writeln!(
         out,
-        "\n{}  {}  {} of load, at the latest over after {}, seed {}",
+        "\n{}  {}  load for {}, ends after {} at the latest, seed {}",
         paint(style, word),
         paint(BOLD, &plain(&plan.scenario)),
         seconds(forecast.end_s),
@@ -62,15 +62,18 @@ fn head(out: &mut String, outlook: &ForecastContext<'_>) {
         plan.seed.value(),
     );
     if let Some(description) = &plan.description {
-        let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
+        for line in lines(&plain(description), WIDTH - 6) {
+            let _ = writeln!(out, "      {}", paint(DIM, line.trim_start()));
+        }
     }
     let rough = if forecast.workloads.iter().all(|one| one.exact) { "" } else { "~" };
     let sign = sign(forecast, None);
-    let text = format!("{rough}{} iterations, {sign}{} calls", number(iterations), number(calls));
-    label(out, "in all", &text);
+    let (iterations, calls) = (amount(iterations, "iteration"), amount(calls, "call"));
+    label(out, "total", &format!("{rough}{iterations}, {sign}{calls}"));
     let parts = plan.policies.parts();
-    let does = if parts.is_empty() { "nothing is held back".to_owned() } else { parts.join(", ") };
-    label(out, "client", &format!("{}: {does}", plan.policies.kind()));
+    let does =
+        if parts.is_empty() { "no resilience policies".to_owned() } else { parts.join(", ") };
+    wrapped(out, "client", &format!("{}: {does}", plan.policies.kind()));
 }
 
 fn loads(out: &mut String, forecast: &Forecast) {
@@ -85,13 +88,13 @@ fn loads(out: &mut String, forecast: &Forecast) {
         let _ = writeln!(out, "  {}", paint(DIM, &axis));
         label(out, "load", &load_line(one, sign(forecast, Some(&one.name))));
         let users = format!(
-            "{}{} at once, at most {}; {} for an iteration, thinks and all",
+            "{}{} concurrent, at most {}; iteration {} with think times",
             if one.model == "closed" { "" } else { "~" },
             number(one.users.ceil().min(one.max_users as f64)),
             show_count(one.max_users),
             show_us((one.iteration_s * 1e6) as u64),
         );
-        label(out, "users", &users);
+        wrapped(out, "users", &users);
     }
 }
 
@@ -112,10 +115,10 @@ fn load_line(one: &WorkloadForecast, calls: &str) -> String {
     let spread =
         if one.spread > 0.0 { format!(" ± {}", number(one.spread)) } else { String::new() };
     let mut text = format!(
-        "{}: {sign}{} iterations{spread}, {calls}{} calls",
+        "{}: {sign}{}{spread}, {calls}{}",
         one.model,
-        number(one.iterations),
-        number(one.calls)
+        amount(one.iterations, "iteration"),
+        amount(one.calls, "call")
     );
     if one.dropped > 0.0 {
         let dropped = format!(", ~{} dropped", number(one.dropped));
@@ -176,11 +179,11 @@ fn feeds(out: &mut String, forecast: &Forecast) {
     heading(out, "Data");
     let mut table =
         TextTable::new(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Left]);
-    table.head(["feed", "workload, archetype", "rows", "taken", ""]);
+    table.head(["feed", "workload, archetype", "rows", "needed", ""]);
     for feed in &forecast.feeds {
         let end = match feed.out_s {
             Some(out_s) => {
-                let text = format!("none left after {}, then: {}", seconds(out_s), feed.at_end);
+                let text = format!("used up after {}, then {}", seconds(out_s), feed.at_end);
                 paint(WARN, &text)
             }
             None => feed.pick.to_owned(),
@@ -201,8 +204,7 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     let (expected, most) = (&outlook.forecast.expected, &outlook.forecast.most);
     let limits = outlook.limits;
     let (name, shards, why) = outlook.tier;
-    let word = if shards == 1 { "shard" } else { "shards" };
-    label(out, "tier", &format!("{name}, {shards} {word} ({why})"));
+    wrapped(out, "tier", &format!("{name}, {} ({why})", counted(shards as u64, "shard")));
     let up_to = |expected: u64, most: u64, show: &dyn Fn(u64) -> String| {
         if expected == most {
             show(most)
@@ -219,7 +221,7 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     label(out, "connections", &up_to(expected.connections, most.connections, &show_count));
     let files = up_to(expected.descriptors, most.descriptors, &show_count);
     let limit = of(limits.descriptors, most.descriptors, &show_count);
-    let own = format!(" ({OWN_DESCRIPTORS} for itself)");
+    let own = format!(", {OWN_DESCRIPTORS} of them for Manada itself");
     label(out, "descriptors", &format!("{files}{limit}{own}"));
     for (port, most) in expected.ports.iter().filter_map(|port| {
         let most = most.ports.iter().find(|most| most.address == port.address)?;
@@ -237,6 +239,12 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
 
 fn seconds(seconds: f64) -> String {
     show_duration(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// A count and its noun; see [`number`].
+fn amount(value: f64, noun: &str) -> String {
+    let shown = number(value);
+    if shown == "1" { format!("1 {noun}") } else { format!("{shown} {noun}s") }
 }
 
 /// A count that may be a mean: without decimals from ten on.

@@ -132,7 +132,7 @@ fn rate_gets_the_users_it_needs() {
     let few = Manada::new(&words).go();
     assert!(few.stdout.contains("raise `-c`") && few.stdout.contains("dropped"), "{few}");
     assert!(!few.stdout.contains("no answer"), "{few}");
-    assert!(few.stdout.contains("in no step's"), "{few}");
+    assert!(few.stdout.contains("missing in those of steps"), "{few}");
 }
 
 #[test]

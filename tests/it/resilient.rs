@@ -164,11 +164,10 @@ fn the_summary_says_what_happened_within_80_columns() {
     let words = ["run", "scenario.yaml", "--ui", "plain", "--out", "out"];
     let done = Manada::new(&words).file("scenario.yaml", &scenario).go();
     assert_eq!(done.code, Some(0), "{done}");
-    let from = done.stdout.find("  held back  ").unwrap_or_else(|| panic!("{done}"));
+    let from = done.stdout.find("\n suppressed  ").unwrap_or_else(|| panic!("{done}"));
     let to = done.stdout.find("  generator  ").unwrap();
     let said = &done.stdout[from..to];
-    for text in
-        ["  held back  ", "suppressed: breaker", "    retries  ", "   breakers  endpoint GET /"]
+    for text in [" suppressed  ", "calls: breaker", "    retries  ", "   breakers  endpoint GET /"]
     {
         assert!(said.contains(text), "{text}: {done}");
     }
