@@ -138,10 +138,16 @@ impl Walk {
         let mut line = self.adapted(line).replace("jq ", "jq -e ");
         let starts_load = ["manada run ", "manada hit "].iter().any(|part| line.contains(part));
         let is_judged = starts_load || line.contains("manada report ");
-        if !line.contains("--duration ") {
-            line = line.replace("manada run ", "manada run --duration 100ms ");
+        // A count ends a load on any machine; what comes of it may be read afterwards.
+        let is_counted = self.files.iter().any(|(name, text)| {
+            line.contains(&format!(" {name} ")) && text.contains(", iterations: ")
+        });
+        if !is_counted {
+            if !line.contains("--duration ") {
+                line = line.replace("manada run ", "manada run --duration 100ms ");
+            }
+            line = line.replace("manada run ", "manada run --set grace=0s ");
         }
-        line = line.replace("manada run ", "manada run --set grace=0s ");
         if *role == Role::Job {
             // Jobs of several tools write to one folder.
             line = line.replace("manada run ", "manada run --force ");
