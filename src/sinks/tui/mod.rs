@@ -120,7 +120,6 @@ impl TuiHandle {
     /// # Errors
     /// If the system provides no thread.
     pub fn open(&self) -> io::Result<()> {
-        lock(&self.0.stage).open = true;
         let shared = Arc::clone(&self.0);
         let named = std::thread::Builder::new().name("tui".to_owned());
         let thread = named.spawn(move || {
@@ -132,6 +131,8 @@ impl TuiHandle {
             ended
         })?;
         *lock(&self.0.thread) = Some(thread);
+        lock(&self.0.stage).open = true;
+        self.0.bell.notify_all();
         Ok(())
     }
 
