@@ -56,9 +56,9 @@ fn invalid_arguments_have_exit_codes() {
         (3, &["hit", "--urls", "/nowhere/u"], "cannot read URLs from /nowhere/u"),
         (3, &["run", "bad.yaml", "--threshold", "errors < 1%"], "did you mean"),
         (3, &["hit", url, "-b", "@none.bin"], "none.bin"),
-        (3, &["run", "none.yaml"], "no such file"),
+        (3, &["run", "none.yaml"], "file not found"),
         (3, &["run", "bad.yaml"], "did you mean"),
-        (3, &["check", "none.yaml"], "no such file"),
+        (3, &["check", "none.yaml"], "file not found"),
         (3, &["check", "bad.yaml"], "did you mean"),
         (2, &["completions", "cmd.exe"], "bash"),
     ];
