@@ -24,8 +24,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum reply, bytes: a status of thousands of workloads.
 const MAX_REPLY: u64 = 16 << 20;
 
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "\
+/// The examples of `--help`.
+const EXAMPLES: &str = "\
 Examples:
   manada control                                     list the runs that can be controlled
   manada control shop-peak status                    state of the run as JSON
@@ -34,13 +34,25 @@ Examples:
   manada control shop-peak rate api 200/s
   manada control shop-peak breaker service shop open
   manada control shop-peak mute 'product page'
-  manada control shop-peak mark cache is off now
+  manada control shop-peak mark cache is off now";
 
-Commands (W: a workload; default: all workloads that the command applies to):
-  pause [W], resume [W], toggle [W], scale [W] 0.5|150%|+10%|-10%, rate [W] 200/s, users [W] 300,
-  plan [W], breaker NAME open|close|reset, mute STEP, unmute STEP, mark TEXT, status, stop, help
+/// The exit codes of `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    no such run, or the run refused the command
+  2    invalid command-line arguments";
 
-Exit codes: 0 done, 1 no such run or command refused, 2 usage.")]
+/// All commands with their meanings, as a section of the help.
+fn commands() -> String {
+    let lines = ControlCommand::help();
+    let lines: String = lines.lines().flat_map(|line| ["\n  ", line]).collect();
+    format!("Commands (W: a workload; default: all that the command applies to):{lines}")
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = commands())]
+#[command(after_long_help = [EXAMPLES, &commands(), EXIT_CODES].join("\n\n"))]
 pub(super) struct Args {
     /// Scenario name, process ID, or - for the only run
     ///

@@ -11,7 +11,7 @@ use super::{Cli, man, spellings};
 const LONG: usize = 35;
 
 /// Maximum lines of `-h` of all others.
-const SHORT: usize = 26;
+const SHORT: usize = 28;
 
 /// All visible commands, beginning with the command line itself.
 fn commands() -> Vec<Command> {

@@ -133,7 +133,8 @@ fn tidied(page: &[u8]) -> Vec<u8> {
     lines.into_iter().flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
 }
 
-/// Lays out the text after the options: `Title:` begins a section, indented lines stay as they are.
+/// Lays out the text after the options: `Title:` and `Title (remark):` start a section, indented
+/// lines stay as they are.
 fn sections(text: &str) -> Roff {
     let mut roff = Roff::new();
     let mut is_verbatim = false;
@@ -145,7 +146,14 @@ fn sections(text: &str) -> Roff {
         }
         match (indented, line.strip_suffix(':')) {
             (Some(line), _) => roff.text([roman(line)]),
-            (None, Some(title)) => roff.control("SH", [title.to_uppercase().as_str()]),
+            (None, Some(title)) => {
+                let (title, remark) = title.split_once(" (").unwrap_or((title, ""));
+                roff.control("SH", [title.to_uppercase().as_str()]);
+                match remark.strip_suffix(')') {
+                    Some(remark) => roff.text([roman(remark)]),
+                    None => &mut roff,
+                }
+            }
             (None, None) if line.is_empty() => &mut roff,
             (None, None) => roff.text([roman(line)]),
         };

@@ -105,7 +105,7 @@ Examples:
   manada schema > manada.schema.json
   manada schema archetype > archetype.schema.json
 
-For editors with a YAML language server, in the first line of a scenario:
+Editors (first line of a scenario, for a YAML language server):
   # yaml-language-server: $schema=manada.schema.json")]
     Schema {
         /// Kind of file

@@ -26,43 +26,49 @@ use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
     manada target --fail 1%:503 --fail 0.1%:reset --stall 2s@20s --log arrivals.csv\n\n\
     GET /stats returns its counts; POST /stall?for=2s stalls it now.")]
 pub(crate) struct Args {
-    /// Address to listen on, e.g. 127.0.0.1:8080; port 0 takes a free port.
+    /// Address to listen on
+    ///
+    /// Port 0 takes a free port, which is printed.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Allow an address that other machines can reach.
+    /// Allow an address that other machines can reach
     #[arg(long)]
     allow_remote: bool,
-    /// Service time: 5ms, exponential:5ms, normal:5ms,1ms, …
+    /// Service time, e.g. 5ms or exponential:5ms
     ///
     /// A distribution of durations: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
     /// uniform:1ms,5ms, pareto:1ms,2.5, gamma:5ms,2, weibull:5ms,1.5, bimodal:1ms,50ms,5% or
     /// empirical:FILE,COLUMN; optionally followed by ,min=1ms and ,max=30ms.
     #[arg(long, value_name = "TIME", value_parser = Distribution::parse_compact)]
     latency: Option<Distribution>,
-    /// Requests served at once; others queue (default: no limit).
+    /// Requests served at once; others queue
+    ///
+    /// Default: no limit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     servers: Option<u32>,
-    /// Fault of a share of requests, e.g. 1%:503; repeatable
+    /// Fault of some requests, e.g. 1%:503; repeatable
     ///
     /// FAULT is a status, `reset` (resets the connection), `hang` (never responds) or `close`
     /// (closes the connection before the end of the body).
     #[arg(long, value_name = "SHARE:FAULT")]
     fail: Vec<FaultShare>,
-    /// Stall, e.g. 2s@20s: 20 s after the first request; repeatable
+    /// Stall of all requests, e.g. 2s@20s; repeatable
+    ///
+    /// WHEN counts from the first request: 2s@20s stalls for 2 s, 20 s after it.
     #[arg(long, value_name = "LENGTH@WHEN")]
     stall: Vec<ServerStall>,
-    /// Log every request to this CSV file.
+    /// Log every request to this CSV file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Random seed of latencies and faults, e.g. 42 (default: random).
+    /// Random seed, e.g. 42 (default: random)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
         .try_map(|n| Seed::new(n).ok_or("expected a whole number below 2^53")))]
     seed: Option<Seed>,
-    /// Number of server threads.
+    /// Number of server threads
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// Exit when standard input is closed.
+    /// Exit when standard input is closed
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
 }
