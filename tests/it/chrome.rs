@@ -133,6 +133,12 @@ impl Chrome {
         self.command("POST", "/url", &json!({ "url": url })).unwrap();
     }
 
+    /// Changes the width of the window.
+    pub(crate) fn resize(&self, width: u32) {
+        let body = json!({ "width": width, "height": 1_000 });
+        self.command("POST", "/window/rect", &body).unwrap();
+    }
+
     /// Returns the value of a script.
     pub(crate) fn run(&self, script: &str) -> Value {
         let body = json!({ "script": script, "args": [] });

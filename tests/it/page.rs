@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::builtin::Builtin;
 use crate::chrome::{Answer, Chrome, ask};
 use crate::harness::{Done, LIMIT, Manada, Running, count};
 use crate::peer::{Server, Then};
@@ -83,6 +84,43 @@ fn report_opens_offline_and_runs_no_foreign_code() {
     let asked: Vec<String> = asked.filter(|url| !url.starts_with("data:")).collect();
     assert!(asked.iter().all(|url| *url == report) && !asked.is_empty(), "{asked:?}");
     assert!(chrome.print().starts_with(b"%PDF"));
+}
+
+#[test]
+fn report_fits_narrow_and_wide_windows() {
+    // Bounds and suppressed calls make the widest table of steps.
+    let target = Builtin::start(&["--fail", "20%:503", "--fail", "2%:hang"]);
+    let text = format!(
+        "services: {{ it: \"{}\" }}\nseed: 3\ngrace: 300ms\n\
+         breakers: {{ endpoint: {{ failures: 3, open: 50ms }} }}\n\
+         workloads:\n  \
+         visitors:\n    arrivals: {{ rate: 300/s }}\n    duration: 2s\n    flow:\n      \
+         - {{ get: /a, name: recommendations, timeout: 200ms }}\n      \
+         - {{ get: /b, name: home, timeout: 200ms }}\n",
+        target.url("")
+    );
+    let done = Manada::run(&text, &[]).go();
+    assert!(count(&done.measured(), "calls.suppressed") > 0, "{done}");
+    let chrome = Chrome::start();
+    chrome.open(&url(&done.path("out/report.html")));
+    let spill = |selector: &str| {
+        let script = format!(
+            "const one = document.querySelector('{selector}'); \
+             return one.scrollWidth - one.clientWidth"
+        );
+        chrome.run(&script).as_i64().unwrap()
+    };
+    for width in [400, 1_280, 1_920] {
+        chrome.resize(width);
+        assert!(spill("html") <= 0, "nothing is wider than a window of {width} pixels");
+        assert!(spill(".bar nav") <= 0, "no name of a section is cut at {width} pixels");
+        if width >= 1_280 {
+            let table = spill("#steps .scroll:has(table[data-key=steps])");
+            assert!(table <= 0, "the table of steps is {table} too wide at {width} pixels");
+        }
+    }
+    let used = chrome.run("return document.querySelector('main').offsetWidth / innerWidth");
+    assert!(used.as_f64() > Some(0.95), "the width is used: {used}");
 }
 
 /// The first cells of the rows of the steps table.
@@ -180,6 +218,10 @@ fn browser_shows_and_controls_a_run() {
         "RUNNING · watched"
     );
 
+    // The first chart is seen without scrolling.
+    let chart = "return document.querySelector('#load .area').getBoundingClientRect().bottom";
+    assert!(chrome.run(chart).as_f64() < Some(800.0), "{}", chrome.run(chart));
+
     // Opened and sorted elements stay so, second after second.
     chrome.click("#steps table[data-key=steps] thead th:nth-child(3) button");
     chrome.until("return document.querySelectorAll('#scenario details').length", |n| *n == 1);
@@ -221,6 +263,7 @@ fn browser_shows_and_controls_a_run() {
     chrome.until(banner, |text| text.as_str().unwrap().starts_with("The run is over"));
     let word = chrome.run("return document.querySelector('.word').textContent");
     assert_eq!(word, "INTERRUPTED");
+    assert_eq!(chrome.run("return document.querySelector('.controls').hidden"), true);
 
     let report = running.wait().report(130);
     let events = report["events"].as_array().unwrap();
