@@ -2,7 +2,7 @@
 //!
 //! Invariant: the times are response times; those of `Details` are of the phases of attempts.
 
-use super::figures::{line, quantile_us, response};
+use super::figures::{in_binary_unit, line, quantile_us, response};
 use crate::event::Report;
 use crate::report::rows;
 use crate::stats::Histogram;
@@ -100,12 +100,8 @@ fn seconds(us: f64) -> String {
 /// A size: `490.90 MiB`.
 fn size(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1_024.0 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.2} {}", UNITS[unit]) }
+    let (value, unit) = in_binary_unit(bytes, &UNITS);
+    if unit == "B" { format!("{value:.0} B") } else { format!("{value:.2} {unit}") }
 }
 
 #[cfg(test)]
