@@ -77,7 +77,7 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
             let _ = deltas.send(delta).await;
             trace_event!(INFO, "shard stopped");
             return if shard.lifecycle.is_broken() {
-                Err(io::Error::other("a task of this shard panicked"))
+                Err(io::Error::other("a user task panicked, a bug in Manada; please report it"))
             } else {
                 Ok(())
             };

@@ -96,6 +96,42 @@ fn help_is_data_and_has_an_example() {
 }
 
 #[test]
+fn man_pages_are_printed_and_written() {
+    let page = Manada::new(&["man", "run"]).go();
+    assert!(page.code == Some(0) && page.stdout.contains(".TH manada-run 1 "), "{page}");
+    let unknown = Manada::new(&["man", "rn"]).go();
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    assert!(unknown.stderr.contains("did you mean `run`?"), "{unknown}");
+    let done = Manada::new(&["man", "--out", "share/man1"]).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    for name in ["manada.1", "manada-run.1", "manada-hit.1", "manada-man.1"] {
+        assert!(done.read(&format!("share/man1/{name}")).contains(".SH EXAMPLES"), "{name}");
+    }
+    let blocked = Manada::new(&["man", "--out", "file/man1"]).file("file", "").go();
+    assert!(blocked.code == Some(1) && blocked.stderr.contains("cannot write to file/man1"));
+}
+
+#[test]
+fn missing_files_are_suggested_by_their_names() {
+    let run = "run.record";
+    for (words, near) in [
+        (&["run", "quickstrt"][..], "did you mean `scenarios/quickstart.yaml`?"),
+        (&["check", "shpo.yaml"], "did you mean `shop.yaml`?"),
+        (&["report", "quickstart"], "did you mean reports/quickstart-2?"),
+        (&["report", "reports/quikstart-1"], "did you mean reports/quickstart-1?"),
+    ] {
+        let done = Manada::new(words)
+            .file("scenarios/quickstart.yaml", "x")
+            .file("shop.yaml", "x")
+            .file(&format!("reports/quickstart-1/{run}"), "x")
+            .file(&format!("reports/quickstart-2/{run}"), "x")
+            .go();
+        assert_eq!(done.code, Some(3), "{done}");
+        assert!(done.stderr.contains(near), "{words:?}: {done}");
+    }
+}
+
+#[test]
 fn a_plan_beyond_this_machine_is_refused() {
     let server = Server::answering(OK, Then::Next);
     let line = format!("ulimit -n 200 && exec {MANADA} hit {} -c 1000 -n 1000", server.url());

@@ -112,7 +112,9 @@ impl Engine {
         let mut result = Ok(());
         let threads = self.threads.into_iter().enumerate();
         for (_, thread) in threads.filter(|(shard, _)| !stuck.contains(shard)) {
-            let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
+            let ended = thread.join().unwrap_or_else(|_| {
+                Err(io::Error::other("a shard panicked, a bug in Manada; please report it"))
+            });
             if result.is_ok() {
                 result = ended;
             }
