@@ -56,6 +56,16 @@ pub(super) fn values(histogram: &Histogram) -> Vec<(f64, u64)> {
     histogram.buckets().map(|(us, count)| (us as f64, count)).collect()
 }
 
+/// A size in the largest of `units` that it has one of; each is 1,024 of the one before.
+pub(super) fn in_binary_unit(bytes: f64, units: &[&'static str]) -> (f64, &'static str) {
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 1_024.0 && unit + 1 < units.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    (value, units[unit])
+}
+
 /// A line of the layout.
 pub(super) fn line(out: &mut String, text: impl std::fmt::Display) {
     let _ = writeln!(out, "{text}");

@@ -70,7 +70,7 @@ mod tests {
     fn every_layout_has_the_figures_of_the_report() {
         let report = made_up(3, "shop");
         for (layout, wanted) in [
-            (PeerLayout::Oha, ["[200] 100 responses", "50.00% in 0.0520 sec"]),
+            (PeerLayout::Oha, ["[200] 100 responses", "50.00% in 52.0310 ms"]),
             (PeerLayout::Wrk, ["  102 requests in 3.00s", "50%   52.03ms"]),
             (PeerLayout::K6, ["med=52.03ms", "http_reqs..........................: 103 "]),
         ] {

@@ -1,8 +1,8 @@
-//! oha's layout (oha 1.15, in seconds).
+//! oha's layout (oha 1.15).
 //!
 //! Invariant: the times are response times; those of `Details` are of the phases of attempts.
 
-use super::figures::{line, quantile_us, response};
+use super::figures::{in_binary_unit, line, quantile_us, response};
 use crate::event::Report;
 use crate::report::rows;
 use crate::stats::Histogram;
@@ -16,17 +16,18 @@ const BAR: u64 = 32;
 pub(super) fn render(report: &Report) -> String {
     let snapshot = &report.snapshot;
     let (calls, latency) = (snapshot.measured.calls(), response(report));
+    let unit = TimeUnit::of(quantile_us(&latency, 1.0));
     let mut out = String::new();
     let share = calls.ok as f64 * 100.0 / calls.made.max(1) as f64;
     line(&mut out, "Summary:");
     line(&mut out, format_args!("  Success rate:\t{share:.2}%"));
     let total_s = snapshot.elapsed_ns as f64 / 1e9;
-    line(&mut out, format_args!("  Total:\t{total_s:.4} sec"));
-    line(&mut out, format_args!("  Slowest:\t{}", seconds(quantile_us(&latency, 1.0) as f64)));
+    line(&mut out, format_args!("  Total:\t{}", unit.show(total_s * 1e6)));
+    line(&mut out, format_args!("  Slowest:\t{}", unit.show(quantile_us(&latency, 1.0) as f64)));
     let fastest = latency.shortest_us().unwrap_or(0) as f64;
-    line(&mut out, format_args!("  Fastest:\t{}", seconds(fastest)));
+    line(&mut out, format_args!("  Fastest:\t{}", unit.show(fastest)));
     let average = latency.mean_us().unwrap_or(0.0);
-    line(&mut out, format_args!("  Average:\t{}", seconds(average)));
+    line(&mut out, format_args!("  Average:\t{}", unit.show(average)));
     let rate = report.all_calls_per_s().unwrap_or(0.0);
     line(&mut out, format_args!("  Requests/sec:\t{rate:.4}\n"));
     let received = snapshot.connections.bytes_received as f64;
@@ -34,13 +35,13 @@ pub(super) fn render(report: &Report) -> String {
     let responses: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
     line(&mut out, format_args!("  Size/request:\t{}", size(received / responses.max(1) as f64)));
     line(&mut out, format_args!("  Size/sec:\t{}\n", size(received / total_s.max(1e-9))));
-    histogram(&mut out, latency.responses());
+    histogram(&mut out, latency.responses(), unit);
     line(&mut out, "\nResponse time distribution:");
     for percent in [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99] {
         let us = quantile_us(&latency, percent / 100.0) as f64;
-        line(&mut out, format_args!("  {percent:.2}% in {}", seconds(us)));
+        line(&mut out, format_args!("  {percent:.2}% in {}", unit.show(us)));
     }
-    details(&mut out, report);
+    details(&mut out, report, unit);
     line(&mut out, "\nStatus code distribution:");
     for row in rows::statuses(report) {
         line(&mut out, format_args!("  [{}] {} responses", row.status, row.count));
@@ -55,7 +56,7 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 /// Rows of equal width from the fastest to the slowest response.
-fn histogram(out: &mut String, times: &Histogram) {
+fn histogram(out: &mut String, times: &Histogram, unit: TimeUnit) {
     line(out, "Response time histogram:");
     let (min, max) = (times.min_us(), times.max_us());
     let mut counts = [0; ROWS as usize];
@@ -67,18 +68,19 @@ fn histogram(out: &mut String, times: &Histogram) {
     }
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let widest = most.to_string().len();
+    let TimeUnit { us, name } = unit;
+    let limit = |row: u64| (min as f64 + (max - min) as f64 * row as f64 / (ROWS - 1) as f64) / us;
+    let digits = format!("{:.3}", limit(ROWS - 1)).len();
     for (row, count) in (0..).zip(counts) {
-        let limit = min as f64 + (max - min) as f64 * f64::from(row) / (ROWS - 1) as f64;
-        let label = format!("[{count}]");
+        let (limit, label) = (limit(row), format!("[{count}]"));
         let bar = "■".repeat((count * BAR / most) as usize);
-        let limit = limit / 1e6;
-        line(out, format_args!("  {limit:.4} sec {label:<0$} |{bar}", widest + 2));
+        line(out, format_args!("  {limit:>digits$.3} {name} {label:<0$} |{bar}", widest + 2));
     }
 }
 
 /// Average, fastest and slowest times to open a connection. Of several phases they are the sums of
 /// each phase's own: outer bounds, but for the average.
-fn details(out: &mut String, report: &Report) {
+fn details(out: &mut String, report: &Report, unit: TimeUnit) {
     let [dns, connect, tls, ..] = rows::phases(report).map(|phase| phase.times);
     line(out, "\n\nDetails (average, fastest, slowest):");
     for (name, phases) in [("DNS+dialup", &[dns, connect, tls][..]), ("DNS-lookup", &[dns])] {
@@ -86,26 +88,40 @@ fn details(out: &mut String, report: &Report) {
             let used = phases.iter().filter(|times| times.count() > 0);
             used.fold(0.0, |sum, times| sum + of(times))
         };
-        let average = seconds(sum(Histogram::mean_us));
-        let fastest = seconds(sum(|times| times.min_us() as f64));
-        let slowest = seconds(sum(|times| times.max_us() as f64));
+        let average = unit.show(sum(Histogram::mean_us));
+        let fastest = unit.show(sum(|times| times.min_us() as f64));
+        let slowest = unit.show(sum(|times| times.max_us() as f64));
         line(out, format_args!("  {name}:\t{average}, {fastest}, {slowest}"));
     }
 }
 
-fn seconds(us: f64) -> String {
-    format!("{:.4} sec", us / 1e6)
+/// The unit of all times, chosen by the slowest response.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct TimeUnit {
+    /// µs per unit.
+    us: f64,
+    name: &'static str,
+}
+
+impl TimeUnit {
+    fn of(slowest_us: u64) -> Self {
+        match slowest_us {
+            0..1_000 => Self { us: 1.0, name: "us" },
+            1_000..1_000_000 => Self { us: 1e3, name: "ms" },
+            _ => Self { us: 1e6, name: "sec" },
+        }
+    }
+
+    fn show(self, us: f64) -> String {
+        format!("{:.4} {}", us / self.us, self.name)
+    }
 }
 
 /// A size: `490.90 MiB`.
 fn size(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1_024.0 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.2} {}", UNITS[unit]) }
+    let (value, unit) = in_binary_unit(bytes, &UNITS);
+    if unit == "B" { format!("{value:.0} B") } else { format!("{value:.2} {unit}") }
 }
 
 #[cfg(test)]
@@ -119,18 +135,18 @@ mod tests {
             times.record(us);
         }
         let mut out = String::new();
-        histogram(&mut out, &times);
+        histogram(&mut out, &times, TimeUnit::of(1_100));
         let rows: Vec<_> = out.lines().skip(1).map(str::trim_end).collect();
-        assert_eq!(rows[0], "  0.0001 sec [2] |■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■");
-        assert_eq!(rows[1], "  0.0002 sec [2] |■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■");
-        assert_eq!(rows[10], "  0.0011 sec [1] |■■■■■■■■■■■■■■■■");
+        assert_eq!(rows[0], "  0.100 ms [2] |■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■");
+        assert_eq!(rows[1], "  0.200 ms [2] |■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■■");
+        assert_eq!(rows[10], "  1.100 ms [1] |■■■■■■■■■■■■■■■■");
         assert!(rows[2..10].iter().all(|row| row.contains("[0]")) && rows.len() == 11, "{rows:?}");
     }
 
     #[test]
     fn no_response_makes_no_number_that_is_none() {
         let mut out = String::new();
-        histogram(&mut out, &Histogram::default());
-        assert!(out.lines().skip(1).all(|row| row.starts_with("  0.0000 sec [0]")), "{out}");
+        histogram(&mut out, &Histogram::default(), TimeUnit::of(0));
+        assert!(out.lines().skip(1).all(|row| row.starts_with("  0.000 us [0]")), "{out}");
     }
 }

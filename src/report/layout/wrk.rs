@@ -2,7 +2,7 @@
 //!
 //! Invariant: `Latency` is the response time, as of wrk2: without a rate it is wrk's, too.
 
-use super::figures::{Spread, line, quantile_us, response, values};
+use super::figures::{Spread, in_binary_unit, line, quantile_us, response, values};
 use crate::event::Report;
 use crate::plan::RunManifest;
 use crate::stats::AttemptOutcome;
@@ -136,12 +136,8 @@ fn metric(value: f64) -> String {
 /// A size: `606.33MB`, of 1,024 KB.
 fn binary(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1_024.0 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    format!("{value:.2}{}", UNITS[unit])
+    let (value, unit) = in_binary_unit(bytes, &UNITS);
+    format!("{value:.2}{unit}")
 }
 
 #[cfg(test)]
