@@ -65,14 +65,16 @@ fn examples_of_the_long_help_parse() {
 #[test]
 fn long_help_has_every_option_and_ends_with_its_last_section() {
     for command in commands() {
-        let help = command.clone().term_width(100).render_long_help().to_string();
+        let help = command.clone().render_long_help().to_string();
         for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
             if let Some(long) = option.get_long() {
                 assert!(help.contains(&format!("--{long}")), "{help}");
             }
         }
+        // Long lines wrap with the terminal.
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let extra = command.get_after_long_help().unwrap().to_string();
-        assert!(help.trim_end().ends_with(extra.trim_end()), "{help}");
+        assert!(words(&help).ends_with(&words(&extra)), "{help}");
     }
 }
 

@@ -37,9 +37,10 @@ Examples:
 -H 'content-type: application/json'
   manada hit https://shop.test/ --http2 --cacert ca.pem --connect-to 127.0.0.1:8443
   manada hit http://127.0.0.1:8080/a http://127.0.0.1:8080/b -u me:secret
+  manada hit http://127.0.0.1:8080/ -c 50 --format oha
 
-Response times count from the moment that a request was due: with --rate they include the wait of
-late requests, and need no correction for coordinated omission. `hit` prints a summary; --out DIR
+Response times count from the moment that a request was due: with --rate they include the wait of \
+late requests, and need no correction for coordinated omission. `hit` prints a summary; --out DIR \
 also writes the report.")]
 pub(super) struct Args {
     /// URLs, e.g. http://127.0.0.1:8080/

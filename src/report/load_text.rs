@@ -90,7 +90,7 @@ fn users(load: &WorkloadRow<'_>) -> String {
     let worst = load.worst_users.map_or(String::new(), |worst| {
         format!(" (worst second: {} at {} s)", percent_down(worst.share * 100.0), worst.second)
     });
-    format!("; users {} of the target{worst}", percent_down(share * 100.0))
+    format!("; {} of the planned users{worst}", percent_down(share * 100.0))
 }
 
 /// A percentage rounded down, so that only all of it reads 100 %.

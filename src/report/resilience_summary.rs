@@ -12,7 +12,7 @@ use super::rows::client;
 use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
-use crate::stats::{Attempts, BreakerState, Histogram, PoolUse};
+use crate::stats::{Attempts, BreakerState, PoolUse};
 use crate::units::{counted, nanos, show_count, show_us};
 
 /// Maximum pools and breakers that are named.
@@ -56,19 +56,15 @@ fn suppressed(out: &mut String, report: &Report) {
 
 /// Waits that policy caused, by cause.
 fn delayed(out: &mut String, report: &Report) {
-    let measured = &report.snapshot.measured;
-    if measured.waits.is_empty() {
+    if report.snapshot.measured.waits.is_empty() {
         return;
     }
-    let mut blocked = Histogram::default();
-    measured.workloads.iter().for_each(|load| blocked.merge(&load.blocked));
-    let p95 = quantile(&blocked.into(), 0.95);
     let by: Vec<String> = client::waits(report)
         .map(|(cause, waits)| {
-            format!("{cause} {} × p95 {}", show_count(waits.count()), quantile(&waits, 0.95))
+            format!("{cause} {}, p95 {}", counted(waits.count(), "call"), quantile(&waits, 0.95))
         })
         .collect();
-    wrapped(out, "delayed", &format!("calls waited {p95} at p95: {}", by.join(", ")));
+    wrapped(out, "delayed", &format!("before sending: {}", by.join("; ")));
 }
 
 fn again(out: &mut String, attempts: &Attempts) {

@@ -5,7 +5,7 @@
 //! Invariant: calls, rates and times are of the same measured time.
 
 use super::ansi::{BAD, paint, plain};
-use super::quantile_text::show_quantile;
+use super::quantile_text::short_quantile;
 use super::rows::{self, TotalsRow};
 use super::text_lines::heading;
 use super::text_table::{Align, TextTable};
@@ -36,7 +36,7 @@ pub(crate) fn render(out: &mut String, report: &Report) {
     table.head(["response", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     for row in &totals {
         let [p50, p90, p95, p99, p99_9, max] = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
-            .map(|p| rows::percentile(&row.response, p).map_or(String::new(), show_quantile));
+            .map(|p| rows::percentile(&row.response, p).map_or(String::new(), short_quantile));
         table.row([name(row), p50, p90, p95, p99, p99_9, max]);
     }
     table.render(out, 2);

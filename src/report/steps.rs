@@ -4,7 +4,7 @@
 //! Invariant: a row per series of the plan, also for those that were never called.
 
 use super::ansi::{BAD, DIM, paint, plain};
-use super::quantile_text::{quantile, show_quantile};
+use super::quantile_text::{quantile, short_quantile, show_quantile, signs_legend};
 use super::results_text::error_share;
 use super::rows::{self, StepLabels, StepRow, drain_note, lost_note};
 use super::text_lines::{heading, painted, wrapped};
@@ -36,12 +36,12 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         }
         let rate = step.calls_per_s.map_or(String::new(), |rate| format!("{}/s", show_rate(rate)));
         let errors = error_share(step.calls());
-        let [p50, p95, p99, max] = QUANTILES.map(|p| step.response(p).map(show_quantile));
+        let [p50, p95, p99, max] = QUANTILES.map(|p| step.response(p).map(short_quantile));
         let [p50, p95, p99, max] = [p50, p95, p99, max].map(Option::unwrap_or_default);
         table.row([name, show_count(step.calls().made), rate, errors, p50, p95, p99, max]);
         if waited(&step) {
             let [p50, p95, p99, max] = QUANTILES
-                .map(|p| step.service(p).map_or(String::new(), show_quantile))
+                .map(|p| step.service(p).map_or(String::new(), short_quantile))
                 .map(|text| paint(DIM, &text));
             let (none, service) = (String::new(), paint(DIM, "service"));
             table.row([none.clone(), none.clone(), none, service, p50, p95, p99, max]);
@@ -49,6 +49,9 @@ pub(crate) fn render(out: &mut String, report: &Report) {
     }
     table.render(out, 2);
     painted(out, "", DIM, LEGEND);
+    if let Some(signs) = signs_legend(out) {
+        painted(out, "", DIM, &signs);
+    }
     for note in [lost_note(report), drain_note(report)].into_iter().flatten() {
         painted(out, "", DIM, &note);
     }

@@ -3,6 +3,7 @@
 //! `cli` prints it.
 //! Invariant: each number has its unit; a bound is marked `≥`, a percentile of few calls `~`.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ use crate::exit::ExitStatus;
 use crate::stats::Latency;
 use crate::units::{counted, show_bytes, show_count, show_us};
 use crate::verdict::Trust;
-use crate::verdict::trust::TrustLevel;
+use crate::verdict::trust::{TrustLevel, TrustReason};
 
 /// The whole summary, with ANSI colours; the caller strips them if the output is no terminal.
 /// `is_verbose` adds the error texts of libraries.
@@ -76,6 +77,14 @@ fn verdict(out: &mut String, report: &Report) {
     if let Some(why) = &report.why {
         painted(out, "verdict", style, why);
     }
+    if report.why.is_some()
+        && report.snapshot.statuses.is_empty()
+        && let Some(error) = rows::errors(report).next()
+    {
+        let count = show_count(error.count);
+        let cause = format!("{count} × {}: {}; {}", error.phase, error.kind, error.hint);
+        painted(out, "cause", BAD, &cause);
+    }
     if let Some(status) = only_status(report) {
         let count = show_count(report.snapshot.statuses.iter().map(|(_, count)| count).sum());
         painted(out, "responses", BAD, &format!("all {count} have status {status}"));
@@ -111,15 +120,15 @@ fn trust(out: &mut String, trust: &Trust) {
             "share" => format!("{:.2} %", value * 100.0),
             _ => show_count(value as u64),
         };
-        let text = format!(
-            "{} {} (limit {}), affects {}: {}",
-            reason.check,
-            show(reason.observed),
-            show(reason.limit),
-            reason.affects().join(", "),
-            reason.hint
-        );
-        wrapped(out, "", &text);
+        let (name, hint) = (reason.check.replace('_', " "), &reason.hint);
+        let values = format!("{} (limit {})", show(reason.observed), show(reason.limit));
+        wrapped(out, "", &format!("{name} {values}: {hint}"));
+    }
+    let mut affected: Vec<&str> = trust.reasons.iter().flat_map(TrustReason::affects).collect();
+    let mut known = HashSet::new();
+    affected.retain(|figure| known.insert(*figure));
+    if !affected.is_empty() {
+        wrapped(out, "", &format!("affects {}", affected.join(", ")));
     }
 }
 
@@ -141,6 +150,9 @@ fn thresholds(out: &mut String, report: &Report) {
     let mut table = TextTable::new(&[Align::Left, Align::Left, Align::Right]).with_names_in(1);
     for threshold in rows::thresholds(report) {
         let mark = match threshold.state {
+            ThresholdState::Holds | ThresholdState::Fails if threshold.is_undecided => {
+                paint(WARN, "?")
+            }
             ThresholdState::Holds => paint(GOOD, "✓"),
             ThresholdState::Fails => paint(BAD, "✗"),
             ThresholdState::Waiting => paint(DIM, "…"),
@@ -178,7 +190,7 @@ fn responses(out: &mut String, report: &Report) {
     for error in rows::errors(report) {
         let text = format!("{} × {}: {}", show_count(error.count), error.phase, error.kind);
         painted(out, "error", BAD, &text);
-        painted(out, "", DIM, &format!("{}; {}", error.counted_as, error.hint));
+        painted(out, "", DIM, &format!("{} (counts {})", error.hint, error.counted_as));
     }
     let [unset, expressions, ran_out] = rows::named_counts(report);
     for causes in [unset, expressions] {
@@ -187,7 +199,7 @@ fn responses(out: &mut String, report: &Report) {
         }
     }
     for (name, count) in ran_out.counts {
-        let text = format!("`{name}` had no row left for {}", show_count(*count));
+        let text = format!("`{name}` had no row left for {}", counted(*count, "user"));
         wrapped(out, ran_out.problem, &text);
     }
 }

@@ -63,13 +63,13 @@ impl TextTable {
     }
 
     pub(crate) fn render(&self, out: &mut String, indent: usize) {
-        let widths = self.widths(indent);
+        let (widths, gap) = self.widths(indent);
         let mut done: Vec<String> = Vec::new();
         for row in &self.rows {
             match row {
                 TextRow::Title(text) => done.push(format!("{:indent$}{text}", "")),
                 TextRow::Cells(cells) => {
-                    done.extend(self.cell_lines(cells, &widths, indent));
+                    done.extend(self.cell_lines(cells, &widths, gap, indent));
                 }
                 TextRow::Note(text) => add_note(&mut done, text, indent),
             }
@@ -80,8 +80,9 @@ impl TextTable {
         }
     }
 
-    /// The width of each column; that of the names gives way where the table would be too wide.
-    fn widths(&self, indent: usize) -> Vec<usize> {
+    /// The width of each column, and of the gap between two; where the table would be too wide, the
+    /// column of names gives way, then the gap.
+    fn widths(&self, indent: usize) -> (Vec<usize>, usize) {
         let mut widths = vec![0; self.aligns.len()];
         for row in &self.rows {
             if let TextRow::Cells(cells) = row {
@@ -90,14 +91,23 @@ impl TextTable {
                 }
             }
         }
-        let others: usize = widths.iter().map(|width| width + 2).sum::<usize>() - 2;
-        let room = (WIDTH + widths[self.names]).saturating_sub(indent + others);
-        widths[self.names] = widths[self.names].min(room.max(NAME_WIDTH));
-        widths
+        let name = widths[self.names];
+        let all = |gap: usize| indent + widths.iter().map(|width| width + gap).sum::<usize>() - gap;
+        let room = |gap: usize| (WIDTH + name).saturating_sub(all(gap));
+        let gap = if room(2) < NAME_WIDTH.min(name) { 1 } else { 2 };
+        let room = room(gap);
+        widths[self.names] = name.min(room.max(NAME_WIDTH));
+        (widths, gap)
     }
 
     /// A row on a line; on two if its name is wider than the column.
-    fn cell_lines(&self, cells: &[String], widths: &[usize], indent: usize) -> Vec<String> {
+    fn cell_lines(
+        &self,
+        cells: &[String],
+        widths: &[usize],
+        gap: usize,
+        indent: usize,
+    ) -> Vec<String> {
         let mut done = Vec::new();
         let mut line = " ".repeat(indent);
         for (at, ((cell, widest), align)) in cells.iter().zip(widths).zip(&self.aligns).enumerate()
@@ -106,7 +116,7 @@ impl TextTable {
             if cell_width > *widest && at + 1 < cells.len() {
                 let before = line.chars().count();
                 line.push_str(cell);
-                done.push(std::mem::replace(&mut line, " ".repeat(before + widest + 2)));
+                done.push(std::mem::replace(&mut line, " ".repeat(before + widest + gap)));
                 continue;
             }
             let fill = " ".repeat(widest.saturating_sub(cell_width));
@@ -114,7 +124,7 @@ impl TextTable {
                 Align::Left => line.extend([cell.as_str(), &fill]),
                 Align::Right => line.extend([fill.as_str(), cell]),
             }
-            line.push_str("  ");
+            line.push_str(&" ".repeat(gap));
         }
         done.push(line);
         done

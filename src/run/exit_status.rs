@@ -8,6 +8,7 @@ use crate::event::StopCause;
 use crate::exit::ExitStatus;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
+use crate::units::counted;
 use crate::verdict::trust::TrustLevel;
 use crate::verdict::{Judgement, Trust};
 
@@ -49,7 +50,10 @@ pub(super) fn of<'a>(
     } else if let Some(why) = answers.and_then(CallSummary::nothing) {
         EndOfRun { ending: ExitStatus::Fail, why: Some(why.to_owned()) }
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
-        ExitStatus::Inconclusive.into()
+        let doubted = judgements.clone().filter(|judgement| trust.doubts(judgement)).count();
+        let rules = counted(doubted as u64, "threshold");
+        let why = format!("{rules} not decided: the generator may have caused the value");
+        EndOfRun { ending: ExitStatus::Inconclusive, why: Some(why) }
     } else if answers.is_some() && !has_rules && trust.level == TrustLevel::No {
         let why = "no threshold was judged, and the measurement is not trusted";
         EndOfRun { ending: ExitStatus::Inconclusive, why: Some(why.to_owned()) }

@@ -64,8 +64,8 @@ pub(super) fn remarks(plan: &Plan) -> Vec<String> {
     for load in &plan.workloads {
         if matches!(load.load, Load::Closed(_)) && plan.paced(load).contains(&false) {
             remarks.push(format!(
-                "workload {} is closed without `pace`: its response times omit queueing \
-                 (coordinated omission)",
+                "workload {} is closed: its users wait for responses, so its response times omit \
+                 queueing (coordinated omission)",
                 load.name
             ));
         }

@@ -56,7 +56,7 @@ fn terminal_shows_dashboard_and_keys_control_the_run() {
         ("trate\r", "✗ `rate`: expected a rate above zero"),
         ("\x7f\x7f\x7f\x7f80/s\r", "workload api: 110 % → 80/s"),
         ("mthe cache is off\r", "marked"),
-        ("8", "mark        mark 1the cache is off"),
+        ("8", "mark        the cache is off"),
         (":breaker system open\r", "✗"),
         (":help\r", "no new iterations, running ones finish"),
     ] {

@@ -68,6 +68,7 @@ fn thresholds(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\n| | threshold | observed | margin |\n|---|---|--:|---|");
     for threshold in rows::thresholds(report) {
         let mark = match threshold.state {
+            ThresholdState::Holds | ThresholdState::Fails if threshold.is_undecided => "❔",
             ThresholdState::Holds => "✅",
             ThresholdState::Fails => "❌",
             ThresholdState::Waiting => "⏳",

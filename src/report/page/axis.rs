@@ -134,7 +134,7 @@ pub fn events(report: &Report) -> Vec<&StateChange> {
 
 /// The kinds of marks: live control, resilience, generator errors.
 pub const MARKS: [(&str, &str); 3] =
-    [("control", "somebody's change"), ("client", "the client's own"), ("trouble", "generator")];
+    [("control", "live control"), ("client", "client"), ("trouble", "generator")];
 
 /// Returns the kind of mark of a state change, an index into [`MARKS`].
 pub const fn mark(topic: ChangeKind) -> usize {

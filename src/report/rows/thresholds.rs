@@ -24,6 +24,8 @@ pub(crate) struct ThresholdRow<'r> {
     /// The threshold as written.
     pub(crate) rule: &'r str,
     pub(crate) state: ThresholdState,
+    /// Whether the generator may have caused the value, so that it decides nothing.
+    pub(crate) is_undecided: bool,
     /// The observed value, or that there is none.
     pub(crate) observed: String,
     /// The limit.
@@ -45,7 +47,10 @@ impl ThresholdRow<'_> {
 
 /// All thresholds in the order of the scenario.
 pub(crate) fn thresholds(report: &Report) -> impl Iterator<Item = ThresholdRow<'_>> {
-    report.judgements.iter().map(|judgement| row(judgement, report.is_running))
+    report.judgements.iter().map(|judgement| ThresholdRow {
+        is_undecided: report.trust.doubts(judgement),
+        ..row(judgement, report.is_running)
+    })
 }
 
 /// The verdict of a run in one word.
@@ -87,6 +92,7 @@ fn row(judgement: &Judgement, is_running: bool) -> ThresholdRow<'_> {
         judgement,
         rule: &judgement.threshold.rule,
         state,
+        is_undecided: false,
         observed,
         limit,
         margin,
@@ -128,8 +134,8 @@ pub(crate) fn bound_reason(judgement: &Judgement) -> Option<String> {
 fn without_own_delay(judgement: &Judgement) -> Option<String> {
     let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
     let value = in_unit(judgement.threshold.metric, value);
-    let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
-    Some(format!("{word} without the generator's own delays: at least {value}"))
+    let word = if judgement.rests_on_own_delay { "not decided" } else { "still fails" };
+    Some(format!("{word}: {value} or more without the generator's own delay"))
 }
 
 /// A value in the unit of its metric.

@@ -66,7 +66,7 @@ impl Prompt {
         match self.asks {
             PromptKind::Users => "[WORKLOAD] 300",
             PromptKind::Rate => "[WORKLOAD] 200/s",
-            PromptKind::Mark => "text of the mark",
+            PromptKind::Mark => "text of the mark; Enter alone numbers it",
             PromptKind::Filter => "part of a name; Enter keeps it, Esc clears it",
             PromptKind::Command => {
                 let verb = text.split_whitespace().next().unwrap_or_default();

@@ -197,8 +197,7 @@ impl UiState {
             KeyAction::Rate => self.open(Overlay::Prompt(Prompt::new(PromptKind::Rate, ""))),
             KeyAction::Command => self.open(Overlay::Prompt(Prompt::new(PromptKind::Command, ""))),
             KeyAction::Mark => {
-                let text = format!("mark {}", self.marks + 1);
-                self.open(Overlay::Prompt(Prompt::new(PromptKind::Mark, &text)));
+                self.open(Overlay::Prompt(Prompt::new(PromptKind::Mark, "")));
             }
         }
         UiEffect::None
@@ -261,7 +260,14 @@ impl UiState {
                 self.layer = Overlay::None;
             }
             KeyCode::Enter if filters => self.layer = Overlay::None,
-            KeyCode::Enter if prompt.text().trim().is_empty() => self.layer = Overlay::None,
+            KeyCode::Enter if prompt.text().trim().is_empty() => {
+                let is_mark = prompt.asks == PromptKind::Mark;
+                self.layer = Overlay::None;
+                if is_mark {
+                    self.marks += 1;
+                    return UiEffect::Ask(ControlCommand::Mark(format!("mark {}", self.marks)));
+                }
+            }
             KeyCode::Enter => match prompt.command() {
                 Ok(command) => {
                     self.marks += u32::from(prompt.asks == PromptKind::Mark);

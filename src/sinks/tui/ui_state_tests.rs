@@ -63,7 +63,8 @@ fn commands_leave_it_and_wrong_ones_say_why() {
         ("u300\n", ControlCommand::Users(None, 300)),
         (":scale 150%\n", ControlCommand::Scale(None, 1_500)),
         ("m\n", ControlCommand::Mark("mark 1".into())),
-        ("m⌫7\n", ControlCommand::Mark("mark 7".into())),
+        ("mcold7⌫\n", ControlCommand::Mark("cold".into())),
+        ("m\n", ControlCommand::Mark("mark 3".into())),
     ] {
         assert_eq!(press(&mut ui, &state, keys), UiEffect::Ask(command), "{keys}");
         assert_eq!(ui.layer, Overlay::None);

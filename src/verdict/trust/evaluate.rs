@@ -41,6 +41,7 @@ impl Trust {
         reasons.extend(context.has_unpaced.then(|| check_saturation(snapshot)).flatten());
         reasons.extend(check_ledger(snapshot));
         reasons.extend(check_littles_law(snapshot));
+        blame_other_programs(&mut reasons);
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.level));
         let level = reasons.first().map_or(TrustLevel::Yes, |reason| reason.level);
         Self { level, reasons }
@@ -75,5 +76,18 @@ impl Trust {
             let named = |(name, _): &Effect| *name == figure || *name == "all";
             reason.level >= level && reason.effects.iter().any(named)
         })
+    }
+}
+/// If other programs use the generator's cores, its lateness has that one cause, and one remedy:
+/// that of the run queue.
+fn blame_other_programs(reasons: &mut [TrustReason]) {
+    if !reasons.iter().any(|reason| reason.check.starts_with("run_queue")) {
+        return;
+    }
+    let is_late = |reason: &&mut TrustReason| ["lag", "stalls"].contains(&reason.check);
+    for reason in reasons.iter_mut().filter(is_late) {
+        if let Some((finding, _)) = reason.hint.split_once(": ") {
+            reason.hint = format!("{finding}, because other programs use its cores");
+        }
     }
 }

@@ -43,9 +43,12 @@ fn judged_quantile(count: u64) -> f64 {
     (1.0 - ABOVE as f64 / count.max(1) as f64).clamp(0.5, 0.99)
 }
 
-/// The name of a quantile: `p99`, `p95`, `p94.4`.
+/// The name of a quantile: `p99`, or a lower one such as `p94.4` with its reason.
 fn quantile_name(quantile: f64) -> String {
-    format!("p{}", (quantile * 1_000.0).floor() / 10.0)
+    if quantile >= 0.99 {
+        return "p99".to_owned();
+    }
+    format!("p{}, since calls are few", (quantile * 1_000.0).floor() / 10.0)
 }
 
 /// Checks how late the generator picked up starts or calls, whichever is worse: steps that follow
@@ -105,8 +108,8 @@ pub(super) fn check_stalls(
         unit: "us",
         effects: LATE,
         hint: format!(
-            "the generator's event loop stalled during calls ({} over calls): stop other programs \
-             on its cores, use more shards, or simplify captures and templates",
+            "the generator's event loop stalled during calls ({}): stop other programs on its \
+             cores, use more cores (--shards), or simplify captures and templates",
             quantile_name(quantile)
         ),
     })
@@ -177,7 +180,8 @@ pub(super) fn check_run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
         limit: RUN_QUEUE,
         unit: "share",
         effects: LATE,
-        hint: "other programs use the generator's cores: stop them, or use fewer shards".to_owned(),
+        hint: "other programs use the generator's cores: stop them, or run on another machine"
+            .to_owned(),
     })
 }
 
@@ -192,7 +196,7 @@ pub(super) fn check_wake_ups(snapshot: &Snapshot) -> Option<TrustReason> {
         unit: "us",
         effects: LATE,
         hint: "mean wait of a generator thread for a core per wake-up: stop other programs on its \
-               cores, or use fewer shards"
+               cores, or run on another machine"
             .to_owned(),
     })
 }

@@ -20,7 +20,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         return html! {};
     }
     html! {
-        p { "The client is " strong { (HtmlText(&plan.kind)) }
+        p { "Client: " strong { (HtmlText(&plan.kind)) }
             @if !plan.parts.is_empty() { ": " (HtmlText(&plan.parts.join(", "))) } "." }
         @for part in wide.into_iter().flatten() { (part) }
         div.grid { @for part in narrow.into_iter().flatten() { div { (part) } } }

@@ -132,7 +132,8 @@ fn levels(most: u32) -> Markup {
     html! {
         ul.scale aria-label="Calls in a cell" {
             li { "calls per cell from" }
-            @for level in 0..LEVELS {
+            // With few calls several levels begin at the same count.
+            @for level in (0..LEVELS).filter(|level| *level == 0 || from(*level) > from(level - 1)) {
                 @let class = format!("heat{level}");
                 li { i.(class) {} (show_count(from(level))) }
             }

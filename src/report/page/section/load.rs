@@ -64,7 +64,7 @@ fn starts(view: &PageView<'_>, at: usize) -> Markup {
     let mut series = vec![
         ChartSeries::new("started on time", "c0", SeriesStyle::Area, of(|load| load.on_time)),
         ChartSeries::new("scheduled", "c1", SeriesStyle::Line, of(|load| load.due)),
-        ChartSeries::new("target rate", "asked", SeriesStyle::Steps, asked(view, at)),
+        ChartSeries::new("planned rate", "asked", SeriesStyle::Steps, asked(view, at)),
     ];
     if lost.iter().flatten().any(|rate| *rate > 0.0) {
         series.push(ChartSeries::new("dropped or suppressed", "bad", SeriesStyle::Line, lost));
@@ -83,7 +83,7 @@ fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
     let all = axis.most(report, |moment| Some(moment.users as f64));
     let mut series = vec![ChartSeries::new("active users", "c0", SeriesStyle::Area, all)];
     for (at, colour) in closed.iter().take(LINES).zip(&COLOURS[1..]) {
-        let name = format!("target of {}", plan.workloads[*at].name);
+        let name = format!("planned for {}", plan.workloads[*at].name);
         series.push(ChartSeries::new(name, colour, SeriesStyle::Steps, asked(view, *at)));
     }
     let rest = &closed[closed.len().min(LINES)..];
@@ -91,7 +91,7 @@ fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
         let sum =
             |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.target.get(*at)).sum());
         series.push(ChartSeries::new(
-            "target of others",
+            "planned for others",
             "c7",
             SeriesStyle::Steps,
             axis.most(report, sum),

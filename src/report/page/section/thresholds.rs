@@ -30,6 +30,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
 fn row(one: &ThresholdRow<'_>) -> Markup {
     let (class, mark, says) = match one.state {
         ThresholdState::Waiting => ("none", "…", "no data yet"),
+        ThresholdState::Holds | ThresholdState::Fails if one.is_undecided => {
+            ("warn", "?", "not decided")
+        }
         ThresholdState::Holds => ("good", "✓", "passed"),
         ThresholdState::Fails => ("bad", "✗", "failed"),
     };

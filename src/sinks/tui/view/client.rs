@@ -125,7 +125,7 @@ fn delayed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         return;
     }
     lines.push(Line::default());
-    lines.push(title("Waits by policy", columns, theme));
+    lines.push(title("Delayed before sending", columns, theme));
     let mut waits = ViewTable::new(&[
         words("cause", 0),
         numbers("times", 0),

@@ -31,7 +31,7 @@ fn trust(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
     lines.push(title("Trust", columns, theme));
     let says = match trust.level {
         TrustLevel::Yes => "the measurements are valid",
-        TrustLevel::Degraded => "valid with these limits:",
+        TrustLevel::Degraded => "valid, with these reservations:",
         TrustLevel::No => "the figures that a reason affects are not valid",
     };
     lines.push(Line::from(vec![
@@ -75,7 +75,7 @@ fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns:
     let alarm = |bad: bool| if bad { theme.warn() } else { Style::new() };
     let rows = [
         (
-            "engine",
+            "tier",
             format!(
                 "{}, {}: {}",
                 generator.tier,

@@ -104,7 +104,7 @@ fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let closed = loads.iter().any(|load| !load.open);
     let starts = |page: &mut Buffer, area: Rect| {
         let curves = [
-            curve("target", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
+            curve("planned", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
             curve("started", series::started(report), ColumnMerge::Mean, theme.accent()),
         ];
         tile(page, area, context, "Starts", &curves, Measure::PerSecond);
@@ -115,7 +115,7 @@ fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
         let name = if open { "active, all" } else { "active" };
         let mut curves = vec![curve(name, users, ColumnMerge::Worst, theme.good())];
         let asked = series::asked(report, false);
-        curves.insert(0, curve("target", asked, ColumnMerge::Worst, theme.dim()));
+        curves.insert(0, curve("planned", asked, ColumnMerge::Worst, theme.dim()));
         tile(page, area, context, "Users", &curves, Measure::Number);
     };
     match (open, closed) {
@@ -219,7 +219,7 @@ fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> 
         figure("errors", (show_share(errors), share_style(errors, theme))),
         figure("response p95", plain(super::parts::time(&response, 0.95))),
         figure("response p99", plain(super::parts::time(&response, 0.99))),
-        figure("starts/s", plain(show_rate(starts_now))),
+        figure("iterations/s", plain(show_rate(starts_now))),
         figure("users", plain(of_most(snapshot.users, snapshot.users_peak))),
         figure("in flight", count(snapshot.running_calls)),
         figure("connections", plain(of_most(open, snapshot.connections_peak))),

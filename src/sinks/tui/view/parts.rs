@@ -85,6 +85,7 @@ pub(super) fn share_style(share: f64, theme: Theme) -> Style {
 pub(super) fn threshold(row: &ThresholdRow<'_>, theme: Theme) -> [Cell; 4] {
     let (mark, style) = match row.state {
         ThresholdState::Waiting => ("∅", theme.dim()),
+        ThresholdState::Holds | ThresholdState::Fails if row.is_undecided => ("?", theme.warn()),
         ThresholdState::Holds => ("✓", theme.good()),
         ThresholdState::Fails => ("✗", theme.bad()),
     };

@@ -51,10 +51,10 @@ fn load(
     let mut loads = ViewTable::new(&[
         words("workload", 0),
         words("model", 5),
-        numbers("target", 0),
+        numbers("planned", 0),
         numbers("started", 0),
         numbers("users", 1),
-        words("override", 4),
+        words("live change", 4),
         words("from – to", 6),
         numbers("errors", 2),
         numbers("response p95", 3),
@@ -83,7 +83,7 @@ fn load(
             Cell::plain(asked),
             Cell::plain(rate),
             Cell::plain(show_count(users)),
-            load.map_or(Cell("as planned".to_owned(), theme.dim()), |to| Cell(to, theme.warn())),
+            load.map_or(Cell("none".to_owned(), theme.dim()), |to| Cell(to, theme.warn())),
             Cell(format!("{} – {end}", show_time(strand.start)), theme.dim()),
             Cell(show_share(errors), share_style(errors, theme)),
             Cell::plain(time(&whole.response, 0.95)),
@@ -227,7 +227,7 @@ fn groups(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u1
     }
     let ran_out = &report.snapshot.ran_out;
     for (name, count) in ran_out {
-        let text = format!("`{}` had no row left for {}", clean(name), show_count(*count));
+        let text = format!("`{}` had no row left for {}", clean(name), counted(*count, "user"));
         lines.push(Line::from(vec![Span::raw("  "), span(text, theme.warn())]));
     }
 }
