@@ -11,14 +11,14 @@ use super::ansi::{BAD, BOLD, DIM, GOOD, paint, plain};
 use crate::event::{DryRunTrace, TraceEvent, TracedCall};
 use crate::exit::ExitStatus;
 use crate::stats::outcome;
-use crate::units::{show_bytes, show_us};
+use crate::units::{counted, show_bytes, show_us};
 
 /// All traces as text, with ANSI colours.
 pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> String {
     let mut out = String::new();
     for walk in walks {
         let number =
-            if walk.number > 1 { format!(" (walk {})", walk.number) } else { String::new() };
+            if walk.number > 1 { format!(" (pass {})", walk.number) } else { String::new() };
         let _ = writeln!(out, "{}", paint(BOLD, &plain(&format!("{}{number}", walk.kind))));
         for seen in &walk.events {
             match seen {
@@ -26,16 +26,16 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Stri
                 TraceEvent::Logged(line) => drop(writeln!(out, "  log: {}", plain(line))),
                 TraceEvent::Fault(call, why) => {
                     let name = call.as_ref().map_or(String::new(), |name| format!("{name}: "));
-                    let text = plain(&format!("{name}not made: {why}"));
+                    let text = plain(&format!("{name}not sent: {why}"));
                     let _ = writeln!(out, "  {} {text}", paint(BAD, "✗"));
                 }
             }
         }
         if walk.more > 0 {
-            let _ = writeln!(out, "  and {} things more", walk.more);
+            let _ = writeln!(out, "  and {} more", walk.more);
         }
         if let Some(why) = &walk.failure {
-            let _ = writeln!(out, "  {} {}", paint(BAD, "did not go through:"), plain(why));
+            let _ = writeln!(out, "  {} {}", paint(BAD, "failed:"), plain(why));
         }
         for (step, why) in &walk.unreached {
             let text = plain(&format!("{step}: {why}"));
@@ -55,7 +55,8 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Stri
     names.dedup();
     let names = plain(&names.join(", "));
     let code = ending.code();
-    let _ = writeln!(out, "{word}  {}  {calls} calls, {names}, exit code {code}", plain(scenario));
+    let (name, calls) = (plain(scenario), counted(calls as u64, "call"));
+    let _ = writeln!(out, "{word}  {name}  {calls}, {names}, exit code {code}");
     out
 }
 

@@ -103,7 +103,7 @@ fn failed_checks_are_shown_and_fail() {
     let service = format!("{{ url: \"http://{}\", redirects: 2 }}", server.address());
     for (flow, code, shown) in [
         ("[ { get: /old } ]", 0, &["→ 302 to http://127.0.0.1:", "/new\n", "PASS"][..]),
-        ("[ { get: /bad } ]", 4, &["→ 500", "did not go through: `GET /bad` failed", "FAIL"]),
+        ("[ { get: /bad } ]", 4, &["→ 500", "failed: `GET /bad` failed", "FAIL"]),
         ("[ { get: /x, check: { body: { contains: no } } } ]", 4, &["→ 200", "✗ body", "FAIL"]),
         ("[ { get: /x, expect: { status: 404 } } ]", 4, &["✗ status is 404"]),
         ("[ { get: /x, capture: { v: { header: no } } } ]", 4, &["v = nothing"]),
@@ -111,7 +111,7 @@ fn failed_checks_are_shown_and_fail() {
             "[ { if: \"{{ 1 > 2 }}\", do: [ { set: { v: 1 } } ] }, \
              { get: \"/{{ v }}\", name: n } ]",
             4,
-            &["n: not made: variable `v` is not set"],
+            &["n: not sent: variable `v` is not set"],
         ),
         ("[ { get: /reset } ]", 4, &["→ first_byte: reset"]),
     ] {

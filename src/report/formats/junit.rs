@@ -116,7 +116,7 @@ fn checks(report: &Report) -> TestSuite {
             let counts = counts.and_then(|step| step.checks.get(index));
             let [passed, failed] = counts.copied().unwrap_or_default();
             let message =
-                format!("{} of {} did not hold", show_count(failed), show_count(passed + failed));
+                format!("{} of {} failed", show_count(failed), show_count(passed + failed));
             let fails = (failed > 0 && !allowed(series, index))
                 .then_some((NonSuccessKind::Failure, message));
             let name = format!("{}: {name}", step.name);

@@ -18,7 +18,7 @@ use figures::response;
 /// A tool whose layout is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerLayout {
-    /// oha 1.15.
+    /// oha 1.16.
     Oha,
     /// wrk 4 with `--latency`, which is wrk2's, too.
     Wrk,

@@ -1,4 +1,4 @@
-//! oha's layout (oha 1.15).
+//! oha's layout (oha 1.16).
 //!
 //! Invariant: the times are response times; those of `Details` are of the phases of attempts.
 

@@ -32,7 +32,7 @@ fn running() -> Model {
     state.fold(&RunEvent::Tick(fixture::report()));
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
     state.fold(&RunEvent::LogLines(said, 2));
-    state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
+    state.fold(&RunEvent::Note(format!("teardown failed {}", fixture::HOSTILE)));
     let notice = StateChange {
         at: RunOffset::ZERO,
         subject: ChangeSubject::Workload(state.plan().unwrap().workloads[1].name.clone()),

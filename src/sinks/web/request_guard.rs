@@ -33,14 +33,14 @@ impl RequestGuard {
         if headers.iter().map(size).sum::<usize>() + uri.to_string().len() > HEAD {
             return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too large"));
         }
-        let other = (StatusCode::FORBIDDEN, "this is not the host you are looking for");
+        let other = (StatusCode::FORBIDDEN, "the request names another host than this dashboard");
         let host = only(headers, &HOST).filter(|host| self.is_own(host)).ok_or(other)?;
         if uri.authority().is_some_and(|authority| authority.as_str() != host) {
             return Err(other);
         }
         let own = format!("http://{host}");
         if headers.contains_key(ORIGIN) && only(headers, &ORIGIN) != Some(&own) {
-            return Err((StatusCode::FORBIDDEN, "pages of other origins may not ask"));
+            return Err((StatusCode::FORBIDDEN, "pages of other origins are not allowed"));
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ fn router(shared: Arc<ServerState>) -> Router {
         .route("/events", get(events))
         .route("/control", post(control));
     known
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is nothing here") })
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not found") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
@@ -132,14 +132,14 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
         Ok(line) if !line.trim().contains(['\n', '\r']) => {
             ControlCommand::parse(line).map_err(|error| error.to_string())
         }
-        _ => Err("a command is one line of UTF-8".to_owned()),
+        _ => Err("expected one line of UTF-8".to_owned()),
     };
     let is_data = command == Ok(ControlCommand::Status);
     let command = match command {
         Ok(command) => command,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
-    let busy = "the run has not begun, is over, or hears too many others";
+    let busy = "the run has not started, is over, or has too many control clients";
     let Some(answer) = remote.send(command, ControlOrigin::Web) else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
     };

@@ -129,11 +129,12 @@ fn levels(most: u32) -> Markup {
         let share = level as f64 / LEVELS as f64;
         (f64::from(most.max(2)).ln() * share).exp().ceil().max(1.0) as u64
     };
+    // With few calls several levels begin at the same count.
+    let begins = |level: &usize| *level == 0 || from(*level) > from(level - 1);
     html! {
         ul.scale aria-label="Calls in a cell" {
             li { "calls per cell from" }
-            // With few calls several levels begin at the same count.
-            @for level in (0..LEVELS).filter(|level| *level == 0 || from(*level) > from(level - 1)) {
+            @for level in (0..LEVELS).filter(begins) {
                 @let class = format!("heat{level}");
                 li { i.(class) {} (show_count(from(level))) }
             }
