@@ -86,9 +86,10 @@ pub(super) struct OutputArgs {
     /// Export to .html .json .csv .xml .md .svg
     ///
     /// The format follows from the file's extension, or is given as FORM:FILE; repeatable. For
-    /// example junit.xml, markdown:- (standard output), or github (the job summary of GitHub
-    /// Actions).
-    #[arg(long, value_name = "[FORM:]FILE", help_heading = "Results")]
+    /// example junit.xml, markdown:- (standard output), or github (annotations of GitHub Actions
+    /// on standard error).
+    #[arg(long, value_name = "[FORM:]FILE", value_parser = export_target,
+        help_heading = "Results")]
     pub(super) report: Vec<ExportTarget>,
     /// Print summary.json instead of the summary
     #[arg(long, help_heading = "Results")]
@@ -234,6 +235,14 @@ pub(super) fn zero_or_more(text: &str) -> Result<Duration, String> {
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let rate = parse_rate(text).map_err(|error| format!("expected {error}"))?;
     if rate.units() == 0 { Err("expected a rate above zero".to_owned()) } else { Ok(rate) }
+}
+
+/// A destination of `--report`; `md:` is short for `markdown:`, as a file's extension is.
+fn export_target(text: &str) -> Result<ExportTarget, String> {
+    match text.strip_prefix("md:") {
+        Some(place) => format!("markdown:{place}").parse(),
+        None => text.parse(),
+    }
 }
 
 /// A count such as `10000`, `10k` or `2m`.

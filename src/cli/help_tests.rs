@@ -5,7 +5,7 @@ use std::process::{Command as Process, Stdio};
 
 use clap::{Command, CommandFactory, Parser};
 
-use super::{Cli, man, spellings};
+use super::{Cli, man, redact_error, spellings, suggest_flag};
 
 /// Maximum lines of `-h` on a terminal of 80 columns: the commands with the most options.
 const LONG: usize = 35;
@@ -139,4 +139,64 @@ fn date_of_the_man_pages_is_that_of_the_changelog() {
     let changes = include_str!("../../CHANGELOG.md");
     let head = format!("## [{}] - {}", env!("CARGO_PKG_VERSION"), man::RELEASED);
     assert!(changes.lines().any(|line| line == head), "CHANGELOG.md has no line `{head}`");
+}
+
+/// Returns what is printed for these arguments, which are wrong.
+fn error_of(line: &str) -> String {
+    let words = shlex::split(line).unwrap();
+    let name = words[1].clone();
+    let (words, _) = spellings::rewrite(words.into_iter().map(Into::into));
+    let mut error = Cli::try_parse_from(words).unwrap_err();
+    suggest_flag(&mut error, &name);
+    let text = error.render().to_string();
+    redact_error(&text).unwrap_or(text)
+}
+
+#[test]
+fn flags_of_other_tools_are_errors_with_advice() {
+    for (line, tip) in [
+        ("manada hit --vus 5 u", "tip: for users: '-c 5'"),
+        ("manada hit --vus=5 u", "tip: for users: '-c 5'"),
+        ("manada hit -R 100 u", "tip: for a rate: '-r 100/s'"),
+        ("manada hit -R100 u", "tip: for a rate: '-r 100/s'"),
+        ("manada hit -t 4 u", "tip: for a timeout: '--timeout 5s'; for threads: '--shards 2'"),
+        ("manada hit -T a/b u", "tip: for a content type: \"-H 'content-type: application/json'\""),
+        ("manada hit -o f u", "tip: for a file of the results: '--report results.json'"),
+        ("manada hit --no-tui u", "tip: without a dashboard: '--ui plain'"),
+        ("manada hit -X POST u", "tip: for a method: '-m POST'"),
+        ("manada hit -d '{\"a\": 1}' u", "tip: for a body: \"-b '{}'\", or '-b @FILE'"),
+        ("manada run --vus 5 s.yaml", "tip: for users: '--users 5'"),
+        ("manada run -k s.yaml", "tip: to accept any certificate, write 'tls: { insecure: true }'"),
+        ("manada run --summary-export f s.yaml", "results: '--report summary.json'"),
+    ] {
+        let error = error_of(line);
+        assert!(error.contains(tip), "{line}: {error}");
+        assert!(!error.contains("similar argument"), "{line}: {error}");
+        assert_eq!(error.matches("tip:").count(), 1, "{line}: {error}");
+    }
+    let usage = "Usage: manada hit [OPTIONS] [URL]...";
+    assert!(error_of("manada hit --vus 5 u").contains(usage));
+    // A misspelt duration, and a flag of no tool, keep the words of clap.
+    assert!(!error_of("manada hit -d 5x u").contains("tip:"));
+    assert!(error_of("manada hit --timeot 5s u").contains("'--timeout'"));
+}
+
+#[test]
+fn placeholders_are_no_credentials() {
+    let error = error_of("manada hit --user");
+    assert!(error.contains("for '--user <USER:PASSWORD>' but none"), "{error}");
+    assert!(error_of("manada hit --usr x u").contains("--user <USER:PASSWORD>"));
+    let error = error_of("manada hit -d https://me:zq7@h/ u");
+    assert!(error.contains("***@h") && !error.contains("zq7"), "{error}");
+}
+
+#[test]
+fn md_is_a_short_name_of_markdown() {
+    let words = |form: &str| Cli::try_parse_from(["manada", "hit", "u", "--report", form]);
+    let reports = |form: &str| match words(form).unwrap().command {
+        super::CliCommand::Hit(args) => format!("{args:?}"),
+        _ => unreachable!("the words are those of `hit`"),
+    };
+    assert_eq!(reports("md:-"), reports("markdown:-"));
+    assert_eq!(reports("md:x"), reports("markdown:x"));
 }

@@ -138,17 +138,16 @@ enum FileKind {
 /// Runs the command of the command line.
 pub fn main() -> ExitStatus {
     let (words, notes) = spellings::rewrite(std::env::args_os());
+    let name = words.get(1).and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let words = match Cli::try_parse_from(words) {
         Ok(words) => words,
         Err(mut error) => {
             suggest_word(&mut error);
+            suggest_flag(&mut error, &name);
             let is_requested = !error.use_stderr();
             // Help into a closed pipe is not an error.
-            let text = error.render().to_string();
-            let names = SensitiveNames::default();
-            match Redactor::new(&names).text(&text) {
-                // The error quotes the wrong word, which may contain a credential.
-                Cow::Owned(hidden) if !is_requested => print_remark(&hidden),
+            match redact_error(&error.render().to_string()) {
+                Some(hidden) if !is_requested => print_remark(&hidden),
                 _ => drop(error.print()),
             }
             return if is_requested { ExitStatus::Pass } else { ExitStatus::Usage };
@@ -206,6 +205,39 @@ fn suggest_word(error: &mut clap::Error) {
             error.insert(place, ContextValue::String(near));
         }
         (None, _) => {}
+    }
+}
+
+/// Replaces clap's suggestion by our flag for what a flag of another tool does; `name` is the
+/// command's.
+fn suggest_flag(error: &mut clap::Error, name: &str) {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
+    let advice = match (error.kind(), error.get(ContextKind::InvalidValue)) {
+        (ErrorKind::UnknownArgument, _) => spellings::flag_of_other_tool(name, flag),
+        (ErrorKind::ValueValidation, Some(ContextValue::String(value))) => {
+            spellings::misread_value(name, flag, value)
+        }
+        _ => None,
+    };
+    let Some(advice) = advice else { return };
+    let mut root = Cli::command();
+    root.build();
+    // Its usage shows the argument that it suggests.
+    if let Some(command) = root.find_subcommand_mut(name)
+        && error.remove(ContextKind::SuggestedArg).is_some()
+    {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
+    }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+}
+
+/// Redacts an error of clap, which quotes the wrong word; `None` if it contains no credential.
+fn redact_error(text: &str) -> Option<String> {
+    // The placeholder of `--user` is no element of XML whose content is a password.
+    let text = text.replace("<USER:PASSWORD>", "USER:PASSWORD");
+    match Redactor::new(&SensitiveNames::default()).text(&text) {
+        Cow::Owned(hidden) => Some(hidden.replace("USER:PASSWORD", "<USER:PASSWORD>")),
+        Cow::Borrowed(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Spellings that clap cannot parse: those of other tools, and flags with two or three values.
 //!
-//! Invariant: other words stay unchanged; a change of meaning is reported in a note.
+//! Invariant: other words stay unchanged; a change of meaning is reported in a note, and a flag of
+//! another tool whose meaning is in doubt is an error with advice.
 
 use std::ffi::OsString;
 
@@ -44,6 +45,36 @@ pub(super) fn rewrite(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, 
         }
     }
     (out, notes)
+}
+
+/// Returns what to write instead of a flag that other tools have and this command has not.
+pub(super) fn flag_of_other_tool(command: &str, flag: &str) -> Option<&'static str> {
+    let advice = match (command, flag) {
+        ("hit" | "run", "--no-tui") => "without a dashboard: '--ui plain'",
+        ("hit", "-R") => "for a rate: '-r 100/s'",
+        ("hit", "-t") => "for a timeout: '--timeout 5s'; for threads: '--shards 2'",
+        ("hit", "-T") => "for a content type: \"-H 'content-type: application/json'\"",
+        ("hit", "-o" | "--output") => "for a file of the results: '--report results.json'",
+        ("hit", "-X" | "--request") => "for a method: '-m POST'",
+        ("hit", "--data") => "for a body: \"-b '{}'\", or '-b @FILE'",
+        ("hit", "--vus") => "for users: '-c 5'",
+        ("run", "-u" | "--vus") => "for users: '--users 5'",
+        ("run", "-d") => "for a duration: '--duration 30s'",
+        ("run", "-k" | "--insecure" | "--insecure-skip-tls-verify") => {
+            "to accept any certificate, write 'tls: { insecure: true }' at the service in the \
+             scenario"
+        }
+        ("run", "--summary-export") => "for a file of the results: '--report summary.json'",
+        _ => return None,
+    };
+    Some(advice)
+}
+
+/// Returns what to write instead of a value that the flag has in another tool.
+pub(super) fn misread_value(command: &str, flag: &str, value: &str) -> Option<&'static str> {
+    let is_body = value.starts_with(['{', '[', '@', '<']) || value.contains('=');
+    (command == "hit" && flag.starts_with("--duration") && is_body)
+        .then_some("for a body: \"-b '{}'\", or '-b @FILE'")
 }
 
 /// Joins `--monitor` and its next `count` words.

@@ -3,6 +3,7 @@
 //! `cli` calls it with a plan and its sinks; simulations call its parts under virtual time.
 //! Invariant: there is one path: `hit` or `run`, one shard or many, with or without a screen.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use crate::engine::{self, startup::tier};
 use crate::event::control_request::MAX_PENDING;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
-use crate::plan::Plan;
+use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
-use crate::wire;
+use crate::wire::{self, ServiceEndpoint};
 
 /// The time that threads have to start: the run begins for all of them at the same moment.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -38,6 +39,16 @@ pub struct RunOptions {
     pub shards: Option<usize>,
     /// The monitors of the target.
     pub monitors: Vec<MonitorSource>,
+}
+
+/// Makes the endpoints of all services for each shard.
+fn shard_endpoints(
+    plan: &Plan,
+    addresses: &[Address],
+    shards: usize,
+) -> Result<Vec<Vec<ServiceEndpoint>>, RunError> {
+    let endpoints = (0..shards).map(|_| engine::endpoints(plan, addresses));
+    endpoints.collect::<io::Result<_>>().map_err(|e| RunError::World("cannot set up TLS", e))
 }
 
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
@@ -75,12 +86,15 @@ pub fn run(
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
 
     wire::body::bodies::set_budget(machine::body_budget(&plan));
+    // Before the start is set: TLS reads certificates.
+    let endpoints = shard_endpoints(&plan, &addresses, tier.shards)?;
     let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading = monitors
         .begin(start)
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
-    let engine = engine::start(setups).map_err(|e| RunError::World("cannot start a shard", e))?;
+    let engine =
+        engine::start(setups, endpoints).map_err(|e| RunError::World("cannot start a shard", e))?;
     let mut aggregator = RunAggregator::new(info, tier.shards);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);

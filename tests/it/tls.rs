@@ -2,7 +2,11 @@
 //!
 //! The trusted CA is the test's own, through `SSL_CERT_FILE`.
 
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
@@ -161,6 +165,33 @@ fn certificates_are_verified_unless_asked_otherwise() {
         let remarks = report["generator"]["remarks"].to_string();
         assert!(remarks.contains("certificates are not verified"), "{kind:?}: {remarks}");
     }
+}
+
+#[test]
+fn the_systems_roots_are_read_once_before_the_run_starts() {
+    let authority = authority();
+    let server = over_tls(leaf(Some(&authority), "127.0.0.1", (2020, 2100)));
+    let text = format!(
+        "services: {{ it: {{ url: \"https://{}\", timeout: 5s }} }}\n\
+         workloads: {{ w: {{ users: 2, iterations: 4, flow: [ {{ get: /a }} ] }} }}\n",
+        server.address()
+    );
+    let run = Manada::run(&text, &["--shards", "2"]).env("SSL_CERT_FILE", "pipe");
+    let pipe = run.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let running = run.start();
+    // A pipe opens for writing when it is read, and a second reader finds no writer.
+    let mut writer = File::options().write(true).open(&pipe).unwrap();
+    let written_at = manada::clock::wall().duration_since(UNIX_EPOCH).unwrap();
+    writer.write_all(authority.pem().as_bytes()).unwrap();
+    drop(writer);
+    let done = running.wait();
+    assert_eq!(count(&done.measured(), "calls.ok"), 4);
+    let log = done.read("out/latency.hlog");
+    let (_, start) = log.split_once("[StartTime: ").expect("a log has its start");
+    let seconds: f64 = start.split(' ').next().unwrap().parse().unwrap();
+    // The log has whole ms.
+    assert!(seconds + 0.001 >= written_at.as_secs_f64(), "{seconds} {written_at:?}");
 }
 
 /// Runs four calls against a server with this certificate, and trusts the one in `ca`.

@@ -62,18 +62,18 @@ pub fn set_up(
     (setups, DeltaSource { deltas: delta_receiver, commands })
 }
 
-/// Starts a thread for each setup, pinned to a core of the inherited CPU mask.
+/// Starts a thread for each setup and its endpoints, pinned to a core of the inherited CPU mask.
+/// The endpoints are the caller's: to make them can take longer than the time until the start.
 ///
 /// # Errors
-/// If the system refuses a thread, or TLS cannot be set up.
-pub fn start(setups: Vec<ShardSetup>) -> io::Result<Engine> {
+/// If the system refuses a thread.
+pub fn start(setups: Vec<ShardSetup>, endpoints: Vec<Vec<ServiceEndpoint>>) -> io::Result<Engine> {
     let cores = host::cores();
     let mut threads = Vec::new();
-    for setup in setups {
+    for (setup, endpoints) in setups.into_iter().zip(endpoints) {
         // From the last core down: the first ones serve interrupts and a local target.
         let index = setup.segment.shard as usize;
         let core = cores[cores.len() - 1 - index % cores.len()];
-        let endpoints = endpoints(&setup.plan, &setup.addresses)?;
         let thread =
             std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 host::pin_to(core);

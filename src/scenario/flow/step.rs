@@ -200,9 +200,15 @@ fn path(
             "declare the host under `services:` and write the path here; select a service \
              other than the first with `service:`",
         );
-    } else {
-        mistake.help(format!("write `/{}`", truncate(text)));
+        return None;
     }
+    match text.split_once(':') {
+        Some((prefix, rest)) if flow_context.services.iter().any(|known| known == prefix) => {
+            let rest = truncate(rest.trim_start_matches('/'));
+            mistake.help(format!("for another service, write `/{rest}` and `service: {prefix}`"))
+        }
+        _ => mistake.help(format!("write `/{}`", truncate(text))),
+    };
     None
 }
 

@@ -42,9 +42,9 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
             };
             let help = match nearest_path(path, &["scenarios"], is_yaml) {
                 Some(near) => format!("did you mean `{}`?", near.display()),
-                None => {
-                    "paths begin at the working directory, e.g. scenarios/quickstart.yaml".into()
-                }
+                None => "paths begin at the working directory; the shipped scenarios are in the \
+                         folder `scenarios` of Manada's source folder"
+                    .into(),
             };
             ("file not found".to_owned(), Some(help))
         }

@@ -4,8 +4,8 @@
 //! Invariant: certificates are verified unless a service says `insecure`, which the report states.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
@@ -120,7 +120,7 @@ fn build_verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     if tls.roots.is_empty() {
-        return Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider)?));
+        return system_verifier(provider);
     }
     let mut roots = RootCertStore::empty();
     for root in &tls.roots {
@@ -128,6 +128,15 @@ fn build_verifier(
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
     Ok(verifier.build().map_err(|error| Error::General(error.to_string()))?)
+}
+
+/// Returns the verifier of the system's roots. They are read once per process, since reading a
+/// hundred certificates takes tens of milliseconds: a shard that read them itself would begin late.
+fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    static SYSTEM: OnceLock<Result<Arc<dyn ServerCertVerifier>, Error>> = OnceLock::new();
+    let verifier =
+        SYSTEM.get_or_init(|| Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider)?)));
+    verifier.clone()
 }
 
 /// Accepts any certificate; signatures are still checked, so a broken peer is detected.
