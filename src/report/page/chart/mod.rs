@@ -105,7 +105,7 @@ impl Plot {
         html! {
             svg.y width="70" height=(self.height) aria-hidden="true" {
                 @for (y, name) in ticks.chain(self.names.iter().cloned()) {
-                    text x="64" y=(tenth((y + 4.0).clamp(9.0, height))) { (name) }
+                    text x="67" y=(tenth((y + 4.0).clamp(9.0, height))) { (name) }
                 }
             }
         }
