@@ -9,10 +9,11 @@ use crate::tls::{authority, leaf, over_tls};
 /// 200,000 bytes at 1 Mbit/s (125,000 bytes a second) take 1.6 s, and a round trip 200 ms.
 #[test]
 fn slow_link_affects_only_its_users() {
-    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
-        .file(
-            "link.yaml",
-            "services: { shop: { builtin: {} } }
+    let report =
+        Manada::new(&["run", "link.yaml", "--json", "--ui", "none", "--threshold", "calls > 0"])
+            .file(
+                "link.yaml",
+                "services: { shop: { builtin: {} } }
 archetypes:
   phone:
     network: { latency: 200ms, down: 1Mbit/s, up: 64kbit/s }
@@ -22,9 +23,9 @@ workloads:
   phones: { archetypes: { phone: 1 }, users: 2, iterations: 2 }
   desks: { archetypes: { desk: 1 }, users: 2, duration: 2s }
 ",
-        )
-        .go()
-        .report(0);
+            )
+            .go()
+            .report(0);
     let steps = report["steps"].as_array().unwrap();
     let of = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
     assert_eq!(count(of("slow"), "calls.ok"), 2, "{report}");
@@ -38,10 +39,11 @@ workloads:
 /// Bytes beyond a deadline are not counted as read.
 #[test]
 fn link_limits_read_bytes() {
-    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
-        .file(
-            "link.yaml",
-            "services: { shop: builtin }
+    let report =
+        Manada::new(&["run", "link.yaml", "--json", "--ui", "none", "--threshold", "calls > 0"])
+            .file(
+                "link.yaml",
+                "services: { shop: builtin }
 workloads:
   w:
     network: { down: 1Mbit/s }
@@ -49,9 +51,9 @@ workloads:
     users: 1
     iterations: 1
 ",
-        )
-        .go()
-        .measured();
+            )
+            .go()
+            .measured();
     assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
     assert_eq!(report["errors"][0]["phase"], "body", "{report}");
     let received = count(&report, "bytes.received");
@@ -70,8 +72,7 @@ workloads:
 ",
         server.address()
     );
-    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
-        .file("link.yaml", &scenario)
+    let report = Manada::run(&scenario, &[])
         .file("ca.pem", authority.pem())
         .env("SSL_CERT_FILE", "ca.pem")
         .go()
@@ -105,8 +106,7 @@ workloads:
         )
     };
     let opened = |desk: &str| {
-        let run = Manada::new(&["run", "link.yaml", "--json", "--ui", "none", "--shards", "1"]);
-        let report = run.file("link.yaml", scenario(desk)).go().report(0);
+        let report = Manada::run(&scenario(desk), &["--shards", "1"]).go().report(0);
         let made = count(&report, "calls.ok");
         (count(&report, "connections.opened"), made)
     };
