@@ -72,6 +72,26 @@ fn a_connection_for_each_request() {
 }
 
 #[test]
+fn a_pool_leaves_users_their_own_connections() {
+    for load in
+        ["users: 1, iterations: 50", "arrivals: { rate: 100/s, max_users: 1 }, duration: 500ms"]
+    {
+        let server = Server::start(|peer| while peer.request() && peer.send(OK) {});
+        let scenario = format!(
+            "services: {{ it: {{ url: \"http://{}\", timeout: 30s }} }}\n\
+             pools: {{ cart: {{ match: /cart, connections: 5 }} }}\nworkloads: {{ w: {{ {load}, \
+             flow: [ {{ get: / }}, {{ get: /cart }}, {{ get: /end }} ] }} }}\n",
+            server.address()
+        );
+        let report = Manada::run(&scenario, &["--seed", "1", "--shards", "1"]).go().report(0);
+        assert!(count(&report, "calls.ok") > 3, "{report}");
+        // One of the user, and one of the pool.
+        assert_eq!(count(&report, "connections.opened"), 2, "{report}");
+        assert_eq!(server.seen().0, 2, "{report}");
+    }
+}
+
+#[test]
 fn connection_is_used_max_requests_times() {
     for strategy in ["shared", "per_user"] {
         let carried = Arc::new(Mutex::new(Vec::new()));

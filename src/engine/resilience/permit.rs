@@ -118,8 +118,8 @@ impl ResilienceState {
             && let Some(pool) = self.pool_of(prepared)
         {
             let slot = pool.lease(service, &shard.wire, now);
-            user.slots[service] =
-                slot.ok_or(AdmissionDelay::WaitForConnection(prepared.pool.unwrap_or_default()))?;
+            let id = prepared.pool.unwrap_or_default();
+            user.use_leased(service, slot.ok_or(AdmissionDelay::WaitForConnection(id))?);
             permit.leased = true;
         }
         let slot = &mut user.slots[service];
@@ -141,7 +141,7 @@ impl ResilienceState {
                     if std::mem::take(&mut permit.leased)
                         && let Some(pool) = self.pool_of(prepared)
                     {
-                        let slot = std::mem::replace(slot, shard.wire.new_slot());
+                        let slot = user.return_leased(service, &shard.wire);
                         pool.give_back(service, slot, &shard.wire, false, now);
                     }
                     return Err(AdmissionDelay::Until(at, BlockCause::Connect));
@@ -202,7 +202,7 @@ impl ResilienceState {
                 let Some(pool) = &self.pools[id] else { return Ok(()) };
                 match pool.wait(prepared.call.service, &user.deadline, now).await {
                     Ok(slot) => {
-                        user.slots[prepared.call.service] = slot;
+                        user.use_leased(prepared.call.service, slot);
                         permit.leased = true;
                         Ok(())
                     }
@@ -247,15 +247,14 @@ impl ResilienceState {
             }
         }
         self.observe_connect(shard, place.1, permit, made.map(|made| made.exchange), now);
-        let slot = &mut user.slots[place.1];
         if permit.leased
             && let Some(pool) = self.pool_of(prepared)
         {
-            let slot = std::mem::replace(slot, shard.wire.new_slot());
+            let slot = user.return_leased(place.1, &shard.wire);
             let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
             pool.give_back(place.1, slot, &shard.wire, failed, now);
         } else if let Some(id) = prepared.pool {
-            pool::retire(slot, &shard.plan.policies.pools[id], now);
+            pool::retire(&mut user.slots[place.1], &shard.plan.policies.pools[id], now);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::engine::shard::Shard;
 use crate::engine::startup::numbering::IterationItem;
-use crate::ids::{ArchetypeId, GroupId, StepId, WorkloadId};
+use crate::ids::{ArchetypeId, GroupId, ServiceId, StepId, WorkloadId};
 use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;
 use crate::resilience::RateLimiter;
@@ -18,7 +18,7 @@ use crate::seed::{Rng, Seed, Stream};
 use crate::template::{MAX_ITERATION_WORK, RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::cookie::jar::CookieJar;
-use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink};
+use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink, Wire};
 
 /// The shortest and the longest wait after a call that got no response, ns.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
@@ -72,6 +72,8 @@ pub(crate) struct UserExtras {
     pub(crate) groups: Vec<OpenGroup>,
     /// Emulated link of the user; `None` if it uses the network of this machine.
     pub(crate) emulated_link: Option<Rc<EmulatedLink>>,
+    /// The user's own connection to the service of a call that uses a pool's connection meanwhile.
+    pub(crate) own_slot: Option<ConnectionSlot>,
     /// The users that make the parallel calls, each with connections of its own.
     pub(crate) branches: Vec<User>,
 }
@@ -231,6 +233,21 @@ impl User {
             counters.resize(counter + 1, 0);
         }
         &mut counters[counter]
+    }
+
+    /// Uses a pool's slot for a service until `return_leased`; keeps the user's own connection.
+    pub(crate) fn use_leased(&mut self, service: ServiceId, leased: ConnectionSlot) {
+        let own = std::mem::replace(&mut self.slots[service], leased);
+        if own.is_open() {
+            self.extras().own_slot = Some(own);
+        }
+    }
+
+    /// Returns the pool's slot for a service, and uses the user's own again.
+    pub(crate) fn return_leased(&mut self, service: ServiceId, wire: &Wire) -> ConnectionSlot {
+        let own = self.extras.as_mut().and_then(|extras| extras.own_slot.take());
+        let own = own.unwrap_or_else(|| wire.new_slot());
+        std::mem::replace(&mut self.slots[service], own)
     }
 
     /// Closes the connections of the user and of its parallel branches.
