@@ -79,11 +79,12 @@ fn a_pool_leaves_users_their_own_connections() {
         let server = Server::start(|peer| while peer.request() && peer.send(OK) {});
         let scenario = format!(
             "services: {{ it: {{ url: \"http://{}\", timeout: 30s }} }}\n\
-             pools: {{ cart: {{ match: /cart, connections: 5 }} }}\nworkloads: {{ w: {{ {load}, \
+             pools: {{ cart: {{ match: /cart, connections: 5 }} }}\n\
+             thresholds: [ 'calls > 0' ]\nworkloads: {{ w: {{ {load}, \
              flow: [ {{ get: / }}, {{ get: /cart }}, {{ get: /end }} ] }} }}\n",
             server.address()
         );
-        let report = Manada::run(&scenario, &["--seed", "1", "--shards", "1"]).go().report(0);
+        let report = Manada::run(&scenario, &["--seed", "1", "--shards", "1"]).go().measured();
         assert!(count(&report, "calls.ok") > 3, "{report}");
         // One of the user, and one of the pool.
         assert_eq!(count(&report, "connections.opened"), 2, "{report}");

@@ -254,6 +254,7 @@ impl User {
     pub(crate) fn close_connections(&mut self) {
         self.slots.iter_mut().for_each(ConnectionSlot::close);
         if let Some(extras) = &mut self.extras {
+            extras.own_slot = None;
             extras.branches.clear();
         }
     }
