@@ -179,7 +179,7 @@ impl ControlCommand {
                 })
             }
             "rate" => {
-                let what = "a rate above zero, such as 200/s, 90/m or 1000/h";
+                let what = "a rate above zero with its unit, such as 200/s, 90/m or 1000/h";
                 let (value, workload) = last().ok_or_else(|| expected(what))?;
                 let rate = parse_rate(value).ok().filter(|rate| rate.units() > 0);
                 let rate = rate.ok_or_else(|| wrong(what, value, None))?;
@@ -307,7 +307,10 @@ mod tests {
             ("scale 101", "found `101`; did you mean `101%`?"),
             ("scale shop -5", "found `-5`; did you mean `-5%`?"),
             ("scale NaN", "found `NaN`"),
-            ("rate 200", "`rate`: expected a rate above zero, such as 200/s, 90/m or 1000/h"),
+            (
+                "rate 200",
+                "`rate`: expected a rate above zero with its unit, such as 200/s, 90/m or 1000/h",
+            ),
             ("rate 0/s", "found `0/s`"),
             ("users", "`users`: expected a whole number"),
             ("users 0", "found `0`"),

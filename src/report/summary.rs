@@ -3,7 +3,6 @@
 //! `cli` prints it.
 //! Invariant: each number has its unit; a bound is marked `≥`, a percentile of few calls `~`.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -22,7 +21,7 @@ use crate::exit::ExitStatus;
 use crate::stats::Latency;
 use crate::units::{counted, show_bytes, show_count, show_us};
 use crate::verdict::Trust;
-use crate::verdict::trust::{TrustLevel, TrustReason};
+use crate::verdict::trust::TrustLevel;
 
 /// The whole summary, with ANSI colours; the caller strips them if the output is no terminal.
 /// `is_verbose` adds the error texts of libraries.
@@ -114,7 +113,8 @@ fn trust(out: &mut String, trust: &Trust) {
         TrustLevel::No => BAD,
     };
     label(out, "trust", &paint(style, trust.level.name()));
-    for reason in &trust.reasons {
+    let mut reasons = trust.reasons.iter().peekable();
+    while let Some(reason) = reasons.next() {
         let show = |value: f64| match reason.unit {
             "us" => show_us(value as u64),
             "share" => format!("{:.2} %", value * 100.0),
@@ -123,12 +123,11 @@ fn trust(out: &mut String, trust: &Trust) {
         let (name, hint) = (reason.check.replace('_', " "), &reason.hint);
         let values = format!("{} (limit {})", show(reason.observed), show(reason.limit));
         wrapped(out, "", &format!("{name} {values}: {hint}"));
-    }
-    let mut affected: Vec<&str> = trust.reasons.iter().flat_map(TrustReason::affects).collect();
-    let mut known = HashSet::new();
-    affected.retain(|figure| known.insert(*figure));
-    if !affected.is_empty() {
-        wrapped(out, "", &format!("affects {}", affected.join(", ")));
+        // Reasons with the same effects name them once, after the last of them.
+        let affects = reason.affects();
+        if reasons.peek().is_none_or(|next| next.affects() != affects) {
+            wrapped(out, "", &format!("affects {}", affects.join(", ")));
+        }
     }
 }
 
