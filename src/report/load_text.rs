@@ -45,7 +45,7 @@ pub(super) fn render(out: &mut String, report: &Report) {
 fn measured(load: &WorkloadRow<'_>) -> String {
     let per_s = |rate: Option<f64>| show_rate(rate.unwrap_or(0.0));
     match (load.info.open, load.on_time_share()) {
-        (true, None) => "no start scheduled".to_owned(),
+        (true, None) => "no start was measured".to_owned(),
         (true, Some(share)) => format!(
             "{}/s scheduled, {}/s started on time ({:.2} %)",
             per_s(load.due_per_s()),

@@ -36,8 +36,8 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         }
         let rate = step.calls_per_s.map_or(String::new(), |rate| format!("{}/s", show_rate(rate)));
         let errors = error_share(step.calls());
-        let [p50, p95, p99, max] = QUANTILES.map(|p| step.response(p).map(short_quantile));
-        let [p50, p95, p99, max] = [p50, p95, p99, max].map(Option::unwrap_or_default);
+        let [p50, p95, p99, max] =
+            QUANTILES.map(|p| step.response(p).map_or(String::new(), short_quantile));
         table.row([name, show_count(step.calls().made), rate, errors, p50, p95, p99, max]);
         if waited(&step) {
             let [p50, p95, p99, max] = QUANTILES
