@@ -207,10 +207,19 @@ impl Report {
         Self { broken, status: ExitStatus::Broken, ..self.clone() }
     }
 
-    /// Returns the shell command that repeats the run with the same seed.
+    /// Returns the shell command that repeats the run with the same seed, without its `--out`: that
+    /// folder has this report.
     pub fn command_line(&self) -> String {
         let (words, seed) = (&self.info.command, self.info.plan.seed.value().to_string());
-        let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut words = words.iter().map(String::as_str);
+        let mut all = Vec::new();
+        while let Some(word) = words.next() {
+            match word {
+                "--out" => drop(words.next()),
+                word if word.starts_with("--out=") => {}
+                word => all.push(word),
+            }
+        }
         if !all.iter().any(|word| *word == "--seed" || word.starts_with("--seed=")) {
             all.extend(["--seed", &seed]);
         }

@@ -371,3 +371,14 @@ fn a_run_that_has_just_begun_is_a_page_too() {
     assert!(page.contains("RUNNING") && page.contains("no data yet"));
     assert!(!page.contains("NaN") && !page.contains("inf"), "no number is made of nothing");
 }
+
+#[test]
+fn repeated_run_has_the_seed_and_a_folder_of_its_own() {
+    let mut report = made_up(3, "shop");
+    let mut info = (*report.info).clone();
+    let words = ["manada", "run", "a b.yaml", "--out", "reports/x", "--web", "--out=y"];
+    info.command = words.map(str::to_owned).into();
+    report.info = Arc::new(info);
+    let seed = report.info.plan.seed.value();
+    assert_eq!(report.command_line(), format!("manada run 'a b.yaml' --web --seed {seed}"));
+}

@@ -135,7 +135,7 @@ fn without_own_delay(judgement: &Judgement) -> Option<String> {
     let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
     let value = in_unit(judgement.threshold.metric, value);
     let word = if judgement.rests_on_own_delay { "not decided" } else { "still fails" };
-    Some(format!("{word}: {value} or more without the generator's own delay"))
+    Some(format!("{word}: at least {value} without the generator's own delay"))
 }
 
 /// A value in the unit of its metric.
