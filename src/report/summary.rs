@@ -115,11 +115,7 @@ fn trust(out: &mut String, trust: &Trust) {
     label(out, "trust", &paint(style, trust.level.name()));
     let mut reasons = trust.reasons.iter().peekable();
     while let Some(reason) = reasons.next() {
-        let show = |value: f64| match reason.unit {
-            "us" => show_us(value as u64),
-            "share" => format!("{:.2} %", value * 100.0),
-            _ => show_count(value as u64),
-        };
+        let show = |value: f64| rows::reason_value(reason, value);
         let (name, hint) = (reason.check.replace('_', " "), &reason.hint);
         let values = format!("{} (limit {})", show(reason.observed), show(reason.limit));
         wrapped(out, "", &format!("{name} {values}: {hint}"));

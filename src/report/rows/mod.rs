@@ -12,6 +12,7 @@ mod phases;
 mod steps;
 mod thresholds;
 mod totals;
+mod trust;
 mod workloads;
 
 pub(crate) use checks::{CheckRow, checks};
@@ -25,4 +26,5 @@ pub(crate) use steps::{
 pub(crate) use steps::{drain_note, lost_note, percentile};
 pub(crate) use thresholds::{ThresholdRow, ThresholdState, bound_reason, thresholds, verdict};
 pub(crate) use totals::{TotalsRow, totals};
+pub(crate) use trust::reason_value;
 pub(crate) use workloads::{WorkloadRow, workloads};

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{nothing, time, title, wrapped};
+use crate::report::rows::reason_value;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds, columns as laid};
 use crate::sinks::tui::text::{clean, fit, width};
@@ -40,11 +41,7 @@ fn trust(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16
         span(format!("   {says}"), theme.dim()),
     ]));
     for reason in &trust.reasons {
-        let show = |value: f64| match reason.unit {
-            "us" => show_us(value as u64),
-            "share" => format!("{:.2} %", value * 100.0),
-            _ => show_count(value as u64),
-        };
+        let show = |value: f64| reason_value(reason, value);
         lines.push(Line::from(vec![
             span(format!("  {} ", reason.check), level_style(reason.level, theme)),
             Span::raw(format!("{} (limit {})", show(reason.observed), show(reason.limit))),
