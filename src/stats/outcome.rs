@@ -25,11 +25,13 @@ pub enum AttemptPhase {
     Body,
     /// Following a redirect.
     Redirect,
+    /// Sending or waiting for a message of an open stream.
+    Message,
 }
 
 impl AttemptPhase {
     /// In the order of an attempt.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Prepare,
         Self::Dns,
         Self::Connect,
@@ -38,6 +40,7 @@ impl AttemptPhase {
         Self::FirstByte,
         Self::Body,
         Self::Redirect,
+        Self::Message,
     ];
 
     /// Whether the phase is part of opening a connection.
@@ -56,6 +59,7 @@ impl AttemptPhase {
             Self::FirstByte => "first_byte",
             Self::Body => "body",
             Self::Redirect => "redirect",
+            Self::Message => "message",
         }
     }
 }

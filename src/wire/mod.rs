@@ -12,6 +12,7 @@ pub mod http1;
 mod http2;
 mod link;
 pub mod location;
+pub mod message_stream;
 mod outgoing;
 pub mod pool;
 mod resend;

@@ -1,0 +1,108 @@
+//! The seam between protocols and the engine: what lives on a connection and brings messages.
+//!
+//! Each protocol implements [`MessageStream`] in a folder of its own; `engine::streams` runs it.
+//! Invariant: what a target sends is hostile: a message, its pieces and the output have bounds, and
+//! every way a stream can end is a [`StreamEnd`].
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::stats::FailureKind;
+
+/// A connection, or a response in pieces, that brings messages until it ends.
+pub trait MessageStream: std::fmt::Debug {
+    /// Reads what has arrived and hands each complete message to `receive`, in order, with the time
+    /// of the read that completed it. Answers what the protocol demands (a ping, a close) and keeps
+    /// its own deadlines. `Pending` when nothing more is here; the task is woken then.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        receive: &mut dyn FnMut(Time, Message<'_>),
+    ) -> Poll<StreamEnd>;
+
+    /// Queues a message for the target. Returns false if the stream takes none: it is closing, or
+    /// its protocol brings messages only.
+    fn send(&mut self, message: Message<'_>) -> bool;
+
+    /// Hands queued bytes to the kernel; ready when all of them are handed over.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>>;
+
+    /// Begins to close; `poll_receive` returns the end, within the protocol's own deadline.
+    fn close(&mut self, code: u16, reason: &str);
+
+    /// Bytes handed to the kernel and read since the last call.
+    fn take_traffic(&mut self) -> Traffic;
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// What the payload is.
+    pub kind: MessageKind,
+    /// The payload, without framing and compression; for an event its data.
+    pub payload: &'a [u8],
+    /// The name of an event; `None` for the default one.
+    pub event: Option<&'a str>,
+    /// The last event id, if the stream has one.
+    pub id: Option<&'a str>,
+}
+
+/// What a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Whether our side began to close.
+    pub is_ours: bool,
+    /// The close code of the target, or ours; `None` where the protocol has none. 1005: a close
+    /// frame without a code; 1006: no close frame.
+    pub code: Option<u16>,
+    /// What went wrong; `None`: a regular end.
+    pub failure: Option<FailureKind>,
+}
+
+/// Bytes of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Handed to the kernel.
+    pub sent: u64,
+    /// Read.
+    pub received: u64,
+}
+
+/// The protocol that a response opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamProtocol {
+    /// RFC 6455, after a response with status 101.
+    WebSocket,
+    /// `text/event-stream` of the HTML standard.
+    Events,
+    /// A message per line.
+    Lines,
+}
+
+/// The settings of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamSettings {
+    /// The protocol.
+    pub protocol: StreamProtocol,
+    /// The longest message accepted, bytes, after decompression.
+    pub max_message: u64,
+    /// How long the target may be silent before our ping; `None`: no pings.
+    pub ping: Option<Duration>,
+    /// How long it may take to answer a ping.
+    pub pong: Duration,
+    /// How long it may take to answer a close.
+    pub close: Duration,
+    /// Whether permessage-deflate (RFC 7692) is offered.
+    pub deflate: bool,
+}
