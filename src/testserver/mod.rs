@@ -18,12 +18,17 @@ mod fault;
 mod head;
 mod log;
 pub mod process;
+mod query;
 mod reply;
+mod route;
 mod server;
 mod shared;
 mod shop;
+mod socket;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 pub use config::TestServerConfig;
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};

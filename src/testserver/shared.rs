@@ -15,7 +15,10 @@ use super::counts::{RequestEnd, ServerCounts};
 use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
-use super::shop::Route;
+use super::route::Route;
+use super::streams::counts::StreamCount;
+use super::streams::queue::Packet;
+use super::streams::topic::{Broadcast, BroadcastTopics};
 use crate::clock::{self, Time};
 use crate::curve::queue::QueueTicket;
 use crate::curve::{Distribution, ServiceQueue};
@@ -24,7 +27,11 @@ use crate::seed::{Seed, Stream};
 /// The state of a server that all its connections share.
 #[derive(Debug)]
 pub(super) struct ServerShared {
-    seed: Seed,
+    pub seed: Seed,
+    /// When the server started; schedules of streams count from it.
+    pub started: Time,
+    /// Who gets what is broadcast.
+    pub topics: Arc<BroadcastTopics>,
     latency: Option<Distribution>,
     fail: Vec<FaultShare>,
     model: Mutex<ServiceModel>,
@@ -54,6 +61,8 @@ impl ServerShared {
     pub fn new(config: &TestServerConfig) -> io::Result<Self> {
         Ok(Self {
             seed: config.seed,
+            started: clock::now(),
+            topics: Arc::default(),
             latency: config.latency.clone(),
             fail: config.fail.clone(),
             model: Mutex::new(ServiceModel {
@@ -98,6 +107,14 @@ impl ServerShared {
     /// Stalls from now on; returns false if there are too many stalls already.
     pub fn stall_now(&self, length: Duration) -> bool {
         self.model().queue.stall(clock::now().0, length)
+    }
+
+    /// Queues a packet for all members of a topic but `except`; returns how many those are.
+    pub fn broadcast(&self, topic: &str, packet: &Packet, except: Option<u64>) -> u64 {
+        let Broadcast { queued, overflowed } = self.topics.broadcast(topic, packet, except);
+        let messages = overflowed * u64::from(packet.messages);
+        self.counts.streams.add(StreamCount::Overflowed, messages);
+        queued + overflowed
     }
 
     /// Returns the document behind `/stats`.

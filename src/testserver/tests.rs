@@ -1,5 +1,7 @@
 //! The server from outside: on a free loopback port, with clients that send raw bytes.
 
+mod websocket_tests;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
