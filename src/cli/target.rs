@@ -17,7 +17,7 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::seed::Seed;
 use crate::testserver::process::LISTENING;
-use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
+use crate::testserver::{self, DEFAULT_CHANNEL_SECRET, FaultShare, ServerStall, TestServerConfig};
 
 /// Arguments of `manada target`.
 #[derive(Debug, clap::Args)]
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// Log every request to this CSV file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Key of the tokens of private channels
+    #[arg(long, value_name = "TEXT", default_value = DEFAULT_CHANNEL_SECRET)]
+    channel_secret: String,
     /// Random seed, e.g. 42 (default: random)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
         .try_map(|n| Seed::new(n).ok_or("expected a whole number below 2^53")))]
@@ -104,6 +107,7 @@ fn serve(args: Args) -> io::Result<()> {
         fail: args.fail,
         stalls: args.stall,
         log: args.log,
+        channel_secret: args.channel_secret,
         seed: args.seed.unwrap_or_else(Seed::draw),
         threads: usize::from(args.threads),
     };

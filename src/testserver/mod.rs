@@ -30,6 +30,6 @@ mod streams;
 mod tests;
 mod websocket;
 
-pub use config::TestServerConfig;
+pub use config::{DEFAULT_CHANNEL_SECRET, TestServerConfig};
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
 pub use server::{bind, serve};

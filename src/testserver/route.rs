@@ -53,6 +53,7 @@ routes! {
     WsEcho "/ws/echo" "GET",
     WsChannel "/ws/channel/{name}" "GET",
     WsEvents "/ws/events" "GET",
+    WsApp "/ws/app" "GET",
     Missing "missing" "",
     Malformed "malformed" "",
     Stats "/stats" "GET, HEAD",
@@ -82,6 +83,7 @@ impl Route {
             "/stats" => Self::Stats,
             "/ws/echo" => Self::WsEcho,
             "/ws/events" => Self::WsEvents,
+            "/ws/app" => Self::WsApp,
             "/arrivals" => Self::Arrivals,
             "/stall" => Self::Stall,
             _ => match path.get(1..).and_then(|path| path.split_once('/')) {
@@ -104,7 +106,7 @@ impl Route {
 
     /// Whether the route opens a WebSocket.
     pub const fn is_websocket(self) -> bool {
-        matches!(self, Self::WsEcho | Self::WsChannel | Self::WsEvents)
+        matches!(self, Self::WsEcho | Self::WsChannel | Self::WsEvents | Self::WsApp)
     }
 
     /// Whether the route allows this method.

@@ -17,6 +17,7 @@ use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
 use super::route::Route;
 use super::streams::counts::StreamCount;
+use super::streams::presence::PresenceBoard;
 use super::streams::queue::Packet;
 use super::streams::topic::{Broadcast, BroadcastTopics};
 use crate::clock::{self, Time};
@@ -32,6 +33,10 @@ pub(super) struct ServerShared {
     pub started: Time,
     /// Who gets what is broadcast.
     pub topics: Arc<BroadcastTopics>,
+    /// Who is present in which channel.
+    pub presence: PresenceBoard,
+    /// The key of the tokens of private channels.
+    pub channel_secret: String,
     latency: Option<Distribution>,
     fail: Vec<FaultShare>,
     model: Mutex<ServiceModel>,
@@ -63,6 +68,8 @@ impl ServerShared {
             seed: config.seed,
             started: clock::now(),
             topics: Arc::default(),
+            presence: PresenceBoard::default(),
+            channel_secret: config.channel_secret.clone(),
             latency: config.latency.clone(),
             fail: config.fail.clone(),
             model: Mutex::new(ServiceModel {

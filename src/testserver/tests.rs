@@ -1,5 +1,6 @@
 //! The server from outside: on a free loopback port, with clients that send raw bytes.
 
+mod app_tests;
 mod websocket_tests;
 
 use std::io::{self, ErrorKind, Read, Write};

@@ -5,6 +5,7 @@
 
 pub(super) mod counts;
 pub(super) mod pipeline;
+pub(super) mod presence;
 pub(super) mod queue;
 pub(super) mod rate_limit;
 pub(super) mod topic;

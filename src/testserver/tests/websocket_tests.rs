@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
 use super::*;
 
-type SocketClient = WebSocket<TcpStream>;
+pub(super) type SocketClient = WebSocket<TcpStream>;
 
 /// Opens a WebSocket; returns it and the head of the response.
 pub(super) fn open_with(target: &Running, path: &str, headers: &str) -> (SocketClient, String) {
@@ -45,7 +45,7 @@ pub(super) fn read_text(client: &mut SocketClient) -> String {
 }
 
 /// Reads to the end; returns the messages and the close code.
-fn read_all(client: &mut SocketClient) -> (Vec<String>, Option<u16>) {
+pub(super) fn read_all(client: &mut SocketClient) -> (Vec<String>, Option<u16>) {
     let (mut messages, mut code) = (Vec::new(), None);
     loop {
         match client.read() {
@@ -69,7 +69,7 @@ pub(super) fn wait_for(target: &Running, place: &str, count: u64) -> Value {
     }
 }
 
-fn check(stats: &Value, counts: &[(&str, u64)]) {
+pub(super) fn check(stats: &Value, counts: &[(&str, u64)]) {
     for (place, count) in counts {
         let seen = stats.pointer(&format!("/streams/{place}"));
         assert_eq!(seen, Some(&Value::from(*count)), "{place} in {stats}");

@@ -1,9 +1,11 @@
-//! WebSockets of the test server: echo, channels, and messages at a set rate.
+//! WebSockets of the test server: echo, channels, several channels over one socket, and messages
+//! at a set rate.
 //!
 //! `connection` reads the request and hands the socket over. Frames are read, checked and made by
 //! tungstenite, which shares no code with `wire`.
 //! Invariant: a WebSocket is counted as opened and as closed exactly once, by its close code.
 
+mod app;
 mod channel;
 mod frames;
 mod request;
@@ -43,6 +45,7 @@ pub(super) async fn serve(socket: ClientSocket, request: WebSocketRequest) {
     let Ok(mut session) = WebSocketSession::start(socket).await else { return };
     open.code = match request.kind {
         WebSocketKind::Messages(settings) => channel::run(&mut session, settings).await,
+        WebSocketKind::App(settings) => app::run(&mut session, settings).await,
         WebSocketKind::Ticks(settings) => ticks::run(&mut session, settings).await,
     };
     session.finish().await;

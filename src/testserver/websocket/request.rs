@@ -38,6 +38,8 @@ pub(in crate::testserver) struct WebSocketRequest {
 pub(in crate::testserver) enum WebSocketKind {
     /// Passes received messages on, to itself or to a channel.
     Messages(MessageSettings),
+    /// Speaks in several channels.
+    App(AppSettings),
     /// Sends messages at a set rate.
     Ticks(TickSettings),
 }
@@ -56,6 +58,15 @@ pub(in crate::testserver) struct MessageSettings {
     pub close_after: Option<u64>,
     /// The code that it closes with.
     pub code: u16,
+}
+
+/// The settings of a socket with several channels.
+#[derive(Debug)]
+pub(in crate::testserver) struct AppSettings {
+    /// The name that others see.
+    pub user: String,
+    /// Messages per second that are accepted from this connection; `None`: any number.
+    pub rate: Option<Rate>,
 }
 
 /// The settings of messages at a set rate.
@@ -113,15 +124,20 @@ impl WebSocketRequest {
         let target = std::str::from_utf8(&bytes[head.target.clone()]).unwrap_or("/");
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = QueryString(query);
-        let kind = if route == Route::WsEvents {
-            WebSocketKind::Ticks(TickSettings {
+        let kind = match route {
+            Route::WsApp => WebSocketKind::App(AppSettings {
+                user: query.text("user").unwrap_or_else(|| "guest".to_owned()),
+                rate: query.rate("rate")?,
+            }),
+            Route::WsEvents => WebSocketKind::Ticks(TickSettings {
                 rate: query.rate("rate")?.unwrap_or(Rate::per_s(10)),
                 size: query.size("size", MAX_TICK)?.unwrap_or(64),
                 batch: query.number("batch", 1, 1_000)?.unwrap_or(1) as u32,
-            })
-        } else {
-            let name = path.strip_prefix("/ws/channel/").map(decoded);
-            WebSocketKind::Messages(MessageSettings::read(name, query)?)
+            }),
+            _ => {
+                let name = path.strip_prefix("/ws/channel/").map(decoded);
+                WebSocketKind::Messages(MessageSettings::read(name, query)?)
+            }
         };
         let is_silent = query.flag("silent")?.unwrap_or(false);
         Ok(Self { accept, subprotocol, is_silent, kind })
