@@ -18,8 +18,10 @@ use tokio::net::TcpStream;
 
 use super::body::RequestBodyReader;
 use super::counts::RequestEnd;
+use super::events::{self, EventRequest};
 use super::fault::InjectedFault;
 use super::head::{self, HeadError, MAX_HEAD, RequestHead, RouteMethod};
+use super::query::QueryError;
 use super::reply::{AfterResponse, FILLER, MediaType};
 use super::route::Route;
 use super::shared::{PendingRequest, ServerShared};
@@ -193,7 +195,16 @@ impl ServerConnection {
         if route.is_websocket() && head.method == RouteMethod::Get {
             return self.upgrade(route, head, pending).await;
         }
-        if route.allows(head.method, bytes) {
+        if route == Route::Events && route.allows(head.method, bytes) {
+            return self.stream_events(head, pending).await;
+        }
+        if route == Route::Publish && route.allows(head.method, bytes) {
+            // httparse accepts only UTF-8.
+            let target = std::str::from_utf8(&bytes[head.target.clone()]).unwrap_or("/");
+            let socket = &self.socket;
+            let mut reply = socket.local.reply.borrow_mut();
+            events::publish(&socket.local.shared, target, &self.body, body_length, &mut reply);
+        } else if route.allows(head.method, bytes) {
             let request = RoutedRequest { route, head, bytes, body: &self.body, body_length };
             request.respond(&mut self.socket.local.reply.borrow_mut());
         } else {
@@ -220,6 +231,25 @@ impl ServerConnection {
             }
             Err(refusal) => {
                 refusal.fill(&mut self.socket.local.reply.borrow_mut());
+                self.send(head, Some(pending)).await
+            }
+        }
+    }
+
+    /// Responds to a request that opens an event stream.
+    async fn stream_events(
+        &mut self,
+        head: &RequestHead,
+        pending: PendingRequest,
+    ) -> io::Result<Option<ConnectionEnd>> {
+        match EventRequest::read(head, &self.socket.input[..head.length]) {
+            Ok(request) => {
+                pending.end(RequestEnd::Status(200));
+                let is_kept = Box::pin(events::serve(&mut self.socket, request)).await?;
+                Ok((!is_kept || !head.keep_alive).then_some(ConnectionEnd::Closed))
+            }
+            Err(QueryError(text)) => {
+                self.socket.local.reply.borrow_mut().fill_error(400, &text);
                 self.send(head, Some(pending)).await
             }
         }

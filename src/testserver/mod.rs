@@ -14,6 +14,7 @@ mod body;
 mod config;
 mod connection;
 mod counts;
+mod events;
 mod fault;
 mod head;
 mod log;

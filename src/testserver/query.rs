@@ -3,8 +3,10 @@
 //! `shop` reads texts from it, streams their settings.
 //! Invariant: a value that does not parse is an error that names its key; unknown keys are ignored.
 
+use std::time::Duration;
+
 use crate::curve::Distribution;
-use crate::units::{Rate, parse_rate, parse_share, parse_size};
+use crate::units::{Rate, parse_duration, parse_rate, parse_share, parse_size};
 
 /// What follows the `?` of a target.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,11 @@ impl<'a> QueryString<'a> {
         Ok(rate)
     }
 
+    /// A duration.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>, QueryError> {
+        self.parsed(name, parse_duration)
+    }
+
     /// A distribution of durations, in its compact form.
     pub fn distribution(&self, name: &str) -> Result<Option<Distribution>, QueryError> {
         // Not from a file: a client must not make the server read one.
@@ -90,6 +97,16 @@ impl<'a> QueryString<'a> {
     /// `true` or `false`.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, QueryError> {
         self.parsed(name, |text| text.parse::<bool>().map_err(|_| "true or false"))
+    }
+
+    /// One of several words.
+    pub fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, QueryError> {
+        self.parsed(name, |text| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                format!("one of {}", words.join(", "))
+            })
+        })
     }
 }
 
@@ -126,6 +143,8 @@ mod tests {
         assert_eq!(query.flag("echo"), Ok(Some(false)));
         assert_eq!(query.size("size", 1_024), Ok(Some(1_024)));
         assert_eq!(query.number("n", 1, 10), Ok(Some(7)));
+        assert_eq!(query.word("eol", &[("cr", 1), ("lf", 2)]), Ok(Some(2)));
+        assert_eq!(query.duration("x"), Ok(None));
     }
 
     #[test]
@@ -141,6 +160,8 @@ mod tests {
             (query.number("n", 1, 9).unwrap_err(), "`n`: expected a whole number from 1 to 9"),
             (query.distribution("file").unwrap_err(), "`file`: expected a distribution without a"),
             (query.distribution("delay").unwrap_err(), "`x` is not a distribution"),
+            (query.duration("delay").unwrap_err(), "`delay`: expected a duration such as"),
+            (query.word("eol", &[("cr", 1), ("lf", 2)]).unwrap_err(), "one of cr, lf"),
         ] {
             assert!(error.0.contains(part), "{error:?}");
         }

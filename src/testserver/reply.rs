@@ -66,6 +66,14 @@ impl Response {
         self.text("\n");
     }
 
+    /// Fills in a response whose body says what is wrong.
+    pub fn fill_error(&mut self, status: u16, text: &str) {
+        self.reset(MediaType::Text);
+        self.status = status;
+        self.text(text);
+        self.text("\n");
+    }
+
     /// Appends text to the body.
     pub fn text(&mut self, text: &str) {
         self.body.extend_from_slice(text.as_bytes());

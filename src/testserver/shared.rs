@@ -12,6 +12,7 @@ use rand::RngExt;
 
 use super::config::TestServerConfig;
 use super::counts::{RequestEnd, ServerCounts};
+use super::events::channels::EventChannels;
 use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
@@ -33,6 +34,8 @@ pub(super) struct ServerShared {
     pub started: Time,
     /// Who gets what is broadcast.
     pub topics: Arc<BroadcastTopics>,
+    /// The channels of event streams.
+    pub events: EventChannels,
     /// Who is present in which channel.
     pub presence: PresenceBoard,
     /// The key of the tokens of private channels.
@@ -68,6 +71,7 @@ impl ServerShared {
             seed: config.seed,
             started: clock::now(),
             topics: Arc::default(),
+            events: EventChannels::default(),
             presence: PresenceBoard::default(),
             channel_secret: config.channel_secret.clone(),
             latency: config.latency.clone(),

@@ -1,6 +1,7 @@
 //! The server from outside: on a free loopback port, with clients that send raw bytes.
 
 mod app_tests;
+mod events_tests;
 mod websocket_tests;
 
 use std::io::{self, ErrorKind, Read, Write};

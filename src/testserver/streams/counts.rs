@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 pub(in crate::testserver) enum StreamClose {
     /// A WebSocket, with this close code; 1005: a close frame without one; 1006: no close frame.
     Code(u16),
+    /// The server had sent all of it.
+    Finished,
     /// The client closed it before its end.
     Cancelled,
 }
@@ -21,6 +23,7 @@ impl fmt::Display for StreamClose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "{code}"),
+            Self::Finished => f.write_str("finished"),
             Self::Cancelled => f.write_str("cancelled"),
         }
     }

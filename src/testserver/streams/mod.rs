@@ -8,4 +8,6 @@ pub(super) mod pipeline;
 pub(super) mod presence;
 pub(super) mod queue;
 pub(super) mod rate_limit;
+pub(super) mod schedule;
 pub(super) mod topic;
+pub(super) mod writer;

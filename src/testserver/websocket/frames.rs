@@ -5,8 +5,7 @@
 //! Invariant: a packet is written whole, and only where tungstenite's own frames begin and end.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,11 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::super::shared::ServerShared;
 use super::super::streams::counts::StreamCount;
 use super::super::streams::queue::{DeliveryQueue, Packet};
+use super::super::streams::writer::PacketWriter;
 
 /// Packets of ticks that may wait for one connection.
 const MAX_LATE: usize = 1_024;
-/// Packets that one call writes.
-const PER_WRITE: usize = 32;
 
 /// A socket, shared by the task of its connection and the ticks of its thread.
 #[derive(Clone)]
@@ -35,9 +33,7 @@ struct FrameSocketState {
     stream: TcpStream,
     shared: Arc<ServerShared>,
     /// Packets to be written.
-    packets: VecDeque<Packet>,
-    /// Bytes of the first one that are written already.
-    written: usize,
+    packets: PacketWriter,
     /// Whether a frame of tungstenite may be half written.
     is_mid_frame: bool,
     /// The task of the connection.
@@ -49,8 +45,7 @@ impl FrameSocket {
         Self(Rc::new(RefCell::new(FrameSocketState {
             stream,
             shared,
-            packets: VecDeque::new(),
-            written: 0,
+            packets: PacketWriter::default(),
             is_mid_frame: false,
             task: None,
         })))
@@ -69,7 +64,7 @@ impl FrameSocket {
     /// any. The task is woken by the next one otherwise.
     pub fn take_from(&self, queue: &DeliveryQueue, cx: &Context<'_>) -> bool {
         let mut state = self.0.borrow_mut();
-        queue.poll_take(cx, &mut state.packets)
+        queue.poll_take(cx, &mut state.packets.packets)
     }
 
     /// Writes a packet now, or has the connection's task write it; counts it as overflowed if too
@@ -78,20 +73,20 @@ impl FrameSocket {
         let mut state = self.0.borrow_mut();
         let counts = &state.shared.counts.streams;
         let messages = u64::from(packet.messages);
-        if state.packets.len() >= MAX_LATE {
+        if state.packets.packets.len() >= MAX_LATE {
             counts.add(StreamCount::Overflowed, messages);
             return;
         }
-        if state.packets.is_empty() && !state.is_mid_frame {
+        let mut written = 0;
+        if state.packets.packets.is_empty() && !state.is_mid_frame {
             // An error shows when the connection's task reads.
-            let written = state.stream.try_write(&packet.bytes).unwrap_or(0);
+            written = state.stream.try_write(&packet.bytes).unwrap_or(0);
             if written == packet.bytes.len() {
                 counts.add(StreamCount::Sent, messages);
                 return;
             }
-            state.written = written;
         }
-        state.packets.push_back(packet.clone());
+        state.packets.push(packet.clone(), written);
         if let Some(task) = &state.task {
             task.wake_by_ref();
         }
@@ -101,43 +96,13 @@ impl FrameSocket {
 impl FrameSocketState {
     /// Writes the packets; ready when there are none.
     fn poll_packets(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.packets.is_empty() {
-            let mut slices = [IoSlice::new(&[]); PER_WRITE];
-            let mut used = 0;
-            for (slice, packet) in slices.iter_mut().zip(&self.packets) {
-                let skipped = if used == 0 { self.written } else { 0 };
-                *slice = IoSlice::new(&packet.bytes[skipped..]);
-                used += 1;
-            }
-            let stream = Pin::new(&mut self.stream);
-            let mut written = ready!(stream.poll_write_vectored(cx, &slices[..used]))?;
-            if written == 0 {
-                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
-            }
-            written += self.written;
-            let mut sent = 0;
-            while let Some(first) = self.packets.front()
-                && first.bytes.len() <= written
-            {
-                written -= first.bytes.len();
-                sent += u64::from(first.messages);
-                self.packets.pop_front();
-            }
-            self.written = written;
-            self.shared.counts.streams.add(StreamCount::Sent, sent);
-        }
-        if self.packets.capacity() > 64 {
-            // An idle connection must not keep the memory of a burst.
-            self.packets = VecDeque::new();
-        }
-        Poll::Ready(Ok(()))
+        self.packets.poll_write(&mut self.stream, &self.shared.counts.streams, cx)
     }
 }
 
 impl Drop for FrameSocketState {
     fn drop(&mut self) {
-        let cut = self.packets.iter().map(|packet| u64::from(packet.messages)).sum();
-        self.shared.counts.streams.add(StreamCount::Cut, cut);
+        self.shared.counts.streams.add(StreamCount::Cut, self.packets.messages());
     }
 }
 

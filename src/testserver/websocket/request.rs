@@ -109,10 +109,7 @@ impl UpgradeRefusal {
             Self::Invalid(text) => text,
             Self::Query(QueryError(text)) => text.as_str(),
         };
-        reply.fill_status(400);
-        reply.body.clear();
-        reply.text(text);
-        reply.text("\n");
+        reply.fill_error(400, text);
     }
 }
 
