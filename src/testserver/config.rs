@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::fault::{FaultShare, ServerStall};
+use super::tokens::TokenLaws;
 use crate::curve::Distribution;
 use crate::seed::Seed;
 
@@ -27,6 +28,8 @@ pub struct TestServerConfig {
     pub log: Option<PathBuf>,
     /// The key of the tokens of private channels.
     pub channel_secret: String,
+    /// The laws of token streams.
+    pub tokens: TokenLaws,
     /// Seed of latencies and faults.
     pub seed: Seed,
     /// Number of threads; they share one queue and one set of counts.
@@ -43,6 +46,7 @@ impl TestServerConfig {
             stalls: Vec::new(),
             log: None,
             channel_secret: DEFAULT_CHANNEL_SECRET.to_owned(),
+            tokens: TokenLaws::default(),
             seed,
             threads: 1,
         }

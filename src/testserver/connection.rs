@@ -6,11 +6,13 @@
 //! and one read, output by [`MAX_OUTPUT`] and one response, the kept body by `body::MAX_KEPT`. An
 //! idle connection holds no read buffer.
 
+mod opening;
+
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -18,10 +20,9 @@ use tokio::net::TcpStream;
 
 use super::body::RequestBodyReader;
 use super::counts::RequestEnd;
-use super::events::{self, EventRequest};
+use super::events;
 use super::fault::InjectedFault;
-use super::head::{self, HeadError, MAX_HEAD, RequestHead, RouteMethod};
-use super::query::QueryError;
+use super::head::{self, HeadError, RequestHead, RouteMethod};
 use super::reply::{AfterResponse, FILLER, MediaType};
 use super::route::Route;
 use super::shared::{PendingRequest, ServerShared};
@@ -95,12 +96,13 @@ impl ServerConnection {
                 }
                 Err(refusal) => return self.refuse(refusal).await,
             };
-            let length = match self.read_body(&head).await? {
+            let route = self.route(&head);
+            let length = match self.read_body(&head, route.kept_body()).await? {
                 Ok(Some(length)) => length,
                 Ok(None) => return Ok(ConnectionEnd::Closed),
                 Err(refusal) => return self.refuse(refusal).await,
             };
-            if let Some(end) = self.exchange(&head, length).await? {
+            if let Some(end) = self.exchange(&head, route, length).await? {
                 return Ok(end);
             }
             self.socket.input.drain(..head.length);
@@ -115,13 +117,22 @@ impl ServerConnection {
         }
     }
 
-    /// Reads the body after the head; returns its length, `None` if the client closed.
+    /// The route of the request whose head is at the start of the input.
+    fn route(&self, head: &RequestHead) -> Route {
+        let target = &self.socket.input[head.target.clone()];
+        let path = target.split(|b| *b == b'?').next().unwrap_or(target);
+        std::str::from_utf8(path).map_or(Route::Missing, Route::of)
+    }
+
+    /// Reads the body after the head, and keeps `kept` bytes of it; returns its length, `None` if
+    /// the client closed.
     async fn read_body(
         &mut self,
         head: &RequestHead,
+        kept: usize,
     ) -> io::Result<Result<Option<u64>, HeadError>> {
         self.body.clear();
-        let mut body = match RequestBodyReader::new(head.framing) {
+        let mut body = match RequestBodyReader::new(head.framing, kept) {
             Ok(body) => body,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -150,12 +161,10 @@ impl ServerConnection {
     async fn exchange(
         &mut self,
         head: &RequestHead,
+        route: Route,
         body_length: u64,
     ) -> io::Result<Option<ConnectionEnd>> {
         let bytes = &self.socket.input[..head.length];
-        let target = &bytes[head.target.clone()];
-        let path = target.split(|b| *b == b'?').next().unwrap_or(target);
-        let route = std::str::from_utf8(path).map_or(Route::Missing, Route::of);
         if route.is_control() {
             return self.control(route, head).await;
         }
@@ -192,11 +201,8 @@ impl ServerConnection {
             }
         }
         let bytes = &self.socket.input[..head.length];
-        if route.is_websocket() && head.method == RouteMethod::Get {
-            return self.upgrade(route, head, pending).await;
-        }
-        if route == Route::Events && route.allows(head.method, bytes) {
-            return self.stream_events(head, pending).await;
+        if route.opens_stream() && route.allows(head.method, bytes) {
+            return self.open_stream(route, head, pending).await;
         }
         if route == Route::Publish && route.allows(head.method, bytes) {
             // httparse accepts only UTF-8.
@@ -211,48 +217,6 @@ impl ServerConnection {
             route.refuse(&mut self.socket.local.reply.borrow_mut());
         }
         self.send(head, Some(pending)).await
-    }
-
-    /// Responds to a request that opens a WebSocket.
-    async fn upgrade(
-        &mut self,
-        route: Route,
-        head: &RequestHead,
-        pending: PendingRequest,
-    ) -> io::Result<Option<ConnectionEnd>> {
-        let bytes = &self.socket.input[..head.length];
-        let accepted = WebSocketRequest::read(route, head, bytes);
-        match accepted {
-            Ok(request) => {
-                pending.end(RequestEnd::Status(101));
-                request.render(&mut self.socket.output);
-                self.socket.input.drain(..head.length);
-                Ok(Some(ConnectionEnd::WebSocket(Box::new(request))))
-            }
-            Err(refusal) => {
-                refusal.fill(&mut self.socket.local.reply.borrow_mut());
-                self.send(head, Some(pending)).await
-            }
-        }
-    }
-
-    /// Responds to a request that opens an event stream.
-    async fn stream_events(
-        &mut self,
-        head: &RequestHead,
-        pending: PendingRequest,
-    ) -> io::Result<Option<ConnectionEnd>> {
-        match EventRequest::read(head, &self.socket.input[..head.length]) {
-            Ok(request) => {
-                pending.end(RequestEnd::Status(200));
-                let is_kept = Box::pin(events::serve(&mut self.socket, request)).await?;
-                Ok((!is_kept || !head.keep_alive).then_some(ConnectionEnd::Closed))
-            }
-            Err(QueryError(text)) => {
-                self.socket.local.reply.borrow_mut().fill_error(400, &text);
-                self.send(head, Some(pending)).await
-            }
-        }
     }
 
     /// Responds to a request about the server itself, at once.
@@ -360,14 +324,7 @@ impl ServerConnection {
                     return Poll::Ready(Ok(true));
                 }
                 // Pipelined requests are read meanwhile, up to the limit of the input.
-                while self.socket.input.len() <= MAX_HEAD {
-                    match ready!(self.socket.poll_read(cx)) {
-                        Ok(0) => return Poll::Ready(Ok(false)),
-                        Ok(_) => {}
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
-                Poll::Pending
+                self.socket.poll_closed(cx).map(|end| end.map(|()| false))
             });
             match here.await {
                 Ok(true) => {}

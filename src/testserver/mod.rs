@@ -29,8 +29,10 @@ mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod websocket;
 
 pub use config::{DEFAULT_CHANNEL_SECRET, TestServerConfig};
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
 pub use server::{bind, serve};
+pub use tokens::{TokenCounts, TokenLaws};

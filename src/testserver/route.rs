@@ -56,6 +56,10 @@ routes! {
     WsApp "/ws/app" "GET",
     Events "/sse/{name}" "GET, POST",
     Publish "/publish/{name}" "POST",
+    Models "/v1/models" "GET, HEAD",
+    ChatCompletions "/v1/chat/completions" "POST",
+    Completions "/v1/completions" "POST",
+    Messages "/v1/messages" "POST",
     Missing "missing" "",
     Malformed "malformed" "",
     Stats "/stats" "GET, HEAD",
@@ -83,6 +87,10 @@ impl Route {
             "/old" => Self::Old,
             "/echo" => Self::Echo,
             "/stats" => Self::Stats,
+            "/v1/models" => Self::Models,
+            "/v1/chat/completions" => Self::ChatCompletions,
+            "/v1/completions" => Self::Completions,
+            "/v1/messages" => Self::Messages,
             "/ws/echo" => Self::WsEcho,
             "/ws/events" => Self::WsEvents,
             "/ws/app" => Self::WsApp,
@@ -108,9 +116,22 @@ impl Route {
         matches!(self, Self::Stats | Self::Arrivals | Self::Stall)
     }
 
-    /// Whether the route opens a WebSocket.
-    pub const fn is_websocket(self) -> bool {
-        matches!(self, Self::WsEcho | Self::WsChannel | Self::WsEvents | Self::WsApp)
+    /// Whether the route answers with tokens.
+    pub const fn has_tokens(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions | Self::Messages)
+    }
+
+    /// Maximum bytes kept of the body of a request.
+    pub const fn kept_body(self) -> usize {
+        // Prompts are long, and parsed.
+        if self.has_tokens() { 4 << 20 } else { 64 << 10 }
+    }
+
+    /// Whether the route opens a stream.
+    pub const fn opens_stream(self) -> bool {
+        let is_websocket =
+            matches!(self, Self::WsEcho | Self::WsChannel | Self::WsEvents | Self::WsApp);
+        is_websocket || self.has_tokens() || matches!(self, Self::Events)
     }
 
     /// Whether the route allows this method.

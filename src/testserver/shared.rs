@@ -5,6 +5,7 @@
 //! arrived ends exactly once, in the counters and in the log.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::streams::counts::StreamCount;
 use super::streams::presence::PresenceBoard;
 use super::streams::queue::Packet;
 use super::streams::topic::{Broadcast, BroadcastTopics};
+use super::tokens::TokenLaws;
 use crate::clock::{self, Time};
 use crate::curve::queue::QueueTicket;
 use crate::curve::{Distribution, ServiceQueue};
@@ -38,6 +40,9 @@ pub(super) struct ServerShared {
     pub events: EventChannels,
     /// Who is present in which channel.
     pub presence: PresenceBoard,
+    /// The laws of token streams.
+    pub token_laws: TokenLaws,
+    token_streams: AtomicU64,
     /// The key of the tokens of private channels.
     pub channel_secret: String,
     latency: Option<Distribution>,
@@ -73,6 +78,8 @@ impl ServerShared {
             topics: Arc::default(),
             events: EventChannels::default(),
             presence: PresenceBoard::default(),
+            token_laws: config.tokens.clone(),
+            token_streams: AtomicU64::new(0),
             channel_secret: config.channel_secret.clone(),
             latency: config.latency.clone(),
             fail: config.fail.clone(),
@@ -126,6 +133,11 @@ impl ServerShared {
         let messages = overflowed * u64::from(packet.messages);
         self.counts.streams.add(StreamCount::Overflowed, messages);
         queued + overflowed
+    }
+
+    /// The number of the next token stream, from 0.
+    pub fn next_token_stream(&self) -> u64 {
+        self.token_streams.fetch_add(1, Relaxed)
     }
 
     /// Returns the document behind `/stats`.

@@ -131,6 +131,12 @@ impl<'a> RoutedRequest<'a> {
                 reply.number(self.body_length);
                 reply.text("}");
             }
+            Route::Models => reply.json(&serde_json::json!({
+                "object": "list",
+                "data": [{
+                    "id": "manada", "object": "model", "created": 0, "owned_by": "manada",
+                }],
+            })),
             Route::Old => {
                 reply.fill_status(302);
                 reply.header("location", "/");

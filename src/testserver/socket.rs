@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::head::MAX_HEAD;
 use super::reply::Response;
 use super::shared::ServerShared;
 use crate::clock::{self, Timer};
@@ -66,6 +67,17 @@ impl ClientSocket {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Ready when the client has closed. What it sends meanwhile is kept for the next request, up
+    /// to the limit of the input.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.input.len() <= MAX_HEAD {
+            if ready!(self.poll_read(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
     }
 
     /// Writes what has been rendered.

@@ -3,7 +3,7 @@
 //! `channels` encodes each event once for all listeners of a style, `session` what is its own.
 //! Invariant: an event without its framing is the same for every framing.
 
-use std::io::Write;
+use super::super::streams::pieces::chunk_into;
 
 /// What an event consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,12 @@ impl EventStyle {
     }
 
     fn framed(self, bytes: Vec<u8>) -> Vec<u8> {
-        if self.is_chunked { chunk(&bytes) } else { bytes }
+        if !self.is_chunked {
+            return bytes;
+        }
+        let mut chunk = Vec::with_capacity(bytes.len() + 12);
+        chunk_into(&bytes, &mut chunk);
+        chunk
     }
 }
 
@@ -75,19 +80,6 @@ impl LineEnd {
         }
     }
 }
-
-/// Returns a chunk of HTTP/1.1.
-pub(in crate::testserver) fn chunk(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 12);
-    // Writing into memory cannot fail.
-    let _ = write!(out, "{:x}\r\n", bytes.len());
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
-    out
-}
-
-/// The chunk that ends a body.
-pub(in crate::testserver) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
@@ -103,10 +95,10 @@ mod tests {
             assert_eq!(text.replace(end, "|"), "id: 7|event: a|data: x|data: y||");
             assert_eq!(plain.encode_line(": hi"), format!(": hi{end}{end}").as_bytes());
             let chunked = EventStyle { line_end, is_chunked: true };
-            assert_eq!(chunked.encode(&event), chunk(text.as_bytes()));
+            let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+            assert_eq!(chunked.encode(&event), chunk.as_bytes());
             seen.extend([plain.index(), chunked.index()]);
         }
-        assert_eq!(chunk(&[b'a'; 16]), b"10\r\naaaaaaaaaaaaaaaa\r\n");
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..EventStyle::COUNT));
     }

@@ -7,28 +7,22 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use tokio::io::AsyncWriteExt;
 
-use super::super::head::MAX_HEAD;
 use super::super::query::{QueryString, decoded};
 use super::super::reply::{MediaType, Response};
 use super::super::shared::ServerShared;
 use super::super::socket::ClientSocket;
 use super::super::streams::counts::{StreamClose, StreamCount};
+use super::super::streams::pieces::{LAST_CHUNK, write_pieces};
 use super::super::streams::queue::{DeliveryQueue, Packet};
 use super::super::streams::schedule::{TickSchedule, tick_text};
 use super::super::streams::writer::PacketWriter;
-use super::encoding::{LAST_CHUNK, chunk};
 use super::request::EventRequest;
 use crate::clock::{self, Timer};
 use crate::units::Rate;
-
-/// Bytes of a piece of a split stream: lines and characters of more than one byte are cut.
-const PIECE: usize = 7;
-/// The wait between two pieces, so that they arrive in different reads.
-const BETWEEN_PIECES: std::time::Duration = std::time::Duration::from_micros(500);
 
 /// A stream that is counted as open. Dropping it without an end counts it as cancelled.
 struct OpenEventStream {
@@ -112,7 +106,7 @@ async fn stream(
         }
         timer.set(clock::now() + request.keep_alive);
         let here = poll_fn(|cx| {
-            if let Poll::Ready(end) = poll_client(socket, cx) {
+            if let Poll::Ready(end) = socket.poll_closed(cx) {
                 return Poll::Ready(end.map(|()| false));
             }
             if open.queue.poll_take(cx, &mut open.writer.packets) {
@@ -131,20 +125,6 @@ async fn stream(
     }
 }
 
-/// Ready when the client has closed. What it sends meanwhile is kept for the next request, up to
-/// the limit of the input.
-fn poll_client(socket: &mut ClientSocket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    while socket.input.len() <= MAX_HEAD {
-        match socket.poll_read(cx) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    Poll::Pending
-}
-
 /// Writes all packets; returns false if the client closed before.
 async fn write_whole(socket: &mut ClientSocket, open: &mut OpenEventStream) -> io::Result<bool> {
     poll_fn(|cx| {
@@ -152,7 +132,7 @@ async fn write_whole(socket: &mut ClientSocket, open: &mut OpenEventStream) -> i
         match open.writer.poll_write(&mut socket.stream, counts, cx) {
             Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
             // A client that does not read may close.
-            Poll::Pending => poll_client(socket, cx).map(|end| end.map(|()| false)),
+            Poll::Pending => socket.poll_closed(cx).map(|end| end.map(|()| false)),
         }
     })
     .await
@@ -165,14 +145,7 @@ async fn write_split(
     is_chunked: bool,
 ) -> io::Result<()> {
     while let Some(packet) = open.writer.packets.front() {
-        for piece in packet.bytes.chunks(PIECE) {
-            if is_chunked {
-                socket.stream.write_all(&chunk(piece)).await?;
-            } else {
-                socket.stream.write_all(piece).await?;
-            }
-            clock::sleep_until(clock::now() + BETWEEN_PIECES).await;
-        }
+        write_pieces(&mut socket.stream, &packet.bytes, is_chunked).await?;
         let messages = u64::from(packet.messages);
         open.shared.counts.streams.add(StreamCount::Sent, messages);
         open.writer.packets.pop_front();

@@ -17,6 +17,8 @@ pub(in crate::testserver) enum StreamClose {
     Finished,
     /// The client closed it before its end.
     Cancelled,
+    /// Its settings ended it early.
+    Fault,
 }
 
 impl fmt::Display for StreamClose {
@@ -25,6 +27,7 @@ impl fmt::Display for StreamClose {
             Self::Code(code) => write!(f, "{code}"),
             Self::Finished => f.write_str("finished"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Fault => f.write_str("fault"),
         }
     }
 }
@@ -56,6 +59,8 @@ stream_counts! {
     Overflowed,
     /// Queued for a connection that ended before they were written.
     Cut,
+    /// Tokens written, of token streams.
+    Tokens,
     /// Ticks of a set rate that were left out, since the server was more than a second late.
     Skipped,
 }
