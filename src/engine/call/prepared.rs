@@ -11,7 +11,7 @@ use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
-use crate::wire::CaptureRequest;
+use crate::wire::{CaptureRequest, TakesOver};
 
 /// The flow of an archetype.
 pub(crate) struct PreparedFlow {
@@ -90,6 +90,7 @@ impl PreparedFlow {
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
+                    takes_over: TakesOver::Nothing,
                 },
                 redirects,
                 // A step that sets a Cookie header itself sends no others.
