@@ -10,6 +10,7 @@ use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
+use super::messages::{MessageWindow, StreamCounts, merge_messages};
 use super::outcome::{BlockCause, ERRORS};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
@@ -45,6 +46,8 @@ pub struct Delta {
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
+    /// Whole run: streams by what became of them.
+    pub streams: StreamCounts,
     /// Whole run: results by address.
     pub addresses: Addresses,
     /// Whole run: responses by status code − 100.
@@ -183,6 +186,8 @@ pub struct StepWindow {
     /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
     /// sends.
     pub statuses: Vec<(u16, u64)>,
+    /// Its messages. Boxed, since most steps have none.
+    pub messages: Option<Box<MessageWindow>>,
 }
 
 impl Delta {
@@ -194,6 +199,7 @@ impl Delta {
             departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
+            streams: StreamCounts::default(),
             addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
             errors: Box::new([0; ERRORS]),
@@ -266,6 +272,7 @@ impl Delta {
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
+        self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
         self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
@@ -373,6 +380,7 @@ impl StepWindow {
             mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
         }
         merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
+        merge_messages(&mut self.messages, other.messages.as_deref());
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

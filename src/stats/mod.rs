@@ -12,6 +12,7 @@ pub mod heat;
 pub mod histogram;
 mod kind;
 pub mod latency;
+pub mod messages;
 pub mod monitor;
 pub mod outcome;
 pub mod own_delay;
@@ -35,6 +36,7 @@ pub use delta::{Delta, Window};
 pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
+pub use messages::{MessageCounts, MessageTime, MessageWindow, StreamCounts};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
 pub use outcome::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,

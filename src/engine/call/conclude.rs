@@ -60,6 +60,8 @@ pub(crate) fn conclude(
     let unchecked = |result| CheckedResponse { result, goes_on: false, failed: FailedChecks::NONE };
     let checked = match exchange.outcome {
         AttemptOutcome::Responded(status) => checks::check(call, user, status, exchange, capture),
+        // A message has no status.
+        AttemptOutcome::Done => checks::check(call, user, 0, exchange, capture),
         AttemptOutcome::Failed(_, kind) => {
             if kind == FailureKind::Forbidden {
                 forbid(&shard.recorder, &shard.wire, None);
@@ -138,7 +140,9 @@ fn record(
     // A redirect that is not followed was a response, too: the target is alive.
     let responded = matches!(
         exchange.outcome,
-        AttemptOutcome::Responded(_) | AttemptOutcome::Failed(AttemptPhase::Redirect, _)
+        AttemptOutcome::Responded(_)
+            | AttemptOutcome::Done
+            | AttemptOutcome::Failed(AttemptPhase::Redirect, _)
     );
     let is_broken_off = matches!(result, CallResult::Own | CallResult::Unfinished);
     let is_wanted = matches!(result, CallResult::Ok | CallResult::Muted);

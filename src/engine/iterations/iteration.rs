@@ -292,7 +292,11 @@ impl<'a> IterationRunner<'a> {
                 }
                 Ok(at + 1)
             }
-            Step::Call(_) | Step::Parallel(_) | Step::Rendezvous(_) | Step::End => Ok(at + 1),
+            Step::Call(_)
+            | Step::Stream(_)
+            | Step::Parallel(_)
+            | Step::Rendezvous(_)
+            | Step::End => Ok(at + 1),
         }
     }
 

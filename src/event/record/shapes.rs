@@ -11,9 +11,9 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, Iterations, Latency, LoadOverride, MemoryRelief, Monitor,
-    MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
-    StateChanges, TransitionCause, Window,
+    Departures, GaugeSample, Gauges, Iterations, Latency, LoadOverride, MemoryRelief,
+    MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
+    StateChanges, StreamCounts, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 
@@ -47,7 +47,8 @@ packed! {
     Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
-        assigned, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
+        assigned, running_iterations, running_calls, users, users_peak, connections, streams,
+        streams_wanted, cpu_ns,
         run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
         in_flight_integral, call_time, running_call_time,
     }
@@ -56,7 +57,17 @@ packed! {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
         late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
-    StepWindow { calls, in_drain, response, service, unwanted, own_delay, checks, statuses }
+    StepWindow {
+        calls, in_drain, response, service, unwanted, own_delay, checks, statuses,
+        messages,
+    }
+    MessageCounts {
+        sent, expected, received, due, delivered, lost, missed, unsent, open, duplicated, reordered,
+        late, replayed, foreign, unexpected, unstamped, unmatched, dropped, coalesced, ahead,
+        tokens, by_chunks, judged, good,
+    }
+    MessageWindow { counts, delivery, transit, gap, first, first_text, tpot, life }
+    StreamCounts { opened, reconnects, ended, closed, untracked_pairs }
     Delayed { measured, less }
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
@@ -84,7 +95,7 @@ packed! {
     SourceFile { name, text }
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
+        shard, workloads, departures, attempts, connections, streams, addresses, statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, gauges, last,
     }
