@@ -99,6 +99,23 @@ impl SequenceLedger {
         (arrival, Settled::default())
     }
 
+    /// Notes a message that this listener is not due: its own user sent it, and the target does not
+    /// send it back.
+    pub fn exclude(&mut self, index: u64, channel: &Channel) -> Settled {
+        if index < self.top {
+            return Settled::default();
+        }
+        let mut settled = self.advance(index + 1, channel);
+        self.mark(index);
+        settled.due -= 1;
+        settled
+    }
+
+    /// Whether all messages before `end` have arrived or were settled.
+    pub fn has_all(&self, end: u64) -> bool {
+        self.top >= end && (self.start()..self.top).all(|index| self.is_seen(index))
+    }
+
     /// Settles all that is due before `end`, the index that [`Channel::leave`] returned. At the end
     /// of a run what has not arrived is lost; in mid-run it is open.
     pub fn settle(&mut self, end: u64, channel: &Channel, is_final: bool) -> Settled {

@@ -19,8 +19,8 @@ pub struct StreamPlan {
     /// Whether it lives as long as its user: it is opened in `on_start`. Else it ends with the
     /// iteration.
     pub of_user: bool,
-    /// Whether some step waits for its messages, so that those without a listener are kept.
-    pub is_awaited: bool,
+    /// Whether some step after its opening takes its messages, so that they are kept until then.
+    pub is_kept: bool,
 }
 
 /// What a step does with a stream; `Call` holds its request, captures and checks.
@@ -224,6 +224,10 @@ impl Default for WebSocketSettings {
 
 /// How long a target may take to answer a close.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long listeners wait at the end of a run: for the last publisher, and then for what is under
+/// way.
+pub const LATE_WAIT: Duration = Duration::from_secs(2);
 
 /// Messages that a stream keeps for steps that wait for them.
 pub const MAX_INBOX: usize = 256;

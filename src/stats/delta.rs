@@ -11,7 +11,7 @@ use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::messages::{MessageWindow, StreamCounts, merge_messages};
-use super::outcome::{BlockCause, ERRORS};
+use super::outcome::{BlockCause, ErrorCounts};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
@@ -53,7 +53,7 @@ pub struct Delta {
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
-    pub errors: Box<[u64; ERRORS]>,
+    pub errors: ErrorCounts,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
@@ -202,7 +202,7 @@ impl Delta {
             streams: StreamCounts::default(),
             addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
-            errors: Box::new([0; ERRORS]),
+            errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
             failed_expressions: BTreeMap::new(),
@@ -275,7 +275,7 @@ impl Delta {
         self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
-        self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
+        self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
         let failed = &mut self.failed_expressions;

@@ -47,7 +47,7 @@ pub use recorder::Recorder;
 pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, StreamsSnapshot};
 pub use state_change::{
     BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind, ChangeSubject, ControlOrigin,
     DegradationLevel, HealthFigure, LoadOverride, MemoryRelief, OverrideBase, Priority, Remedy,

@@ -210,6 +210,29 @@ pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
     + GeneratorError::ALL.len()
     + BlockCause::ALL.len();
 
+/// Errors by [`error_index`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCounts(pub Box<[u64; ERRORS]>);
+
+impl Default for ErrorCounts {
+    fn default() -> Self {
+        Self(Box::new([0; ERRORS]))
+    }
+}
+
+impl std::ops::Index<usize> for ErrorCounts {
+    type Output = u64;
+    fn index(&self, index: usize) -> &u64 {
+        &self.0[index]
+    }
+}
+
+impl std::ops::IndexMut<usize> for ErrorCounts {
+    fn index_mut(&mut self, index: usize) -> &mut u64 {
+        &mut self.0[index]
+    }
+}
+
 /// The index of an error in a table of [`ERRORS`].
 pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     let row = FailureKind::ALL.len() + 2;

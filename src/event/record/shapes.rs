@@ -11,7 +11,7 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, Iterations, Latency, LoadOverride, MemoryRelief,
+    Departures, GaugeSample, Gauges, Iterations, LoadOverride, MemoryRelief,
     MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
     StateChanges, StreamCounts, TransitionCause, Window,
 };
@@ -47,19 +47,18 @@ packed! {
     Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
-        assigned, running_iterations, running_calls, users, users_peak, connections, streams,
-        streams_wanted, cpu_ns,
+        assigned, running_iterations, running_calls, users, users_peak, connections,
+        streams since 9, streams_wanted since 9, cpu_ns,
         run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
         in_flight_integral, call_time, running_call_time,
     }
-    Latency { responses, at_least, beyond }
     LoadWindow {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
         late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
     StepWindow {
         calls, in_drain, response, service, unwanted, own_delay, checks, statuses,
-        messages,
+        messages since 9,
     }
     MessageCounts {
         sent, expected, received, due, delivered, lost, missed, unsent, open, duplicated, reordered,
@@ -81,7 +80,10 @@ packed! {
     }
     BreakerUse { state, opened, refused }
     ResilienceSnapshot { timeouts_ns, breakers }
-    GaugeSample { second, target, users, running, connections, monitors }
+    GaugeSample {
+        second, target, users, running, connections, streams since 9,
+        streams_wanted since 9, monitors,
+    }
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
@@ -95,7 +97,8 @@ packed! {
     SourceFile { name, text }
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, streams, addresses, statuses, errors, unset,
+        shard, workloads, departures, attempts, connections, streams since 9, addresses,
+        statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, gauges, last,
     }

@@ -52,7 +52,7 @@ pub(crate) fn declare(
                         name: name.to_owned(),
                         service: ServiceId::new(known.unwrap_or(0)),
                         of_user,
-                        is_awaited: false,
+                        is_kept: false,
                     });
                 }
                 return;
@@ -89,10 +89,11 @@ pub(crate) fn step(
         (_, Some(Some((_, open)))) => StreamAct::Open(open),
         (ControlStep::Send, _) => send(flow, diagnostics, fields, &mut call.call)?,
         (ControlStep::Await, _) => {
-            flow.streams[stream].is_awaited = true;
+            flow.streams[stream].is_kept = true;
             await_message(flow, diagnostics, fields)
         }
         (ControlStep::Listen, _) => {
+            flow.streams[stream].is_kept = true;
             StreamAct::Listen(message::listener(diagnostics, fields, flow.flow_context.names))
         }
         _ => close(diagnostics, fields),

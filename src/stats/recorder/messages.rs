@@ -22,6 +22,12 @@ impl Recorder {
         &mut self.delta.streams
     }
 
+    /// Records bytes of streams, which belong to no call.
+    pub fn record_traffic(&mut self, sent: u64, received: u64) {
+        self.delta.connections.bytes_sent += sent;
+        self.delta.connections.bytes_received += received;
+    }
+
     /// Counts a stream that ended, by its close code or failure kind and the side that closed.
     pub fn record_stream_end(&mut self, why: &str) {
         self.delta.streams.ended += 1;
