@@ -10,7 +10,8 @@ use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
-use super::outcome::{BlockCause, ERRORS};
+use super::messages::{MessageWindow, StreamCounts, merge_messages};
+use super::outcome::{BlockCause, ErrorCounts};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
@@ -45,12 +46,14 @@ pub struct Delta {
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
+    /// Whole run: streams by what became of them.
+    pub streams: StreamCounts,
     /// Whole run: results by address.
     pub addresses: Addresses,
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
-    pub errors: Box<[u64; ERRORS]>,
+    pub errors: ErrorCounts,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
@@ -183,6 +186,8 @@ pub struct StepWindow {
     /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
     /// sends.
     pub statuses: Vec<(u16, u64)>,
+    /// Its messages. Boxed, since most steps have none.
+    pub messages: Option<Box<MessageWindow>>,
 }
 
 impl Delta {
@@ -194,9 +199,10 @@ impl Delta {
             departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
+            streams: StreamCounts::default(),
             addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
-            errors: Box::new([0; ERRORS]),
+            errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
             failed_expressions: BTreeMap::new(),
@@ -266,9 +272,10 @@ impl Delta {
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
+        self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
-        self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
+        self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
         let failed = &mut self.failed_expressions;
@@ -373,6 +380,7 @@ impl StepWindow {
             mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
         }
         merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
+        merge_messages(&mut self.messages, other.messages.as_deref());
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

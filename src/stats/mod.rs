@@ -12,6 +12,7 @@ pub mod heat;
 pub mod histogram;
 mod kind;
 pub mod latency;
+pub mod messages;
 pub mod monitor;
 pub mod outcome;
 pub mod own_delay;
@@ -35,6 +36,7 @@ pub use delta::{Delta, Window};
 pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
+pub use messages::{MessageCounts, MessageTime, MessageWindow, StreamCounts};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
 pub use outcome::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,
@@ -45,7 +47,7 @@ pub use recorder::Recorder;
 pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, StreamsSnapshot};
 pub use state_change::{
     BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind, ChangeSubject, ControlOrigin,
     DegradationLevel, HealthFigure, LoadOverride, MemoryRelief, OverrideBase, Priority, Remedy,

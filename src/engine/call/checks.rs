@@ -54,7 +54,7 @@ impl FailedChecks {
     }
 }
 
-/// Checks a response: counts checks and sets captured variables.
+/// Checks a response: counts checks and sets captured variables. A message has status 0.
 pub(crate) fn check(
     context: CallContext<'_>,
     user: &mut User,
@@ -64,7 +64,9 @@ pub(crate) fn check(
 ) -> CheckedResponse {
     let CallContext { shard, prepared, .. } = context;
     let call = &prepared.call;
-    if let Some(slot) = shard.plan.archetypes[user.archetype].status {
+    if let Some(slot) = shard.plan.archetypes[user.archetype].status
+        && status > 0
+    {
         user.variables[slot] = Some(status.into());
     }
     let is_wanted = status < 400 || call.expects_status(status);

@@ -9,6 +9,7 @@ use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
+use crate::plan::stream::{StreamAct, StreamStep};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::{CaptureRequest, TakesOver};
@@ -25,6 +26,8 @@ pub(crate) struct PreparedFlow {
     /// Whether the shard has next to nothing to do between two calls: requests are rendered once,
     /// and no body is looked at. Then the end of one call is the beginning of the next.
     pub(crate) is_light: bool,
+    /// Whether some step stamps messages.
+    pub(crate) stamps: bool,
 }
 
 /// A request step.
@@ -44,9 +47,18 @@ pub(crate) struct PreparedCall {
     pub(crate) redirects: u32,
     /// Whether the call sends the user's cookies, and stores those of its response.
     pub(crate) cookies: bool,
+    /// Whether its rendered request is completed for each call: it has a stamp, or opens a stream.
+    pub(crate) is_completed_later: bool,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
     /// order.
     pub(crate) check_ids: Vec<usize>,
+}
+
+impl PreparedCall {
+    /// Whether it is a step that begins a listener on an open stream.
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.call.stream.as_deref(), Some(StreamStep { act: StreamAct::Listen(_), .. }))
+    }
 }
 
 impl PreparedFlow {
@@ -97,6 +109,7 @@ impl PreparedFlow {
                 cookies: service.cookies && !names("cookie"),
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
+                is_completed_later: call.stamp.is_some() || call.stream.is_some(),
                 check_ids: call
                     .check_names()
                     .filter_map(|name| known.iter().position(|other| *other == name))
@@ -115,6 +128,7 @@ impl PreparedFlow {
         };
         Self {
             is_light: kind.steps.iter().all(is_light),
+            stamps: calls.iter().any(|call| call.call.stamp.is_some()),
             calls,
             steps: kind.steps.clone(),
             from_responses: kind.variables_from_responses(&globals),

@@ -7,6 +7,7 @@
 use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::kinds;
+use crate::scenario::flow::stream;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
 use crate::scenario::nouns::steps::{GATHERING, GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
@@ -68,6 +69,15 @@ fn compile_control(
         ControlStep::Pause => {
             let duration = distribution::distribution(diagnostics, value);
             flow.steps.extend(duration.map(Step::Pause));
+        }
+        ControlStep::Open
+        | ControlStep::Send
+        | ControlStep::Await
+        | ControlStep::Listen
+        | ControlStep::Close => {
+            let step = stream::step(kind, flow, diagnostics, value, &mut fields);
+            let call = step.and_then(|step| flow.add(diagnostics, node, step));
+            flow.steps.extend(call.map(Step::Stream));
         }
     }
     fields.finish(diagnostics);

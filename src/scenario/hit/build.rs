@@ -167,6 +167,8 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
         redirects: None,
         priority: None,
         has_rescue: false,
+        stamp: None,
+        stream: None,
     };
     let calls = targets.list.iter().map(call).collect();
     let mut archetype = Archetype::from_calls("hit", calls, targets.names.clone());

@@ -15,6 +15,7 @@ use crate::scenario::nouns::noun::{
 };
 use crate::scenario::nouns::responses::{CAPTURE, CHECK};
 use crate::scenario::nouns::services::REDIRECTS;
+use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
 /// The expected form of a list of steps.
@@ -44,6 +45,11 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&SET),
         Table(&LOG),
         Table(&PAUSE),
+        Table(&OPEN),
+        Table(&SEND),
+        Table(&AWAIT),
+        Table(&LISTEN),
+        Table(&CLOSE),
     ]),
 };
 
@@ -91,6 +97,10 @@ static CALL: &[KeySpec] = &[
     key("timeout", PositiveDuration, "Longest duration of the call, redirects included.")
         .otherwise("the service's"),
     key("think", Shared(&DISTRIBUTION), "Think time after this call.").otherwise("the archetype's"),
+    key("stamp", STAMP, "Writes a stamp into the body, for listeners that read stamps.")
+        .default("false"),
+    key("channel", Template, "Name of the channel that the stamp belongs to.")
+        .otherwise("service and path of the request"),
     key("max_body", Size, "Largest response body.").default("64MiB"),
     key("redirects", REDIRECTS, "Redirects to follow.").otherwise("the service's"),
     key("tags", TAGS, "Tags of its series, in addition to the archetype's."),

@@ -4,6 +4,7 @@
 //! Invariant: each recorded event is in exactly one Delta.
 
 mod attempts;
+mod messages;
 mod remarks;
 mod starts;
 
@@ -285,9 +286,10 @@ impl Recorder {
 #[inline]
 fn record_time(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.result, sample.outcome) {
-        (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => {
-            latency.record_response(ns);
-        }
+        (
+            CallResult::Ok | CallResult::Failed,
+            AttemptOutcome::Responded(_) | AttemptOutcome::Done,
+        ) => latency.record_response(ns),
         (CallResult::Timeout | CallResult::Unfinished, _) => latency.record_at_least(ns),
         // It was skipped on purpose: there is nothing to rank.
         (CallResult::Muted, _) => {}
