@@ -79,7 +79,8 @@ impl SequenceLedger {
             return (Arrival::Delivered, settled);
         }
         if index + WINDOW >= self.top {
-            let arrival = if self.is_seen(index) { Arrival::Duplicated } else { Arrival::Delivered };
+            let arrival =
+                if self.is_seen(index) { Arrival::Duplicated } else { Arrival::Delivered };
             self.mark(index);
             return (arrival, Settled::default());
         }

@@ -55,11 +55,8 @@ fn streams(out: &mut String, report: &Report) {
 fn ledger(out: &mut String, report: &Report) {
     let counts = rows::message_ledger(report);
     if counts.due > 0 {
-        let text = format!(
-            "{} due, {} delivered",
-            show_count(counts.due),
-            show_count(counts.delivered)
-        );
+        let text =
+            format!("{} due, {} delivered", show_count(counts.due), show_count(counts.delivered));
         wrapped(out, "deliveries", &text);
     }
     let trouble = trouble(&counts);
@@ -121,9 +118,8 @@ fn times(out: &mut String, messages: &[MessageRow<'_>]) {
     for row in messages {
         let mut name = plain(row.step.name);
         for time in rows::message_times(row.messages) {
-            let [p50, p95, p99, max] = [0.5, 0.95, 0.99, 1.0].map(|p| {
-                rows::percentile(&time.times, p).map_or(String::new(), short_quantile)
-            });
+            let [p50, p95, p99, max] = [0.5, 0.95, 0.99, 1.0]
+                .map(|p| rows::percentile(&time.times, p).map_or(String::new(), short_quantile));
             table.row([std::mem::take(&mut name), time.name.replace('_', " "), p50, p95, p99, max]);
             is_empty = false;
         }

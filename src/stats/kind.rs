@@ -184,9 +184,6 @@ kinds! {
     /// A capture or check exceeded its work limit on the response.
     TooComplex, "too_complex",
         "the response exceeds the work limit of a capture or check; simplify its expression";
-    /// A system error without a kind of its own.
-    Other, "other",
-        "see the system's log";
     /// The target accepted the WebSocket handshake with a wrong key.
     BadHandshake, "bad_handshake",
         "the 101 response is no answer to the WebSocket handshake; check proxies before the target";
@@ -238,4 +235,13 @@ kinds! {
     /// A message that did not fit into the memory for kept bodies.
     NoRoomForMessage, "no_room_for_message",
         "the memory for kept bodies is used up; lower `max_message`, or the number of streams";
+    /// The response opens no stream.
+    NotAStream, "not_a_stream",
+        "the response opens no stream; check the path, and the status";
+    /// A step uses a stream that is not open.
+    NotOpen, "not_open",
+        "the stream is not open: its opening failed, or it was closed before";
+    /// A system error without a kind of its own.
+    Other, "other",
+        "see the system's log";
 }

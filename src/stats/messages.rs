@@ -212,6 +212,9 @@ impl StreamCounts {
 }
 
 /// Merges the messages of a step that may have none.
-pub(super) fn merge_messages(mine: &mut Option<Box<MessageWindow>>, theirs: Option<&MessageWindow>) {
+pub(super) fn merge_messages(
+    mine: &mut Option<Box<MessageWindow>>,
+    theirs: Option<&MessageWindow>,
+) {
     merge_boxed(mine, theirs, MessageWindow::merge);
 }

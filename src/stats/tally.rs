@@ -6,12 +6,12 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
+use super::messages::StreamCounts;
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot, StreamsSnapshot};
-use super::messages::StreamCounts;
 use super::state_change::{MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
 use crate::clock::RunOffset;

@@ -188,9 +188,7 @@ fn observe(
 }
 
 /// The messages of the steps; `None` if none of them has some.
-fn messages<'a>(
-    steps: impl Iterator<Item = (StepId, &'a StepWindow)>,
-) -> Option<MessageCounts> {
+fn messages<'a>(steps: impl Iterator<Item = (StepId, &'a StepWindow)>) -> Option<MessageCounts> {
     let all = steps.filter_map(|(_, step)| step.messages.as_ref());
     all.fold(None, |sum: Option<MessageCounts>, messages| {
         let mut sum = sum.unwrap_or_default();
@@ -258,9 +256,7 @@ impl Selection<'_> {
                 }
                 statistic(&all, stat)
             }
-            MetricTime::Messages(span) => {
-                statistic(&self.calls(|step| span.of_step(step)), stat)
-            }
+            MetricTime::Messages(span) => statistic(&self.calls(|step| span.of_step(step)), stat),
             MetricTime::Lag | MetricTime::Blocked => {
                 let mut all = Histogram::default();
                 let lag = time == MetricTime::Lag;

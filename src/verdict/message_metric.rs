@@ -110,7 +110,8 @@ mod tests {
             assert_eq!(count.name(), name);
             assert_eq!(MessageCount::parse(count.name()), Some(count));
         }
-        let counts = MessageCounts { lost: 5, late: 2, missed: 3, replayed: 3, ..Default::default() };
+        let counts =
+            MessageCounts { lost: 5, late: 2, missed: 3, replayed: 3, ..Default::default() };
         assert_eq!(MessageCount::parse("lost").unwrap().of(&counts), 3);
         assert_eq!(MessageCount::parse("missed").unwrap().of(&counts), 0);
         assert_eq!(MessageCount::parse("messages.dropped").unwrap().name(), "messages.dropped");

@@ -5,8 +5,8 @@
 //! count here, never a share per shard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use tokio::sync::Notify;
 

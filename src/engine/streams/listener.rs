@@ -44,12 +44,7 @@ impl DueMessages {
     /// Begins: the listener is ready now.
     pub(crate) fn begin(channel: Arc<Channel>, own: bool) -> Self {
         let base = channel.join();
-        Self {
-            channel,
-            ledger: SequenceLedger::new(base),
-            order: PublisherOrder::default(),
-            own,
-        }
+        Self { channel, ledger: SequenceLedger::new(base), order: PublisherOrder::default(), own }
     }
 }
 

@@ -34,13 +34,10 @@ pub(crate) async fn step(
         }
         StreamAct::Send(message) => send::send(context, user, live, *message).await,
         StreamAct::Await(message) => wait::wait(context, user, live, message).await,
-        StreamAct::Close { code, reason } => {
-            send::close(context, user, live, *code, reason).await
-        }
+        StreamAct::Close { code, reason } => send::close(context, user, live, *code, reason).await,
         StreamAct::Listen(listener) => {
             let Some(live) = live else { return step_end::not_open(context, user) };
-            let begun =
-                step_end::begin_listener(shard, user, (call, prepared), &live, listener);
+            let begun = step_end::begin_listener(shard, user, (call, prepared), &live, listener);
             match begun {
                 // It takes no time, and is no call.
                 Ok(()) => CallEnd {

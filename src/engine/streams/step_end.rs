@@ -37,10 +37,7 @@ pub(super) struct StepBegun {
 pub(super) fn begin(context: CallContext<'_>, user: &User, now: Time) -> StepBegun {
     let (workload, step) = (user.workload, context.step(user));
     let mut recorder = context.shard.recorder.borrow_mut();
-    StepBegun {
-        at: now,
-        stalled_ns: recorder.begin_call(workload, step, context.intended(), now),
-    }
+    StepBegun { at: now, stalled_ns: recorder.begin_call(workload, step, context.intended(), now) }
 }
 
 /// Ends a step that measured from `dispatched` to `done`; `found` is its message.

@@ -108,9 +108,7 @@ async fn receive(
             _ if state.waiting.as_ref().is_some_and(|waiting| waiting.found.is_some()) => {
                 Poll::Ready(Ok(()))
             }
-            StreamPhase::Ended(end) => {
-                Poll::Ready(Err(end.failure.unwrap_or(FailureKind::Closed)))
-            }
+            StreamPhase::Ended(end) => Poll::Ready(Err(end.failure.unwrap_or(FailureKind::Closed))),
             StreamPhase::Open | StreamPhase::Away => Poll::Pending,
         }
     })

@@ -11,9 +11,9 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, Iterations, LoadOverride, MemoryRelief,
-    MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
-    StateChanges, StreamCounts, TransitionCause, Window,
+    Departures, GaugeSample, Gauges, Iterations, LoadOverride, MemoryRelief, MessageCounts,
+    MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy,
+    ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 

@@ -7,9 +7,9 @@
 use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::kinds;
-use crate::scenario::flow::stream;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
+use crate::scenario::flow::stream;
 use crate::scenario::nouns::steps::{GATHERING, GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::field_value::FieldValue;

@@ -60,11 +60,9 @@ fn text(
         return;
     }
     let Some(mut fields) = Fields::read(diagnostics, node, &MATCH_TEXT) else { return };
-    for (key, kind) in [
-        ("equals", TextVerb::Equals),
-        ("contains", TextVerb::Contains),
-        ("lacks", TextVerb::Lacks),
-    ] {
+    for (key, kind) in
+        [("equals", TextVerb::Equals), ("contains", TextVerb::Contains), ("lacks", TextVerb::Lacks)]
+    {
         if let Some(node) = fields.take(key) {
             all.extend(verb(diagnostics, node, names, kind));
         }

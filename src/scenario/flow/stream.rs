@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::ids::ServiceId;
 use crate::plan::stream::{
-    AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm, StreamPlan, StreamStep,
+    AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm,
+    StreamPlan, StreamStep,
 };
 use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
 use crate::scenario::flow::assembly::Assembly;
@@ -106,11 +107,7 @@ pub(crate) fn step(
         _ => format!("{} {name}", verb.key()),
     };
     call.call.stream = Some(Box::new(StreamStep { stream, act }));
-    Some(NamedStep {
-        name: call.name.unwrap_or(default_name),
-        call: call.call,
-        tags: call.tags,
-    })
+    Some(NamedStep { name: call.name.unwrap_or(default_name), call: call.call, tags: call.tags })
 }
 
 /// The keys that all steps of streams share.
@@ -178,7 +175,8 @@ fn open(
     let service = given.map(|node| find_service(diagnostics, node, &flow.flow_context));
     let service = service.unwrap_or(Some(ServiceId::new(0)))?;
     let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
-    let as_name = fields.take("as").and_then(|node| values::plain_text(diagnostics, node, "a name"));
+    let as_name =
+        fields.take("as").and_then(|node| values::plain_text(diagnostics, node, "a name"));
     let name = as_name.or(service_name).unwrap_or_default();
     let stream = flow.streams.iter().position(|stream| stream.name == name)?;
     let mut headers = fields

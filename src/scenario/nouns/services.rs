@@ -9,8 +9,8 @@ use crate::scenario::nouns::noun::ValueShape::{
     self, Constant, Count, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration, Shared,
     Table, Template, Truth, Words,
 };
-use crate::scenario::nouns::streams::WS;
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, SharedShape, key, map_of, words};
+use crate::scenario::nouns::streams::WS;
 
 /// A service: a URL, `builtin`, or a map.
 pub(crate) static SERVICE_FORM: SharedShape = SharedShape {

@@ -246,8 +246,12 @@ pub(crate) static MATCH: Noun = Noun {
             ValueShape::Map(MapShape { keys: MapKeys::Paths, values: &Any, min: 0, max: None }),
             "Values at JSONPaths.",
         ),
-        key("text", OneOf(&[Template, Table(&MATCH_TEXT)]), "Condition on the text; a plain text \
-            has to occur in it."),
+        key(
+            "text",
+            OneOf(&[Template, Table(&MATCH_TEXT)]),
+            "Condition on the text; a plain text \
+            has to occur in it.",
+        ),
         key("event", Fixed, "Name of a server-sent event."),
     ]],
     rules: &[KeyRule::AtLeastOne],

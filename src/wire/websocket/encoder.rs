@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::message_stream::{Message, MessageKind};
 use crate::wire::websocket::deflate::{Compressor, DeflateAgreement};
-use crate::wire::websocket::frame::{self, MAX_CONTROL, MaskKeys, Opcode};
+use crate::wire::websocket::frame::{self, MAX_CONTROL, MaskKeys, NO_CODE, Opcode};
 
 /// Pongs are queued while less than this waits, bytes: a target that does not read gets none.
 const MAX_PONGS: usize = 16 << 10;
@@ -63,7 +63,7 @@ impl FrameQueue {
     /// Queues a close; the reason is cut to what fits. No payload if `code` is 1005.
     pub(super) fn push_close(&mut self, code: u16, reason: &str) {
         let mut payload = Vec::with_capacity(MAX_CONTROL);
-        if code != super::stream::NO_CODE {
+        if code != NO_CODE {
             payload.extend_from_slice(&code.to_be_bytes());
             let cut = reason.floor_char_boundary(MAX_CONTROL - 2);
             payload.extend_from_slice(&reason.as_bytes()[..cut]);

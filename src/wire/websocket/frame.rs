@@ -9,6 +9,9 @@ use crate::stats::FailureKind;
 /// The longest payload of a control frame, bytes.
 pub(super) const MAX_CONTROL: usize = 125;
 
+/// Stands for a close without a code (§7.4.1).
+pub(super) const NO_CODE: u16 = 1005;
+
 /// Bits of the first byte.
 const FINAL: u8 = 0x80;
 const COMPRESSED: u8 = 0x40;

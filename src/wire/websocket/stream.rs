@@ -16,9 +16,8 @@ use crate::wire::slot::StreamCount;
 use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
 use crate::wire::websocket::deflate::DeflateAgreement;
 use crate::wire::websocket::encoder::FrameQueue;
+use crate::wire::websocket::frame::NO_CODE;
 
-/// Stands for a close without a code (RFC 6455 §7.4.1).
-pub(super) const NO_CODE: u16 = 1005;
 /// Stands for an end without a close.
 const ABNORMAL: u16 = 1006;
 
@@ -36,7 +35,7 @@ pub(in crate::wire) struct WebSocketStream {
     early: Vec<u8>,
     decoder: MessageDecoder,
     queue: FrameQueue,
-    phase: StreamPhase,
+    phase: SocketPhase,
     limits: DeadlineLimits,
     timer: Timer,
     traffic: Traffic,
@@ -59,7 +58,7 @@ struct DeadlineLimits {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum StreamPhase {
+enum SocketPhase {
     Open,
     /// Our ping waits for its pong.
     Pinged,
@@ -88,7 +87,7 @@ impl WebSocketStream {
             early,
             decoder: MessageDecoder::new(settings.max_message, deflate),
             queue: FrameQueue::new(key, deflate),
-            phase: StreamPhase::Open,
+            phase: SocketPhase::Open,
             limits,
             timer: Timer::new(),
             traffic: Traffic::default(),
@@ -104,14 +103,14 @@ impl WebSocketStream {
     /// Sets the time of the next ping.
     #[inline]
     fn expect_life(&mut self, now: Time) {
-        if let (Some(ping), StreamPhase::Open) = (self.limits.ping, self.phase) {
+        if let (Some(ping), SocketPhase::Open) = (self.limits.ping, self.phase) {
             self.timer.set(now.after(ping));
         }
     }
 
     /// Takes bytes that were read at `now`.
     fn take_bytes(&mut self, now: Time, bytes: &[u8], receive: &mut dyn FnMut(Time, Message<'_>)) {
-        if let StreamPhase::Ending(_, discarded) = &mut self.phase {
+        if let SocketPhase::Ending(_, discarded) = &mut self.phase {
             *discarded += bytes.len() as u64;
             return;
         }
@@ -121,30 +120,30 @@ impl WebSocketStream {
                 receive(now, Message { kind, payload, event: None, id: None });
             }
             FrameEvent::Ping(payload) => {
-                if matches!(phase, StreamPhase::Open | StreamPhase::Pinged) {
+                if matches!(phase, SocketPhase::Open | SocketPhase::Pinged) {
                     queue.push_pong(payload);
                 }
             }
             FrameEvent::Pong => {
-                if matches!(phase, StreamPhase::Pinged) {
-                    *phase = StreamPhase::Open;
+                if matches!(phase, SocketPhase::Pinged) {
+                    *phase = SocketPhase::Open;
                 }
             }
             FrameEvent::Close(code) => {
-                let is_ours = matches!(phase, StreamPhase::Closing);
+                let is_ours = matches!(phase, SocketPhase::Closing);
                 let code = code.unwrap_or(NO_CODE);
                 if !is_ours {
                     queue.push_close(code, "");
                 }
                 *phase =
-                    StreamPhase::Ending(StreamEnd { is_ours, code: Some(code), failure: None }, 0);
+                    SocketPhase::Ending(StreamEnd { is_ours, code: Some(code), failure: None }, 0);
             }
         });
         if let Err(kind) = fed {
             self.fail(kind);
         }
         match self.phase {
-            StreamPhase::Ending(..) => self.timer.set(now.after(LINGER_NS.min(self.limits.close))),
+            SocketPhase::Ending(..) => self.timer.set(now.after(LINGER_NS.min(self.limits.close))),
             _ => self.expect_life(now),
         }
     }
@@ -158,19 +157,19 @@ impl WebSocketStream {
             FailureKind::MessageTooLarge | FailureKind::NoRoomForMessage => 1009,
             _ => 1002,
         };
-        if !matches!(self.phase, StreamPhase::Closing) {
+        if !matches!(self.phase, SocketPhase::Closing) {
             self.queue.push_close(code, kind.name());
         }
         let end = StreamEnd { is_ours: true, code: Some(code), failure: Some(kind) };
-        self.phase = StreamPhase::Ending(end, 0);
+        self.phase = SocketPhase::Ending(end, 0);
     }
 
     /// The end of a connection that ends now, for `failure`.
     fn end_without_close(&self, failure: FailureKind) -> StreamEnd {
         match self.phase {
-            StreamPhase::Ending(end, _) => end,
+            SocketPhase::Ending(end, _) => end,
             phase => StreamEnd {
-                is_ours: !matches!(phase, StreamPhase::Open | StreamPhase::Pinged)
+                is_ours: !matches!(phase, SocketPhase::Open | SocketPhase::Pinged)
                     || failure == FailureKind::NoPong,
                 code: Some(ABNORMAL),
                 failure: Some(failure),
@@ -198,24 +197,24 @@ impl WebSocketStream {
 
     /// Handles a deadline that has passed; ready if it ends the stream.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<StreamEnd> {
-        if self.limits.ping.is_none() && matches!(self.phase, StreamPhase::Open) {
+        if self.limits.ping.is_none() && matches!(self.phase, SocketPhase::Open) {
             return Poll::Pending;
         }
         while self.timer.poll(cx).is_ready() {
             match self.phase {
-                StreamPhase::Open => {
+                SocketPhase::Open => {
                     self.queue.push_ping();
-                    self.phase = StreamPhase::Pinged;
+                    self.phase = SocketPhase::Pinged;
                     self.timer.set(clock::now().after(self.limits.pong));
                     let _ = self.write(cx);
                 }
-                StreamPhase::Pinged => {
+                SocketPhase::Pinged => {
                     return Poll::Ready(self.end_without_close(FailureKind::NoPong));
                 }
-                StreamPhase::Closing => {
+                SocketPhase::Closing => {
                     return Poll::Ready(self.end_without_close(FailureKind::NoClose));
                 }
-                StreamPhase::Ending(end, _) => return Poll::Ready(end),
+                SocketPhase::Ending(end, _) => return Poll::Ready(end),
             }
         }
         Poll::Pending
@@ -238,7 +237,7 @@ impl MessageStream for WebSocketStream {
         }
         loop {
             let _ = self.write(cx);
-            if let StreamPhase::Ending(end, MAX_DISCARDED..) = self.phase {
+            if let SocketPhase::Ending(end, MAX_DISCARDED..) = self.phase {
                 return Poll::Ready(end);
             }
             match self.connection.poll_read(cx, buffer) {
@@ -260,7 +259,7 @@ impl MessageStream for WebSocketStream {
     }
 
     fn send(&mut self, message: Message<'_>) -> bool {
-        let is_open = matches!(self.phase, StreamPhase::Open | StreamPhase::Pinged)
+        let is_open = matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged)
             && self.write_failure.is_none();
         if is_open {
             self.queue.push(&message);
@@ -289,11 +288,11 @@ impl MessageStream for WebSocketStream {
     }
 
     fn close(&mut self, code: u16, reason: &str) {
-        if !matches!(self.phase, StreamPhase::Open | StreamPhase::Pinged) {
+        if !matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged) {
             return;
         }
         self.queue.push_close(code, reason);
-        self.phase = StreamPhase::Closing;
+        self.phase = SocketPhase::Closing;
         self.timer.set(clock::now().after(self.limits.close));
         // The reader writes the close and waits for the deadline.
         if let Some(reader) = &self.reader {
