@@ -29,6 +29,8 @@ mod observers;
 mod run;
 #[path = "simulation/script.rs"]
 mod script;
+#[path = "simulation/streams.rs"]
+mod streams;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -297,6 +299,7 @@ worlds![
     a_slow_link_takes_its_time,
     a_slow_target_is_a_reason_too,
     slow_target_is_not_a_generator_pause,
+    streams_chat,
     retry_after_is_respected,
     cancelled_think_starts_nothing,
     cancelled_think_is_not_subtracted,
