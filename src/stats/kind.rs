@@ -241,12 +241,6 @@ kinds! {
     /// A step uses a stream that is not open.
     NotOpen, "not_open",
         "the stream is not open: its opening failed, or it was closed before";
-    /// The response opens no stream.
-    NotAStream, "not_a_stream",
-        "the response opens no stream; check the path, and the status";
-    /// A step uses a stream that is not open.
-    NotOpen, "not_open",
-        "the stream is not open: its opening failed, or it was closed before";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";
