@@ -144,7 +144,7 @@ pub struct ListenerPlan {
     /// Conditions on its messages; without one, it takes all.
     pub conditions: Vec<MatchCondition>,
     /// The channel whose stamped messages it is due; `None`: it reads no stamps.
-    pub channel: Option<Channel>,
+    pub channel: Option<ChannelPlan>,
     /// Whether it is due the messages that its own user sends.
     pub own: bool,
     /// Answers to messages.
@@ -196,7 +196,7 @@ pub struct Reply {
 
 /// Which stamped messages belong together: those of one channel are due at each of its listeners.
 #[derive(Clone, Debug)]
-pub enum Channel {
+pub enum ChannelPlan {
     /// The service and the path that the stream was opened with.
     Path,
     /// A name, rendered when the step begins.

@@ -76,7 +76,13 @@ impl ScriptedStreams {
     }
 
     /// Brings a payload to a stream, with the faults that its number meets.
-    fn deliver(&mut self, now: Time, stream: u64, payload: &Rc<[u8]>, id: Option<&str>) -> Vec<FakeDelivery> {
+    fn deliver(
+        &mut self,
+        now: Time,
+        stream: u64,
+        payload: &Rc<[u8]>,
+        id: Option<&str>,
+    ) -> Vec<FakeDelivery> {
         self.deliveries += 1;
         let number = self.deliveries;
         let every = |n: Option<u64>| n.is_some_and(|n| number.is_multiple_of(n));

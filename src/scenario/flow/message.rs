@@ -5,7 +5,7 @@
 
 use crate::delivery::stamp::PLACEHOLDER;
 use crate::extract::{Check, CheckCondition, TextCondition};
-use crate::plan::stream::{Channel, ListenerPlan, MatchCondition, Reply, TextVerb};
+use crate::plan::stream::{ChannelPlan, ListenerPlan, MatchCondition, Reply, TextVerb};
 use crate::scenario::flow::capture::{parse_path, regex};
 use crate::scenario::flow::check::to_json;
 use crate::scenario::nouns::streams::{MATCH, MATCH_TEXT, REPLY};
@@ -148,16 +148,16 @@ fn reply(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option
     Some(Reply { conditions: conditions?, text: text?? })
 }
 
-fn channel(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Channel> {
+fn channel(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<ChannelPlan> {
     let name = "the name of a channel";
-    templates::template(diagnostics, node, Encoding::Plain, names, name).map(Channel::Named)
+    templates::template(diagnostics, node, Encoding::Plain, names, name).map(ChannelPlan::Named)
 }
 
 /// Where a message gets its stamp.
 #[derive(Debug)]
 pub(crate) struct StampPlace {
     /// The channel that it belongs to.
-    pub channel: Channel,
+    pub channel: ChannelPlan,
     /// The members of a JSON body that lead to it.
     pub members: Vec<String>,
 }
@@ -188,7 +188,7 @@ pub(crate) fn stamp(
     if let (Some((key, _)), None) = (channel, &place) {
         diagnostics.mistake(key.span, "`channel` needs `stamp`");
     }
-    Some(StampPlace { channel: named.unwrap_or(Channel::Path), members: place? })
+    Some(StampPlace { channel: named.unwrap_or(ChannelPlan::Path), members: place? })
 }
 
 /// Returns a JSON body with a placeholder for the stamp.
