@@ -9,7 +9,7 @@ use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
-use crate::plan::stream::{StreamAct, StreamStep};
+use crate::plan::stream::{StreamAct, StreamForm, StreamStep};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::{CaptureRequest, TakesOver};
@@ -102,7 +102,7 @@ impl PreparedFlow {
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
-                    takes_over: TakesOver::Nothing,
+                    takes_over: takes_over(call),
                     observes: None,
                 },
                 redirects,
@@ -137,5 +137,16 @@ impl PreparedFlow {
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),
         }
+    }
+}
+
+/// Which response a stream takes over.
+fn takes_over(call: &Call) -> TakesOver {
+    match call.stream.as_deref() {
+        Some(StreamStep { act: StreamAct::Open(open), .. }) => match open.form {
+            StreamForm::WebSocket => TakesOver::Upgrade,
+            StreamForm::Events | StreamForm::Lines => TakesOver::Body,
+        },
+        _ => TakesOver::Nothing,
     }
 }

@@ -126,15 +126,7 @@ pub(crate) fn listener(
 ) -> ListenerPlan {
     let conditions =
         fields.take("match").map(|node| conditions(diagnostics, node, names)).unwrap_or_default();
-    let reads_stamps: Option<bool> = fields.value(diagnostics, "stamp");
-    let channel = fields.entry("channel");
-    let named = channel.and_then(|(_, node)| self::channel(diagnostics, node, names));
-    let channel = if let (Some((key, _)), None | Some(false)) = (channel, reads_stamps) {
-        diagnostics.mistake(key.span, "`channel` needs `stamp: true`");
-        None
-    } else {
-        reads_stamps.unwrap_or(false).then(|| named.unwrap_or(Channel::Path))
-    };
+    let channel = stamp(diagnostics, fields, names).map(|stamp| stamp.channel);
     let own = fields.value(diagnostics, "own").unwrap_or(true);
     let replies = fields
         .take("reply")

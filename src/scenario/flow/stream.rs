@@ -202,6 +202,14 @@ fn open(
         }
         message::listener(diagnostics, fields, names)
     });
+    if !is_websocket {
+        // What a browser's EventSource sends.
+        for (name, value) in [("accept", "text/event-stream"), ("cache-control", "no-cache")] {
+            if !headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                headers.push((name.to_owned(), Template::literal(value)));
+            }
+        }
+    }
     call.request.path = path(diagnostics, value, &flow.flow_context)?;
     call.request.headers = headers;
     let form = if is_websocket { StreamForm::WebSocket } else { StreamForm::Events };

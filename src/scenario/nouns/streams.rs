@@ -79,7 +79,12 @@ static OPENING: &[KeySpec] = &[
 /// The keys of listeners.
 static LISTENING: &[KeySpec] = &[
     key("match", Table(&MATCH), "Conditions on the messages that it takes.").otherwise("all"),
-    key("stamp", Truth, "Reads stamps: delivery, transit, order and loss.").default("false"),
+    key(
+        "stamp",
+        STAMP,
+        "Reads stamps: delivery, transit, order and loss. They are found wherever they stand.",
+    )
+    .default("false"),
     key(
         "channel",
         Template,

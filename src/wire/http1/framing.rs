@@ -275,11 +275,11 @@ impl ResponseReader {
         bytes: &[u8],
         capture: &mut ResponseCapture,
     ) -> Result<ReadState, FramingError> {
+        capture.begin_observing(&self.request, head.status, head.encoded);
         if self.request.head_request || matches!(head.status, 204 | 304) {
             return Ok(ReadState::Done);
         }
         if self.request.takes_over != TakesOver::Body || head.status != 200 {
-            capture.begin_observing(&self.request, head.status, head.encoded);
             return self.begin_usual_body(&head.framing);
         }
         let framing = match head.framing {
