@@ -6,5 +6,7 @@ mod client;
 mod events;
 #[path = "streams/hostile.rs"]
 mod hostile;
+#[path = "streams/observed.rs"]
+mod observed;
 #[path = "streams/server.rs"]
 mod server;

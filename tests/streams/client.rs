@@ -71,11 +71,8 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     clock::block_on(test).unwrap()
 }
 
-/// Opens a stream. The outer error is the outcome of a handshake without a stream.
-pub(crate) async fn open(
-    address: SocketAddr,
-    opening: Opening<'_>,
-) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
+/// Returns a wire to a server.
+pub(crate) fn wire_to(address: SocketAddr) -> Wire {
     let origin = Address {
         tls: false,
         host: address.ip().to_string(),
@@ -85,7 +82,15 @@ pub(crate) async fn open(
     let transport = TransportConfig::default();
     let safety = Arc::new(Safety::default());
     let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
-    let wire = Wire::real(vec![endpoint]);
+    Wire::real(vec![endpoint])
+}
+
+/// Opens a stream. The outer error is the outcome of a handshake without a stream.
+pub(crate) async fn open(
+    address: SocketAddr,
+    opening: Opening<'_>,
+) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
+    let wire = wire_to(address);
     let is_socket = opening.settings.protocol == StreamProtocol::WebSocket;
     let offer = StreamOffer {
         key: *b"0123456789abcdef",

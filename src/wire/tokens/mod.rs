@@ -5,5 +5,7 @@
 //! Invariant: calls that ask for none pay nothing; an event, the gaps and all texts are bounded.
 
 pub mod observer;
+#[cfg(test)]
+mod observer_tests;
 pub mod pieces;
 pub mod streamed;
