@@ -38,6 +38,7 @@ fuzz_target!(|data: &[u8]| {
         location: flags & 32 == 0,
         retry_after: true,
         takes_over: TakesOver::Nothing,
+        observes: None,
     };
     let mut places: Vec<usize> = places
         .chunks_exact(2)

@@ -22,6 +22,7 @@ mod resend;
 mod shard_wire;
 mod slot;
 mod taken;
+pub mod tokens;
 pub mod websocket;
 
 pub use body::capture_request::{CaptureRequest, TakesOver};

@@ -25,6 +25,7 @@ fn wanted(head_request: bool, max_body: u64) -> CaptureRequest {
         location: true,
         retry_after: true,
         takes_over: TakesOver::Nothing,
+        observes: None,
     }
 }
 

@@ -103,6 +103,7 @@ impl PreparedFlow {
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
                     takes_over: takes_over(call),
+                    observes: None,
                 },
                 redirects,
                 // A step that sets a Cookie header itself sends no others.

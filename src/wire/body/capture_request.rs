@@ -3,6 +3,8 @@
 //! `engine` fills it in; the readers of both HTTP versions follow it.
 //! Invariant: whether a body follows in the usual way is one branch for each response.
 
+use crate::wire::tokens::streamed::StreamedFormat;
+
 /// Which parts of one response the reader captures.
 #[derive(Clone, Copy, Debug)]
 pub struct CaptureRequest {
@@ -22,6 +24,8 @@ pub struct CaptureRequest {
     pub retry_after: bool,
     /// Which response is taken over by a stream.
     pub takes_over: TakesOver,
+    /// How the body of a response with status 2xx is observed as it comes; `None`: not at all.
+    pub observes: Option<StreamedFormat>,
 }
 
 /// Which response ends at its head, because a stream takes over what follows. Its header block is
@@ -48,13 +52,23 @@ impl CaptureRequest {
         location: false,
         retry_after: false,
         takes_over: TakesOver::Nothing,
+        observes: None,
     };
 
-    /// Whether a body follows a head in the usual way: neither to a HEAD request, nor for a stream.
+    /// Whether a body follows a head in the usual way: neither to a HEAD request, nor for a stream
+    /// or an observer.
     #[inline]
     pub(in crate::wire) const fn reads_body(&self) -> bool {
         // Without a branch between them: this is asked for each response.
-        !(self.head_request | !matches!(self.takes_over, TakesOver::Nothing))
+        !(self.head_request
+            | !matches!(self.takes_over, TakesOver::Nothing)
+            | self.observes.is_some())
+    }
+
+    /// Whether the data of a body is kept or observed.
+    #[inline]
+    pub(in crate::wire) const fn uses_body(&self) -> bool {
+        self.keep_body | self.observes.is_some()
     }
 
     /// Whether the header block of a response is captured because of its status or unconditionally.

@@ -3,9 +3,13 @@
 //! The readers of both HTTP versions fill them in, as `capture_request` says.
 //! Invariant: nothing is captured that was not requested; buffers are reused from call to call.
 
+use crate::clock::Time;
 use crate::stats::FailureKind;
-use crate::wire::body::bodies::CapturedBody;
+use crate::wire::body::bodies::{BudgetExhausted, CapturedBody};
+use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::taken::TakenResponse;
+use crate::wire::tokens::observer::TokenObserver;
+use crate::wire::tokens::streamed::StreamedResponse;
 
 /// The captured parts of a response; its buffers are reused from call to call.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub struct RareParts {
     pub not_followed: Option<String>,
     /// What a stream takes over.
     pub(in crate::wire) taken: Option<TakenResponse>,
+    /// The observer of the body.
+    pub(in crate::wire) observer: Option<TokenObserver>,
 }
 
 impl ResponseCapture {
@@ -75,6 +81,40 @@ impl ResponseCapture {
     /// Whether a stream can be opened on what follows the head: see `Wire::open_stream`.
     pub fn is_taken_over(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.taken.is_some())
+    }
+
+    /// Takes what was observed of the body; `is_whole`: the response is complete. `None` if the
+    /// request did not ask for it, or the status is not 2xx.
+    pub fn take_streamed(&mut self, is_whole: bool) -> Option<StreamedResponse> {
+        Some(self.rare.as_mut()?.observer.take()?.end(is_whole))
+    }
+
+    /// Begins to observe the body of a response with this status.
+    pub(in crate::wire) fn begin_observing(
+        &mut self,
+        request: &CaptureRequest,
+        status: u16,
+        is_encoded: bool,
+    ) {
+        if let Some(format) = request.observes {
+            let is_success = status / 100 == 2;
+            self.rare().observer = is_success.then(|| TokenObserver::new(format, is_encoded));
+        }
+    }
+
+    /// Keeps and observes data of the body that the read at `now` brought, as requested.
+    pub(in crate::wire) fn take_data(
+        &mut self,
+        request: &CaptureRequest,
+        now: Time,
+        data: &[u8],
+    ) -> Result<(), BudgetExhausted> {
+        if let Some(observer) = self.rare.as_mut().and_then(|rare| rare.observer.as_mut())
+            && request.observes.is_some()
+        {
+            observer.feed(now, data);
+        }
+        if request.keep_body { self.body.push(data) } else { Ok(()) }
     }
 
     /// What a stream takes over.

@@ -4,6 +4,7 @@
 //! Invariant: what a target sends is hostile: every length is bounded, nothing is captured unless
 //! it was requested, and no input makes it panic or loop.
 
+use crate::clock::Time;
 use crate::stats::{AttemptPhase, FailureKind};
 use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
 use crate::wire::body::response_capture::ResponseCapture;
@@ -27,6 +28,8 @@ pub struct ResponseReader {
     status: u16,
     keep_alive: bool,
     body: u64,
+    /// When the bytes that are fed were read, for observers.
+    read: Time,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,14 @@ impl ResponseReader {
             status: 0,
             keep_alive: false,
             body: 0,
+            read: Time::NEVER,
         }
+    }
+
+    /// Sets the time of the read that brought the bytes to be fed next.
+    #[inline]
+    pub const fn read_at(&mut self, now: Time) {
+        self.read = now;
     }
 
     /// Takes received bytes. Returns true if the response is complete; then [`Self::may_reuse`]
@@ -265,6 +275,7 @@ impl ResponseReader {
         bytes: &[u8],
         capture: &mut ResponseCapture,
     ) -> Result<ReadState, FramingError> {
+        capture.begin_observing(&self.request, head.status, head.encoded);
         if self.request.head_request || matches!(head.status, 204 | 304) {
             return Ok(ReadState::Done);
         }
@@ -306,8 +317,8 @@ impl ResponseReader {
         if self.body > self.request.max_body {
             return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
         }
-        if self.request.keep_body {
-            capture.body.push(data)?;
+        if self.request.uses_body() {
+            capture.take_data(&self.request, self.read, data)?;
         }
         Ok(())
     }

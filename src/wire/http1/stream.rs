@@ -181,6 +181,7 @@ pub(in crate::wire) fn read_piece(
     capture.progress.bytes_received += bytes.len() as u64;
     // Taken before parsing: parsing is our work, not the target's.
     let now = clock::now();
+    reader.read_at(now);
     let fed = reader.feed(bytes, capture);
     if times.first_byte == Time::NEVER {
         times.first_byte = now;

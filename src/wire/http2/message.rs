@@ -117,6 +117,7 @@ mod tests {
             location: false,
             retry_after: false,
             takes_over: TakesOver::Nothing,
+            observes: None,
         };
         let mut capture = ResponseCapture { body: vec![1].into(), ..ResponseCapture::default() };
         keep_head(&headers, 200, &request, &mut capture);

@@ -132,6 +132,8 @@ impl Http2 {
             capture.rare().taken = Some(taken);
             return Ok(());
         }
+        let is_encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
+        capture.begin_observing(&outgoing.capture, progress.status, is_encoded);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
             let piece = match piece {
@@ -150,10 +152,10 @@ impl Http2 {
                     AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
                 );
             }
-            if outgoing.capture.keep_body {
+            if outgoing.capture.uses_body() {
                 let no_room =
                     |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
-                capture.body.push(&piece).map_err(no_room)?;
+                capture.take_data(&outgoing.capture, clock::now(), &piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());
         }
