@@ -203,6 +203,49 @@ pub enum ChannelPlan {
     Named(Template),
 }
 
+/// A response that comes in pieces, which are observed as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedAnswer {
+    /// What the pieces are.
+    pub format: AnswerFormat,
+    /// What makes the answer good; `None`: it is not judged.
+    pub good: Option<GoodAnswer>,
+}
+
+/// What the pieces of a response are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerFormat {
+    /// Server-sent events.
+    Events,
+    /// Lines.
+    Lines,
+    /// Events of OpenAI's chat completions, completions and responses.
+    OpenAi,
+    /// Events of Anthropic's messages.
+    Anthropic,
+}
+
+impl AnswerFormat {
+    /// The spellings in a scenario.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("sse", Self::Events),
+        ("lines", Self::Lines),
+        ("openai", Self::OpenAi),
+        ("anthropic", Self::Anthropic),
+    ];
+}
+
+/// The limits of a good answer; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoodAnswer {
+    /// From dispatch to the first content.
+    pub first: Option<Duration>,
+    /// Per token after the first.
+    pub tpot: Option<Duration>,
+    /// From the intended start to the last byte.
+    pub response: Option<Duration>,
+}
+
 /// The settings of a service's WebSockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebSocketSettings {

@@ -79,5 +79,6 @@ pub(crate) fn view<'a>(payload: &'a [u8], head: &'a [u8]) -> ResponseView<'a> {
         cookies: &[],
         service: std::time::Duration::ZERO,
         first_byte: std::time::Duration::ZERO,
+        streamed: None,
     }
 }

@@ -122,7 +122,10 @@ const PLACES: [(&str, &str); 36] = [
     ),
     ("ws", "services: { s: { builtin: true, ws: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("open", "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws, KEYS } ] } }"),
-    ("listen", "services: SERVICES, workloads: { w: { users: 1, flow: [ { listen: /e, KEYS } ] } }"),
+    (
+        "listen",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { listen: /e, KEYS } ] } }",
+    ),
     (
         "send",
         "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws }, \
