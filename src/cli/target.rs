@@ -18,7 +18,8 @@ use crate::host;
 use crate::seed::Seed;
 use crate::testserver::process::LISTENING;
 use crate::testserver::{
-    self, DEFAULT_CHANNEL_SECRET, FaultShare, ServerStall, TestServerConfig, TokenCounts, TokenLaws,
+    self, ConnectionLimits, DEFAULT_CHANNEL_SECRET, FaultShare, ServerStall, TestServerConfig,
+    TokenCounts, TokenLaws,
 };
 
 /// Arguments of `manada target`.
@@ -64,6 +65,15 @@ pub(crate) struct Args {
     log: Option<PathBuf>,
     #[command(flatten)]
     tokens: Box<TokenArgs>,
+    /// Connections with a stream, in all; more get 503
+    #[arg(long, value_name = "N")]
+    max_connections: Option<u64>,
+    /// Connections with a stream, from one address; more get 429
+    #[arg(long, value_name = "N")]
+    max_per_address: Option<u64>,
+    /// Apply the limits of connections to every request
+    #[arg(long)]
+    limit_requests: bool,
     /// Key of the tokens of private channels
     #[arg(long, value_name = "TEXT", default_value = DEFAULT_CHANNEL_SECRET)]
     channel_secret: String,
@@ -131,6 +141,11 @@ fn serve(args: Args) -> io::Result<()> {
         fail: args.fail,
         stalls: args.stall,
         log: args.log,
+        limits: ConnectionLimits {
+            total: args.max_connections,
+            per_address: args.max_per_address,
+            for_requests: args.limit_requests,
+        },
         tokens: TokenLaws {
             first: args.tokens.token_first,
             gap: args.tokens.token_gap,

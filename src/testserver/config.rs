@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::fault::{FaultShare, ServerStall};
+use super::streams::limits::ConnectionLimits;
 use super::tokens::TokenLaws;
 use crate::curve::Distribution;
 use crate::seed::Seed;
@@ -28,6 +29,8 @@ pub struct TestServerConfig {
     pub log: Option<PathBuf>,
     /// The key of the tokens of private channels.
     pub channel_secret: String,
+    /// Limits of connections.
+    pub limits: ConnectionLimits,
     /// The laws of token streams.
     pub tokens: TokenLaws,
     /// Seed of latencies and faults.
@@ -46,6 +49,7 @@ impl TestServerConfig {
             stalls: Vec::new(),
             log: None,
             channel_secret: DEFAULT_CHANNEL_SECRET.to_owned(),
+            limits: ConnectionLimits::default(),
             tokens: TokenLaws::default(),
             seed,
             threads: 1,

@@ -28,6 +28,7 @@ use super::route::Route;
 use super::shared::{PendingRequest, ServerShared};
 use super::shop::{RoutedRequest, hash};
 use super::socket::{ClientSocket, ThreadContext};
+use super::streams::limits::ConnectionPermit;
 use super::websocket::{self, WebSocketRequest};
 use crate::clock::{self, Timer};
 use crate::units::parse_duration;
@@ -38,6 +39,8 @@ const MAX_OUTPUT: usize = 64 << 10;
 struct ServerConnection {
     socket: ClientSocket,
     body: Vec<u8>,
+    /// Held while it may be, if there is a limit of connections.
+    permit: Option<ConnectionPermit>,
 }
 
 /// Why a connection ends without an error.
@@ -70,13 +73,14 @@ impl Drop for CountedConnection {
 pub(super) async fn serve(stream: TcpStream, local: Rc<ThreadContext>) {
     let _open = CountedConnection::new(&local.shared);
     let socket = ClientSocket::new(stream, local);
-    let mut connection = ServerConnection { socket, body: Vec::new() };
+    let mut connection = ServerConnection { socket, body: Vec::new(), permit: None };
     // A broken connection concerns only its client.
     match connection.run().await {
         Ok(ConnectionEnd::Linger) => drop(connection.socket.linger().await),
         // In a box: other connections need not hold its state.
         Ok(ConnectionEnd::WebSocket(request)) => {
             Box::pin(websocket::serve(connection.socket, *request)).await;
+            drop(connection.permit);
         }
         Ok(ConnectionEnd::Closed) | Err(_) => {}
     }
@@ -199,6 +203,10 @@ impl ServerConnection {
                 pending.end(RequestEnd::Hang);
                 return self.socket.discard().await.map(|()| Some(ConnectionEnd::Closed));
             }
+        }
+        if let Err(reached) = self.admit(route) {
+            self.refuse_connection(reached);
+            return self.send(head, Some(pending)).await;
         }
         let bytes = &self.socket.input[..head.length];
         if route.opens_stream() && route.allows(head.method, bytes) {

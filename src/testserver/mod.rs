@@ -35,4 +35,5 @@ mod websocket;
 pub use config::{DEFAULT_CHANNEL_SECRET, TestServerConfig};
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
 pub use server::{bind, serve};
+pub use streams::limits::ConnectionLimits;
 pub use tokens::{TokenCounts, TokenLaws};

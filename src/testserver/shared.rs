@@ -19,6 +19,7 @@ use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
 use super::route::Route;
 use super::streams::counts::StreamCount;
+use super::streams::limits::ConnectionLimiter;
 use super::streams::presence::PresenceBoard;
 use super::streams::queue::Packet;
 use super::streams::topic::{Broadcast, BroadcastTopics};
@@ -38,6 +39,8 @@ pub(super) struct ServerShared {
     pub topics: Arc<BroadcastTopics>,
     /// The channels of event streams.
     pub events: EventChannels,
+    /// Limits of connections.
+    pub limiter: Arc<ConnectionLimiter>,
     /// Who is present in which channel.
     pub presence: PresenceBoard,
     /// The laws of token streams.
@@ -77,6 +80,7 @@ impl ServerShared {
             started: clock::now(),
             topics: Arc::default(),
             events: EventChannels::default(),
+            limiter: Arc::new(ConnectionLimiter::new(config.limits)),
             presence: PresenceBoard::default(),
             token_laws: config.tokens.clone(),
             token_streams: AtomicU64::new(0),

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,6 +53,11 @@ pub(super) struct ClientSocket {
 impl ClientSocket {
     pub fn new(stream: TcpStream, local: Rc<ThreadContext>) -> Self {
         Self { stream, local, input: Vec::new(), output: Vec::new() }
+    }
+
+    /// The address of the client.
+    pub fn address(&self) -> io::Result<IpAddr> {
+        self.stream.peer_addr().map(|address| address.ip())
     }
 
     /// Reads once and appends to the input; 0 at the end.

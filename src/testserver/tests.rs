@@ -2,6 +2,7 @@
 
 mod app_tests;
 mod events_tests;
+mod limits_tests;
 mod tokens_tests;
 mod websocket_tests;
 

@@ -11,11 +11,50 @@ use super::super::head::RequestHead;
 use super::super::query::QueryError;
 use super::super::route::Route;
 use super::super::shared::PendingRequest;
+use super::super::streams::counts::StreamCount;
+use super::super::streams::limits::LimitReached;
 use super::super::tokens::{self, TokenRequest};
 use super::super::websocket::WebSocketRequest;
 use super::{ConnectionEnd, ServerConnection};
 
+/// Seconds after which a refused client may try again.
+const RETRY_AFTER: &str = "1";
+
 impl ServerConnection {
+    /// Acquires the permit of the connection, if this route needs one.
+    pub(super) fn admit(&mut self, route: Route) -> Result<(), LimitReached> {
+        let limiter = &self.socket.local.shared.limiter;
+        let is_limited = route.opens_stream() || limiter.limits.for_requests;
+        if !is_limited || !limiter.has_limit() || self.permit.is_some() {
+            return Ok(());
+        }
+        // A socket without an address is closed; its permit would be returned at once.
+        let Ok(address) = self.socket.address() else { return Ok(()) };
+        self.permit = Some(limiter.admit(address)?);
+        Ok(())
+    }
+
+    /// Fills in the response of a connection without a permit, and counts it.
+    pub(super) fn refuse_connection(&self, reached: LimitReached) {
+        let (count, text) = match reached {
+            LimitReached::Address => {
+                (StreamCount::RefusedAddress, "too many connections from this address")
+            }
+            LimitReached::Total => (StreamCount::RefusedTotal, "too many connections"),
+        };
+        self.socket.local.shared.counts.streams.add(count, 1);
+        let mut reply = self.socket.local.reply.borrow_mut();
+        reply.fill_error(reached.status(), text);
+        reply.header("retry-after", RETRY_AFTER);
+    }
+
+    /// Returns the permit of a stream that has ended, unless requests need it, too.
+    fn release(&mut self) {
+        if !self.socket.local.shared.limiter.limits.for_requests {
+            self.permit = None;
+        }
+    }
+
     /// Responds to a request that opens a stream.
     pub(super) async fn open_stream(
         &mut self,
@@ -23,13 +62,17 @@ impl ServerConnection {
         head: &RequestHead,
         pending: PendingRequest,
     ) -> io::Result<Option<ConnectionEnd>> {
-        if route == Route::Events {
-            self.stream_events(head, pending).await
+        let end = if route == Route::Events {
+            self.stream_events(head, pending).await?
         } else if route.has_tokens() {
-            self.stream_tokens(route, head, pending).await
+            self.stream_tokens(route, head, pending).await?
         } else {
-            self.upgrade(route, head, pending).await
+            self.upgrade(route, head, pending).await?
+        };
+        if !matches!(end, Some(ConnectionEnd::WebSocket(_))) {
+            self.release();
         }
+        Ok(end)
     }
 
     /// Responds to a request that opens a WebSocket.

@@ -61,6 +61,10 @@ stream_counts! {
     Cut,
     /// Tokens written, of token streams.
     Tokens,
+    /// Requests refused with 429, since their address held as many connections as it may.
+    RefusedAddress,
+    /// Requests refused with 503, since the server held as many connections as it may.
+    RefusedTotal,
     /// Ticks of a set rate that were left out, since the server was more than a second late.
     Skipped,
 }

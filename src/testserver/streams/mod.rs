@@ -4,6 +4,7 @@
 //! Invariant: nothing here knows a protocol: what is queued is bytes, ready to be written.
 
 pub(super) mod counts;
+pub(super) mod limits;
 pub(super) mod pieces;
 pub(super) mod pipeline;
 pub(super) mod presence;
