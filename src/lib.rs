@@ -32,6 +32,7 @@ pub mod extract;
 // 4: a valid run
 pub mod plan;
 // 5: pure policies of time and resilience, forecasts; the wire; the events of a run
+pub mod delivery;
 pub mod event;
 pub mod forecast;
 pub mod pace;

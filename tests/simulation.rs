@@ -29,6 +29,8 @@ mod observers;
 mod run;
 #[path = "simulation/script.rs"]
 mod script;
+#[path = "simulation/streams.rs"]
+mod streams;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +121,11 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     let started = snapshot.iterations().started;
     if made != (ended, started) {
         wrong.push(format!("{made:?} on the time line, not {ended} calls, {started} starts"));
+    }
+    let mut messages = snapshot.measured.messages(|_| true).counts;
+    messages.add(&snapshot.warmup.messages(|_| true).counts);
+    if !messages.holds() {
+        wrong.push(format!("the ledger of messages does not balance: {messages:?}"));
     }
     // A replay of the record has to give the same report.
     let documents = [report, &results.replayed].map(manada::report::json::document);
@@ -297,6 +304,15 @@ worlds![
     a_slow_link_takes_its_time,
     a_slow_target_is_a_reason_too,
     slow_target_is_not_a_generator_pause,
+    streams_await_races,
+    streams_chat,
+    streams_duplicates_and_order,
+    streams_lose_messages,
+    streams_inbox_full,
+    streams_listeners_come_and_go,
+    streams_reconnect_and_resume,
+    streams_replay_what_was_missed,
+    streams_replies_and_close,
     retry_after_is_respected,
     cancelled_think_starts_nothing,
     cancelled_think_is_not_subtracted,

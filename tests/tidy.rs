@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 12] = [
     &["verdict", "template"],
     &["extract"],
     &["plan"],
-    &["pace", "resilience", "wire", "event", "forecast"],
+    &["pace", "resilience", "wire", "event", "forecast", "delivery"],
     &["scenario"],
     &["engine", "report", "testserver"],
     &["sinks", "control"],

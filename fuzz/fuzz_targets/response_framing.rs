@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use manada::wire::http1::framing::ResponseReader;
-use manada::wire::{CaptureRequest, ResponseCapture};
+use manada::wire::{CaptureRequest, ResponseCapture, TakesOver};
 
 /// A complete response: its status, whether the connection may be used again, its head and body.
 type Response = (u16, bool, Vec<u8>, Vec<u8>);
@@ -37,6 +37,8 @@ fuzz_target!(|data: &[u8]| {
         cookies: flags & 16 == 0,
         location: flags & 32 == 0,
         retry_after: true,
+        takes_over: TakesOver::Nothing,
+        observes: None,
     };
     let mut places: Vec<usize> = places
         .chunks_exact(2)

@@ -11,12 +11,13 @@ use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, cookies, hedge, redirect};
+use crate::engine::call::{body, cookies, hedge, redirect, streamed};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
+use crate::engine::streams;
 use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
-use crate::stats::{AttemptOutcome, BlockCause};
+use crate::stats::{AttemptOutcome, BlockCause, CallResult};
 use crate::wire::Outgoing;
 
 /// Makes one call.
@@ -65,6 +66,14 @@ pub(crate) async fn call(
         buffer = with_cookies;
         bytes = &buffer;
     }
+    let mut stamped = None;
+    if prepared.is_more && prepared.completes_request() {
+        match streams::complete(shard, user, prepared, timing.intended, bytes) {
+            Ok((completed, stamp)) => (buffer, stamped) = (completed, stamp),
+            Err(error) => return fail_to_render(context, user, &error),
+        }
+        bytes = &buffer;
+    }
     // The first act outside comes now: rendering is the generator's work, not the target's.
     let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
     let link = user.link();
@@ -88,10 +97,23 @@ pub(crate) async fn call(
     }
 
     // Outside any future that could be dropped half-way.
+    if prepared.is_more {
+        let CallAttempts { last, capture, .. } = &mut attempts;
+        streams::take_over(shard, user, prepared, (last, capture));
+        streamed::end(context, last, capture);
+    }
     let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
     let CallAttempts { blocked_ns, at, capture, last, .. } = &attempts;
-    let blocked = BlockedTime { blocked_ns: *blocked_ns, left: last.done.max(*at), own };
+    let left = last.done.max(*at);
+    let blocked = BlockedTime { blocked_ns: *blocked_ns, left, taken_up: picked_up, own };
     let end = conclude(context, user, blocked, (last, capture), bytes);
+    if prepared.is_more {
+        streamed::record(context, user, last, capture, end.result);
+    }
+    if let Some(stamped) = stamped {
+        let is_sent = end.result == CallResult::Ok;
+        stamped.end(shard, (step, intended), is_sent);
+    }
     shard.buffers.give_back(buffer);
     end
 }

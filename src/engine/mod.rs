@@ -17,6 +17,7 @@ pub mod shard_loop;
 pub mod single_user;
 mod starter;
 pub mod startup;
+mod streams;
 mod users;
 
 pub use iterations::trace_recorder::TraceRecorder;

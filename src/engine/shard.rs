@@ -4,11 +4,11 @@
 //! Invariant: only its own thread touches it; what is shared with other shards is in [`RunShared`].
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::engine::admission_gate::AdmissionGate;
 use crate::engine::buffers::Buffers;
 use crate::engine::call::prepared::PreparedFlow;
@@ -16,12 +16,12 @@ use crate::engine::iterations::trace_recorder::TraceRecorder;
 use crate::engine::lifecycle::Lifecycle;
 use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::resilience::ResilienceState;
-use crate::engine::startup::run_shared::RunShared;
+use crate::engine::startup::run_shared::{PublishingGuard, RunShared};
 use crate::engine::startup::setup::{ShardSetup, Variables};
 use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
 use crate::engine::users::user_task::UserTask;
-use crate::ids::{ArchetypeId, ServiceId, WorkloadId, indexed_by};
+use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::plan::slots::Segment;
 use crate::plan::{Address, Plan, Workload};
 use crate::stats::Recorder;
@@ -63,6 +63,15 @@ pub(crate) struct Shard {
     pub(crate) schedules: Vec<LiveSchedule>,
     /// Users that should be there and are, by workload.
     pub(crate) user_meters: Vec<UserMeter>,
+    /// Streams that are open, and that users want open.
+    pub(crate) streams_open: Cell<u64>,
+    pub(crate) streams_wanted: Cell<u64>,
+    /// Pairs of listener and publisher whose order is checked.
+    pub(crate) tracked_pairs: Cell<u64>,
+    /// The archetype of each series.
+    archetypes_by_step: Vec<ArchetypeId>,
+    /// Itself, for tasks that outlive the call that spawns them.
+    pub(crate) itself: Weak<Shard>,
 }
 
 indexed_by! {
@@ -73,7 +82,7 @@ indexed_by! {
 
 impl Shard {
     /// A shard that has not begun.
-    pub(crate) fn new(setup: &ShardSetup, wire: Wire) -> Self {
+    pub(crate) fn new(setup: &ShardSetup, wire: Wire, itself: Weak<Self>) -> Self {
         let plan = Arc::clone(&setup.plan);
         let names = plan.check_names();
         let index = setup.segment.shard as usize;
@@ -102,6 +111,11 @@ impl Shard {
             prewarming: Cell::default(),
             buffers: Buffers::default(),
             admission: AdmissionGate::new(),
+            streams_open: Cell::default(),
+            streams_wanted: Cell::default(),
+            tracked_pairs: Cell::default(),
+            archetypes_by_step: archetypes_by_step(&plan),
+            itself,
             plan,
         }
     }
@@ -114,6 +128,11 @@ impl Shard {
     /// How long before they are due users are made ready, ns; 0 if they are not.
     pub(crate) fn prewarm_ns(&self) -> u64 {
         self.plan.policies.prewarm.map_or(0, nanos)
+    }
+
+    /// The archetype whose step a series is.
+    pub(crate) fn archetype_of(&self, step: StepId) -> ArchetypeId {
+        self.archetypes_by_step[step.index()]
     }
 
     /// Whether nothing new is to begin.
@@ -129,6 +148,19 @@ impl Shard {
     /// Whether no user of a workload is admitted now.
     pub(crate) fn is_admission_closed(&self, workload: WorkloadId) -> bool {
         self.admission.is_closed_for(self.plan.workloads[workload].priority)
+    }
+
+    /// Whether the load of a workload is over: it has ended, was stopped, or only a count ends it.
+    pub(crate) fn is_load_over(&self, workload: WorkloadId) -> bool {
+        let plan = &self.plan.workloads[workload];
+        let has_ended = || plan.end().is_none_or(|end| clock::now() >= self.start + end);
+        self.is_draining() || has_ended()
+    }
+
+    /// Counts a user whose flow stamps messages as a publisher, until the guard is dropped.
+    pub(crate) fn count_publisher(&self, archetype: ArchetypeId) -> Option<PublishingGuard> {
+        let stamps = self.flows[archetype].stamps;
+        stamps.then(|| PublishingGuard::new(&self.shared))
     }
 
     /// A user is at work from now on.
@@ -148,4 +180,15 @@ impl Shard {
     pub(crate) fn count_users(&self) {
         self.user_meters.iter().for_each(|meter| meter.count(&self.recorder));
     }
+}
+
+/// The archetype of each series of a plan.
+fn archetypes_by_step(plan: &Plan) -> Vec<ArchetypeId> {
+    let mut all = vec![ArchetypeId::default(); plan.steps.len()];
+    for share in plan.workloads.iter().flat_map(|workload| &workload.shares) {
+        let first = share.first_step.index();
+        let series = plan.archetypes[share.archetype].series.len();
+        all[first..first + series].fill(share.archetype);
+    }
+    all
 }

@@ -31,7 +31,7 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
     let (cpu_ns, (waited_ns, waits)) = (clock::thread_cpu_ns(), run_queue());
-    let shard = Rc::new(Shard::new(&setup, wire));
+    let shard = Rc::new_cyclic(|itself| Shard::new(&setup, wire, Weak::clone(itself)));
     clock::sleep_until(start.before(shard.prewarm_ns())).await;
     begin(&shard);
     trace_event!(INFO, "shard started");
@@ -47,6 +47,8 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
             users: shard.lifecycle.users(),
             users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
+            streams: shard.streams_open.get(),
+            streams_wanted: shard.streams_wanted.get(),
             cpu_ns: clock::thread_cpu_ns() - cpu_ns,
             run_queue_ns: queue.0.saturating_sub(waited_ns),
             run_queue_waits: queue.1.saturating_sub(waits),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::data::Feed;
+use super::stream::StreamPlan;
 use super::transport::LinkProfile;
 use crate::curve::Distribution;
 use crate::template::{Template, TypedTemplate};
@@ -53,6 +54,8 @@ pub struct Archetype {
     pub counters: usize,
     /// The number of rendezvous points.
     pub rendezvous: usize,
+    /// Its streams.
+    pub streams: Vec<StreamPlan>,
 }
 
 /// Where an archetype's sections start in its steps.
@@ -94,6 +97,8 @@ pub struct DataDraw {
 pub enum Step {
     /// A request: index into `Archetype::calls`.
     Call(usize),
+    /// A step of a stream: index into `Archetype::calls`.
+    Stream(usize),
     /// Requests at the same time.
     Parallel(Parallel),
     /// A wait of the user itself.
@@ -210,6 +215,7 @@ impl Archetype {
             data: Vec::new(),
             counters: 0,
             rendezvous: 0,
+            streams: Vec::new(),
         }
     }
 
@@ -237,6 +243,7 @@ impl Step {
         matches!(
             self,
             Self::Call(_)
+                | Self::Stream(_)
                 | Self::Parallel(_)
                 | Self::Rendezvous(_)
                 | Self::Log(_)

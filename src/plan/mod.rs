@@ -17,6 +17,7 @@ mod reads;
 pub mod safety;
 pub mod service;
 pub mod slots;
+pub mod stream;
 pub mod transport;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::stream::WebSocketSettings;
 use super::transport::TransportConfig;
 use crate::curve::Distribution;
 use crate::template::Template;
@@ -29,6 +30,10 @@ pub struct Service {
     pub redirects: Option<u32>,
     /// Whether to request compressed responses.
     pub compress: bool,
+    /// Whether its URL is `ws` or `wss`: a stream that is opened by its path is a WebSocket.
+    pub is_websocket: bool,
+    /// Settings of its WebSockets.
+    pub ws: WebSocketSettings,
 }
 
 /// The target of a service.
@@ -77,6 +82,8 @@ impl Service {
             cookies: true,
             redirects: None,
             compress: false,
+            is_websocket: false,
+            ws: WebSocketSettings::default(),
         }
     }
 

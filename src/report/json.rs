@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
-use super::{addresses, client_json, failures, monitors};
+use super::{addresses, client_json, failures, messages_json, monitors};
 use crate::event::Report;
 use crate::stats::delta::LoadWindow;
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
@@ -18,7 +18,8 @@ use crate::verdict::{Judgement, Trust, judge};
 /// The document.
 pub fn document(report: &Report) -> Value {
     let mut document = whole(report);
-    for (key, value) in client_json::document(report) {
+    let client = client_json::document(report).into_iter();
+    for (key, value) in client.chain(messages_json::document(report)) {
         document[key] = value;
     }
     // The former name of `monitors`.
@@ -218,6 +219,7 @@ fn steps(report: &Report) -> Vec<Value> {
             "calls_in_drain": row.window.in_drain,
             "response_us": latency(&row.window.response),
             "service_us": latency(&row.window.service),
+            "messages": messages_json::of_step(row.window.messages.as_deref()),
         })
     };
     rows::steps(report).map(step).collect()

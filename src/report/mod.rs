@@ -22,6 +22,8 @@ pub mod json;
 pub(crate) mod json_parts;
 pub mod layout;
 mod load_text;
+mod messages_json;
+mod messages_text;
 mod monitors;
 pub(crate) mod overrides;
 pub(crate) mod page;

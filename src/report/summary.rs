@@ -14,7 +14,8 @@ use super::rows::ThresholdState;
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
-    addresses, failures, histogram_text, load_text, resilience_summary, results_text, rows, steps,
+    addresses, failures, histogram_text, load_text, messages_text, resilience_summary,
+    results_text, rows, steps,
 };
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -33,6 +34,7 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     load_text::render(&mut out, report);
     thresholds(&mut out, report);
     steps::render(&mut out, report);
+    messages_text::render(&mut out, report);
     phases(&mut out, report);
     responses(&mut out, report);
     failures::render(&mut out, report, is_verbose);

@@ -310,6 +310,8 @@ impl Dispatch<'_> {
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,
+            streams: gauges.streams,
+            streams_wanted: gauges.streams_wanted,
             monitors: (self.io.process.monitors)(),
         }
     }

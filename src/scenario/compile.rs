@@ -140,6 +140,7 @@ fn scenario_context(services: &[Service], limits: &SafetyReader) -> ScenarioCont
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
         prefixes: services.iter().map(prefix).collect(),
+        websockets: services.iter().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }
 }

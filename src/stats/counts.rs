@@ -115,6 +115,10 @@ pub struct Gauges {
     pub users_peak: u64,
     /// Maximum connections open at once in the interval.
     pub connections: u64,
+    /// Streams that users hold open.
+    pub streams: u64,
+    /// Streams that users want open: those, and the ones that open or reconnect.
+    pub streams_wanted: u64,
     /// CPU time of the shard's thread since it began, ns.
     pub cpu_ns: u64,
     /// Time the shard's thread was runnable but waited for a core, since it began, ns.
@@ -157,8 +161,9 @@ add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
-    assigned, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
-    run_queue_waits, stalled_ns, in_flight_integral, call_time, running_call_time);
+    assigned, running_iterations, running_calls, users, connections, streams, streams_wanted,
+    cpu_ns, run_queue_ns, run_queue_waits, stalled_ns, in_flight_integral, call_time,
+    running_call_time);
 
 impl Iterations {
     /// Iterations that have ended.

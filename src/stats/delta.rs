@@ -10,7 +10,9 @@ use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
-use super::outcome::{BlockCause, ERRORS};
+use super::messages::{MessageWindow, StreamCounts, merge_messages};
+use super::named::add_name;
+use super::outcome::{BlockCause, ErrorCounts};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
@@ -29,9 +31,6 @@ indexed_by! {
 /// versions pass on any other code of three digits as received.
 pub const STATUSES: usize = 900;
 
-/// Maximum distinct names counted by themselves; the rest count under "…".
-const NAMES: usize = 32;
-
 /// Everything counted since the last `take_interval`.
 #[derive(Clone, Debug)]
 pub struct Delta {
@@ -45,12 +44,14 @@ pub struct Delta {
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
+    /// Whole run: streams by what became of them.
+    pub streams: StreamCounts,
     /// Whole run: results by address.
     pub addresses: Addresses,
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
-    pub errors: Box<[u64; ERRORS]>,
+    pub errors: ErrorCounts,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
@@ -183,6 +184,8 @@ pub struct StepWindow {
     /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
     /// sends.
     pub statuses: Vec<(u16, u64)>,
+    /// Its messages. Boxed, since most steps have none.
+    pub messages: Option<Box<MessageWindow>>,
 }
 
 impl Delta {
@@ -194,9 +197,10 @@ impl Delta {
             departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
+            streams: StreamCounts::default(),
             addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
-            errors: Box::new([0; ERRORS]),
+            errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
             failed_expressions: BTreeMap::new(),
@@ -266,24 +270,14 @@ impl Delta {
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
+        self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
-        self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
+        self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
         let failed = &mut self.failed_expressions;
         other.failed_expressions.iter().for_each(|(text, n)| add_name(failed, text, *n));
-    }
-}
-
-/// Counts under a name; beyond [`NAMES`], names are counted together.
-pub(super) fn add_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    if let Some(mine) = counts.get_mut(name) {
-        *mine += count;
-    } else if counts.len() < NAMES {
-        counts.insert(name.to_owned(), count);
-    } else {
-        *counts.entry("…".to_owned()).or_default() += count;
     }
 }
 
@@ -373,6 +367,7 @@ impl StepWindow {
             mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
         }
         merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
+        merge_messages(&mut self.messages, other.messages.as_deref());
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

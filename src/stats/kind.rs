@@ -184,6 +184,63 @@ kinds! {
     /// A capture or check exceeded its work limit on the response.
     TooComplex, "too_complex",
         "the response exceeds the work limit of a capture or check; simplify its expression";
+    /// The target accepted the WebSocket handshake with a wrong key.
+    BadHandshake, "bad_handshake",
+        "the 101 response is no answer to the WebSocket handshake; check proxies before the target";
+    /// The target selected a subprotocol that was not offered.
+    BadSubprotocol, "bad_subprotocol",
+        "the target chose a WebSocket subprotocol that was not offered; check `subprotocols`";
+    /// The target selected an extension, or a parameter, that was not offered.
+    BadExtension, "bad_extension",
+        "the target chose a WebSocket extension that was not offered; check its settings";
+    /// A frame breaks the rules of WebSocket.
+    BadFrame, "bad_frame",
+        "a frame violates WebSocket (RFC 6455); check the target, and proxies before it";
+    /// A text message, or the reason of a close, is not UTF-8.
+    InvalidUtf8, "invalid_utf8",
+        "a text message is not UTF-8; the target must send such data as binary messages";
+    /// A message is longer than the stream accepts.
+    MessageTooLarge, "message_too_large",
+        "a message exceeds `max_message`; raise it if such messages are expected";
+    /// A message has more fragments than our limit.
+    TooManyFragments, "too_many_fragments",
+        "a message has more than 131072 fragments; make the target send larger ones";
+    /// A compressed message cannot be decompressed.
+    BadCompression, "bad_compression",
+        "a compressed message is damaged; switch `deflate` off, and check the target";
+    /// The target did not answer a ping in time.
+    NoPong, "no_pong",
+        "the target did not answer a ping in time; check whether it, or the path to it, is alive";
+    /// The target did not answer a close in time.
+    NoClose, "no_close",
+        "the target did not answer the close of a stream in time; check its log";
+    /// The connection ended without a close frame.
+    AbnormalClose, "abnormal_close",
+        "the connection ended without a close frame (1006); check the target's log, and proxies";
+    /// The response is no stream of events.
+    NotEventStream, "not_event_stream",
+        "the response is not `text/event-stream`; check the path and the Accept header";
+    /// The body of a stream has a content coding, which no stream request accepts.
+    EncodedStream, "encoded_stream",
+        "the target compresses the stream; remove the step's Accept-Encoding header";
+    /// An event, or a line of a stream, is longer than the stream accepts.
+    EventTooLarge, "event_too_large",
+        "an event exceeds `max_message`; raise it if such events are expected";
+    /// A streamed response ended before its end mark.
+    IncompleteStream, "incomplete_stream",
+        "the stream ended before its end mark; check the target's log";
+    /// A streamed response reports an error in a successful response.
+    ErrorInStream, "error_in_stream",
+        "the target reported an error inside the stream; see the captured body";
+    /// A message that did not fit into the memory for kept bodies.
+    NoRoomForMessage, "no_room_for_message",
+        "the memory for kept bodies is used up; lower `max_message`, or the number of streams";
+    /// The response opens no stream.
+    NotAStream, "not_a_stream",
+        "the response opens no stream; check the path, and the status";
+    /// A step uses a stream that is not open.
+    NotOpen, "not_open",
+        "the stream is not open: its opening failed, or it was closed before";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";

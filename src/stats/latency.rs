@@ -29,12 +29,20 @@ pub enum Untimed {
     Dropped,
     /// A start that policy suppressed.
     StartSuppressed,
+    /// A message that never came.
+    Lost,
 }
 
 impl Untimed {
     /// All reasons, in the order of their rows.
-    pub const ALL: [Self; 5] =
-        [Self::NoResponse, Self::Suppressed, Self::NotMade, Self::Dropped, Self::StartSuppressed];
+    pub const ALL: [Self; 6] = [
+        Self::NoResponse,
+        Self::Suppressed,
+        Self::NotMade,
+        Self::Dropped,
+        Self::StartSuppressed,
+        Self::Lost,
+    ];
 
     /// The name of the reason's row.
     pub const fn name(self) -> &'static str {
@@ -44,6 +52,7 @@ impl Untimed {
             Self::NotMade => "not made",
             Self::Dropped => "dropped",
             Self::StartSuppressed => "not started",
+            Self::Lost => "lost",
         }
     }
 }

@@ -12,7 +12,9 @@ pub mod heat;
 pub mod histogram;
 mod kind;
 pub mod latency;
+pub mod messages;
 pub mod monitor;
+mod named;
 pub mod outcome;
 pub mod own_delay;
 mod part;
@@ -35,6 +37,7 @@ pub use delta::{Delta, Window};
 pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
+pub use messages::{MessageCounts, MessageTime, MessageWindow, StreamCounts};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
 pub use outcome::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,
@@ -45,7 +48,7 @@ pub use recorder::Recorder;
 pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, StreamsSnapshot};
 pub use state_change::{
     BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind, ChangeSubject, ControlOrigin,
     DegradationLevel, HealthFigure, LoadOverride, MemoryRelief, OverrideBase, Priority, Remedy,

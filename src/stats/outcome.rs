@@ -150,6 +150,9 @@ impl GeneratorError {
 pub enum AttemptOutcome {
     /// A complete response with this status.
     Responded(u16),
+    /// What a step of a stream waits for has occurred: a message was sent or received, or the
+    /// stream was closed.
+    Done,
     /// No complete response.
     Failed(AttemptPhase, FailureKind),
     /// No complete response within the time allowed.
@@ -173,6 +176,7 @@ impl std::fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Responded(status) => write!(f, "{status}"),
+            Self::Done => f.write_str("done"),
             Self::Failed(phase, kind) => write!(f, "{} ({})", kind.name(), phase.name()),
             Self::Timeout(phase) => write!(f, "timeout ({})", phase.name()),
             Self::Unfinished(phase) => write!(f, "cancelled ({})", phase.name()),
@@ -206,11 +210,34 @@ pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
     + GeneratorError::ALL.len()
     + BlockCause::ALL.len();
 
+/// Errors by [`error_index`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCounts(pub Box<[u64; ERRORS]>);
+
+impl Default for ErrorCounts {
+    fn default() -> Self {
+        Self(Box::new([0; ERRORS]))
+    }
+}
+
+impl std::ops::Index<usize> for ErrorCounts {
+    type Output = u64;
+    fn index(&self, index: usize) -> &u64 {
+        &self.0[index]
+    }
+}
+
+impl std::ops::IndexMut<usize> for ErrorCounts {
+    fn index_mut(&mut self, index: usize) -> &mut u64 {
+        &mut self.0[index]
+    }
+}
+
 /// The index of an error in a table of [`ERRORS`].
 pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     let row = FailureKind::ALL.len() + 2;
     Some(match outcome {
-        AttemptOutcome::Responded(_) => return None,
+        AttemptOutcome::Responded(_) | AttemptOutcome::Done => return None,
         AttemptOutcome::Failed(phase, kind) => phase as usize * row + kind as usize,
         AttemptOutcome::Timeout(phase) => phase as usize * row + FailureKind::ALL.len(),
         AttemptOutcome::Unfinished(phase) => phase as usize * row + FailureKind::ALL.len() + 1,

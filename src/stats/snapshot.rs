@@ -10,6 +10,7 @@ use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::latency::Latency;
+use super::messages::{MessageWindow, StreamCounts};
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::state_change::StateChanges;
@@ -72,8 +73,25 @@ pub struct Snapshot {
     pub users_peak: u64,
     /// Maximum concurrent connections.
     pub connections_peak: u64,
+    /// Streams over the whole run.
+    pub streams: StreamsSnapshot,
     /// The generator's own health.
     pub health: Health,
+}
+
+/// Streams over the whole run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamsSnapshot {
+    /// What became of them.
+    pub counts: StreamCounts,
+    /// Open at the end of the shards' last intervals.
+    pub open: u64,
+    /// Maximum open at the end of a second.
+    pub peak: u64,
+    /// Maximum wanted at the end of a second.
+    pub wanted_peak: u64,
+    /// Open ones as a share of wanted ones, over all seconds; `None` if none were wanted.
+    pub held: Option<f64>,
 }
 
 /// The generator's own health.
@@ -143,6 +161,19 @@ impl Window {
         });
         self.workloads[workload.index()].lost_starts().rank_in(&mut whole.response);
         whole
+    }
+
+    /// The messages of the series that `choose` selects.
+    pub fn messages(&self, choose: impl Fn(StepId) -> bool) -> MessageWindow {
+        let mut all = MessageWindow::default();
+        for (id, step) in StepId::number(&self.steps) {
+            if let Some(messages) = step.as_ref().and_then(|step| step.messages.as_deref())
+                && choose(id)
+            {
+                all.merge(messages);
+            }
+        }
+        all
     }
 
     /// Starts that were due and never began, over all workloads.

@@ -6,11 +6,12 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
+use super::messages::StreamCounts;
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
-use super::snapshot::{Health, Snapshot};
+use super::snapshot::{Health, Snapshot, StreamsSnapshot};
 use super::state_change::{MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
 use crate::clock::RunOffset;
@@ -29,6 +30,7 @@ pub struct Tally {
     warmup_ns: u64,
     users_peak: u64,
     connections_peak: u64,
+    streams: StreamLevels,
     health: Health,
     open: Vec<bool>,
     /// When the run was stopped, ns after its start; `u64::MAX` if it was not.
@@ -43,6 +45,37 @@ struct ShardState {
     pools: Vec<PoolUse>,
     guarded: ResilienceSnapshot,
     saturated: u64,
+}
+
+/// How many streams were open and wanted.
+#[derive(Clone, Copy, Debug, Default)]
+struct StreamLevels {
+    peak: u64,
+    wanted_peak: u64,
+    /// Sums over the intervals of all shards.
+    open_sum: u64,
+    wanted_sum: u64,
+}
+
+impl StreamLevels {
+    /// Adds an interval of a shard; `sum` are the gauges of all shards.
+    fn observe(&mut self, shard: &Gauges, sum: &Gauges) {
+        self.peak = self.peak.max(sum.streams);
+        self.wanted_peak = self.wanted_peak.max(sum.streams_wanted);
+        self.open_sum += shard.streams;
+        self.wanted_sum += shard.streams_wanted;
+    }
+
+    fn snapshot(&self, counts: &StreamCounts, gauges: &Gauges) -> StreamsSnapshot {
+        let held = self.open_sum as f64 / self.wanted_sum.max(1) as f64;
+        StreamsSnapshot {
+            counts: counts.clone(),
+            open: gauges.streams,
+            peak: self.peak,
+            wanted_peak: self.wanted_peak,
+            held: (self.wanted_sum > 0).then_some(held),
+        }
+    }
 }
 
 impl Tally {
@@ -64,6 +97,7 @@ impl Tally {
             warmup_ns: shape.warmup.ns(),
             users_peak: 0,
             connections_peak: 0,
+            streams: StreamLevels::default(),
             health: Health::default(),
             open,
             stopped_ns: u64::MAX,
@@ -102,6 +136,7 @@ impl Tally {
         let sum = self.gauges();
         self.users_peak = self.users_peak.max(delta.gauges.users_peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
+        self.streams.observe(&delta.gauges, &sum);
     }
 
     /// Returns the run so far. `load_end_ns` is the planned end of the load: rates are over the
@@ -145,6 +180,7 @@ impl Tally {
             users: gauges.users,
             users_peak: self.users_peak,
             connections_peak: self.connections_peak,
+            streams: self.streams.snapshot(&self.total.streams, &gauges),
             health: Health { little_error: little_error(&gauges), ..self.health.clone() },
         }
     }

@@ -10,6 +10,7 @@ use super::counts::Calls;
 use super::delta::{LoadWindow, StepWindow, Window};
 use super::heat::HeatColumn;
 use super::latency::{Latency, Quantile};
+use super::messages::MessageCounts;
 use super::monitor::keep_most;
 
 /// Maximum points kept of complete seconds: an hour is shown second by second.
@@ -49,6 +50,10 @@ pub struct Point {
     pub service: PercentileBand,
     /// Response times, by magnitude.
     pub heat: HeatColumn,
+    /// Messages of all steps.
+    pub messages: MessageCounts,
+    /// From the intended send of a message to its receipt; for several seconds, the worst.
+    pub delivery: PercentileBand,
 }
 
 /// A workload's starts in a second.
@@ -77,6 +82,10 @@ pub struct GaugeSample {
     pub running: u64,
     /// Connections open.
     pub connections: u64,
+    /// Streams open.
+    pub streams: u64,
+    /// Streams that users want open.
+    pub streams_wanted: u64,
     /// Readings of the run's monitors, in their order; `None` if a reading is missing.
     pub monitors: Vec<Option<f64>>,
 }
@@ -171,6 +180,7 @@ impl Point {
             whole.service.merge(&step.service);
         }
         window.lost().rank_in(&mut whole.response);
+        let messages = window.messages(|_| true);
         Self {
             second: window.second,
             measured: window.measured,
@@ -179,6 +189,8 @@ impl Point {
             response: band(&whole.response),
             service: band(&whole.service),
             heat: HeatColumn::of(&whole.response),
+            messages: messages.counts,
+            delivery: band(&messages.delivery_of_all()),
         }
     }
 
@@ -196,6 +208,8 @@ impl Point {
         worst(&mut self.response, &other.response);
         worst(&mut self.service, &other.service);
         self.heat.add(&other.heat);
+        self.messages.add(&other.messages);
+        worst(&mut self.delivery, &other.delivery);
     }
 
     /// Starts of all workloads.
@@ -216,6 +230,8 @@ impl GaugeSample {
         self.users = self.users.max(other.users);
         self.running = self.running.max(other.running);
         self.connections = self.connections.max(other.connections);
+        self.streams = self.streams.max(other.streams);
+        self.streams_wanted = self.streams_wanted.max(other.streams_wanted);
         let monitors = self.monitors.iter_mut().zip(&other.monitors);
         monitors.for_each(|(mine, theirs)| keep_most(mine, *theirs));
     }

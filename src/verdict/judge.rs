@@ -9,7 +9,9 @@ use super::scope::Subjects;
 use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
-use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
+use crate::stats::{
+    Calls, Delayed, Histogram, Latency, MessageCounts, OwnDelay, Quantile, Snapshot,
+};
 
 /// The data for a judgement: the whole run, or one window of it.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +166,14 @@ fn observe(
             let share = count_statuses(steps(), low, high) as f64 / calls.made.max(1) as f64;
             (calls.made > 0).then_some(share).and_then(exact)
         }
+        Metric::Messages(count) => messages(steps())
+            .filter(|counts| !counts.is_empty())
+            .map(|counts| count.of(&counts) as f64)
+            .and_then(exact),
+        Metric::Good => messages(steps())
+            .filter(|counts| counts.judged > 0)
+            .map(|counts| counts.good as f64 / counts.judged as f64)
+            .and_then(exact),
         Metric::Bytes => (part.bytes > 0).then_some(part.bytes as f64).and_then(exact),
         Metric::Iterations => {
             let started = sum(|load| load.started);
@@ -175,6 +185,16 @@ fn observe(
             any.then(|| started as f64 / part.seconds).and_then(exact)
         }
     }
+}
+
+/// The messages of the steps; `None` if none of them has some.
+fn messages<'a>(steps: impl Iterator<Item = (StepId, &'a StepWindow)>) -> Option<MessageCounts> {
+    let all = steps.filter_map(|(_, step)| step.messages.as_ref());
+    all.fold(None, |sum: Option<MessageCounts>, messages| {
+        let mut sum = sum.unwrap_or_default();
+        sum.add(&messages.counts);
+        Some(sum)
+    })
 }
 
 /// The series and workloads that a threshold on times selects.
@@ -236,6 +256,7 @@ impl Selection<'_> {
                 }
                 statistic(&all, stat)
             }
+            MetricTime::Messages(span) => statistic(&self.calls(|step| span.of_step(step)), stat),
             MetricTime::Lag | MetricTime::Blocked => {
                 let mut all = Histogram::default();
                 let lag = time == MetricTime::Lag;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::message_metric::{MessageCount, MessageSpan, SPANS};
 use super::rule_error::RuleError;
 use crate::foreign;
 use crate::suggest::nearest;
@@ -44,6 +45,10 @@ pub enum Metric {
     StatusShare(u16, u16),
     /// Iterations started per second.
     Rate,
+    /// A count of messages.
+    Messages(MessageCount),
+    /// The share of token streams that met the limits of `good`, among those that have some.
+    Good,
 }
 
 /// The times of a call or iteration.
@@ -63,6 +68,8 @@ pub enum MetricTime {
     Blocked,
     /// From an iteration's due time to its end, without the thinks drawn.
     Iteration,
+    /// A time of messages.
+    Messages(MessageSpan),
 }
 
 /// A statistic of a time.
@@ -101,6 +108,7 @@ const SCALARS: &[(&str, Metric)] = &[
     ("iterations", Metric::Iterations),
     ("generator_errors", Metric::GeneratorErrors),
     ("bytes", Metric::Bytes),
+    ("good", Metric::Good),
 ];
 
 const STATS: &[&str] = &["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
@@ -117,6 +125,7 @@ impl Metric {
             | Self::Achieved
             | Self::AchievedUsers
             | Self::Checks
+            | Self::Good
             | Self::StatusShare(..) => parse_share(value).ok().filter(|share| *share <= 1.0),
             Self::Bytes => parse_size(value).ok().map(|bytes| bytes as f64),
             Self::Dropped
@@ -125,6 +134,7 @@ impl Metric {
             | Self::Calls
             | Self::Iterations
             | Self::GeneratorErrors
+            | Self::Messages(_)
             | Self::Statuses(..) => value.parse::<u64>().ok().map(|count| count as f64),
             Self::Rate => parse_rate(value).ok().map(crate::units::Rate::as_f64),
         }
@@ -132,7 +142,10 @@ impl Metric {
 
     /// Whether the metric is a share of one.
     pub fn is_share(self) -> bool {
-        matches!(self, Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..))
+        matches!(
+            self,
+            Self::Errors | Self::Achieved | Self::Checks | Self::Good | Self::StatusShare(..)
+        )
     }
 
     pub(super) fn expected_limit(self) -> &'static str {
@@ -142,6 +155,7 @@ impl Metric {
             | Self::Achieved
             | Self::AchievedUsers
             | Self::Checks
+            | Self::Good
             | Self::StatusShare(..) => "a share from 0 to 1, such as 1% or 0.01",
             Self::Bytes => "a size such as 10MB",
             Self::Statuses(..) => "a share such as 1%, or a whole number such as 0 or 10",
@@ -150,6 +164,7 @@ impl Metric {
             | Self::Timeouts
             | Self::Calls
             | Self::Iterations
+            | Self::Messages(_)
             | Self::GeneratorErrors => "a whole number such as 0 or 10",
             Self::Rate => "a rate such as 200/s",
         }
@@ -190,6 +205,7 @@ impl Metric {
             | Self::Achieved
             | Self::AchievedUsers
             | Self::Checks
+            | Self::Good
             | Self::StatusShare(..) => {
                 format!("{}%", value * 100.0)
             }
@@ -200,6 +216,7 @@ impl Metric {
             | Self::Calls
             | Self::Iterations
             | Self::GeneratorErrors
+            | Self::Messages(_)
             | Self::Statuses(..) => format!("{value}"),
             Self::Rate => format!("{value}/s"),
         }
@@ -210,7 +227,10 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Time(time, stat) => {
-                let name = TIMES.iter().find(|(_, known)| known == time).map_or("", |(n, _)| n);
+                let name = match time {
+                    MetricTime::Messages(span) => span.name(),
+                    _ => TIMES.iter().find(|(_, known)| known == time).map_or("", |(n, _)| n),
+                };
                 match stat {
                     Statistic::Min => write!(f, "{name}.min"),
                     Statistic::Mean => write!(f, "{name}.mean"),
@@ -224,6 +244,7 @@ impl fmt::Display for Metric {
             Self::Statuses(low, _) | Self::StatusShare(low, _) => {
                 write!(f, "status({}xx)", low / 100)
             }
+            Self::Messages(count) => f.write_str(count.name()),
             scalar => {
                 let name = SCALARS.iter().find(|(_, known)| known == scalar);
                 f.write_str(name.map_or("", |(name, _)| name))
@@ -248,13 +269,20 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     if let Some((_, scalar)) = SCALARS.iter().find(|(name, _)| *name == text) {
         return Ok(*scalar);
     }
+    if let Some(count) = MessageCount::parse(text) {
+        return Ok(Metric::Messages(count));
+    }
     if let Some(stat) = parse_statistic(text) {
         // k6 lists thresholds below the metric's name; there response time is the usual one.
         return Ok(Metric::Time(MetricTime::Response, stat));
     }
     let (name, rest) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
-    let Some((_, time)) = TIMES.iter().find(|(known, _)| *known == name) else {
+    let span = SPANS.iter().find(|(known, _)| *known == name);
+    let span = span.map(|(_, span)| MetricTime::Messages(*span));
+    let time = TIMES.iter().find(|(known, _)| *known == name).map(|(_, time)| *time);
+    let Some(time) = time.or(span) else {
         let known = SCALARS.iter().map(|(name, _)| *name).chain(TIMES.iter().map(|(n, _)| *n));
+        let known = known.chain(SPANS.iter().map(|(name, _)| *name)).chain(MessageCount::names());
         return Err(RuleError {
             message: format!("unknown metric `{}`", short(name)),
             expected: known_metrics(),
@@ -269,7 +297,7 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
             help: Some(format!("for example `{name}.p95`")),
         });
     };
-    parse_statistic(written).map(|stat| Metric::Time(*time, stat)).ok_or_else(|| RuleError {
+    parse_statistic(written).map(|stat| Metric::Time(time, stat)).ok_or_else(|| RuleError {
         message: format!("unknown statistic `{}`", short(written)),
         expected: format!("one of {} or another percentile", STATS.join(", ")),
         help: nearest(written, STATS.iter().copied())
@@ -330,6 +358,7 @@ pub(super) fn known_metrics() -> String {
      of ok calls alone `response(ok).p95`), \
      or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, \
      iterations, bytes, \
-     generator_errors, status(5xx)"
+     generator_errors, status(5xx); of messages delivery, transit, gap, first, first_text, tpot or \
+     life with a statistic, or sent, received, lost, missed, duplicated, reordered, tokens, good"
         .to_owned()
 }

@@ -5,7 +5,8 @@
 
 pub mod judge;
 mod judgement;
-pub mod metric;
+pub mod message_metric;
+mod metric;
 mod rule_error;
 pub mod scope;
 pub mod threshold;

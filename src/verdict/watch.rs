@@ -14,7 +14,7 @@ use super::threshold::{Comparison, Metric, MetricTime, Threshold};
 use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, Window};
 use crate::stats::own_delay::merge_boxed;
-use crate::stats::{Delayed, Delta, OwnDelay, Snapshot};
+use crate::stats::{Delayed, Delta, MessageWindow, OwnDelay, Snapshot};
 
 /// The longest time that a window waits for its calls, s.
 pub const MAX_SETTLE_S: u32 = 60;
@@ -297,6 +297,9 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
             }
             Metric::Time(MetricTime::OkService, _) => {
                 step.service.merge(&theirs.ok_service().into());
+            }
+            Metric::Time(MetricTime::Messages(_), _) | Metric::Messages(_) | Metric::Good => {
+                merge_boxed(&mut step.messages, theirs.messages.as_deref(), MessageWindow::merge);
             }
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);

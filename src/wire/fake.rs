@@ -13,8 +13,10 @@ use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
 use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::fake_stream::{FakeStreams, StreamModel};
 use crate::wire::link::emulated_link::until;
-use crate::wire::{EmulatedLink, Outgoing};
+use crate::wire::taken::{StreamedFraming, TakenConnection, TakenResponse};
+use crate::wire::{EmulatedLink, Outgoing, TakesOver};
 
 /// A scripted target.
 #[derive(Clone)]
@@ -67,6 +69,8 @@ pub enum FakeReply {
 
 struct Script {
     model: Box<dyn LatencyModel>,
+    /// `None` if the target has no streams: a request for one gets the response alone.
+    streams: Option<FakeStreams>,
     log: Vec<FakeArrival>,
     count: u64,
 }
@@ -77,7 +81,16 @@ const LOGGED: usize = 1 << 20;
 impl FakeTarget {
     /// Creates a target with this latency model.
     pub fn new(model: impl LatencyModel + 'static) -> Self {
-        Self(Rc::new(RefCell::new(Script { model: Box::new(model), log: Vec::new(), count: 0 })))
+        let model = Box::new(model);
+        Self(Rc::new(RefCell::new(Script { model, streams: None, log: Vec::new(), count: 0 })))
+    }
+
+    /// Adds streams: a request that asks for one and gets status 101, or 200 if its body is
+    /// streamed, opens one.
+    #[must_use]
+    pub fn with_streams(self, model: impl StreamModel + 'static) -> Self {
+        self.0.borrow_mut().streams = Some(FakeStreams::new(model));
+        self
     }
 
     /// The number of requests so far, without refused ones, which never arrived.
@@ -104,7 +117,29 @@ impl FakeTarget {
         }
         let (reply, _) = self.arrive(outgoing, now, capture);
         let (outcome, sent) = await_reply(reply, deadline).await;
+        self.open_stream(outgoing, outcome, capture);
         ended_now(outgoing, now, outcome, sent)
+    }
+
+    /// Opens the stream that a request asked for, if the response allows it.
+    fn open_stream(
+        &self,
+        outgoing: &Outgoing<'_>,
+        outcome: AttemptOutcome,
+        capture: &mut ResponseCapture,
+    ) {
+        let opens = match outgoing.capture.takes_over {
+            TakesOver::Nothing => return,
+            TakesOver::Upgrade => outcome == AttemptOutcome::Responded(101),
+            TakesOver::Body => outcome == AttemptOutcome::Responded(200),
+        };
+        let streams = self.0.borrow().streams.clone().filter(|_| opens);
+        capture.rare().taken = streams.map(|streams| {
+            let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
+            let stream = streams.open(outgoing.number, outgoing.bytes);
+            taken.connection = Some(TakenConnection::Fake(stream));
+            taken
+        });
     }
 
     /// As `exchange`, for a user with an emulated link: the request arrives later, and so does the
@@ -130,6 +165,7 @@ impl FakeTarget {
                 outcome = why.outcome(AttemptPhase::Body);
             }
         }
+        self.open_stream(outgoing, outcome, capture);
         ended_now(outgoing, now, outcome, sent)
     }
 

@@ -34,6 +34,11 @@ pub trait MessageStream: std::fmt::Debug {
 
     /// Bytes handed to the kernel and read since the last call.
     fn take_traffic(&mut self) -> Traffic;
+
+    /// How long the target asks clients to wait before they connect again; `None` if it did not.
+    fn reconnect_delay(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// One message.
@@ -103,6 +108,15 @@ pub struct StreamSettings {
     pub pong: Duration,
     /// How long it may take to answer a close.
     pub close: Duration,
+}
+
+/// What the request of a stream offers.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamOffer<'a> {
+    /// The random key of a WebSocket handshake.
+    pub key: [u8; 16],
+    /// Subprotocols of WebSocket, the preferred one first.
+    pub subprotocols: &'a [String],
     /// Whether permessage-deflate (RFC 7692) is offered.
     pub deflate: bool,
 }

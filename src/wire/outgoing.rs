@@ -6,7 +6,7 @@
 use crate::clock::RunOffset;
 use crate::ids::ServiceId;
 use crate::stats::{AttemptOutcome, AttemptPhase};
-use crate::wire::body::response_capture::CaptureRequest;
+use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
 use crate::wire::deadline::CallDeadline;
 use crate::wire::link::emulated_link::EmulatedLink;
 
@@ -32,6 +32,12 @@ pub struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
+    /// Whether the request goes over HTTP/1.1, whatever the service speaks: links are emulated over
+    /// it only, and only its connections can be upgraded.
+    pub(super) fn is_http1_only(&self) -> bool {
+        self.link.is_some() || self.capture.takes_over == TakesOver::Upgrade
+    }
+
     /// Waits for one round trip of the user's emulated link, if there is one.
     pub(super) async fn extra_round_trip(
         &self,

@@ -4,20 +4,21 @@
 //! Invariant: a wire belongs to one shard; the caller counts the connections that it opens.
 
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::clock::Time;
 use crate::ids::{ServiceId, indexed_by};
 use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
-use crate::stats::{Addresses, AttemptOutcome};
+use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
+use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamOffer, StreamSettings};
 use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
 use crate::wire::slot::{ConnectionSlot, OpenCount};
-use crate::wire::{fake, http1, http2};
+use crate::wire::{fake, http1, http2, opening};
 
 /// A shard's access to the network. An enum, not a trait object: one match, no boxing on the hot
 /// path.
@@ -68,8 +69,7 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.service];
-                // Links are emulated over HTTP/1.1 only.
-                if endpoint.version != HttpVersion::Http1 && outgoing.link.is_none() {
+                if endpoint.version != HttpVersion::Http1 && !outgoing.is_http1_only() {
                     let h2 = http2::client::boxed(
                         http1, endpoint, slot, outgoing, now, deadline, capture,
                     );
@@ -80,6 +80,36 @@ impl Wire {
             WireKind::Fake(target) => {
                 (target.exchange(outgoing, now, deadline, capture).await, Resend::No)
             }
+        }
+    }
+
+    /// Opens the stream that an exchange left behind, if its response is what the protocol demands;
+    /// the connection leaves the slot, and counts as open until the stream is dropped. Without a
+    /// stream the connection closes.
+    ///
+    /// # Errors
+    /// `BadHandshake` if no response was taken over, and the kinds of each protocol.
+    pub fn open_stream(
+        &self,
+        capture: &mut ResponseCapture,
+        settings: &StreamSettings,
+        offer: &StreamOffer<'_>,
+    ) -> Result<Box<dyn MessageStream>, FailureKind> {
+        opening::open(capture, settings, offer)
+    }
+
+    /// Polls a stream with the shard's read buffer: see `MessageStream::poll_receive`. `receive`
+    /// must not call the wire.
+    #[inline]
+    pub fn poll_stream(
+        &self,
+        stream: &mut dyn MessageStream,
+        cx: &mut Context<'_>,
+        receive: &mut dyn FnMut(Time, Message<'_>),
+    ) -> Poll<StreamEnd> {
+        match &self.kind {
+            WireKind::Http1(http1) => stream.poll_receive(cx, &mut http1.buffer(), receive),
+            WireKind::Fake(_) => stream.poll_receive(cx, &mut [], receive),
         }
     }
 
@@ -105,7 +135,7 @@ impl Wire {
         let endpoint = self.endpoints.get(outgoing.service.index()).filter(|_| !slot.is_open())?;
         let mut timings = ConnectTimings::default();
         // A failure is not reported here: the first call meets it again and reports it.
-        let _ = if endpoint.version == HttpVersion::Http1 || outgoing.link.is_some() {
+        let _ = if endpoint.version == HttpVersion::Http1 || outgoing.is_http1_only() {
             http1::client::open(endpoint, slot, outgoing, deadline, &mut timings).await
         } else {
             http2::client::open(endpoint, slot, outgoing, deadline, &mut timings).await

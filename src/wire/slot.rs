@@ -36,6 +36,20 @@ impl OpenCount {
     pub(super) fn take_peak(&self) -> u64 {
         self.peak.replace(self.now.get())
     }
+
+    fn remove(&self) {
+        self.now.set(self.now.get() - 1);
+    }
+}
+
+/// Counts the connection of a stream as open until it is dropped.
+#[derive(Debug)]
+pub(super) struct StreamCount(Rc<OpenCount>);
+
+impl Drop for StreamCount {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
 }
 
 impl ConnectionSlot {
@@ -69,7 +83,7 @@ impl ConnectionSlot {
     /// Closes the connection, if there is one.
     pub fn close(&mut self) {
         if self.connection.take().is_some() || self.h2.take().is_some() {
-            self.open.now.set(self.open.now.get() - 1);
+            self.open.remove();
             trace_event!(
                 DEBUG,
                 "connection closed",
@@ -77,6 +91,18 @@ impl ConnectionSlot {
                 open = self.open.now.get(),
             );
         }
+    }
+
+    /// Takes the connection out of the slot, for a stream; it stays counted until the stream ends.
+    pub(super) fn take(&mut self) -> Option<(OpenConnection, StreamCount)> {
+        let connection = self.connection.take()?;
+        Some((connection, StreamCount(Rc::clone(&self.open))))
+    }
+
+    /// As `take`, for a connection that speaks HTTP/2.
+    pub(super) fn take_h2(&mut self) -> Option<(Box<Http2>, StreamCount)> {
+        let h2 = self.h2.take()?;
+        Some((h2, StreamCount(Rc::clone(&self.open))))
     }
 
     pub(super) fn open(&mut self, connection: OpenConnection) {

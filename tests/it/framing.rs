@@ -5,9 +5,9 @@ use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
-use manada::wire::CaptureRequest;
 use manada::wire::ResponseCapture;
 use manada::wire::http1::framing::{FramingError, ResponseReader};
+use manada::wire::{CaptureRequest, TakesOver};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
@@ -24,6 +24,8 @@ fn wanted(head_request: bool, max_body: u64) -> CaptureRequest {
         cookies: true,
         location: true,
         retry_after: true,
+        takes_over: TakesOver::Nothing,
+        observes: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use manada::clock::RunOffset;
 use manada::event::Report;
-use manada::stats::{AttemptOutcome, BlockCause, Histogram, outcome};
+use manada::stats::{AttemptOutcome, BlockCause, Histogram, MessageCounts, outcome};
 use serde::Deserialize;
 
 /// An expected count.
@@ -30,6 +30,11 @@ impl Count {
 pub fn counts(report: &Report) -> BTreeMap<String, u64> {
     let mut counts: BTreeMap<String, u64> =
         ledgers(report).into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    // The ledger of messages: `messages_sent`, `messages_lost`, …
+    let mut messages = report.snapshot.measured.messages(|_| true).counts;
+    messages.add(&report.snapshot.warmup.messages(|_| true).counts);
+    let names = MessageCounts::NAMES.into_iter().zip(messages.all());
+    counts.extend(names.map(|(name, count)| (format!("messages_{name}"), count)));
     // Suppressed calls by cause: `by_breaker`, `by_pool`, …
     counts.extend(BlockCause::ALL.map(|cause| {
         let index = outcome::error_index(AttemptOutcome::Suppressed(cause));
@@ -76,6 +81,9 @@ fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
         ("leases", pools.iter().map(|pool| pool.leases).sum()),
         ("gave_up", pools.iter().map(|pool| pool.gave_up).sum()),
         ("users", report.snapshot.users_peak),
+        ("streams_opened", report.snapshot.streams.counts.opened),
+        ("reconnects", report.snapshot.streams.counts.reconnects),
+        ("streams_open", report.snapshot.streams.open),
     ])
 }
 

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use super::World;
 use super::observers::{LogCollector, RecordCollector, replay_record, send_commands};
 use super::script::{ScriptedTarget, Window, ns};
+use super::streams::ScriptedStreams;
 
 /// The results of a world.
 pub struct SimulationResults {
@@ -59,14 +60,19 @@ fn target(world: &World, plan: &Plan, start: Time) -> FakeTarget {
         assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
     }
     let latency = world.target.latency.as_deref().unwrap_or("0s");
-    FakeTarget::new(ScriptedTarget {
+    let streams = world.target.streams.clone();
+    let target = FakeTarget::new(ScriptedTarget {
         start,
         queue,
         latency: Distribution::parse_compact(latency).unwrap(),
         rng: plan.seed.rng(Stream::World, 0, 0),
         script: world.target.clone(),
         count: 0,
-    })
+    });
+    match streams {
+        Some(script) => target.with_streams(ScriptedStreams::new(start, script)),
+        None => target,
+    }
 }
 
 /// Returns the memory of the process, bytes.

@@ -13,6 +13,8 @@ use manada::units::{parse_duration, parse_size};
 use manada::wire::fake::{FakeArrival, FakeReply, LatencyModel};
 use serde::Deserialize;
 
+use super::streams::StreamScript;
+
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -60,6 +62,9 @@ pub struct Script {
     pub error_every: Option<u64>,
     #[serde(default)]
     pub reset_every: Option<u64>,
+    /// What it does on streams; `None`: it opens none.
+    #[serde(default)]
+    pub streams: Option<StreamScript>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -115,7 +120,9 @@ impl LatencyModel for ScriptedTarget {
         let path = request_line(request);
         let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
         let refuses = self.script.refuses.as_ref().is_some_and(|from| of(&path, from));
-        if within(&self.script.down) || flaps || refuses {
+        let streams = self.script.streams.as_ref();
+        let no_streams = streams.is_some_and(|streams| within(&streams.down));
+        if within(&self.script.down) || flaps || refuses || no_streams {
             return FakeReply::Refuse;
         }
         self.count += 1;
@@ -129,6 +136,8 @@ impl LatencyModel for ScriptedTarget {
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
         let status = named.map_or(status, |(_, status)| *status);
+        let upgrades = request.bytes.windows(9).any(|part| part == b"websocket");
+        let status = if upgrades && streams.is_some() { 101 } else { status };
         let status = self.rejection(now).map_or(status, |rejection| rejection.status);
         let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
         let service = match slow {

@@ -26,6 +26,8 @@ pub(crate) struct BlockedTime {
     pub(crate) blocked_ns: u64,
     /// When the user continues: after the last attempt, or after a wait that led to none.
     pub(crate) left: Time,
+    /// When the shard turned to it; a step that waits for a message may measure from before it.
+    pub(crate) taken_up: Time,
     /// Delays that the shard itself added.
     pub(crate) own: ShardDelays,
 }
@@ -42,9 +44,10 @@ pub(crate) struct ShardDelays {
 
 impl BlockedTime {
     /// The times of a call that ends as soon as the shard turns to it.
-    fn none(shard: &Shard, picked_up: Time) -> Self {
+    pub(crate) fn none(shard: &Shard, picked_up: Time) -> Self {
         let stalled_ns = shard.recorder.borrow().stalled_ns();
-        Self { blocked_ns: 0, left: picked_up, own: ShardDelays { prepared_ns: 0, stalled_ns } }
+        let own = ShardDelays { prepared_ns: 0, stalled_ns };
+        Self { blocked_ns: 0, left: picked_up, taken_up: picked_up, own }
     }
 }
 
@@ -60,6 +63,8 @@ pub(crate) fn conclude(
     let unchecked = |result| CheckedResponse { result, goes_on: false, failed: FailedChecks::NONE };
     let checked = match exchange.outcome {
         AttemptOutcome::Responded(status) => checks::check(call, user, status, exchange, capture),
+        // A message has no status.
+        AttemptOutcome::Done => checks::check(call, user, 0, exchange, capture),
         AttemptOutcome::Failed(_, kind) => {
             if kind == FailureKind::Forbidden {
                 forbid(&shard.recorder, &shard.wire, None);
@@ -108,7 +113,7 @@ fn report_call(
 }
 
 /// Counts a call; the exchange is that of its last attempt.
-fn record(
+pub(crate) fn record(
     call: CallContext<'_>,
     user: &User,
     blocked: BlockedTime,
@@ -126,7 +131,7 @@ fn record(
         blocked_ns: unready_ns + blocked.blocked_ns,
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
-        in_flight_ns: blocked.left.since(picked_up),
+        in_flight_ns: blocked.left.since(blocked.taken_up),
         stalled_ns: blocked.own.stalled_ns,
         outcome: exchange.outcome,
         result,
@@ -138,7 +143,9 @@ fn record(
     // A redirect that is not followed was a response, too: the target is alive.
     let responded = matches!(
         exchange.outcome,
-        AttemptOutcome::Responded(_) | AttemptOutcome::Failed(AttemptPhase::Redirect, _)
+        AttemptOutcome::Responded(_)
+            | AttemptOutcome::Done
+            | AttemptOutcome::Failed(AttemptPhase::Redirect, _)
     );
     let is_broken_off = matches!(result, CallResult::Own | CallResult::Unfinished);
     let is_wanted = matches!(result, CallResult::Ok | CallResult::Muted);

@@ -9,9 +9,11 @@ use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
+use crate::plan::stream::{AnswerFormat, StreamAct, StreamForm, StreamStep};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
-use crate::wire::CaptureRequest;
+use crate::wire::tokens::streamed::StreamedFormat;
+use crate::wire::{CaptureRequest, TakesOver};
 
 /// The flow of an archetype.
 pub(crate) struct PreparedFlow {
@@ -25,6 +27,8 @@ pub(crate) struct PreparedFlow {
     /// Whether the shard has next to nothing to do between two calls: requests are rendered once,
     /// and no body is looked at. Then the end of one call is the beginning of the next.
     pub(crate) is_light: bool,
+    /// Whether some step stamps messages.
+    pub(crate) stamps: bool,
 }
 
 /// A request step.
@@ -44,9 +48,24 @@ pub(crate) struct PreparedCall {
     pub(crate) redirects: u32,
     /// Whether the call sends the user's cookies, and stores those of its response.
     pub(crate) cookies: bool,
+    /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
+    /// observed as it comes.
+    pub(crate) is_more: bool,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
     /// order.
     pub(crate) check_ids: Vec<usize>,
+}
+
+impl PreparedCall {
+    /// Whether the rendered request is completed for each call: it has a stamp, or opens a stream.
+    pub(crate) fn completes_request(&self) -> bool {
+        self.call.stamp.is_some() || self.call.stream.is_some()
+    }
+
+    /// Whether it is a step that begins a listener on an open stream.
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.call.stream.as_deref(), Some(StreamStep { act: StreamAct::Listen(_), .. }))
+    }
 }
 
 impl PreparedFlow {
@@ -90,12 +109,15 @@ impl PreparedFlow {
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
+                    takes_over: takes_over(call),
+                    observes: call.streamed.map(|streamed| observed(streamed.format)),
                 },
                 redirects,
                 // A step that sets a Cookie header itself sends no others.
                 cookies: service.cookies && !names("cookie"),
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
+                is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
                 check_ids: call
                     .check_names()
                     .filter_map(|name| known.iter().position(|other| *other == name))
@@ -114,6 +136,7 @@ impl PreparedFlow {
         };
         Self {
             is_light: kind.steps.iter().all(is_light),
+            stamps: calls.iter().any(|call| call.call.stamp.is_some()),
             calls,
             steps: kind.steps.clone(),
             from_responses: kind.variables_from_responses(&globals),
@@ -121,5 +144,26 @@ impl PreparedFlow {
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),
         }
+    }
+}
+
+/// Which response a stream takes over.
+fn takes_over(call: &Call) -> TakesOver {
+    match call.stream.as_deref() {
+        Some(StreamStep { act: StreamAct::Open(open), .. }) => match open.form {
+            StreamForm::WebSocket => TakesOver::Upgrade,
+            StreamForm::Events | StreamForm::Lines => TakesOver::Body,
+        },
+        _ => TakesOver::Nothing,
+    }
+}
+
+/// How the wire observes a response.
+fn observed(format: AnswerFormat) -> StreamedFormat {
+    match format {
+        AnswerFormat::Events => StreamedFormat::Events,
+        AnswerFormat::Lines => StreamedFormat::Lines,
+        AnswerFormat::OpenAi => StreamedFormat::OpenAi,
+        AnswerFormat::Anthropic => StreamedFormat::Anthropic,
     }
 }

@@ -6,7 +6,7 @@
 
 use rand::RngExt;
 
-use crate::clock::{self, RunOffset, Time};
+use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::engine::call::generator_error::template_error;
 use crate::engine::call::prepared::PreparedFlow;
@@ -16,7 +16,7 @@ use crate::engine::call::trace;
 use crate::engine::iterations::iteration_summary::IterationSummary;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::{OpenGroup, User};
-use crate::engine::{attempt, iterations::parallel, iterations::rendezvous};
+use crate::engine::{attempt, iterations::parallel, iterations::rendezvous, streams};
 use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
@@ -44,9 +44,9 @@ pub(crate) struct IterationRunner<'a> {
     backoff_ns: u64,
     /// Thinks and pauses of this iteration so far, and those before its last call was done, ns.
     thought_ns: u64,
-    thought_before_ns: u64,
+    pub(super) thought_before_ns: u64,
     /// When the last call of the iteration was done.
-    done: Time,
+    pub(super) done: Time,
     /// How late this iteration began, and how long the event loop had stood still before it, ns.
     late_ns: u64,
     stalled_ns: u64,
@@ -84,6 +84,9 @@ impl<'a> IterationRunner<'a> {
     /// Runs an iteration from `self.timing` on, after `on_start` if `is_first`. The second value is
     /// `false` if `on_start` failed.
     pub(crate) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
+        if self.user.has_streams() {
+            self.user.take_captured();
+        }
         (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
         (self.done, self.calls) = (self.timing.picked_up, 0);
@@ -97,6 +100,10 @@ impl<'a> IterationRunner<'a> {
             }
         }
         let end = self.section(self.flow().sections.flow).await;
+        if self.user.has_streams() {
+            // Boxed: users without streams carry no room for it.
+            Box::pin(self.user.end_iteration_streams(self.shard)).await;
+        }
         (self.summary(end), true)
     }
 
@@ -121,6 +128,20 @@ impl<'a> IterationRunner<'a> {
                     let went = self.after(&ended, think);
                     let went = if prepared.call.has_rescue { self.rescue(&ended) } else { went };
                     went.map(|()| at + 1)
+                }
+                Step::Stream(index) => {
+                    let ended = {
+                        let (shard, timing) = (self.shard, self.timing);
+                        Box::pin(streams::step(shard, self.user, *index, &timing)).await
+                    };
+                    let prepared = &flow.calls[*index];
+                    if prepared.is_listener() {
+                        // A listener begins, which takes no time and is no call.
+                        if ended.goes_on { Ok(at + 1) } else { Err(IterationEnd::Early) }
+                    } else {
+                        let think = prepared.call.think.as_ref().or(flow.think.as_ref());
+                        self.after(&ended, think).map(|()| at + 1)
+                    }
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
                 Step::Parallel(parallel) => {
@@ -292,7 +313,11 @@ impl<'a> IterationRunner<'a> {
                 }
                 Ok(at + 1)
             }
-            Step::Call(_) | Step::Parallel(_) | Step::Rendezvous(_) | Step::End => Ok(at + 1),
+            Step::Call(_)
+            | Step::Stream(_)
+            | Step::Parallel(_)
+            | Step::Rendezvous(_)
+            | Step::End => Ok(at + 1),
         }
     }
 
@@ -312,25 +337,6 @@ impl<'a> IterationRunner<'a> {
         };
         self.shard.recorder.borrow_mut().push_log_line(line);
         Ok(())
-    }
-
-    /// Records a group that ended: from its beginning to the end of its last call, without thinks.
-    fn record_group(&mut self, group: &OpenGroup) {
-        let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
-        let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
-        let intended = RunOffset::of(group.intended, self.shard.start);
-        let group = self.user.group(group.id);
-        self.shard.recorder.borrow_mut().record_group(group, intended, Some(took_ns));
-    }
-
-    /// Records the groups that have begun and will not end.
-    fn record_open_groups(&mut self) {
-        let Some(extras) = &mut self.user.extras else { return };
-        for group in std::mem::take(&mut extras.groups) {
-            let intended = RunOffset::of(group.intended, self.shard.start);
-            let group = self.user.group(group.id);
-            self.shard.recorder.borrow_mut().record_group(group, intended, None);
-        }
     }
 
     fn or_template_error<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {

@@ -303,9 +303,10 @@ fn accepts_connections(exchange: &Exchange, is_probe: bool) -> Option<bool> {
         AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..) | AttemptOutcome::Timeout(_) => {
             is_probe.then_some(true)
         }
-        AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_) | AttemptOutcome::Suppressed(_) => {
-            None
-        }
+        AttemptOutcome::Done
+        | AttemptOutcome::Unfinished(_)
+        | AttemptOutcome::Own(_)
+        | AttemptOutcome::Suppressed(_) => None,
     }
 }
 

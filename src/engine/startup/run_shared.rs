@@ -4,12 +4,14 @@
 //! Invariant: a limit over the whole run (`max_users`, `iterations`, rate limits, breakers) is one
 //! count here, never a share per shard.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use tokio::sync::Notify;
 
 use crate::clock::RunOffset;
+use crate::delivery::Channels;
 use crate::engine::iterations::rendezvous::RendezvousPoint;
 use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
@@ -43,6 +45,14 @@ pub struct RunShared {
     pub breakers: Vec<ChangeSubject>,
     /// The rate limits of attempts.
     pub limits: RateLimits,
+    /// The channels of stamped messages.
+    pub channels: Channels,
+    /// The run, as stamps name it; never zero.
+    pub run_stamp: u32,
+    /// The number of the next user that stamps messages.
+    pub next_publisher: AtomicU32,
+    /// Users at work whose flow stamps messages.
+    pub publishing: AtomicU64,
 }
 
 /// The users of a closed workload that a count ends. When none is left, the workload is over on all
@@ -100,6 +110,10 @@ impl RunShared {
             breakers: BreakerName::all(plan).iter().map(BreakerName::subject).collect(),
             limits: RateLimits::new(plan, &endpoints),
             endpoints,
+            channels: Channels::default(),
+            run_stamp: run_stamp(&plan.run_id),
+            next_publisher: AtomicU32::new(0),
+            publishing: AtomicU64::new(0),
         }
     }
 
@@ -159,4 +173,28 @@ impl RunShared {
         }
         most.saturating_add(uncounted.load(Relaxed))
     }
+}
+
+/// Counts a user as a publisher while it exists.
+#[derive(Debug)]
+pub(crate) struct PublishingGuard(Arc<RunShared>);
+
+impl PublishingGuard {
+    /// Counts one more publisher.
+    pub(crate) fn new(shared: &Arc<RunShared>) -> Self {
+        shared.publishing.fetch_add(1, Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for PublishingGuard {
+    fn drop(&mut self) {
+        self.0.publishing.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The number of a run in stamps: a hash of its id (FNV-1a), never zero.
+fn run_stamp(run_id: &str) -> u32 {
+    let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    run_id.bytes().fold(0x811c_9dc5, hash).max(1)
 }

@@ -97,7 +97,14 @@ impl<'a> ClosedUser<'a> {
                 self.runner.shard.recorder.borrow_mut().record_out_of_rows(self.who.workload);
                 break;
             }
+            let publishing = self.runner.shard.count_publisher(self.runner.user.archetype);
             let stopped = self.session().await;
+            drop(publishing);
+            if self.runner.user.has_streams() {
+                let is_final = self.runner.shard.is_load_over(self.who.workload);
+                // Boxed: users without streams carry no room for it.
+                Box::pin(self.runner.user.end_streams(self.runner.shard, is_final)).await;
+            }
             if !matches!(stopped, StopReason::SessionOver) || self.runner.shard.is_draining() {
                 break;
             }

@@ -35,6 +35,7 @@ pub(crate) async fn run(shard: &Shard, user: &mut User, id: WorkloadId, start: &
         recorder.end_iteration(id, intended, IterationEnd::Early, (0, 0), intended);
         return;
     }
+    let publishing = shard.count_publisher(user.archetype);
     let (summary, has_begun) = IterationRunner::new(shard, user, timing).iteration(true).await;
     iteration_summary::record_end(shard, id, due, &summary);
     if summary.end != IterationEnd::Interrupted && summary.pause_ns > 0 {
@@ -45,6 +46,11 @@ pub(crate) async fn run(shard: &Shard, user: &mut User, id: WorkloadId, start: &
     if has_begun {
         // Boxed: most users have no `on_stop`, and their tasks should carry no room for it.
         Box::pin(run_on_stop(shard, user)).await;
+    }
+    drop(publishing);
+    if user.has_streams() {
+        // Boxed: users without streams carry no room for it.
+        Box::pin(user.end_streams(shard, shard.is_load_over(id))).await;
     }
 }
 

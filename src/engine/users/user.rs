@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::engine::shard::Shard;
 use crate::engine::startup::numbering::IterationItem;
+use crate::engine::streams::UserStreams;
 use crate::ids::{ArchetypeId, GroupId, ServiceId, StepId, WorkloadId};
 use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;
@@ -76,6 +77,8 @@ pub(crate) struct UserExtras {
     pub(crate) own_slot: Option<ConnectionSlot>,
     /// The users that make the parallel calls, each with connections of its own.
     pub(crate) branches: Vec<User>,
+    /// The user's streams.
+    pub(crate) streams: UserStreams,
 }
 
 /// A group that has begun.

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::outcomes::error_of;
 use super::packed::{Packed, PackedBytes, Shape};
 use crate::clock::RunOffset;
 use crate::event::{Interrupt, StopCause};
@@ -13,10 +14,10 @@ use crate::plan::policy::BreakerName;
 use crate::seed::Seed;
 use crate::stats::delta::Halt;
 use crate::stats::exemplar::FailureMode;
-use crate::stats::outcome::{self, ERRORS};
+use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    AttemptOutcome, Change, ChangeCause, ChangeKind, ChangeSubject, HealthFigure, Histogram,
-    OverrideBase, StateChange,
+    Change, ChangeCause, ChangeKind, ChangeSubject, HealthFigure, Histogram, OverrideBase,
+    StateChange,
 };
 use crate::units::Rate;
 use crate::verdict::Threshold;
@@ -164,7 +165,7 @@ impl Packed for FailureMode {
 
     fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
         match <(u8, usize)>::unpack(from)? {
-            (0, index) => (index < ERRORS).then_some(Self::Error(index)),
+            (0, index) => error_of(index, from.version).map(Self::Error),
             (1, status) => Some(Self::Status(status.try_into().ok()?)),
             (2, check) => Some(Self::Check(check)),
             _ => None,
@@ -266,33 +267,6 @@ impl Packed for StateChange {
         ChangeSubject::describe(shape);
         Change::describe(shape);
         ChangeCause::describe(shape);
-    }
-}
-
-/// A status, or the index of an error.
-impl Packed for AttemptOutcome {
-    fn pack(&self, out: &mut Vec<u8>) {
-        match (self, outcome::error_index(*self)) {
-            (Self::Responded(status), _) => (0u8, usize::from(*status)).pack(out),
-            (_, index) => (1u8, index.unwrap_or(ERRORS)).pack(out),
-        }
-    }
-
-    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
-        match <(u8, usize)>::unpack(from)? {
-            (0, status) => Some(Self::Responded(status.try_into().ok()?)),
-            (1, index) => outcome::outcome_at(index),
-            _ => None,
-        }
-    }
-
-    fn describe(shape: &mut Shape) {
-        shape.text("0 status, 1 error of ");
-        for index in 0..ERRORS {
-            let (phase, kind, _) = outcome::error_at(index);
-            shape.text(&format!("{phase} {kind}, "));
-        }
-        <(u8, usize)>::describe(shape);
     }
 }
 

@@ -9,10 +9,14 @@ use super::frame::checksum;
 use super::packed::Shape;
 
 /// The version that is written. It changes when the content of frames changes.
-pub(super) const VERSION: u32 = 8;
+pub(super) const VERSION: u32 = 9;
 
 /// The oldest version that is read. Versions before 8 have no hash.
 const OLDEST: u32 = 7;
+
+/// A former version that is read, and its hash.
+const FORMER: u32 = 8;
+const FORMER_SHAPES: &str = "23d0a004";
 
 /// The longest first line, bytes.
 pub(super) const MAX_LINE: u64 = 64;
@@ -42,6 +46,7 @@ pub(super) fn version(line: &[u8]) -> Result<u32, RecordError> {
     match version {
         _ if !line.ends_with('\n') => Err(foreign()),
         OLDEST if word.is_none() => Ok(version),
+        FORMER if (word, hash) == (Some("shapes"), Some(FORMER_SHAPES)) => Ok(version),
         VERSION if word == Some("shapes") => match hash.unwrap_or_default() {
             hash if hash == shapes() => Ok(version),
             found => Err(RecordError::OtherShapes { found: found.to_owned(), expected: shapes() }),
@@ -71,14 +76,16 @@ mod tests {
     fn records_of_known_versions_and_shapes_are_read() {
         assert!(matches!(version(line().as_bytes()), Ok(VERSION)));
         assert!(matches!(version(b"manada record 7\n"), Ok(7)));
-        let other = version(b"manada record 8 shapes 12345678\n");
+        assert!(matches!(version(b"manada record 8 shapes 23d0a004\n"), Ok(8)));
+        let other = version(b"manada record 9 shapes 12345678\n");
         assert!(
             matches!(&other, Err(RecordError::OtherShapes { found, .. }) if found == "12345678")
         );
         for line in [
             "",
             "manada record 8\n",
-            "manada record 9 shapes 00000000\n",
+            "manada record 8 shapes 12345678\n",
+            "manada record 10 shapes 00000000\n",
             "manada record 7 shapes 00000000\n",
             "manada record 7",
             "something else\n",

@@ -50,9 +50,18 @@ impl Shape {
     }
 }
 
-/// Packs a struct as its fields, in this order.
+/// Packs a struct as its fields, in this order. `since 9`: records before version 9 do not have the
+/// field; it has its default there.
 macro_rules! packed {
-    ($($type:ty { $($field:ident),+ $(,)? })+) => {$(
+    (@unpack $from:ident) => { $crate::event::record::packed::Packed::unpack($from)? };
+    (@unpack $from:ident $version:literal) => {
+        if $from.version < $version {
+            Default::default()
+        } else {
+            $crate::event::record::packed::Packed::unpack($from)?
+        }
+    };
+    ($($type:ty { $($field:ident $(since $version:literal)?),+ $(,)? })+) => {$(
         impl $crate::event::record::packed::Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
                 $($crate::event::record::packed::Packed::pack(&self.$field, out);)+
@@ -62,7 +71,7 @@ macro_rules! packed {
                 from: &mut $crate::event::record::packed::PackedBytes<'_>,
             ) -> Option<Self> {
                 // Rust evaluates the fields in source order.
-                Some(Self { $($field: $crate::event::record::packed::Packed::unpack(from)?),+ })
+                Some(Self { $($field: packed!(@unpack from $($version)?)),+ })
             }
 
             fn describe(shape: &mut $crate::event::record::packed::Shape) {

@@ -11,9 +11,9 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, Iterations, Latency, LoadOverride, MemoryRelief, Monitor,
-    MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy, ResilienceSnapshot,
-    StateChanges, TransitionCause, Window,
+    Departures, GaugeSample, Gauges, Iterations, LoadOverride, MemoryRelief, MessageCounts,
+    MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy,
+    ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 
@@ -47,16 +47,26 @@ packed! {
     Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
-        assigned, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
+        assigned, running_iterations, running_calls, users, users_peak, connections,
+        streams since 9, streams_wanted since 9, cpu_ns,
         run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
         in_flight_integral, call_time, running_call_time,
     }
-    Latency { responses, at_least, beyond }
     LoadWindow {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
         late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
-    StepWindow { calls, in_drain, response, service, unwanted, own_delay, checks, statuses }
+    StepWindow {
+        calls, in_drain, response, service, unwanted, own_delay, checks, statuses,
+        messages since 9,
+    }
+    MessageCounts {
+        sent, expected, received, due, delivered, lost, missed, unsent, open, duplicated, reordered,
+        late, replayed, foreign, unexpected, unstamped, unmatched, dropped, coalesced, ahead,
+        tokens, by_chunks, judged, good,
+    }
+    MessageWindow { counts, delivery, transit, gap, first, first_text, tpot, life }
+    StreamCounts { opened, reconnects, ended, closed, untracked_pairs }
     Delayed { measured, less }
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
@@ -70,7 +80,10 @@ packed! {
     }
     BreakerUse { state, opened, refused }
     ResilienceSnapshot { timeouts_ns, breakers }
-    GaugeSample { second, target, users, running, connections, monitors }
+    GaugeSample {
+        second, target, users, running, connections, streams since 9,
+        streams_wanted since 9, monitors,
+    }
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
@@ -84,7 +97,8 @@ packed! {
     SourceFile { name, text }
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
+        shard, workloads, departures, attempts, connections, streams since 9, addresses,
+        statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, gauges, last,
     }

@@ -99,7 +99,8 @@ impl FailureCriteria {
             AttemptOutcome::Failed(phase, _) if phase.opens() => self.connect,
             // A redirect to a bad URL is not a failure of the responding server.
             AttemptOutcome::Failed(phase, _) => self.broken && phase != AttemptPhase::Redirect,
-            AttemptOutcome::Unfinished(_)
+            AttemptOutcome::Done
+            | AttemptOutcome::Unfinished(_)
             | AttemptOutcome::Own(_)
             | AttemptOutcome::Suppressed(_) => false,
         }

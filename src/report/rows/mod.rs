@@ -8,6 +8,7 @@ mod checks;
 pub(crate) mod client;
 mod errors;
 mod failures;
+mod messages;
 mod phases;
 mod steps;
 mod thresholds;
@@ -19,6 +20,8 @@ pub(crate) use checks::{CheckRow, checks};
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};
 pub(crate) use errors::{problems, statuses};
 pub(crate) use failures::{FailureRow, failures};
+pub(crate) use messages::{MessageRow, messages};
+pub(crate) use messages::{has_streams, ledger_remark, message_ledger, message_times};
 pub(crate) use phases::{PhaseRow, phases};
 pub(crate) use steps::{
     GroupRow, StepLabels, StepRow, current_step, current_steps, groups, is_measuring, steps,

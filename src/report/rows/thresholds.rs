@@ -122,6 +122,7 @@ pub(crate) fn bound_reason(judgement: &Judgement) -> Option<String> {
     };
     let ended = match judgement.threshold.metric {
         Metric::Time(MetricTime::Iteration, _) => "of iterations did not complete",
+        Metric::Time(MetricTime::Messages(_), _) => "of messages never came",
         _ => "of calls got no response",
     };
     let starts = share(unknown.starts, "of starts dropped");
@@ -146,6 +147,7 @@ fn in_unit(metric: Metric, value: f64) -> String {
         | Metric::Achieved
         | Metric::AchievedUsers
         | Metric::Checks
+        | Metric::Good
         | Metric::StatusShare(..) => {
             format!("{:.2} %", value * 100.0)
         }
@@ -157,6 +159,7 @@ fn in_unit(metric: Metric, value: f64) -> String {
         | Metric::Calls
         | Metric::Iterations
         | Metric::GeneratorErrors
+        | Metric::Messages(_)
         | Metric::Statuses(..) => show_count(value as u64),
     }
 }

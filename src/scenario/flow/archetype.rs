@@ -8,7 +8,7 @@ use crate::plan::Archetype;
 use crate::plan::flow::{DataDraw, Session};
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::context::{FlowContext, FlowForm, ScenarioContext};
-use crate::scenario::flow::{columns, control, data, link, sections, tags};
+use crate::scenario::flow::{columns, control, data, link, sections, stream, tags};
 use crate::scenario::nouns::steps::STEPS_FORM;
 use crate::scenario::nouns::users::SESSION;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
@@ -50,8 +50,8 @@ pub(crate) fn archetype(
     let on_start = fields.take("on_start");
     let on_stop = fields.take("on_stop");
     let form = form(diagnostics, fields)?;
-    let (FlowForm::Steps(flow) | FlowForm::States(flow, _)) = form;
-    let sections: Vec<&Node> = [on_start, Some(flow), on_stop].into_iter().flatten().collect();
+    let (FlowForm::Steps(form_node) | FlowForm::States(form_node, _)) = form;
+    let sections: Vec<&Node> = [on_start, Some(form_node), on_stop].into_iter().flatten().collect();
     let mut names =
         VariableNames { known: context.globals.clone(), first_set: Vec::new(), full: false };
     [vars, data].into_iter().flatten().for_each(|node| names.keys(diagnostics, node));
@@ -62,6 +62,12 @@ pub(crate) fn archetype(
     let flow_context =
         FlowContext { context, services: &context.services, names: &names, alone: true };
     let mut flow = Assembly::new(flow_context);
+    let sections_with_scope = [(on_start, true), (Some(form_node), false), (on_stop, false)];
+    for (node, of_user) in sections_with_scope {
+        if let Some(node) = node {
+            stream::declare(node, of_user, context, &mut flow.streams);
+        }
+    }
     let bounds = sections::sections(&mut flow, diagnostics, on_start, form, on_stop);
     let set = vars.map(|node| control::values(diagnostics, node, &names)).unwrap_or_default();
     let draws = data.map(|node| data::feeds(diagnostics, node, &names)).unwrap_or_default();
@@ -92,6 +98,7 @@ pub(crate) fn archetype(
         groups: flow.groups,
         counters: flow.counters,
         rendezvous: flow.rendezvous_count,
+        streams: flow.streams,
         vars: set,
         status,
         data: draws,

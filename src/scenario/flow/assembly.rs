@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::plan::flow::Step;
+use crate::plan::stream::StreamPlan;
 use crate::plan::{Call, MAX_STEPS};
 use crate::scenario::flow::context::FlowContext;
 use crate::scenario::flow::step::NamedStep;
@@ -28,6 +29,7 @@ pub(crate) struct Assembly<'a> {
     pub groups: Vec<String>,
     pub counters: usize,
     pub rendezvous_count: usize,
+    pub streams: Vec<StreamPlan>,
     /// Timeouts of steps, with their places.
     pub timeouts: Vec<(Duration, SourceSpan)>,
     /// Number of loops around the current step.
@@ -46,6 +48,7 @@ impl<'a> Assembly<'a> {
             groups: Vec::new(),
             counters: 0,
             rendezvous_count: 0,
+            streams: Vec::new(),
             timeouts: Vec::new(),
             depth: 0,
         }
@@ -53,7 +56,18 @@ impl<'a> Assembly<'a> {
 
     /// Compiles a request step; returns its index among the calls.
     pub(crate) fn call(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<usize> {
-        let NamedStep { name, mut call, tags } = step(diagnostics, node, &self.flow_context)?;
+        let step = step(diagnostics, node, &self.flow_context)?;
+        self.add(diagnostics, node, step)
+    }
+
+    /// Adds a compiled step; returns its index among the calls.
+    pub(crate) fn add(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        node: &Node,
+        step: NamedStep,
+    ) -> Option<usize> {
+        let NamedStep { name, mut call, tags } = step;
         let timeout = node.get("timeout").map(|node| node.span);
         self.timeouts.extend(call.timeout.zip(timeout));
         let series = self.series_of(diagnostics, node, &name)?;

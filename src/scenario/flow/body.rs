@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::plan::RequestBody;
 use crate::scenario::flow::context::FlowContext;
+use crate::scenario::flow::message;
 use crate::scenario::nouns::steps::{BODIES, PART};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -19,15 +20,18 @@ use crate::template::{Builder, Encoding, Template};
 /// Maximum size of a file as a body, bytes, because each shard keeps it in memory.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Compiles the body of a step, and adds its content type to `headers`.
+/// Compiles the body of a step, and adds its content type to `headers`; `stamp` are the members of
+/// a JSON body that lead to its stamp, if it has one.
 pub(crate) fn body(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     flow_context: &FlowContext<'_>,
-    headers: &mut Headers,
+    (headers, stamp): (&mut Headers, Option<&[String]>),
 ) -> Option<RequestBody> {
-    let entries = BODIES.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
-    let given: Vec<(&str, &NodeKey, &Node)> = entries.into_iter().flatten().collect();
+    let noun = fields.noun();
+    let known = BODIES.into_iter().filter(|kind| noun.key(kind).is_some());
+    let entries = known.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
+    let given: Vec<(&str, &NodeKey, &Node)> = entries.flatten().collect();
     let (kind, node) = match given.as_slice() {
         [] => return Some(RequestBody::None),
         [(kind, _, node)] => (*kind, *node),
@@ -41,8 +45,18 @@ pub(crate) fn body(
     let names = flow_context.names;
     let (body, content_type) = match kind {
         "json" => {
-            let json = templates::json(diagnostics, node, names)?;
+            let stamped = stamp.map(|members| message::with_stamp(diagnostics, node, members));
+            let json = templates::json(diagnostics, stamped.as_ref().unwrap_or(node), names)?;
             (from_template(json), Some("application/json".to_owned()))
+        }
+        "body" if stamp.is_some() => {
+            (from_template(message::stamped_text(diagnostics, node, names)?), None)
+        }
+        _ if stamp.is_some() => {
+            diagnostics
+                .mistake(node.span, format!("a stamp has no place in `{kind}`"))
+                .expected("`json` or `body`");
+            return None;
         }
         "form" => {
             let form = templates::form(diagnostics, node, names)?;

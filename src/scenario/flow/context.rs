@@ -15,6 +15,8 @@ pub(crate) struct ScenarioContext {
     pub services: Vec<String>,
     /// The path prefixes of the services, in the same order.
     pub prefixes: Vec<String>,
+    /// Whether each of them has the URL of a WebSocket server.
+    pub websockets: Vec<bool>,
     /// The variables that `setup` sets.
     pub globals: Vec<String>,
     /// The denied requests.

@@ -9,6 +9,7 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
+use crate::scenario::flow::stream;
 use crate::scenario::nouns::steps::{GATHERING, GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::field_value::FieldValue;
@@ -68,6 +69,15 @@ fn compile_control(
         ControlStep::Pause => {
             let duration = distribution::distribution(diagnostics, value);
             flow.steps.extend(duration.map(Step::Pause));
+        }
+        ControlStep::Open
+        | ControlStep::Send
+        | ControlStep::Await
+        | ControlStep::Listen
+        | ControlStep::Close => {
+            let step = stream::step(kind, flow, diagnostics, value, &mut fields);
+            let call = step.and_then(|step| flow.add(diagnostics, node, step));
+            flow.steps.extend(call.map(Step::Stream));
         }
     }
     fields.finish(diagnostics);

@@ -6,10 +6,11 @@ use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::steps::{
     CHOOSE, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
 };
+use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 10] = [
+pub(crate) const KINDS: [(&str, ControlStep); 15] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -20,6 +21,11 @@ pub(crate) const KINDS: [(&str, ControlStep); 10] = [
     ("set", ControlStep::Set),
     ("log", ControlStep::Log),
     ("pause", ControlStep::Pause),
+    ("open", ControlStep::Open),
+    ("send", ControlStep::Send),
+    ("await", ControlStep::Await),
+    ("listen", ControlStep::Listen),
+    ("close", ControlStep::Close),
 ];
 
 /// A kind of control step.
@@ -35,6 +41,11 @@ pub(crate) enum ControlStep {
     Set,
     Log,
     Pause,
+    Open,
+    Send,
+    Await,
+    Listen,
+    Close,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -57,6 +68,11 @@ impl ControlStep {
             Self::Set => &SET,
             Self::Log => &LOG,
             Self::Pause => &PAUSE,
+            Self::Open => &OPEN,
+            Self::Send => &SEND,
+            Self::Await => &AWAIT,
+            Self::Listen => &LISTEN,
+            Self::Close => &CLOSE,
         }
     }
 

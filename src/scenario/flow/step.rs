@@ -9,7 +9,7 @@ use crate::plan::{Call, OnFail, RequestTemplate};
 use crate::scenario::flow::context::FlowContext;
 use crate::scenario::flow::kinds::KINDS;
 use crate::scenario::flow::tags::Tags;
-use crate::scenario::flow::{body, capture, check, tags};
+use crate::scenario::flow::{body, capture, check, message, tags};
 use crate::scenario::nouns::steps::{BRANCH, METHODS, REQUEST};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -52,7 +52,9 @@ pub(crate) fn step(
         .take("headers")
         .map(|node| header::templates(diagnostics, node, flow_context.names, None))
         .unwrap_or_default();
-    let body = body::body(diagnostics, &mut fields, flow_context, &mut headers);
+    let stamp = message::stamp(diagnostics, &mut fields, flow_context.names);
+    let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
+    let body = body::body(diagnostics, &mut fields, flow_context, (&mut headers, members));
     let timeout = fields.value(diagnostics, "timeout");
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
     let max_body = fields.value(diagnostics, "max_body");
@@ -73,6 +75,7 @@ pub(crate) fn step(
     if !flow_context.alone {
         fields.take("needs");
     }
+    let streamed = message::streamed(diagnostics, &mut fields);
     let before = diagnostics.count();
     fields.finish(diagnostics);
     let (method, path) = one_method(diagnostics, node, &methods, before)?;
@@ -103,13 +106,16 @@ pub(crate) fn step(
             redirects,
             priority,
             has_rescue: has_fallback,
+            stamp: stamp.map(|stamp| stamp.channel),
+            streamed,
+            stream: None,
         },
     })
 }
 
 /// Removes the query from a path, because it may contain credentials: `/items/{{ id }}?key=…` is
 /// one endpoint.
-fn without_query(path: &str) -> &str {
+pub(crate) fn without_query(path: &str) -> &str {
     let mut at = 0;
     while let Some(found) = path[at..].find(['?', '{']) {
         at += found;
@@ -183,7 +189,7 @@ fn report_denied(
     }
 }
 
-fn path(
+pub(crate) fn path(
     diagnostics: &mut Diagnostics,
     node: &Node,
     flow_context: &FlowContext<'_>,
@@ -213,7 +219,7 @@ fn path(
 }
 
 /// Reads the name of a service and returns its id.
-fn find_service(
+pub(crate) fn find_service(
     diagnostics: &mut Diagnostics,
     node: &Node,
     flow_context: &FlowContext<'_>,

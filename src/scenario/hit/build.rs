@@ -167,6 +167,9 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
         redirects: None,
         priority: None,
         has_rescue: false,
+        stamp: None,
+        streamed: None,
+        stream: None,
     };
     let calls = targets.list.iter().map(call).collect();
     let mut archetype = Archetype::from_calls("hit", calls, targets.names.clone());

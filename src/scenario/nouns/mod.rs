@@ -20,5 +20,6 @@ pub(crate) mod scenario;
 pub(crate) mod services;
 pub(crate) mod stages;
 pub(crate) mod steps;
+pub(crate) mod streams;
 pub(crate) mod users;
 pub(crate) mod values;

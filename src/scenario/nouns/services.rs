@@ -10,13 +10,14 @@ use crate::scenario::nouns::noun::ValueShape::{
     Table, Template, Truth, Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, SharedShape, key, map_of, words};
+use crate::scenario::nouns::streams::WS;
 
 /// A service: a URL, `builtin`, or a map.
 pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     id: "service_form",
     title: "URL, `builtin`, or a [service](#service)",
     shape: OneOf(&[
-        Matching("^[hH][tT][tT][pP][sS]?://|^builtin$", "URL, or `builtin`"),
+        Matching("^([hH][tT][tT][pP]|[wW][sS])[sS]?://|^builtin$", "URL, or `builtin`"),
         Table(&SERVICE),
     ]),
 };
@@ -50,7 +51,7 @@ pub(crate) static SERVICE: Noun = Noun {
     title: "a service",
     about: "A target of calls.",
     groups: &[&[
-        key("url", Fixed, "Address, http or https; its path is a prefix of all paths."),
+        key("url", Fixed, "Address: http, https, ws or wss; its path is a prefix of all paths."),
         key(
             "builtin",
             OneOf(&[Null, Constant(true), Table(&BUILTIN)]),
@@ -88,6 +89,7 @@ pub(crate) static SERVICE: Noun = Noun {
         key("cookies", Truth, "Users keep cookies.").default("true"),
         key("redirects", REDIRECTS, "Redirects that a call follows; a step's own value wins.")
             .otherwise("a redirect is a response like any other"),
+        key("ws", Table(&WS), "Settings of its WebSockets."),
         key("compress", Truth, "Sends `Accept-Encoding: gzip, deflate, br, zstd`.")
             .default("false"),
     ]],

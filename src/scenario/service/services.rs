@@ -3,8 +3,10 @@
 //! Invariant: a compiled service has an address or is built in; names are unique.
 
 use crate::plan::service::Builtin;
+use crate::plan::stream::WebSocketSettings;
 use crate::plan::{Address, Service, ServiceTarget};
 use crate::scenario::nouns::services::{BUILTIN, SERVICE};
+use crate::scenario::nouns::streams::WS;
 use crate::scenario::service::transport;
 use crate::scenario::service::url::parse_url;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -40,8 +42,10 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
         NodeKind::Text(text) if text == "builtin" => {
             Some(plain(ServiceTarget::Builtin(Builtin::default())))
         }
-        NodeKind::Text(_) => {
-            url(diagnostics, node).map(|address| plain(ServiceTarget::Url(address)))
+        NodeKind::Text(text) => {
+            let is_websocket = is_websocket(text);
+            let address = url(diagnostics, node)?;
+            Some(Service { is_websocket, ..plain(ServiceTarget::Url(address)) })
         }
         NodeKind::Map(_) => {
             let mut fields = Fields::read(diagnostics, node, &SERVICE)?;
@@ -52,6 +56,9 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
             let cookies = fields.value(diagnostics, "cookies");
             let compress = fields.value(diagnostics, "compress");
             let redirects = fields.value(diagnostics, "redirects");
+            let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
+            let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
+            let is_websocket = url.is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
                 diagnostics
@@ -66,6 +73,8 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
                 cookies: cookies.unwrap_or(true),
                 redirects,
                 compress: compress.unwrap_or(false),
+                is_websocket,
+                ws: ws.unwrap_or_default(),
                 ..plain(target?)
             })
         }
@@ -91,6 +100,22 @@ fn target(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Serv
             None
         }
     }
+}
+
+/// Whether a URL is that of a WebSocket server.
+fn is_websocket(url: &str) -> bool {
+    url.get(..2).is_some_and(|scheme| scheme.eq_ignore_ascii_case("ws"))
+}
+
+fn websocket(diagnostics: &mut Diagnostics, node: &Node) -> WebSocketSettings {
+    let mut settings = WebSocketSettings::default();
+    let Some(mut fields) = Fields::read(diagnostics, node, &WS) else { return settings };
+    settings.ping = fields.value(diagnostics, "ping");
+    fields.fill(diagnostics, "pong", &mut settings.pong);
+    fields.fill(diagnostics, "deflate", &mut settings.deflate);
+    fields.fill(diagnostics, "max_message", &mut settings.max_message);
+    fields.finish(diagnostics);
+    settings
 }
 
 fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {

@@ -8,9 +8,9 @@ use crate::plan::Address;
 pub(crate) fn parse_url(text: &str) -> Result<Address, &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("has no scheme: write `http://` first")?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
-        "http" => false,
-        "https" => true,
-        _ => return Err("is neither http nor https"),
+        "http" | "ws" => false,
+        "https" | "wss" => true,
+        _ => return Err("is none of http, https, ws and wss"),
     };
     if rest.contains(['?', '#']) {
         return Err("has a query or fragment: these belong to the steps");

@@ -4,15 +4,17 @@
 //! Invariant: each recorded event is in exactly one Delta.
 
 mod attempts;
+mod messages;
 mod remarks;
 mod starts;
 
 use std::collections::BTreeSet;
 
 use super::counts::Gauges;
-use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
+use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
+use super::named::add_name;
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
 use super::sample::{Sample, SeriesLayout};
 use super::stall::LoopStalls;
@@ -285,9 +287,10 @@ impl Recorder {
 #[inline]
 fn record_time(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.result, sample.outcome) {
-        (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => {
-            latency.record_response(ns);
-        }
+        (
+            CallResult::Ok | CallResult::Failed,
+            AttemptOutcome::Responded(_) | AttemptOutcome::Done,
+        ) => latency.record_response(ns),
         (CallResult::Timeout | CallResult::Unfinished, _) => latency.record_at_least(ns),
         // It was skipped on purpose: there is nothing to rank.
         (CallResult::Muted, _) => {}

@@ -62,6 +62,7 @@ pub(super) fn figure(metric: Metric) -> &'static str {
         Metric::Time(MetricTime::Lag, _) => "lag",
         Metric::Time(MetricTime::Blocked, _) => "blocked",
         Metric::Time(MetricTime::Iteration, _) => "iteration",
+        Metric::Time(MetricTime::Messages(_), _) | Metric::Messages(_) | Metric::Good => "messages",
         Metric::Checks => "checks",
         Metric::Errors
         | Metric::Failed

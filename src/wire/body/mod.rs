@@ -4,6 +4,7 @@
 //! Invariant: kept bodies stay within one memory budget of the process.
 
 pub mod bodies;
+pub(crate) mod capture_request;
 pub mod charset;
 pub mod coding;
 pub(crate) mod response_capture;

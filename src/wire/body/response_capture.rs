@@ -1,29 +1,15 @@
-//! Which parts of a response to capture, and the captured parts.
+//! The captured parts of a response.
 //!
-//! `engine` fills in the request for them; the readers of both HTTP versions fill in the result.
+//! The readers of both HTTP versions fill them in, as `capture_request` says.
 //! Invariant: nothing is captured that was not requested; buffers are reused from call to call.
 
+use crate::clock::Time;
 use crate::stats::FailureKind;
-use crate::wire::body::bodies::CapturedBody;
-
-/// Which parts of one response the reader captures.
-#[derive(Clone, Copy, Debug)]
-pub struct CaptureRequest {
-    /// The request was HEAD: no body follows, whatever the head says.
-    pub head_request: bool,
-    /// Maximum bytes of body accepted.
-    pub max_body: u64,
-    /// Capture the header block.
-    pub keep_head: bool,
-    /// Capture the body, and the header block, which says how to decode it.
-    pub keep_body: bool,
-    /// Capture the header block of a response that sets a cookie.
-    pub cookies: bool,
-    /// Capture the header block of a redirect.
-    pub location: bool,
-    /// Capture the header block of a response with Retry-After semantics (429, 503).
-    pub retry_after: bool,
-}
+use crate::wire::body::bodies::{BudgetExhausted, CapturedBody};
+use crate::wire::body::capture_request::CaptureRequest;
+use crate::wire::taken::TakenResponse;
+use crate::wire::tokens::observer::TokenObserver;
+use crate::wire::tokens::streamed::StreamedResponse;
 
 /// The captured parts of a response; its buffers are reused from call to call.
 #[derive(Debug, Default)]
@@ -51,6 +37,12 @@ pub struct RareParts {
     pub text: Option<CapturedBody>,
     /// Details of why a redirect was not followed, beside its kind.
     pub not_followed: Option<String>,
+    /// What a stream takes over.
+    pub(in crate::wire) taken: Option<TakenResponse>,
+    /// What was observed of the body.
+    pub(in crate::wire) streamed: Option<StreamedResponse>,
+    /// The observer of the body.
+    pub(in crate::wire) observer: Option<TokenObserver>,
 }
 
 impl ResponseCapture {
@@ -88,6 +80,62 @@ impl ResponseCapture {
         }
     }
 
+    /// Whether a stream can be opened on what follows the head: see `Wire::open_stream`.
+    pub fn is_taken_over(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.taken.is_some())
+    }
+
+    /// Ends the observation of the body; `is_whole`: the response is complete. `None` if the
+    /// request did not ask for it, or the status is not 2xx.
+    pub fn end_observing(&mut self, is_whole: bool) -> Option<&StreamedResponse> {
+        let rare = self.rare.as_mut()?;
+        rare.streamed = Some(rare.observer.take()?.end(is_whole));
+        rare.streamed.as_ref()
+    }
+
+    /// What was observed of the body; `None` if nothing was.
+    pub fn streamed(&self) -> Option<&StreamedResponse> {
+        self.rare.as_ref()?.streamed.as_ref()
+    }
+
+    /// Begins to observe the body of a response with this status.
+    pub(in crate::wire) fn begin_observing(
+        &mut self,
+        request: &CaptureRequest,
+        status: u16,
+        is_encoded: bool,
+    ) {
+        if let Some(format) = request.observes {
+            let is_success = status / 100 == 2;
+            self.rare().observer = is_success.then(|| TokenObserver::new(format, is_encoded));
+        }
+    }
+
+    /// Keeps and observes data of the body that the read at `now` brought, as requested.
+    pub(in crate::wire) fn take_data(
+        &mut self,
+        request: &CaptureRequest,
+        now: Time,
+        data: &[u8],
+    ) -> Result<(), BudgetExhausted> {
+        if let Some(observer) = self.rare.as_mut().and_then(|rare| rare.observer.as_mut())
+            && request.observes.is_some()
+        {
+            observer.feed(now, data);
+        }
+        if request.keep_body { self.body.push(data) } else { Ok(()) }
+    }
+
+    /// What a stream takes over.
+    pub(in crate::wire) fn taken_mut(&mut self) -> Option<&mut TakenResponse> {
+        self.rare.as_mut()?.taken.as_mut()
+    }
+
+    /// Takes what a stream takes over; without a stream its connection closes.
+    pub(in crate::wire) fn take_over(&mut self) -> Option<TakenResponse> {
+        self.rare.as_mut()?.taken.take()
+    }
+
     /// Returns the value of the first captured header of this name (lower case).
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.split(|&byte| byte == b'\n').find_map(|line| {
@@ -109,25 +157,4 @@ pub struct ExchangeProgress {
     pub bytes_sent: u64,
     /// Bytes read.
     pub bytes_received: u64,
-}
-
-impl CaptureRequest {
-    /// Captures nothing.
-    pub const NOTHING: Self = Self {
-        head_request: false,
-        max_body: 0,
-        keep_head: false,
-        keep_body: false,
-        cookies: false,
-        location: false,
-        retry_after: false,
-    };
-
-    /// Whether the header block of a response is captured because of its status or unconditionally.
-    pub fn head_of(&self, status: u16) -> bool {
-        self.keep_head
-            || self.keep_body
-            || self.location && status / 100 == 3
-            || self.retry_after && matches!(status, 429 | 503)
-    }
 }

@@ -169,14 +169,13 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Offers only HTTP/1.1 in ALPN if the user has an emulated link: links are emulated over HTTP/1.1
-/// only.
+/// Offers only HTTP/1.1 in ALPN to a request that goes over it alone.
 fn offer_http1_only<'a>(
     endpoint: &ServiceEndpoint,
     outgoing: &Outgoing<'_>,
     tls: &'a Arc<ClientConfig>,
 ) -> Cow<'a, Arc<ClientConfig>> {
-    if outgoing.link.is_none() || endpoint.version == HttpVersion::Http1 {
+    if !outgoing.is_http1_only() || endpoint.version == HttpVersion::Http1 {
         return Cow::Borrowed(tls);
     }
     let mut alone = ClientConfig::clone(tls);

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::plan::transport::{Proxy, ProxyKind};
 use crate::stats::FailureKind;
 use crate::wire::connect::endpoint::ServiceEndpoint;
-use crate::wire::http1::framing::MAX_INTERIM;
+use crate::wire::http1::limits::MAX_INTERIM;
 
 /// Maximum bytes of responses to CONNECT, interim ones included.
 const MAX_HEAD: usize = 8 << 10;

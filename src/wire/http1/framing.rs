@@ -4,29 +4,19 @@
 //! Invariant: what a target sends is hostile: every length is bounded, nothing is captured unless
 //! it was requested, and no input makes it panic or loop.
 
-use std::mem::MaybeUninit;
-
+use crate::clock::Time;
 use crate::stats::{AttemptPhase, FailureKind};
-use crate::wire::body::response_capture::{CaptureRequest, ResponseCapture};
+use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
+use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::chunked::ChunkedDecoder;
 pub use crate::wire::http1::framing_error::FramingError;
-use crate::wire::http1::plain;
+use crate::wire::http1::head::{BodyFraming, BodyHead, parse};
+use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
+use crate::wire::taken::{StreamedFraming, TakenResponse};
 
-/// The longest head accepted, bytes.
-pub const MAX_HEAD: usize = 64 << 10;
-/// Maximum headers accepted.
-pub const MAX_HEADERS: usize = 256;
-/// Headers parsed without a heap allocation; real responses have fewer.
-const USUAL_HEADERS: usize = 48;
 /// A head shorter than this is parsed again with each piece that arrives, so that input other than
 /// HTTP is detected at once, however it was segmented.
 const EAGER: usize = 4 << 10;
-/// Maximum bytes of empty lines before a status line: the parser skips them, again with each piece
-/// that arrives.
-const MAX_BLANK: usize = 64;
-/// Maximum interim (1xx) responses before the final one.
-pub const MAX_INTERIM: u32 = 16;
-
 /// A reader of one response.
 #[derive(Debug)]
 pub struct ResponseReader {
@@ -38,6 +28,8 @@ pub struct ResponseReader {
     status: u16,
     keep_alive: bool,
     body: u64,
+    /// When the bytes that are fed were read, for observers.
+    read: Time,
 }
 
 #[derive(Debug)]
@@ -47,28 +39,8 @@ enum ReadState {
     Chunked(ChunkedDecoder),
     UntilClose,
     Done,
-}
-
-/// A parsed head, as far as it concerns the body.
-struct BodyHead {
-    length: usize,
-    status: u16,
-    keep_alive: bool,
-    framing: BodyFraming,
-    /// Length of the status line, bytes.
-    line: usize,
-    /// Whether the head has a Set-Cookie.
-    sets_cookie: bool,
-    /// Whether the head has a Content-Encoding.
-    encoded: bool,
-    /// The rewritten bytes of the head, if they had to be rewritten to be parsed.
-    plain: Option<Vec<u8>>,
-}
-
-enum BodyFraming {
-    Length(u64),
-    Chunked,
-    UntilClose,
+    /// What follows the head goes to a stream.
+    TakenOver,
 }
 
 impl ResponseReader {
@@ -82,7 +54,14 @@ impl ResponseReader {
             status: 0,
             keep_alive: false,
             body: 0,
+            read: Time::NEVER,
         }
+    }
+
+    /// Sets the time of the read that brought the bytes to be fed next.
+    #[inline]
+    pub const fn read_at(&mut self, now: Time) {
+        self.read = now;
     }
 
     /// Takes received bytes. Returns true if the response is complete; then [`Self::may_reuse`]
@@ -131,6 +110,12 @@ impl ResponseReader {
                     self.keep_alive &= bytes.is_empty();
                     return Ok(true);
                 }
+                ReadState::TakenOver => {
+                    if let Some(taken) = capture.taken_mut() {
+                        taken.early.extend_from_slice(bytes);
+                    }
+                    return Ok(true);
+                }
             }
         }
     }
@@ -151,6 +136,11 @@ impl ResponseReader {
     /// Whether the connection can carry another request.
     pub const fn may_reuse(&self) -> bool {
         self.keep_alive && matches!(self.state, ReadState::Done)
+    }
+
+    /// Whether the response has ended at its head, for a stream.
+    pub const fn is_taken_over(&self) -> bool {
+        matches!(self.state, ReadState::TakenOver)
     }
 
     /// The phase of the attempt: waiting for the head, or reading the body.
@@ -233,6 +223,10 @@ impl ResponseReader {
             self.interim += 1;
             // 101 would switch to a protocol that no request asked for.
             return match head.status {
+                101 if self.request.takes_over == TakesOver::Upgrade => {
+                    self.end_at_head(head, bytes, StreamedFraming::UntilClose, capture);
+                    Ok(())
+                }
                 101 => Err(FramingError::head(FailureKind::Malformed)),
                 _ if self.interim > MAX_INTERIM => {
                     Err(FramingError::head(FailureKind::TooManyInterim))
@@ -250,26 +244,68 @@ impl ResponseReader {
             capture.head.extend_from_slice(&bytes[head.line..head.length]);
         }
         capture.body.clear();
-        self.state = if self.request.head_request || matches!(head.status, 204 | 304) {
-            ReadState::Done
+        self.state = if self.request.reads_body() && !matches!(head.status, 204 | 304) {
+            self.begin_usual_body(&head.framing)?
         } else {
-            match head.framing {
-                BodyFraming::Length(0) => ReadState::Done,
-                BodyFraming::Length(length) if length > self.request.max_body => {
-                    return Err(FramingError::Response(
-                        AttemptPhase::Body,
-                        FailureKind::BodyTooLarge,
-                    ));
-                }
-                BodyFraming::Length(length) => ReadState::Length(length),
-                BodyFraming::Chunked => ReadState::Chunked(ChunkedDecoder::default()),
-                BodyFraming::UntilClose => {
-                    self.keep_alive = false;
-                    ReadState::UntilClose
-                }
-            }
+            self.begin_unusual_body(head, bytes, capture)?
         };
         Ok(())
+    }
+
+    fn begin_usual_body(&mut self, framing: &BodyFraming) -> Result<ReadState, FramingError> {
+        Ok(match *framing {
+            BodyFraming::Length(0) => ReadState::Done,
+            BodyFraming::Length(length) if length > self.request.max_body => {
+                return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
+            }
+            BodyFraming::Length(length) => ReadState::Length(length),
+            BodyFraming::Chunked => ReadState::Chunked(ChunkedDecoder::default()),
+            BodyFraming::UntilClose => {
+                self.keep_alive = false;
+                ReadState::UntilClose
+            }
+        })
+    }
+
+    /// As `begin_usual_body`, where the body does not follow, or goes to a stream.
+    #[cold]
+    fn begin_unusual_body(
+        &mut self,
+        head: &BodyHead,
+        bytes: &[u8],
+        capture: &mut ResponseCapture,
+    ) -> Result<ReadState, FramingError> {
+        capture.begin_observing(&self.request, head.status, head.encoded);
+        if self.request.head_request || matches!(head.status, 204 | 304) {
+            return Ok(ReadState::Done);
+        }
+        if self.request.takes_over != TakesOver::Body || head.status != 200 {
+            return self.begin_usual_body(&head.framing);
+        }
+        let framing = match head.framing {
+            BodyFraming::Length(length) => StreamedFraming::Length(length),
+            BodyFraming::Chunked => StreamedFraming::Chunked(ChunkedDecoder::default()),
+            BodyFraming::UntilClose => StreamedFraming::UntilClose,
+        };
+        self.end_at_head(head, bytes, framing, capture);
+        Ok(ReadState::TakenOver)
+    }
+
+    /// Ends the response at its head: what follows goes to a stream.
+    #[cold]
+    fn end_at_head(
+        &mut self,
+        head: &BodyHead,
+        bytes: &[u8],
+        framing: StreamedFraming,
+        capture: &mut ResponseCapture,
+    ) {
+        (self.status, self.keep_alive) = (head.status, false);
+        capture.head.clear();
+        capture.head.extend_from_slice(&bytes[head.line..head.length]);
+        capture.body.clear();
+        capture.rare().taken = Some(TakenResponse::new(framing));
+        self.state = ReadState::TakenOver;
     }
 
     fn take_body(
@@ -281,118 +317,9 @@ impl ResponseReader {
         if self.body > self.request.max_body {
             return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
         }
-        if self.request.keep_body {
-            capture.body.push(data)?;
+        if self.request.uses_body() {
+            capture.take_data(&self.request, self.read, data)?;
         }
         Ok(())
     }
-}
-
-/// Parses a whole head at the start of `bytes`; `None` if more must arrive.
-fn parse(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
-    if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
-        && bytes.len() > MAX_BLANK
-    {
-        return Err(FramingError::head(FailureKind::NotHttp));
-    }
-    let mut usual_headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut usual_headers) {
-        Ok(httparse::Status::Complete(length)) => read_head(&response, bytes, length).map(Some),
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(_) => parse_odd(bytes),
-    }
-}
-
-/// Parses a head with more headers than usual, or in a form that only readers must accept.
-#[cold]
-fn parse_odd(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
-    let plain = plain::head(bytes);
-    let bytes = plain.as_deref().unwrap_or(bytes);
-    let mut all_headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut all_headers);
-    let head = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => read_head(&response, bytes, length)?,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(FramingError::head(FailureKind::TooManyHeaders));
-        }
-        Err(_) if plain::is_http(bytes) => return Err(FramingError::head(FailureKind::Malformed)),
-        Err(_) => return Err(FramingError::head(FailureKind::NotHttp)),
-    };
-    Ok(Some(BodyHead { plain, ..head }))
-}
-
-/// Extracts what a parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
-fn read_head(
-    response: &httparse::Response<'_, '_>,
-    bytes: &[u8],
-    length: usize,
-) -> Result<BodyHead, FramingError> {
-    let malformed = FramingError::head(FailureKind::Malformed);
-    let mut keep_alive = response.version == Some(1);
-    let mut close = false;
-    let mut content_length: Option<u64> = None;
-    let mut transfer: Option<bool> = None;
-    let (mut sets_cookie, mut encoded) = (false, false);
-    for header in response.headers.iter() {
-        // By length first: most headers are irrelevant here.
-        match header.name.len() {
-            10 if header.name.eq_ignore_ascii_case("connection") => {
-                for word in header.value.split(|b| *b == b',') {
-                    let word = word.trim_ascii();
-                    keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
-                    close |= word.eq_ignore_ascii_case(b"close");
-                }
-            }
-            10 if header.name.eq_ignore_ascii_case("set-cookie") => sets_cookie = true,
-            16 if header.name.eq_ignore_ascii_case("content-encoding") => encoded = true,
-            14 if header.name.eq_ignore_ascii_case("content-length") => {
-                let value = digits(header.value).ok_or(malformed)?;
-                if content_length.is_some_and(|before| before != value) {
-                    return Err(malformed);
-                }
-                content_length = Some(value);
-            }
-            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                // Empty list elements are ignored (RFC 9110 §5.6.1).
-                let codings = header.value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
-                let last = codings.into_iter().find(|coding| !coding.is_empty());
-                let chunked = last.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-                transfer = chunked.or(transfer).or(Some(false));
-            }
-            _ => {}
-        }
-    }
-    // `close` wins, wherever it stands (RFC 9112 §9.3).
-    keep_alive &= !close;
-    let framing = match (transfer, content_length) {
-        // Chunked from an HTTP/1.0 server cannot be trusted; hyper rejects it, too.
-        (Some(_), _) if response.version == Some(0) => return Err(malformed),
-        (Some(true), length) => {
-            // A length beside chunks is how request smuggling begins: read it, but do not reuse the
-            // connection.
-            keep_alive &= length.is_none();
-            BodyFraming::Chunked
-        }
-        (Some(false), _) | (None, None) => BodyFraming::UntilClose,
-        (None, Some(length)) => BodyFraming::Length(length),
-    };
-    let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
-    // The parser accepts any three digits; there is no status below 100 (RFC 9110 §15).
-    let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
-    Ok(BodyHead { length, status, keep_alive, framing, line, sets_cookie, encoded, plain: None })
-}
-
-/// Parses a Content-Length: digits alone; a list must repeat the same number (RFC 9112 §6.3).
-fn digits(value: &[u8]) -> Option<u64> {
-    let mut all = value.split(|b| *b == b',').map(|one| {
-        let one = one.trim_ascii();
-        let plain = !one.is_empty() && one.iter().all(u8::is_ascii_digit);
-        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-        plain.then(|| one.iter().try_fold(0, add)).flatten()
-    });
-    let first = all.next()??;
-    all.all(|other| other == Some(first)).then_some(first)
 }

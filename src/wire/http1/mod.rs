@@ -7,6 +7,8 @@ pub(crate) mod chunked;
 pub(crate) mod client;
 pub mod framing;
 pub(crate) mod framing_error;
+mod head;
+pub(crate) mod limits;
 pub(crate) mod linked_exchange;
 pub(crate) mod plain;
 pub(crate) mod stream;

@@ -18,6 +18,7 @@ use crate::wire::deadline::{CallDeadline, WaitEnded};
 use crate::wire::http1::framing::ResponseReader;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::slot::ConnectionSlot;
+use crate::wire::taken::TakenConnection;
 
 /// The size of the shard's read buffer.
 const READ_BUFFER: usize = 64 << 10;
@@ -135,9 +136,23 @@ pub(in crate::wire) async fn converse(
     if matches!(end, ExchangeEnd::Responded(_)) && reader.may_reuse() && capture.progress.sent {
         connection.idle_since = times.done;
     } else {
-        slot.close();
+        let is_whole = matches!(end, ExchangeEnd::Responded(_)) && capture.progress.sent;
+        end_connection(slot, is_whole && reader.is_taken_over(), capture);
     }
     end
+}
+
+/// Closes the connection, or leaves it to the stream that takes over the response.
+#[cold]
+fn end_connection(slot: &mut ConnectionSlot, is_taken_over: bool, capture: &mut ResponseCapture) {
+    if is_taken_over
+        && let Some(taken) = capture.taken_mut()
+        && let Some((connection, count)) = slot.take()
+    {
+        taken.connection = Some(TakenConnection::Http1(connection, count));
+    } else {
+        slot.close();
+    }
 }
 
 /// Reads once; `Some` if that ended the response.
@@ -166,6 +181,7 @@ pub(in crate::wire) fn read_piece(
     capture.progress.bytes_received += bytes.len() as u64;
     // Taken before parsing: parsing is our work, not the target's.
     let now = clock::now();
+    reader.read_at(now);
     let fed = reader.feed(bytes, capture);
     if times.first_byte == Time::NEVER {
         times.first_byte = now;

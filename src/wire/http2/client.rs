@@ -16,11 +16,13 @@ use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::client::{Http1, STALE_NS, never_sent};
-use crate::wire::http2::connection::{Http2, StreamProgress};
+use crate::wire::http2::connection::Http2;
 use crate::wire::http2::message;
+use crate::wire::http2::stream_exchange::StreamProgress;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
 use crate::wire::slot::ConnectionSlot;
+use crate::wire::taken::TakenConnection;
 
 /// [`exchange`], boxed: the tasks of HTTP/1.1 users hold no room for it.
 #[cold]
@@ -54,6 +56,7 @@ async fn exchange(
     }
     let mut timings = None;
     capture.progress = ExchangeProgress::default();
+    drop(capture.take_over());
     if slot.connection.is_none() && slot.h2.is_none() {
         capture.progress.connecting = Some(false);
         let times = timings.insert(ConnectTimings::default());
@@ -101,10 +104,23 @@ async fn exchange(
         ) if outgoing.idempotent && is_old => Resend::Stale,
         _ => Resend::No,
     };
-    if should_close(exchange.outcome) || !h2.is_fresh() {
+    if capture.is_taken_over() {
+        leave_to_stream(slot, capture);
+    } else if should_close(exchange.outcome) || !h2.is_fresh() {
         slot.close();
     }
     (exchange, resend)
+}
+
+/// Leaves the connection to the stream that has taken over its response.
+fn leave_to_stream(slot: &mut ConnectionSlot, capture: &mut ResponseCapture) {
+    let taken = capture.taken_mut();
+    if let Some(taken) = taken
+        && let Some(body) = taken.h2_body.take()
+        && let Some((h2, count)) = slot.take_h2()
+    {
+        taken.connection = Some(TakenConnection::Http2(h2, body, count));
+    }
 }
 
 /// Whether a connection is closed after an exchange with this outcome. A response that broke the

@@ -8,8 +8,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request};
 
-use crate::wire::body::response_capture::{CaptureRequest, ResponseCapture};
-use crate::wire::http1::framing::MAX_HEADERS;
+use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::http1::limits::MAX_HEADERS;
 
 /// Headers that concern an HTTP/1.1 connection (RFC 9113 §8.2.2), and Host, which becomes the
 /// authority.
@@ -70,7 +71,8 @@ pub(in crate::wire) fn keep_head(
     capture.body.clear();
     capture.sets_cookie = request.cookies && headers.contains_key(http::header::SET_COOKIE);
     capture.encoded = request.keep_body && headers.contains_key(http::header::CONTENT_ENCODING);
-    if !(request.head_of(status) || capture.sets_cookie || capture.encoded) {
+    let is_taken_over = request.takes_over == TakesOver::Body;
+    if !(request.head_of(status) || capture.sets_cookie || capture.encoded || is_taken_over) {
         return;
     }
     for (name, value) in headers {
@@ -114,6 +116,8 @@ mod tests {
             cookies: true,
             location: false,
             retry_after: false,
+            takes_over: TakesOver::Nothing,
+            observes: None,
         };
         let mut capture = ResponseCapture { body: vec![1].into(), ..ResponseCapture::default() };
         keep_head(&headers, 200, &request, &mut capture);

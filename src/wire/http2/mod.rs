@@ -7,4 +7,5 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod message;
 pub(crate) mod reason;
+pub(crate) mod stream_exchange;
 pub(crate) mod traffic;

@@ -9,7 +9,7 @@ use h2::Reason;
 
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::fault;
-use crate::wire::http1::framing::MAX_HEAD;
+use crate::wire::http1::limits::MAX_HEAD;
 
 /// Why an exchange over HTTP/2 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,16 @@
+//! Who is due which message: stamps in messages, channels that count them, and the ledger of each
+//! listener.
+//!
+//! `engine::streams` writes and reads stamps, and feeds the ledgers.
+//! Invariant: time is an argument, nothing waits; the publishers' side and the listeners' side of
+//! a channel are counted by the same atomic operation, so that they can be held against each other.
+
+pub mod channel;
+pub mod order;
+pub mod sequence;
+pub mod stamp;
+
+pub use channel::{Channel, Channels};
+pub use order::PublisherOrder;
+pub use sequence::{MessageArrival, SequenceLedger, Settled};
+pub use stamp::Stamp;

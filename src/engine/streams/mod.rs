@@ -1,0 +1,28 @@
+//! Streams of users: connections that live across steps, their messages, and who waits for them.
+//!
+//! `iteration` runs their steps; a reader task per stream hands each message to a listener, to the
+//! user that waits for it, or to the inbox.
+//! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
+//! it is counted once.
+
+mod conditions;
+mod end;
+mod handshake;
+mod inbox;
+mod listener;
+mod live_stream;
+mod open;
+mod publisher;
+mod reader;
+mod send;
+mod settle;
+mod stamping;
+mod step;
+mod step_end;
+mod user_streams;
+mod wait;
+
+pub(crate) use handshake::take_over;
+pub(crate) use stamping::complete;
+pub(crate) use step::step;
+pub(crate) use user_streams::UserStreams;

@@ -1,0 +1,63 @@
+//! Opens a stream: the handshake is a call like any other, whose connection is taken over.
+//!
+//! `step` runs it.
+//! Invariant: a stream that opened has a reader, and is counted once.
+
+use std::rc::Rc;
+
+use rand::{RngExt, SeedableRng};
+
+use crate::engine::attempt;
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::call::timing::{CallEnd, CallTiming};
+use crate::engine::shard::Shard;
+use crate::engine::streams::live_stream::LiveStream;
+use crate::engine::streams::{reader, step_end};
+use crate::engine::users::user::User;
+use crate::plan::stream::{OpenStream, StreamStep};
+use crate::seed::Rng;
+use crate::stats::CallResult;
+
+/// Opens the stream of a step.
+pub(super) async fn open(
+    shard: &Shard,
+    user: &mut User,
+    (call, prepared): (usize, &PreparedCall),
+    (step, open): (&StreamStep, &OpenStream),
+    timing: &CallTiming,
+) -> CallEnd {
+    shard.streams_wanted.set(shard.streams_wanted.get() + 1);
+    user.extras().streams.opened_path = String::new();
+    let end = attempt::call(shard, user, prepared, timing).await;
+    let Some(wire) = user.extras().streams.opened.take() else {
+        shard.streams_wanted.set(shard.streams_wanted.get() - 1);
+        return end;
+    };
+    let plan = &shard.plan.archetypes[user.archetype].streams[step.stream];
+    let path = std::mem::take(&mut user.extras().streams.opened_path);
+    let rng = Rng::seed_from_u64(user.rng.random());
+    let place = (call, user.step(prepared.call.series));
+    let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, rng);
+    let live = Rc::new(live);
+    let spare = open.reconnect.is_some().then(|| spare_user(shard, user));
+    reader::count_opened(shard, false);
+    if let Some(before) = user.extras().streams.set(step.stream, Rc::clone(&live)) {
+        before.begin_close(1_000, "");
+    }
+    reader::spawn(shard, Rc::clone(&live), spare);
+    match &open.listener {
+        Some(listener) if end.result == CallResult::Ok => {
+            let begun = step_end::begin_listener(shard, user, (call, prepared), &live, listener);
+            CallEnd { goes_on: end.goes_on && begun.is_ok(), ..end }
+        }
+        _ => end,
+    }
+}
+
+/// A copy of a user that opens its stream again.
+fn spare_user(shard: &Shard, user: &mut User) -> Box<User> {
+    let mut spare = Box::new(User::new(shard));
+    spare.split_off(user);
+    spare.variables.clone_from(&user.variables);
+    spare
+}

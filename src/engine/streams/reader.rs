@@ -1,0 +1,131 @@
+//! The reader of a stream: a task that reads it to its end, and opens it again if its step says so.
+//!
+//! `open` spawns it.
+//! Invariant: a stream that ended is counted once, with its life and its reason.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use rand::RngExt;
+
+use crate::clock::{self, RunOffset, Timer};
+use crate::engine::attempt;
+use crate::engine::call::timing::CallTiming;
+use crate::engine::shard::Shard;
+use crate::engine::streams::end;
+use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
+use crate::engine::users::user::User;
+use crate::plan::stream::{Reconnect, StreamAct};
+use crate::stats::{AttemptOutcome, AttemptPhase, MessageTime};
+use crate::units::nanos;
+use crate::wire::message_stream::StreamEnd;
+
+/// Spawns the reader of a stream that has just opened; `spare` opens it again.
+pub(super) fn spawn(shard: &Shard, live: Rc<LiveStream>, spare: Option<Box<User>>) {
+    let Some(shard) = shard.itself.upgrade() else { return };
+    tokio::task::spawn_local(async move {
+        let _guard = shard.lifecycle.panic_guard();
+        run(&shard, &live, spare).await;
+        shard.streams_wanted.set(shard.streams_wanted.get() - 1);
+    });
+}
+
+async fn run(shard: &Rc<Shard>, live: &LiveStream, mut spare: Option<Box<User>>) {
+    loop {
+        let ended = poll_fn(|cx| live.poll(shard, cx)).await;
+        count_end(shard, live, ended);
+        let reconnect = reconnect_of(shard, live).filter(|_| !ended.is_ours);
+        let (Some(reconnect), Some(spare)) = (reconnect, &mut spare) else {
+            finish(live, ended);
+            return;
+        };
+        live.state.borrow_mut().phase = StreamPhase::Away;
+        // Boxed: it is rare, and most streams never need its room.
+        if !Box::pin(reopen(shard, live, spare, reconnect)).await {
+            finish(live, ended);
+            return;
+        }
+    }
+}
+
+fn reconnect_of(shard: &Shard, live: &LiveStream) -> Option<Reconnect> {
+    let flow = &shard.flows[shard.archetype_of(live.step)];
+    match &flow.calls[live.call].call.stream.as_ref()?.act {
+        StreamAct::Open(open) => open.reconnect,
+        _ => None,
+    }
+}
+
+/// Counts a stream that opened.
+pub(super) fn count_opened(shard: &Shard, again: bool) {
+    shard.streams_open.set(shard.streams_open.get() + 1);
+    let mut recorder = shard.recorder.borrow_mut();
+    let streams = recorder.streams();
+    streams.opened += 1;
+    streams.reconnects += u64::from(again);
+}
+
+/// Counts the end of a connection.
+fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
+    let now = clock::now();
+    let opened = live.state.borrow().opened;
+    shard.streams_open.set(shard.streams_open.get() - 1);
+    let mut recorder = shard.recorder.borrow_mut();
+    recorder.record_stream_end(&end::describe(ended));
+    if let Some(kind) = ended.failure {
+        recorder.record_error(AttemptOutcome::Failed(AttemptPhase::Message, kind));
+    }
+    let at = RunOffset::of(now, shard.start);
+    recorder.messages(live.step, at).record(MessageTime::Life, now.since(opened));
+}
+
+/// Ends a stream for good.
+fn finish(live: &LiveStream, ended: StreamEnd) {
+    let mut state = live.state.borrow_mut();
+    state.phase = StreamPhase::Ended(ended);
+    state.wake_user();
+}
+
+/// Opens a stream again; false if its attempts are used up, or its user closed it meanwhile.
+async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconnect) -> bool {
+    let timer = Timer::new();
+    let (base, cap) = (nanos(plan.base), nanos(plan.cap));
+    for attempt in 0..plan.max {
+        let wait_ns = base.saturating_mul(1 << attempt.min(32)).min(cap);
+        // Half of it is random, so that streams that ended together do not return together.
+        let half: u64 = wait_ns / 2;
+        let jitter = spare.rng.random_range(0..=half);
+        wait(shard, live, &timer, half + jitter).await;
+        if live.is_unwanted() || shard.is_draining() {
+            return false;
+        }
+        let flow = &shard.flows[shard.archetype_of(live.step)];
+        let resume_from = live.state.borrow().last_id.clone().filter(|_| plan.resume);
+        spare.extras().streams.resume_from = resume_from;
+        let now = clock::now();
+        let timing = CallTiming::at_once(now, now);
+        let end = attempt::call(shard, spare, &flow.calls[live.call], &timing).await;
+        if let Some(wire) = spare.extras().streams.opened.take() {
+            if live.is_unwanted() {
+                return false;
+            }
+            count_opened(shard, true);
+            live.state.borrow_mut().came_back(wire, end.done);
+            return true;
+        }
+    }
+    false
+}
+
+/// Waits, or until the stream is not wanted any more.
+async fn wait(shard: &Shard, live: &LiveStream, timer: &Timer, ns: u64) {
+    timer.set(clock::now().after(ns));
+    poll_fn(|cx| {
+        live.state.borrow_mut().reader = Some(cx.waker().clone());
+        if live.is_unwanted() || shard.lifecycle.is_cancelled() {
+            return std::task::Poll::Ready(());
+        }
+        timer.poll(cx)
+    })
+    .await;
+}

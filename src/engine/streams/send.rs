@@ -1,0 +1,183 @@
+//! Sends a message, and closes a stream.
+//!
+//! `step` runs them.
+//! Invariant: a message is counted as sent when the kernel has taken all of its bytes.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::clock;
+use crate::engine::call::context::CallContext;
+use crate::engine::call::timing::CallEnd;
+use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
+use crate::engine::streams::stamping;
+use crate::engine::streams::step_end;
+use crate::engine::users::user::User;
+use crate::plan::RequestBody;
+use crate::plan::stream::SendMessage;
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::template::RenderError;
+use crate::wire::WaitEnded;
+use crate::wire::message_stream::{Message, MessageKind};
+
+/// Sends the message of a step.
+pub(super) async fn send(
+    context: CallContext<'_>,
+    user: &mut User,
+    live: Option<Rc<LiveStream>>,
+    send: SendMessage,
+) -> CallEnd {
+    let Some(live) = live else { return step_end::not_open(context, user) };
+    let begun = step_end::begin(context, user, clock::now());
+    let mut payload = match render(context, user) {
+        Ok(payload) => payload,
+        Err(error) => return step_end::fail_to_render(context, user, begun, &error),
+    };
+    let (shard, timing) = (context.shard, context.timing);
+    user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
+    // Opened again, if it is away: the stamp is taken when the message can be sent.
+    let ready = wait_for(user, &live, |_, phase| match phase {
+        StreamPhase::Open => Poll::Ready(Ok(())),
+        StreamPhase::Away => Poll::Pending,
+        StreamPhase::Ended(_) => Poll::Ready(Err(FailureKind::Closed)),
+    })
+    .await;
+    let mut stamped = None;
+    if ready == AttemptOutcome::Done
+        && let Some(channel) = &context.prepared.call.stamp
+    {
+        let place = (timing.intended, live.path.as_str());
+        stamped = match stamping::stamp(shard, user, channel, place, &mut payload) {
+            Ok(stamped) => stamped,
+            Err(error) => return step_end::fail_to_render(context, user, begun, &error),
+        };
+    }
+    let kind = if send.text { MessageKind::Text } else { MessageKind::Binary };
+    let dispatched = clock::now();
+    let outcome = match ready {
+        AttemptOutcome::Done => hand_over(user, &live, kind, &payload).await,
+        failed => failed,
+    };
+    user.deadline.end();
+    let done = clock::now();
+    let (step, intended) = (context.step(user), context.intended());
+    let is_sent = outcome == AttemptOutcome::Done;
+    match stamped {
+        Some(stamped) => stamped.end(shard, (step, intended), is_sent),
+        None if is_sent => {
+            shard.recorder.borrow_mut().messages(step, intended).counts.sent += 1;
+        }
+        None => {}
+    }
+    if is_sent {
+        let mut state = live.state.borrow_mut();
+        state.last_sent = Some((timing.intended, dispatched));
+        if send.resend {
+            state.resend_later(kind, &payload);
+        }
+    }
+    let end = step_end::conclude(context, user, begun, (dispatched, done), outcome, None);
+    shard.buffers.give_back(payload);
+    end
+}
+
+fn render(context: CallContext<'_>, user: &mut User) -> Result<Vec<u8>, RenderError> {
+    let shard = context.shard;
+    let mut payload = shard.buffers.take();
+    payload.clear();
+    match &context.prepared.call.request.body {
+        RequestBody::None => {}
+        RequestBody::Bytes(bytes) => payload.extend_from_slice(bytes),
+        RequestBody::Template(template) => {
+            template.render(&mut user.scope(shard, context.timing.intended), &mut payload)?;
+        }
+    }
+    Ok(payload)
+}
+
+/// Hands a message to the kernel.
+async fn hand_over(
+    user: &User,
+    live: &LiveStream,
+    kind: MessageKind,
+    payload: &[u8],
+) -> AttemptOutcome {
+    let mut is_queued = false;
+    wait_for(user, live, |cx, phase| {
+        let mut state = live.state.borrow_mut();
+        let Some(wire) = &mut state.wire else {
+            return match phase {
+                StreamPhase::Open => Poll::Pending,
+                _ => Poll::Ready(Err(FailureKind::Closed)),
+            };
+        };
+        if !is_queued {
+            if !wire.send(Message { kind, payload, event: None, id: None }) {
+                return Poll::Ready(Err(FailureKind::Closed));
+            }
+            is_queued = true;
+        }
+        match wire.poll_flush(cx) {
+            Poll::Pending => {
+                state.is_flushing = true;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => {
+                state.is_flushing = false;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(end)) => {
+                // The reader meets the same end, and counts it.
+                state.wake_reader();
+                Poll::Ready(Err(end.failure.unwrap_or(FailureKind::Closed)))
+            }
+        }
+    })
+    .await
+}
+
+/// Closes the stream of a step, and waits until it is closed.
+pub(super) async fn close(
+    context: CallContext<'_>,
+    user: &mut User,
+    live: Option<Rc<LiveStream>>,
+    code: u16,
+    reason: &str,
+) -> CallEnd {
+    let Some(live) = live else { return step_end::not_open(context, user) };
+    let begun = step_end::begin(context, user, clock::now());
+    user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
+    live.end_listeners(context.shard, false);
+    live.begin_close(code, reason);
+    let outcome = wait_for(user, &live, |_, phase| match phase {
+        StreamPhase::Ended(end) => Poll::Ready(end.failure.map_or(Ok(()), Err)),
+        _ => Poll::Pending,
+    })
+    .await;
+    user.deadline.end();
+    step_end::conclude(context, user, begun, (begun.at, clock::now()), outcome, None)
+}
+
+/// Waits until `ready` is, within the deadline of the user's step.
+pub(super) async fn wait_for(
+    user: &User,
+    live: &LiveStream,
+    mut ready: impl FnMut(&mut Context<'_>, StreamPhase) -> Poll<Result<(), FailureKind>>,
+) -> AttemptOutcome {
+    let ended = std::future::poll_fn(|cx| {
+        let phase = live.state.borrow().phase;
+        let polled = ready(cx, phase);
+        if polled.is_pending() {
+            live.state.borrow_mut().wait_here(cx);
+        }
+        user.deadline.poll(cx, polled)
+    })
+    .await;
+    let phase = AttemptPhase::Message;
+    match ended {
+        Ok(Ok(())) => AttemptOutcome::Done,
+        Ok(Err(kind)) => AttemptOutcome::Failed(phase, kind),
+        Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(phase),
+        Err(WaitEnded::Cancelled) => AttemptOutcome::Unfinished(phase),
+    }
+}

@@ -1,0 +1,154 @@
+//! The beginning and the end of a step that sends to a stream, waits for it or closes it.
+//!
+//! `send`, `wait` and `step` call it.
+//! Invariant: such a step is recorded once, as a call is: in the same counts, times and checks.
+
+use std::rc::Rc;
+
+use crate::clock::Time;
+use crate::engine::call::checks;
+use crate::engine::call::conclude::{self, BlockedTime, ShardDelays};
+use crate::engine::call::context::CallContext;
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::call::timing::{CallEnd, unsent};
+use crate::engine::shard::Shard;
+use crate::engine::streams::conditions::Conditions;
+use crate::engine::streams::inbox::KeptMessage;
+use crate::engine::streams::listener::{DueMessages, Listener};
+use crate::engine::streams::live_stream::LiveStream;
+use crate::engine::streams::stamping;
+use crate::engine::users::user::User;
+use crate::plan::stream::ListenerPlan;
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
+use crate::template::RenderError;
+use crate::wire::ResponseCapture;
+use crate::wire::message_stream::{Message, MessageKind};
+
+/// A step that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepBegun {
+    /// When the shard turned to it.
+    pub(super) at: Time,
+    /// How long the event loop had stalled then, ns.
+    stalled_ns: u64,
+}
+
+/// Begins a step that the shard turns to now.
+pub(super) fn begin(context: CallContext<'_>, user: &User, now: Time) -> StepBegun {
+    let (workload, step) = (user.workload, context.step(user));
+    let mut recorder = context.shard.recorder.borrow_mut();
+    StepBegun { at: now, stalled_ns: recorder.begin_call(workload, step, context.intended(), now) }
+}
+
+/// Ends a step that measured from `dispatched` to `done`; `found` is its message.
+pub(super) fn conclude(
+    context: CallContext<'_>,
+    user: &mut User,
+    begun: StepBegun,
+    (dispatched, done): (Time, Time),
+    outcome: AttemptOutcome,
+    found: Option<KeptMessage>,
+) -> CallEnd {
+    let mut capture = ResponseCapture::default();
+    if let Some(message) = found {
+        capture.head = message.head.into_vec();
+        capture.body = message.payload.into_vec().into();
+    }
+    let exchange = exchange(outcome, dispatched, done);
+    let blocked = blocked(context, begun, dispatched, done);
+    conclude::conclude(context, user, blocked, (&exchange, &capture), &[])
+}
+
+/// Ends a step that may end without a message, and did.
+pub(super) fn conclude_without(
+    context: CallContext<'_>,
+    user: &mut User,
+    begun: StepBegun,
+    done: Time,
+) -> CallEnd {
+    checks::unset_captures(context, user);
+    let exchange = exchange(AttemptOutcome::Done, context.timing.picked_up, done);
+    let blocked = blocked(context, begun, exchange.dispatched, done);
+    conclude::record(context, user, blocked, &exchange, crate::stats::CallResult::Ok)
+}
+
+fn exchange(outcome: AttemptOutcome, dispatched: Time, done: Time) -> Exchange {
+    Exchange { first_byte: done, done, sent: true, ..unsent(outcome, dispatched) }
+}
+
+fn blocked(
+    context: CallContext<'_>,
+    begun: StepBegun,
+    dispatched: Time,
+    done: Time,
+) -> BlockedTime {
+    // What the shard did before the message could go out is its own delay.
+    let prepared_ns = dispatched.since(context.timing.picked_up);
+    let own = ShardDelays { prepared_ns, stalled_ns: begun.stalled_ns };
+    let left = done.max(begun.at);
+    BlockedTime { blocked_ns: 0, left, taken_up: begun.at, own }
+}
+
+/// Ends a step whose stream is not open: its opening failed, or it has not run.
+pub(super) fn not_open(context: CallContext<'_>, user: &mut User) -> CallEnd {
+    let now = context.timing.picked_up;
+    let begun = begin(context, user, now);
+    let outcome = AttemptOutcome::Failed(AttemptPhase::Message, FailureKind::NotOpen);
+    context.shard.recorder.borrow_mut().record_error(outcome);
+    conclude(context, user, begun, (now, now), outcome, None)
+}
+
+/// Ends a step whose message or conditions cannot be rendered.
+pub(super) fn fail_to_render(
+    context: CallContext<'_>,
+    user: &mut User,
+    _begun: StepBegun,
+    error: &RenderError,
+) -> CallEnd {
+    user.deadline.end();
+    conclude::fail_to_render(context, user, error)
+}
+
+/// Begins a listener on an open stream; messages that were kept go to it first.
+///
+/// # Errors
+/// If a template of its step cannot be rendered.
+pub(super) fn begin_listener(
+    shard: &Shard,
+    user: &mut User,
+    (call, prepared): (usize, &PreparedCall),
+    live: &Rc<LiveStream>,
+    plan: &ListenerPlan,
+) -> Result<(), RenderError> {
+    let now = crate::clock::now();
+    let conditions = Conditions::render(&plan.conditions, &mut user.scope(shard, now))?;
+    let mut replies = Vec::new();
+    for reply in &plan.replies {
+        let scope = &mut user.scope(shard, now);
+        let mut text = Vec::new();
+        reply.text.render(scope, &mut text)?;
+        replies.push((Conditions::render(&reply.conditions, scope)?, text));
+    }
+    let mut due = None;
+    if let Some(channel) = &plan.channel {
+        let name = stamping::channel_name(shard, user, channel, (now, &live.path))?;
+        let channel = shard.shared.channels.get(&name);
+        due = channel.map(|channel| DueMessages::begin(channel, plan.own));
+    }
+    let step = user.step(prepared.call.series);
+    let listener = Listener::new((step, call), conditions, replies, due);
+    let mut state = live.state.borrow_mut();
+    state.listeners.push(listener);
+    let place = state.listeners.len() - 1;
+    for kept in state.inbox.take_all() {
+        if state.listeners[place].conditions.hold_kept(&kept) {
+            let message =
+                Message { kind: MessageKind::Text, payload: &kept.payload, event: None, id: None };
+            state.hand_over(shard, place, kept.at, &message, false);
+        } else {
+            state.inbox.push(kept);
+        }
+    }
+    state.wake_reader();
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! Streams: connections that live across steps, and what steps do with them.
+//!
+//! `scenario` compiles them, `engine::streams` runs them.
+//! Invariant: a step refers to a stream of its own archetype.
+
+use std::time::Duration;
+
+use crate::extract::{BoundedPath, Check, TextCondition};
+use crate::ids::ServiceId;
+use crate::template::Template;
+
+/// A stream of an archetype.
+#[derive(Clone, Debug)]
+pub struct StreamPlan {
+    /// Name of the stream in the archetype.
+    pub name: String,
+    /// Service that it is opened on.
+    pub service: ServiceId,
+    /// Whether it lives as long as its user: it is opened in `on_start`. Else it ends with the
+    /// iteration.
+    pub of_user: bool,
+    /// Whether some step after its opening takes its messages, so that they are kept until then.
+    pub is_kept: bool,
+}
+
+/// What a step does with a stream; `Call` holds its request, captures and checks.
+#[derive(Clone, Debug)]
+pub struct StreamStep {
+    /// Index into `Archetype::streams`.
+    pub stream: usize,
+    /// What it does.
+    pub act: StreamAct,
+}
+
+/// The verbs.
+#[derive(Clone, Debug)]
+pub enum StreamAct {
+    /// Opens the stream; the call is its handshake.
+    Open(OpenStream),
+    /// Sends the call's body as a message.
+    Send(SendMessage),
+    /// Waits for messages.
+    Await(AwaitMessage),
+    /// Handles messages in the background from now on.
+    Listen(ListenerPlan),
+    /// Closes the stream.
+    Close {
+        /// Close code.
+        code: u16,
+        /// Reason that is sent with it.
+        reason: String,
+    },
+}
+
+/// How a stream is opened.
+#[derive(Clone, Debug)]
+pub struct OpenStream {
+    /// What it speaks.
+    pub form: StreamForm,
+    /// Subprotocols that are offered, in order of preference.
+    pub subprotocols: Vec<String>,
+    /// How it is opened again after it ended; `None`: it is not.
+    pub reconnect: Option<Reconnect>,
+    /// The listener that begins with it, of a `listen` with a path.
+    pub listener: Option<ListenerPlan>,
+}
+
+/// What a stream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamForm {
+    /// RFC 6455.
+    WebSocket,
+    /// `text/event-stream`.
+    Events,
+    /// A message per line.
+    Lines,
+}
+
+/// How a stream is opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// Attempts in a row without success after which it stays closed.
+    pub max: u32,
+    /// The first wait; it doubles with each attempt, and half of it is random.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+    /// Whether an event stream asks for the events that it missed (`Last-Event-ID`).
+    pub resume: bool,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        let (base, cap) = (Duration::from_millis(500), Duration::from_secs(30));
+        Self { max: 10, base, cap, resume: true }
+    }
+}
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendMessage {
+    /// Whether the message is text, else bytes.
+    pub text: bool,
+    /// Whether it is sent again each time the stream was opened again: a subscription.
+    pub resend: bool,
+}
+
+/// How a step waits for messages.
+#[derive(Clone, Debug)]
+pub struct AwaitMessage {
+    /// Conditions on the message; without one, every message will do.
+    pub conditions: Vec<MatchCondition>,
+    /// The moment that its response time counts from.
+    pub since: AwaitSince,
+    /// How many messages it waits for.
+    pub count: u32,
+    /// Whether a timeout is no failure.
+    pub may_time_out: bool,
+}
+
+/// The moment that a wait for a message counts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AwaitSince {
+    /// The last `send` on the stream, or the step itself if there was none.
+    #[default]
+    Send,
+    /// The opening of the stream.
+    Open,
+    /// The last message that a step waited for on the stream.
+    Last,
+    /// The step itself.
+    Now,
+}
+
+impl AwaitSince {
+    /// The spellings in a scenario.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("send", Self::Send), ("open", Self::Open), ("last", Self::Last), ("now", Self::Now)];
+}
+
+/// What handles the messages of a stream in the background.
+#[derive(Clone, Debug)]
+pub struct ListenerPlan {
+    /// Conditions on its messages; without one, it takes all.
+    pub conditions: Vec<MatchCondition>,
+    /// The channel whose stamped messages it is due; `None`: it reads no stamps.
+    pub channel: Option<ChannelPlan>,
+    /// Whether it is due the messages that its own user sends.
+    pub own: bool,
+    /// Answers to messages.
+    pub replies: Vec<Reply>,
+}
+
+/// A condition on a message.
+#[derive(Clone, Debug)]
+pub enum MatchCondition {
+    /// A condition without a template.
+    Fixed(Check),
+    /// The first node that the path selects equals the value, a JSON text that is rendered when the
+    /// step begins.
+    Json(BoundedPath, Template),
+    /// A condition on the text, with a text that is computed when the step begins.
+    Text(TextVerb, Template),
+}
+
+/// How a computed text is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextVerb {
+    /// Equal.
+    Equals,
+    /// Contained.
+    Contains,
+    /// Not contained.
+    Lacks,
+}
+
+impl TextVerb {
+    /// The condition on this text.
+    pub fn with(self, text: String) -> TextCondition {
+        match self {
+            Self::Equals => TextCondition::Equals(text),
+            Self::Contains => TextCondition::Contains(text),
+            Self::Lacks => TextCondition::Lacks(text),
+        }
+    }
+}
+
+/// An automatic answer to a message.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Conditions on the message.
+    pub conditions: Vec<MatchCondition>,
+    /// The answer, rendered when the listener begins.
+    pub text: Template,
+}
+
+/// Which stamped messages belong together: those of one channel are due at each of its listeners.
+#[derive(Clone, Debug)]
+pub enum ChannelPlan {
+    /// The service and the path that the stream was opened with.
+    Path,
+    /// A name, rendered when the step begins.
+    Named(Template),
+}
+
+/// A response that comes in pieces, which are observed as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedAnswer {
+    /// What the pieces are.
+    pub format: AnswerFormat,
+    /// What makes the answer good; `None`: it is not judged.
+    pub good: Option<GoodAnswer>,
+}
+
+/// What the pieces of a response are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerFormat {
+    /// Server-sent events.
+    Events,
+    /// Lines.
+    Lines,
+    /// Events of OpenAI's chat completions, completions and responses.
+    OpenAi,
+    /// Events of Anthropic's messages.
+    Anthropic,
+}
+
+impl AnswerFormat {
+    /// The spellings in a scenario.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("sse", Self::Events),
+        ("lines", Self::Lines),
+        ("openai", Self::OpenAi),
+        ("anthropic", Self::Anthropic),
+    ];
+}
+
+/// The limits of a good answer; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoodAnswer {
+    /// From dispatch to the first content.
+    pub first: Option<Duration>,
+    /// Per token after the first.
+    pub tpot: Option<Duration>,
+    /// From the intended start to the last byte.
+    pub response: Option<Duration>,
+}
+
+/// The settings of a service's WebSockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebSocketSettings {
+    /// How long the target may be silent before a ping; `None`: no pings.
+    pub ping: Option<Duration>,
+    /// How long it may take to answer a ping.
+    pub pong: Duration,
+    /// Whether permessage-deflate (RFC 7692) is offered.
+    pub deflate: bool,
+    /// The longest message accepted, bytes.
+    pub max_message: u64,
+}
+
+impl Default for WebSocketSettings {
+    fn default() -> Self {
+        Self { ping: None, pong: Duration::from_secs(10), deflate: false, max_message: 1 << 20 }
+    }
+}
+
+/// How long a target may take to answer a close.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long listeners wait at the end of a run: for the last publisher, and then for what is under
+/// way.
+pub const LATE_WAIT: Duration = Duration::from_secs(2);
+
+/// Messages that a stream keeps for steps that wait for them.
+pub const MAX_INBOX: usize = 256;
+
+/// Bytes of the messages that a stream keeps.
+pub const MAX_INBOX_BYTES: usize = 1 << 20;

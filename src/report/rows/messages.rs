@@ -1,0 +1,88 @@
+//! Rows of messages: a step that sends, waits or listens, with its ledger and its times.
+//!
+//! Invariant: a row per step with messages, in the order of the plan; the sum of the rows is the
+//! ledger of the run.
+
+use super::steps::{StepRow, current_steps, steps};
+use crate::event::Report;
+use crate::stats::{Histogram, Latency, MessageCounts, MessageWindow};
+
+/// A step with messages.
+pub(crate) struct MessageRow<'r> {
+    pub(crate) step: StepRow<'r>,
+    pub(crate) messages: &'r MessageWindow,
+}
+
+/// A time of messages with its name in reports.
+pub(crate) struct MessageTimes {
+    pub(crate) name: &'static str,
+    pub(crate) times: Latency,
+}
+
+/// All steps with messages that were measured after the warm-up.
+pub(crate) fn messages(report: &Report) -> Vec<MessageRow<'_>> {
+    with_messages(steps(report))
+}
+
+/// All steps with messages, as far as they are known now.
+pub(crate) fn current_messages(report: &Report) -> Vec<MessageRow<'_>> {
+    with_messages(current_steps(report))
+}
+
+fn with_messages<'r>(steps: impl Iterator<Item = StepRow<'r>>) -> Vec<MessageRow<'r>> {
+    steps
+        .filter_map(|step| {
+            let messages = step.window.messages.as_deref()?;
+            Some(MessageRow { messages, step })
+        })
+        .collect()
+}
+
+/// Whether the run has streams or messages.
+pub(crate) fn has_streams(report: &Report) -> bool {
+    report.snapshot.streams.counts.opened > 0
+        || report.snapshot.streams.wanted_peak > 0
+        || !messages(report).is_empty()
+}
+
+/// The ledger of the run, after the warm-up.
+pub(crate) fn message_ledger(report: &Report) -> MessageCounts {
+    report.snapshot.measured.messages(|_| true).counts
+}
+
+/// Why the ledger of a finished run does not balance; `None` if it does.
+pub(crate) fn ledger_remark(report: &Report) -> Option<String> {
+    // A message may be sent in the warm-up and settled after it.
+    let mut counts = message_ledger(report);
+    counts.add(&report.snapshot.warmup.messages(|_| true).counts);
+    if counts.holds() {
+        return None;
+    }
+    let settled = counts.delivered + counts.lost + counts.missed + counts.unsent + counts.open;
+    let settled = settled - counts.late - counts.replayed;
+    Some(if counts.expected == counts.due {
+        format!("{} deliveries are due and {settled} are settled", counts.due)
+    } else {
+        format!(
+            "publishers expect {} deliveries and listeners are due {}: a listener was still open \
+             at the end of the run",
+            counts.expected, counts.due
+        )
+    })
+}
+
+/// The times of messages that have values, in the order of reports.
+pub(crate) fn message_times(messages: &MessageWindow) -> Vec<MessageTimes> {
+    let known = |times: &Histogram| Latency::from(times.clone());
+    let all = [
+        ("delivery", messages.delivery_of_all()),
+        ("transit", known(&messages.transit)),
+        ("gap", known(&messages.gap)),
+        ("first", known(&messages.first)),
+        ("first_text", known(&messages.first_text)),
+        ("tpot", known(&messages.tpot)),
+        ("life", known(&messages.life)),
+    ];
+    let all = all.into_iter().filter(|(_, times)| times.count() > 0);
+    all.map(|(name, times)| MessageTimes { name, times }).collect()
+}

@@ -1,0 +1,329 @@
+//! Steps that open, use and close streams.
+//!
+//! `control` compiles each of them here; `archetype` declares the streams beforehand.
+//! Invariant: a compiled step refers to a declared stream; its request is a handshake or empty.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::ids::ServiceId;
+use crate::plan::stream::{
+    AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm,
+    StreamPlan, StreamStep,
+};
+use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
+use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::context::ScenarioContext;
+use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::message;
+use crate::scenario::flow::step::{NamedStep, find_service, path, without_query};
+use crate::scenario::flow::{body, capture, check, tags};
+use crate::scenario::nouns::streams::{ON_TIMEOUT, RECONNECT, STREAM_BACKOFF};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::header;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::{distribution, values};
+use crate::suggest::nearest;
+use crate::template::Template;
+
+/// The longest reason of a close, bytes (RFC 6455 §5.5).
+const MAX_REASON: usize = 123;
+
+/// Collects the streams that the steps below `node` open.
+pub(crate) fn declare(
+    node: &Node,
+    of_user: bool,
+    context: &ScenarioContext,
+    streams: &mut Vec<StreamPlan>,
+) {
+    match &node.kind {
+        NodeKind::List(items) => {
+            items.iter().for_each(|item| declare(item, of_user, context, streams));
+        }
+        NodeKind::Map(entries) => {
+            let opens = |verb| node.get(verb).and_then(values::scalar).is_some_and(is_path);
+            if opens("open") || opens("listen") {
+                let service = node.get("service").and_then(values::scalar);
+                let service = service.or(context.services.first().map(String::as_str));
+                let name = node.get("as").and_then(values::scalar).or(service).unwrap_or_default();
+                let known = context.services.iter().position(|known| Some(&**known) == service);
+                if !streams.iter().any(|stream| stream.name == name) {
+                    streams.push(StreamPlan {
+                        name: name.to_owned(),
+                        service: ServiceId::new(known.unwrap_or(0)),
+                        of_user,
+                        is_kept: false,
+                    });
+                }
+                return;
+            }
+            entries.iter().for_each(|(_, value)| declare(value, of_user, context, streams));
+        }
+        _ => {}
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') || text.starts_with("{{")
+}
+
+/// Compiles a step of this verb; `value` is the value of its key.
+pub(crate) fn step(
+    verb: ControlStep,
+    flow: &mut Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    value: &Node,
+    fields: &mut Fields<'_>,
+) -> Option<NamedStep> {
+    let mut call = StreamCall::read(flow, diagnostics, fields);
+    let opens = verb == ControlStep::Open
+        || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
+    let opened = opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call));
+    let stream = match &opened {
+        Some(opened) => opened.as_ref().map(|(stream, _)| *stream)?,
+        None => find_stream(flow, diagnostics, value)?,
+    };
+    call.call.service = flow.streams[stream].service;
+    let name = flow.streams[stream].name.clone();
+    let act = match (verb, opened) {
+        (_, Some(Some((_, open)))) => StreamAct::Open(open),
+        (ControlStep::Send, _) => send(flow, diagnostics, fields, &mut call.call)?,
+        (ControlStep::Await, _) => {
+            flow.streams[stream].is_kept = true;
+            await_message(flow, diagnostics, fields)
+        }
+        (ControlStep::Listen, _) => {
+            flow.streams[stream].is_kept = true;
+            StreamAct::Listen(message::listener(diagnostics, fields, flow.flow_context.names))
+        }
+        _ => close(diagnostics, fields),
+    };
+    let default_name = match &act {
+        StreamAct::Open(_) => {
+            let given = values::scalar(value).unwrap_or_default();
+            format!("{} {}", verb.key(), without_query(given))
+        }
+        _ => format!("{} {name}", verb.key()),
+    };
+    call.call.stream = Some(Box::new(StreamStep { stream, act }));
+    Some(NamedStep { name: call.name.unwrap_or(default_name), call: call.call, tags: call.tags })
+}
+
+/// The keys that all steps of streams share.
+struct StreamCall {
+    name: Option<String>,
+    tags: tags::Tags,
+    call: Call,
+}
+
+impl StreamCall {
+    fn read(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Self {
+        let names = flow.flow_context.names;
+        let name =
+            fields.take("name").and_then(|node| values::plain_text(diagnostics, node, "a name"));
+        let timeout = fields.value(diagnostics, "timeout");
+        let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
+        let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node));
+        let mut call = Call {
+            series: 0,
+            service: ServiceId::new(0),
+            request: RequestTemplate {
+                method: "GET".to_owned(),
+                path: Template::literal("/"),
+                headers: Vec::new(),
+                body: RequestBody::None,
+            },
+            timeout,
+            think: think.flatten(),
+            captures: Vec::new(),
+            checks: Vec::new(),
+            expects: Vec::new(),
+            on_fail: OnFail::default(),
+            max_body: Call::MAX_BODY,
+            redirects: None,
+            priority: None,
+            has_rescue: false,
+            stamp: None,
+            streamed: None,
+            stream: None,
+        };
+        if fields.noun().key("capture").is_some() {
+            let captures = fields.take("capture");
+            call.captures =
+                captures.map_or_else(Vec::new, |node| capture::captures(diagnostics, node, names));
+            let mut checks = |key| {
+                fields.take(key).map_or_else(Vec::new, |node| check::checks(diagnostics, node))
+            };
+            (call.checks, call.expects) = (checks("check"), checks("expect"));
+            let on_fail = fields.word(diagnostics, "on_fail", &OnFail::NAMES);
+            call.on_fail = on_fail.unwrap_or_default();
+        }
+        Self { name: name.map(str::to_owned), tags: tags.unwrap_or_default(), call }
+    }
+}
+
+/// Compiles what opens a stream; returns its index.
+fn open(
+    verb: ControlStep,
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    call: &mut Call,
+) -> Option<(usize, OpenStream)> {
+    let names = flow.flow_context.names;
+    let given = fields.take("service");
+    let service = given.map(|node| find_service(diagnostics, node, &flow.flow_context));
+    let service = service.unwrap_or(Some(ServiceId::new(0)))?;
+    let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
+    let as_name =
+        fields.take("as").and_then(|node| values::plain_text(diagnostics, node, "a name"));
+    let name = as_name.or(service_name).unwrap_or_default();
+    let stream = flow.streams.iter().position(|stream| stream.name == name)?;
+    let mut headers = fields
+        .take("headers")
+        .map(|node| header::templates(diagnostics, node, names, None))
+        .unwrap_or_default();
+    let subprotocols = fields.take("subprotocols").map(values::one_or_more).unwrap_or_default();
+    let subprotocols = subprotocols
+        .iter()
+        .filter_map(|node| values::plain_text(diagnostics, node, "the name of a subprotocol"))
+        .map(str::to_owned)
+        .collect();
+    let reconnect = fields.take("reconnect").and_then(|node| reconnect(diagnostics, node));
+    let is_websocket = verb == ControlStep::Open
+        || flow.flow_context.context.websockets.get(service.index()) == Some(&true);
+    let listener = (verb == ControlStep::Listen).then(|| {
+        let body = body::body(diagnostics, fields, &flow.flow_context, (&mut headers, None));
+        if let Some(body) = body
+            && !matches!(body, RequestBody::None)
+        {
+            call.request.method = "POST".to_owned();
+            call.request.body = body;
+        }
+        message::listener(diagnostics, fields, names)
+    });
+    if !is_websocket {
+        // What a browser's EventSource sends.
+        for (name, value) in [("accept", "text/event-stream"), ("cache-control", "no-cache")] {
+            if !headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                headers.push((name.to_owned(), Template::literal(value)));
+            }
+        }
+    }
+    call.request.path = path(diagnostics, value, &flow.flow_context)?;
+    call.request.headers = headers;
+    let form = if is_websocket { StreamForm::WebSocket } else { StreamForm::Events };
+    Some((stream, OpenStream { form, subprotocols, reconnect, listener }))
+}
+
+/// Reads `reconnect`; `None` if the stream is not opened again.
+fn reconnect(diagnostics: &mut Diagnostics, node: &Node) -> Option<Reconnect> {
+    let mut all = Reconnect::default();
+    match node.kind {
+        NodeKind::Bool(false) => return None,
+        NodeKind::Bool(true) => return Some(all),
+        _ => {}
+    }
+    let mut fields = Fields::read(diagnostics, node, &RECONNECT)?;
+    if let Some(max) = fields.value::<u64>(diagnostics, "max") {
+        all.max = u32::try_from(max).unwrap_or(u32::MAX);
+    }
+    fields.fill(diagnostics, "resume", &mut all.resume);
+    if let Some(node) = fields.take("backoff")
+        && let Some(mut fields) = Fields::read(diagnostics, node, &STREAM_BACKOFF)
+    {
+        fields.fill(diagnostics, "base", &mut all.base);
+        fields.fill(diagnostics, "max", &mut all.cap);
+        fields.finish(diagnostics);
+    }
+    fields.finish(diagnostics);
+    Some(all)
+}
+
+fn send(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    call: &mut Call,
+) -> Option<StreamAct> {
+    let names = flow.flow_context.names;
+    let text = fields.value(diagnostics, "text");
+    let resend = fields.value(diagnostics, "resend").unwrap_or(false);
+    let stamp = message::stamp(diagnostics, fields, names);
+    let is_text = fields.has("json") || fields.has("body");
+    if let Some(node) = fields.take("bytes") {
+        let text = values::plain_text(diagnostics, node, "bytes in base64")?;
+        match STANDARD.decode(text) {
+            Ok(bytes) => call.request.body = RequestBody::Bytes(bytes),
+            Err(error) => {
+                diagnostics
+                    .mistake(node.span, format!("`bytes` is not base64: {error}"))
+                    .expected("bytes in base64, such as `AAEC`");
+            }
+        }
+    } else {
+        let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
+        let headers = &mut Vec::new();
+        let body = body::body(diagnostics, fields, &flow.flow_context, (headers, members));
+        call.request.body = body?;
+    }
+    call.stamp = stamp.map(|stamp| stamp.channel);
+    Some(StreamAct::Send(SendMessage { text: text.unwrap_or(is_text), resend }))
+}
+
+fn await_message(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+) -> StreamAct {
+    let names = flow.flow_context.names;
+    let conditions = fields
+        .take("match")
+        .map(|node| message::conditions(diagnostics, node, names))
+        .unwrap_or_default();
+    let since = fields.word(diagnostics, "since", &AwaitSince::NAMES);
+    let count: Option<u64> = fields.value(diagnostics, "count");
+    let may_time_out = fields.word(diagnostics, "on_timeout", &ON_TIMEOUT);
+    StreamAct::Await(AwaitMessage {
+        conditions,
+        since: since.unwrap_or_default(),
+        count: count.map_or(1, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+        may_time_out: may_time_out.unwrap_or(false),
+    })
+}
+
+fn close(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> StreamAct {
+    let code: Option<u64> = fields.value(diagnostics, "code");
+    let reason = fields.take("reason").and_then(|node| {
+        let text = values::plain_text(diagnostics, node, "a text")?;
+        if text.len() > MAX_REASON {
+            let message = format!("the reason has {} bytes", text.len());
+            diagnostics
+                .mistake(node.span, message)
+                .expected(format!("at most {MAX_REASON} bytes (RFC 6455)"));
+        }
+        Some(text.to_owned())
+    });
+    let code = code.and_then(|code| u16::try_from(code).ok()).unwrap_or(1_000);
+    StreamAct::Close { code, reason: reason.unwrap_or_default() }
+}
+
+/// Finds a stream by its name.
+fn find_stream(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<usize> {
+    let name = values::plain_text(diagnostics, node, "the name of a stream")?;
+    if let Some(index) = flow.streams.iter().position(|stream| stream.name == name) {
+        return Some(index);
+    }
+    let known: Vec<&str> = flow.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let suggestion = nearest(name, known.iter().copied());
+    let mistake = diagnostics.mistake(node.span, format!("no step opens a stream `{name}`"));
+    if !known.is_empty() {
+        mistake.expected(format!("one of {}", known.join(", ")));
+    }
+    match suggestion {
+        Some(suggestion) => mistake.help(format!("did you mean `{suggestion}`?")),
+        None => mistake.help(format!("open it before: `- {{ open: /ws, as: {name} }}`")),
+    };
+    None
+}

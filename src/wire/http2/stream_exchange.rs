@@ -1,0 +1,164 @@
+//! One exchange on an HTTP/2 connection.
+//!
+//! `client` calls it.
+//! Invariant: what a target sends is bounded by flow-control windows and by the request's limits.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use h2::Reason;
+
+use crate::clock::{self, Time};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
+use crate::wire::body::capture_request::TakesOver;
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::deadline::CallDeadline;
+use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
+use crate::wire::http2::connection::Http2;
+use crate::wire::http2::message;
+use crate::wire::http2::reason::{FailureContext, StreamFailure};
+use crate::wire::outgoing::Outgoing;
+use crate::wire::taken::{StreamedFraming, TakenResponse};
+
+/// Progress of an exchange on its stream.
+pub(in crate::wire) struct StreamProgress {
+    pub(in crate::wire) phase: AttemptPhase,
+    pub(in crate::wire) first_byte: Time,
+    pub(in crate::wire) status: u16,
+}
+
+/// Why no complete response came.
+enum StreamError {
+    /// Found in this module.
+    Local(AttemptOutcome),
+    /// Found by h2, or reported by the target.
+    Protocol(h2::Error),
+}
+
+impl From<AttemptOutcome> for StreamError {
+    fn from(outcome: AttemptOutcome) -> Self {
+        Self::Local(outcome)
+    }
+}
+
+impl From<h2::Error> for StreamError {
+    fn from(error: h2::Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl Http2 {
+    /// Sends the request and reads the response; `Some` if there is no complete one.
+    pub(in crate::wire) async fn converse(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        deadline: &CallDeadline,
+        capture: &mut ResponseCapture,
+        progress: &mut StreamProgress,
+    ) -> Option<StreamFailure> {
+        let (is_first, before) = (self.idle_since == Time::NEVER, self.traffic.received.get());
+        match deadline.wait(self.send_and_receive(outgoing, capture, progress)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(StreamError::Local(outcome))) => Some(outcome.into()),
+            Ok(Err(StreamError::Protocol(error))) => {
+                let (phase, go_away) = (progress.phase, self.go_away());
+                let received = self.traffic.received.get() - before;
+                let tls = self.traffic.fault.take();
+                let context = FailureContext { phase, is_first, go_away, received, tls };
+                Some(StreamFailure::from_h2(&error, context))
+            }
+            Err(why) => Some(why.outcome(progress.phase).into()),
+        }
+    }
+
+    /// Returns the reason of the GOAWAY that the target has sent, if any.
+    fn go_away(&mut self) -> Option<Reason> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self.sender.poll_ready(&mut cx) {
+            Poll::Ready(Err(error)) if error.is_remote() => error.reason(),
+            _ => None,
+        }
+    }
+
+    async fn send_and_receive(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        capture: &mut ResponseCapture,
+        progress: &mut StreamProgress,
+    ) -> Result<(), StreamError> {
+        let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
+            return Err(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other).into());
+        };
+        poll_fn(|cx| self.sender.poll_ready(cx)).await?;
+        let (mut response, mut stream) = self.sender.send_request(request, body.is_empty())?;
+        if !body.is_empty() {
+            // h2 queues the body until the target's window allows it; reading an early response
+            // does not wait for that.
+            stream.send_data(body, true)?;
+        }
+        // If the exchange is cancelled from here on, the request counts as sent.
+        capture.progress.sent = true;
+        progress.phase = AttemptPhase::FirstByte;
+        let mut interim = 0;
+        let response = poll_fn(|cx| {
+            // Interim responses are counted, as on HTTP/1.1.
+            while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    let many = AttemptOutcome::Failed(
+                        AttemptPhase::FirstByte,
+                        FailureKind::TooManyInterim,
+                    );
+                    return Poll::Ready(Err(many.into()));
+                }
+            }
+            Pin::new(&mut response).poll(cx).map_err(StreamError::from)
+        })
+        .await?;
+        progress.first_byte = clock::now();
+        progress.status = response.status().as_u16();
+        progress.phase = AttemptPhase::Body;
+        let (head, mut data) = response.into_parts();
+        if message::head_length(&head.headers) > MAX_HEAD {
+            return Err(
+                AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
+            );
+        }
+        message::keep_head(&head.headers, progress.status, &outgoing.capture, capture);
+        if outgoing.capture.takes_over == TakesOver::Body && progress.status == 200 {
+            let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
+            taken.h2_body = Some(data);
+            capture.rare().taken = Some(taken);
+            return Ok(());
+        }
+        let is_encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
+        capture.begin_observing(&outgoing.capture, progress.status, is_encoded);
+        let mut length = 0;
+        while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                // The target needs no more of our body, and its response is complete (RFC 9113
+                // §8.1).
+                Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
+                    let whole = message::length_of(&head.headers).is_none_or(|all| all == length);
+                    return if whole { Ok(()) } else { Err(error.into()) };
+                }
+                Err(error) => return Err(error.into()),
+            };
+            length += piece.len() as u64;
+            if length > outgoing.capture.max_body {
+                return Err(
+                    AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
+                );
+            }
+            if outgoing.capture.uses_body() {
+                let no_room =
+                    |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
+                capture.take_data(&outgoing.capture, clock::now(), &piece).map_err(no_room)?;
+            }
+            let _ = data.flow_control().release_capacity(piece.len());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Opens the stream that a response leaves behind, if the response is what its protocol demands.
+//!
+//! `Wire::open_stream` calls it.
+//! Invariant: a stream that cannot be opened leaves no connection open.
+
+use crate::stats::FailureKind;
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::events::body::StreamedBody;
+use crate::wire::events::stream::EventStream;
+use crate::wire::message_stream::{MessageStream, StreamOffer, StreamProtocol, StreamSettings};
+use crate::wire::taken::{TakenConnection, TakenResponse};
+use crate::wire::websocket::handshake;
+use crate::wire::websocket::stream::WebSocketStream;
+
+/// Opens the stream of the response that was taken over.
+pub(in crate::wire) fn open(
+    capture: &mut ResponseCapture,
+    settings: &StreamSettings,
+    offer: &StreamOffer<'_>,
+) -> Result<Box<dyn MessageStream>, FailureKind> {
+    let Some(TakenResponse { framing, early, connection, .. }) = capture.take_over() else {
+        return Err(FailureKind::BadHandshake);
+    };
+    let max = settings.max_message;
+    let body = match connection {
+        Some(TakenConnection::Fake(stream)) => return Ok(Box::new(stream)),
+        Some(TakenConnection::Http1(connection, count)) => {
+            if settings.protocol == StreamProtocol::WebSocket {
+                let deflate = handshake::verify(capture, offer)?;
+                let connection = (connection, count);
+                let stream = WebSocketStream::new(connection, early, settings, offer.key, deflate);
+                return Ok(Box::new(stream));
+            }
+            StreamedBody::http1(connection, framing, early, count)
+        }
+        Some(TakenConnection::Http2(h2, body, count)) => StreamedBody::http2(h2, body, count),
+        None => return Err(FailureKind::BadHandshake),
+    };
+    let coding = capture.header("content-encoding").unwrap_or_default();
+    if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+        return Err(FailureKind::EncodedStream);
+    }
+    match settings.protocol {
+        StreamProtocol::Events if is_event_stream(capture) => {
+            Ok(Box::new(EventStream::events(body, max)))
+        }
+        StreamProtocol::Events => Err(FailureKind::NotEventStream),
+        StreamProtocol::Lines => Ok(Box::new(EventStream::lines(body, max))),
+        StreamProtocol::WebSocket => Err(FailureKind::BadHandshake),
+    }
+}
+
+/// Whether the response declares `text/event-stream`, with or without parameters.
+fn is_event_stream(capture: &ResponseCapture) -> bool {
+    let value = capture.header("content-type").unwrap_or_default();
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}

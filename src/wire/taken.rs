@@ -1,0 +1,78 @@
+//! What a response leaves to the stream that takes it over: its connection, the bytes read beyond
+//! the head, and where the body ends.
+//!
+//! The readers of both HTTP versions and the fake target fill it in; `Wire::open_stream` takes it.
+//! Invariant: it owns the connection: if no stream is opened, dropping it closes the connection.
+
+use h2::RecvStream;
+
+use crate::stats::{AttemptPhase, FailureKind};
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::fake_stream::FakeStream;
+use crate::wire::http1::chunked::ChunkedDecoder;
+use crate::wire::http1::framing_error::FramingError;
+use crate::wire::http2::connection::Http2;
+use crate::wire::slot::StreamCount;
+
+/// What a response leaves to a stream.
+#[derive(Debug)]
+pub(in crate::wire) struct TakenResponse {
+    pub(in crate::wire) framing: StreamedFraming,
+    /// Bytes that were read beyond the head.
+    pub(in crate::wire) early: Vec<u8>,
+    /// `None` while the exchange runs.
+    pub(in crate::wire) connection: Option<TakenConnection>,
+    /// The body over HTTP/2, while the exchange runs.
+    pub(in crate::wire) h2_body: Option<RecvStream>,
+}
+
+/// The connection of a stream.
+#[derive(Debug)]
+pub(in crate::wire) enum TakenConnection {
+    Http1(OpenConnection, StreamCount),
+    Http2(Box<Http2>, RecvStream, StreamCount),
+    Fake(FakeStream),
+}
+
+/// Where a streamed body ends.
+#[derive(Debug)]
+pub(in crate::wire) enum StreamedFraming {
+    /// After as many bytes.
+    Length(u64),
+    Chunked(ChunkedDecoder),
+    UntilClose,
+}
+
+impl TakenResponse {
+    /// Creates what a response leaves whose body ends so.
+    pub(in crate::wire) fn new(framing: StreamedFraming) -> Self {
+        Self { framing, early: Vec::new(), connection: None, h2_body: None }
+    }
+}
+
+impl StreamedFraming {
+    /// Reads up to the end of the next stretch of the body. Returns how many bytes were used, the
+    /// data among them, and whether the body is complete.
+    pub(in crate::wire) fn next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+    ) -> Result<(usize, &'b [u8], bool), FailureKind> {
+        match self {
+            Self::Length(left) => {
+                let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= here as u64;
+                Ok((here, &bytes[..here], *left == 0))
+            }
+            Self::Chunked(chunked) => chunked.next(bytes).map_err(|error| match error {
+                FramingError::Response(AttemptPhase::Body, kind) => kind,
+                _ => FailureKind::Malformed,
+            }),
+            Self::UntilClose => Ok((bytes.len(), bytes, false)),
+        }
+    }
+
+    /// Whether the end of the connection completes the body.
+    pub(in crate::wire) const fn ends_with_connection(&self) -> bool {
+        matches!(self, Self::UntilClose | Self::Length(0))
+    }
+}

@@ -1,0 +1,314 @@
+//! A WebSocket on its connection: reads, answers pings and closes, and keeps its deadlines.
+//!
+//! `Wire::open_stream` makes it; `engine::streams` polls it through `MessageStream`.
+//! Invariant: each way it can end is a [`StreamEnd`] within a deadline; between two messages it
+//! holds no buffer.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use crate::clock::{self, Time, Timer};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::connect::fault;
+use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
+use crate::wire::slot::StreamCount;
+use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
+use crate::wire::websocket::deflate::DeflateAgreement;
+use crate::wire::websocket::encoder::FrameQueue;
+use crate::wire::websocket::frame::NO_CODE;
+
+/// Stands for an end without a close.
+const ABNORMAL: u16 = 1006;
+
+/// How long the target may take to close the connection after the closing handshake, or after we
+/// failed it, ns.
+const LINGER_NS: u64 = 1_000_000_000;
+/// Maximum bytes read meanwhile.
+const MAX_DISCARDED: u64 = 1 << 20;
+
+/// A WebSocket connection.
+#[derive(Debug)]
+pub(in crate::wire) struct WebSocketStream {
+    connection: OpenConnection,
+    /// Bytes that came with the head of the handshake.
+    early: Vec<u8>,
+    decoder: MessageDecoder,
+    queue: FrameQueue,
+    phase: SocketPhase,
+    limits: DeadlineLimits,
+    timer: Timer,
+    traffic: Traffic,
+    /// Why nothing can be written any more.
+    write_failure: Option<FailureKind>,
+    /// The task that reads: it also writes what is left over, so that a sender that is cancelled
+    /// leaves nothing behind.
+    reader: Option<Waker>,
+    /// The task that waits for the queue to be empty.
+    sender: Option<Waker>,
+    _count: StreamCount,
+}
+
+/// How long the target may take for what, ns.
+#[derive(Clone, Copy, Debug)]
+struct DeadlineLimits {
+    ping: Option<u64>,
+    pong: u64,
+    close: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum SocketPhase {
+    Open,
+    /// Our ping waits for its pong.
+    Pinged,
+    /// Our close waits for the target's.
+    Closing,
+    /// The end is decided; the target closes the connection, or we do. Bytes read meanwhile.
+    Ending(StreamEnd, u64),
+}
+
+impl WebSocketStream {
+    pub(in crate::wire) fn new(
+        (connection, count): (OpenConnection, StreamCount),
+        early: Vec<u8>,
+        settings: &StreamSettings,
+        key: [u8; 16],
+        deflate: Option<DeflateAgreement>,
+    ) -> Self {
+        let ns = |duration: std::time::Duration| duration.as_nanos() as u64;
+        let limits = DeadlineLimits {
+            ping: settings.ping.map(ns),
+            pong: ns(settings.pong),
+            close: ns(settings.close),
+        };
+        let mut stream = Self {
+            connection,
+            early,
+            decoder: MessageDecoder::new(settings.max_message, deflate),
+            queue: FrameQueue::new(key, deflate),
+            phase: SocketPhase::Open,
+            limits,
+            timer: Timer::new(),
+            traffic: Traffic::default(),
+            write_failure: None,
+            reader: None,
+            sender: None,
+            _count: count,
+        };
+        stream.expect_life(clock::now());
+        stream
+    }
+
+    /// Sets the time of the next ping.
+    #[inline]
+    fn expect_life(&mut self, now: Time) {
+        if let (Some(ping), SocketPhase::Open) = (self.limits.ping, self.phase) {
+            self.timer.set(now.after(ping));
+        }
+    }
+
+    /// Takes bytes that were read at `now`.
+    fn take_bytes(&mut self, now: Time, bytes: &[u8], receive: &mut dyn FnMut(Time, Message<'_>)) {
+        if let SocketPhase::Ending(_, discarded) = &mut self.phase {
+            *discarded += bytes.len() as u64;
+            return;
+        }
+        let (queue, phase) = (&mut self.queue, &mut self.phase);
+        let fed = self.decoder.feed(bytes, &mut |event| match event {
+            FrameEvent::Message(kind, payload) => {
+                receive(now, Message { kind, payload, event: None, id: None });
+            }
+            FrameEvent::Ping(payload) => {
+                if matches!(phase, SocketPhase::Open | SocketPhase::Pinged) {
+                    queue.push_pong(payload);
+                }
+            }
+            FrameEvent::Pong => {
+                if matches!(phase, SocketPhase::Pinged) {
+                    *phase = SocketPhase::Open;
+                }
+            }
+            FrameEvent::Close(code) => {
+                let is_ours = matches!(phase, SocketPhase::Closing);
+                let code = code.unwrap_or(NO_CODE);
+                if !is_ours {
+                    queue.push_close(code, "");
+                }
+                *phase =
+                    SocketPhase::Ending(StreamEnd { is_ours, code: Some(code), failure: None }, 0);
+            }
+        });
+        if let Err(kind) = fed {
+            self.fail(kind);
+        }
+        match self.phase {
+            SocketPhase::Ending(..) => self.timer.set(now.after(LINGER_NS.min(self.limits.close))),
+            _ => self.expect_life(now),
+        }
+    }
+
+    /// Ends the stream because the target broke a rule or a limit.
+    #[cold]
+    fn fail(&mut self, kind: FailureKind) {
+        let code = match kind {
+            FailureKind::InvalidUtf8 | FailureKind::BadCompression => 1007,
+            FailureKind::TooManyFragments => 1008,
+            FailureKind::MessageTooLarge | FailureKind::NoRoomForMessage => 1009,
+            _ => 1002,
+        };
+        if !matches!(self.phase, SocketPhase::Closing) {
+            self.queue.push_close(code, kind.name());
+        }
+        let end = StreamEnd { is_ours: true, code: Some(code), failure: Some(kind) };
+        self.phase = SocketPhase::Ending(end, 0);
+    }
+
+    /// The end of a connection that ends now, for `failure`.
+    fn end_without_close(&self, failure: FailureKind) -> StreamEnd {
+        match self.phase {
+            SocketPhase::Ending(end, _) => end,
+            phase => StreamEnd {
+                is_ours: !matches!(phase, SocketPhase::Open | SocketPhase::Pinged)
+                    || failure == FailureKind::NoPong,
+                code: Some(ABNORMAL),
+                failure: Some(failure),
+            },
+        }
+    }
+
+    /// Writes what waits. What a target sent before it stopped to read can still be read, so an
+    /// error here ends only the writing.
+    fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { queue, connection, traffic, .. } = self;
+        match queue.poll_write(cx, connection, &mut traffic.sent) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                self.write_failure = Some(kind_of(&error));
+                self.queue.clear();
+            }
+        }
+        if let Some(sender) = self.sender.take() {
+            sender.wake();
+        }
+        Poll::Ready(())
+    }
+
+    /// Handles a deadline that has passed; ready if it ends the stream.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<StreamEnd> {
+        if self.limits.ping.is_none() && matches!(self.phase, SocketPhase::Open) {
+            return Poll::Pending;
+        }
+        while self.timer.poll(cx).is_ready() {
+            match self.phase {
+                SocketPhase::Open => {
+                    self.queue.push_ping();
+                    self.phase = SocketPhase::Pinged;
+                    self.timer.set(clock::now().after(self.limits.pong));
+                    let _ = self.write(cx);
+                }
+                SocketPhase::Pinged => {
+                    return Poll::Ready(self.end_without_close(FailureKind::NoPong));
+                }
+                SocketPhase::Closing => {
+                    return Poll::Ready(self.end_without_close(FailureKind::NoClose));
+                }
+                SocketPhase::Ending(end, _) => return Poll::Ready(end),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl MessageStream for WebSocketStream {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        receive: &mut dyn FnMut(Time, Message<'_>),
+    ) -> Poll<StreamEnd> {
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            self.take_bytes(clock::now(), &early, receive);
+        }
+        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+        loop {
+            let _ = self.write(cx);
+            if let SocketPhase::Ending(end, MAX_DISCARDED..) = self.phase {
+                return Poll::Ready(end);
+            }
+            match self.connection.poll_read(cx, buffer) {
+                Poll::Pending => return self.poll_deadline(cx),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(self.end_without_close(FailureKind::AbnormalClose));
+                }
+                Poll::Ready(Ok(count)) => {
+                    self.traffic.received += count as u64;
+                    // Taken before parsing: parsing is our work, not the target's.
+                    let now = clock::now();
+                    self.take_bytes(now, &buffer[..count], receive);
+                }
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(self.end_without_close(kind_of(&error)));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message<'_>) -> bool {
+        let is_open = matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged)
+            && self.write_failure.is_none();
+        if is_open {
+            self.queue.push(&message);
+        }
+        is_open
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
+        // The reader's waker: what is left is written even if the sender is cancelled.
+        let written = match self.reader.take() {
+            Some(reader) => {
+                let written = self.write(&mut Context::from_waker(&reader));
+                self.reader = Some(reader);
+                written
+            }
+            None => self.write(cx),
+        };
+        if let Some(kind) = self.write_failure {
+            return Poll::Ready(Err(self.end_without_close(kind)));
+        }
+        if written.is_pending() {
+            self.sender = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        if !matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged) {
+            return;
+        }
+        self.queue.push_close(code, reason);
+        self.phase = SocketPhase::Closing;
+        self.timer.set(clock::now().after(self.limits.close));
+        // The reader writes the close and waits for the deadline.
+        if let Some(reader) = &self.reader {
+            reader.wake_by_ref();
+        }
+    }
+
+    fn take_traffic(&mut self) -> Traffic {
+        std::mem::take(&mut self.traffic)
+    }
+}
+
+/// The kind of an error of an open connection.
+fn kind_of(error: &io::Error) -> FailureKind {
+    match fault::outcome(AttemptPhase::Body, error) {
+        AttemptOutcome::Failed(_, kind) => kind,
+        _ => FailureKind::Other,
+    }
+}

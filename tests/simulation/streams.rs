@@ -1,0 +1,173 @@
+//! The streams of a world's target: channels with a delay, faults by count, and outages.
+//!
+//! `script` reads it from the world's file, `run` gives it to the fake target.
+//! Invariant: which message meets which fault follows from its number alone.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use manada::clock::Time;
+use manada::wire::fake_stream::{FakeDelivery, FakeEvent, StreamModel};
+use manada::wire::message_stream::{Message, MessageKind, StreamEnd};
+use serde::Deserialize;
+
+use super::script::{Window, ns};
+
+/// What the target does on its streams. A message is brought to all streams of the same path.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamScript {
+    /// How long a message is under way.
+    #[serde(default)]
+    pub delay: Option<String>,
+    /// Brings a message back to its own stream alone, instead of to all of its path.
+    #[serde(default)]
+    pub echo: bool,
+    /// Whether the sender's own stream gets a copy, too.
+    #[serde(default = "yes")]
+    pub own: bool,
+    /// A text that every stream gets as it opens.
+    #[serde(default)]
+    pub welcome: Option<String>,
+    /// Every n-th delivery is left out, comes twice, or comes after the next one.
+    #[serde(default)]
+    pub drop_every: Option<u64>,
+    #[serde(default)]
+    pub duplicate_every: Option<u64>,
+    #[serde(default)]
+    pub delay_every: Option<(u64, String)>,
+    /// Streams end during this time, and none opens.
+    #[serde(default)]
+    pub down: Option<Window>,
+    /// The target keeps messages and brings those that a stream missed, by `Last-Event-ID`.
+    #[serde(default)]
+    pub replays: bool,
+    /// A message of this text on all streams, again and again after this time.
+    #[serde(default)]
+    pub tick: Option<(String, String)>,
+    /// Streams end after this number of messages of theirs, with this code.
+    #[serde(default)]
+    pub close_after: Option<(u64, u16)>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The streams at work.
+pub struct ScriptedStreams {
+    pub start: Time,
+    pub script: StreamScript,
+    /// Path and messages so far of each open stream.
+    open: BTreeMap<u64, (String, u64)>,
+    /// Kept messages by path.
+    kept: BTreeMap<String, Vec<Rc<[u8]>>>,
+    deliveries: u64,
+}
+
+impl ScriptedStreams {
+    pub fn new(start: Time, script: StreamScript) -> Self {
+        let (open, kept) = (BTreeMap::new(), BTreeMap::new());
+        Self { start, script, open, kept, deliveries: 0 }
+    }
+
+    fn delay(&self) -> u64 {
+        self.script.delay.as_deref().map_or(0, ns)
+    }
+
+    /// Brings a payload to a stream, with the faults that its number meets.
+    fn deliver(
+        &mut self,
+        now: Time,
+        stream: u64,
+        payload: &Rc<[u8]>,
+        id: Option<&str>,
+    ) -> Vec<FakeDelivery> {
+        self.deliveries += 1;
+        let number = self.deliveries;
+        let every = |n: Option<u64>| n.is_some_and(|n| number.is_multiple_of(n));
+        if every(self.script.drop_every) {
+            return Vec::new();
+        }
+        let late = self.script.delay_every.as_ref().filter(|(n, _)| number.is_multiple_of(*n));
+        let late_ns = late.map_or(0, |(_, by)| ns(by));
+        let event = FakeEvent::Message {
+            kind: MessageKind::Text,
+            payload: Rc::clone(payload),
+            event: None,
+            id: id.map(Rc::from),
+        };
+        let delivery = FakeDelivery { stream, at: now.after(self.delay() + late_ns), event };
+        let copies = 1 + usize::from(every(self.script.duplicate_every));
+        vec![delivery; copies]
+    }
+}
+
+impl StreamModel for ScriptedStreams {
+    fn open(&mut self, now: Time, stream: u64, _user: u64, request: &[u8]) -> Vec<FakeDelivery> {
+        let request = String::from_utf8_lossy(request).into_owned();
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        self.open.insert(stream, (path.clone(), 0));
+        let mut all = Vec::new();
+        if let Some(welcome) = self.script.welcome.clone() {
+            let event = FakeEvent::text(welcome.into_bytes());
+            all.push(FakeDelivery { stream, at: now.after(self.delay()), event });
+        }
+        if let Some((every, text)) = &self.script.tick {
+            let payload: Rc<[u8]> = text.clone().into_bytes().into();
+            for n in 1..=1_000 {
+                let event = FakeEvent::text(Rc::clone(&payload));
+                all.push(FakeDelivery { stream, at: now.after(ns(every) * n), event });
+            }
+        }
+        if let Some(down) = &self.script.down {
+            let (from, _) = down.ns();
+            let at = self.start.after(from);
+            if now < at {
+                let end = StreamEnd { is_ours: false, code: Some(1006), failure: None };
+                all.push(FakeDelivery { stream, at, event: FakeEvent::End(end) });
+            }
+        }
+        let last = request.lines().find_map(|line| line.strip_prefix("Last-Event-ID: "));
+        if let (true, Some(last)) = (self.script.replays, last) {
+            let from: usize = last.trim().parse().unwrap();
+            let missed = self.kept.get(&path).map(|kept| kept[from..].to_vec()).unwrap_or_default();
+            for (number, payload) in (from + 1..).zip(missed) {
+                all.extend(self.deliver(now, stream, &payload, Some(&number.to_string())));
+            }
+        }
+        all
+    }
+
+    fn message(&mut self, now: Time, stream: u64, message: Message<'_>) -> Vec<FakeDelivery> {
+        let payload: Rc<[u8]> = message.payload.into();
+        let Some((path, count)) = self.open.get_mut(&stream) else { return Vec::new() };
+        *count += 1;
+        let (path, count) = (path.clone(), *count);
+        if let Some((after, code)) = self.script.close_after
+            && count >= after
+        {
+            let end = StreamEnd { is_ours: false, code: Some(code), failure: None };
+            return vec![FakeDelivery { stream, at: now, event: FakeEvent::End(end) }];
+        }
+        let kept = self.kept.entry(path.clone()).or_default();
+        kept.push(Rc::clone(&payload));
+        let id = self.script.replays.then(|| kept.len().to_string());
+        let targets: Vec<u64> = if self.script.echo {
+            vec![stream]
+        } else {
+            let same = |(other, (known, _)): &(&u64, &(String, u64))| {
+                *known == path && (self.script.own || **other != stream)
+            };
+            self.open.iter().filter(same).map(|(other, _)| *other).collect()
+        };
+        targets
+            .into_iter()
+            .flat_map(|target| self.deliver(now, target, &payload, id.as_deref()))
+            .collect()
+    }
+
+    fn gone(&mut self, _now: Time, stream: u64) {
+        self.open.remove(&stream);
+    }
+}

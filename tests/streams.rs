@@ -1,0 +1,12 @@
+//! Tests of streams through `wire` itself, against scripted raw servers on 127.0.0.1.
+
+#[path = "streams/client.rs"]
+mod client;
+#[path = "streams/events.rs"]
+mod events;
+#[path = "streams/hostile.rs"]
+mod hostile;
+#[path = "streams/observed.rs"]
+mod observed;
+#[path = "streams/server.rs"]
+mod server;

@@ -1,0 +1,145 @@
+//! A client of one stream over a wire of its own.
+//!
+//! Invariant: nothing waits longer than [`LIMIT`].
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use manada::clock::{self, RunOffset};
+use manada::ids::ServiceId;
+use manada::plan::transport::TransportConfig;
+use manada::plan::{Address, Safety};
+use manada::seed::Seed;
+use manada::stats::{AttemptOutcome, FailureKind};
+use manada::wire::message_stream::{
+    Message, MessageKind, MessageStream, StreamEnd, StreamOffer, StreamProtocol, StreamSettings,
+};
+use manada::wire::websocket::handshake;
+use manada::wire::{
+    CallDeadline, CaptureRequest, Outgoing, ResponseCapture, ServiceEndpoint, TakesOver, Wire,
+};
+
+/// Maximum duration of a test's wait; it only detects a hang.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// Settings with short deadlines.
+pub(crate) const SETTINGS: StreamSettings = StreamSettings {
+    protocol: StreamProtocol::WebSocket,
+    max_message: 1 << 20,
+    ping: None,
+    pong: Duration::from_millis(100),
+    close: Duration::from_millis(200),
+};
+
+/// A message, owned; the event and the id are of events alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) kind: MessageKind,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) event: Option<String>,
+    pub(crate) id: Option<String>,
+}
+
+/// An open stream.
+pub(crate) struct Client {
+    pub(crate) wire: Wire,
+    pub(crate) stream: Box<dyn MessageStream>,
+    pub(crate) deadline: CallDeadline,
+}
+
+/// What to open.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) subprotocols: &'a [String],
+    pub(crate) deflate: bool,
+    pub(crate) settings: StreamSettings,
+}
+
+impl Opening<'_> {
+    /// The root, without offers, with [`SETTINGS`].
+    pub(crate) const PLAIN: Self =
+        Self { path: "/", subprotocols: &[], deflate: false, settings: SETTINGS };
+}
+
+/// Runs a test in real time.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    clock::block_on(test).unwrap()
+}
+
+/// Returns a wire to a server.
+pub(crate) fn wire_to(address: SocketAddr) -> Wire {
+    let origin = Address {
+        tls: false,
+        host: address.ip().to_string(),
+        port: address.port(),
+        prefix: String::new(),
+    };
+    let transport = TransportConfig::default();
+    let safety = Arc::new(Safety::default());
+    let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
+    Wire::real(vec![endpoint])
+}
+
+/// Opens a stream. The outer error is the outcome of a handshake without a stream.
+pub(crate) async fn open(
+    address: SocketAddr,
+    opening: Opening<'_>,
+) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
+    let wire = wire_to(address);
+    let is_socket = opening.settings.protocol == StreamProtocol::WebSocket;
+    let offer = StreamOffer {
+        key: *b"0123456789abcdef",
+        subprotocols: opening.subprotocols,
+        deflate: opening.deflate,
+    };
+    let lines = if is_socket { handshake::request_lines(&offer) } else { String::new() };
+    let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n", opening.path);
+    let takes_over = if is_socket { TakesOver::Upgrade } else { TakesOver::Body };
+    let outgoing = Outgoing {
+        service: ServiceId::new(0),
+        bytes: request.as_bytes(),
+        capture: CaptureRequest { max_body: 1 << 20, takes_over, ..CaptureRequest::NOTHING },
+        idempotent: true,
+        user: 0,
+        link: None,
+        number: 0,
+        intended: RunOffset::from_ns(0),
+    };
+    let deadline = CallDeadline::new(Rc::new(Cell::new(false)));
+    deadline.begin(clock::now() + LIMIT);
+    let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
+    let now = clock::now();
+    let (exchange, _) = wire.exchange(&mut slot, &outgoing, now, &deadline, &mut capture).await;
+    if !capture.is_taken_over() {
+        return Err(exchange.outcome);
+    }
+    assert!(!slot.is_open(), "the connection belongs to the stream");
+    let opened = wire.open_stream(&mut capture, &opening.settings, &offer);
+    Ok(opened.map(|stream| Client { wire, stream, deadline }))
+}
+
+impl Client {
+    /// Waits for the end; returns it and all messages.
+    pub(crate) async fn drain(&mut self) -> (StreamEnd, Vec<Received>) {
+        let Self { wire, stream, deadline } = self;
+        let mut messages = Vec::new();
+        let end = poll_fn(|cx| {
+            wire.poll_stream(stream.as_mut(), cx, &mut |_, message| messages.push(owned(message)))
+        });
+        (deadline.wait(end).await.expect("the stream hangs"), messages)
+    }
+}
+
+pub(crate) fn owned(message: Message<'_>) -> Received {
+    Received {
+        kind: message.kind,
+        payload: message.payload.to_vec(),
+        event: message.event.map(str::to_owned),
+        id: message.id.map(str::to_owned),
+    }
+}
