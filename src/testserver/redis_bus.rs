@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::bus::BusMessage;
 use super::events::channels::DEFAULT_BUFFER;
 use super::shared::ServerShared;
-use super::streams::counts::StreamCount;
+use super::streams::counts::ServerStreamCount;
 use super::streams::queue::Packet;
 
 /// Before the names of channels of packets.
@@ -147,7 +147,7 @@ impl BusState {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if self.command(&message).exec(&mut connection).is_err() {
-                self.shared.counts.streams.add(StreamCount::BusLost, 1);
+                self.shared.counts.streams.add(ServerStreamCount::BusLost, 1);
                 match self.connect_again() {
                     Some(again) => connection = again,
                     None => return,

@@ -19,7 +19,7 @@ use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
 use super::route::Route;
-use super::streams::counts::StreamCount;
+use super::streams::counts::ServerStreamCount;
 use super::streams::limits::ConnectionLimiter;
 use super::streams::presence::PresenceBoard;
 use super::streams::queue::Packet;
@@ -160,14 +160,14 @@ impl ServerShared {
     }
 
     fn count_lost(&self, is_sent: bool) {
-        self.counts.streams.add(StreamCount::BusLost, u64::from(!is_sent));
+        self.counts.streams.add(ServerStreamCount::BusLost, u64::from(!is_sent));
     }
 
     /// Queues a packet for all members of a topic but `except` of this instance.
     pub fn broadcast_here(&self, topic: &str, packet: &Packet, except: Option<u64>) {
         let Broadcast { overflowed, .. } = self.topics.broadcast(topic, packet, except);
         let messages = overflowed * u64::from(packet.messages);
-        self.counts.streams.add(StreamCount::Overflowed, messages);
+        self.counts.streams.add(ServerStreamCount::Overflowed, messages);
     }
 
     /// The number of the next token stream, from 0.

@@ -11,7 +11,7 @@ use super::super::head::RequestHead;
 use super::super::query::QueryError;
 use super::super::route::Route;
 use super::super::shared::PendingRequest;
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::limits::LimitReached;
 use super::super::tokens::{self, TokenRequest};
 use super::super::websocket::WebSocketRequest;
@@ -38,9 +38,9 @@ impl ServerConnection {
     pub(super) fn refuse_connection(&self, reached: LimitReached) {
         let (count, text) = match reached {
             LimitReached::Address => {
-                (StreamCount::RefusedAddress, "too many connections from this address")
+                (ServerStreamCount::RefusedAddress, "too many connections from this address")
             }
-            LimitReached::Total => (StreamCount::RefusedTotal, "too many connections"),
+            LimitReached::Total => (ServerStreamCount::RefusedTotal, "too many connections"),
         };
         self.socket.local.shared.counts.streams.add(count, 1);
         let mut reply = self.socket.local.reply.borrow_mut();

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::super::streams::counts::{ServerStreamCounts, StreamCount};
+use super::super::streams::counts::{ServerStreamCount, ServerStreamCounts};
 use super::super::streams::queue::{DeliveryQueue, Packet};
-use super::encoding::{EventStyle, ServerEvent};
+use super::encoding::{EventStyle, PublishedEvent};
 
 /// Channels that are remembered.
 const MAX_CHANNELS: usize = 1_000;
@@ -33,7 +33,7 @@ struct EventChannel(Mutex<EventChannelState>);
 struct EventChannelState {
     last_id: u64,
     /// The last events, the oldest first.
-    kept: VecDeque<Arc<ServerEvent>>,
+    kept: VecDeque<Arc<PublishedEvent>>,
     kept_bytes: usize,
     /// How many events are kept.
     buffer: usize,
@@ -82,7 +82,7 @@ impl EventChannels {
         let channel = self.channel(name);
         let mut state = channel.lock();
         let id = state.last_id + 1;
-        state.deliver(ServerEvent { id, event, data }, counts)
+        state.deliver(PublishedEvent { id, event, data }, counts)
     }
 
     /// Delivers an event that got its id elsewhere, unless it was delivered before.
@@ -97,7 +97,7 @@ impl EventChannels {
         let channel = self.channel(name);
         let mut state = channel.lock();
         if id > state.last_id {
-            state.deliver(ServerEvent { id, event, data }, counts);
+            state.deliver(PublishedEvent { id, event, data }, counts);
         }
     }
 
@@ -119,14 +119,14 @@ impl EventChannels {
         queue: Arc<DeliveryQueue>,
         last_id: Option<u64>,
         buffer: Option<usize>,
-    ) -> (EventListener, Vec<Arc<ServerEvent>>) {
+    ) -> (EventListener, Vec<Arc<PublishedEvent>>) {
         let channel = self.channel(name);
         let mut state = channel.lock();
         if let Some(buffer) = buffer {
             state.buffer = buffer;
             state.trim();
         }
-        let is_missed = |event: &&Arc<ServerEvent>| last_id.is_some_and(|last| event.id > last);
+        let is_missed = |event: &&Arc<PublishedEvent>| last_id.is_some_and(|last| event.id > last);
         let missed = state.kept.iter().filter(is_missed).cloned().collect();
         let number = state.next;
         state.next += 1;
@@ -153,13 +153,13 @@ impl EventChannel {
 
 impl EventChannelState {
     /// Keeps an event, and queues it for all listeners; returns their number.
-    fn deliver(&mut self, event: ServerEvent, counts: &ServerStreamCounts) -> usize {
+    fn deliver(&mut self, event: PublishedEvent, counts: &ServerStreamCounts) -> usize {
         let mut encoded = [const { None::<Bytes> }; EventStyle::COUNT];
         for listener in self.listeners.values() {
             let bytes = encoded[listener.style.index()]
                 .get_or_insert_with(|| listener.style.encode(&event).into());
             if !listener.queue.push(Packet::one(bytes.clone())) {
-                counts.add(StreamCount::Overflowed, 1);
+                counts.add(ServerStreamCount::Overflowed, 1);
             }
         }
         self.last_id = event.id;

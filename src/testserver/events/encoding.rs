@@ -7,7 +7,7 @@ use super::super::streams::pieces::chunk_into;
 
 /// What an event consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::testserver) struct ServerEvent {
+pub(in crate::testserver) struct PublishedEvent {
     /// Its number within its channel, from 1.
     pub id: u64,
     /// Its name; `None`: the default one.
@@ -42,7 +42,7 @@ impl EventStyle {
     }
 
     /// Encodes an event.
-    pub fn encode(self, event: &ServerEvent) -> Vec<u8> {
+    pub fn encode(self, event: &PublishedEvent) -> Vec<u8> {
         let end = self.line_end.text();
         let mut text = format!("id: {}{end}", event.id);
         if let Some(name) = &event.event {
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn events_are_encoded_in_each_style() {
-        let event = ServerEvent { id: 7, event: Some("a".to_owned()), data: "x\r\ny".to_owned() };
+        let event =
+            PublishedEvent { id: 7, event: Some("a".to_owned()), data: "x\r\ny".to_owned() };
         let mut seen = Vec::new();
         for (line_end, end) in [(LineEnd::Lf, "\n"), (LineEnd::Cr, "\r"), (LineEnd::CrLf, "\r\n")] {
             let plain = EventStyle { line_end, is_chunked: false };

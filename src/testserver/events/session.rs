@@ -15,7 +15,7 @@ use super::super::query::{QueryString, decoded};
 use super::super::reply::{MediaType, Response};
 use super::super::shared::ServerShared;
 use super::super::socket::ClientSocket;
-use super::super::streams::counts::{StreamClose, StreamCount};
+use super::super::streams::counts::{ServerStreamCount, StreamClose};
 use super::super::streams::pieces::{LAST_CHUNK, write_pieces};
 use super::super::streams::queue::{DeliveryQueue, Packet};
 use super::super::streams::schedule::{TickSchedule, tick_text};
@@ -35,7 +35,7 @@ struct OpenEventStream {
 impl Drop for OpenEventStream {
     fn drop(&mut self) {
         let counts = &self.shared.counts.streams;
-        counts.add(StreamCount::Cut, self.queue.clear() + self.writer.messages());
+        counts.add(ServerStreamCount::Cut, self.queue.clear() + self.writer.messages());
         counts.close(self.close);
     }
 }
@@ -147,7 +147,7 @@ async fn write_split(
     while let Some(packet) = open.writer.packets.front() {
         write_pieces(&mut socket.stream, &packet.bytes, is_chunked).await?;
         let messages = u64::from(packet.messages);
-        open.shared.counts.streams.add(StreamCount::Sent, messages);
+        open.shared.counts.streams.add(ServerStreamCount::Sent, messages);
         open.writer.packets.pop_front();
     }
     Ok(())
@@ -160,7 +160,7 @@ async fn tick(shared: Arc<ServerShared>, name: String, rate: Rate, size: usize) 
     let mut text = String::new();
     while shared.events.keeps_ticking(&name) {
         let missed = schedule.wait(&mut tick).await;
-        shared.counts.streams.add(StreamCount::Skipped, missed);
+        shared.counts.streams.add(ServerStreamCount::Skipped, missed);
         tick_text(tick, schedule.due(tick), size, &mut text);
         let event = Some("tick".to_owned());
         shared.publish(&name, event, text.clone());
@@ -185,7 +185,7 @@ pub(in crate::testserver) fn publish(
     // Lines of the event stream must not be made up by a name.
     let event = QueryString(query).text("event").filter(|name| !name.contains(['\r', '\n']));
     let name = decoded(path.strip_prefix("/publish/").unwrap_or(""));
-    shared.counts.streams.add(StreamCount::Received, 1);
+    shared.counts.streams.add(ServerStreamCount::Received, 1);
     let data = String::from_utf8_lossy(body).replace('\r', "");
     let listeners = shared.publish(&name, event, data);
     reply.reset(MediaType::Json);

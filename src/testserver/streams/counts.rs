@@ -36,9 +36,9 @@ macro_rules! stream_counts {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What happened to messages.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::testserver) enum StreamCount { $($(#[$doc])* $name,)* }
+        pub(in crate::testserver) enum ServerStreamCount { $($(#[$doc])* $name,)* }
 
-        const NAMES: &[(&str, StreamCount)] = &[$((stringify!($name), StreamCount::$name),)*];
+        const NAMES: &[(&str, ServerStreamCount)] = &[$((stringify!($name), ServerStreamCount::$name),)*];
     };
 }
 
@@ -107,7 +107,7 @@ impl ServerStreamCounts {
     }
 
     /// Counts messages; returns their number before, from 0.
-    pub fn add(&self, count: StreamCount, messages: u64) -> u64 {
+    pub fn add(&self, count: ServerStreamCount, messages: u64) -> u64 {
         self.counts[count as usize].fetch_add(messages, Relaxed)
     }
 
@@ -154,8 +154,8 @@ mod tests {
         counts.open();
         counts.open();
         counts.close(StreamClose::Code(1000));
-        assert_eq!(counts.add(StreamCount::RateLimited, 2), 0);
-        assert_eq!(counts.add(StreamCount::RateLimited, 1), 2);
+        assert_eq!(counts.add(ServerStreamCount::RateLimited, 2), 0);
+        assert_eq!(counts.add(ServerStreamCount::RateLimited, 1), 2);
         counts.open();
         counts.close(StreamClose::Cancelled);
         let document: serde_json::Value = serde_json::from_str(&counts.document()).unwrap();

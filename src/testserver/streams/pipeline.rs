@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::counts::{ServerStreamCounts, StreamCount};
+use super::counts::{ServerStreamCount, ServerStreamCounts};
 use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::seed::{Seed, Stream};
@@ -77,12 +77,12 @@ impl<T: Clone> MessagePipeline<T> {
         // All draws at once, so that one setting does not change what another one draws.
         let [drop, duplicate, reorder]: [f64; 3] = rng.random();
         if drop < self.faults.drop {
-            counts.add(StreamCount::Dropped, 1);
+            counts.add(ServerStreamCount::Dropped, 1);
             return;
         }
         let is_twice = duplicate < self.faults.duplicate;
         if is_twice {
-            counts.add(StreamCount::Duplicated, 1);
+            counts.add(ServerStreamCount::Duplicated, 1);
         }
         let delay = self.faults.delay.as_ref().map_or(Duration::ZERO, |law| law.sample(&mut rng));
         // A held message whose time was over has been taken, and `held` cleared.
@@ -93,7 +93,7 @@ impl<T: Clone> MessagePipeline<T> {
             self.waiting.push_back((due, message.clone()));
         }
         if let Some((_, held)) = held {
-            counts.add(StreamCount::Reordered, 1);
+            counts.add(ServerStreamCount::Reordered, 1);
             self.waiting.extend([(due, message), (due, held)]);
         } else if reorder < self.faults.reorder && !is_twice {
             self.held = Some(due);
@@ -141,7 +141,7 @@ mod tests {
         out
     }
 
-    fn count(counts: &ServerStreamCounts, count: StreamCount) -> u64 {
+    fn count(counts: &ServerStreamCounts, count: ServerStreamCount) -> u64 {
         counts.add(count, 0)
     }
 
@@ -163,9 +163,11 @@ mod tests {
         let counts = ServerStreamCounts::new();
         let faults = MessageFaults { delay: None, drop: 0.1, duplicate: 0.1, reorder: 0.1 };
         let out: Vec<u64> = run(faults, 5_000, &counts).into_iter().map(|(_, m)| m).collect();
-        let (dropped, twice) =
-            (count(&counts, StreamCount::Dropped), count(&counts, StreamCount::Duplicated));
-        let reordered = count(&counts, StreamCount::Reordered);
+        let (dropped, twice) = (
+            count(&counts, ServerStreamCount::Dropped),
+            count(&counts, ServerStreamCount::Duplicated),
+        );
+        let reordered = count(&counts, ServerStreamCount::Reordered);
         assert_eq!(out.len() as u64, 5_000 - dropped + twice);
         // A message that is overtaken is the only kind of step back.
         assert_eq!(out.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64, reordered);
@@ -183,8 +185,8 @@ mod tests {
         let counts = ServerStreamCounts::new();
         let faults = MessageFaults { reorder: 1.0, ..MessageFaults::default() };
         assert_eq!(run(faults.clone(), 1, &counts), [(100, 0)]);
-        assert_eq!(count(&counts, StreamCount::Reordered), 0);
+        assert_eq!(count(&counts, ServerStreamCount::Reordered), 0);
         assert_eq!(run(faults, 4, &counts), [(1, 1), (1, 0), (3, 3), (3, 2)]);
-        assert_eq!(count(&counts, StreamCount::Reordered), 2);
+        assert_eq!(count(&counts, ServerStreamCount::Reordered), 2);
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-use super::counts::{ServerStreamCounts, StreamCount};
+use super::counts::{ServerStreamCount, ServerStreamCounts};
 use super::queue::Packet;
 
 /// Packets that one call writes.
@@ -71,7 +71,7 @@ impl PacketWriter {
                 self.packets.pop_front();
             }
             self.written = written;
-            counts.add(StreamCount::Sent, sent);
+            counts.add(ServerStreamCount::Sent, sent);
         }
         if self.packets.capacity() > 64 {
             // An idle connection must not keep the memory of a burst.

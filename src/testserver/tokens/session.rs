@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use super::super::reply::{MediaType, Response};
 use super::super::shared::ServerShared;
 use super::super::socket::ClientSocket;
-use super::super::streams::counts::{StreamClose, StreamCount};
+use super::super::streams::counts::{ServerStreamCount, StreamClose};
 use super::super::streams::pieces::{LAST_CHUNK, chunk_into, write_pieces};
 use super::dialect::{TokenDialect, TokenKind, TokenUsage, text};
 use super::request::TokenRequest;
@@ -255,7 +255,7 @@ impl TokenSession<'_> {
         self.socket.output.extend_from_slice(head.as_bytes());
         self.socket.output.extend_from_slice(&reply.body);
         self.socket.flush().await?;
-        self.shared.counts.streams.add(StreamCount::Tokens, self.tokens);
+        self.shared.counts.streams.add(ServerStreamCount::Tokens, self.tokens);
         Ok(TokenEnd::Finished)
     }
 
@@ -298,8 +298,8 @@ impl TokenSession<'_> {
             self.socket.stream.write_all(&self.events).await?;
         }
         let (events, tokens) = std::mem::take(&mut self.waiting);
-        self.shared.counts.streams.add(StreamCount::Sent, events);
-        self.shared.counts.streams.add(StreamCount::Tokens, tokens);
+        self.shared.counts.streams.add(ServerStreamCount::Sent, events);
+        self.shared.counts.streams.add(ServerStreamCount::Tokens, tokens);
         self.events.clear();
         Ok(())
     }

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
 
 use super::super::shared::ServerShared;
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::queue::Packet;
 use super::super::streams::rate_limit::MessageRateLimit;
 use super::super::streams::topic::TopicMembership;
@@ -65,9 +65,9 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: AppSettings) -
     let code = loop {
         match socket.session.next(None, true).await {
             SessionEvent::Received(message) => {
-                socket.shared.counts.streams.add(StreamCount::Received, 1);
+                socket.shared.counts.streams.add(ServerStreamCount::Received, 1);
                 if limit.as_mut().is_some_and(|limit| !limit.admit(clock::now())) {
-                    socket.shared.counts.streams.add(StreamCount::RateLimited, 1);
+                    socket.shared.counts.streams.add(ServerStreamCount::RateLimited, 1);
                     socket.refuse("rate_limited", None);
                 } else {
                     socket.handle(&message);

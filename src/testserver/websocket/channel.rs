@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
 
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::pipeline::MessagePipeline;
 use super::super::streams::queue::Packet;
 use super::super::streams::rate_limit::MessageRateLimit;
@@ -36,10 +36,10 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
         match session.next(due, !pipeline.is_full()).await {
             SessionEvent::Received(_) if left == 0 => {}
             SessionEvent::Received(message) => {
-                let (now, number) = (clock::now(), counts.add(StreamCount::Received, 1));
+                let (now, number) = (clock::now(), counts.add(ServerStreamCount::Received, 1));
                 left -= 1;
                 if limit.as_mut().is_some_and(|limit| !limit.admit(now)) {
-                    counts.add(StreamCount::RateLimited, 1);
+                    counts.add(ServerStreamCount::RateLimited, 1);
                     session.send(RATE_LIMITED.into());
                 } else {
                     pipeline.accept(message, number, now, shared.seed, counts);
@@ -66,7 +66,7 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
             deadline = Some(WebSocketSession::close_deadline());
         }
     };
-    counts.add(StreamCount::Cut, pipeline.len() as u64);
+    counts.add(ServerStreamCount::Cut, pipeline.len() as u64);
     code
 }
 

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::super::shared::ServerShared;
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::queue::{DeliveryQueue, Packet};
 use super::super::streams::writer::PacketWriter;
 
@@ -74,7 +74,7 @@ impl FrameSocket {
         let counts = &state.shared.counts.streams;
         let messages = u64::from(packet.messages);
         if state.packets.packets.len() >= MAX_LATE {
-            counts.add(StreamCount::Overflowed, messages);
+            counts.add(ServerStreamCount::Overflowed, messages);
             return;
         }
         let mut written = 0;
@@ -82,7 +82,7 @@ impl FrameSocket {
             // An error shows when the connection's task reads.
             written = state.stream.try_write(&packet.bytes).unwrap_or(0);
             if written == packet.bytes.len() {
-                counts.add(StreamCount::Sent, messages);
+                counts.add(ServerStreamCount::Sent, messages);
                 return;
             }
         }
@@ -102,7 +102,7 @@ impl FrameSocketState {
 
 impl Drop for FrameSocketState {
     fn drop(&mut self) {
-        self.shared.counts.streams.add(StreamCount::Cut, self.packets.messages());
+        self.shared.counts.streams.add(ServerStreamCount::Cut, self.packets.messages());
     }
 }
 

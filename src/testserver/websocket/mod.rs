@@ -40,15 +40,16 @@ pub(super) async fn serve(socket: ClientSocket, request: WebSocketRequest) {
     shared.counts.streams.open();
     let mut open = OpenWebSocket { shared, code: ABNORMAL };
     if request.is_silent {
-        return ignore(socket).await;
+        return Box::pin(ignore(socket)).await;
     }
-    let Ok(mut session) = WebSocketSession::start(socket).await else { return };
+    // What begins and what ends is in boxes, since an idle WebSocket needs neither.
+    let Ok(mut session) = Box::pin(WebSocketSession::start(socket)).await else { return };
     open.code = match request.kind {
         WebSocketKind::Messages(settings) => channel::run(&mut session, settings).await,
         WebSocketKind::App(settings) => app::run(&mut session, settings).await,
         WebSocketKind::Ticks(settings) => ticks::run(&mut session, settings).await,
     };
-    session.finish().await;
+    Box::pin(session.finish()).await;
 }
 
 /// Reads and ignores all that comes: pings and closes get no answer.

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::super::shared::ServerShared;
 use super::super::socket::ClientSocket;
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::queue::DeliveryQueue;
 use super::frames::FrameSocket;
 use crate::clock::{self, Time, Timer};
@@ -93,7 +93,7 @@ impl WebSocketSession {
     pub fn send(&mut self, message: Message) {
         // An error is one of the connection: it shows as its end.
         if Pin::new(&mut self.websocket).start_send(message).is_ok() {
-            self.shared.counts.streams.add(StreamCount::Sent, 1);
+            self.shared.counts.streams.add(ServerStreamCount::Sent, 1);
         }
     }
 
@@ -215,7 +215,7 @@ impl WebSocketSession {
 impl Drop for WebSocketSession {
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
-            self.shared.counts.streams.add(StreamCount::Cut, queue.clear());
+            self.shared.counts.streams.add(ServerStreamCount::Cut, queue.clear());
         }
     }
 }

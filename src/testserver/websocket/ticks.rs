@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
 
 use super::super::shared::ServerShared;
-use super::super::streams::counts::StreamCount;
+use super::super::streams::counts::ServerStreamCount;
 use super::super::streams::queue::Packet;
 use super::super::streams::schedule::{TickSchedule, tick_text};
 use super::frames::{FrameSocket, frame};
@@ -51,7 +51,7 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: TickSettings) 
     loop {
         match session.next(None, true).await {
             SessionEvent::Received(_) => {
-                session.shared.counts.streams.add(StreamCount::Received, 1);
+                session.shared.counts.streams.add(ServerStreamCount::Received, 1);
             }
             SessionEvent::Due => {}
             SessionEvent::Closed(code) => return code,
@@ -86,7 +86,7 @@ async fn tick(listeners: Rc<TickListeners>, shared: Arc<ServerShared>, settings:
         if missed > 0 {
             let sockets = listeners.sockets.borrow().len() as u64;
             let messages = missed * u64::from(settings.batch) * sockets;
-            shared.counts.streams.add(StreamCount::Skipped, messages);
+            shared.counts.streams.add(ServerStreamCount::Skipped, messages);
         }
         let packet = packet(settings, batch, schedule.due(batch));
         for socket in listeners.sockets.borrow().values() {
