@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::engine::call::checks;
 use crate::engine::call::conclude::{self, BlockedTime, ShardDelays};
 use crate::engine::call::context::CallContext;
@@ -55,8 +55,9 @@ pub(super) fn conclude(
         capture.body = message.payload.into_vec().into();
     }
     let exchange = exchange(outcome, dispatched, done);
-    let blocked = blocked(context, begun, dispatched, done);
-    conclude::conclude(context, user, blocked, (&exchange, &capture), &[])
+    let blocked = blocked(context, begun, dispatched);
+    let end = conclude::conclude(context, user, blocked, (&exchange, &capture), &[]);
+    CallEnd { done: done.max(begun.at), ..end }
 }
 
 /// Ends a step that may end without a message, and did.
@@ -68,7 +69,7 @@ pub(super) fn conclude_without(
 ) -> CallEnd {
     checks::unset_captures(context, user);
     let exchange = exchange(AttemptOutcome::Done, context.timing.picked_up, done);
-    let blocked = blocked(context, begun, exchange.dispatched, done);
+    let blocked = blocked(context, begun, exchange.dispatched);
     conclude::record(context, user, blocked, &exchange, crate::stats::CallResult::Ok)
 }
 
@@ -76,17 +77,12 @@ fn exchange(outcome: AttemptOutcome, dispatched: Time, done: Time) -> Exchange {
     Exchange { first_byte: done, done, sent: true, ..unsent(outcome, dispatched) }
 }
 
-fn blocked(
-    context: CallContext<'_>,
-    begun: StepBegun,
-    dispatched: Time,
-    done: Time,
-) -> BlockedTime {
+fn blocked(context: CallContext<'_>, begun: StepBegun, dispatched: Time) -> BlockedTime {
     // What the shard did before the message could go out is its own delay.
     let prepared_ns = dispatched.since(context.timing.picked_up);
     let own = ShardDelays { prepared_ns, stalled_ns: begun.stalled_ns };
-    let left = done.max(begun.at);
-    BlockedTime { blocked_ns: 0, left, taken_up: begun.at, own }
+    // The reader stamps a message; its user gets its turn later.
+    BlockedTime { blocked_ns: 0, left: clock::now(), taken_up: begun.at, own }
 }
 
 /// Ends a step whose stream is not open: its opening failed, or it has not run.
@@ -120,7 +116,7 @@ pub(super) fn begin_listener(
     live: &Rc<LiveStream>,
     plan: &ListenerPlan,
 ) -> Result<(), RenderError> {
-    let now = crate::clock::now();
+    let now = clock::now();
     let conditions = Conditions::render(&plan.conditions, &mut user.scope(shard, now))?;
     let mut replies = Vec::new();
     for reply in &plan.replies {
