@@ -40,14 +40,15 @@ pub(super) fn begin(context: CallContext<'_>, user: &User, now: Time) -> StepBeg
     StepBegun { at: now, stalled_ns: recorder.begin_call(workload, step, context.intended(), now) }
 }
 
-/// Ends a step that measured from `dispatched` to `done`; `found` is its message.
+/// Ends a step that measured from `dispatched` to `done`; `payload` is what it sent, `found` what
+/// it got.
 pub(super) fn conclude(
     context: CallContext<'_>,
     user: &mut User,
     begun: StepBegun,
     (dispatched, done): (Time, Time),
     outcome: AttemptOutcome,
-    found: Option<KeptMessage>,
+    (payload, found): (&[u8], Option<KeptMessage>),
 ) -> CallEnd {
     let mut capture = ResponseCapture::default();
     if let Some(message) = found {
@@ -56,7 +57,7 @@ pub(super) fn conclude(
     }
     let exchange = exchange(outcome, dispatched, done);
     let blocked = blocked(context, begun, dispatched);
-    let end = conclude::conclude(context, user, blocked, (&exchange, &capture), &[]);
+    let end = conclude::conclude(context, user, blocked, (&exchange, &capture), payload);
     CallEnd { done: done.max(begun.at), ..end }
 }
 
@@ -91,7 +92,7 @@ pub(super) fn not_open(context: CallContext<'_>, user: &mut User) -> CallEnd {
     let begun = begin(context, user, now);
     let outcome = AttemptOutcome::Failed(AttemptPhase::Message, FailureKind::NotOpen);
     context.shard.recorder.borrow_mut().record_error(outcome);
-    conclude(context, user, begun, (now, now), outcome, None)
+    conclude(context, user, begun, (now, now), outcome, (&[], None))
 }
 
 /// Ends a step whose message or conditions cannot be rendered.
