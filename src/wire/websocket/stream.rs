@@ -312,3 +312,14 @@ fn kind_of(error: &io::Error) -> FailureKind {
         _ => FailureKind::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        let size = size_of::<WebSocketStream>();
+        assert!(size <= 400, "{size} bytes");
+    }
+}
