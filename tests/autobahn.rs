@@ -1,8 +1,8 @@
 //! The Autobahn test suite's fuzzing server against our WebSocket client.
 //!
 //! `scripts/autobahn DIR` installs it, then
-//! `MANADA_AUTOBAHN=DIR/bin/wstest cargo test --test autobahn` runs a short list of its cases. Other
-//! cases: `MANADA_AUTOBAHN_CASES='9.*,12.*,13.*'`, a quarter of an hour.
+//! `MANADA_AUTOBAHN=DIR/bin/wstest cargo test --test autobahn` runs a short list of its cases.
+//! Others, a quarter of an hour: `MANADA_AUTOBAHN_CASES='9.*,12.*,13.*'`.
 
 #[path = "streams/client.rs"]
 mod client;
