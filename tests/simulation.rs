@@ -312,6 +312,7 @@ worlds![
     streams_listeners_come_and_go,
     streams_reconnect_and_resume,
     streams_replay_what_was_missed,
+    streams_replies_and_close,
     retry_after_is_respected,
     cancelled_think_starts_nothing,
     cancelled_think_is_not_subtracted,

@@ -17,7 +17,10 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::seed::Seed;
 use crate::testserver::process::LISTENING;
-use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
+use crate::testserver::{
+    self, ConnectionLimits, DEFAULT_CHANNEL_SECRET, FaultShare, ServerStall, TestServerConfig,
+    TokenCounts, TokenLaws,
+};
 
 /// Arguments of `manada target`.
 #[derive(Debug, clap::Args)]
@@ -60,6 +63,20 @@ pub(crate) struct Args {
     /// Log every request to this CSV file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    #[command(flatten)]
+    tokens: Box<TokenArgs>,
+    /// Connections with a stream, in all; more get 503
+    #[arg(long, value_name = "N")]
+    max_connections: Option<u64>,
+    /// Connections with a stream, from one address; more get 429
+    #[arg(long, value_name = "N")]
+    max_per_address: Option<u64>,
+    /// Apply the limits of connections to every request
+    #[arg(long)]
+    limit_requests: bool,
+    /// Key of the tokens of private channels
+    #[arg(long, value_name = "TEXT", default_value = DEFAULT_CHANNEL_SECRET)]
+    channel_secret: String,
     /// Random seed, e.g. 42 (default: random)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
         .try_map(|n| Seed::new(n).ok_or("expected a whole number below 2^53")))]
@@ -71,6 +88,26 @@ pub(crate) struct Args {
     /// Exit when standard input is closed
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
+}
+
+/// The laws of token streams.
+#[derive(Debug, clap::Args)]
+struct TokenArgs {
+    /// Time from a request to the first token of its stream, e.g. lognormal:300ms,0.4
+    ///
+    /// Of /v1/chat/completions, /v1/completions and /v1/messages; a distribution as for --latency.
+    #[arg(long, value_name = "TIME", default_value = "100ms",
+        value_parser = Distribution::parse_compact)]
+    token_first: Distribution,
+    /// Time between two tokens of a stream, e.g. exponential:20ms
+    #[arg(long, value_name = "TIME", default_value = "10ms",
+        value_parser = Distribution::parse_compact)]
+    token_gap: Distribution,
+    /// Number of tokens of a stream, e.g. uniform:50,300
+    ///
+    /// 128, uniform:50,300, normal:128,20 or exponential:128.
+    #[arg(long, value_name = "COUNT", default_value = "128")]
+    tokens: TokenCounts,
 }
 
 /// Serves until a signal or the end of its parent, which is its normal exit.
@@ -104,6 +141,17 @@ fn serve(args: Args) -> io::Result<()> {
         fail: args.fail,
         stalls: args.stall,
         log: args.log,
+        limits: ConnectionLimits {
+            total: args.max_connections,
+            per_address: args.max_per_address,
+            for_requests: args.limit_requests,
+        },
+        tokens: TokenLaws {
+            first: args.tokens.token_first,
+            gap: args.tokens.token_gap,
+            tokens: args.tokens.tokens,
+        },
+        channel_secret: args.channel_secret,
         seed: args.seed.unwrap_or_else(Seed::draw),
         threads: usize::from(args.threads),
     };

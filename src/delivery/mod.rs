@@ -12,5 +12,5 @@ pub mod stamp;
 
 pub use channel::{Channel, Channels};
 pub use order::PublisherOrder;
-pub use sequence::{Arrival, SequenceLedger, Settled};
+pub use sequence::{MessageArrival, SequenceLedger, Settled};
 pub use stamp::Stamp;

@@ -29,7 +29,7 @@ pub struct SequenceLedger {
 
 /// What an arrival is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum MessageArrival {
     /// The first copy of a due message.
     Delivered,
     /// The first copy, after it was counted as lost.
@@ -69,33 +69,36 @@ impl SequenceLedger {
     }
 
     /// Notes a message of the channel.
-    pub fn arrive(&mut self, index: u64, channel: &Channel) -> (Arrival, Settled) {
+    pub fn arrive(&mut self, index: u64, channel: &Channel) -> (MessageArrival, Settled) {
         if index < self.base {
-            return (Arrival::Unexpected, Settled::default());
+            return (MessageArrival::Unexpected, Settled::default());
         }
         if index >= self.top {
             let settled = self.advance(index + 1, channel);
             self.mark(index);
-            return (Arrival::Delivered, settled);
+            return (MessageArrival::Delivered, settled);
         }
         if index + WINDOW >= self.top {
-            let arrival =
-                if self.is_seen(index) { Arrival::Duplicated } else { Arrival::Delivered };
+            let arrival = if self.is_seen(index) {
+                MessageArrival::Duplicated
+            } else {
+                MessageArrival::Delivered
+            };
             self.mark(index);
             return (arrival, Settled::default());
         }
         // It left the window: it is one of the lost, if any are left, or a copy.
         let arrival = if index < self.away_until && self.missed > 0 {
             self.missed -= 1;
-            Arrival::Replayed
+            MessageArrival::Replayed
         } else if self.lost > 0 {
             self.lost -= 1;
-            Arrival::Late
+            MessageArrival::Late
         } else if self.missed > 0 {
             self.missed -= 1;
-            Arrival::Replayed
+            MessageArrival::Replayed
         } else {
-            Arrival::Duplicated
+            MessageArrival::Duplicated
         };
         (arrival, Settled::default())
     }

@@ -11,7 +11,7 @@ use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, cookies, hedge, redirect};
+use crate::engine::call::{body, cookies, hedge, redirect, streamed};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
 use crate::engine::streams;
@@ -67,7 +67,7 @@ pub(crate) async fn call(
         bytes = &buffer;
     }
     let mut stamped = None;
-    if prepared.is_completed_later {
+    if prepared.is_more && prepared.completes_request() {
         match streams::complete(shard, user, prepared, timing.intended, bytes) {
             Ok((completed, stamp)) => (buffer, stamped) = (completed, stamp),
             Err(error) => return fail_to_render(context, user, &error),
@@ -97,15 +97,19 @@ pub(crate) async fn call(
     }
 
     // Outside any future that could be dropped half-way.
-    if prepared.is_completed_later {
+    if prepared.is_more {
         let CallAttempts { last, capture, .. } = &mut attempts;
         streams::take_over(shard, user, prepared, (last, capture));
+        streamed::end(context, last, capture);
     }
     let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
     let CallAttempts { blocked_ns, at, capture, last, .. } = &attempts;
     let left = last.done.max(*at);
     let blocked = BlockedTime { blocked_ns: *blocked_ns, left, taken_up: picked_up, own };
     let end = conclude(context, user, blocked, (last, capture), bytes);
+    if prepared.is_more {
+        streamed::record(context, user, last, capture, end.result);
+    }
     if let Some(stamped) = stamped {
         let is_sent = end.result == CallResult::Ok;
         stamped.end(shard, (step, intended), is_sent);

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::path::BoundedPath;
 use super::response::ParsedResponse;
 use crate::template::exact_json as exact;
-use crate::units::show_us;
+use crate::units::{counted, show_us};
 use crate::verdict::Comparison;
 
 /// A condition on a response.
@@ -38,6 +38,12 @@ pub enum CheckCondition {
     Size(Comparison, u64),
     /// A time of the exchange.
     Time(CheckedTime, Comparison, Duration),
+    /// Why a language model stopped is one of these.
+    Finish(Vec<String>),
+    /// Tokens of the answer.
+    Tokens(Comparison, u64),
+    /// From dispatch to the first content.
+    FirstContent(Comparison, Duration),
 }
 
 /// The times of an exchange that can be checked.
@@ -92,6 +98,17 @@ impl Check {
                 };
                 op.holds(time.as_secs_f64() * 1e6, limit.as_secs_f64() * 1e6)
             }
+            CheckCondition::Finish(wanted) => {
+                let finish = view.streamed.and_then(|streamed| streamed.finish);
+                finish.is_some_and(|finish| wanted.iter().any(|one| one == finish))
+            }
+            CheckCondition::Tokens(op, limit) => {
+                view.streamed.is_some_and(|seen| op.holds(seen.tokens as f64, *limit as f64))
+            }
+            CheckCondition::FirstContent(op, limit) => {
+                let first = view.streamed.and_then(|streamed| streamed.first);
+                first.is_some_and(|first| op.holds(first.as_secs_f64(), limit.as_secs_f64()))
+            }
         }
     }
 }
@@ -126,6 +143,18 @@ impl Check {
                     CheckedTime::FirstByte => view.first_byte,
                 };
                 Some(show_us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+            }
+            CheckCondition::Finish(_) => {
+                let finish = view.streamed.and_then(|streamed| streamed.finish);
+                Some(finish.unwrap_or("no reason to stop").to_owned())
+            }
+            CheckCondition::Tokens(..) => {
+                Some(counted(view.streamed.map_or(0, |streamed| streamed.tokens), "token"))
+            }
+            CheckCondition::FirstContent(..) => {
+                let first = view.streamed.and_then(|streamed| streamed.first);
+                let us = first.map(|first| u64::try_from(first.as_micros()).unwrap_or(u64::MAX));
+                Some(us.map_or("no content".to_owned(), show_us))
             }
         }
     }

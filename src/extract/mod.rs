@@ -24,4 +24,4 @@ pub use limits::MAX_CAPTURE;
 #[cfg(feature = "css")]
 pub use page::CssSelector;
 pub use path::BoundedPath;
-pub use response::{BodyView, ParsedResponse, ResponseView, text_of};
+pub use response::{BodyView, ParsedResponse, ResponseView, StreamedView, text_of};

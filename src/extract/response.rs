@@ -31,6 +31,19 @@ pub struct ResponseView<'a> {
     pub service: Duration,
     /// From dispatch to the first byte.
     pub first_byte: Duration,
+    /// What was observed of a response in pieces; `None` if nothing was.
+    pub streamed: Option<StreamedView<'a>>,
+}
+
+/// What was observed of a response in pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamedView<'a> {
+    /// Why the model stopped.
+    pub finish: Option<&'a str>,
+    /// Tokens of the answer; pieces with content, if the response does not say.
+    pub tokens: u64,
+    /// From dispatch to the first content; `None` without content.
+    pub first: Option<Duration>,
 }
 
 /// The body of a response, its content codings decoded.

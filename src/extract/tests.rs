@@ -19,7 +19,7 @@ const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\nSet-Cooki
 fn response<'a>(head: &'a [u8], body: &'a [u8]) -> ResponseView<'a> {
     let (service, first_byte) = (Duration::from_millis(20), Duration::from_millis(15));
     let body = Some(BodyView { bytes: body, text: body });
-    ResponseView { status: 200, head, body, cookies: &[], service, first_byte }
+    ResponseView { status: 200, head, body, cookies: &[], service, first_byte, streamed: None }
 }
 
 fn path(text: &str) -> BoundedPath {

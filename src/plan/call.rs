@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::policy::Priority;
-use super::stream::{Channel, StreamStep};
+use super::stream::{ChannelPlan, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
 use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
 use crate::ids::ServiceId;
@@ -42,7 +42,9 @@ pub struct Call {
     /// A `rescue` follows: after a failure its steps run, and the iteration continues.
     pub has_rescue: bool,
     /// The channel that the stamp in its body belongs to; `None`: there is no stamp.
-    pub stamp: Option<Channel>,
+    pub stamp: Option<ChannelPlan>,
+    /// How the response is observed as it comes; `None`: it is not.
+    pub streamed: Option<StreamedAnswer>,
     /// What the step does with a stream; `None`: it is a request alone.
     pub stream: Option<Box<StreamStep>>,
 }

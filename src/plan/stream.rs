@@ -144,7 +144,7 @@ pub struct ListenerPlan {
     /// Conditions on its messages; without one, it takes all.
     pub conditions: Vec<MatchCondition>,
     /// The channel whose stamped messages it is due; `None`: it reads no stamps.
-    pub channel: Option<Channel>,
+    pub channel: Option<ChannelPlan>,
     /// Whether it is due the messages that its own user sends.
     pub own: bool,
     /// Answers to messages.
@@ -196,11 +196,54 @@ pub struct Reply {
 
 /// Which stamped messages belong together: those of one channel are due at each of its listeners.
 #[derive(Clone, Debug)]
-pub enum Channel {
+pub enum ChannelPlan {
     /// The service and the path that the stream was opened with.
     Path,
     /// A name, rendered when the step begins.
     Named(Template),
+}
+
+/// A response that comes in pieces, which are observed as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedAnswer {
+    /// What the pieces are.
+    pub format: AnswerFormat,
+    /// What makes the answer good; `None`: it is not judged.
+    pub good: Option<GoodAnswer>,
+}
+
+/// What the pieces of a response are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerFormat {
+    /// Server-sent events.
+    Events,
+    /// Lines.
+    Lines,
+    /// Events of OpenAI's chat completions, completions and responses.
+    OpenAi,
+    /// Events of Anthropic's messages.
+    Anthropic,
+}
+
+impl AnswerFormat {
+    /// The spellings in a scenario.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("sse", Self::Events),
+        ("lines", Self::Lines),
+        ("openai", Self::OpenAi),
+        ("anthropic", Self::Anthropic),
+    ];
+}
+
+/// The limits of a good answer; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoodAnswer {
+    /// From dispatch to the first content.
+    pub first: Option<Duration>,
+    /// Per token after the first.
+    pub tpot: Option<Duration>,
+    /// From the intended start to the last byte.
+    pub response: Option<Duration>,
 }
 
 /// The settings of a service's WebSockets.

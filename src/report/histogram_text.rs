@@ -137,12 +137,12 @@ mod tests {
         let columns: Vec<_> = (shown.lines())
             .filter_map(|line| line.split_once(" %").map(|(before, _)| before.chars().count()))
             .collect();
-        assert!(columns.len() == 8 && columns.iter().all(|at| *at == columns[0]), "{shown}");
-        for row in ["timeout", "cut", "no response", "suppressed", "not made", "dropped", "muted"] {
+        assert!(columns.len() == 9 && columns.iter().all(|at| *at == columns[0]), "{shown}");
+        for row in ["timeout", "cut", "no response", "suppressed", "not made", "dropped", "lost"] {
             assert!(shown.contains(row), "{row}: {shown}");
         }
         let rows = without_time(&latency, &calls);
-        assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), [5, 2, 1, 2, 3, 4, 5]);
+        assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), [5, 2, 1, 2, 3, 4, 5, 6]);
         assert_eq!(rows.iter().map(|row| row.1).sum::<u64>() + 1, latency.count());
     }
 

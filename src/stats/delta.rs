@@ -11,6 +11,7 @@ use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::messages::{MessageWindow, StreamCounts, merge_messages};
+use super::named::add_name;
 use super::outcome::{BlockCause, ErrorCounts};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
@@ -29,9 +30,6 @@ indexed_by! {
 /// Status codes from 100 to 999: RFC 9110 defines those below 600, and the readers of both HTTP
 /// versions pass on any other code of three digits as received.
 pub const STATUSES: usize = 900;
-
-/// Maximum distinct names counted by themselves; the rest count under "…".
-const NAMES: usize = 32;
 
 /// Everything counted since the last `take_interval`.
 #[derive(Clone, Debug)]
@@ -280,17 +278,6 @@ impl Delta {
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
         let failed = &mut self.failed_expressions;
         other.failed_expressions.iter().for_each(|(text, n)| add_name(failed, text, *n));
-    }
-}
-
-/// Counts under a name; beyond [`NAMES`], names are counted together.
-pub(super) fn add_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    if let Some(mine) = counts.get_mut(name) {
-        *mine += count;
-    } else if counts.len() < NAMES {
-        counts.insert(name.to_owned(), count);
-    } else {
-        *counts.entry("…".to_owned()).or_default() += count;
     }
 }
 

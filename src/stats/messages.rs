@@ -6,6 +6,7 @@
 
 use super::histogram::Histogram;
 use super::latency::{Latency, Untimed};
+use super::named::add_name;
 use super::own_delay::merge_boxed;
 
 /// Generates the counts, their names and their sum from one row per count.
@@ -206,7 +207,7 @@ impl StreamCounts {
         self.ended += other.ended;
         self.untracked_pairs += other.untracked_pairs;
         for (why, count) in &other.closed {
-            super::delta::add_name(&mut self.closed, why, *count);
+            add_name(&mut self.closed, why, *count);
         }
     }
 }

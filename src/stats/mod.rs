@@ -14,6 +14,7 @@ mod kind;
 pub mod latency;
 pub mod messages;
 pub mod monitor;
+mod named;
 pub mod outcome;
 pub mod own_delay;
 mod part;

@@ -150,8 +150,8 @@ impl GeneratorError {
 pub enum AttemptOutcome {
     /// A complete response with this status.
     Responded(u16),
-    /// What a step of a stream waits for has occurred: a message was sent or received, or the stream
-    /// was closed.
+    /// What a step of a stream waits for has occurred: a message was sent or received, or the
+    /// stream was closed.
     Done,
     /// No complete response.
     Failed(AttemptPhase, FailureKind),

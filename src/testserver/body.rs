@@ -1,13 +1,11 @@
 //! The end of a request's body: Content-Length and chunked (RFC 9112 §6 and §7).
 //!
 //! `connection` feeds it. It shares no code with `wire`, because tests compare the two.
-//! Invariant: all of a body is read, at most [`MAX_KEPT`] bytes of it are kept, and a body of more
+//! Invariant: all of a body is read, no more of it is kept than its route wants, and a body of more
 //! than [`MAX_BODY`] bytes is rejected.
 
 use super::head::{HeadError, RequestFraming};
 
-/// Maximum bytes kept of a body.
-pub(super) const MAX_KEPT: usize = 64 << 10;
 /// The longest body accepted.
 const MAX_BODY: u64 = 1 << 30;
 /// Maximum bytes of chunk extensions on one line, and of all trailers.
@@ -21,6 +19,8 @@ pub(super) struct RequestBodyReader {
     pub length: u64,
     /// Bytes of extensions or trailers so far.
     extra: u32,
+    /// Maximum bytes kept.
+    kept: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +41,15 @@ enum BodyState {
 }
 
 impl RequestBodyReader {
-    /// Creates a reader for a body with this framing.
-    pub fn new(framing: RequestFraming) -> Result<Self, HeadError> {
+    /// Creates a reader for a body with this framing, of which `kept` bytes are stored.
+    pub fn new(framing: RequestFraming, kept: usize) -> Result<Self, HeadError> {
         let state = match framing {
             RequestFraming::Length(length) if length > MAX_BODY => return Err(HeadError(413)),
             RequestFraming::Length(0) => BodyState::Done,
             RequestFraming::Length(length) => BodyState::Plain(length),
             RequestFraming::Chunked => BodyState::Size(0, 0),
         };
-        Ok(Self { state, length: 0, extra: 0 })
+        Ok(Self { state, length: 0, extra: 0, kept })
     }
 
     /// Whether the body is complete.
@@ -90,7 +90,7 @@ impl RequestBodyReader {
         if self.length > MAX_BODY {
             return Err(HeadError(413));
         }
-        let room = MAX_KEPT.saturating_sub(stored.len());
+        let room = self.kept.saturating_sub(stored.len());
         stored.extend_from_slice(&rest[..taken.min(room)]);
         Ok(taken)
     }
@@ -134,13 +134,16 @@ impl RequestBodyReader {
 mod tests {
     use super::*;
 
+    const KEPT: usize = 64 << 10;
+
     /// Feeds `input` in pieces of `step` bytes; returns the body and the rest.
     fn read(
         framing: RequestFraming,
         input: &[u8],
         step: usize,
     ) -> Result<(Vec<u8>, usize), HeadError> {
-        let (mut body, mut stored, mut used) = (RequestBodyReader::new(framing)?, Vec::new(), 0);
+        let (mut body, mut stored, mut used) =
+            (RequestBodyReader::new(framing, KEPT)?, Vec::new(), 0);
         for piece in input.chunks(step) {
             used += body.feed(piece, &mut stored)?;
         }
@@ -182,16 +185,16 @@ mod tests {
             assert_eq!(seen, Err(HeadError(status)), "{input:?}");
         }
         assert_eq!(
-            RequestBodyReader::new(RequestFraming::Length(MAX_BODY + 1)).unwrap_err(),
+            RequestBodyReader::new(RequestFraming::Length(MAX_BODY + 1), KEPT).unwrap_err(),
             HeadError(413)
         );
     }
 
     #[test]
     fn long_body_is_read_and_its_beginning_kept() {
-        let input = vec![b'x'; MAX_KEPT + 10];
+        let input = vec![b'x'; KEPT + 10];
         let (stored, left) =
             read(RequestFraming::Length(input.len() as u64), &input, 4_096).unwrap();
-        assert_eq!((stored.len(), left), (MAX_KEPT, 0));
+        assert_eq!((stored.len(), left), (KEPT, 0));
     }
 }

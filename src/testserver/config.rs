@@ -6,8 +6,13 @@
 use std::path::PathBuf;
 
 use super::fault::{FaultShare, ServerStall};
+use super::streams::limits::ConnectionLimits;
+use super::tokens::TokenLaws;
 use crate::curve::Distribution;
 use crate::seed::Seed;
+
+/// The key of the tokens of private channels, if none is set.
+pub const DEFAULT_CHANNEL_SECRET: &str = "manada";
 
 /// The behaviour of a test server.
 #[derive(Clone, Debug)]
@@ -22,6 +27,12 @@ pub struct TestServerConfig {
     pub stalls: Vec<ServerStall>,
     /// The file to log arrivals to.
     pub log: Option<PathBuf>,
+    /// The key of the tokens of private channels.
+    pub channel_secret: String,
+    /// Limits of connections.
+    pub limits: ConnectionLimits,
+    /// The laws of token streams.
+    pub tokens: TokenLaws,
     /// Seed of latencies and faults.
     pub seed: Seed,
     /// Number of threads; they share one queue and one set of counts.
@@ -30,13 +41,16 @@ pub struct TestServerConfig {
 
 impl TestServerConfig {
     /// Creates a configuration that responds at once and never fails, on one thread.
-    pub const fn new(seed: Seed) -> Self {
+    pub fn new(seed: Seed) -> Self {
         Self {
             latency: None,
             servers: None,
             fail: Vec::new(),
             stalls: Vec::new(),
             log: None,
+            channel_secret: DEFAULT_CHANNEL_SECRET.to_owned(),
+            limits: ConnectionLimits::default(),
+            tokens: TokenLaws::default(),
             seed,
             threads: 1,
         }

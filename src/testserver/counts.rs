@@ -7,7 +7,8 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::shop::Route;
+use super::route::Route;
+use super::streams::counts::ServerStreamCounts;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct ServerCounts {
     faults: [AtomicU64; 4],
     gone: AtomicU64,
     cut: AtomicU64,
+    /// What happened on streams.
+    pub streams: ServerStreamCounts,
 }
 
 impl ServerCounts {
@@ -53,6 +56,7 @@ impl ServerCounts {
             faults: [const { AtomicU64::new(0) }; 4],
             gone: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            streams: ServerStreamCounts::new(),
         }
     }
 
@@ -117,11 +121,12 @@ impl ServerCounts {
         let _ = writeln!(
             out,
             ",\"faults\":{{\"status\":{},\"reset\":{},\"close\":{},\"hang\":{}}},\
-             \"log\":{{\"written\":{written},\"lost\":{lost}}}}}",
+             \"streams\":{},\"log\":{{\"written\":{written},\"lost\":{lost}}}}}",
             read(status),
             read(reset),
             read(close),
             read(hang),
+            self.streams.document(),
         );
         out
     }

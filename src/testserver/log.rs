@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use super::counts::RequestEnd;
 use super::head::IntendedStart;
-use super::shop::Route;
+use super::route::Route;
 
 /// Records that may wait: 13 s of 20,000 requests per second, 20 MB at most.
 const CAPACITY: usize = 1 << 18;

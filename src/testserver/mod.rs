@@ -14,17 +14,26 @@ mod body;
 mod config;
 mod connection;
 mod counts;
+mod events;
 mod fault;
 mod head;
 mod log;
 pub mod process;
+mod query;
 mod reply;
+mod route;
 mod server;
 mod shared;
 mod shop;
+mod socket;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod websocket;
 
-pub use config::TestServerConfig;
+pub use config::{DEFAULT_CHANNEL_SECRET, TestServerConfig};
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
 pub use server::{bind, serve};
+pub use streams::limits::ConnectionLimits;
+pub use tokens::{TokenCounts, TokenLaws};

@@ -66,6 +66,14 @@ impl Response {
         self.text("\n");
     }
 
+    /// Fills in a response whose body says what is wrong.
+    pub fn fill_error(&mut self, status: u16, text: &str) {
+        self.reset(MediaType::Text);
+        self.status = status;
+        self.text(text);
+        self.text("\n");
+    }
+
     /// Appends text to the body.
     pub fn text(&mut self, text: &str) {
         self.body.extend_from_slice(text.as_bytes());
@@ -145,6 +153,7 @@ const fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         413 => "Content Too Large",
         417 => "Expectation Failed",
+        426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::TestServerConfig;
-use super::connection::{self, ThreadContext};
+use super::connection;
 use super::log;
 use super::shared::ServerShared;
+use super::socket::ThreadContext;
 use crate::clock;
 
 /// Connections that may wait to be accepted; the system may limit it (`net.core.somaxconn`).

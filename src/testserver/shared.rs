@@ -5,6 +5,7 @@
 //! arrived ends exactly once, in the counters and in the log.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,17 @@ use rand::RngExt;
 
 use super::config::TestServerConfig;
 use super::counts::{RequestEnd, ServerCounts};
+use super::events::channels::EventChannels;
 use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
-use super::shop::Route;
+use super::route::Route;
+use super::streams::counts::StreamCount;
+use super::streams::limits::ConnectionLimiter;
+use super::streams::presence::PresenceBoard;
+use super::streams::queue::Packet;
+use super::streams::topic::{Broadcast, BroadcastTopics};
+use super::tokens::TokenLaws;
 use crate::clock::{self, Time};
 use crate::curve::queue::QueueTicket;
 use crate::curve::{Distribution, ServiceQueue};
@@ -24,7 +32,22 @@ use crate::seed::{Seed, Stream};
 /// The state of a server that all its connections share.
 #[derive(Debug)]
 pub(super) struct ServerShared {
-    seed: Seed,
+    pub seed: Seed,
+    /// When the server started; schedules of streams count from it.
+    pub started: Time,
+    /// Who gets what is broadcast.
+    pub topics: Arc<BroadcastTopics>,
+    /// The channels of event streams.
+    pub events: EventChannels,
+    /// Limits of connections.
+    pub limiter: Arc<ConnectionLimiter>,
+    /// Who is present in which channel.
+    pub presence: PresenceBoard,
+    /// The laws of token streams.
+    pub token_laws: TokenLaws,
+    token_streams: AtomicU64,
+    /// The key of the tokens of private channels.
+    pub channel_secret: String,
     latency: Option<Distribution>,
     fail: Vec<FaultShare>,
     model: Mutex<ServiceModel>,
@@ -54,6 +77,14 @@ impl ServerShared {
     pub fn new(config: &TestServerConfig) -> io::Result<Self> {
         Ok(Self {
             seed: config.seed,
+            started: clock::now(),
+            topics: Arc::default(),
+            events: EventChannels::default(),
+            limiter: Arc::new(ConnectionLimiter::new(config.limits)),
+            presence: PresenceBoard::default(),
+            token_laws: config.tokens.clone(),
+            token_streams: AtomicU64::new(0),
+            channel_secret: config.channel_secret.clone(),
             latency: config.latency.clone(),
             fail: config.fail.clone(),
             model: Mutex::new(ServiceModel {
@@ -98,6 +129,19 @@ impl ServerShared {
     /// Stalls from now on; returns false if there are too many stalls already.
     pub fn stall_now(&self, length: Duration) -> bool {
         self.model().queue.stall(clock::now().0, length)
+    }
+
+    /// Queues a packet for all members of a topic but `except`; returns how many those are.
+    pub fn broadcast(&self, topic: &str, packet: &Packet, except: Option<u64>) -> u64 {
+        let Broadcast { queued, overflowed } = self.topics.broadcast(topic, packet, except);
+        let messages = overflowed * u64::from(packet.messages);
+        self.counts.streams.add(StreamCount::Overflowed, messages);
+        queued + overflowed
+    }
+
+    /// The number of the next token stream, from 0.
+    pub fn next_token_stream(&self) -> u64 {
+        self.token_streams.fetch_add(1, Relaxed)
     }
 
     /// Returns the document behind `/stats`.

@@ -1,10 +1,12 @@
 //! The shop of the built-in test server: its routes and their responses.
 //!
-//! `connection` looks up the route of a path, and has the response filled in.
+//! `connection` has the response filled in.
 //! Invariant: a response is a function of the request only, so that two runs see the same shop.
 
 use super::head::{RequestHead, RouteMethod};
+use super::query::{QueryString, decoded};
 use super::reply::{MediaType, Response};
+use super::route::Route;
 
 /// Number of products.
 const PRODUCTS: u64 = 500;
@@ -25,117 +27,6 @@ pub(super) struct RoutedRequest<'a> {
     pub body_length: u64,
 }
 
-macro_rules! routes {
-    ($($route:ident $name:literal $methods:literal,)*) => {
-        /// The routes: a bounded set, by which requests are counted.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Route { $(#[doc = $name] $route,)* }
-
-        impl Route {
-            pub const ALL: &'static [Self] = &[$(Self::$route,)*];
-
-            /// Name of the route in counts and logs.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$route => $name,)* }
-            }
-
-            /// The methods that the route allows; empty: all.
-            const fn methods(self) -> &'static str {
-                match self { $(Self::$route => $methods,)* }
-            }
-        }
-    };
-}
-
-routes! {
-    Home "/" "GET, HEAD",
-    Products "/products" "GET, HEAD",
-    Product "/products/{id}" "GET, HEAD",
-    Search "/search" "GET, HEAD",
-    Login "/login" "POST",
-    Cart "/cart" "GET, HEAD, POST",
-    Logout "/logout" "GET, HEAD, POST",
-    Recommended "/recommended" "GET, HEAD",
-    Bargains "/bargains" "GET, HEAD",
-    Premium "/premium/{id}" "GET, HEAD",
-    Number "/n/{n}" "GET, HEAD",
-    Style "/a.css" "GET, HEAD",
-    Script "/b.js" "GET, HEAD",
-    File "/file" "GET, HEAD, PUT, POST",
-    Form "/form" "POST",
-    Upload "/upload" "POST, PUT",
-    Old "/old" "GET, HEAD",
-    Export "/export/{name}" "GET, HEAD",
-    Bytes "/bytes/{n}" "GET, HEAD",
-    Echo "/echo" "",
-    Status "/status/{code}" "",
-    Missing "missing" "",
-    Malformed "malformed" "",
-    Stats "/stats" "GET, HEAD",
-    Arrivals "/arrivals" "GET, HEAD",
-    Stall "/stall" "POST",
-}
-
-impl Route {
-    /// Returns the route of a path.
-    pub fn of(path: &str) -> Self {
-        match path {
-            "/" | "" => Self::Home,
-            "/products" => Self::Products,
-            "/search" => Self::Search,
-            "/login" => Self::Login,
-            "/cart" => Self::Cart,
-            "/logout" => Self::Logout,
-            "/recommended" => Self::Recommended,
-            "/bargains" => Self::Bargains,
-            "/a.css" => Self::Style,
-            "/b.js" => Self::Script,
-            "/file" => Self::File,
-            "/form" => Self::Form,
-            "/upload" => Self::Upload,
-            "/old" => Self::Old,
-            "/echo" => Self::Echo,
-            "/stats" => Self::Stats,
-            "/arrivals" => Self::Arrivals,
-            "/stall" => Self::Stall,
-            _ => match path.get(1..).and_then(|path| path.split_once('/')) {
-                Some(("products", _)) => Self::Product,
-                Some(("premium", _)) => Self::Premium,
-                Some(("n", _)) => Self::Number,
-                Some(("export", _)) => Self::Export,
-                Some(("bytes", _)) => Self::Bytes,
-                Some(("status", _)) => Self::Status,
-                _ => Self::Missing,
-            },
-        }
-    }
-
-    /// Whether the route concerns the server itself, and is not counted as a request.
-    pub const fn is_control(self) -> bool {
-        matches!(self, Self::Stats | Self::Arrivals | Self::Stall)
-    }
-
-    /// Whether the route allows this method.
-    pub fn allows(self, method: RouteMethod, bytes: &[u8]) -> bool {
-        let methods = self.methods();
-        match method {
-            RouteMethod::Get => methods.is_empty() || methods.starts_with("GET"),
-            RouteMethod::Head => methods.is_empty() || methods.contains("HEAD"),
-            RouteMethod::Post => methods.is_empty() || methods.contains("POST"),
-            RouteMethod::Other => {
-                methods.is_empty()
-                    || methods.split(", ").any(|method| bytes.starts_with(method.as_bytes()))
-            }
-        }
-    }
-
-    /// Fills in the response to a method that is not allowed.
-    pub fn refuse(self, reply: &mut Response) {
-        reply.fill_status(405);
-        reply.header("allow", self.methods());
-    }
-}
-
 impl<'a> RoutedRequest<'a> {
     /// Path and query.
     fn target(&self) -> (&'a str, &'a str) {
@@ -146,8 +37,7 @@ impl<'a> RoutedRequest<'a> {
 
     /// The value of a query parameter, undecoded.
     pub fn query(&self, name: &str) -> Option<&'a str> {
-        let pairs = self.target().1.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        QueryString(self.target().1).raw(name)
     }
 
     /// The last segment of the path.
@@ -166,7 +56,7 @@ impl<'a> RoutedRequest<'a> {
         }
         let body = std::str::from_utf8(self.body).ok()?;
         let mut pairs = body.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| plain(value).into())
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value).into())
     }
 
     /// Fills in the response.
@@ -190,7 +80,7 @@ impl<'a> RoutedRequest<'a> {
                 _ => reply.fill_status(404),
             },
             Route::Search => {
-                let wanted = plain(self.query("q").unwrap_or(""));
+                let wanted = decoded(self.query("q").unwrap_or(""));
                 let first = hash(wanted.bytes()) % (PRODUCTS - 5) + 1;
                 items(reply, first..=first + 4);
                 reply.text(",\"q\":");
@@ -241,6 +131,12 @@ impl<'a> RoutedRequest<'a> {
                 reply.number(self.body_length);
                 reply.text("}");
             }
+            Route::Models => reply.json(&serde_json::json!({
+                "object": "list",
+                "data": [{
+                    "id": "manada", "object": "model", "created": 0, "owned_by": "manada",
+                }],
+            })),
             Route::Old => {
                 reply.fill_status(302);
                 reply.header("location", "/");
@@ -339,25 +235,6 @@ fn product(reply: &mut Response, id: u64) {
     reply.text("\",\"price\":");
     reply.number(100 + id * 37 % 900);
     reply.text("}");
-}
-
-/// Decodes a form or query value; invalid escapes stay.
-fn plain(value: &str) -> String {
-    let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
-        bytes = rest;
-        match (first, hex(rest.first()), hex(rest.get(1))) {
-            (b'+', ..) => out.push(b' '),
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                bytes = &rest[2..];
-            }
-            _ => out.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// FNV-1a (Fowler, Noll, Vo): short, and the same on every machine.

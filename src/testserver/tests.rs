@@ -1,5 +1,11 @@
 //! The server from outside: on a free loopback port, with clients that send raw bytes.
 
+mod app_tests;
+mod events_tests;
+mod limits_tests;
+mod tokens_tests;
+mod websocket_tests;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;

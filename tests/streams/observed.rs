@@ -46,7 +46,7 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         let now = clock::now();
         let (exchange, _) = wire.exchange(&mut slot, &outgoing, now, &deadline, &mut capture).await;
         let is_whole = matches!(exchange.outcome, AttemptOutcome::Responded(_));
-        (exchange.outcome, capture.body.to_vec(), capture.take_streamed(is_whole))
+        (exchange.outcome, capture.body.to_vec(), capture.end_observing(is_whole).cloned())
     });
     server.join();
     observed

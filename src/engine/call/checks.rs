@@ -6,8 +6,9 @@
 
 use super::context::CallContext;
 use super::cookies;
+use crate::clock::Time;
 use crate::engine::users::user::User;
-use crate::extract::{self, BodyView, CheckPart, ResponseView};
+use crate::extract::{self, BodyView, CheckPart, ResponseView, StreamedView};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
@@ -129,6 +130,11 @@ pub(crate) fn response_view<'a>(
         body: capture.undecodable().is_none().then_some(body),
         service: exchange.done - exchange.dispatched,
         first_byte: exchange.first_byte - exchange.dispatched,
+        streamed: capture.streamed().map(|seen| StreamedView {
+            finish: seen.finish.as_deref(),
+            tokens: seen.tokens.unwrap_or(seen.content_chunks),
+            first: (seen.first != Time::NEVER).then(|| seen.first - exchange.dispatched),
+        }),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct BlockedTime {
     pub(crate) blocked_ns: u64,
     /// When the user continues: after the last attempt, or after a wait that led to none.
     pub(crate) left: Time,
-    /// When the shard turned to it; a step that waits for a message measures from an earlier moment.
+    /// When the shard turned to it; a step that waits for a message may measure from before it.
     pub(crate) taken_up: Time,
     /// Delays that the shard itself added.
     pub(crate) own: ShardDelays,

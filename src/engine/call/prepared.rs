@@ -9,9 +9,10 @@ use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
-use crate::plan::stream::{StreamAct, StreamForm, StreamStep};
+use crate::plan::stream::{AnswerFormat, StreamAct, StreamForm, StreamStep};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
+use crate::wire::tokens::streamed::StreamedFormat;
 use crate::wire::{CaptureRequest, TakesOver};
 
 /// The flow of an archetype.
@@ -47,14 +48,20 @@ pub(crate) struct PreparedCall {
     pub(crate) redirects: u32,
     /// Whether the call sends the user's cookies, and stores those of its response.
     pub(crate) cookies: bool,
-    /// Whether its rendered request is completed for each call: it has a stamp, or opens a stream.
-    pub(crate) is_completed_later: bool,
+    /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
+    /// observed as it comes.
+    pub(crate) is_more: bool,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
     /// order.
     pub(crate) check_ids: Vec<usize>,
 }
 
 impl PreparedCall {
+    /// Whether the rendered request is completed for each call: it has a stamp, or opens a stream.
+    pub(crate) fn completes_request(&self) -> bool {
+        self.call.stamp.is_some() || self.call.stream.is_some()
+    }
+
     /// Whether it is a step that begins a listener on an open stream.
     pub(crate) fn is_listener(&self) -> bool {
         matches!(self.call.stream.as_deref(), Some(StreamStep { act: StreamAct::Listen(_), .. }))
@@ -103,14 +110,14 @@ impl PreparedFlow {
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
                     takes_over: takes_over(call),
-                    observes: None,
+                    observes: call.streamed.map(|streamed| observed(streamed.format)),
                 },
                 redirects,
                 // A step that sets a Cookie header itself sends no others.
                 cookies: service.cookies && !names("cookie"),
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
-                is_completed_later: call.stamp.is_some() || call.stream.is_some(),
+                is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
                 check_ids: call
                     .check_names()
                     .filter_map(|name| known.iter().position(|other| *other == name))
@@ -148,5 +155,15 @@ fn takes_over(call: &Call) -> TakesOver {
             StreamForm::Events | StreamForm::Lines => TakesOver::Body,
         },
         _ => TakesOver::Nothing,
+    }
+}
+
+/// How the wire observes a response.
+fn observed(format: AnswerFormat) -> StreamedFormat {
+    match format {
+        AnswerFormat::Events => StreamedFormat::Events,
+        AnswerFormat::Lines => StreamedFormat::Lines,
+        AnswerFormat::OpenAi => StreamedFormat::OpenAi,
+        AnswerFormat::Anthropic => StreamedFormat::Anthropic,
     }
 }

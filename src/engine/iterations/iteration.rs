@@ -6,7 +6,7 @@
 
 use rand::RngExt;
 
-use crate::clock::{self, RunOffset, Time};
+use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::engine::call::generator_error::template_error;
 use crate::engine::call::prepared::PreparedFlow;
@@ -44,9 +44,9 @@ pub(crate) struct IterationRunner<'a> {
     backoff_ns: u64,
     /// Thinks and pauses of this iteration so far, and those before its last call was done, ns.
     thought_ns: u64,
-    thought_before_ns: u64,
+    pub(super) thought_before_ns: u64,
     /// When the last call of the iteration was done.
-    done: Time,
+    pub(super) done: Time,
     /// How late this iteration began, and how long the event loop had stood still before it, ns.
     late_ns: u64,
     stalled_ns: u64,
@@ -337,25 +337,6 @@ impl<'a> IterationRunner<'a> {
         };
         self.shard.recorder.borrow_mut().push_log_line(line);
         Ok(())
-    }
-
-    /// Records a group that ended: from its beginning to the end of its last call, without thinks.
-    fn record_group(&mut self, group: &OpenGroup) {
-        let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
-        let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
-        let intended = RunOffset::of(group.intended, self.shard.start);
-        let group = self.user.group(group.id);
-        self.shard.recorder.borrow_mut().record_group(group, intended, Some(took_ns));
-    }
-
-    /// Records the groups that have begun and will not end.
-    fn record_open_groups(&mut self) {
-        let Some(extras) = &mut self.user.extras else { return };
-        for group in std::mem::take(&mut extras.groups) {
-            let intended = RunOffset::of(group.intended, self.shard.start);
-            let group = self.user.group(group.id);
-            self.shard.recorder.borrow_mut().record_group(group, intended, None);
-        }
     }
 
     fn or_template_error<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {

@@ -3,6 +3,7 @@
 //! `users` run them, `attempt` makes each of their calls.
 //! Invariant: every iteration that starts is counted once with its result.
 
+mod groups;
 pub(crate) mod iteration;
 pub(crate) mod iteration_summary;
 pub(crate) mod parallel;

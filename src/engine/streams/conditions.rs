@@ -50,11 +50,6 @@ impl Conditions {
         Ok(Self { all, reads_head })
     }
 
-    /// Whether every message matches.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// Whether a message matches.
     pub(crate) fn hold(&self, message: &Message<'_>) -> bool {
         if self.all.is_empty() {
@@ -84,5 +79,6 @@ pub(crate) fn view<'a>(payload: &'a [u8], head: &'a [u8]) -> ResponseView<'a> {
         cookies: &[],
         service: std::time::Duration::ZERO,
         first_byte: std::time::Duration::ZERO,
+        streamed: None,
     }
 }

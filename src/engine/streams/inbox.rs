@@ -22,7 +22,7 @@ pub(crate) struct KeptMessage {
 
 /// The inbox.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct MessageInbox {
     messages: VecDeque<KeptMessage>,
     bytes: usize,
 }
@@ -48,7 +48,7 @@ pub(crate) fn head_of(message: &Message<'_>) -> Vec<u8> {
     head
 }
 
-impl Inbox {
+impl MessageInbox {
     /// Keeps a message. Returns how many older ones it displaced.
     pub(crate) fn push(&mut self, message: KeptMessage) -> u64 {
         self.bytes += message.payload.len();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn full_inbox_drops_the_oldest() {
-        let mut inbox = Inbox::default();
+        let mut inbox = MessageInbox::default();
         let dropped: u64 = (0..300).map(|number| inbox.push(message(number, 1))).sum();
         assert_eq!(dropped, 300 - MAX_INBOX as u64);
         assert_eq!(inbox.pop().unwrap().at, Time(dropped));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::{RunOffset, Time};
 use crate::delivery::order::MAX_PAIRS;
-use crate::delivery::{Arrival, Channel, PublisherOrder, SequenceLedger, Settled, Stamp};
+use crate::delivery::{Channel, MessageArrival, PublisherOrder, SequenceLedger, Settled, Stamp};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
 use crate::ids::StepId;
@@ -104,7 +104,7 @@ impl Listener {
         let (arrival, settled) = due.ledger.arrive(stamp.index, &due.channel);
         count_arrival(&mut window.counts, arrival);
         add_settled(&mut window.counts, settled);
-        if matches!(arrival, Arrival::Duplicated) {
+        if matches!(arrival, MessageArrival::Duplicated) {
             return;
         }
         let tracked = &shard.tracked_pairs;
@@ -140,19 +140,19 @@ impl Listener {
     }
 }
 
-fn count_arrival(counts: &mut MessageCounts, arrival: Arrival) {
+fn count_arrival(counts: &mut MessageCounts, arrival: MessageArrival) {
     match arrival {
-        Arrival::Delivered => counts.delivered += 1,
-        Arrival::Late => {
+        MessageArrival::Delivered => counts.delivered += 1,
+        MessageArrival::Late => {
             counts.delivered += 1;
             counts.late += 1;
         }
-        Arrival::Replayed => {
+        MessageArrival::Replayed => {
             counts.delivered += 1;
             counts.replayed += 1;
         }
-        Arrival::Duplicated => counts.duplicated += 1,
-        Arrival::Unexpected => counts.unexpected += 1,
+        MessageArrival::Duplicated => counts.duplicated += 1,
+        MessageArrival::Unexpected => counts.unexpected += 1,
     }
 }
 

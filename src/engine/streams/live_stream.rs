@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use crate::clock::{self, RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::{Conditions, view};
-use crate::engine::streams::inbox::{Inbox, KeptMessage, head_of};
+use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
 use crate::engine::streams::listener::Listener;
 use crate::extract::{self, CheckPart, ResponseRules};
 use crate::ids::StepId;
@@ -41,7 +41,7 @@ pub(crate) struct StreamState {
     pub(crate) wire: Option<Box<dyn MessageStream>>,
     pub(crate) phase: StreamPhase,
     pub(crate) opened: Time,
-    pub(crate) inbox: Inbox,
+    pub(crate) inbox: MessageInbox,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) waiting: Option<WaitingStep>,
     /// Wakes the reader.
@@ -99,7 +99,7 @@ impl LiveStream {
             wire: Some(wire),
             phase: StreamPhase::Open,
             opened,
-            inbox: Inbox::default(),
+            inbox: MessageInbox::default(),
             listeners: Vec::new(),
             waiting: None,
             reader: None,

@@ -5,8 +5,9 @@
 //! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
 //! it is counted once.
 
-pub(crate) mod conditions;
-pub(crate) mod end;
+mod conditions;
+mod end;
+mod handshake;
 mod inbox;
 mod listener;
 mod live_stream;
@@ -15,12 +16,13 @@ mod publisher;
 mod reader;
 mod send;
 mod settle;
+mod stamping;
 mod step;
 mod step_end;
 mod user_streams;
 mod wait;
 
-pub(crate) use open::take_over;
-pub(crate) use publisher::complete;
+pub(crate) use handshake::take_over;
+pub(crate) use stamping::complete;
 pub(crate) use step::step;
 pub(crate) use user_streams::UserStreams;

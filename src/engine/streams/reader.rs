@@ -10,9 +10,10 @@ use rand::RngExt;
 
 use crate::clock::{self, RunOffset, Timer};
 use crate::engine::attempt;
+use crate::engine::call::timing::CallTiming;
 use crate::engine::shard::Shard;
+use crate::engine::streams::end;
 use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
-use crate::engine::streams::{end, open};
 use crate::engine::users::user::User;
 use crate::plan::stream::{Reconnect, StreamAct};
 use crate::stats::{AttemptOutcome, AttemptPhase, MessageTime};
@@ -55,6 +56,15 @@ fn reconnect_of(shard: &Shard, live: &LiveStream) -> Option<Reconnect> {
     }
 }
 
+/// Counts a stream that opened.
+pub(super) fn count_opened(shard: &Shard, again: bool) {
+    shard.streams_open.set(shard.streams_open.get() + 1);
+    let mut recorder = shard.recorder.borrow_mut();
+    let streams = recorder.streams();
+    streams.opened += 1;
+    streams.reconnects += u64::from(again);
+}
+
 /// Counts the end of a connection.
 fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
     let now = clock::now();
@@ -92,13 +102,14 @@ async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconn
         let flow = &shard.flows[shard.archetype_of(live.step)];
         let resume_from = live.state.borrow().last_id.clone().filter(|_| plan.resume);
         spare.extras().streams.resume_from = resume_from;
-        let timing = open::timing_now();
+        let now = clock::now();
+        let timing = CallTiming::at_once(now, now);
         let end = attempt::call(shard, spare, &flow.calls[live.call], &timing).await;
         if let Some(wire) = spare.extras().streams.opened.take() {
             if live.is_unwanted() {
                 return false;
             }
-            open::count_opened(shard, true);
+            count_opened(shard, true);
             live.state.borrow_mut().came_back(wire, end.done);
             return true;
         }

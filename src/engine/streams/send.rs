@@ -10,7 +10,7 @@ use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::CallEnd;
 use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
-use crate::engine::streams::publisher;
+use crate::engine::streams::stamping;
 use crate::engine::streams::step_end;
 use crate::engine::users::user::User;
 use crate::plan::RequestBody;
@@ -47,7 +47,7 @@ pub(super) async fn send(
         && let Some(channel) = &context.prepared.call.stamp
     {
         let place = (timing.intended, live.path.as_str());
-        stamped = match publisher::stamp(shard, user, channel, place, &mut payload) {
+        stamped = match stamping::stamp(shard, user, channel, place, &mut payload) {
             Ok(stamped) => stamped,
             Err(error) => return step_end::fail_to_render(context, user, begun, &error),
         };

@@ -16,7 +16,7 @@ use crate::engine::streams::conditions::Conditions;
 use crate::engine::streams::inbox::KeptMessage;
 use crate::engine::streams::listener::{DueMessages, Listener};
 use crate::engine::streams::live_stream::LiveStream;
-use crate::engine::streams::publisher;
+use crate::engine::streams::stamping;
 use crate::engine::users::user::User;
 use crate::plan::stream::ListenerPlan;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
@@ -131,7 +131,7 @@ pub(super) fn begin_listener(
     }
     let mut due = None;
     if let Some(channel) = &plan.channel {
-        let name = publisher::channel_name(shard, user, channel, (now, &live.path))?;
+        let name = stamping::channel_name(shard, user, channel, (now, &live.path))?;
         let channel = shard.shared.channels.get(&name);
         due = channel.map(|channel| DueMessages::begin(channel, plan.own));
     }

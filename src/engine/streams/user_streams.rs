@@ -1,7 +1,7 @@
 //! The streams of one user.
 //!
 //! `step` opens and finds them; `closed_user`, `open_user` and `iteration` end them.
-//! Invariant: a stream of an iteration does not outlive it, one of a user does not outlive the user.
+//! Invariant: a stream of an iteration does not outlive it, one of a user not the user.
 
 use std::rc::Rc;
 

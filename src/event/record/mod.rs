@@ -14,6 +14,7 @@ mod error;
 mod forms;
 mod frame;
 mod header;
+mod outcomes;
 mod packed;
 mod reader;
 mod shapes;

@@ -207,6 +207,7 @@ fn timeline(seconds: u32) -> Timeline {
             heat: HeatColumn(
                 (20..60).map(|row| (row, 8u32.pow((u32::from(row) + second / 8) % 5))).collect(),
             ),
+            ..Point::default()
         });
         timeline.record_gauges(GaugeSample {
             second,
@@ -215,6 +216,7 @@ fn timeline(seconds: u32) -> Timeline {
             running: 4,
             connections: 3,
             monitors: vec![Some(f64::from(second % 97) + 0.5), None],
+            ..GaugeSample::default()
         });
     }
     timeline

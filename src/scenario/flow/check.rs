@@ -34,6 +34,9 @@ pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
         json(diagnostics, node, &mut checks);
     }
     checks.extend(fields.take("size").and_then(|node| size(diagnostics, node)));
+    checks.extend(fields.take("finish").and_then(|node| finish(diagnostics, node)));
+    checks.extend(fields.take("tokens").and_then(|node| tokens(diagnostics, node)));
+    checks.extend(fields.take("first").and_then(|node| first_content(diagnostics, node)));
     for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
     {
         checks.extend(fields.take(key).and_then(|node| time(diagnostics, node, key, timing)));
@@ -180,6 +183,34 @@ pub(crate) fn to_json(node: &Node) -> Json {
             entries.iter().map(|(key, item)| (key.name.clone(), to_json(item))).collect()
         }
     }
+}
+
+fn finish(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let wanted: Vec<String> = values::one_or_more(node)
+        .iter()
+        .filter_map(|node| values::plain_text(diagnostics, node, "a reason such as `stop`"))
+        .map(str::to_owned)
+        .collect();
+    let name = format!("finish is {}", wanted.join(" or "));
+    Some(Check { name, what: CheckCondition::Finish(wanted) })
+}
+
+fn tokens(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let expected = "a bound such as \"> 0\"";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| text.parse().ok()) else {
+        return report_wrong(diagnostics, node, expected);
+    };
+    Some(Check { name: format!("tokens {text}"), what: CheckCondition::Tokens(op, limit) })
+}
+
+fn first_content(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let expected = "a bound such as \"< 300ms\"";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
+        return report_wrong(diagnostics, node, expected);
+    };
+    Some(Check { name: format!("first {text}"), what: CheckCondition::FirstContent(op, limit) })
 }
 
 fn size(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {

@@ -5,10 +5,13 @@
 
 use crate::delivery::stamp::PLACEHOLDER;
 use crate::extract::{Check, CheckCondition, TextCondition};
-use crate::plan::stream::{Channel, ListenerPlan, MatchCondition, Reply, TextVerb};
+use crate::plan::stream::{
+    AnswerFormat, ChannelPlan, GoodAnswer, ListenerPlan, MatchCondition, Reply, StreamedAnswer,
+    TextVerb,
+};
 use crate::scenario::flow::capture::{parse_path, regex};
 use crate::scenario::flow::check::to_json;
-use crate::scenario::nouns::streams::{MATCH, MATCH_TEXT, REPLY};
+use crate::scenario::nouns::streams::{GOOD, MATCH, MATCH_TEXT, REPLY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
@@ -148,16 +151,39 @@ fn reply(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option
     Some(Reply { conditions: conditions?, text: text?? })
 }
 
-fn channel(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Channel> {
+fn channel(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<ChannelPlan> {
     let name = "the name of a channel";
-    templates::template(diagnostics, node, Encoding::Plain, names, name).map(Channel::Named)
+    templates::template(diagnostics, node, Encoding::Plain, names, name).map(ChannelPlan::Named)
+}
+
+/// Reads `stream` and `good` of a request.
+pub(crate) fn streamed(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+) -> Option<StreamedAnswer> {
+    let format = fields.word(diagnostics, "stream", &AnswerFormat::NAMES);
+    let good = fields.entry("good");
+    let limits = good.and_then(|(_, node)| {
+        let mut fields = Fields::read(diagnostics, node, &GOOD)?;
+        let limits = GoodAnswer {
+            first: fields.value(diagnostics, "first"),
+            tpot: fields.value(diagnostics, "tpot"),
+            response: fields.value(diagnostics, "response"),
+        };
+        fields.finish(diagnostics);
+        Some(limits)
+    });
+    if let (Some((key, _)), None) = (good, format) {
+        diagnostics.mistake(key.span, "`good` needs `stream`");
+    }
+    Some(StreamedAnswer { format: format?, good: limits })
 }
 
 /// Where a message gets its stamp.
 #[derive(Debug)]
 pub(crate) struct StampPlace {
     /// The channel that it belongs to.
-    pub channel: Channel,
+    pub channel: ChannelPlan,
     /// The members of a JSON body that lead to it.
     pub members: Vec<String>,
 }
@@ -188,7 +214,7 @@ pub(crate) fn stamp(
     if let (Some((key, _)), None) = (channel, &place) {
         diagnostics.mistake(key.span, "`channel` needs `stamp`");
     }
-    Some(StampPlace { channel: named.unwrap_or(Channel::Path), members: place? })
+    Some(StampPlace { channel: named.unwrap_or(ChannelPlan::Path), members: place? })
 }
 
 /// Returns a JSON body with a placeholder for the stamp.

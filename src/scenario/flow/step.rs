@@ -75,6 +75,7 @@ pub(crate) fn step(
     if !flow_context.alone {
         fields.take("needs");
     }
+    let streamed = message::streamed(diagnostics, &mut fields);
     let before = diagnostics.count();
     fields.finish(diagnostics);
     let (method, path) = one_method(diagnostics, node, &methods, before)?;
@@ -106,6 +107,7 @@ pub(crate) fn step(
             priority,
             has_rescue: has_fallback,
             stamp: stamp.map(|stamp| stamp.channel),
+            streamed,
             stream: None,
         },
     })

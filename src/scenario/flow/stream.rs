@@ -145,6 +145,7 @@ impl StreamCall {
             priority: None,
             has_rescue: false,
             stamp: None,
+            streamed: None,
             stream: None,
         };
         if fields.noun().key("capture").is_some() {

@@ -168,6 +168,7 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
         priority: None,
         has_rescue: false,
         stamp: None,
+        streamed: None,
         stream: None,
     };
     let calls = targets.list.iter().map(call).collect();

@@ -95,6 +95,17 @@ pub(crate) static CHECK: Noun = Noun {
         key("size", Fixed, "Bound on the size of the unpacked body, such as `\"< 10KiB\"`."),
         key("service", Fixed, "Bound on the service time, such as `\"< 1s\"`."),
         key("first_byte", Fixed, "Bound on the time to first byte, such as `\"< 200ms\"`."),
+        key(
+            "finish",
+            OneOf(&[Fixed, list_of(&Fixed)]),
+            "Accepted reasons of a language model to stop; with `stream`.",
+        ),
+        key(
+            "tokens",
+            Fixed,
+            "Bound on the tokens of the answer, such as `\"> 0\"`; with `stream`.",
+        ),
+        key("first", Fixed, "Bound on the time to the first content; with `stream`."),
     ]],
     ..EMPTY
 };

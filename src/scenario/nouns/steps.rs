@@ -5,6 +5,7 @@
 
 use crate::plan::OnFail;
 use crate::plan::flow::MAX_ROUNDS;
+use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
@@ -15,7 +16,7 @@ use crate::scenario::nouns::noun::{
 };
 use crate::scenario::nouns::responses::{CAPTURE, CHECK};
 use crate::scenario::nouns::services::REDIRECTS;
-use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND, STAMP};
+use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
 /// The expected form of a list of steps.
@@ -97,6 +98,13 @@ static CALL: &[KeySpec] = &[
     key("timeout", PositiveDuration, "Longest duration of the call, redirects included.")
         .otherwise("the service's"),
     key("think", Shared(&DISTRIBUTION), "Think time after this call.").otherwise("the archetype's"),
+    key(
+        "stream",
+        Words(&words(&AnswerFormat::NAMES)),
+        "The response comes in pieces, which are timed as they come: server-sent events, lines, or \
+         tokens of a language model.",
+    ),
+    key("good", Table(&GOOD), "Limits of a good answer."),
     key("stamp", STAMP, "Writes a stamp into the body, for listeners that read stamps.")
         .default("false"),
     key("channel", Template, "Name of the channel that the stamp belongs to.")

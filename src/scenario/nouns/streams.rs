@@ -291,6 +291,20 @@ pub(crate) static REPLY: Noun = Noun {
     ..EMPTY
 };
 
+pub(crate) static GOOD: Noun = Noun {
+    id: "good",
+    title: "`good`",
+    about: "The limits of a good answer; one that meets all of them counts as good.",
+    form: "`{ first: 300ms, tpot: 50ms }`",
+    groups: &[&[
+        key("first", PositiveDuration, "Longest time to the first content."),
+        key("tpot", PositiveDuration, "Longest time per token after the first."),
+        key("response", PositiveDuration, "Longest response time."),
+    ]],
+    rules: &[KeyRule::AtLeastOne],
+    ..EMPTY
+};
+
 pub(crate) static WS: Noun = Noun {
     id: "ws",
     title: "`ws`",

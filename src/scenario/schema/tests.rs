@@ -73,7 +73,7 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 28] = [
+const PLACES: [(&str, &str); 36] = [
     ("scenario", "KEYS, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("service", "services: { s: { builtin: true, KEYS } }, workloads: { w: WORKLOAD }"),
     ("dns", "services: { s: { builtin: true, dns: { KEYS } } }, workloads: { w: WORKLOAD }"),
@@ -119,6 +119,37 @@ const PLACES: [(&str, &str); 28] = [
         "loop",
         "services: SERVICES, workloads: { w: { users: 1, flow: [ { while: { that: true, KEYS, \
          do: FLOW } } ] } }",
+    ),
+    ("ws", "services: { s: { builtin: true, ws: { KEYS } } }, workloads: { w: WORKLOAD }"),
+    ("open", "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws, KEYS } ] } }"),
+    (
+        "listen",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { listen: /e, KEYS } ] } }",
+    ),
+    (
+        "send",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws }, \
+         { send: s, json: { a: 1 }, KEYS } ] } }",
+    ),
+    (
+        "await",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws }, \
+         { await: s, KEYS } ] } }",
+    ),
+    (
+        "close",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws }, \
+         { close: s, KEYS } ] } }",
+    ),
+    (
+        "reconnect",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws, \
+         reconnect: { KEYS } } ] } }",
+    ),
+    (
+        "stream_backoff",
+        "services: SERVICES, workloads: { w: { users: 1, flow: [ { open: /ws, \
+         reconnect: { backoff: { KEYS } } } ] } }",
     ),
     ("pool", "pools: { p: { match: '*', KEYS } }, services: SERVICES, workloads: { w: WORKLOAD }"),
     (

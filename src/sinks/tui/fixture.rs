@@ -318,6 +318,7 @@ fn moment(second: u64) -> GaugeSample {
             (second % 9 != 4).then_some(35.0 + at),
             Some(noise(second, 40) as f64),
         ],
+        ..GaugeSample::default()
     }
 }
 

@@ -7,8 +7,8 @@
 use super::Recorder;
 use crate::clock::RunOffset;
 use crate::ids::StepId;
-use crate::stats::delta::add_name;
 use crate::stats::messages::{MessageWindow, StreamCounts};
+use crate::stats::named::add_name;
 
 impl Recorder {
     /// The messages of a step in the second of `at`, to be added to.

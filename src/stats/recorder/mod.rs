@@ -11,9 +11,10 @@ mod starts;
 use std::collections::BTreeSet;
 
 use super::counts::Gauges;
-use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
+use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
+use super::named::add_name;
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
 use super::sample::{Sample, SeriesLayout};
 use super::stall::LoopStalls;

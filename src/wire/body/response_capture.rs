@@ -39,6 +39,8 @@ pub struct RareParts {
     pub not_followed: Option<String>,
     /// What a stream takes over.
     pub(in crate::wire) taken: Option<TakenResponse>,
+    /// What was observed of the body.
+    pub(in crate::wire) streamed: Option<StreamedResponse>,
     /// The observer of the body.
     pub(in crate::wire) observer: Option<TokenObserver>,
 }
@@ -83,10 +85,17 @@ impl ResponseCapture {
         self.rare.as_ref().is_some_and(|rare| rare.taken.is_some())
     }
 
-    /// Takes what was observed of the body; `is_whole`: the response is complete. `None` if the
+    /// Ends the observation of the body; `is_whole`: the response is complete. `None` if the
     /// request did not ask for it, or the status is not 2xx.
-    pub fn take_streamed(&mut self, is_whole: bool) -> Option<StreamedResponse> {
-        Some(self.rare.as_mut()?.observer.take()?.end(is_whole))
+    pub fn end_observing(&mut self, is_whole: bool) -> Option<&StreamedResponse> {
+        let rare = self.rare.as_mut()?;
+        rare.streamed = Some(rare.observer.take()?.end(is_whole));
+        rare.streamed.as_ref()
+    }
+
+    /// What was observed of the body; `None` if nothing was.
+    pub fn streamed(&self) -> Option<&StreamedResponse> {
+        self.rare.as_ref()?.streamed.as_ref()
     }
 
     /// Begins to observe the body of a response with this status.

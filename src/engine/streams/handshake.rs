@@ -1,0 +1,112 @@
+//! The handshake of a stream: what its request asks for, and what its response opens.
+//!
+//! `stamping` and `attempt` call it.
+//! Invariant: a handshake that the protocol refuses is a failed call, and its connection is closed.
+
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::call::request::{split_line, target_of};
+use crate::engine::shard::Shard;
+use crate::engine::users::user::User;
+use crate::plan::stream::{CLOSE_WAIT, OpenStream, StreamAct, StreamForm};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
+use crate::wire::ResponseCapture;
+use crate::wire::message_stream::{StreamOffer, StreamProtocol, StreamSettings};
+use crate::wire::websocket::handshake;
+
+/// The request of a handshake: as rendered, with what opens a stream.
+#[cold]
+pub(crate) fn add_handshake(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    bytes: &[u8],
+) -> Vec<u8> {
+    let Some(open) = opened_by(prepared) else { return bytes.to_vec() };
+    let head = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |end| end + 2);
+    let mut request = bytes[..head].to_vec();
+    let path = path_of(shard, prepared, bytes);
+    let streams = &mut user.extras().streams;
+    streams.opened_path = path;
+    match open.form {
+        StreamForm::WebSocket => {
+            streams.key = rand::random();
+            let offer = offer(shard, prepared, open, streams.key);
+            request.extend_from_slice(handshake::request_lines(&offer).as_bytes());
+        }
+        StreamForm::Events | StreamForm::Lines => {
+            if let Some(id) = streams.resume_from.take() {
+                request.extend_from_slice(format!("Last-Event-ID: {id}\r\n").as_bytes());
+            }
+        }
+    }
+    request.extend_from_slice(&bytes[head..]);
+    request
+}
+
+/// Takes the connection of a handshake over; its exchange fails if the protocol refuses it.
+#[cold]
+pub(crate) fn take_over(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    (exchange, capture): (&mut Exchange, &mut ResponseCapture),
+) {
+    let Some(open) = opened_by(prepared) else { return };
+    let AttemptOutcome::Responded(status) = exchange.outcome else { return };
+    let refused = if capture.is_taken_over() {
+        let offer = offer(shard, prepared, open, user.extras().streams.key);
+        match shard.wire.open_stream(capture, &settings(shard, prepared, open), &offer) {
+            Ok(stream) => {
+                user.extras().streams.opened = Some(stream);
+                return;
+            }
+            Err(kind) => kind,
+        }
+    } else if status < 400 {
+        // No stream, though the status by itself is not an error.
+        FailureKind::NotAStream
+    } else {
+        return;
+    };
+    exchange.outcome = AttemptOutcome::Failed(AttemptPhase::FirstByte, refused);
+    shard.recorder.borrow_mut().record_error(exchange.outcome);
+}
+
+/// What a call opens; `None` if it opens no stream.
+fn opened_by(prepared: &PreparedCall) -> Option<&OpenStream> {
+    match &prepared.call.stream.as_ref()?.act {
+        StreamAct::Open(open) => Some(open),
+        _ => None,
+    }
+}
+
+fn offer<'a>(
+    shard: &Shard,
+    prepared: &PreparedCall,
+    open: &'a OpenStream,
+    key: [u8; 16],
+) -> StreamOffer<'a> {
+    let deflate = shard.plan.services[prepared.call.service].ws.deflate;
+    StreamOffer { key, subprotocols: &open.subprotocols, deflate }
+}
+
+fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> StreamSettings {
+    let ws = &shard.plan.services[prepared.call.service].ws;
+    StreamSettings {
+        protocol: match open.form {
+            StreamForm::WebSocket => StreamProtocol::WebSocket,
+            StreamForm::Events => StreamProtocol::Events,
+            StreamForm::Lines => StreamProtocol::Lines,
+        },
+        max_message: ws.max_message,
+        ping: ws.ping,
+        pong: ws.pong,
+        close: CLOSE_WAIT,
+    }
+}
+
+/// Service and path of a rendered request: the default name of a channel.
+pub(crate) fn path_of(shard: &Shard, prepared: &PreparedCall, bytes: &[u8]) -> String {
+    let target = split_line(bytes).and_then(|(line, _)| target_of(line)).unwrap_or("/");
+    format!("{} {target}", shard.plan.services[prepared.call.service].name)
+}

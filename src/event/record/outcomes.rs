@@ -1,0 +1,113 @@
+//! Outcomes, their counts and latencies of a record, also of records that know fewer of them.
+//!
+//! Invariant: a change of a form, or of its description, changes `header::VERSION`.
+
+use super::packed::{Packed, PackedBytes, Shape};
+use crate::stats::outcome::{self, ERRORS, ErrorCounts};
+use crate::stats::{
+    AttemptOutcome, AttemptPhase, BlockCause, FailureKind, GeneratorError, Histogram, Latency,
+    Untimed,
+};
+
+/// Kinds of failures, phases and errors of the generator that records before version 9 know.
+const FORMER_KINDS: usize = 51;
+const FORMER_PHASES: usize = 8;
+
+/// The index of an error that a record of this version has at `index`; `None` if it has none there.
+pub(super) fn error_of(index: usize, version: u32) -> Option<usize> {
+    let now = FailureKind::ALL.len() + 2;
+    let former = FORMER_KINDS + 2;
+    if version >= 9 {
+        return (index < ERRORS).then_some(index);
+    }
+    let Some(beyond) = index.checked_sub(FORMER_PHASES * former) else {
+        let (phase, kind) = (index / former, index % former);
+        // The last kind, `Other`, and what stands after the kinds stayed the last ones.
+        let kind = if kind < FORMER_KINDS - 1 { kind } else { kind + now - former };
+        return Some(phase * now + kind);
+    };
+    let index = AttemptPhase::ALL.len() * now + beyond;
+    (index < ERRORS).then_some(index)
+}
+
+/// In order of the index of each error.
+impl Packed for ErrorCounts {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.0.pack(out);
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        if from.version >= 9 {
+            return Packed::unpack(from).map(Self);
+        }
+        let mut counts = Self::default();
+        let generator = GeneratorError::ALL.len() + BlockCause::ALL.len();
+        for index in 0..FORMER_PHASES * (FORMER_KINDS + 2) + generator {
+            counts[error_of(index, from.version)?] = u64::unpack(from)?;
+        }
+        Some(counts)
+    }
+
+    fn describe(shape: &mut Shape) {
+        <[u64; ERRORS]>::describe(shape);
+    }
+}
+
+/// Records before version 9 know no lost messages.
+impl Packed for Latency {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.responses.pack(out);
+        self.at_least.pack(out);
+        self.beyond.pack(out);
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        let mut latency = Self {
+            responses: Packed::unpack(from)?,
+            at_least: Packed::unpack(from)?,
+            ..Self::default()
+        };
+        let reasons = if from.version < 9 { Untimed::Lost as usize } else { Untimed::ALL.len() };
+        for count in &mut latency.beyond[..reasons] {
+            *count = Packed::unpack(from)?;
+        }
+        Some(latency)
+    }
+
+    fn describe(shape: &mut Shape) {
+        shape.text("Latency { ");
+        Histogram::describe(shape);
+        Histogram::describe(shape);
+        <[u64; Untimed::ALL.len()]>::describe(shape);
+        shape.text("}");
+    }
+}
+
+/// A status, the index of an error, or the end of a step without a status.
+impl Packed for AttemptOutcome {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match (self, outcome::error_index(*self)) {
+            (Self::Responded(status), _) => (0u8, usize::from(*status)).pack(out),
+            (Self::Done, _) => (2u8, 0usize).pack(out),
+            (_, index) => (1u8, index.unwrap_or(ERRORS)).pack(out),
+        }
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        match <(u8, usize)>::unpack(from)? {
+            (0, status) => Some(Self::Responded(status.try_into().ok()?)),
+            (1, index) => outcome::outcome_at(error_of(index, from.version)?),
+            (2, _) => Some(Self::Done),
+            _ => None,
+        }
+    }
+
+    fn describe(shape: &mut Shape) {
+        shape.text("0 status, 2 done, 1 error of ");
+        for index in 0..ERRORS {
+            let (phase, kind, _) = outcome::error_at(index);
+            shape.text(&format!("{phase} {kind}, "));
+        }
+        <(u8, usize)>::describe(shape);
+    }
+}
