@@ -259,12 +259,12 @@ mod tests {
 
     /// A model that brings each message to all streams 5 ms later, and a greeting after 1 ms.
     #[derive(Default)]
-    struct Broadcast {
+    struct RelayModel {
         open: Vec<u64>,
         gone: Rc<RefCell<Vec<u64>>>,
     }
 
-    impl StreamModel for Broadcast {
+    impl StreamModel for RelayModel {
         fn open(&mut self, now: Time, stream: u64, user: u64, _: &[u8]) -> Vec<FakeDelivery> {
             self.open.push(stream);
             let event = FakeEvent::text(format!("hello {user}").into_bytes());
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_message_of_one_stream_is_brought_to_all_at_its_time() {
         let gone = Rc::default();
-        let model = Broadcast { gone: Rc::clone(&gone), ..Broadcast::default() };
+        let model = RelayModel { gone: Rc::clone(&gone), ..RelayModel::default() };
         block_on_virtual(async {
             let streams = FakeStreams::new(model);
             let (first, mut second) = (streams.open(7, b""), streams.open(8, b""));
