@@ -27,7 +27,11 @@ use crate::testserver::{
 #[command(after_long_help = "Examples:\n  \
     manada target --latency exponential:5ms --servers 1\n  \
     manada target --fail 1%:503 --fail 0.1%:reset --stall 2s@20s --log arrivals.csv\n\n\
-    GET /stats returns its counts; POST /stall?for=2s stalls it now.")]
+    GET /stats returns its counts; POST /stall?for=2s stalls it now.\n\n\
+    Streams, with settings in their query: WebSocket at /ws/echo, /ws/channel/NAME, /ws/app and\n\
+    /ws/events; events at /sse/NAME, published at /publish/NAME; tokens at /v1/chat/completions,\n\
+    /v1/completions and /v1/messages. The book describes them in \"Streams of the built-in test\n\
+    server\".")]
 pub(crate) struct Args {
     /// Address to listen on
     ///
@@ -65,6 +69,10 @@ pub(crate) struct Args {
     log: Option<PathBuf>,
     #[command(flatten)]
     tokens: Box<TokenArgs>,
+    /// Share channels with other instances through this Redis, e.g. redis://127.0.0.1:6379
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
     /// Connections with a stream, in all; more get 503
     #[arg(long, value_name = "N")]
     max_connections: Option<u64>,
@@ -141,6 +149,10 @@ fn serve(args: Args) -> io::Result<()> {
         fail: args.fail,
         stalls: args.stall,
         log: args.log,
+        #[cfg(feature = "redis")]
+        redis: args.redis,
+        #[cfg(not(feature = "redis"))]
+        redis: None,
         limits: ConnectionLimits {
             total: args.max_connections,
             per_address: args.max_per_address,

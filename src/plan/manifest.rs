@@ -167,7 +167,7 @@ impl Plan {
         let mut archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
         archetypes.all(|archetype| {
             let waits = |step: &Step| match step {
-                Step::Call(index) => archetype.calls[*index].think.is_some(),
+                Step::Call(index) | Step::Stream(index) => archetype.calls[*index].think.is_some(),
                 Step::Parallel(parallel) => parallel.think.is_some(),
                 Step::Pause(_) | Step::Rendezvous(_) => true,
                 _ => false,

@@ -31,6 +31,9 @@ pub(crate) fn render(out: &mut String, report: &Report) {
 
 fn streams(out: &mut String, report: &Report) {
     let streams = &report.snapshot.streams;
+    if streams.wanted_peak == 0 && streams.counts.opened == 0 {
+        return;
+    }
     let mut text = format!(
         "{} opened, {} at once of {} wanted",
         show_count(streams.counts.opened),

@@ -31,6 +31,8 @@ pub struct TestServerConfig {
     pub channel_secret: String,
     /// Limits of connections.
     pub limits: ConnectionLimits,
+    /// URL of the Redis through which channels are shared with other instances.
+    pub redis: Option<String>,
     /// The laws of token streams.
     pub tokens: TokenLaws,
     /// Seed of latencies and faults.
@@ -50,6 +52,7 @@ impl TestServerConfig {
             log: None,
             channel_secret: DEFAULT_CHANNEL_SECRET.to_owned(),
             limits: ConnectionLimits::default(),
+            redis: None,
             tokens: TokenLaws::default(),
             seed,
             threads: 1,

@@ -11,6 +11,7 @@
 //! request is dropped, and counted so.
 
 mod body;
+mod bus;
 mod config;
 mod connection;
 mod counts;
@@ -20,6 +21,8 @@ mod head;
 mod log;
 pub mod process;
 mod query;
+#[cfg(feature = "redis")]
+mod redis_bus;
 mod reply;
 mod route;
 mod server;

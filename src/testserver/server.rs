@@ -7,14 +7,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::bus::{self, BusMessage};
 use super::config::TestServerConfig;
 use super::connection;
 use super::log;
+#[cfg(feature = "redis")]
+use super::redis_bus::RedisBus;
 use super::shared::ServerShared;
 use super::socket::ThreadContext;
 use crate::clock;
@@ -49,7 +53,9 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     // Accepted sockets inherit it, which saves a call for each.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    let shared = Arc::new(ServerShared::new(&config)?);
+    let (bus, messages) = config.redis.is_some().then(bus::bus).unzip();
+    let shared = Arc::new(ServerShared::new(&config, bus)?);
+    let redis = share(&config, &shared, messages)?;
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     for number in 1..config.threads {
@@ -62,6 +68,7 @@ pub async fn serve(
     let writer = tokio::task::spawn_local(nudge_log(Arc::clone(&shared)));
     shutdown.await;
     writer.abort();
+    drop(redis);
     // Fails only if every acceptor has ended already.
     let _ = stop.send(true);
     let mut result = own.await.map_err(io::Error::other).flatten();
@@ -70,6 +77,30 @@ pub async fn serve(
         result = result.and(ended.flatten());
     }
     result.and(shared.log.as_ref().map_or(Ok(()), log::ArrivalLog::finish))
+}
+
+/// Connects to the other instances, if the configuration names a Redis.
+#[cfg(feature = "redis")]
+fn share(
+    config: &TestServerConfig,
+    shared: &Arc<ServerShared>,
+    messages: Option<Receiver<BusMessage>>,
+) -> io::Result<Option<RedisBus>> {
+    let (Some(url), Some(messages)) = (&config.redis, messages) else { return Ok(None) };
+    RedisBus::start(url, Arc::clone(shared), messages).map(Some)
+}
+
+/// Without the feature, no Redis can be used.
+#[cfg(not(feature = "redis"))]
+fn share(
+    config: &TestServerConfig,
+    _: &Arc<ServerShared>,
+    messages: Option<Receiver<BusMessage>>,
+) -> io::Result<Option<Receiver<BusMessage>>> {
+    match config.redis {
+        None => Ok(messages),
+        Some(_) => Err(io::Error::other("built without the feature `redis`")),
+    }
 }
 
 /// Accepts one thread's share of the connections.

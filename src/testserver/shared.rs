@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::bus::{BusMessage, BusSender};
 use super::config::TestServerConfig;
 use super::counts::{RequestEnd, ServerCounts};
 use super::events::channels::EventChannels;
@@ -41,6 +42,8 @@ pub(super) struct ServerShared {
     pub events: EventChannels,
     /// Limits of connections.
     pub limiter: Arc<ConnectionLimiter>,
+    /// To other instances; `None`: there are none.
+    bus: Option<BusSender>,
     /// Who is present in which channel.
     pub presence: PresenceBoard,
     /// The laws of token streams.
@@ -74,13 +77,14 @@ pub(super) struct PendingRequest {
 }
 
 impl ServerShared {
-    pub fn new(config: &TestServerConfig) -> io::Result<Self> {
+    pub fn new(config: &TestServerConfig, bus: Option<BusSender>) -> io::Result<Self> {
         Ok(Self {
             seed: config.seed,
             started: clock::now(),
             topics: Arc::default(),
             events: EventChannels::default(),
             limiter: Arc::new(ConnectionLimiter::new(config.limits)),
+            bus,
             presence: PresenceBoard::default(),
             token_laws: config.tokens.clone(),
             token_streams: AtomicU64::new(0),
@@ -131,12 +135,39 @@ impl ServerShared {
         self.model().queue.stall(clock::now().0, length)
     }
 
-    /// Queues a packet for all members of a topic but `except`; returns how many those are.
-    pub fn broadcast(&self, topic: &str, packet: &Packet, except: Option<u64>) -> u64 {
-        let Broadcast { queued, overflowed } = self.topics.broadcast(topic, packet, except);
+    /// Sends a packet to all members of a topic but `except`, on all instances.
+    pub fn broadcast(&self, topic: &str, packet: Packet, except: Option<u64>) {
+        match &self.bus {
+            None => self.broadcast_here(topic, &packet, except),
+            Some(bus) => {
+                let topic = topic.to_owned();
+                self.count_lost(bus.send(BusMessage::Packet { topic, packet, except }));
+            }
+        }
+    }
+
+    /// Publishes an event to the listeners of a channel, on all instances; returns the number of
+    /// those of this instance.
+    pub fn publish(&self, channel: &str, event: Option<String>, data: String) -> usize {
+        match &self.bus {
+            None => self.events.publish(channel, event, data, &self.counts.streams),
+            Some(bus) => {
+                let message = BusMessage::Event { channel: channel.to_owned(), event, data };
+                self.count_lost(bus.send(message));
+                self.events.listeners(channel)
+            }
+        }
+    }
+
+    fn count_lost(&self, is_sent: bool) {
+        self.counts.streams.add(StreamCount::BusLost, u64::from(!is_sent));
+    }
+
+    /// Queues a packet for all members of a topic but `except` of this instance.
+    pub fn broadcast_here(&self, topic: &str, packet: &Packet, except: Option<u64>) {
+        let Broadcast { overflowed, .. } = self.topics.broadcast(topic, packet, except);
         let messages = overflowed * u64::from(packet.messages);
         self.counts.streams.add(StreamCount::Overflowed, messages);
-        queued + overflowed
     }
 
     /// The number of the next token stream, from 0.

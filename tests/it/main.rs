@@ -23,6 +23,8 @@ mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
 mod hit_flags; // flags of `hit`, and spellings of other tools
 mod http2; // HTTP/2 with nginx and with misbehaving peers
+#[cfg(feature = "redis")]
+mod instances; // several built-in targets that share channels through a real Redis
 mod keys; // terminal keys
 mod ledger; // the generator's counts against the target's
 mod link; // users with a slow emulated link

@@ -17,7 +17,7 @@ use super::encoding::{EventStyle, ServerEvent};
 /// Channels that are remembered.
 const MAX_CHANNELS: usize = 1_000;
 /// Events that a channel keeps for replay, if no listener says otherwise.
-pub(super) const DEFAULT_BUFFER: usize = 1_000;
+pub(in crate::testserver) const DEFAULT_BUFFER: usize = 1_000;
 /// Bytes of data that a channel keeps for replay, beyond its last event.
 const MAX_BUFFER: usize = 4 << 20;
 
@@ -83,6 +83,32 @@ impl EventChannels {
         let mut state = channel.lock();
         let id = state.last_id + 1;
         state.deliver(ServerEvent { id, event, data }, counts)
+    }
+
+    /// Delivers an event that got its id elsewhere, unless it was delivered before.
+    pub fn deliver(
+        &self,
+        name: &str,
+        id: u64,
+        event: Option<String>,
+        data: String,
+        counts: &ServerStreamCounts,
+    ) {
+        let channel = self.channel(name);
+        let mut state = channel.lock();
+        if id > state.last_id {
+            state.deliver(ServerEvent { id, event, data }, counts);
+        }
+    }
+
+    /// The id of the last event of a channel; 0 if there is none.
+    pub fn last_id(&self, name: &str) -> u64 {
+        self.channel(name).lock().last_id
+    }
+
+    /// The number of listeners of a channel.
+    pub fn listeners(&self, name: &str) -> usize {
+        self.channel(name).lock().listeners.len()
     }
 
     /// Adds a listener; returns it and the events since `last_id` that are kept.

@@ -163,7 +163,7 @@ async fn tick(shared: Arc<ServerShared>, name: String, rate: Rate, size: usize) 
         shared.counts.streams.add(StreamCount::Skipped, missed);
         tick_text(tick, schedule.due(tick), size, &mut text);
         let event = Some("tick".to_owned());
-        shared.events.publish(&name, event, text.clone(), &shared.counts.streams);
+        shared.publish(&name, event, text.clone());
         tick += 1;
         // A schedule that is late does not wait: other tasks get a turn all the same.
         tokio::task::yield_now().await;
@@ -187,7 +187,7 @@ pub(in crate::testserver) fn publish(
     let name = decoded(path.strip_prefix("/publish/").unwrap_or(""));
     shared.counts.streams.add(StreamCount::Received, 1);
     let data = String::from_utf8_lossy(body).replace('\r', "");
-    let listeners = shared.events.publish(&name, event, data, &shared.counts.streams);
+    let listeners = shared.publish(&name, event, data);
     reply.reset(MediaType::Json);
     reply.text("{\"subscribers\":");
     reply.number(listeners as u64);

@@ -65,6 +65,8 @@ stream_counts! {
     RefusedAddress,
     /// Requests refused with 503, since the server held as many connections as it may.
     RefusedTotal,
+    /// Messages that could not be handed to other instances.
+    BusLost,
     /// Ticks of a set rate that were left out, since the server was more than a second late.
     Skipped,
 }

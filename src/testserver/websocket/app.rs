@@ -132,7 +132,7 @@ impl AppSocket<'_> {
             let users = self.shared.presence.join(channel, &self.user, |is_first| {
                 // Before it is in the topic itself: others hear of it, it reads the list.
                 if is_first {
-                    self.broadcast(&topic, &self.presence("join", channel));
+                    self.announce("join", channel, &topic);
                 }
                 membership = Some(self.shared.topics.join(&topic, queue));
             });
@@ -159,7 +159,7 @@ impl AppSocket<'_> {
             "type": "said", "channel": command.channel, "user": self.user,
             "data": command.data, "ref": command.r#ref,
         });
-        self.broadcast(&membership.name, &said);
+        self.shared.broadcast(&membership.name, packet(said), None);
         Ok(())
     }
 
@@ -184,13 +184,9 @@ impl AppSocket<'_> {
         self.shared.presence.leave(channel, &self.user, |is_last| {
             drop(membership);
             if is_last {
-                self.broadcast(&topic, &self.presence("leave", channel));
+                self.announce("leave", channel, &topic);
             }
         });
-    }
-
-    fn presence(&self, kind: &str, channel: &str) -> Value {
-        json!({ "type": kind, "channel": channel, "user": self.user })
     }
 
     /// Answers with an error.
@@ -208,12 +204,18 @@ impl AppSocket<'_> {
         self.session.send(without_nulls(answer).to_string().into());
     }
 
-    /// Sends a message to all members of a topic.
-    fn broadcast(&self, topic: &str, message: &Value) {
-        let mut bytes = Vec::new();
-        frame(Data::Text, without_nulls(message.clone()).to_string().into(), &mut bytes);
-        self.shared.broadcast(topic, &Packet::one(bytes), None);
+    /// Tells the members of a topic of this instance that a user joined or left.
+    fn announce(&self, kind: &str, channel: &str, topic: &str) {
+        let change = json!({ "type": kind, "channel": channel, "user": self.user });
+        self.shared.broadcast_here(topic, &packet(change), None);
     }
+}
+
+/// Frames a message, for all members of a topic.
+fn packet(message: Value) -> Packet {
+    let mut bytes = Vec::new();
+    frame(Data::Text, without_nulls(message).to_string().into(), &mut bytes);
+    Packet::one(bytes)
 }
 
 fn without_nulls(mut message: Value) -> Value {

@@ -57,7 +57,7 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
                 None => session.send(message),
                 Some(own) => {
                     let except = (!settings.is_echoed).then_some(own.member);
-                    shared.broadcast(&own.name, &packet(message), except);
+                    shared.broadcast(&own.name, packet(message), except);
                 }
             }
         }
