@@ -6,6 +6,8 @@ mod client;
 mod events;
 #[path = "streams/hostile.rs"]
 mod hostile;
+#[path = "streams/http2.rs"]
+mod http2;
 #[path = "streams/observed.rs"]
 mod observed;
 #[path = "streams/server.rs"]

@@ -12,7 +12,7 @@ use crate::wire::fake_stream::FakeStream;
 use crate::wire::http1::chunked::ChunkedDecoder;
 use crate::wire::http1::framing_error::FramingError;
 use crate::wire::http2::connection::Http2;
-use crate::wire::slot::StreamCount;
+use crate::wire::slot::OpenStreamCount;
 
 /// What a response leaves to a stream.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(in crate::wire) struct TakenResponse {
 /// The connection of a stream.
 #[derive(Debug)]
 pub(in crate::wire) enum TakenConnection {
-    Http1(OpenConnection, StreamCount),
-    Http2(Box<Http2>, RecvStream, StreamCount),
+    Http1(OpenConnection, OpenStreamCount),
+    Http2(Box<Http2>, RecvStream, OpenStreamCount),
     Fake(FakeStream),
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
-use manada::plan::transport::TransportConfig;
+use manada::plan::transport::{HttpVersion, TransportConfig};
 use manada::plan::{Address, Safety};
 use manada::seed::Seed;
 use manada::stats::{AttemptOutcome, FailureKind};
@@ -58,12 +58,18 @@ pub(crate) struct Opening<'a> {
     pub(crate) subprotocols: &'a [String],
     pub(crate) deflate: bool,
     pub(crate) settings: StreamSettings,
+    pub(crate) version: HttpVersion,
 }
 
 impl Opening<'_> {
-    /// The root, without offers, with [`SETTINGS`].
-    pub(crate) const PLAIN: Self =
-        Self { path: "/", subprotocols: &[], deflate: false, settings: SETTINGS };
+    /// The root, over HTTP/1.1, without offers, with [`SETTINGS`].
+    pub(crate) const PLAIN: Self = Self {
+        path: "/",
+        subprotocols: &[],
+        deflate: false,
+        settings: SETTINGS,
+        version: HttpVersion::Http1,
+    };
 }
 
 /// Runs a test in real time.
@@ -72,14 +78,14 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Returns a wire to a server.
-pub(crate) fn wire_to(address: SocketAddr) -> Wire {
+pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion) -> Wire {
     let origin = Address {
         tls: false,
         host: address.ip().to_string(),
         port: address.port(),
         prefix: String::new(),
     };
-    let transport = TransportConfig::default();
+    let transport = TransportConfig { version, ..TransportConfig::default() };
     let safety = Arc::new(Safety::default());
     let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
     Wire::real(vec![endpoint])
@@ -90,7 +96,7 @@ pub(crate) async fn open(
     address: SocketAddr,
     opening: Opening<'_>,
 ) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
-    let wire = wire_to(address);
+    let wire = wire_to(address, opening.version);
     let is_socket = opening.settings.protocol == StreamProtocol::WebSocket;
     let offer = StreamOffer {
         key: *b"0123456789abcdef",

@@ -15,7 +15,7 @@ use crate::wire::connect::fault;
 use crate::wire::http2::connection::Http2;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
 use crate::wire::message_stream::Traffic;
-use crate::wire::slot::StreamCount;
+use crate::wire::slot::OpenStreamCount;
 use crate::wire::taken::StreamedFraming;
 
 /// A body that is being read.
@@ -23,7 +23,7 @@ use crate::wire::taken::StreamedFraming;
 pub(in crate::wire) struct StreamedBody {
     source: BodySource,
     traffic: Traffic,
-    _count: StreamCount,
+    _count: OpenStreamCount,
 }
 
 #[derive(Debug)]
@@ -45,13 +45,13 @@ impl StreamedBody {
         connection: OpenConnection,
         framing: StreamedFraming,
         early: Vec<u8>,
-        count: StreamCount,
+        count: OpenStreamCount,
     ) -> Self {
         let source = BodySource::Http1 { connection, framing, early };
         Self { source, traffic: Traffic::default(), _count: count }
     }
 
-    pub(in crate::wire) fn http2(h2: Box<Http2>, body: RecvStream, count: StreamCount) -> Self {
+    pub(in crate::wire) fn http2(h2: Box<Http2>, body: RecvStream, count: OpenStreamCount) -> Self {
         let source = BodySource::Http2(h2, body);
         Self { source, traffic: Traffic::default(), _count: count }
     }

@@ -12,7 +12,7 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
-use crate::wire::slot::StreamCount;
+use crate::wire::slot::OpenStreamCount;
 use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
 use crate::wire::websocket::deflate::DeflateAgreement;
 use crate::wire::websocket::encoder::FrameQueue;
@@ -46,7 +46,7 @@ pub(in crate::wire) struct WebSocketStream {
     reader: Option<Waker>,
     /// The task that waits for the queue to be empty.
     sender: Option<Waker>,
-    _count: StreamCount,
+    _count: OpenStreamCount,
 }
 
 /// How long the target may take for what, ns.
@@ -70,7 +70,7 @@ enum SocketPhase {
 
 impl WebSocketStream {
     pub(in crate::wire) fn new(
-        (connection, count): (OpenConnection, StreamCount),
+        (connection, count): (OpenConnection, OpenStreamCount),
         early: Vec<u8>,
         settings: &StreamSettings,
         key: [u8; 16],
@@ -310,5 +310,16 @@ fn kind_of(error: &io::Error) -> FailureKind {
     match fault::outcome(AttemptPhase::Body, error) {
         AttemptOutcome::Failed(_, kind) => kind,
         _ => FailureKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        let size = size_of::<WebSocketStream>();
+        assert!(size <= 400, "{size} bytes");
     }
 }
