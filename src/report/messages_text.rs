@@ -4,6 +4,8 @@
 //! Invariant: a count that is not zero and means trouble is shown; a run without streams shows
 //! nothing.
 
+use std::fmt::Write as _;
+
 use super::ansi::{BAD, WARN, paint, plain};
 use super::quantile_text::short_quantile;
 use super::rows::{self, MessageRow};
@@ -41,7 +43,7 @@ fn streams(out: &mut String, report: &Report) {
         show_count(streams.wanted_peak),
     );
     if streams.counts.reconnects > 0 {
-        text += &format!(", {}", counted(streams.counts.reconnects, "reconnection"));
+        let _ = write!(text, ", {}", counted(streams.counts.reconnects, "reconnection"));
     }
     wrapped(out, "streams", &text);
     let closed = &streams.counts.closed;

@@ -87,7 +87,7 @@ shipped! {
     };
     reconnect_storm "reconnect-storm.yaml" ["--duration", "9s", "--users", "20"] |done, report| {
         assert!(report["streams"]["reconnects"].as_u64().unwrap() >= 20, "{done}");
-        assert_eq!(report["streams"]["held_percent"].as_f64().unwrap() > 50.0, true, "{done}");
+        assert!(report["streams"]["held_percent"].as_f64().unwrap() > 50.0, "{done}");
     };
     slow_readers "slow-readers.yaml" ["--duration", "3s"] streams_are_well;
     sse_10k "sse-10k.yaml" ["--duration", "3s", "--users", "200"] streams_are_well;

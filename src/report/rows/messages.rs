@@ -24,7 +24,7 @@ pub(crate) fn messages(report: &Report) -> Vec<MessageRow<'_>> {
     steps(report)
         .filter_map(|step| {
             let messages = step.window.messages.as_deref()?;
-            Some(MessageRow { messages, step })
+            Some(MessageRow { step, messages })
         })
         .collect()
 }
