@@ -12,3 +12,5 @@ mod http2;
 mod observed;
 #[path = "streams/server.rs"]
 mod server;
+#[path = "streams/tls.rs"]
+mod tls;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
-use manada::plan::transport::{HttpVersion, TransportConfig};
+use manada::plan::transport::{HttpVersion, TlsConfig, TransportConfig};
 use manada::plan::{Address, Safety};
 use manada::seed::Seed;
 use manada::stats::{AttemptOutcome, FailureKind};
@@ -59,6 +59,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) deflate: bool,
     pub(crate) settings: StreamSettings,
     pub(crate) version: HttpVersion,
+    pub(crate) tls: bool,
 }
 
 impl Opening<'_> {
@@ -69,6 +70,7 @@ impl Opening<'_> {
         deflate: false,
         settings: SETTINGS,
         version: HttpVersion::Http1,
+        tls: false,
     };
 }
 
@@ -77,15 +79,19 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     clock::block_on(test).unwrap()
 }
 
-/// Returns a wire to a server.
-pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion) -> Wire {
+/// Returns a wire to a server; over TLS it accepts any certificate.
+pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion, tls: bool) -> Wire {
     let origin = Address {
-        tls: false,
+        tls,
         host: address.ip().to_string(),
         port: address.port(),
         prefix: String::new(),
     };
-    let transport = TransportConfig { version, ..TransportConfig::default() };
+    let transport = TransportConfig {
+        version,
+        tls: TlsConfig { insecure: true, ..TlsConfig::default() },
+        ..TransportConfig::default()
+    };
     let safety = Arc::new(Safety::default());
     let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
     Wire::real(vec![endpoint])
@@ -96,7 +102,7 @@ pub(crate) async fn open(
     address: SocketAddr,
     opening: Opening<'_>,
 ) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
-    let wire = wire_to(address, opening.version);
+    let wire = wire_to(address, opening.version, opening.tls);
     let is_socket = opening.settings.protocol == StreamProtocol::WebSocket;
     let offer = StreamOffer {
         key: *b"0123456789abcdef",
