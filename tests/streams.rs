@@ -8,6 +8,8 @@ mod events;
 mod hostile;
 #[path = "streams/http2.rs"]
 mod http2;
+#[path = "streams/link.rs"]
+mod link;
 #[path = "streams/observed.rs"]
 mod observed;
 #[path = "streams/server.rs"]

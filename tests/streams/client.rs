@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
-use manada::plan::transport::{HttpVersion, TlsConfig, TransportConfig};
+use manada::plan::transport::{HttpVersion, LinkProfile, TlsConfig, TransportConfig};
 use manada::plan::{Address, Safety};
 use manada::seed::Seed;
 use manada::stats::{AttemptOutcome, FailureKind};
@@ -20,7 +20,8 @@ use manada::wire::message_stream::{
 };
 use manada::wire::websocket::handshake;
 use manada::wire::{
-    CallDeadline, CaptureRequest, Outgoing, ResponseCapture, ServiceEndpoint, TakesOver, Wire,
+    CallDeadline, CaptureRequest, EmulatedLink, Outgoing, ResponseCapture, ServiceEndpoint,
+    TakesOver, Wire,
 };
 
 /// Maximum duration of a test's wait; it only detects a hang.
@@ -60,6 +61,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) settings: StreamSettings,
     pub(crate) version: HttpVersion,
     pub(crate) tls: bool,
+    pub(crate) link: Option<LinkProfile>,
 }
 
 impl Opening<'_> {
@@ -71,6 +73,7 @@ impl Opening<'_> {
         settings: SETTINGS,
         version: HttpVersion::Http1,
         tls: false,
+        link: None,
     };
 }
 
@@ -112,13 +115,14 @@ pub(crate) async fn open(
     let lines = if is_socket { handshake::request_lines(&offer) } else { String::new() };
     let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n", opening.path);
     let takes_over = if is_socket { TakesOver::Upgrade } else { TakesOver::Body };
+    let link = opening.link.map(|profile| Rc::new(EmulatedLink::new(profile)));
     let outgoing = Outgoing {
         service: ServiceId::new(0),
         bytes: request.as_bytes(),
         capture: CaptureRequest { max_body: 1 << 20, takes_over, ..CaptureRequest::NOTHING },
         idempotent: true,
         user: 0,
-        link: None,
+        link: link.as_ref(),
         number: 0,
         intended: RunOffset::from_ns(0),
     };
