@@ -75,7 +75,7 @@ pub(crate) async fn call(
         capture: prepared.capture,
         idempotent: prepared.idempotent,
         user: user.number,
-        link: link.as_deref(),
+        link: link.as_ref(),
         number: user.item,
         intended,
     };

@@ -24,7 +24,7 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         }
     });
     let observed = run(async {
-        let wire = wire_to(server.address, HttpVersion::Http1);
+        let wire = wire_to(server.address, HttpVersion::Http1, false);
         let outgoing = Outgoing {
             service: ServiceId::new(0),
             bytes: b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
