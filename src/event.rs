@@ -302,7 +302,8 @@ pub struct TracedCall {
     pub body: Option<(usize, String)>,
     /// Followed redirects: status and target.
     pub redirects: Vec<(u16, String)>,
-    /// The status of the response, or an index of `outcome::error_index`.
+    /// The status of the response, 0 for a step without one, or an index of
+    /// `outcome::error_index`.
     pub status: Result<u16, usize>,
     /// Service time, ns: from the first network operation.
     pub service_ns: u64,

@@ -6,7 +6,13 @@ mod client;
 mod events;
 #[path = "streams/hostile.rs"]
 mod hostile;
+#[path = "streams/http2.rs"]
+mod http2;
+#[path = "streams/link.rs"]
+mod link;
 #[path = "streams/observed.rs"]
 mod observed;
 #[path = "streams/server.rs"]
 mod server;
+#[path = "streams/tls.rs"]
+mod tls;

@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     max_per_address: Option<u64>,
     /// Apply the limits of connections to every request
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     limit_requests: bool,
     /// Key of the tokens of private channels
     #[arg(long, value_name = "TEXT", default_value = DEFAULT_CHANNEL_SECRET)]

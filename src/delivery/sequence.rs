@@ -249,7 +249,9 @@ mod tests {
             let channels = Channels::default();
             let channel = channels.get("a").unwrap();
             let mut ledger = SequenceLedger::new(channel.join());
-            (0..sent).for_each(|_| drop(channel.publish()));
+            (0..sent).for_each(|_| {
+                let _ = channel.publish();
+            });
             let mut sums = Sums::default();
             arrivals.iter().for_each(|index| sums.arrive(&mut ledger, *index, &channel));
             sums.add(ledger.settle(channel.leave(), &channel, true));
@@ -265,16 +267,22 @@ mod tests {
     fn what_was_sent_while_away_is_missed_unless_it_is_replayed() {
         let channels = Channels::default();
         let channel = channels.get("a").unwrap();
-        (0..3).for_each(|_| drop(channel.publish()));
+        (0..3).for_each(|_| {
+            let _ = channel.publish();
+        });
         let mut ledger = SequenceLedger::new(channel.join());
         let mut sums = Sums::default();
         sums.arrive(&mut ledger, 1, &channel);
-        (0..20).for_each(|_| drop(channel.publish()));
+        (0..20).for_each(|_| {
+            let _ = channel.publish();
+        });
         sums.arrive(&mut ledger, 3, &channel);
         ledger.came_back(channel.next_index());
         channel.note_unsent(6);
         sums.arrive(&mut ledger, 4, &channel);
-        (0..2).for_each(|_| drop(channel.publish()));
+        (0..2).for_each(|_| {
+            let _ = channel.publish();
+        });
         sums.arrive(&mut ledger, 24, &channel);
         sums.add(ledger.settle(channel.leave(), &channel, true));
         assert_eq!(sums.arrivals, [3, 0, 0, 0, 1]);
@@ -293,7 +301,7 @@ mod tests {
             let channels = Channels::default();
             let channel = channels.get("a").unwrap();
             let mut ledger = SequenceLedger::new(channel.join());
-            (0..sent).for_each(|_| drop(channel.publish()));
+            (0..sent).for_each(|_| { let _ = channel.publish(); });
             let mut sums = Sums::default();
             for (index, what) in steps {
                 match what {

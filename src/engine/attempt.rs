@@ -11,13 +11,14 @@ use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, cookies, hedge, redirect, streamed};
+use crate::engine::call::{body, cookies, hedge, redirect};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
 use crate::engine::streams;
 use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
-use crate::stats::{AttemptOutcome, BlockCause, CallResult};
+use crate::stats::{AttemptOutcome, BlockCause};
+use crate::template::RenderError;
 use crate::wire::Outgoing;
 
 /// Makes one call.
@@ -45,16 +46,7 @@ pub(crate) async fn call(
     // Render before anything is sent: a call that cannot be made is the generator's error, not the
     // target's, and must not open a connection.
     let mut buffer = Vec::new();
-    let rendered = match prepared.request.as_static() {
-        Some(bytes) => Ok(bytes),
-        None => {
-            buffer = shard.buffers.take();
-            let mut scratch = shard.buffers.scratch();
-            let mut scope = user.scope(shard, timing.intended);
-            prepared.request.render(&mut scope, &mut buffer, &mut scratch)
-        }
-    };
-    let mut bytes = match rendered {
+    let mut bytes = match render(shard, user, prepared, timing, &mut buffer) {
         Ok(bytes) => bytes,
         Err(error) => return fail_to_render(context, user, &error),
     };
@@ -83,7 +75,7 @@ pub(crate) async fn call(
         capture: prepared.capture,
         idempotent: prepared.idempotent,
         user: user.number,
-        link: link.as_deref(),
+        link: link.as_ref(),
         number: user.item,
         intended,
     };
@@ -98,9 +90,7 @@ pub(crate) async fn call(
 
     // Outside any future that could be dropped half-way.
     if prepared.is_more {
-        let CallAttempts { last, capture, .. } = &mut attempts;
-        streams::take_over(shard, user, prepared, (last, capture));
-        streamed::end(context, last, capture);
+        streams::end_exchange(context, user, &mut attempts.last, &mut attempts.capture);
     }
     let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
     let CallAttempts { blocked_ns, at, capture, last, .. } = &attempts;
@@ -108,14 +98,28 @@ pub(crate) async fn call(
     let blocked = BlockedTime { blocked_ns: *blocked_ns, left, taken_up: picked_up, own };
     let end = conclude(context, user, blocked, (last, capture), bytes);
     if prepared.is_more {
-        streamed::record(context, user, last, capture, end.result);
-    }
-    if let Some(stamped) = stamped {
-        let is_sent = end.result == CallResult::Ok;
-        stamped.end(shard, (step, intended), is_sent);
+        streams::end_call(context, user, (last, capture), end.result, stamped);
     }
     shard.buffers.give_back(buffer);
     end
+}
+
+/// The request as it is before cookies: static bytes, or rendered into `buffer`.
+#[inline]
+fn render<'b>(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &'b PreparedCall,
+    timing: &CallTiming,
+    buffer: &'b mut Vec<u8>,
+) -> Result<&'b [u8], RenderError> {
+    if let Some(bytes) = prepared.request.as_static() {
+        return Ok(bytes);
+    }
+    *buffer = shard.buffers.take();
+    let mut scratch = shard.buffers.scratch();
+    let mut scope = user.scope(shard, timing.intended);
+    prepared.request.render(&mut scope, buffer, &mut scratch)
 }
 
 impl CallAttempts<'_> {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::ids::{PoolId, ServiceId};
 use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::policy::PoolStrategy;
+use crate::plan::stream::StreamAct;
 use crate::plan::{Endpoint, Plan};
 
 /// Concurrent connections.
@@ -31,6 +32,8 @@ enum ConnectionOwner {
     Fresh,
     /// A connection of this pool.
     Pool(PoolId),
+    /// The connection of a stream, by its number in the archetype.
+    Stream(usize),
 }
 
 /// Returns the connections of `users` users of each share of each workload, where one connection
@@ -55,7 +58,7 @@ pub(super) fn connections(
                     }
                     // Calls may take no time, so it is not certain that two overlap.
                     ConnectionOwner::Fresh if only_certain => {}
-                    ConnectionOwner::Own | ConnectionOwner::Fresh => {
+                    ConnectionOwner::Own | ConnectionOwner::Fresh | ConnectionOwner::Stream(_) => {
                         forecast.total += count;
                         forecast.bytes += count * bytes_of(service);
                         *forecast.to.entry(service).or_default() += count;
@@ -103,6 +106,15 @@ fn max_concurrent(
         let mut in_step: BTreeMap<(ConnectionOwner, ServiceId), u64> = BTreeMap::new();
         match step {
             Step::Call(call) => *in_step.entry(owner_of(*call)).or_default() += 1,
+            Step::Stream(call) => {
+                let call = &archetype.calls[*call];
+                if let Some(step) = &call.stream
+                    && matches!(step.act, StreamAct::Open(_))
+                {
+                    let owner = ConnectionOwner::Stream(step.stream);
+                    *in_step.entry((owner, call.service)).or_default() += 1;
+                }
+            }
             Step::Parallel(parallel) => {
                 for branch in &parallel.branches {
                     *in_step.entry(owner_of(branch.call)).or_default() += 1;

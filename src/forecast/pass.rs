@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::visits::{VisitAssumptions, visits};
 use crate::curve::Distribution;
 use crate::plan::flow::{Archetype, Parallel, Step};
+use crate::plan::stream::StreamAct;
 
 /// One pass through a section; all figures are expected values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +65,18 @@ pub fn section_pass(
                 pass.service_s += visits * service_s(call.series);
                 pass.think_s += visits * think(&call.think);
                 thinks += visits;
+            }
+            Step::Stream(call) => {
+                let call = &archetype.calls[*call];
+                let act = call.stream.as_ref().map(|step| &step.act);
+                if act.is_some_and(StreamAct::is_call) {
+                    pass.calls[usize::from(call.series)] += visits;
+                    pass.think_s += visits * think(&call.think);
+                    thinks += visits;
+                }
+                if act.is_some_and(StreamAct::waits) {
+                    pass.service_s += visits * service_s(call.series);
+                }
             }
             Step::Parallel(parallel) => {
                 for branch in &parallel.branches {

@@ -55,6 +55,8 @@ pub struct RunManifest {
     pub client: ClientInfo,
     /// The scenario files.
     pub sources: Vec<SourceFile>,
+    /// Whether some step uses a stream, stamps messages, or observes a response in pieces.
+    pub has_streams: bool,
 }
 
 /// A workload.
@@ -147,6 +149,7 @@ impl Plan {
             kind: self.trust_context(),
             client: self.client(),
             sources: self.sources.iter().map(shown).collect(),
+            has_streams: self.has_streams(),
         }
     }
 
@@ -167,7 +170,7 @@ impl Plan {
         let mut archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
         archetypes.all(|archetype| {
             let waits = |step: &Step| match step {
-                Step::Call(index) => archetype.calls[*index].think.is_some(),
+                Step::Call(index) | Step::Stream(index) => archetype.calls[*index].think.is_some(),
                 Step::Parallel(parallel) => parallel.think.is_some(),
                 Step::Pause(_) | Step::Rendezvous(_) => true,
                 _ => false,
@@ -176,6 +179,14 @@ impl Plan {
                 && archetype.think.is_none()
                 && !archetype.steps.iter().any(waits)
         })
+    }
+
+    /// Whether some step uses a stream, stamps messages, or observes a response in pieces.
+    pub fn has_streams(&self) -> bool {
+        self.archetypes
+            .iter()
+            .flat_map(|archetype| &archetype.calls)
+            .any(|call| call.stream.is_some() || call.stamp.is_some() || call.streamed.is_some())
     }
 
     /// Returns for each share of a workload whether its archetype has a pace.

@@ -52,6 +52,29 @@ pub enum StreamAct {
     },
 }
 
+impl StreamAct {
+    /// The verb of a step that is no handshake; `None` for a handshake.
+    pub const fn verb(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(_) => None,
+            Self::Send(_) => Some("send"),
+            Self::Await(_) => Some("await"),
+            Self::Listen(_) => Some("listen"),
+            Self::Close { .. } => Some("close"),
+        }
+    }
+
+    /// Whether the step is a call: it takes time, and is counted.
+    pub const fn is_call(&self) -> bool {
+        !matches!(self, Self::Listen(_))
+    }
+
+    /// Whether the step waits for the target.
+    pub const fn waits(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Await(_))
+    }
+}
+
 /// How a stream is opened.
 #[derive(Clone, Debug)]
 pub struct OpenStream {

@@ -76,6 +76,7 @@ fn call(out: &mut String, call: &TracedCall) {
         let _ = writeln!(out, "    → {status} to {}", plain(to));
     }
     let answer = match call.status {
+        Ok(0) => "done".to_owned(),
         Ok(status) => status.to_string(),
         Err(index) => {
             let (phase, kind, hint) = outcome::error_at(index);
@@ -138,7 +139,7 @@ fn seen(seen: &TraceEvent) -> Value {
             "redirects": call.redirects.iter()
                 .map(|(status, to)| json!({ "status": status, "to": to }))
                 .collect::<Vec<_>>(),
-            "status": call.status.ok(),
+            "status": call.status.ok().filter(|status| *status > 0),
             "error": call.status.err().map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
                 json!({ "phase": phase, "kind": kind, "hint": hint })

@@ -4,6 +4,8 @@
 //! Invariant: a count that is not zero and means trouble is shown; a run without streams shows
 //! nothing.
 
+use std::fmt::Write as _;
+
 use super::ansi::{BAD, WARN, paint, plain};
 use super::quantile_text::short_quantile;
 use super::rows::{self, MessageRow};
@@ -31,6 +33,9 @@ pub(crate) fn render(out: &mut String, report: &Report) {
 
 fn streams(out: &mut String, report: &Report) {
     let streams = &report.snapshot.streams;
+    if streams.wanted_peak == 0 && streams.counts.opened == 0 {
+        return;
+    }
     let mut text = format!(
         "{} opened, {} at once of {} wanted",
         show_count(streams.counts.opened),
@@ -38,7 +43,7 @@ fn streams(out: &mut String, report: &Report) {
         show_count(streams.wanted_peak),
     );
     if streams.counts.reconnects > 0 {
-        text += &format!(", {}", counted(streams.counts.reconnects, "reconnection"));
+        let _ = write!(text, ", {}", counted(streams.counts.reconnects, "reconnection"));
     }
     wrapped(out, "streams", &text);
     let closed = &streams.counts.closed;

@@ -1,6 +1,6 @@
 //! The folder of a run's files: `summary.json`, `report.html`, `steps.csv`, `timeline.csv`,
-//! `latency.hlog`, `health.csv`, `run.record`, and for some runs `pools.csv`, `endpoints.csv`,
-//! `events.jsonl`.
+//! `latency.hlog`, `health.csv`, `run.record`, and for some runs `messages.csv`, `pools.csv`,
+//! `endpoints.csv`, `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that an unwritable path fails at once.
 //! Invariant: an existing report is never overwritten without `--force`.
@@ -14,6 +14,7 @@ use super::endpoints::{self, EndpointsFile};
 use super::folder::{ReportFile, RunFolder};
 use super::health::{self, HealthFile};
 use super::hlog::HlogFile;
+use super::messages::{self, MessagesFile};
 use super::policy_timeseries::{PolicySecond, PolicyTimeseries};
 use super::pools::{self, PoolsFile};
 use super::timeline::TimelineFile;
@@ -34,7 +35,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// The files of some runs.
-const SOME: [&str; 3] = [pools::FILE, endpoints::FILE, events::FILE];
+const SOME: [&str; 4] = [messages::FILE, pools::FILE, endpoints::FILE, events::FILE];
 
 /// All possible files.
 fn names() -> impl Iterator<Item = &'static str> {
@@ -53,6 +54,7 @@ pub struct RunFiles {
 /// The files that grow during the run.
 struct OpenFiles {
     timeline: TimelineFile<ReportFile>,
+    messages: Option<MessagesFile<ReportFile>>,
     hlog: HlogFile<ReportFile>,
     health: HealthFile<ReportFile>,
     record: record::RecordWriter<ReportFile>,
@@ -94,21 +96,30 @@ impl RunFiles {
         let timeline = TimelineFile::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = HlogFile::new(file("latency.hlog")?, info.started_at)?;
         let health = HealthFile::new(file(health::FILE)?, info)?;
-        let (mut pools, mut guards) = (None, None);
+        let (mut pools, mut guards, mut messages) = (None, None, None);
+        if MessagesFile::<ReportFile>::wanted(plan) {
+            messages = Some(MessagesFile::new(file(messages::FILE)?, Arc::clone(plan))?);
+        }
         if PoolsFile::<ReportFile>::wanted(plan) {
             pools = Some(PoolsFile::new(file(pools::FILE)?, Arc::clone(plan))?);
         }
         if EndpointsFile::<ReportFile>::wanted(plan) {
             guards = Some(EndpointsFile::new(file(endpoints::FILE)?, plan)?);
         }
-        self.open = Some(OpenFiles { timeline, hlog, health, record, pools, guards });
+        self.open = Some(OpenFiles { timeline, messages, hlog, health, record, pools, guards });
         Ok(())
     }
 
     fn write(&mut self, closed: &[CompletedSecond]) -> io::Result<()> {
-        let Some(OpenFiles { timeline, hlog, .. }) = &mut self.open else { return Ok(()) };
+        let Some(OpenFiles { timeline, messages, hlog, .. }) = &mut self.open else {
+            return Ok(());
+        };
         for closed in closed {
             timeline.write(closed)?;
+            if let Some(messages) = messages {
+                messages.write(closed)?;
+                messages.flush()?;
+            }
             if closed.window.measured {
                 hlog.write(&closed.window)?;
             }

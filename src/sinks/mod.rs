@@ -10,6 +10,7 @@ pub mod files;
 pub mod folder;
 mod health;
 mod hlog;
+mod messages;
 mod notice_throttle;
 mod policy_timeseries;
 mod pools;

@@ -12,7 +12,7 @@ use super::judge::{self, JudgedPart, Judgement, StoppedRun};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Comparison, Metric, MetricTime, Threshold};
 use crate::ids::{StepId, WorkloadId};
-use crate::stats::delta::{LoadWindow, Window};
+use crate::stats::delta::{LoadWindow, StepWindow, Window};
 use crate::stats::own_delay::merge_boxed;
 use crate::stats::{Delayed, Delta, MessageWindow, OwnDelay, Snapshot};
 
@@ -279,41 +279,48 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         let step = part.steps[0].get_or_insert_default();
         step.calls.add(&theirs.calls);
         theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
-        if let Metric::Time(
-            MetricTime::Response
-            | MetricTime::OkResponse
-            | MetricTime::Service
-            | MetricTime::OkService,
-            _,
-        ) = metric
-        {
-            merge_boxed(&mut step.own_delay, theirs.own_delay.as_deref(), OwnDelay::merge);
-        }
-        match metric {
-            Metric::Time(MetricTime::Response, _) => step.response.merge(&theirs.response),
-            Metric::Time(MetricTime::Service, _) => step.service.merge(&theirs.service),
-            Metric::Time(MetricTime::OkResponse, _) => {
-                step.response.merge(&theirs.ok_response().into());
-            }
-            Metric::Time(MetricTime::OkService, _) => {
-                step.service.merge(&theirs.ok_service().into());
-            }
-            Metric::Time(MetricTime::Messages(_), _) | Metric::Messages(_) | Metric::Good => {
-                merge_boxed(&mut step.messages, theirs.messages.as_deref(), MessageWindow::merge);
-            }
-            Metric::Checks => {
-                step.checks.resize(1, [0; 2]);
-                for (index, [good, bad]) in theirs.checks.iter().enumerate() {
-                    if scope.has_check_of(subjects, series, index) {
-                        step.checks[0][0] += good;
-                        step.checks[0][1] += bad;
-                    }
-                }
-            }
-            _ => {}
-        }
+        add_step(step, theirs, metric, |index| scope.has_check_of(subjects, series, index));
     }
     part
+}
+
+/// Adds what a metric looks at in a step.
+fn add_step(
+    step: &mut StepWindow,
+    theirs: &StepWindow,
+    metric: Metric,
+    has_check: impl Fn(usize) -> bool,
+) {
+    if let Metric::Time(
+        MetricTime::Response | MetricTime::OkResponse | MetricTime::Service | MetricTime::OkService,
+        _,
+    ) = metric
+    {
+        merge_boxed(&mut step.own_delay, theirs.own_delay.as_deref(), OwnDelay::merge);
+    }
+    match metric {
+        Metric::Time(MetricTime::Response, _) => step.response.merge(&theirs.response),
+        Metric::Time(MetricTime::Service, _) => step.service.merge(&theirs.service),
+        Metric::Time(MetricTime::OkResponse, _) => {
+            step.response.merge(&theirs.ok_response().into());
+        }
+        Metric::Time(MetricTime::OkService, _) => {
+            step.service.merge(&theirs.ok_service().into());
+        }
+        Metric::Time(MetricTime::Messages(_), _) | Metric::Messages(_) | Metric::Good => {
+            merge_boxed(&mut step.messages, theirs.messages.as_deref(), MessageWindow::merge);
+        }
+        Metric::Checks => {
+            step.checks.resize(1, [0; 2]);
+            for (index, [good, bad]) in theirs.checks.iter().enumerate() {
+                if has_check(index) {
+                    step.checks[0][0] += good;
+                    step.checks[0][1] += bad;
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Returns how long after its end a window is judged, s: as long as the threshold allows a call to

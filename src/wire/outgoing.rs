@@ -3,6 +3,8 @@
 //! `engine::attempt` builds one for each attempt.
 //! Invariant: it borrows all it holds, so an attempt allocates nothing for it.
 
+use std::rc::Rc;
+
 use crate::clock::RunOffset;
 use crate::ids::ServiceId;
 use crate::stats::{AttemptOutcome, AttemptPhase};
@@ -24,7 +26,7 @@ pub struct Outgoing<'a> {
     /// Number of the user or arrival; it selects the local address.
     pub user: u64,
     /// The user's emulated link; `None` if the user's network is not slower than ours.
-    pub link: Option<&'a EmulatedLink>,
+    pub link: Option<&'a Rc<EmulatedLink>>,
     /// Number of the request, for a fake target that logs it.
     pub number: u64,
     /// Intended start.

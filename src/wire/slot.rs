@@ -44,9 +44,9 @@ impl OpenCount {
 
 /// Counts the connection of a stream as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct StreamCount(Rc<OpenCount>);
+pub(super) struct OpenStreamCount(Rc<OpenCount>);
 
-impl Drop for StreamCount {
+impl Drop for OpenStreamCount {
     fn drop(&mut self) {
         self.0.remove();
     }
@@ -94,15 +94,15 @@ impl ConnectionSlot {
     }
 
     /// Takes the connection out of the slot, for a stream; it stays counted until the stream ends.
-    pub(super) fn take(&mut self) -> Option<(OpenConnection, StreamCount)> {
+    pub(super) fn take(&mut self) -> Option<(OpenConnection, OpenStreamCount)> {
         let connection = self.connection.take()?;
-        Some((connection, StreamCount(Rc::clone(&self.open))))
+        Some((connection, OpenStreamCount(Rc::clone(&self.open))))
     }
 
     /// As `take`, for a connection that speaks HTTP/2.
-    pub(super) fn take_h2(&mut self) -> Option<(Box<Http2>, StreamCount)> {
+    pub(super) fn take_h2(&mut self) -> Option<(Box<Http2>, OpenStreamCount)> {
         let h2 = self.h2.take()?;
-        Some((h2, StreamCount(Rc::clone(&self.open))))
+        Some((h2, OpenStreamCount(Rc::clone(&self.open))))
     }
 
     pub(super) fn open(&mut self, connection: OpenConnection) {

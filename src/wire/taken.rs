@@ -6,31 +6,38 @@
 
 use h2::RecvStream;
 
+use crate::clock::Time;
 use crate::stats::{AttemptPhase, FailureKind};
-use crate::wire::connect::connection::OpenConnection;
 use crate::wire::fake_stream::FakeStream;
 use crate::wire::http1::chunked::ChunkedDecoder;
 use crate::wire::http1::framing_error::FramingError;
 use crate::wire::http2::connection::Http2;
-use crate::wire::slot::StreamCount;
+use crate::wire::link::stream_connection::StreamConnection;
+use crate::wire::slot::OpenStreamCount;
 
 /// What a response leaves to a stream.
 #[derive(Debug)]
 pub(in crate::wire) struct TakenResponse {
     pub(in crate::wire) framing: StreamedFraming,
-    /// Bytes that were read beyond the head.
-    pub(in crate::wire) early: Vec<u8>,
+    pub(in crate::wire) early: EarlyBytes,
     /// `None` while the exchange runs.
     pub(in crate::wire) connection: Option<TakenConnection>,
     /// The body over HTTP/2, while the exchange runs.
     pub(in crate::wire) h2_body: Option<RecvStream>,
 }
 
+/// Bytes that were read beyond the head, and when.
+#[derive(Debug)]
+pub(in crate::wire) struct EarlyBytes {
+    pub(in crate::wire) read: Time,
+    pub(in crate::wire) bytes: Vec<u8>,
+}
+
 /// The connection of a stream.
 #[derive(Debug)]
 pub(in crate::wire) enum TakenConnection {
-    Http1(OpenConnection, StreamCount),
-    Http2(Box<Http2>, RecvStream, StreamCount),
+    Http1(StreamConnection, OpenStreamCount),
+    Http2(Box<Http2>, RecvStream, OpenStreamCount),
     Fake(FakeStream),
 }
 
@@ -46,7 +53,8 @@ pub(in crate::wire) enum StreamedFraming {
 impl TakenResponse {
     /// Creates what a response leaves whose body ends so.
     pub(in crate::wire) fn new(framing: StreamedFraming) -> Self {
-        Self { framing, early: Vec::new(), connection: None, h2_body: None }
+        let early = EarlyBytes { read: Time::NEVER, bytes: Vec::new() };
+        Self { framing, early, connection: None, h2_body: None }
     }
 }
 

@@ -18,14 +18,14 @@ use crate::builtin::Builtin;
 use crate::harness::{LIMIT, Tied};
 
 /// A Redis that keeps nothing on disk. It ends with its handle.
-struct Redis {
+pub(crate) struct Redis {
     process: Tied,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     folder: TempDir,
 }
 
 impl Redis {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         Self { process: Self::spawn(address, &folder), address, folder }

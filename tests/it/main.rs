@@ -31,6 +31,7 @@ mod link; // users with a slow emulated link
 mod memory; // memory does not grow with the number of requests
 mod misbehave; // misbehaving targets
 mod monitors; // monitors: the generator's and the target's figures
+mod nchan; // streams with a real nginx and nchan
 mod nginx; // a real nginx
 mod outages; // a resilient client at a target that stalls, dies, refuses
 mod page; // the report and the dashboard in a real browser

@@ -64,7 +64,43 @@ macro_rules! shipped {
     };
 }
 
+/// Streams were held, and the ledger of messages balances with none lost.
+fn streams_are_well(done: &Done, report: &Value) {
+    all_is_well(done, report);
+    assert!(report["streams"]["opened"].as_u64().unwrap() > 0, "{done}");
+    let messages = &report["messages"];
+    assert_eq!(messages["adds_up"], true, "{messages}");
+    for wrong in ["lost", "missed", "duplicated", "foreign", "ahead", "dropped", "open"] {
+        assert_eq!(messages[wrong], 0, "{wrong} of {messages}: {done}");
+    }
+}
+
 shipped! {
+    connections_10k_ws "connections-10k-ws.yaml" ["--duration", "2s", "--users", "200"]
+        streams_are_well;
+    llm_chat "llm-chat.yaml" ["--duration", "3s"] |done, report| {
+        all_is_well(done, report);
+        let step = &report["steps"][0]["messages"];
+        assert!(step["first_us"]["count"].as_u64().unwrap() > 0, "{step}");
+        assert!(step["counts"]["tokens"].as_u64().unwrap() > 0, "{step}");
+        assert_eq!(step["counts"]["by_chunks"], 0, "the target reports usage: {step}");
+    };
+    reconnect_storm "reconnect-storm.yaml" ["--duration", "9s", "--users", "20"] |done, report| {
+        assert!(report["streams"]["reconnects"].as_u64().unwrap() >= 20, "{done}");
+        assert!(report["streams"]["held_percent"].as_f64().unwrap() > 50.0, "{done}");
+    };
+    slow_readers "slow-readers.yaml" ["--duration", "3s"] streams_are_well;
+    sse_10k "sse-10k.yaml" ["--duration", "3s", "--users", "200"] streams_are_well;
+    sse_failover "sse-failover.yaml" ["--duration", "8s"] |done, report| {
+        streams_are_well(done, report);
+        assert!(report["streams"]["reconnects"].as_u64().unwrap() > 0, "{done}");
+        assert!(report["messages"]["delivered"].as_u64().unwrap() > 1_000, "{done}");
+    };
+    ws_channels "ws-channels.yaml" ["--duration", "5s", "--users", "20"] |done, report| {
+        streams_are_well(done, report);
+        assert!(report["messages"]["delivered"].as_u64().unwrap() >= 100, "{done}");
+    };
+    ws_echo "ws-echo.yaml" ["--duration", "3s", "--users", "20"] streams_are_well;
     api "api.yaml" ["--duration", "2s"] all_is_well;
     breakpoint "breakpoint.yaml" ["--duration", "3s"] |done, report| {
         // It is meant to overload its target; before that it is well.

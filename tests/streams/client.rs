@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
-use manada::plan::transport::TransportConfig;
+use manada::plan::transport::{HttpVersion, LinkProfile, TlsConfig, TransportConfig};
 use manada::plan::{Address, Safety};
 use manada::seed::Seed;
 use manada::stats::{AttemptOutcome, FailureKind};
@@ -20,7 +20,8 @@ use manada::wire::message_stream::{
 };
 use manada::wire::websocket::handshake;
 use manada::wire::{
-    CallDeadline, CaptureRequest, Outgoing, ResponseCapture, ServiceEndpoint, TakesOver, Wire,
+    CallDeadline, CaptureRequest, EmulatedLink, Outgoing, ResponseCapture, ServiceEndpoint,
+    TakesOver, Wire,
 };
 
 /// Maximum duration of a test's wait; it only detects a hang.
@@ -58,12 +59,22 @@ pub(crate) struct Opening<'a> {
     pub(crate) subprotocols: &'a [String],
     pub(crate) deflate: bool,
     pub(crate) settings: StreamSettings,
+    pub(crate) version: HttpVersion,
+    pub(crate) tls: bool,
+    pub(crate) link: Option<LinkProfile>,
 }
 
 impl Opening<'_> {
-    /// The root, without offers, with [`SETTINGS`].
-    pub(crate) const PLAIN: Self =
-        Self { path: "/", subprotocols: &[], deflate: false, settings: SETTINGS };
+    /// The root, over HTTP/1.1, without offers, with [`SETTINGS`].
+    pub(crate) const PLAIN: Self = Self {
+        path: "/",
+        subprotocols: &[],
+        deflate: false,
+        settings: SETTINGS,
+        version: HttpVersion::Http1,
+        tls: false,
+        link: None,
+    };
 }
 
 /// Runs a test in real time.
@@ -71,15 +82,19 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     clock::block_on(test).unwrap()
 }
 
-/// Returns a wire to a server.
-pub(crate) fn wire_to(address: SocketAddr) -> Wire {
+/// Returns a wire to a server; over TLS it accepts any certificate.
+pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion, tls: bool) -> Wire {
     let origin = Address {
-        tls: false,
+        tls,
         host: address.ip().to_string(),
         port: address.port(),
         prefix: String::new(),
     };
-    let transport = TransportConfig::default();
+    let transport = TransportConfig {
+        version,
+        tls: TlsConfig { insecure: true, ..TlsConfig::default() },
+        ..TransportConfig::default()
+    };
     let safety = Arc::new(Safety::default());
     let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
     Wire::real(vec![endpoint])
@@ -90,7 +105,7 @@ pub(crate) async fn open(
     address: SocketAddr,
     opening: Opening<'_>,
 ) -> Result<Result<Client, FailureKind>, AttemptOutcome> {
-    let wire = wire_to(address);
+    let wire = wire_to(address, opening.version, opening.tls);
     let is_socket = opening.settings.protocol == StreamProtocol::WebSocket;
     let offer = StreamOffer {
         key: *b"0123456789abcdef",
@@ -100,13 +115,14 @@ pub(crate) async fn open(
     let lines = if is_socket { handshake::request_lines(&offer) } else { String::new() };
     let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n", opening.path);
     let takes_over = if is_socket { TakesOver::Upgrade } else { TakesOver::Body };
+    let link = opening.link.map(|profile| Rc::new(EmulatedLink::new(profile)));
     let outgoing = Outgoing {
         service: ServiceId::new(0),
         bytes: request.as_bytes(),
         capture: CaptureRequest { max_body: 1 << 20, takes_over, ..CaptureRequest::NOTHING },
         idempotent: true,
         user: 0,
-        link: None,
+        link: link.as_ref(),
         number: 0,
         intended: RunOffset::from_ns(0),
     };

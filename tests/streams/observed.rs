@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
+use manada::plan::transport::HttpVersion;
 use manada::stats::{AttemptOutcome, FailureKind};
 use manada::wire::tokens::streamed::{StreamedFormat, StreamedResponse};
 use manada::wire::{CallDeadline, CaptureRequest, Outgoing, ResponseCapture};
@@ -23,7 +24,7 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         }
     });
     let observed = run(async {
-        let wire = wire_to(server.address);
+        let wire = wire_to(server.address, HttpVersion::Http1, false);
         let outgoing = Outgoing {
             service: ServiceId::new(0),
             bytes: b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",

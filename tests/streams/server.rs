@@ -45,13 +45,7 @@ impl RawServer {
     ) -> Self {
         let first = first.into();
         Self::start(move |mut stream, head| {
-            let key = header(&head, "Sec-WebSocket-Key");
-            let key = BASE64_STANDARD.decode(key).unwrap().try_into().unwrap();
-            let accept = accept_value(key);
-            let head = format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n"
-            );
+            let head = accepting(&head, lines);
             stream.write_all(&[head.as_bytes(), &first].concat()).unwrap();
             script(stream);
         })
@@ -61,6 +55,16 @@ impl RawServer {
     pub(crate) fn join(self) {
         self.thread.join().unwrap();
     }
+}
+
+/// Returns the head that accepts the handshake of a request, with `lines` beside the usual ones.
+pub(crate) fn accepting(request: &str, lines: &str) -> String {
+    let key = BASE64_STANDARD.decode(header(request, "Sec-WebSocket-Key")).unwrap();
+    let accept = accept_value(key.try_into().unwrap());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n"
+    )
 }
 
 /// Reads until the client closes, and returns what it sent.
@@ -78,6 +82,10 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         assert!(second & 0x80 != 0, "a frame of a client is masked");
         let (length, rest) = match second & 0x7f {
             126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 => {
+                let length = rest.first_chunk().map(|length| u64::from_be_bytes(*length));
+                (length.unwrap() as usize, &rest[8..])
+            }
             short => (usize::from(short), rest),
         };
         let (key, rest) = rest.split_at(4);

@@ -18,6 +18,5 @@ pub(crate) mod prepared;
 pub(crate) mod redacted;
 pub(crate) mod redirect;
 pub(crate) mod request;
-pub(crate) mod streamed;
 pub(crate) mod timing;
 pub(crate) mod trace;

@@ -76,7 +76,11 @@ pub(crate) fn call(
     let names = call.check_names().enumerate();
     let redactor = redactor(shard, user);
     let found = |place: usize| {
-        let AttemptOutcome::Responded(status) = exchange.outcome else { return None };
+        let status = match exchange.outcome {
+            AttemptOutcome::Responded(status) => status,
+            AttemptOutcome::Done => 0,
+            _ => return None,
+        };
         let check = call.checks.iter().chain(&call.expects).nth(place)?;
         let response = checks::response_view(status, exchange, capture);
         let text = check.found(&ParsedResponse::new(response)).filter(|_| !held(place))?;
@@ -94,10 +98,20 @@ pub(crate) fn call(
         let shown = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
         Some(excerpt::text(&redactor, shown.as_bytes(), MAX))
     };
-    let (request, body) = describe_request(&redactor, bytes);
+    let stream = call.stream.as_ref().and_then(|step| Some((step.act.verb()?, step.stream)));
+    let (request, body) = match stream {
+        Some((verb, stream)) => {
+            let payload = (!bytes.is_empty())
+                .then(|| (bytes.len(), excerpt::body(&redactor, bytes, "application/json", MAX)));
+            (vec![format!("{verb} {}", kind.streams[stream].name)], payload)
+        }
+        None => describe_request(&redactor, bytes),
+    };
     // Without a response the capture is that of an earlier attempt.
     let response = match exchange.outcome {
-        AttemptOutcome::Responded(_) => describe_response(&redactor, capture),
+        AttemptOutcome::Responded(_) | AttemptOutcome::Done => {
+            describe_response(&redactor, capture)
+        }
         _ => (Vec::new(), None),
     };
     recorder.record(TraceEvent::Call(Box::new(TracedCall {
@@ -107,6 +121,7 @@ pub(crate) fn call(
         redirects: recorder.take_redirects(key(prepared)),
         status: match exchange.outcome {
             AttemptOutcome::Responded(status) => Ok(status),
+            AttemptOutcome::Done => Ok(0),
             other => Err(outcome::error_index(other).unwrap_or_default()),
         },
         response: response.0,

@@ -230,7 +230,7 @@ impl<'a> IterationRunner<'a> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
-        self.timing = CallTiming::at_once(done, done);
+        self.timing = CallTiming::at_once(done, ended.left);
         self.think_ns = self.user.draw(think);
         self.backoff_ns = self.user.back_off_after(ended.responded);
         match ended.result {

@@ -65,7 +65,7 @@ async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: Archety
             capture: CaptureRequest::NOTHING,
             idempotent: true,
             user: number,
-            link: link.as_deref(),
+            link: link.as_ref(),
             number,
             intended,
         };

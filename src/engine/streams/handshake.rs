@@ -15,7 +15,7 @@ use crate::wire::websocket::handshake;
 
 /// The request of a handshake: as rendered, with what opens a stream.
 #[cold]
-pub(crate) fn add_handshake(
+pub(super) fn add_handshake(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
@@ -45,7 +45,7 @@ pub(crate) fn add_handshake(
 
 /// Takes the connection of a handshake over; its exchange fails if the protocol refuses it.
 #[cold]
-pub(crate) fn take_over(
+pub(super) fn take_over(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,

@@ -174,20 +174,17 @@ impl LiveStream {
         let now = RunOffset::of(at, shard.start);
         if let Some(waiting) = &mut state.waiting
             && waiting.found.is_none()
+            && waiting.conditions.hold(message)
         {
-            if waiting.conditions.hold(message) {
-                waiting.found = Some(KeptMessage::of(at, message));
-                state.wake_user();
-                return;
-            }
+            waiting.found = Some(KeptMessage::of(at, message));
+            state.wake_user();
+            return;
         }
         let is_passed_over =
             !self.keeps || state.waiting.as_ref().is_some_and(|waiting| waiting.found.is_none());
         // What is kept is counted as received when a step takes it, or when it is given up.
-        let dropped = match is_passed_over {
-            true => 0,
-            false => state.inbox.push(KeptMessage::of(at, message)),
-        };
+        let dropped =
+            if is_passed_over { 0 } else { state.inbox.push(KeptMessage::of(at, message)) };
         let mut recorder = shard.recorder.borrow_mut();
         let counts = &mut recorder.messages(self.step, now).counts;
         counts.received += u64::from(is_passed_over) + dropped;

@@ -7,6 +7,7 @@
 
 mod conditions;
 mod end;
+mod exchange_end;
 mod handshake;
 mod inbox;
 mod listener;
@@ -19,10 +20,11 @@ mod settle;
 mod stamping;
 mod step;
 mod step_end;
+mod streamed;
 mod user_streams;
 mod wait;
 
-pub(crate) use handshake::take_over;
+pub(crate) use exchange_end::{end_call, end_exchange};
 pub(crate) use stamping::complete;
 pub(crate) use step::step;
 pub(crate) use user_streams::UserStreams;

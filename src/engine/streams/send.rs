@@ -76,7 +76,8 @@ pub(super) async fn send(
             state.resend_later(kind, &payload);
         }
     }
-    let end = step_end::conclude(context, user, begun, (dispatched, done), outcome, None);
+    let end =
+        step_end::conclude(context, user, begun, (dispatched, done), outcome, (&payload, None));
     shard.buffers.give_back(payload);
     end
 }
@@ -155,7 +156,7 @@ pub(super) async fn close(
     })
     .await;
     user.deadline.end();
-    step_end::conclude(context, user, begun, (begun.at, clock::now()), outcome, None)
+    step_end::conclude(context, user, begun, (begun.at, clock::now()), outcome, (&[], None))
 }
 
 /// Waits until `ready` is, within the deadline of the user's step.

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::engine::call::checks;
 use crate::engine::call::conclude::{self, BlockedTime, ShardDelays};
 use crate::engine::call::context::CallContext;
@@ -40,14 +40,15 @@ pub(super) fn begin(context: CallContext<'_>, user: &User, now: Time) -> StepBeg
     StepBegun { at: now, stalled_ns: recorder.begin_call(workload, step, context.intended(), now) }
 }
 
-/// Ends a step that measured from `dispatched` to `done`; `found` is its message.
+/// Ends a step that measured from `dispatched` to `done`; `payload` is what it sent, `found` what
+/// it got.
 pub(super) fn conclude(
     context: CallContext<'_>,
     user: &mut User,
     begun: StepBegun,
     (dispatched, done): (Time, Time),
     outcome: AttemptOutcome,
-    found: Option<KeptMessage>,
+    (payload, found): (&[u8], Option<KeptMessage>),
 ) -> CallEnd {
     let mut capture = ResponseCapture::default();
     if let Some(message) = found {
@@ -55,8 +56,9 @@ pub(super) fn conclude(
         capture.body = message.payload.into_vec().into();
     }
     let exchange = exchange(outcome, dispatched, done);
-    let blocked = blocked(context, begun, dispatched, done);
-    conclude::conclude(context, user, blocked, (&exchange, &capture), &[])
+    let blocked = blocked(context, begun, dispatched);
+    let end = conclude::conclude(context, user, blocked, (&exchange, &capture), payload);
+    CallEnd { done: done.max(begun.at), ..end }
 }
 
 /// Ends a step that may end without a message, and did.
@@ -68,7 +70,7 @@ pub(super) fn conclude_without(
 ) -> CallEnd {
     checks::unset_captures(context, user);
     let exchange = exchange(AttemptOutcome::Done, context.timing.picked_up, done);
-    let blocked = blocked(context, begun, exchange.dispatched, done);
+    let blocked = blocked(context, begun, exchange.dispatched);
     conclude::record(context, user, blocked, &exchange, crate::stats::CallResult::Ok)
 }
 
@@ -76,17 +78,12 @@ fn exchange(outcome: AttemptOutcome, dispatched: Time, done: Time) -> Exchange {
     Exchange { first_byte: done, done, sent: true, ..unsent(outcome, dispatched) }
 }
 
-fn blocked(
-    context: CallContext<'_>,
-    begun: StepBegun,
-    dispatched: Time,
-    done: Time,
-) -> BlockedTime {
+fn blocked(context: CallContext<'_>, begun: StepBegun, dispatched: Time) -> BlockedTime {
     // What the shard did before the message could go out is its own delay.
     let prepared_ns = dispatched.since(context.timing.picked_up);
     let own = ShardDelays { prepared_ns, stalled_ns: begun.stalled_ns };
-    let left = done.max(begun.at);
-    BlockedTime { blocked_ns: 0, left, taken_up: begun.at, own }
+    // The reader stamps a message; its user gets its turn later.
+    BlockedTime { blocked_ns: 0, left: clock::now(), taken_up: begun.at, own }
 }
 
 /// Ends a step whose stream is not open: its opening failed, or it has not run.
@@ -95,7 +92,7 @@ pub(super) fn not_open(context: CallContext<'_>, user: &mut User) -> CallEnd {
     let begun = begin(context, user, now);
     let outcome = AttemptOutcome::Failed(AttemptPhase::Message, FailureKind::NotOpen);
     context.shard.recorder.borrow_mut().record_error(outcome);
-    conclude(context, user, begun, (now, now), outcome, None)
+    conclude(context, user, begun, (now, now), outcome, (&[], None))
 }
 
 /// Ends a step whose message or conditions cannot be rendered.
@@ -120,7 +117,7 @@ pub(super) fn begin_listener(
     live: &Rc<LiveStream>,
     plan: &ListenerPlan,
 ) -> Result<(), RenderError> {
-    let now = crate::clock::now();
+    let now = clock::now();
     let conditions = Conditions::render(&plan.conditions, &mut user.scope(shard, now))?;
     let mut replies = Vec::new();
     for reply in &plan.replies {

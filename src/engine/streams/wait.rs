@@ -56,7 +56,7 @@ pub(super) async fn wait(
     if plan.may_time_out && matches!(outcome, AttemptOutcome::Timeout(_)) {
         return step_end::conclude_without(context, user, begun, done);
     }
-    step_end::conclude(context, user, begun, (from, done), outcome, found)
+    step_end::conclude(context, user, begun, (from, done), outcome, (&[], found))
 }
 
 /// The moment from which the response time counts, and the one from which the service time does.

@@ -90,6 +90,7 @@ packed! {
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
+        has_streams since 9,
     }
     WorkloadInfo { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }

@@ -56,6 +56,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
             unthrottled: vec![false],
         },
         client: ClientInfo::default(),
+        has_streams: false,
         sources: vec![SourceFile { name: "a.yaml".into(), text: "scenario: été".into() }],
     };
     Arc::new(RunInfo {

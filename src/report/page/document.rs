@@ -24,13 +24,14 @@ pub const SCRIPT: &str = include_str!("script.js");
 type Section = (&'static str, &'static str, fn(&PageView<'_>) -> Markup);
 
 /// All sections, in their order on the page.
-const SECTIONS: [Section; 14] = [
+const SECTIONS: [Section; 15] = [
     ("verdict", "Verdict", section::verdict::render),
     ("thresholds", "Thresholds", section::thresholds::render),
     ("load", "Load", section::load::render),
     ("latency", "Latency", section::latency::render),
     ("distribution", "Distribution", section::distribution::render),
     ("steps", "Steps", section::tables::render),
+    ("messages", "Streams and messages", section::messages::render),
     ("phases", "Phases", section::phases::render),
     ("answers", "Errors", section::responses::render),
     ("failures", "Failures", section::failures::render),

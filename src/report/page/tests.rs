@@ -127,6 +127,7 @@ fn outline(text: &str) -> RunManifest {
             timeouts_from: Some(Duration::from_secs(1)),
             degrades: true,
         },
+        has_streams: false,
         sources: vec![SourceFile { name: own(), text: own() }],
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a row per step with messages, in the order of the plan; the sum of the rows is the
 //! ledger of the run.
 
-use super::steps::{StepRow, current_steps, steps};
+use super::steps::{StepRow, steps};
 use crate::event::Report;
 use crate::stats::{Histogram, Latency, MessageCounts, MessageWindow};
 
@@ -21,19 +21,10 @@ pub(crate) struct MessageTimes {
 
 /// All steps with messages that were measured after the warm-up.
 pub(crate) fn messages(report: &Report) -> Vec<MessageRow<'_>> {
-    with_messages(steps(report))
-}
-
-/// All steps with messages, as far as they are known now.
-pub(crate) fn current_messages(report: &Report) -> Vec<MessageRow<'_>> {
-    with_messages(current_steps(report))
-}
-
-fn with_messages<'r>(steps: impl Iterator<Item = StepRow<'r>>) -> Vec<MessageRow<'r>> {
-    steps
+    steps(report)
         .filter_map(|step| {
             let messages = step.window.messages.as_deref()?;
-            Some(MessageRow { messages, step })
+            Some(MessageRow { step, messages })
         })
         .collect()
 }

@@ -31,9 +31,9 @@ pub(crate) fn archetype(
     fields: &mut Fields<'_>,
     context: &ScenarioContext,
 ) -> Option<(Archetype, ArchetypeSpans)> {
-    let description = fields
-        .take("description")
-        .and_then(|node| values::text(diagnostics, node, "a sentence about these users"));
+    let description = fields.take("description");
+    let about = "a sentence about these users";
+    let description = description.and_then(|node| values::text(diagnostics, node, about));
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
     let pace_span = fields.entry("pace").map(|(key, _)| key.span);
     let pace = fields.value(diagnostics, "pace");
@@ -62,12 +62,7 @@ pub(crate) fn archetype(
     let flow_context =
         FlowContext { context, services: &context.services, names: &names, alone: true };
     let mut flow = Assembly::new(flow_context);
-    let sections_with_scope = [(on_start, true), (Some(form_node), false), (on_stop, false)];
-    for (node, of_user) in sections_with_scope {
-        if let Some(node) = node {
-            stream::declare(node, of_user, context, &mut flow.streams);
-        }
-    }
+    flow.streams = stream::declared(context, [on_start, Some(form_node), on_stop]);
     let bounds = sections::sections(&mut flow, diagnostics, on_start, form, on_stop);
     let set = vars.map(|node| control::values(diagnostics, node, &names)).unwrap_or_default();
     let draws = data.map(|node| data::feeds(diagnostics, node, &names)).unwrap_or_default();

@@ -34,7 +34,7 @@ pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
         json(diagnostics, node, &mut checks);
     }
     checks.extend(fields.take("size").and_then(|node| size(diagnostics, node)));
-    checks.extend(fields.take("finish").and_then(|node| finish(diagnostics, node)));
+    checks.extend(fields.take("finish").map(|node| finish(diagnostics, node)));
     checks.extend(fields.take("tokens").and_then(|node| tokens(diagnostics, node)));
     checks.extend(fields.take("first").and_then(|node| first_content(diagnostics, node)));
     for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
@@ -185,14 +185,14 @@ pub(crate) fn to_json(node: &Node) -> Json {
     }
 }
 
-fn finish(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+fn finish(diagnostics: &mut Diagnostics, node: &Node) -> Check {
     let wanted: Vec<String> = values::one_or_more(node)
         .iter()
         .filter_map(|node| values::plain_text(diagnostics, node, "a reason such as `stop`"))
         .map(str::to_owned)
         .collect();
     let name = format!("finish is {}", wanted.join(" or "));
-    Some(Check { name, what: CheckCondition::Finish(wanted) })
+    Check { name, what: CheckCondition::Finish(wanted) }
 }
 
 fn tokens(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {

@@ -133,7 +133,7 @@ pub(crate) fn listener(
     let own = fields.value(diagnostics, "own").unwrap_or(true);
     let replies = fields
         .take("reply")
-        .map(|node| values::one_or_more(node))
+        .map(values::one_or_more)
         .unwrap_or_default()
         .iter()
         .filter_map(|node| reply(diagnostics, node, names))

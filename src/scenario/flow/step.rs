@@ -45,13 +45,12 @@ pub(crate) fn step(
     if flow_context.alone {
         fields.add_neighbours(KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]));
     }
-    let name =
-        fields.take("name").map(|node| values::plain_text(diagnostics, node, "a step's name"));
+    let name = fields.take("name");
+    let name = name.map(|node| values::plain_text(diagnostics, node, "a step's name"));
     let service = fields.take("service").map(|node| find_service(diagnostics, node, flow_context));
-    let mut headers = fields
-        .take("headers")
-        .map(|node| header::templates(diagnostics, node, flow_context.names, None))
-        .unwrap_or_default();
+    let mut headers = fields.take("headers").map_or_else(Default::default, |node| {
+        header::templates(diagnostics, node, flow_context.names, None)
+    });
     let stamp = message::stamp(diagnostics, &mut fields, flow_context.names);
     let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
     let body = body::body(diagnostics, &mut fields, flow_context, (&mut headers, members));
@@ -62,12 +61,9 @@ pub(crate) fn step(
     let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
-        .map(|node| capture::captures(diagnostics, node, flow_context.names))
-        .unwrap_or_default();
-    let checks =
-        fields.take("check").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
-    let expects =
-        fields.take("expect").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
+        .map_or_else(Vec::new, |node| capture::captures(diagnostics, node, flow_context.names));
+    let [checks, expects] = ["check", "expect"]
+        .map(|key| fields.take(key).map_or_else(Vec::new, |node| check::checks(diagnostics, node)));
     let on_fail = fields.word(diagnostics, "on_fail", &OnFail::NAMES);
     let priority = fields.word(diagnostics, "priority", &Priority::NAMES);
     // `control` compiles the steps of a `fallback`, and reads what a branch `needs`.

@@ -30,13 +30,19 @@ use crate::template::Template;
 /// The longest reason of a close, bytes (RFC 6455 §5.5).
 const MAX_REASON: usize = 123;
 
+/// The streams that the sections of an archetype open: `on_start`, an iteration, `on_stop`.
+pub(crate) fn declared(context: &ScenarioContext, sections: [Option<&Node>; 3]) -> Vec<StreamPlan> {
+    let mut streams = Vec::new();
+    for (place, node) in sections.into_iter().enumerate() {
+        if let Some(node) = node {
+            declare(node, place == 0, context, &mut streams);
+        }
+    }
+    streams
+}
+
 /// Collects the streams that the steps below `node` open.
-pub(crate) fn declare(
-    node: &Node,
-    of_user: bool,
-    context: &ScenarioContext,
-    streams: &mut Vec<StreamPlan>,
-) {
+fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut Vec<StreamPlan>) {
     match &node.kind {
         NodeKind::List(items) => {
             items.iter().for_each(|item| declare(item, of_user, context, streams));
@@ -198,7 +204,7 @@ fn open(
         if let Some(body) = body
             && !matches!(body, RequestBody::None)
         {
-            call.request.method = "POST".to_owned();
+            "POST".clone_into(&mut call.request.method);
             call.request.body = body;
         }
         message::listener(diagnostics, fields, names)

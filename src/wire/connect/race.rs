@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::deadline::{CallDeadline, WaitEnded};
-use crate::wire::{EmulatedLink, Outgoing, ServiceEndpoint, connect::fault, connect::socket};
+use crate::wire::{Outgoing, ServiceEndpoint, connect::fault, connect::socket};
 
 /// How long an address is tried before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
@@ -39,7 +39,7 @@ pub(in crate::wire) async fn connect(
     let mut race = Race {
         endpoint,
         user: outgoing.user,
-        buffer: outgoing.link.and_then(EmulatedLink::buffer),
+        buffer: outgoing.link.and_then(|link| link.buffer()),
         waiting: alternate_families(addresses, endpoint.first_of(addresses, outgoing.user)),
         running: VecDeque::new(),
         is_due: true,

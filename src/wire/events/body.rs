@@ -10,29 +10,29 @@ use h2::RecvStream;
 
 use crate::clock::{self, Time};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
 use crate::wire::http2::connection::Http2;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
+use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::Traffic;
-use crate::wire::slot::StreamCount;
-use crate::wire::taken::StreamedFraming;
+use crate::wire::slot::OpenStreamCount;
+use crate::wire::taken::{EarlyBytes, StreamedFraming};
 
 /// A body that is being read.
 #[derive(Debug)]
 pub(in crate::wire) struct StreamedBody {
     source: BodySource,
     traffic: Traffic,
-    _count: StreamCount,
+    _count: OpenStreamCount,
 }
 
 #[derive(Debug)]
 enum BodySource {
     Http1 {
-        connection: OpenConnection,
+        connection: StreamConnection,
         framing: StreamedFraming,
         /// Bytes that came with the head.
-        early: Vec<u8>,
+        early: EarlyBytes,
     },
     Http2(Box<Http2>, RecvStream),
 }
@@ -42,16 +42,16 @@ type TakeData<'a> = &'a mut dyn FnMut(Time, &[u8]) -> Result<(), FailureKind>;
 
 impl StreamedBody {
     pub(in crate::wire) fn http1(
-        connection: OpenConnection,
+        connection: StreamConnection,
         framing: StreamedFraming,
-        early: Vec<u8>,
-        count: StreamCount,
+        early: EarlyBytes,
+        count: OpenStreamCount,
     ) -> Self {
         let source = BodySource::Http1 { connection, framing, early };
         Self { source, traffic: Traffic::default(), _count: count }
     }
 
-    pub(in crate::wire) fn http2(h2: Box<Http2>, body: RecvStream, count: StreamCount) -> Self {
+    pub(in crate::wire) fn http2(h2: Box<Http2>, body: RecvStream, count: OpenStreamCount) -> Self {
         let source = BodySource::Http2(h2, body);
         Self { source, traffic: Traffic::default(), _count: count }
     }
@@ -68,9 +68,9 @@ impl StreamedBody {
     ) -> Poll<Result<(), FailureKind>> {
         match &mut self.source {
             BodySource::Http1 { connection, framing, early } => {
-                if !early.is_empty() {
-                    let early = std::mem::take(early);
-                    if unframe(framing, clock::now(), &early, take)? {
+                if !early.bytes.is_empty() {
+                    let bytes = std::mem::take(&mut early.bytes);
+                    if unframe(framing, early.read, &bytes, take)? {
                         return Poll::Ready(Ok(()));
                     }
                 }

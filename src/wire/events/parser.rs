@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerEvent<'a> {
+pub struct EventMessage<'a> {
     /// The data, its lines joined by `\n`; UTF-8, with U+FFFD in place of anything else.
     pub data: &'a [u8],
     /// The name; `None` for the default one.
@@ -76,7 +76,7 @@ impl EventParser {
     pub fn feed(
         &mut self,
         mut bytes: &[u8],
-        receive: &mut impl FnMut(ServerEvent<'_>),
+        receive: &mut impl FnMut(EventMessage<'_>),
     ) -> Result<(), FailureKind> {
         if self.mark < 3 {
             bytes = self.skip_mark(bytes)?;
@@ -129,7 +129,7 @@ impl EventParser {
         &mut self,
         line: &'b [u8],
         only_line: &mut Option<&'b [u8]>,
-        receive: &mut impl FnMut(ServerEvent<'_>),
+        receive: &mut impl FnMut(EventMessage<'_>),
     ) -> Result<(), FailureKind> {
         if line.is_empty() {
             self.dispatch(only_line.take(), receive);
@@ -168,7 +168,7 @@ impl EventParser {
     }
 
     /// Handles the end of an event.
-    fn dispatch(&mut self, only_line: Option<&[u8]>, receive: &mut impl FnMut(ServerEvent<'_>)) {
+    fn dispatch(&mut self, only_line: Option<&[u8]>, receive: &mut impl FnMut(EventMessage<'_>)) {
         let has_data = std::mem::take(&mut self.has_data);
         let event = std::mem::take(&mut self.event);
         if !has_data {
@@ -176,7 +176,7 @@ impl EventParser {
         }
         let kept = std::mem::take(&mut self.data);
         let data = text(only_line.unwrap_or(&kept));
-        receive(ServerEvent {
+        receive(EventMessage {
             data: &data,
             event: (!event.is_empty()).then_some(event.as_str()),
             id: self.id.as_deref(),

@@ -112,7 +112,8 @@ impl ResponseReader {
                 }
                 ReadState::TakenOver => {
                     if let Some(taken) = capture.taken_mut() {
-                        taken.early.extend_from_slice(bytes);
+                        taken.early.read = self.read;
+                        taken.early.bytes.extend_from_slice(bytes);
                     }
                     return Ok(true);
                 }

@@ -16,6 +16,7 @@ use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
 use crate::wire::deadline::{CallDeadline, WaitEnded};
 use crate::wire::http1::framing::ResponseReader;
+use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::slot::ConnectionSlot;
 use crate::wire::taken::TakenConnection;
@@ -137,18 +138,25 @@ pub(in crate::wire) async fn converse(
         connection.idle_since = times.done;
     } else {
         let is_whole = matches!(end, ExchangeEnd::Responded(_)) && capture.progress.sent;
-        end_connection(slot, is_whole && reader.is_taken_over(), capture);
+        let is_taken_over = is_whole && reader.is_taken_over();
+        end_connection(slot, is_taken_over, outgoing, capture);
     }
     end
 }
 
 /// Closes the connection, or leaves it to the stream that takes over the response.
 #[cold]
-fn end_connection(slot: &mut ConnectionSlot, is_taken_over: bool, capture: &mut ResponseCapture) {
+fn end_connection(
+    slot: &mut ConnectionSlot,
+    is_taken_over: bool,
+    outgoing: &Outgoing<'_>,
+    capture: &mut ResponseCapture,
+) {
     if is_taken_over
         && let Some(taken) = capture.taken_mut()
         && let Some((connection, count)) = slot.take()
     {
+        let connection = StreamConnection::new(connection, outgoing.link);
         taken.connection = Some(TakenConnection::Http1(connection, count));
     } else {
         slot.close();

@@ -1,7 +1,8 @@
 //! A user's emulated network: latency and bandwidth.
 //!
-//! `http1` puts it between a user and its connections.
-//! Invariant: an emulated link only ever slows an exchange down.
+//! `http1` puts it between a user and its connections, `stream_connection` between it and a stream.
+//! Invariant: an emulated link only ever slows an exchange or a message down.
 
 pub(crate) mod emulated_link;
+pub(crate) mod stream_connection;
 pub(crate) mod throttled_pipe;

@@ -118,7 +118,8 @@ fn the_responses_interface_is_read_by_its_types() {
     assert_eq!(openai(None, done.as_bytes()), super::pieces::EventPiece::default());
     let end = read(
         "response.completed",
-        "{\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"text\":\"hi\"}]}],\
+        "{\"type\":\"response.completed\",\
+         \"response\":{\"output\":[{\"content\":[{\"text\":\"hi\"}]}],\
          \"error\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":5}}}",
     );
     assert_eq!((end.content, end.is_end, end.tokens), (None, true, Some(5)));

@@ -7,7 +7,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::wire::connect::connection::OpenConnection;
+use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageKind};
 use crate::wire::websocket::deflate::{Compressor, DeflateAgreement};
 use crate::wire::websocket::frame::{self, MAX_CONTROL, MaskKeys, NO_CODE, Opcode};
@@ -81,7 +81,7 @@ impl FrameQueue {
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut OpenConnection,
+        connection: &mut StreamConnection,
         sent: &mut u64,
     ) -> Poll<io::Result<()>> {
         if self.frames.is_empty() {

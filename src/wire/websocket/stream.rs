@@ -9,10 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 use crate::clock::{self, Time, Timer};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
+use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
-use crate::wire::slot::StreamCount;
+use crate::wire::slot::OpenStreamCount;
+use crate::wire::taken::EarlyBytes;
 use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
 use crate::wire::websocket::deflate::DeflateAgreement;
 use crate::wire::websocket::encoder::FrameQueue;
@@ -30,9 +31,9 @@ const MAX_DISCARDED: u64 = 1 << 20;
 /// A WebSocket connection.
 #[derive(Debug)]
 pub(in crate::wire) struct WebSocketStream {
-    connection: OpenConnection,
+    connection: StreamConnection,
     /// Bytes that came with the head of the handshake.
-    early: Vec<u8>,
+    early: EarlyBytes,
     decoder: MessageDecoder,
     queue: FrameQueue,
     phase: SocketPhase,
@@ -46,7 +47,7 @@ pub(in crate::wire) struct WebSocketStream {
     reader: Option<Waker>,
     /// The task that waits for the queue to be empty.
     sender: Option<Waker>,
-    _count: StreamCount,
+    _count: OpenStreamCount,
 }
 
 /// How long the target may take for what, ns.
@@ -70,8 +71,8 @@ enum SocketPhase {
 
 impl WebSocketStream {
     pub(in crate::wire) fn new(
-        (connection, count): (OpenConnection, StreamCount),
-        early: Vec<u8>,
+        (connection, count): (StreamConnection, OpenStreamCount),
+        early: EarlyBytes,
         settings: &StreamSettings,
         key: [u8; 16],
         deflate: Option<DeflateAgreement>,
@@ -228,9 +229,9 @@ impl MessageStream for WebSocketStream {
         buffer: &mut [u8],
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Poll<StreamEnd> {
-        if !self.early.is_empty() {
-            let early = std::mem::take(&mut self.early);
-            self.take_bytes(clock::now(), &early, receive);
+        if !self.early.bytes.is_empty() {
+            let early = std::mem::take(&mut self.early.bytes);
+            self.take_bytes(self.early.read, &early, receive);
         }
         if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
             self.reader = Some(cx.waker().clone());
@@ -310,5 +311,16 @@ fn kind_of(error: &io::Error) -> FailureKind {
     match fault::outcome(AttemptPhase::Body, error) {
         AttemptOutcome::Failed(_, kind) => kind,
         _ => FailureKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        let size = size_of::<WebSocketStream>();
+        assert!(size <= 400, "{size} bytes");
     }
 }

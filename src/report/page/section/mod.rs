@@ -13,6 +13,7 @@ pub mod health;
 mod heat;
 pub mod latency;
 pub mod load;
+pub mod messages;
 pub mod phases;
 pub mod responses;
 pub mod scenario;

@@ -233,9 +233,43 @@ fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> 
         figure("sent", plain(show_bytes(connections.bytes_sent))),
         figure("busiest core", plain(format!("{:.0} %", snapshot.health.cpu_percent_max))),
     ];
+    if rows::has_streams(report) {
+        for (place, one) in (3..).zip(stream_figures(context)) {
+            all.insert(place, one);
+        }
+    }
     if let Some(achieved) = crate::verdict::judge::achieved(snapshot) {
         let style = if achieved < 0.99 { theme.warn() } else { Style::new() };
         all.insert(2, figure("achieved", (show_share(achieved), style)));
+    }
+    all
+}
+
+/// The key figures of streams and their messages.
+fn stream_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> {
+    let (report, theme) = (context.report, context.theme);
+    let snapshot = &report.snapshot;
+    let now = report.timeline.gauges.last();
+    let (open, wanted) = now.map_or((0, 0), |now| (now.streams, now.streams_wanted));
+    let messages = series::rate(report, |point| point.messages.received);
+    let messages = series::last(&messages).map_or(0.0, |one| one.value);
+    let warm = snapshot.measured.messages(|_| true);
+    let lost = warm.counts.lost_for_good() + warm.counts.missed_for_good();
+    let held = if open < wanted { theme.warn() } else { Style::new() };
+    let mut all = vec![("messages/s", show_rate(messages), Style::new())];
+    if snapshot.streams.wanted_peak > 0 {
+        let text = format!("{} of {}", show_count(open), show_count(wanted));
+        all.push(("streams", text, held));
+    }
+    if warm.counts.due > 0 {
+        let delivery = warm.delivery_of_all();
+        all.push(("delivery p99", super::parts::time(&delivery, 0.99), Style::new()));
+        let style = if lost > 0 { theme.bad() } else { Style::new() };
+        all.push(("lost, missed", show_count(lost), style));
+    }
+    if warm.first.count() > 0 {
+        let first: Latency = warm.first.into();
+        all.push(("first p95", super::parts::time(&first, 0.95), Style::new()));
     }
     all
 }

@@ -1,10 +1,10 @@
 //! Responses in pieces: whether they are whole, and their times and tokens.
 //!
-//! `attempt` calls it for steps with `stream`.
+//! `exchange_end` calls it for steps with `stream`.
 //! Invariant: an error inside a successful response, or a missing end mark, is a failed call.
 
-use super::context::CallContext;
 use crate::clock::Time;
+use crate::engine::call::context::CallContext;
 use crate::engine::users::user::User;
 use crate::plan::stream::GoodAnswer;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, MessageTime};
@@ -14,7 +14,7 @@ use crate::wire::tokens::streamed::StreamedResponse;
 
 /// Ends the observation of a response; its exchange fails if the pieces are not a whole answer.
 #[cold]
-pub(crate) fn end(call: CallContext<'_>, exchange: &mut Exchange, capture: &mut ResponseCapture) {
+pub(super) fn end(call: CallContext<'_>, exchange: &mut Exchange, capture: &mut ResponseCapture) {
     let is_whole = matches!(exchange.outcome, AttemptOutcome::Responded(_));
     let failure = capture.end_observing(is_whole).and_then(StreamedResponse::failure);
     if let Some(kind) = failure.filter(|_| is_whole) {
@@ -25,7 +25,7 @@ pub(crate) fn end(call: CallContext<'_>, exchange: &mut Exchange, capture: &mut 
 
 /// Records the times and tokens of an answer, and whether it is good.
 #[cold]
-pub(crate) fn record(
+pub(super) fn record(
     call: CallContext<'_>,
     user: &User,
     exchange: &Exchange,
