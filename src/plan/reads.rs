@@ -6,6 +6,7 @@
 
 use super::call::RequestBody;
 use super::flow::{Archetype, Step};
+use super::stream::ChannelPlan;
 
 impl Archetype {
     /// Returns for each variable whether a template or condition reads it.
@@ -31,6 +32,12 @@ impl Archetype {
             call.request.headers.iter().for_each(|(_, value)| value.reads(each));
             if let RequestBody::Template(body) = &call.request.body {
                 body.reads(each);
+            }
+            if let Some(ChannelPlan::Named(name)) = &call.stamp {
+                name.reads(each);
+            }
+            if let Some(step) = &call.stream {
+                step.act.reads(each);
             }
         }
         read

@@ -53,6 +53,41 @@ pub enum StreamAct {
 }
 
 impl StreamAct {
+    /// What listens in the background from this step on.
+    pub const fn listener(&self) -> Option<&ListenerPlan> {
+        match self {
+            Self::Open(open) => open.listener.as_ref(),
+            Self::Listen(listener) => Some(listener),
+            _ => None,
+        }
+    }
+
+    /// Calls `each` with the variables that its templates read.
+    pub fn reads(&self, each: &mut dyn FnMut(usize)) {
+        let conditions = |all: &[MatchCondition], each: &mut dyn FnMut(usize)| {
+            for condition in all {
+                match condition {
+                    MatchCondition::Fixed(_) => {}
+                    MatchCondition::Json(_, text) | MatchCondition::Text(_, text) => {
+                        text.reads(each)
+                    }
+                }
+            }
+        };
+        if let Self::Await(message) = self {
+            conditions(&message.conditions, each);
+        }
+        let Some(listener) = self.listener() else { return };
+        conditions(&listener.conditions, each);
+        for reply in &listener.replies {
+            conditions(&reply.conditions, each);
+            reply.text.reads(each);
+        }
+        if let Some(ChannelPlan::Named(name)) = &listener.channel {
+            name.reads(each);
+        }
+    }
+
     /// The verb of a step that is no handshake; `None` for a handshake.
     pub const fn verb(&self) -> Option<&'static str> {
         match self {

@@ -77,6 +77,7 @@ pub(crate) fn archetype(
         session: session_span,
         network: network_span,
         timeouts: std::mem::take(&mut flow.timeouts),
+        streams: std::mem::take(&mut flow.stream_places),
     };
     let compiled = Archetype {
         name: name.to_owned(),

@@ -32,6 +32,8 @@ pub(crate) struct Assembly<'a> {
     pub streams: Vec<StreamPlan>,
     /// Timeouts of steps, with their places.
     pub timeouts: Vec<(Duration, SourceSpan)>,
+    /// Steps of streams and with stamps, by their index among the calls.
+    pub stream_places: Vec<(usize, SourceSpan)>,
     /// Number of loops around the current step.
     depth: usize,
 }
@@ -50,6 +52,7 @@ impl<'a> Assembly<'a> {
             rendezvous_count: 0,
             streams: Vec::new(),
             timeouts: Vec::new(),
+            stream_places: Vec::new(),
             depth: 0,
         }
     }
@@ -81,6 +84,9 @@ impl<'a> Assembly<'a> {
         {
             let message = format!("two different requests have the name `{}`", truncate(&name));
             diagnostics.warn(node.span, message, "they share one series in the report");
+        }
+        if call.stream.is_some() || call.stamp.is_some() {
+            self.stream_places.push((self.calls.len(), node.span));
         }
         self.calls.push(call);
         Some(self.calls.len() - 1)

@@ -11,6 +11,7 @@ use crate::plan::stream::{
 };
 use crate::scenario::flow::capture::{parse_path, regex};
 use crate::scenario::flow::check::to_json;
+use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::streams::{GOOD, MATCH, MATCH_TEXT, REPLY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -44,8 +45,20 @@ pub(crate) fn conditions(
     if let Some(node) = fields.take("json") {
         json(diagnostics, node, names, &mut all);
     }
+    let before = diagnostics.count();
     fields.finish(diagnostics);
+    report_empty(diagnostics, node, before, &MATCH);
     all
+}
+
+/// Reports a map without a key.
+fn report_empty(diagnostics: &mut Diagnostics, node: &Node, before: usize, noun: &Noun) {
+    if matches!(&node.kind, NodeKind::Map(entries) if entries.is_empty())
+        && diagnostics.count() == before
+    {
+        let message = format!("{} is empty", noun.title);
+        diagnostics.mistake(node.span, message).expected(noun.form);
+    }
 }
 
 fn fixed(what: CheckCondition) -> MatchCondition {
@@ -70,6 +83,7 @@ fn text(
             all.extend(verb(diagnostics, node, names, kind));
         }
     }
+    report_empty(diagnostics, node, diagnostics.count(), &MATCH_TEXT);
     if let Some(node) = fields.take("matches")
         && let Some(regex) = regex(diagnostics, node)
     {
@@ -170,7 +184,9 @@ pub(crate) fn streamed(
             tpot: fields.value(diagnostics, "tpot"),
             response: fields.value(diagnostics, "response"),
         };
+        let before = diagnostics.count();
         fields.finish(diagnostics);
+        report_empty(diagnostics, node, before, &GOOD);
         Some(limits)
     });
     if let (Some((key, _)), None) = (good, format) {

@@ -87,24 +87,25 @@ pub(crate) fn step(
         || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
     let opened = opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call));
     let stream = match &opened {
-        Some(opened) => opened.as_ref().map(|(stream, _)| *stream)?,
-        None => find_stream(flow, diagnostics, value)?,
+        Some(opened) => opened.as_ref().map(|(stream, _)| *stream),
+        None => find_stream(flow, diagnostics, value),
     };
-    call.call.service = flow.streams[stream].service;
-    let name = flow.streams[stream].name.clone();
+    if let (Some(stream), ControlStep::Await | ControlStep::Listen, None) = (stream, verb, &opened)
+    {
+        flow.streams[stream].is_kept = true;
+    }
     let act = match (verb, opened) {
-        (_, Some(Some((_, open)))) => StreamAct::Open(open),
-        (ControlStep::Send, _) => send(flow, diagnostics, fields, &mut call.call)?,
-        (ControlStep::Await, _) => {
-            flow.streams[stream].is_kept = true;
-            await_message(flow, diagnostics, fields)
-        }
+        (_, Some(opened)) => StreamAct::Open(opened?.1),
+        (ControlStep::Send, _) => send(flow, diagnostics, (value, fields), &mut call.call)?,
+        (ControlStep::Await, _) => await_message(flow, diagnostics, fields),
         (ControlStep::Listen, _) => {
-            flow.streams[stream].is_kept = true;
             StreamAct::Listen(message::listener(diagnostics, fields, flow.flow_context.names))
         }
         _ => close(diagnostics, fields),
     };
+    let stream = stream?;
+    call.call.service = flow.streams[stream].service;
+    let name = flow.streams[stream].name.clone();
     let default_name = match &act {
         StreamAct::Open(_) => {
             let given = values::scalar(value).unwrap_or_default();
@@ -190,7 +191,17 @@ fn open(
         .take("headers")
         .map(|node| header::templates(diagnostics, node, names, None))
         .unwrap_or_default();
-    let subprotocols = fields.take("subprotocols").map(values::one_or_more).unwrap_or_default();
+    let subprotocols = fields.take("subprotocols");
+    if let Some(node) = subprotocols
+        && matches!(&node.kind, NodeKind::List(items) if items.is_empty())
+    {
+        values::report_wrong::<()>(
+            diagnostics,
+            node,
+            "names of subprotocols, such as `[ chat.v1 ]`",
+        );
+    }
+    let subprotocols = subprotocols.map(values::one_or_more).unwrap_or_default();
     let subprotocols = subprotocols
         .iter()
         .filter_map(|node| values::plain_text(diagnostics, node, "the name of a subprotocol"))
@@ -250,7 +261,7 @@ fn reconnect(diagnostics: &mut Diagnostics, node: &Node) -> Option<Reconnect> {
 fn send(
     flow: &Assembly<'_>,
     diagnostics: &mut Diagnostics,
-    fields: &mut Fields<'_>,
+    (value, fields): (&Node, &mut Fields<'_>),
     call: &mut Call,
 ) -> Option<StreamAct> {
     let names = flow.flow_context.names;
@@ -258,6 +269,11 @@ fn send(
     let resend = fields.value(diagnostics, "resend").unwrap_or(false);
     let stamp = message::stamp(diagnostics, fields, names);
     let is_text = fields.has("json") || fields.has("body");
+    if !is_text && !fields.has("file") && !fields.has("bytes") {
+        diagnostics
+            .mistake(value.span, "this `send` has no message")
+            .expected("one of `json`, `body`, `file` and `bytes`");
+    }
     if let Some(node) = fields.take("bytes") {
         let text = values::plain_text(diagnostics, node, "bytes in base64")?;
         match STANDARD.decode(text) {

@@ -4,4 +4,5 @@
 //! Invariant: a warning never prevents a run.
 
 pub(crate) mod plan_warnings;
+mod stream_warnings;
 mod threshold_warnings;

@@ -21,6 +21,8 @@ pub(crate) struct ArchetypeSpans {
     pub network: Option<SourceSpan>,
     /// The timeouts of its steps.
     pub timeouts: Vec<(Duration, SourceSpan)>,
+    /// Its steps of streams and with stamps, by their index among the calls.
+    pub streams: Vec<(usize, SourceSpan)>,
 }
 
 /// The places of the parts of a scenario.
