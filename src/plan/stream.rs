@@ -69,7 +69,7 @@ impl StreamAct {
                 match condition {
                     MatchCondition::Fixed(_) => {}
                     MatchCondition::Json(_, text) | MatchCondition::Text(_, text) => {
-                        text.reads(each)
+                        text.reads(each);
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! Streams against a real nginx with nchan: event streams and WebSockets of two instances that share
-//! channels through a real Redis, one of which is killed in mid-run.
+//! Streams against a real nginx with nchan: event streams and WebSockets of two instances that
+//! share channels through a real Redis, one of which is killed in mid-run.
 //!
 //! Invariant: a machine without nchan or Redis fails the tests that need them, with advice.
 
@@ -45,7 +45,8 @@ impl Nchan {
              upstream bus {{ nchan_redis_server redis://{redis}; }}\n\
              server {{ listen {address};\n\
              location ~ ^/pub/(\\w+)$ {{ nchan_publisher; nchan_channel_id $1;\n\
-             nchan_redis_pass bus; nchan_message_timeout 60s; nchan_message_buffer_length 1000; }}\n\
+             nchan_redis_pass bus; nchan_message_timeout 60s;\n\
+             nchan_message_buffer_length 1000; }}\n\
              location ~ ^/sub/(\\w+)$ {{ nchan_subscriber websocket eventsource;\n\
              nchan_channel_id $1; nchan_redis_pass bus; nchan_subscriber_first_message newest; }}\n\
              }} }}\n"
@@ -138,7 +139,7 @@ fn killed_instance_is_left_and_found_again_and_the_ledger_says_what_was_missed()
     let (mut first, second) = (Nchan::start(&redis), Nchan::start(&redis));
     let running = Manada::run(&scenario(&first, &second, "5s", "8s"), &[]).start();
     // The publisher begins after a second; the kill comes in the middle of its messages.
-    clock::block_on(clock::sleep_until(clock::now() + Duration::from_secs(3)));
+    clock::block_on(clock::sleep_until(clock::now() + Duration::from_secs(3))).unwrap();
     first.restart();
     let report = running.wait().measured();
     let (messages, streams) = (&report["messages"], &report["streams"]);
