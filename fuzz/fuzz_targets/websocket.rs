@@ -1,5 +1,5 @@
-//! Frames of a server, with and without compression, whole and in pieces: the same messages, none
-//! over the limit.
+//! Frames of a server, with and without compression, whole and in pieces: the same messages and the
+//! same end, none over the limit.
 
 #![no_main]
 
@@ -42,5 +42,9 @@ fuzz_target!(|data: &[u8]| {
     });
     let whole = decode(deflate, std::iter::once(frames));
     let size = usize::from(*size).max(1);
-    assert_eq!(decode(deflate, frames.chunks(size)), whole, "the cuts changed the messages");
+    let pieces = decode(deflate, frames.chunks(size));
+    assert_eq!(pieces.0, whole.0, "the cuts changed the messages");
+    // Of a message with two faults, damaged and no text, either one may be found first.
+    let may_differ = deflate.is_some() && whole.1.is_err() && pieces.1.is_err();
+    assert!(pieces.1 == whole.1 || may_differ, "the cuts changed the end");
 });

@@ -263,7 +263,9 @@ proptest! {
         let decoder = || MessageDecoder::new(50, deflates.then_some(DeflateAgreement::PLAIN));
         let (whole, end) = decode_pieces(decoder(), std::iter::once(&bytes[..]));
         let (pieces, piece_end) = decode_pieces(decoder(), bytes.chunks(size));
-        prop_assert_eq!(end, piece_end);
         prop_assert_eq!(whole, pieces);
+        // Of a message with two faults, damaged and no text, either one may be found first.
+        let may_differ = deflates && end.is_err() && piece_end.is_err();
+        prop_assert!(end == piece_end || may_differ, "{end:?} {piece_end:?}");
     }
 }
