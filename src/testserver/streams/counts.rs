@@ -38,7 +38,8 @@ macro_rules! stream_counts {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::testserver) enum ServerStreamCount { $($(#[$doc])* $name,)* }
 
-        const NAMES: &[(&str, ServerStreamCount)] = &[$((stringify!($name), ServerStreamCount::$name),)*];
+        const NAMES: &[(&str, ServerStreamCount)] =
+            &[$((stringify!($name), ServerStreamCount::$name),)*];
     };
 }
 
