@@ -272,6 +272,7 @@ pages! {
     report "report.md";
     resilient "howto/resilient.md";
     secrets "secrets.md";
+    streams "streams.md";
     test_server "test-server.md";
     tls "howto/tls.md";
     tui "tui.md";

@@ -150,8 +150,7 @@ pub(crate) fn record(
     let is_broken_off = matches!(result, CallResult::Own | CallResult::Unfinished);
     let is_wanted = matches!(result, CallResult::Ok | CallResult::Muted);
     let is_expected = is_wanted || call.prepared.call.expects.is_empty();
-    let left = blocked.left;
-    CallEnd { result, done: left, left, responded, goes_on: !is_broken_off && is_expected }
+    CallEnd { result, done: blocked.left, responded, goes_on: !is_broken_off && is_expected }
 }
 
 /// Ends a call that policy suppresses: it keeps its place in the schedule, and is an error.

@@ -34,10 +34,8 @@ impl CallTiming {
 pub(crate) struct CallEnd {
     /// How the call ended.
     pub(crate) result: CallResult,
-    /// When: the next step is intended from then on.
+    /// When.
     pub(crate) done: Time,
-    /// When the user goes on: later than `done` if the shard turned to it later.
-    pub(crate) left: Time,
     /// Whether a response came, whatever its status.
     pub(crate) responded: bool,
     /// Whether the iteration continues.

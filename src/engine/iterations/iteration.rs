@@ -16,7 +16,7 @@ use crate::engine::call::trace;
 use crate::engine::iterations::iteration_summary::IterationSummary;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::{OpenGroup, User};
-use crate::engine::{attempt, iterations::parallel, iterations::rendezvous, streams};
+use crate::engine::{attempt, iterations::parallel, iterations::rendezvous};
 use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
@@ -84,9 +84,6 @@ impl<'a> IterationRunner<'a> {
     /// Runs an iteration from `self.timing` on, after `on_start` if `is_first`. The second value is
     /// `false` if `on_start` failed.
     pub(crate) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
-        if self.user.has_streams() {
-            self.user.take_captured();
-        }
         (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
         (self.done, self.calls) = (self.timing.picked_up, 0);
@@ -129,20 +126,7 @@ impl<'a> IterationRunner<'a> {
                     let went = if prepared.call.has_rescue { self.rescue(&ended) } else { went };
                     went.map(|()| at + 1)
                 }
-                Step::Stream(index) => {
-                    let ended = {
-                        let (shard, timing) = (self.shard, self.timing);
-                        Box::pin(streams::step(shard, self.user, *index, &timing)).await
-                    };
-                    let prepared = &flow.calls[*index];
-                    if prepared.is_listener() {
-                        // A listener begins, which takes no time and is no call.
-                        if ended.goes_on { Ok(at + 1) } else { Err(IterationEnd::Early) }
-                    } else {
-                        let think = prepared.call.think.as_ref().or(flow.think.as_ref());
-                        self.after(&ended, think).map(|()| at + 1)
-                    }
-                }
+                Step::Stream(index) => Box::pin(self.stream_step(*index)).await.map(|()| at + 1),
                 // Boxed: they are rare, and would make every user's task as large as themselves.
                 Step::Parallel(parallel) => {
                     let ended = {
@@ -226,11 +210,15 @@ impl<'a> IterationRunner<'a> {
 
     /// Continues after a call: the next one is ready when it is intended, at the end of this one
     /// and the think time after it.
-    fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
+    pub(super) fn after(
+        &mut self,
+        ended: &CallEnd,
+        think: Option<&Distribution>,
+    ) -> Result<(), IterationEnd> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
-        self.timing = CallTiming::at_once(done, ended.left);
+        self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);
         self.backoff_ns = self.user.back_off_after(ended.responded);
         match ended.result {

@@ -8,4 +8,5 @@ pub(crate) mod iteration;
 pub(crate) mod iteration_summary;
 pub(crate) mod parallel;
 pub(crate) mod rendezvous;
+mod stream_step;
 pub(crate) mod trace_recorder;

@@ -152,7 +152,6 @@ impl<'a> ParallelRun<'a, '_> {
         CallEnd {
             result: stopped.map_or(CallResult::Ok, |end| end.result),
             done,
-            left: done,
             responded: all().all(|end| end.responded),
             goes_on,
         }

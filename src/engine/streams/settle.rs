@@ -32,9 +32,11 @@ impl User {
         }
     }
 
-    /// Ends the streams that live as long as an iteration.
+    /// Ends the streams that live as long as an iteration. The next one sees what listeners
+    /// captured.
     pub(crate) async fn end_iteration_streams(&mut self, shard: &Shard) {
         let plans = &shard.plan.archetypes[self.archetype].streams;
+        self.take_captured();
         let Some(extras) = &mut self.extras else { return };
         let ended = extras.streams.take(|stream| !plans[stream].of_user);
         end_all(shard, self, &ended, false).await;

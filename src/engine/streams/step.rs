@@ -23,13 +23,7 @@ pub(crate) async fn step(
     let Some(step) = prepared.call.stream.as_deref() else {
         // The plan has no such step.
         let done = clock::now();
-        return CallEnd {
-            result: CallResult::Own,
-            done,
-            left: done,
-            responded: false,
-            goes_on: false,
-        };
+        return CallEnd { result: CallResult::Own, done, responded: false, goes_on: false };
     };
     user.take_captured();
     let context = CallContext { shard, prepared, timing };
@@ -49,7 +43,6 @@ pub(crate) async fn step(
                 Ok(()) => CallEnd {
                     result: CallResult::Ok,
                     done: timing.intended,
-                    left: timing.picked_up,
                     responded: true,
                     goes_on: true,
                 },
