@@ -58,10 +58,9 @@ pub(crate) async fn call(
         buffer = with_cookies;
         bytes = &buffer;
     }
-    let mut stamped = None;
-    if prepared.is_more && prepared.completes_request() {
+    if prepared.is_more {
         match streams::complete(shard, user, prepared, timing.intended, bytes) {
-            Ok((completed, stamp)) => (buffer, stamped) = (completed, stamp),
+            Ok(completed) => buffer = completed,
             Err(error) => return fail_to_render(context, user, &error),
         }
         bytes = &buffer;
@@ -98,7 +97,7 @@ pub(crate) async fn call(
     let blocked = BlockedTime { blocked_ns: *blocked_ns, left, taken_up: picked_up, own };
     let end = conclude(context, user, blocked, (last, capture), bytes);
     if prepared.is_more {
-        streams::end_call(context, user, (last, capture), end.result, stamped);
+        streams::end_call(context, user, (last, capture), end.result);
     }
     shard.buffers.give_back(buffer);
     end

@@ -169,7 +169,8 @@ impl Histogram {
 }
 
 impl Counts {
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call less for each of a request's ten durations")]
+    #[inline(always)]
     fn add(&mut self, bucket: u16, n: u64) {
         match self {
             Self::List(list, last) => {

@@ -56,15 +56,19 @@ impl FailedChecks {
 }
 
 /// Checks a response: counts checks and sets captured variables. A message has status 0.
+#[inline]
 pub(crate) fn check(
     context: CallContext<'_>,
     user: &mut User,
-    status: u16,
     exchange: &Exchange,
     capture: &ResponseCapture,
 ) -> CheckedResponse {
     let CallContext { shard, prepared, .. } = context;
     let call = &prepared.call;
+    let status = match exchange.outcome {
+        AttemptOutcome::Responded(status) => status,
+        _ => 0,
+    };
     if let Some(slot) = shard.plan.archetypes[user.archetype].status
         && status > 0
     {
@@ -75,6 +79,20 @@ pub(crate) fn check(
         let result = if is_wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result, goes_on: true, failed: FailedChecks::NONE };
     }
+    judge(context, user, (status, is_wanted), exchange, capture)
+}
+
+/// Evaluates the rules of a call on its response.
+#[inline(never)]
+fn judge(
+    context: CallContext<'_>,
+    user: &mut User,
+    (status, is_wanted): (u16, bool),
+    exchange: &Exchange,
+    capture: &ResponseCapture,
+) -> CheckedResponse {
+    let CallContext { shard, prepared, .. } = context;
+    let call = &prepared.call;
     let cookies = if call.captures_cookies() {
         cookies::readable(shard, user, call.service)
     } else {

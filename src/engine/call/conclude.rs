@@ -62,9 +62,9 @@ pub(crate) fn conclude(
     let shard = call.shard;
     let unchecked = |result| CheckedResponse { result, goes_on: false, failed: FailedChecks::NONE };
     let checked = match exchange.outcome {
-        AttemptOutcome::Responded(status) => checks::check(call, user, status, exchange, capture),
-        // A message has no status.
-        AttemptOutcome::Done => checks::check(call, user, 0, exchange, capture),
+        AttemptOutcome::Responded(_) | AttemptOutcome::Done => {
+            checks::check(call, user, exchange, capture)
+        }
         AttemptOutcome::Failed(_, kind) => {
             if kind == FailureKind::Forbidden {
                 forbid(&shard.recorder, &shard.wire, None);

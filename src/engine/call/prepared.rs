@@ -57,11 +57,6 @@ pub(crate) struct PreparedCall {
 }
 
 impl PreparedCall {
-    /// Whether the rendered request is completed for each call: it has a stamp, or opens a stream.
-    pub(crate) fn completes_request(&self) -> bool {
-        self.call.stamp.is_some() || self.call.stream.is_some()
-    }
-
     /// Whether it is a step that begins a listener on an open stream.
     pub(crate) fn is_listener(&self) -> bool {
         matches!(self.call.stream.as_deref(), Some(StreamStep { act: StreamAct::Listen(_), .. }))

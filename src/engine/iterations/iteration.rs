@@ -97,10 +97,6 @@ impl<'a> IterationRunner<'a> {
             }
         }
         let end = self.section(self.flow().sections.flow).await;
-        if self.user.has_streams() {
-            // Boxed: users without streams carry no room for it.
-            Box::pin(self.user.end_iteration_streams(self.shard)).await;
-        }
         (self.summary(end), true)
     }
 

@@ -6,7 +6,6 @@
 //! is counted after.
 
 use crate::engine::call::context::CallContext;
-use crate::engine::streams::publisher::StampedMessage;
 use crate::engine::streams::{handshake, streamed};
 use crate::engine::users::user::User;
 use crate::stats::{CallResult, Exchange};
@@ -28,13 +27,13 @@ pub(crate) fn end_exchange(
 #[cold]
 pub(crate) fn end_call(
     call: CallContext<'_>,
-    user: &User,
+    user: &mut User,
     (exchange, capture): (&Exchange, &ResponseCapture),
     result: CallResult,
-    stamped: Option<StampedMessage>,
 ) {
     streamed::record(call, user, exchange, capture, result);
-    if let Some(stamped) = stamped {
+    let extras = user.extras.as_mut();
+    if let Some(stamped) = extras.and_then(|extras| extras.streams.stamped.take()) {
         let place = (call.step(user), call.intended());
         stamped.end(call.shard, place, result == CallResult::Ok);
     }

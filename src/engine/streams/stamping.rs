@@ -61,7 +61,8 @@ pub(crate) fn channel_name(
     }
 }
 
-/// Completes a rendered request: a stamp in its body, or what opens a stream.
+/// Completes a rendered request: with a stamp in its body, or what opens a stream. Its stamp is
+/// kept until the call ends.
 ///
 /// # Errors
 /// If the name of the channel cannot be rendered.
@@ -72,11 +73,12 @@ pub(crate) fn complete(
     prepared: &PreparedCall,
     intended: Time,
     bytes: &[u8],
-) -> Result<(Vec<u8>, Option<StampedMessage>), RenderError> {
+) -> Result<Vec<u8>, RenderError> {
     let Some(channel) = &prepared.call.stamp else {
-        return Ok((handshake::add_handshake(shard, user, prepared, bytes), None));
+        return Ok(handshake::add_handshake(shard, user, prepared, bytes));
     };
     let (path, mut bytes) = (handshake::path_of(shard, prepared, bytes), bytes.to_vec());
     let stamped = stamp(shard, user, channel, (intended, &path), &mut bytes)?;
-    Ok((bytes, stamped))
+    user.extras().streams.stamped = stamped;
+    Ok(bytes)
 }

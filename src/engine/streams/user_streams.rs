@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::engine::shard::Shard;
 use crate::engine::streams::listener::add_settled;
 use crate::engine::streams::live_stream::LiveStream;
-use crate::engine::streams::publisher::Publisher;
+use crate::engine::streams::publisher::{Publisher, StampedMessage};
 use crate::wire::message_stream::MessageStream;
 
 /// The streams, by number within the archetype.
@@ -20,6 +20,8 @@ pub(crate) struct UserStreams {
     /// The connection that a handshake has just opened, and its service and path.
     pub(crate) opened: Option<Box<dyn MessageStream>>,
     pub(crate) opened_path: String,
+    /// The stamped message that a request carries, until its call ends.
+    pub(crate) stamped: Option<StampedMessage>,
     /// The key of the handshake under way.
     pub(crate) key: [u8; 16],
     /// The event after which an event stream is to continue.

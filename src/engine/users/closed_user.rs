@@ -145,6 +145,10 @@ impl<'a> ClosedUser<'a> {
             iteration_summary::record_begin(shard, self.who.workload, &self.runner.timing);
             let (summary, could_start) = self.runner.iteration(!self.has_begun).await;
             iteration_summary::record_end(shard, self.who.workload, intended, &summary);
+            if self.runner.user.has_streams() {
+                // Boxed: users without streams carry no room for it.
+                Box::pin(self.runner.user.end_iteration_streams(shard)).await;
+            }
             if !could_start {
                 // A user whose `on_start` failed has nothing to stop.
                 if summary.end == IterationEnd::Early {

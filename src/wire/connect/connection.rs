@@ -149,6 +149,7 @@ impl OpenConnection {
     /// Whether an idle connection can carry another request: it has neither ended nor received
     /// bytes that belong to no request. Costs no system call unless the kernel has reported
     /// something.
+    #[inline]
     pub(in crate::wire) fn is_fresh(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> bool {
         match &mut self.io {
             Transport::Tcp(tcp) => tcp.poll_read_ready(cx).is_pending() || would_block(tcp, buffer),
