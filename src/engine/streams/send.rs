@@ -31,7 +31,7 @@ pub(super) async fn send(
     let begun = step_end::begin(context, user, clock::now());
     let mut payload = match render(context, user) {
         Ok(payload) => payload,
-        Err(error) => return step_end::fail_to_render(context, user, begun, &error),
+        Err(error) => return step_end::fail_to_render(context, user, &error),
     };
     let (shard, timing) = (context.shard, context.timing);
     user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
@@ -49,7 +49,7 @@ pub(super) async fn send(
         let place = (timing.intended, live.path.as_str());
         stamped = match stamping::stamp(shard, user, channel, place, &mut payload) {
             Ok(stamped) => stamped,
-            Err(error) => return step_end::fail_to_render(context, user, begun, &error),
+            Err(error) => return step_end::fail_to_render(context, user, &error),
         };
     }
     let kind = if send.text { MessageKind::Text } else { MessageKind::Binary };

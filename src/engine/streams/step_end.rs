@@ -99,7 +99,6 @@ pub(super) fn not_open(context: CallContext<'_>, user: &mut User) -> CallEnd {
 pub(super) fn fail_to_render(
     context: CallContext<'_>,
     user: &mut User,
-    _begun: StepBegun,
     error: &RenderError,
 ) -> CallEnd {
     user.deadline.end();
