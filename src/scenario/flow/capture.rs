@@ -182,8 +182,19 @@ fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
         .ok()
 }
 
+/// Parses a key that is a JSONPath, or reports what is wrong with it.
+pub(crate) fn path_of_key(diagnostics: &mut Diagnostics, key: &NodeKey) -> Option<BoundedPath> {
+    parse_path(&key.name)
+        .map_err(|problem| {
+            diagnostics
+                .mistake(key.span, format!("invalid JSONPath: {problem}"))
+                .expected("a path such as \"$.items[0].id\" (RFC 9535)");
+        })
+        .ok()
+}
+
 /// Parses a JSONPath within limits.
-pub(crate) fn parse_path(text: &str) -> Result<BoundedPath, String> {
+fn parse_path(text: &str) -> Result<BoundedPath, String> {
     if !text.starts_with('$') {
         return Err("it does not start with `$`".to_owned());
     }

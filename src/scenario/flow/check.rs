@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
-use crate::scenario::flow::capture::{parse_path, regex};
+use crate::scenario::flow::capture::{path_of_key, regex};
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -151,15 +151,7 @@ fn json(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected = "a map of paths and values, such as `{ \"$.ok\": true }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return };
     for (key, node) in entries {
-        let path = match parse_path(&key.name) {
-            Ok(path) => path,
-            Err(problem) => {
-                diagnostics
-                    .mistake(key.span, format!("invalid JSONPath: {problem}"))
-                    .expected("a path such as \"$.items[0].id\" (RFC 9535)");
-                continue;
-            }
-        };
+        let Some(path) = path_of_key(diagnostics, key) else { continue };
         let wanted = to_json(node);
         let says_nothing = wanted.is_boolean() || wanted.is_null();
         let of = if says_nothing { "" } else { key.name.as_str() };

@@ -9,7 +9,7 @@ use crate::plan::stream::{
     AnswerFormat, ChannelPlan, GoodAnswer, ListenerPlan, MatchCondition, Reply, StreamedAnswer,
     TextVerb,
 };
-use crate::scenario::flow::capture::{parse_path, regex};
+use crate::scenario::flow::capture::{path_of_key, regex};
 use crate::scenario::flow::check::to_json;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::streams::{GOOD, MATCH, MATCH_TEXT, REPLY};
@@ -117,15 +117,7 @@ fn json(
     let expected = "a map of paths and values, such as `{ \"$.type\": welcome }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return };
     for (key, node) in entries {
-        let path = match parse_path(&key.name) {
-            Ok(path) => path,
-            Err(problem) => {
-                diagnostics
-                    .mistake(key.span, format!("invalid JSONPath: {problem}"))
-                    .expected("a path such as \"$.items[0].id\" (RFC 9535)");
-                continue;
-            }
-        };
+        let Some(path) = path_of_key(diagnostics, key) else { continue };
         let Some(template) = templates::json(diagnostics, node, names) else { continue };
         all.push(if template.as_static().is_some() {
             fixed(CheckCondition::Json(path, to_json(node)))
