@@ -1,5 +1,5 @@
-//! Who is due which message: stamps in messages, channels that count them, and the ledger of each
-//! listener.
+//! Delivery of messages: stamps in messages, channels that count what was published, and for each
+//! listener the ledger of the messages it should receive.
 //!
 //! `engine::streams` writes and reads stamps, and feeds the ledgers.
 //! Invariant: time is an argument, nothing waits; the publishers' side and the listeners' side of

@@ -36,7 +36,7 @@ pub(super) struct ServerShared {
     pub seed: Seed,
     /// When the server started; schedules of streams count from it.
     pub started: Time,
-    /// Who gets what is broadcast.
+    /// The subscribers of each topic of the broadcast.
     pub topics: Arc<BroadcastTopics>,
     /// The channels of event streams.
     pub events: EventChannels,
@@ -44,7 +44,7 @@ pub(super) struct ServerShared {
     pub limiter: Arc<ConnectionLimiter>,
     /// To other instances; `None`: there are none.
     bus: Option<BusSender>,
-    /// Who is present in which channel.
+    /// The users present in each channel.
     pub presence: PresenceBoard,
     /// The laws of token streams.
     pub token_laws: TokenLaws,

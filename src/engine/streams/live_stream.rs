@@ -1,7 +1,7 @@
 //! A stream that is open, or is being opened again: its connection, its inbox and its listeners.
 //!
 //! A user holds it, and so does its reader task.
-//! Invariant: the connection is here or in the hands of the one who polls it; a message goes to the
+//! Invariant: the connection is here or taken by the task that polls it; a message goes to the
 //! first listener that takes it, else to the step that waits, else to the inbox.
 
 use std::cell::RefCell;

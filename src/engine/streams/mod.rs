@@ -1,4 +1,5 @@
-//! Streams of users: connections that live across steps, their messages, and who waits for them.
+//! Streams of users: connections that live across steps, their messages, and the users that wait
+//! for them.
 //!
 //! `iteration` runs their steps; a reader task per stream hands each message to a listener, to the
 //! user that waits for it, or to the inbox.

@@ -1,4 +1,4 @@
-//! Who is present in which channel, over all threads of a server.
+//! The users present in each channel, over all threads of a server.
 //!
 //! The application sockets of `websocket` join and leave.
 //! Invariant: a user is present while one of its connections is; members of the list and the

@@ -96,7 +96,7 @@ impl TopicMembers {
 
 impl Drop for TopicMembership {
     fn drop(&mut self) {
-        // Both locks, in the order of `join`: nobody joins a topic that is being removed.
+        // Both locks, in the order of `join`: no socket joins a topic that is being removed.
         let mut topics = self.topics.lock();
         let mut members = self.topic.lock();
         members.queues.remove(&self.member);

@@ -1,7 +1,7 @@
 //! Channels over one socket, in the manner of Pusher and Laravel Echo: `/ws/app`.
 //!
 //! `mod` runs it. A socket subscribes to channels by JSON messages, and speaks in them: `public.*`
-//! for all, `private.*` with a token, `presence.*` with a token and a list of who is there.
+//! for all, `private.*` with a token, `presence.*` with a token and a list of the users present.
 //! Invariant: every message gets one answer, `said` or `error` among them; a subscriber hears what
 //! is said between `subscribed` and `unsubscribed`.
 
