@@ -7,35 +7,36 @@
 
 use std::fmt;
 
-/// Defines ids: places in a list, each a type of its own.
+/// Defines ids: places in a list, each a type of its own. Lists of a plan are far shorter than 2³²,
+/// and each user's task holds several ids: four bytes are enough.
 macro_rules! numbered_ids {
     ($($(#[$doc:meta])+ $name:ident;)+) => {$(
         $(#[$doc])+
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(usize);
+        pub struct $name(u32);
 
         impl $name {
             /// The id of the thing at place `index`, from zero.
             pub const fn new(index: usize) -> Self {
-                Self(index)
+                Self(index as u32)
             }
 
             /// The place of the thing, from zero.
             #[inline]
             pub const fn index(self) -> usize {
-                self.0
+                self.0 as usize
             }
 
             /// The ids of the first `count` things, in order.
             pub fn first(count: usize) -> impl DoubleEndedIterator<Item = Self> + Clone {
-                (0..count).map(Self)
+                (0..count).map(Self::new)
             }
 
             /// Pairs things, in the order of their list, with their ids.
             pub fn number<T>(
                 things: impl IntoIterator<Item = T>,
             ) -> impl Iterator<Item = (Self, T)> {
-                things.into_iter().enumerate().map(|(index, thing)| (Self(index), thing))
+                things.into_iter().enumerate().map(|(index, thing)| (Self::new(index), thing))
             }
         }
 

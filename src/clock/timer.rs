@@ -3,7 +3,7 @@
 //! All modules that wait use them.
 //! Invariant: a timer never leaves its thread; it fires at or after its deadline, never before.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
@@ -15,39 +15,54 @@ thread_local! {
     static QUEUE: RefCell<DeadlineQueue> = RefCell::default();
 }
 
-/// A deadline that can be set repeatedly. Moving it later is nearly free.
+/// No slot of the queue.
+const NO_SLOT: u32 = u32::MAX;
+
+/// A deadline that can be set repeatedly. Moving it later is nearly free. Until it is set for the
+/// first time, it takes no place in the queue.
 #[derive(Debug)]
 pub struct Timer {
-    slot: u32,
+    slot: Cell<u32>,
     /// Neither Send nor Sync: its slot belongs to this thread.
     here: PhantomData<*const ()>,
 }
 
 impl Timer {
     /// Creates a timer that is not set.
-    pub fn new() -> Self {
-        Self { slot: QUEUE.with_borrow_mut(DeadlineQueue::add), here: PhantomData }
+    pub const fn new() -> Self {
+        Self { slot: Cell::new(NO_SLOT), here: PhantomData }
     }
 
     /// Sets the deadline, in place of an earlier one.
     pub fn set(&self, at: Time) {
-        if QUEUE.with_borrow_mut(|queue| queue.set(self.slot, at.0)) {
+        let is_earliest = QUEUE.with_borrow_mut(|queue| {
+            if self.slot.get() == NO_SLOT {
+                self.slot.set(queue.add());
+            }
+            queue.set(self.slot.get(), at.0)
+        });
+        if is_earliest {
             alarm::program(at);
         }
     }
 
     /// Removes the deadline.
     pub fn clear(&self) {
-        QUEUE.with_borrow_mut(|queue| queue.clear(self.slot));
+        if self.slot.get() != NO_SLOT {
+            QUEUE.with_borrow_mut(|queue| queue.clear(self.slot.get()));
+        }
     }
 
-    /// Ready once the deadline has passed, until it is set or cleared again.
+    /// Ready once the deadline has passed, until it is set or cleared again. A timer that is not
+    /// set wakes its task with [`wake_all`] only.
     pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if QUEUE.with_borrow_mut(|queue| queue.poll(self.slot, cx)) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        let is_due = QUEUE.with_borrow_mut(|queue| {
+            if self.slot.get() == NO_SLOT {
+                self.slot.set(queue.add());
+            }
+            queue.poll(self.slot.get(), cx)
+        });
+        if is_due { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until `at`; returns at once if it has passed.
@@ -68,9 +83,12 @@ impl Default for Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        // A task may outlive the thread's queue when the thread ends; then there is nothing to
-        // free.
-        let _ = QUEUE.try_with(|queue| queue.borrow_mut().remove(self.slot));
+        let slot = self.slot.get();
+        if slot != NO_SLOT {
+            // A task may outlive the thread's queue when the thread ends; then there is nothing to
+            // free.
+            let _ = QUEUE.try_with(|queue| queue.borrow_mut().remove(slot));
+        }
     }
 }
 

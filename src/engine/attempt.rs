@@ -5,6 +5,8 @@
 //! Invariant: what an attempt acquires on its way to the wire is released on the way back, whatever
 //! becomes of it; the order of the steps is here and nowhere else.
 
+use std::num::NonZero;
+
 use crate::clock;
 use crate::engine::call::attempts::CallAttempts;
 use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_render, suppress};
@@ -17,93 +19,84 @@ use crate::engine::shard::Shard;
 use crate::engine::streams;
 use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
-use crate::stats::{AttemptOutcome, BlockCause};
+use crate::stats::{AttemptOutcome, BlockCause, Exchange};
 use crate::template::RenderError;
-use crate::wire::Outgoing;
+use crate::wire::{ExchangeContext, Outgoing};
 
 /// Makes one call.
-pub(crate) async fn call(
-    shard: &Shard,
-    user: &mut User,
-    prepared: &PreparedCall,
-    timing: &CallTiming,
-) -> CallEnd {
-    let context = CallContext { shard, prepared, timing };
-    let (picked_up, intended) = (timing.picked_up, context.intended());
-    let step = context.step(user);
-    let stalled_ns =
-        shard.recorder.borrow_mut().begin_call(user.workload, step, intended, picked_up);
-    let has_policies = !shard.resilience.is_passthrough();
+///
+/// No `async fn`: that would store each argument twice in every user's task.
+#[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+pub(crate) fn call<'a>(
+    context: CallContext<'a>,
+    user: &'a mut User,
+) -> impl Future<Output = CallEnd> {
+    async move {
+        let CallContext { shard, prepared, timing } = context;
+        let (picked_up, intended) = (timing.picked_up, context.intended());
+        let step = context.step(user);
+        let stalled_ns =
+            shard.recorder.borrow_mut().begin_call(user.workload, step, intended, picked_up);
+        let has_policies = !shard.resilience.is_passthrough();
 
-    // Suppress first: what will not be sent is not rendered, and waits for nothing.
-    if has_policies
-        && let Some(cause) =
-            shard.resilience.suppression_cause(&shard.shared.board, prepared, step, picked_up)
-    {
-        return suppress(context, user, AttemptOutcome::Suppressed(cause));
-    }
-
-    // Render before anything is sent: a call that cannot be made is the generator's error, not the
-    // target's, and must not open a connection.
-    let mut buffer = Vec::new();
-    let mut bytes = match render(shard, user, prepared, timing, &mut buffer) {
-        Ok(bytes) => bytes,
-        Err(error) => return fail_to_render(context, user, &error),
-    };
-    let service = prepared.call.service;
-    if user.jar.is_some()
-        && prepared.cookies
-        && let Some(with_cookies) = cookies::add(shard, user, service, bytes)
-    {
-        buffer = with_cookies;
-        bytes = &buffer;
-    }
-    if prepared.is_more {
-        match streams::complete(shard, user, prepared, timing.intended, bytes) {
-            Ok(completed) => buffer = completed,
-            Err(error) => return fail_to_render(context, user, &error),
+        // Suppress first: what will not be sent is not rendered, and waits for nothing.
+        if has_policies
+            && let Some(cause) =
+                shard.resilience.suppression_cause(&shard.shared.board, prepared, step, picked_up)
+        {
+            return suppress(context, user, AttemptOutcome::Suppressed(cause));
         }
-        bytes = &buffer;
-    }
-    // The first act outside comes now: rendering is the generator's work, not the target's.
-    let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
-    let link = user.link();
-    let outgoing = Outgoing {
-        service,
-        bytes,
-        capture: prepared.capture,
-        idempotent: prepared.idempotent,
-        user: user.number,
-        link: link.as_ref(),
-        number: user.item,
-        intended,
-    };
-    let mut attempts = CallAttempts::new(shard, prepared, outgoing, at, picked_up);
-    if has_policies {
-        // Boxed: a user of the default client carries no room for it.
-        Box::pin(attempts.make(user)).await;
-    } else {
-        // The default client has no policies: it sends what is due, under its deadline.
-        attempts.send(user, prepared.timeout_ns, None).await;
-    }
 
-    // Outside any future that could be dropped half-way.
-    if prepared.is_more {
-        streams::end_exchange(context, user, &mut attempts.last, &mut attempts.capture);
+        // Render before anything is sent: a call that cannot be made is the generator's error, not
+        // the target's, and must not open a connection.
+        let mut buffer = Vec::new();
+        let bytes = match render(shard, user, prepared, timing, &mut buffer) {
+            Ok(bytes) => bytes,
+            Err(error) => return fail_to_render(context, user, &error),
+        };
+        // The first act outside comes now: rendering is the generator's work, not the target's.
+        let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
+        let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
+        let link = user.link();
+        let outgoing = Outgoing {
+            service: prepared.call.service,
+            bytes,
+            capture: prepared.capture,
+            idempotent: prepared.idempotent,
+            user: user.number,
+            link: link.as_ref(),
+            number: user.item,
+            intended,
+        };
+        let mut attempts = CallAttempts::new(&context, outgoing, at);
+        if has_policies {
+            // Boxed: a user of the default client carries no room for it.
+            Box::pin(attempts.make(user)).await;
+        } else {
+            // The default client has no policies: it sends what is due, under its deadline.
+            user.deadline.begin(at.after(prepared.timeout_ns));
+            attempts.send(user, None).await;
+        }
+
+        // Outside any future that could be dropped half-way. Unpacked again, so that no copy waits.
+        let CallContext { shard, prepared, timing } = context;
+        if prepared.is_more {
+            streams::end_exchange(context, user, &mut attempts.last, &mut attempts.capture);
+        }
+        let CallAttempts { blocked_ns, at, capture, last, outgoing, .. } = &attempts;
+        let left = last.done.max(*at);
+        let blocked =
+            BlockedTime { blocked_ns: *blocked_ns, left, taken_up: timing.picked_up, own };
+        let end = conclude(context, user, blocked, (last, capture), outgoing.bytes);
+        if prepared.is_more {
+            streams::end_call(context, user, (last, capture), end.result);
+        }
+        shard.buffers.give_back(buffer);
+        end
     }
-    let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
-    let CallAttempts { blocked_ns, at, capture, last, .. } = &attempts;
-    let left = last.done.max(*at);
-    let blocked = BlockedTime { blocked_ns: *blocked_ns, left, taken_up: picked_up, own };
-    let end = conclude(context, user, blocked, (last, capture), bytes);
-    if prepared.is_more {
-        streams::end_call(context, user, (last, capture), end.result);
-    }
-    shard.buffers.give_back(buffer);
-    end
 }
 
-/// The request as it is before cookies: static bytes, or rendered into `buffer`.
+/// The request: static bytes, or what is rendered into `buffer`.
 #[inline]
 fn render<'b>(
     shard: &Shard,
@@ -112,19 +105,47 @@ fn render<'b>(
     timing: &CallTiming,
     buffer: &'b mut Vec<u8>,
 ) -> Result<&'b [u8], RenderError> {
-    if let Some(bytes) = prepared.request.as_static() {
-        return Ok(bytes);
+    let fixed = prepared.request.as_static();
+    if fixed.is_none() {
+        *buffer = shard.buffers.take();
+        let mut scratch = shard.buffers.scratch();
+        let mut scope = user.scope(shard, timing.intended);
+        prepared.request.render(&mut scope, buffer, &mut scratch)?;
     }
-    *buffer = shard.buffers.take();
-    let mut scratch = shard.buffers.scratch();
-    let mut scope = user.scope(shard, timing.intended);
-    prepared.request.render(&mut scope, buffer, &mut scratch)
+    let has_cookies = prepared.cookies && user.jar.is_some();
+    if (has_cookies || prepared.is_more)
+        && let Some(whole) = add_parts(shard, user, prepared, timing, fixed.unwrap_or(buffer))?
+    {
+        *buffer = whole;
+        return Ok(buffer);
+    }
+    Ok(fixed.unwrap_or(buffer))
+}
+
+/// Adds the parts of a request that no template renders: the user's cookies, and what a stream
+/// asks for. `None` if there are none.
+#[cold]
+fn add_parts(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    timing: &CallTiming,
+    bytes: &[u8],
+) -> Result<Option<Vec<u8>>, RenderError> {
+    let with_cookies =
+        prepared.cookies.then(|| cookies::add(shard, user, prepared.call.service, bytes)).flatten();
+    if !prepared.is_more {
+        return Ok(with_cookies);
+    }
+    let bytes = with_cookies.as_deref().unwrap_or(bytes);
+    streams::complete(shard, user, prepared, timing.intended, bytes).map(Some)
 }
 
 impl CallAttempts<'_> {
     /// Makes the attempts, from the first to the last: the stack of resilience, step by step.
     async fn make(&mut self, user: &mut User) {
-        let (shard, prepared, resilience) = (self.shard, self.prepared, &self.shard.resilience);
+        let (shard, prepared, resilience) =
+            (self.context.shard, self.context.prepared, &self.context.shard.resilience);
         loop {
             // Admit, then lease: a slot at each rate limit, a connection of the pool, the gate of a
             // service that takes no connections; the breakers last, since a permit of theirs that
@@ -158,9 +179,10 @@ impl CallAttempts<'_> {
             // nor a wait that policy caused shortens the target's time.
             let begun = self.at;
             let limit_ns = resilience.timeout_ns(user.has_emulated_link(), prepared);
+            user.deadline.begin(begun.after(limit_ns));
             // A breaker was promised one probe, not two.
             let hedge = resilience.hedge_after_ns(user, prepared).filter(|_| !permit.is_probe());
-            self.send(user, limit_ns, hedge).await;
+            self.send(user, hedge).await;
 
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
@@ -183,49 +205,55 @@ impl CallAttempts<'_> {
         }
     }
 
-    /// One attempt as policy counts it: with its resend on a fresh connection, its redirects, its
-    /// hedge.
-    async fn send(&mut self, user: &mut User, limit_ns: u64, hedge: Option<u64>) {
-        let (shard, prepared) = (self.shard, self.prepared);
-        let service = self.outgoing.service;
-        user.deadline.begin(self.at.after(limit_ns));
-        loop {
-            shard.recorder.borrow_mut().begin_attempt(self.reason);
-            let (exchange, resend) = match hedge {
-                // Boxed: it is rare, and has room for two.
-                Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
-                None => {
-                    let slot = &mut user.slots[service];
-                    let (deadline, capture) = (&user.deadline, &mut self.capture);
-                    shard.wire.exchange(slot, &self.outgoing, self.at, deadline, capture).await
+    /// One attempt as policy counts it, under the user's deadline: with its resend on a fresh
+    /// connection, its redirects, and its hedge after this many ns.
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    fn send(&mut self, user: &mut User, hedge: Option<NonZero<u64>>) -> impl Future<Output = ()> {
+        async move {
+            loop {
+                self.context.shard.recorder.borrow_mut().begin_attempt(self.reason);
+                self.last = Exchange::begun(self.at);
+                let resend = match hedge {
+                    // Boxed: it is rare, and has room for two.
+                    Some(after_ns) => Box::pin(hedge::race(self, user, after_ns.get())).await,
+                    None => {
+                        let mut context = ExchangeContext {
+                            slot: &mut user.slots[self.outgoing.service],
+                            outgoing: &self.outgoing,
+                            deadline: &user.deadline,
+                            capture: &mut self.capture,
+                            exchange: &mut self.last,
+                        };
+                        self.context.shard.wire.exchange(&mut context).await
+                    }
+                };
+                if self.context.prepared.capture.keep_body {
+                    body::decode(self.context.prepared, &mut self.last, &mut self.capture);
                 }
-            };
-            self.last = exchange;
-            if prepared.capture.keep_body {
-                body::decode(prepared, &mut self.last, &mut self.capture);
+                // Measure each attempt, also one that is sent again on a fresh connection.
+                let again = resend.is_due(&mut self.resends);
+                let intended = self.outgoing.intended;
+                self.context.shard.recorder.borrow_mut().end_attempt(&self.last, intended, again);
+                if !again {
+                    break;
+                }
+                (self.reason, self.at) = (AttemptReason::StaleResend, self.last.done);
             }
-            // Measure each attempt, also one that is sent again on a fresh connection.
-            let intended = self.outgoing.intended;
-            let again = resend.is_due(&mut self.resends);
-            shard.recorder.borrow_mut().end_attempt(&self.last, intended, again);
-            if !again {
-                break;
+            if self.capture.sets_cookie {
+                let Outgoing { service, bytes, .. } = self.outgoing;
+                cookies::store(self.context.shard, user, service, bytes, &self.capture);
             }
-            (self.reason, self.at) = (AttemptReason::StaleResend, self.last.done);
+            if let AttemptOutcome::Responded(status) = self.last.outcome
+                && self.context.prepared.redirects > 0
+                && redirect::is_redirect(status)
+            {
+                self.was_redirected = true;
+                let Self { context, outgoing, last, capture, .. } = self;
+                let CallContext { shard, prepared, .. } = **context;
+                *last = redirect::follow(shard, user, prepared, *outgoing, *last, capture).await;
+            }
+            user.deadline.end();
         }
-        if self.capture.sets_cookie {
-            cookies::store(shard, user, service, self.outgoing.bytes, &self.capture);
-        }
-        if let AttemptOutcome::Responded(status) = self.last.outcome
-            && prepared.redirects > 0
-            && redirect::is_redirect(status)
-        {
-            let capture = &mut self.capture;
-            self.was_redirected = true;
-            self.last =
-                redirect::follow(shard, user, prepared, self.outgoing, self.last, capture).await;
-        }
-        user.deadline.end();
     }
 
     /// Waits for `delay`, and counts the wait as blocked time.
@@ -235,8 +263,13 @@ impl CallAttempts<'_> {
         permit: &mut AttemptPermit,
         delay: AdmissionDelay,
     ) -> Result<(), AttemptOutcome> {
-        let times = (self.at, self.picked_up);
-        let waited = self.shard.resilience.wait(user, self.prepared, permit, delay, times).await;
+        let times = (self.at, self.context.timing.picked_up);
+        let waited = self
+            .context
+            .shard
+            .resilience
+            .wait(user, self.context.prepared, permit, delay, times)
+            .await;
         // A call that is not sent at all has waited for nothing.
         if !matches!(delay, AdmissionDelay::Suppress(_)) {
             self.count_blocked(delay.cause());
@@ -250,6 +283,6 @@ impl CallAttempts<'_> {
         let ns = now.since(self.at);
         self.blocked_ns += ns;
         self.at = now;
-        self.shard.recorder.borrow_mut().record_blocked(self.outgoing.intended, cause, ns);
+        self.context.shard.recorder.borrow_mut().record_blocked(self.outgoing.intended, cause, ns);
     }
 }

@@ -46,8 +46,8 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// The presence of a user that has not arrived yet.
-    pub(crate) fn new(stay: &Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
-        Rc::new(Self { stay: *stay, leave: Cell::new(Time::NEVER), hard_end })
+    pub(crate) fn new(stay: Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
+        Rc::new(Self { stay, leave: Cell::new(Time::NEVER), hard_end })
     }
 
     fn key(&self) -> (u64, u64) {
@@ -202,7 +202,7 @@ mod tests {
         let stay =
             |number, enter_ns| Stay { enter: own(enter_ns), number, leave: own(10 * S), visit: 0 };
         let come = |stay: &Stay| {
-            let presence = Presence::new(stay, Rc::default());
+            let presence = Presence::new(*stay, Rc::default());
             live.arrive(&presence);
             presence
         };

@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 
-use super::outcome::{AttemptOutcome, CallResult};
+use super::outcome::{AttemptOutcome, AttemptPhase, CallResult};
 use crate::clock::{RunOffset, Time};
 use crate::ids::{StepId, WorkloadId};
 
@@ -36,7 +36,7 @@ pub struct Exchange {
     pub dispatched: Time,
     /// When the first byte of the response arrived; `NEVER` if there is none.
     pub first_byte: Time,
-    /// When the last byte of the response arrived, or the attempt failed.
+    /// When the last byte of the response arrived, or the attempt failed; `NEVER` before that.
     pub done: Time,
     /// Timings of a connection opened for it; `None` if it used an open one.
     pub connect: Option<ConnectTimings>,
@@ -48,6 +48,24 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Bytes read.
     pub bytes_received: u64,
+}
+
+impl Exchange {
+    /// An exchange that begins at `dispatched`, as it is before anything has happened; `wire` fills
+    /// it in as it goes, so it is right also if it is dropped half-way.
+    pub const fn begun(dispatched: Time) -> Self {
+        Self {
+            outcome: AttemptOutcome::Unfinished(AttemptPhase::Connect),
+            dispatched,
+            first_byte: Time::NEVER,
+            done: Time::NEVER,
+            connect: None,
+            reuses: false,
+            sent: false,
+            bytes_sent: 0,
+            bytes_received: 0,
+        }
+    }
 }
 
 /// How long it took to open a connection, ns; `None` for a phase that did not occur. Never zero:
@@ -65,6 +83,11 @@ pub struct ConnectTimings {
 }
 
 impl ConnectTimings {
+    /// The duration of all phases, ns.
+    pub fn total_ns(&self) -> u64 {
+        [self.dns_ns, self.connect_ns, self.tls_ns].into_iter().flatten().map(NonZero::get).sum()
+    }
+
     /// The duration of a phase, ns, at least one.
     pub fn took(ns: u64) -> Option<NonZero<u64>> {
         NonZero::new(ns.max(1))

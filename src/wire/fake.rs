@@ -6,15 +6,18 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::clock::{RunOffset, Time, Timer};
 use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
+use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::fake_stream::{FakeStreams, StreamModel};
 use crate::wire::link::emulated_link::until;
+use crate::wire::resend::Resend;
 use crate::wire::taken::{StreamedFraming, TakenConnection, TakenResponse};
 use crate::wire::{EmulatedLink, Outgoing, TakesOver};
 
@@ -103,22 +106,29 @@ impl FakeTarget {
         self.0.borrow().log.clone()
     }
 
-    pub(super) async fn exchange(
-        &self,
-        outgoing: &Outgoing<'_>,
-        now: Time,
-        deadline: &CallDeadline,
-        capture: &mut ResponseCapture,
-    ) -> Exchange {
+    /// Runs one exchange.
+    pub(super) fn exchange<'a>(
+        &'a self,
+        context: &'a mut ExchangeContext<'_>,
+    ) -> Pin<Box<dyn Future<Output = Resend> + 'a>> {
+        Box::pin(async move {
+            self.run(context).await;
+            Resend::No
+        })
+    }
+
+    async fn run(&self, context: &mut ExchangeContext<'_>) {
+        let ExchangeContext { outgoing, deadline, capture, exchange, .. } = context;
         capture.head.clear();
         capture.body.clear();
         if let Some(link) = outgoing.link {
-            return self.exchange_over_link(link, outgoing, now, deadline, capture).await;
+            return self.exchange_over_link(link, context).await;
         }
-        let (reply, _) = self.arrive(outgoing, now, capture);
-        let (outcome, sent) = await_reply(reply, deadline).await;
+        let (reply, _) = self.arrive(outgoing, exchange.dispatched, capture);
+        exchange.sent = reply != FakeReply::Refuse;
+        let outcome = await_reply(reply, deadline).await;
         self.open_stream(outgoing, outcome, capture);
-        ended_now(outgoing, now, outcome, sent)
+        end_now(exchange, outgoing, outcome);
     }
 
     /// Opens the stream that a request asked for, if the response allows it.
@@ -145,20 +155,15 @@ impl FakeTarget {
     /// As `exchange`, for a user with an emulated link: the request arrives later, and so does the
     /// response. There are no connections here, so no connection takes longer to open.
     #[cold]
-    async fn exchange_over_link(
-        &self,
-        link: &EmulatedLink,
-        outgoing: &Outgoing<'_>,
-        now: Time,
-        deadline: &CallDeadline,
-        capture: &mut ResponseCapture,
-    ) -> Exchange {
-        let out = link.out(now, outgoing.bytes.len() as u64);
+    async fn exchange_over_link(&self, link: &EmulatedLink, context: &mut ExchangeContext<'_>) {
+        let ExchangeContext { outgoing, deadline, capture, exchange, .. } = context;
+        let out = link.out(exchange.dispatched, outgoing.bytes.len() as u64);
         if let Err(why) = until(out, deadline).await {
-            return ended_now(outgoing, now, why.outcome(AttemptPhase::Send), false);
+            return end_now(exchange, outgoing, why.outcome(AttemptPhase::Send));
         }
         let (reply, size) = self.arrive(outgoing, out, capture);
-        let (mut outcome, sent) = await_reply(reply, deadline).await;
+        exchange.sent = reply != FakeReply::Refuse;
+        let mut outcome = await_reply(reply, deadline).await;
         if matches!(outcome, AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..)) {
             let through = link.through(crate::clock::now(), size, true);
             if let Err(why) = until(through.after(link.home_ns()), deadline).await {
@@ -166,7 +171,7 @@ impl FakeTarget {
             }
         }
         self.open_stream(outgoing, outcome, capture);
-        ended_now(outgoing, now, outcome, sent)
+        end_now(exchange, outgoing, outcome);
     }
 
     /// Returns the target's reaction to a request that has arrived, and the size of its response.
@@ -189,8 +194,6 @@ impl FakeTarget {
             capture.head = script.model.head(now);
         }
         let size = if outgoing.link.is_some() { script.model.size(&arrival) } else { 0 };
-        capture.progress =
-            ExchangeProgress { sent: reply != FakeReply::Refuse, ..ExchangeProgress::default() };
         if outgoing.capture.keep_body {
             capture.body = script.model.body(&arrival).into();
         }
@@ -204,33 +207,21 @@ impl FakeTarget {
     }
 }
 
-/// Returns an exchange that ends now.
-fn ended_now(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool) -> Exchange {
-    let done = crate::clock::now();
-    Exchange {
-        outcome,
-        dispatched: now,
-        first_byte: done,
-        done,
-        connect: None,
-        reuses: sent,
-        sent,
-        bytes_sent: if sent { outgoing.bytes.len() as u64 } else { 0 },
-        bytes_received: 0,
-    }
+/// Ends an exchange now.
+fn end_now(exchange: &mut Exchange, outgoing: &Outgoing<'_>, outcome: AttemptOutcome) {
+    let (done, sent) = (crate::clock::now(), exchange.sent);
+    (exchange.outcome, exchange.first_byte, exchange.done) = (outcome, done, done);
+    exchange.reuses = sent;
+    exchange.bytes_sent = if sent { outgoing.bytes.len() as u64 } else { 0 };
 }
 
-/// Waits for the reaction; returns the outcome, and whether the request was sent.
-async fn await_reply(reply: FakeReply, deadline: &CallDeadline) -> (AttemptOutcome, bool) {
+/// Waits for the reaction; returns the outcome.
+async fn await_reply(reply: FakeReply, deadline: &CallDeadline) -> AttemptOutcome {
     match reply {
-        FakeReply::At(done, status) => (wait(done, deadline, status).await, true),
-        FakeReply::Reset => {
-            (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true)
-        }
-        FakeReply::Refuse => {
-            (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), false)
-        }
-        FakeReply::Hang => (wait(Time::NEVER, deadline, 0).await, true),
+        FakeReply::At(done, status) => wait(done, deadline, status).await,
+        FakeReply::Reset => AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset),
+        FakeReply::Refuse => AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused),
+        FakeReply::Hang => wait(Time::NEVER, deadline, 0).await,
     }
 }
 

@@ -48,7 +48,10 @@ impl Outgoing<'_> {
     ) -> Result<(), AttemptOutcome> {
         match self.link {
             None => Ok(()),
-            Some(link) => link.round_trip(deadline).await.map_err(|why| why.outcome(phase)),
+            // Boxed: the tasks of other users hold no room for it.
+            Some(link) => {
+                Box::pin(link.round_trip(deadline)).await.map_err(|why| why.outcome(phase))
+            }
         }
     }
 }

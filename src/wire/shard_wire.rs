@@ -6,7 +6,9 @@
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::clock::Time;
+use futures_util::future::Either;
+
+use crate::clock::{self, Time};
 use crate::ids::{ServiceId, indexed_by};
 use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
@@ -14,6 +16,7 @@ use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamOffer, StreamSettings};
 use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
@@ -55,31 +58,23 @@ impl Wire {
         ConnectionSlot::new(Rc::clone(&self.open))
     }
 
-    /// Runs one exchange on `slot`, dispatched at `now`. Returns it, and whether its request may be
-    /// sent again on a fresh connection.
+    /// Runs one exchange. Returns whether its request may be sent again on a fresh connection.
+    ///
+    /// All but HTTP/1.1 is boxed: the tasks of its users hold no room for the others.
     #[inline]
-    pub async fn exchange(
-        &self,
-        slot: &mut ConnectionSlot,
-        outgoing: &Outgoing<'_>,
-        now: Time,
-        deadline: &CallDeadline,
-        capture: &mut ResponseCapture,
-    ) -> (Exchange, Resend) {
+    pub fn exchange<'a>(
+        &'a self,
+        context: &'a mut ExchangeContext<'_>,
+    ) -> impl Future<Output = Resend> {
         match &self.kind {
             WireKind::Http1(http1) => {
-                let endpoint = &self.endpoints[outgoing.service];
-                if endpoint.version != HttpVersion::Http1 && !outgoing.is_http1_only() {
-                    let h2 = http2::client::boxed(
-                        http1, endpoint, slot, outgoing, now, deadline, capture,
-                    );
-                    return h2.await;
+                let endpoint = &self.endpoints[context.outgoing.service];
+                if endpoint.version != HttpVersion::Http1 && !context.outgoing.is_http1_only() {
+                    return Either::Right(http2::client::boxed(http1, endpoint, context));
                 }
-                http1.exchange(endpoint, slot, outgoing, now, deadline, capture).await
+                Either::Left(http1.exchange(endpoint, context))
             }
-            WireKind::Fake(target) => {
-                (target.exchange(outgoing, now, deadline, capture).await, Resend::No)
-            }
+            WireKind::Fake(target) => Either::Right(target.exchange(context)),
         }
     }
 
@@ -133,14 +128,22 @@ impl Wire {
         deadline: &CallDeadline,
     ) -> Option<ConnectTimings> {
         let endpoint = self.endpoints.get(outgoing.service.index()).filter(|_| !slot.is_open())?;
-        let mut timings = ConnectTimings::default();
+        let mut exchange = Exchange::begun(clock::now());
+        let mut capture = ResponseCapture::default();
+        let context = &mut ExchangeContext {
+            slot,
+            outgoing,
+            deadline,
+            capture: &mut capture,
+            exchange: &mut exchange,
+        };
         // A failure is not reported here: the first call meets it again and reports it.
         let _ = if endpoint.version == HttpVersion::Http1 || outgoing.is_http1_only() {
-            http1::client::open(endpoint, slot, outgoing, deadline, &mut timings).await
+            http1::client::open(endpoint, context).await
         } else {
-            http2::client::open(endpoint, slot, outgoing, deadline, &mut timings).await
+            http2::client::open(endpoint, context).await
         };
-        Some(timings)
+        exchange.connect
     }
 
     /// Closes a reused connection that has ended since its last use. An exchange does so itself;

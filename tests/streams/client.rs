@@ -14,14 +14,14 @@ use manada::ids::ServiceId;
 use manada::plan::transport::{HttpVersion, LinkProfile, TlsConfig, TransportConfig};
 use manada::plan::{Address, Safety};
 use manada::seed::Seed;
-use manada::stats::{AttemptOutcome, FailureKind};
+use manada::stats::{AttemptOutcome, Exchange, FailureKind};
 use manada::wire::message_stream::{
     Message, MessageKind, MessageStream, StreamEnd, StreamOffer, StreamProtocol, StreamSettings,
 };
 use manada::wire::websocket::handshake;
 use manada::wire::{
-    CallDeadline, CaptureRequest, EmulatedLink, Outgoing, ResponseCapture, ServiceEndpoint,
-    TakesOver, Wire,
+    CallDeadline, CaptureRequest, EmulatedLink, ExchangeContext, Outgoing, ResponseCapture,
+    ServiceEndpoint, TakesOver, Wire,
 };
 
 /// Maximum duration of a test's wait; it only detects a hang.
@@ -129,8 +129,15 @@ pub(crate) async fn open(
     let deadline = CallDeadline::new(Rc::new(Cell::new(false)));
     deadline.begin(clock::now() + LIMIT);
     let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
-    let now = clock::now();
-    let (exchange, _) = wire.exchange(&mut slot, &outgoing, now, &deadline, &mut capture).await;
+    let mut exchange = Exchange::begun(clock::now());
+    let context = &mut ExchangeContext {
+        slot: &mut slot,
+        outgoing: &outgoing,
+        deadline: &deadline,
+        capture: &mut capture,
+        exchange: &mut exchange,
+    };
+    wire.exchange(context).await;
     if !capture.is_taken_over() {
         return Err(exchange.outcome);
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
 use manada::plan::transport::HttpVersion;
-use manada::stats::{AttemptOutcome, FailureKind};
+use manada::stats::{AttemptOutcome, Exchange, FailureKind};
 use manada::wire::tokens::streamed::{StreamedFormat, StreamedResponse};
-use manada::wire::{CallDeadline, CaptureRequest, Outgoing, ResponseCapture};
+use manada::wire::{CallDeadline, CaptureRequest, ExchangeContext, Outgoing, ResponseCapture};
 
 use crate::client::{run, wire_to};
 use crate::server::RawServer;
@@ -43,8 +43,15 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         let deadline = CallDeadline::new(Rc::new(Cell::new(false)));
         deadline.begin(clock::now() + Duration::from_secs(10));
         let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
-        let now = clock::now();
-        let (exchange, _) = wire.exchange(&mut slot, &outgoing, now, &deadline, &mut capture).await;
+        let mut exchange = Exchange::begun(clock::now());
+        let context = &mut ExchangeContext {
+            slot: &mut slot,
+            outgoing: &outgoing,
+            deadline: &deadline,
+            capture: &mut capture,
+            exchange: &mut exchange,
+        };
+        wire.exchange(context).await;
         let is_whole = matches!(exchange.outcome, AttemptOutcome::Responded(_));
         (exchange.outcome, capture.body.to_vec(), capture.end_observing(is_whole).cloned())
     });

@@ -3,18 +3,16 @@
 //! `attempt` makes them; `hedge` and `engine::resilience` look at them.
 //! Invariant: it is kept once per user task: what a function of that task takes is stored twice.
 
-use super::prepared::PreparedCall;
+use super::context::CallContext;
 use super::timing::unsent;
 use crate::clock::Time;
-use crate::engine::shard::Shard;
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{Outgoing, ResponseCapture};
 
 /// All that is known of the attempts of one call.
 pub(crate) struct CallAttempts<'a> {
-    pub(crate) shard: &'a Shard,
-    pub(crate) prepared: &'a PreparedCall,
+    pub(crate) context: &'a CallContext<'a>,
     pub(crate) outgoing: Outgoing<'a>,
     pub(crate) capture: ResponseCapture,
     /// Why the next attempt is made.
@@ -24,7 +22,6 @@ pub(crate) struct CallAttempts<'a> {
     pub(crate) blocked_ns: u64,
     /// When the next attempt may be made, as far as this call knows.
     pub(crate) at: Time,
-    pub(crate) picked_up: Time,
     /// A redirect was followed: the first request has had its effect.
     pub(crate) was_redirected: bool,
     /// How often the call was sent again on a fresh connection.
@@ -36,23 +33,15 @@ pub(crate) struct CallAttempts<'a> {
 impl<'a> CallAttempts<'a> {
     /// Creates the attempts of a call; `at`: the earliest time of the first attempt.
     #[inline]
-    pub(crate) fn new(
-        shard: &'a Shard,
-        prepared: &'a PreparedCall,
-        outgoing: Outgoing<'a>,
-        at: Time,
-        picked_up: Time,
-    ) -> Self {
+    pub(crate) fn new(context: &'a CallContext<'a>, outgoing: Outgoing<'a>, at: Time) -> Self {
         Self {
-            shard,
-            prepared,
+            context,
             outgoing,
             capture: ResponseCapture::default(),
             reason: AttemptReason::First,
             retries: 0,
             blocked_ns: 0,
             at,
-            picked_up,
             was_redirected: false,
             resends: 0,
             last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),

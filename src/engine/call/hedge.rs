@@ -11,13 +11,12 @@ use std::task::Poll;
 
 use super::attempts::CallAttempts;
 use super::prepared::PreparedCall;
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
-use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
-use crate::wire::{ConnectionSlot, Resend, ResponseCapture};
+use crate::wire::{ConnectionSlot, ExchangeContext, Resend, ResponseCapture, Wire};
 
 /// How an exchange ended, and whether its request may be sent again.
 type ExchangeResult = (Exchange, Resend);
@@ -33,21 +32,29 @@ struct RaceResult {
 }
 
 /// Makes an attempt, and another beside it if no response comes within `after_ns` and the budget
-/// allows it. Returns the end of the attempt that is the call's.
+/// allows it. The exchange of the attempt that is the call's is the last one of `attempts`; returns
+/// whether its request may be sent again.
 pub(crate) async fn race(
     attempts: &mut CallAttempts<'_>,
     user: &mut User,
     after_ns: u64,
-) -> ExchangeResult {
-    let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
-    let what = (shard, attempts.prepared);
+) -> Resend {
+    let (shard, outgoing, at) = (attempts.context.shard, attempts.outgoing, attempts.at);
+    let what = (shard, attempts.context.prepared);
     let (service, has_link) = (outgoing.service, user.has_emulated_link());
     let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.new_slot());
     let mut capture = ResponseCapture::default();
+    let (mut first, mut second) = (Exchange::begun(at), Exchange::begun(at));
     let deadline = &user.deadline;
     let outcome = {
-        let capture_first = &mut attempts.capture;
-        let mut one = pin!(shard.wire.exchange(&mut slot, &outgoing, at, deadline, capture_first));
+        let context = ExchangeContext {
+            slot: &mut slot,
+            outgoing: &outgoing,
+            deadline,
+            capture: &mut attempts.capture,
+            exchange: &mut first,
+        };
+        let mut one = pin!(exchange(&shard.wire, context));
         let early = deadline.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
         let beside = if early.is_ok() { None } else { second_slot(what, user) };
         match (early, beside) {
@@ -55,21 +62,25 @@ pub(crate) async fn race(
             (Err(_), None) => Err(one.await),
             (Err(_), Some(mut beside)) => {
                 shard.recorder.borrow_mut().begin_attempt(AttemptReason::Hedge);
-                let now = clock::now();
-                let result = {
-                    let two =
-                        shard.wire.exchange(&mut beside, &outgoing, now, deadline, &mut capture);
-                    either(one.as_mut(), pin!(two)).await
+                second = Exchange::begun(clock::now());
+                let context = ExchangeContext {
+                    slot: &mut beside,
+                    outgoing: &outgoing,
+                    deadline,
+                    capture: &mut capture,
+                    exchange: &mut second,
                 };
-                Ok((result, beside, now))
+                let result = either(one.as_mut(), pin!(exchange(&shard.wire, context))).await;
+                Ok((result, beside))
             }
         }
     };
-    let (result, mut beside, hedged_at) = match outcome {
+    let (result, mut beside) = match outcome {
         Ok(result) => result,
-        Err(ended) => {
+        Err((ended, resend)) => {
             user.slots[service] = slot;
-            return ended;
+            attempts.last = ended;
+            return resend;
         }
     };
     if result.by_second {
@@ -83,17 +94,24 @@ pub(crate) async fn race(
             recorder.end_attempt(&exchange, outgoing.intended, stale);
         }
         None => {
-            let begun = if result.by_second { at } else { hedged_at };
-            recorder.cancel_attempt(&cancelled_exchange(&capture, begun));
+            let cancelled = if result.by_second { first } else { second };
+            recorder.cancel_attempt(&cancelled_exchange(cancelled));
         }
     }
     drop(recorder);
     beside.close();
-    if let Some(pool) = shard.resilience.pool_of(attempts.prepared).filter(|_| !has_link) {
+    if let Some(pool) = shard.resilience.pool_of(attempts.context.prepared).filter(|_| !has_link) {
         pool.give_back(service, beside, &shard.wire, false, clock::now());
     }
     user.slots[service] = slot;
-    result.ended
+    attempts.last = result.ended.0;
+    result.ended.1
+}
+
+/// Runs one of the two exchanges.
+async fn exchange(wire: &Wire, mut context: ExchangeContext<'_>) -> ExchangeResult {
+    let resend = wire.exchange(&mut context).await;
+    (*context.exchange, resend)
 }
 
 /// The first of two attempts that gets a response. If both fail, the later end is the call's: the
@@ -164,18 +182,12 @@ fn second_slot((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
     None
 }
 
-/// The exchange of an attempt that was cancelled.
-fn cancelled_exchange(capture: &ResponseCapture, begun: Time) -> Exchange {
-    let opened = |open| ConnectTimings { open, ..ConnectTimings::default() };
+/// The exchange of an attempt that was cancelled, from what it was when it was dropped.
+fn cancelled_exchange(dropped: Exchange) -> Exchange {
     Exchange {
         outcome: AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
-        dispatched: begun,
-        first_byte: Time::NEVER,
         done: clock::now(),
-        connect: capture.progress.connecting.map(opened),
-        reuses: capture.progress.connecting.is_none() && capture.progress.sent,
-        sent: capture.progress.sent,
-        bytes_sent: capture.progress.bytes_sent,
-        bytes_received: capture.progress.bytes_received,
+        reuses: dropped.connect.is_none() && dropped.sent,
+        ..dropped
     }
 }

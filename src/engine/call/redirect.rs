@@ -20,7 +20,7 @@ use crate::plan::{Address, Service};
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::location::RedirectLocation;
-use crate::wire::{Outgoing, ResponseCapture};
+use crate::wire::{ExchangeContext, Outgoing, ResponseCapture};
 
 /// Whether a response of this status is a redirect (RFC 9110 §15.4, Fetch).
 pub(crate) const fn is_redirect(status: u16) -> bool {
@@ -128,9 +128,15 @@ async fn send_redirect(
         shard.recorder.borrow_mut().begin_attempt(kind);
         // The flags of the response before do not hold for this one.
         (kept.sets_cookie, kept.encoded) = (false, false);
-        let line = &mut user.slots[way.service];
-        let (mut exchange, resend) =
-            shard.wire.exchange(line, &outgoing, dispatched, &user.deadline, kept).await;
+        let mut exchange = Exchange::begun(dispatched);
+        let context = &mut ExchangeContext {
+            slot: &mut user.slots[way.service],
+            outgoing: &outgoing,
+            deadline: &user.deadline,
+            capture: kept,
+            exchange: &mut exchange,
+        };
+        let resend = shard.wire.exchange(context).await;
         if prepared.capture.keep_body {
             body::decode(prepared, &mut exchange, kept);
         }

@@ -44,15 +44,5 @@ pub(crate) struct CallEnd {
 
 /// The exchange of an attempt that was not made.
 pub(crate) fn unsent(outcome: AttemptOutcome, now: Time) -> Exchange {
-    Exchange {
-        outcome,
-        dispatched: now,
-        first_byte: Time::NEVER,
-        done: now,
-        connect: None,
-        reuses: false,
-        sent: false,
-        bytes_sent: 0,
-        bytes_received: 0,
-    }
+    Exchange { outcome, done: now, ..Exchange::begun(now) }
 }

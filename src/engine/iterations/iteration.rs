@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
+use crate::engine::call::context::CallContext;
 use crate::engine::call::generator_error::template_error;
 use crate::engine::call::prepared::PreparedFlow;
 use crate::engine::call::redacted::redactor;
@@ -51,7 +52,7 @@ pub(crate) struct IterationRunner<'a> {
     late_ns: u64,
     stalled_ns: u64,
     /// The calls of this iteration so far.
-    pub(crate) calls: u64,
+    pub(crate) calls: u32,
     /// Whether the last call was ok.
     was_ok: bool,
 }
@@ -83,79 +84,96 @@ impl<'a> IterationRunner<'a> {
 
     /// Runs an iteration from `self.timing` on, after `on_start` if `is_first`. The second value is
     /// `false` if `on_start` failed.
-    pub(crate) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    pub(crate) fn iteration(
+        &mut self,
+        is_first: bool,
+    ) -> impl Future<Output = (IterationSummary, bool)> {
+        async move {
+            self.begin();
+            if is_first && let Some(on_start) = self.flow().sections.on_start {
+                // Boxed: it comes once, and would double the room of every user's task.
+                let end = Box::pin(self.section(on_start)).await;
+                if end != IterationEnd::Completed {
+                    return (self.summary(end), false);
+                }
+            }
+            let end = self.section(self.flow().sections.flow).await;
+            (self.summary(end), true)
+        }
+    }
+
+    fn begin(&mut self) {
         (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
         (self.done, self.calls) = (self.timing.picked_up, 0);
         self.late_ns = self.timing.picked_up.since(self.timing.ready);
         self.stalled_ns = self.shard.recorder.borrow().stalled_ns();
-        if is_first && let Some(on_start) = self.flow().sections.on_start {
-            // Boxed: it comes once, and would double the room of every user's task.
-            let end = Box::pin(self.section(on_start)).await;
-            if end != IterationEnd::Completed {
-                return (self.summary(end), false);
-            }
-        }
-        let end = self.section(self.flow().sections.flow).await;
-        (self.summary(end), true)
     }
 
     /// Runs a section of the flow, from step `at` to its end.
-    pub(crate) async fn section(&mut self, mut at: usize) -> IterationEnd {
-        let flow = self.flow();
-        let mut in_a_row = 0u32;
-        let end = loop {
-            let step = &flow.steps[at];
-            if step.comes_after_think() {
-                in_a_row = 0;
-                if self.has_pending_wait() && self.take_pending_wait().await.is_err() {
-                    break IterationEnd::Interrupted;
-                }
-            }
-            let went = match step {
-                Step::End => return IterationEnd::Completed,
-                Step::Call(index) => {
-                    let prepared = &flow.calls[*index];
-                    let ended = attempt::call(self.shard, self.user, prepared, &self.timing).await;
-                    let think = prepared.call.think.as_ref().or(flow.think.as_ref());
-                    let went = self.after(&ended, think);
-                    let went = if prepared.call.has_rescue { self.rescue(&ended) } else { went };
-                    went.map(|()| at + 1)
-                }
-                Step::Stream(index) => Box::pin(self.stream_step(*index)).await.map(|()| at + 1),
-                // Boxed: they are rare, and would make every user's task as large as themselves.
-                Step::Parallel(parallel) => {
-                    let ended = {
-                        let (shard, timing) = (self.shard, self.timing);
-                        Box::pin(parallel::run(shard, self.user, timing, parallel)).await
-                    };
-                    let think = parallel.think.as_ref().or(flow.think.as_ref());
-                    self.after(&ended, think).map(|()| at + 1)
-                }
-                Step::Rendezvous(rendezvous) => {
-                    Box::pin(self.join(*rendezvous)).await.map(|()| at + 1)
-                }
-                step => {
-                    in_a_row += 1;
-                    let left = self.user.work;
-                    let went = self.control(step, at);
-                    let done = |left: u64| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
-                    let has_worked = done(left) != done(self.user.work);
-                    if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
-                        && let Err(end) = self.yield_if_spinning(in_a_row).await
-                    {
-                        break end;
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    pub(crate) fn section(&mut self, mut at: usize) -> impl Future<Output = IterationEnd> {
+        async move {
+            let mut in_a_row = 0u32;
+            let end = loop {
+                if self.flow().steps[at].comes_after_think() {
+                    in_a_row = 0;
+                    if self.has_pending_wait() && self.take_pending_wait().await.is_err() {
+                        break IterationEnd::Interrupted;
                     }
-                    went
+                }
+                let went = match &self.flow().steps[at] {
+                    Step::End => return IterationEnd::Completed,
+                    Step::Call(index) => {
+                        let prepared = &self.flow().calls[*index];
+                        let (shard, timing) = (self.shard, &self.timing);
+                        let context = CallContext { shard, prepared, timing };
+                        let ended = attempt::call(context, self.user).await;
+                        let think = prepared.call.think.as_ref().or(self.flow().think.as_ref());
+                        let went = self.after(&ended, think);
+                        let went =
+                            if prepared.call.has_rescue { self.rescue(&ended) } else { went };
+                        went.map(|()| at + 1)
+                    }
+                    // Boxed: what follows is rare, and would make every user's task as large as
+                    // itself.
+                    Step::Stream(index) => {
+                        Box::pin(self.stream_step(*index)).await.map(|()| at + 1)
+                    }
+                    Step::Parallel(parallel) => {
+                        let ended = {
+                            let (shard, timing) = (self.shard, self.timing);
+                            Box::pin(parallel::run(shard, self.user, timing, parallel)).await
+                        };
+                        let think = parallel.think.as_ref().or(self.flow().think.as_ref());
+                        self.after(&ended, think).map(|()| at + 1)
+                    }
+                    Step::Rendezvous(rendezvous) => {
+                        Box::pin(self.join(*rendezvous)).await.map(|()| at + 1)
+                    }
+                    step => {
+                        in_a_row += 1;
+                        let left = self.user.work;
+                        let went = self.control(step, at);
+                        let done = |left: u64| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
+                        let has_worked = done(left) != done(self.user.work);
+                        if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
+                            && let Err(end) = self.yield_if_spinning(in_a_row).await
+                        {
+                            break end;
+                        }
+                        went
+                    }
+                };
+                match went {
+                    Ok(next) => at = next,
+                    Err(end) => break end,
                 }
             };
-            match went {
-                Ok(next) => at = next,
-                Err(end) => break end,
-            }
-        };
-        self.record_open_groups();
-        end
+            self.record_open_groups();
+            end
+        }
     }
 
     fn summary(&self, end: IterationEnd) -> IterationSummary {
@@ -212,7 +230,7 @@ impl<'a> IterationRunner<'a> {
         think: Option<&Distribution>,
     ) -> Result<(), IterationEnd> {
         let done = ended.done;
-        (self.done, self.calls) = (done, self.calls + 1);
+        (self.done, self.calls) = (done, self.calls.saturating_add(1));
         self.thought_before_ns = self.thought_ns;
         self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);

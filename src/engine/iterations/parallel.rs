@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use crate::clock::{self, Time};
 use crate::engine::attempt;
+use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
@@ -99,7 +100,8 @@ impl<'a> ParallelRun<'a, '_> {
             let mut child = self.child();
             let prepared = &self.calls()[branch.call];
             self.running.push(Box::pin(async move {
-                let end = attempt::call(shard, &mut child, prepared, &timing).await;
+                let context = CallContext { shard, prepared, timing: &timing };
+                let end = attempt::call(context, &mut child).await;
                 (index, child, end)
             }));
         }

@@ -3,8 +3,11 @@
 //! `attempt` asks after each attempt, `hedge` while one is under way.
 //! Invariant: no attempt is made beyond its budget, and no request is sent twice that may not be.
 
+use std::num::NonZero;
+
 use super::state::ResilienceState;
 use crate::engine::call::attempts::CallAttempts;
+use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
@@ -20,7 +23,8 @@ const MIN_HEDGE_SAMPLES: usize = 20;
 impl ResilienceState {
     /// The wait before the next attempt, ns; `None` if there is to be none.
     pub(crate) fn retry_after(&self, attempts: &CallAttempts<'_>) -> Option<u64> {
-        let CallAttempts { shard, prepared, capture, retries, .. } = attempts;
+        let CallAttempts { context, capture, retries, .. } = attempts;
+        let CallContext { shard, prepared, .. } = context;
         let (policy, budget) = self.retries.as_ref()?;
         let outcome = attempts.last.outcome;
         if *retries >= policy.max || !policy.when.matches(outcome) {
@@ -31,7 +35,7 @@ impl ResilienceState {
         let was_rejected = matches!(outcome, AttemptOutcome::Responded(429 | 503));
         let was_unprocessed = outcome.is_unprocessed();
         let had_no_effect =
-            !attempts.was_redirected && (!capture.progress.sent || was_rejected || was_unprocessed);
+            !attempts.was_redirected && (!attempts.last.sent || was_rejected || was_unprocessed);
         let is_safe = prepared.idempotent || policy.unsafe_methods || had_no_effect;
         if !is_safe {
             return None;
@@ -83,15 +87,20 @@ impl ResilienceState {
 
     /// How long the first attempt may take before a hedge is made, ns; `None` if none is to be
     /// made.
-    pub(crate) fn hedge_after_ns(&self, user: &User, prepared: &PreparedCall) -> Option<u64> {
+    pub(crate) fn hedge_after_ns(
+        &self,
+        user: &User,
+        prepared: &PreparedCall,
+    ) -> Option<NonZero<u64>> {
         let (policy, _) =
             self.hedging.as_ref().filter(|_| prepared.idempotent && !user.has_emulated_link())?;
         match policy.after {
-            HedgeAfter::Time(after) => Some(nanos(after)),
+            HedgeAfter::Time(after) => NonZero::new(nanos(after).max(1)),
             HedgeAfter::Percentile(percentile) => {
                 let times = self.times.borrow();
                 let recent = times[prepared.endpoint].recent();
-                recent.percentile_ns(percentile).filter(|_| recent.len() >= MIN_HEDGE_SAMPLES)
+                let has_enough = recent.len() >= MIN_HEDGE_SAMPLES;
+                NonZero::new(recent.percentile_ns(percentile)?.max(1)).filter(|_| has_enough)
             }
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct UserIdentity {
     /// model).
     pub(crate) number: u64,
     /// How many sessions this place has had before.
-    pub(crate) session: u64,
+    pub(crate) session: u32,
 }
 
 /// The number that selects an iteration's data and random choices.
@@ -44,8 +44,8 @@ impl UserIdentity {
         let is_extra = matches!(workload.load, Load::Closed(_)) && self.number >= places;
         let kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
         if is_extra && kinds.into_iter().any(|kind| !matches!(kind.session, Session::Endless)) {
-            return EXTRA + (self.session << PLACE_BITS) + self.number;
+            return EXTRA + (u64::from(self.session) << PLACE_BITS) + self.number;
         }
-        self.number + self.session * places
+        self.number + u64::from(self.session) * places
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use rand::{RngExt, SeedableRng};
 
 use crate::engine::attempt;
+use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
@@ -28,7 +29,7 @@ pub(super) async fn open(
 ) -> CallEnd {
     shard.streams_wanted.set(shard.streams_wanted.get() + 1);
     user.extras().streams.opened_path = String::new();
-    let end = attempt::call(shard, user, prepared, timing).await;
+    let end = attempt::call(CallContext { shard, prepared, timing }, user).await;
     let Some(wire) = user.extras().streams.opened.take() else {
         shard.streams_wanted.set(shard.streams_wanted.get() - 1);
         return end;

@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use crate::clock::{self, RunOffset, Timer};
 use crate::engine::attempt;
+use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::CallTiming;
 use crate::engine::shard::Shard;
 use crate::engine::streams::end;
@@ -104,7 +105,8 @@ async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconn
         spare.extras().streams.resume_from = resume_from;
         let now = clock::now();
         let timing = CallTiming::at_once(now, now);
-        let end = attempt::call(shard, spare, &flow.calls[live.call], &timing).await;
+        let prepared = &flow.calls[live.call];
+        let end = attempt::call(CallContext { shard, prepared, timing: &timing }, spare).await;
         if let Some(wire) = spare.extras().streams.opened.take() {
             if live.is_unwanted() {
                 return false;

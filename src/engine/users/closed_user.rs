@@ -43,21 +43,13 @@ pub(crate) struct ClosedUser<'a> {
     has_begun: bool,
 }
 
-/// Why a session ended.
-enum StopReason {
-    /// The session is over; another user may take the place.
-    SessionOver,
-    /// The user leaves, and no other one takes the place.
-    ForGood,
-}
-
 impl<'a> ClosedUser<'a> {
     /// A user at the start of its stay.
     pub(crate) fn new(
         shard: &'a Shard,
         user: &'a mut User,
         workload: WorkloadId,
-        stay: &Stay,
+        stay: Stay,
     ) -> Self {
         let due = stay.enter.time(shard.zero(&shard.plan.workloads[workload]));
         // A user that was not admitted is ready when admission changes.
@@ -88,88 +80,125 @@ impl<'a> ClosedUser<'a> {
     }
 
     /// Runs the sessions of the user's place, one after the other.
-    pub(crate) async fn run(&mut self) {
-        loop {
-            // For each session: `on_stop` has a deadline of its own.
-            self.live_schedule().arrive(&self.presence);
-            let due = self.runner.timing.intended;
-            if self.runner.user.assume_identity(self.runner.shard, &self.who, due).is_err() {
-                self.runner.shard.recorder.borrow_mut().record_out_of_rows(self.who.workload);
-                break;
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    pub(crate) fn run(&mut self) -> impl Future<Output = ()> {
+        async move {
+            loop {
+                // For each session: `on_stop` has a deadline of its own.
+                self.live_schedule().arrive(&self.presence);
+                let due = self.runner.timing.intended;
+                if self.runner.user.assume_identity(self.runner.shard, &self.who, due).is_err() {
+                    let mut recorder = self.runner.shard.recorder.borrow_mut();
+                    recorder.record_out_of_rows(self.who.workload);
+                    break;
+                }
+                let publishing = self.runner.shard.count_publisher(self.runner.user.archetype);
+                let is_over = self.session().await;
+                drop(publishing);
+                if self.runner.user.has_streams() {
+                    let is_final = self.runner.shard.is_load_over(self.who.workload);
+                    // Boxed: users without streams carry no room for it.
+                    Box::pin(self.runner.user.end_streams(self.runner.shard, is_final)).await;
+                }
+                if !is_over || self.runner.shard.is_draining() {
+                    break;
+                }
+                // If `on_stop` took long, the next user has waited for the target.
+                let now = clock::now();
+                let timing = &mut self.runner.timing;
+                (timing.ready, timing.picked_up) = (timing.ready.max(now), now);
+                self.who.session += 1;
+                self.runner.user.close_connections();
             }
-            let publishing = self.runner.shard.count_publisher(self.runner.user.archetype);
-            let stopped = self.session().await;
-            drop(publishing);
-            if self.runner.user.has_streams() {
-                let is_final = self.runner.shard.is_load_over(self.who.workload);
-                // Boxed: users without streams carry no room for it.
-                Box::pin(self.runner.user.end_streams(self.runner.shard, is_final)).await;
-            }
-            if !matches!(stopped, StopReason::SessionOver) || self.runner.shard.is_draining() {
-                break;
-            }
-            // If `on_stop` took long, the next user has waited for the target.
-            let now = clock::now();
-            let timing = &mut self.runner.timing;
-            (timing.ready, timing.picked_up) = (timing.ready.max(now), now);
-            self.who.session += 1;
+            self.live_schedule().depart(&self.presence);
+            // Its connections were its own; the next user of this task is another one.
             self.runner.user.close_connections();
         }
-        self.live_schedule().depart(&self.presence);
-        // Its connections were its own; the next user of this task is another one.
-        self.runner.user.close_connections();
     }
 
-    /// Runs the iterations of one user, then `on_stop`.
-    async fn session(&mut self) -> StopReason {
-        let shard = self.runner.shard;
-        let (length_ns, max_iterations) = self.runner.user.session(shard);
-        (self.over_at, self.max_iterations) =
-            (self.runner.timing.intended.after(length_ns), max_iterations);
-        self.has_begun = false;
-        let stopped = loop {
-            if !self.wait_for_next().await {
-                break StopReason::ForGood;
-            }
-            let is_over = || {
-                self.iterations() >= self.max_iterations
-                    || self.runner.timing.intended >= self.over_at
-            };
-            if self.has_begun && is_over() {
-                break StopReason::SessionOver;
-            }
-            if !self.begin_next() {
-                break StopReason::ForGood;
-            }
-            let intended = self.runner.timing.intended;
-            iteration_summary::record_begin(shard, self.who.workload, &self.runner.timing);
-            let (summary, could_start) = self.runner.iteration(!self.has_begun).await;
-            iteration_summary::record_end(shard, self.who.workload, intended, &summary);
-            if self.runner.user.has_streams() {
-                // Boxed: users without streams carry no room for it.
-                Box::pin(self.runner.user.end_iteration_streams(shard)).await;
-            }
-            if !could_start {
-                // A user whose `on_start` failed has nothing to stop.
-                if summary.end == IterationEnd::Early {
-                    shard.recorder.borrow_mut().record_start_failed(self.who.workload);
+    /// Runs the iterations of one user, then `on_stop`. Returns whether its session is over, so
+    /// that another user may take its place; else the place is left for good.
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    fn session(&mut self) -> impl Future<Output = bool> {
+        async move {
+            self.begin_session();
+            let is_over = loop {
+                if !self.wait_for_next().await {
+                    break false;
                 }
-                return StopReason::ForGood;
+                if self.has_begun && self.is_session_over() {
+                    break true;
+                }
+                if !self.begin_next() {
+                    break false;
+                }
+                let intended = self.runner.timing.intended;
+                // What an iteration returns is never borrowed here: each user's task would hold it.
+                let mut ended = self.runner.iteration(!self.has_begun).await;
+                self.record_end(intended, ended);
+                if self.runner.user.has_streams() {
+                    // Boxed: users without streams carry no room for it.
+                    ended = Box::pin(self.end_iteration_streams(ended)).await;
+                }
+                if !self.end_iteration(intended, ended) {
+                    break false;
+                }
+            };
+            if self.has_begun {
+                self.live_schedule().depart(&self.presence);
+                // Boxed: most users have no `on_stop`, and their tasks should carry no room for it.
+                Box::pin(run_on_stop(self.runner.shard, self.runner.user)).await;
             }
-            self.has_begun = true;
-            if summary.end == IterationEnd::Interrupted {
-                // Its time is over. If it was interrupted in a think, its last call was done long
-                // ago.
-                break StopReason::ForGood;
-            }
-            self.schedule_next(intended, &summary);
-        };
-        if self.has_begun {
-            self.live_schedule().depart(&self.presence);
-            // Boxed: most users have no `on_stop`, and their tasks should carry no room for it.
-            Box::pin(run_on_stop(shard, self.runner.user)).await;
+            is_over
         }
-        stopped
+    }
+
+    fn begin_session(&mut self) {
+        let (length_ns, max_iterations) = self.runner.user.session(self.runner.shard);
+        self.over_at = self.runner.timing.intended.after(length_ns);
+        (self.max_iterations, self.has_begun) = (max_iterations, false);
+    }
+
+    fn is_session_over(&self) -> bool {
+        self.iterations() >= self.max_iterations || self.runner.timing.intended >= self.over_at
+    }
+
+    fn record_end(&self, intended: Time, (summary, _): (IterationSummary, bool)) {
+        let (shard, workload) = (self.runner.shard, self.who.workload);
+        iteration_summary::record_end(shard, workload, intended, &summary);
+    }
+
+    /// Ends the streams of an iteration that has `ended`, and hands that on.
+    async fn end_iteration_streams(
+        &mut self,
+        ended: (IterationSummary, bool),
+    ) -> (IterationSummary, bool) {
+        self.runner.user.end_iteration_streams(self.runner.shard).await;
+        ended
+    }
+
+    /// Schedules the iteration after one that has ended; `false` if there is to be none.
+    fn end_iteration(
+        &mut self,
+        intended: Time,
+        (summary, could_start): (IterationSummary, bool),
+    ) -> bool {
+        if !could_start {
+            // A user whose `on_start` failed has nothing to stop.
+            self.has_begun = false;
+            if summary.end == IterationEnd::Early {
+                let mut recorder = self.runner.shard.recorder.borrow_mut();
+                recorder.record_start_failed(self.who.workload);
+            }
+            return false;
+        }
+        self.has_begun = true;
+        if summary.end == IterationEnd::Interrupted {
+            // Its time is over. If it was interrupted in a think, its last call was done long ago.
+            return false;
+        }
+        self.schedule_next(intended, &summary);
+        true
     }
 
     /// Waits until the next iteration may begin; `false` if there will be none.
@@ -229,7 +258,9 @@ impl<'a> ClosedUser<'a> {
         // A user that comes again continues its own random stream.
         user.begin(shard.plan.seed, self.presence.stay.visit << 32 | iteration, item);
         let has_rows = user.take_rows(shard, &self.who, true).is_ok();
-        if !has_rows {
+        if has_rows {
+            iteration_summary::record_begin(shard, self.who.workload, &self.runner.timing);
+        } else {
             shard.recorder.borrow_mut().record_out_of_rows(self.who.workload);
         }
         has_rows

@@ -74,7 +74,7 @@ impl RowSource {
             *taken += 1;
             *taken - 1
         } else {
-            who.session
+            u64::from(who.session)
         };
         ranks.rank(plan, who.workload, who.number) + round * population
     }

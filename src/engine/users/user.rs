@@ -91,7 +91,7 @@ pub(crate) struct OpenGroup {
     /// The think time of the iteration before it, ns.
     pub(crate) thought_ns: u64,
     /// The calls of the iteration before it.
-    pub(crate) calls: u64,
+    pub(crate) calls: u32,
 }
 
 impl User {

@@ -15,6 +15,8 @@ use crate::pace::{Start, Stay};
 pub(crate) enum Assignment {
     /// A user of the closed model of this workload, for the length of its stay.
     User(WorkloadId, Stay),
+    /// No user yet: open the connections that any user of this workload needs.
+    Prewarm(WorkloadId),
     /// An arrival of the open model of this workload, for one iteration.
     Arrival(WorkloadId, Start),
 }

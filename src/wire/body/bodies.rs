@@ -56,9 +56,13 @@ impl BodyBudget {
     }
 }
 
-/// The captured part of a body.
+/// The captured part of a body. Boxed once there is one: each user's task holds room for it.
+#[derive(Debug, Default)]
+pub struct CapturedBody(Option<Box<BodyBytes>>);
+
+/// The bytes of a body.
 #[derive(Debug)]
-pub struct CapturedBody {
+struct BodyBytes {
     bytes: Vec<u8>,
     /// Bytes taken from the budget.
     held: u64,
@@ -66,9 +70,9 @@ pub struct CapturedBody {
 }
 
 impl CapturedBody {
-    /// Creates an empty body that counts against `budget`.
-    pub const fn with_budget(budget: &'static BodyBudget) -> Self {
-        Self { bytes: Vec::new(), held: 0, budget }
+    /// Creates an empty body that counts against `budget`, not against the one of the process.
+    pub fn with_budget(budget: &'static BodyBudget) -> Self {
+        Self(Some(Box::new(BodyBytes { bytes: Vec::new(), held: 0, budget })))
     }
 
     /// Appends data.
@@ -77,10 +81,27 @@ impl CapturedBody {
     /// If there is no room for it; then the body is emptied, and its share of the budget is
     /// returned.
     pub fn push(&mut self, data: &[u8]) -> Result<(), BudgetExhausted> {
+        let body = self.0.get_or_insert_default();
+        let pushed = body.push(data);
+        if pushed.is_err() {
+            *self = Self::with_budget(body.budget);
+        }
+        pushed
+    }
+
+    /// Empties the body and keeps its capacity for the next one.
+    pub fn clear(&mut self) {
+        if let Some(body) = &mut self.0 {
+            body.bytes.clear();
+        }
+    }
+}
+
+impl BodyBytes {
+    fn push(&mut self, data: &[u8]) -> Result<(), BudgetExhausted> {
         let needed = self.bytes.len() + data.len();
-        if needed > self.bytes.capacity() && self.grow(needed).is_err() {
-            *self = Self::with_budget(self.budget);
-            return Err(BudgetExhausted);
+        if needed > self.bytes.capacity() {
+            self.grow(needed)?;
         }
         self.bytes.extend_from_slice(data);
         Ok(())
@@ -97,28 +118,15 @@ impl CapturedBody {
         }
         self.bytes.try_reserve_exact(more).map_err(|_| BudgetExhausted)
     }
-
-    /// Empties the body and keeps its capacity for the next one.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-    }
 }
 
-impl Default for CapturedBody {
+impl Default for BodyBytes {
     fn default() -> Self {
-        Self::with_budget(&PROCESS)
+        Self { bytes: Vec::new(), held: 0, budget: &PROCESS }
     }
 }
 
-impl PartialEq for CapturedBody {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for CapturedBody {}
-
-impl Drop for CapturedBody {
+impl Drop for BodyBytes {
     fn drop(&mut self) {
         if self.held > 0 {
             self.budget.give_back(self.held);
@@ -126,18 +134,27 @@ impl Drop for CapturedBody {
     }
 }
 
+impl PartialEq for CapturedBody {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for CapturedBody {}
+
 impl Deref for CapturedBody {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.0.as_ref().map_or(&[], |body| &body.bytes)
     }
 }
 
 impl From<Vec<u8>> for CapturedBody {
     /// Wraps a body that was made here, not read; it does not count against the budget.
     fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, ..Self::default() }
+        Self(Some(Box::new(BodyBytes { bytes, held: 0, budget: &PROCESS })))
     }
 }
 

@@ -24,8 +24,6 @@ pub struct ResponseCapture {
     pub encoded: bool,
     /// Parts that few responses have. Boxed: every user's task holds a `ResponseCapture`.
     pub(in crate::wire) rare: Option<Box<RareParts>>,
-    /// Progress of the exchange; also filled in if the exchange is cancelled half-way.
-    pub progress: ExchangeProgress,
 }
 
 /// Captured parts that few responses have.
@@ -144,17 +142,4 @@ impl ResponseCapture {
             own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
         })
     }
-}
-
-/// Progress of an exchange.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ExchangeProgress {
-    /// Whether the connection is open by now; `None` if no new one was needed.
-    pub connecting: Option<bool>,
-    /// Whether the last byte of the request was handed to the kernel.
-    pub sent: bool,
-    /// Bytes handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes read.
-    pub bytes_received: u64,
 }

@@ -1,28 +1,17 @@
-//! A connection to a target: opened phase by phase, read into the shard's one buffer.
+//! A connection to a target, read into the shard's one buffer.
 //!
-//! `http1` and `http2` use it; a user or a pool keeps it between calls.
+//! `open` makes it, `http1` and `http2` use it; a user or a pool keeps it between calls.
 //! Invariant: an idle connection holds no buffer of ours.
 
-use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::clock::{self, Time};
-use crate::plan::transport::{HttpVersion, Proxy};
-use crate::stats::sample::ConnectTimings;
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::trace::trace_event;
-use crate::wire::connect::proxy::{self, ProxyError};
-use crate::wire::deadline::CallDeadline;
-use crate::wire::{Outgoing, ServiceEndpoint, connect::fault, connect::race, connect::tls};
+use crate::clock::Time;
 
 /// An open connection.
 #[derive(Debug)]
@@ -32,63 +21,18 @@ pub(in crate::wire) struct OpenConnection {
     pub(in crate::wire) idle_since: Time,
 }
 
+/// What carries its bytes.
 #[derive(Debug)]
-enum Transport {
+pub(super) enum Transport {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 impl OpenConnection {
-    /// Opens a connection for a user: look-up, connect, handshake. The durations of completed
-    /// phases go into `timings`; an emulated link adds its round trip to each.
-    pub(in crate::wire) async fn open(
-        endpoint: &ServiceEndpoint,
-        outgoing: &Outgoing<'_>,
-        deadline: &CallDeadline,
-        timings: &mut ConnectTimings,
-    ) -> Result<Self, AttemptOutcome> {
-        let begun = clock::now();
-        let io = if let Some(path) = &endpoint.unix {
-            let unix = deadline.wait(UnixStream::connect(path)).await;
-            let unix = unix.map_err(|why| why.outcome(AttemptPhase::Connect))?;
-            outgoing.extra_round_trip(AttemptPhase::Connect, deadline).await?;
-            timings.connect_ns = ConnectTimings::took(clock::now().since(begun));
-            Transport::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
-        } else {
-            let mut connecting = begun;
-            if endpoint.refusal().is_some() {
-                return Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden));
-            }
-            let addresses = match endpoint.addresses() {
-                Some(addresses) => addresses,
-                None => {
-                    let found = endpoint.look_up(deadline).await?;
-                    connecting = clock::now();
-                    timings.dns_ns = ConnectTimings::took(connecting.since(begun));
-                    found
-                }
-            };
-            let mut tcp = race::connect(endpoint, &addresses, outgoing, deadline).await?;
-            if let Some(proxy) = &endpoint.proxy {
-                open_tunnel(endpoint, proxy, &mut tcp, deadline).await?;
-            }
-            let connected = clock::now();
-            timings.connect_ns = ConnectTimings::took(connected.since(connecting));
-            match &endpoint.tls {
-                None => Transport::Tcp(tcp),
-                Some(tls) => {
-                    let config = offer_http1_only(endpoint, outgoing, &tls.config);
-                    let stream = shake_hands(endpoint, tls, &config, tcp, deadline).await?;
-                    outgoing.extra_round_trip(AttemptPhase::Tls, deadline).await?;
-                    timings.tls_ns = ConnectTimings::took(clock::now().since(connected));
-                    Transport::Tls(stream)
-                }
-            }
-        };
-        timings.open = true;
-        trace_event!(DEBUG, "connection opened", took_ns = clock::now().since(begun));
-        Ok(Self { io, idle_since: Time::NEVER })
+    /// A connection that has carried nothing yet.
+    pub(super) const fn new(io: Transport) -> Self {
+        Self { io, idle_since: Time::NEVER }
     }
 
     /// Reads available bytes into `buffer`, or registers for more. Zero bytes mean the end.
@@ -168,50 +112,4 @@ impl OpenConnection {
 
 fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
-/// Offers only HTTP/1.1 in ALPN to a request that goes over it alone.
-fn offer_http1_only<'a>(
-    endpoint: &ServiceEndpoint,
-    outgoing: &Outgoing<'_>,
-    tls: &'a Arc<ClientConfig>,
-) -> Cow<'a, Arc<ClientConfig>> {
-    if !outgoing.is_http1_only() || endpoint.version == HttpVersion::Http1 {
-        return Cow::Borrowed(tls);
-    }
-    let mut alone = ClientConfig::clone(tls);
-    alone.alpn_protocols.clear();
-    Cow::Owned(Arc::new(alone))
-}
-
-/// Requests a tunnel to the target from the connected proxy.
-async fn open_tunnel(
-    endpoint: &ServiceEndpoint,
-    proxy: &Proxy,
-    tcp: &mut TcpStream,
-    deadline: &CallDeadline,
-) -> Result<(), AttemptOutcome> {
-    match deadline.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(ProxyError::Refused(kind))) => {
-            Err(AttemptOutcome::Failed(AttemptPhase::Connect, kind))
-        }
-        Ok(Err(ProxyError::Io(error))) => Err(fault::outcome(AttemptPhase::Connect, &error)),
-        Err(why) => Err(why.outcome(AttemptPhase::Connect)),
-    }
-}
-
-async fn shake_hands(
-    endpoint: &ServiceEndpoint,
-    tls: &tls::TlsClient,
-    config: &Arc<ClientConfig>,
-    tcp: TcpStream,
-    deadline: &CallDeadline,
-) -> Result<Box<TlsStream<TcpStream>>, AttemptOutcome> {
-    let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
-    match deadline.wait(handshake).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(endpoint.remember_error(tls.failure(&error), &error)),
-        Err(why) => Err(why.outcome(AttemptPhase::Tls)),
-    }
 }

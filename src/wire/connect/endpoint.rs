@@ -203,6 +203,19 @@ impl ServiceEndpoint {
         good.then(|| Arc::clone(&known.addresses))
     }
 
+    /// Returns the address if it is known, valid, the only one, and all that a connection needs:
+    /// the endpoint has neither TLS nor a proxy, and no safety limit forbids it.
+    pub(in crate::wire) fn only_plain_address(&self) -> Option<SocketAddr> {
+        let is_more = self.tls.is_some() || self.proxy.is_some() || self.unix.is_some();
+        if is_more || self.refusal.borrow().is_some() {
+            return None;
+        }
+        match *self.addresses()? {
+            [address] => Some(address),
+            _ => None,
+        }
+    }
+
     /// Resolves the name.
     pub(in crate::wire) async fn look_up(
         &self,

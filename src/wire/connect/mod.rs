@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod fault;
+pub(crate) mod open;
 pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod socket;

@@ -8,15 +8,16 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::connect::fault;
+use crate::wire::connect::socket::PendingConnect;
 use crate::wire::deadline::{CallDeadline, WaitEnded};
-use crate::wire::{Outgoing, ServiceEndpoint, connect::fault, connect::socket};
+use crate::wire::{Outgoing, ServiceEndpoint};
 
 /// How long an address is tried before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
@@ -29,6 +30,40 @@ const CONNECTED: AddressUse = AddressUse { connected: 1, failed: 0, slower: 0 };
 const FAILED: AddressUse = AddressUse { connected: 0, failed: 1, slower: 0 };
 const SLOWER: AddressUse = AddressUse { connected: 0, failed: 0, slower: 1 };
 
+/// Connects to the only address of a name, for a user without an emulated link: a race without a
+/// competitor. Of many users that connect at once, each holds little more than its socket.
+pub(in crate::wire) fn connect_to_one(
+    endpoint: &ServiceEndpoint,
+    address: SocketAddr,
+    user: u64,
+    deadline: &CallDeadline,
+) -> impl Future<Output = Result<TcpStream, AttemptOutcome>> {
+    let mut attempt = ConnectAttempt::begin(endpoint, address, (user, None));
+    poll_fn(move |cx| {
+        let connected = attempt.poll(cx);
+        deadline.poll(cx, connected).map(|ended| {
+            let result =
+                match ended {
+                    Ok(Ok(tcp)) => Ok(tcp),
+                    Ok(Err(error)) => Err(endpoint
+                        .remember_error(fault::outcome(AttemptPhase::Connect, &error), &error)),
+                    Err(why) => Err(why.outcome(AttemptPhase::Connect)),
+                };
+            match result {
+                Ok(_) => {
+                    endpoint.count(attempt.address, &CONNECTED);
+                    endpoint.prefer(attempt.address);
+                }
+                // A resource that the generator lacks says nothing about the address.
+                Err(AttemptOutcome::Own(_)) => {}
+                Err(AttemptOutcome::Unfinished(_)) => endpoint.count(attempt.address, &SLOWER),
+                Err(_) => endpoint.count(attempt.address, &FAILED),
+            }
+            result
+        })
+    })
+}
+
 /// Connects to the first of these addresses that accepts.
 pub(in crate::wire) async fn connect(
     endpoint: &ServiceEndpoint,
@@ -38,8 +73,7 @@ pub(in crate::wire) async fn connect(
 ) -> Result<TcpStream, AttemptOutcome> {
     let mut race = Race {
         endpoint,
-        user: outgoing.user,
-        buffer: outgoing.link.and_then(|link| link.buffer()),
+        outgoing,
         waiting: alternate_families(addresses, endpoint.first_of(addresses, outgoing.user)),
         running: VecDeque::new(),
         is_due: true,
@@ -84,20 +118,43 @@ pub(in crate::wire) async fn connect(
 /// Concurrent attempts to connect.
 struct Race<'a> {
     endpoint: &'a ServiceEndpoint,
-    user: u64,
-    buffer: Option<u32>,
+    outgoing: &'a Outgoing<'a>,
     /// Addresses not tried yet.
     waiting: VecDeque<SocketAddr>,
     /// Running attempts, the oldest first.
-    running: VecDeque<ConnectAttempt<'a>>,
+    running: VecDeque<ConnectAttempt>,
     /// Whether the next address is to be tried now.
     is_due: bool,
     timer: Timer,
 }
 
-struct ConnectAttempt<'a> {
+/// An attempt to connect to one address.
+struct ConnectAttempt {
     address: SocketAddr,
-    connecting: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + 'a>>,
+    /// `None` once it has ended.
+    pending: Option<io::Result<PendingConnect>>,
+}
+
+impl ConnectAttempt {
+    /// Begins to connect, from the address of this user, and with a receive buffer of so many
+    /// bytes if given.
+    fn begin(
+        endpoint: &ServiceEndpoint,
+        address: SocketAddr,
+        (user, buffer): (u64, Option<u32>),
+    ) -> Self {
+        let source = endpoint.source(user, address);
+        Self { address, pending: Some(PendingConnect::begin(address, source, buffer)) }
+    }
+
+    /// Ready once, when the attempt ends.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        if let Some(Ok(pending)) = &mut self.pending {
+            return pending.poll(cx);
+        }
+        let error = self.pending.take().and_then(Result::err);
+        Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
+    }
 }
 
 impl Race<'_> {
@@ -117,7 +174,7 @@ impl Race<'_> {
             self.is_due = false;
             for at in 0..self.running.len() {
                 let attempt = &mut self.running[at];
-                if let Poll::Ready(connected) = attempt.connecting.as_mut().poll(cx) {
+                if let Poll::Ready(connected) = attempt.poll(cx) {
                     let address = attempt.address;
                     self.running.remove(at);
                     return Poll::Ready((address, connected));
@@ -136,9 +193,9 @@ impl Race<'_> {
         {
             self.endpoint.count(oldest.address, &FAILED);
         }
-        let source = self.endpoint.source(self.user, address);
-        let connecting = Box::pin(socket::connect(address, source, self.buffer));
-        self.running.push_back(ConnectAttempt { address, connecting });
+        let buffer = self.outgoing.link.and_then(|link| link.buffer());
+        let user = (self.outgoing.user, buffer);
+        self.running.push_back(ConnectAttempt::begin(self.endpoint, address, user));
         if self.waiting.is_empty() {
             self.timer.clear();
         } else {

@@ -1,41 +1,67 @@
-//! Sockets: bound to a local address, connected, and the one option that no safe crate offers.
+//! Sockets: bound to a local address, connecting, and the one option that no safe crate offers.
 //!
 //! `race` opens connections through it.
 //! Invariant: a chosen local address does not use up one of its ports for each connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::task::{Context, Poll, ready};
 
-use tokio::net::{TcpSocket, TcpStream};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use tokio::net::TcpStream;
 
-/// Connects to `address`, from `source` if given, with a receive buffer of `buffer` bytes if given.
-pub(in crate::wire) async fn connect(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    buffer: Option<u32>,
-) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    if let Some(source) = source {
-        // A kernel without this option picks a port at once: fewer connections, but correct.
-        let _ = bind_address_no_port(&socket);
-        socket.bind(SocketAddr::new(source, 0))?;
+/// A socket that is being connected. It is what a connection is afterwards, so a pending one takes
+/// no more memory.
+pub(super) struct PendingConnect(Option<TcpStream>);
+
+impl PendingConnect {
+    /// Begins to connect to `address`, from `source` if given, with a receive buffer of `buffer`
+    /// bytes if given.
+    pub(super) fn begin(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        buffer: Option<u32>,
+    ) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+        if let Some(source) = source {
+            // A kernel without this option picks a port at once: fewer connections, but correct.
+            let _ = bind_address_no_port(&socket);
+            net::bind(&socket, &SocketAddr::new(source, 0))?;
+        }
+        if let Some(bytes) = buffer {
+            // Before connecting: the TCP window follows from it.
+            sockopt::set_socket_recv_buffer_size(&socket, bytes as usize)?;
+        }
+        // One write per request: waiting to fill a segment would only delay it.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match net::connect(socket.as_fd(), &address) {
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {
+                Ok(Self(Some(TcpStream::from_std(StdStream::from(socket))?)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
-    if let Some(bytes) = buffer {
-        // Before connecting: the TCP window follows from it.
-        socket.set_recv_buffer_size(bytes)?;
+
+    /// Ready once with the connected socket, or with why it could not connect.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        if let Some(pending) = &self.0 {
+            ready!(pending.poll_write_ready(cx))?;
+            if let Some(error) = pending.take_error()? {
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }
-    let tcp = socket.connect(address).await?;
-    // One write per request: waiting to fill a segment would only delay it. A socket that rejects
-    // the option is closed already, and the write will report it.
-    let _ = tcp.set_nodelay(true);
-    Ok(tcp)
 }
 
 /// Leaves the choice of a port to `connect`, which may give the same port to connections with other
 /// destinations (ip(7), `IP_BIND_ADDRESS_NO_PORT`, since Linux 4.2; it holds for IPv6 too).
 #[expect(unsafe_code, reason = "neither socket2 nor rustix has this option")]
-fn bind_address_no_port(socket: &TcpSocket) -> io::Result<()> {
+fn bind_address_no_port(socket: &OwnedFd) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open as long as `socket` lives; the kernel reads `size` bytes from
     // `on`, which is a `c_int` of that size, and keeps no pointer to it.

@@ -12,15 +12,12 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use crate::clock::{self, Time};
-use crate::stats::AttemptOutcome;
-use crate::stats::sample::{ConnectTimings, Exchange};
-use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
-use crate::wire::connect::connection::OpenConnection;
+use crate::stats::{AttemptOutcome, Exchange};
 use crate::wire::connect::endpoint::ServiceEndpoint;
-use crate::wire::deadline::CallDeadline;
+use crate::wire::connect::open;
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::http1::linked_exchange;
-use crate::wire::http1::stream::{self, ExchangeEnd, ExchangeTimes, ReadBuffer};
-use crate::wire::outgoing::Outgoing;
+use crate::wire::http1::stream::{self, ExchangeEnd, ReadBuffer};
 use crate::wire::resend::Resend;
 use crate::wire::slot::ConnectionSlot;
 
@@ -44,76 +41,30 @@ impl Http1 {
         self.buffer.borrow()
     }
 
-    /// Sends one request and reads its response; `now` is the dispatch time.
-    pub(in crate::wire) async fn exchange(
+    /// Sends one request and reads its response.
+    #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+    pub(in crate::wire) fn exchange(
         &self,
         endpoint: &ServiceEndpoint,
-        slot: &mut ConnectionSlot,
-        outgoing: &Outgoing<'_>,
-        now: Time,
-        deadline: &CallDeadline,
-        capture: &mut ResponseCapture,
-    ) -> (Exchange, Resend) {
-        let mut timings = None;
-        capture.progress = ExchangeProgress::default();
-        if slot.connection.is_some() {
-            self.drop_if_dead(slot).await;
-        }
-        let idle_ns = match &slot.connection {
-            Some(connection) => now.since(connection.idle_since),
-            None => {
-                // Boxed: opening is rare, and would double the size of every user's task.
-                let times = timings.insert(ConnectTimings::default());
-                capture.progress.connecting = Some(false);
-                match Box::pin(OpenConnection::open(endpoint, outgoing, deadline, times)).await {
-                    Ok(connection) => {
-                        capture.progress.connecting = Some(true);
-                        slot.open(connection);
-                    }
-                    Err(outcome) => return (never_sent(now, outcome, timings), Resend::No),
+        context: &mut ExchangeContext<'_>,
+    ) -> impl Future<Output = Resend> {
+        async move {
+            if context.slot.connection.is_some() {
+                self.drop_if_dead(context.slot).await;
+            }
+            if context.slot.connection.is_none() {
+                match open::open(endpoint, context).await {
+                    Ok(connection) => context.slot.open(connection),
+                    Err(outcome) => return never_sent(context.exchange, outcome),
                 }
-                0
             }
-        };
-        let mut times = ExchangeTimes { first_byte: Time::NEVER, done: Time::NEVER };
-        let (buffer, end_times) = (&self.buffer, &mut times);
-        let end = match outgoing.link {
-            None => stream::converse(buffer, slot, outgoing, deadline, capture, end_times).await,
-            Some(link) => {
-                linked_exchange::converse(
-                    buffer, link, slot, outgoing, deadline, capture, end_times,
-                )
-                .await
-            }
-        };
-        if times.done == Time::NEVER {
-            times.done = clock::now();
+            let is_old = is_stale(context);
+            let end = match context.outgoing.link {
+                None => stream::converse(&self.buffer, context).await,
+                Some(link) => linked_exchange::converse(&self.buffer, link, context).await,
+            };
+            end_exchange(context, &end, is_old)
         }
-        let is_old = timings.is_none() && idle_ns >= STALE_NS;
-        let (outcome, resend) = match end {
-            ExchangeEnd::Responded(status) => (AttemptOutcome::Responded(status), Resend::No),
-            ExchangeEnd::NoResponse(outcome) if outgoing.idempotent && is_old => {
-                (outcome, Resend::Stale)
-            }
-            ExchangeEnd::NoResponse(outcome) | ExchangeEnd::Failed(outcome) => {
-                (outcome, Resend::No)
-            }
-        };
-        if !matches!(outcome, AttemptOutcome::Responded(_)) {
-            slot.close();
-        }
-        let exchange = Exchange {
-            outcome,
-            dispatched: now,
-            first_byte: times.first_byte,
-            done: times.done,
-            connect: timings,
-            reuses: timings.is_none() && slot.requests() > 1,
-            sent: capture.progress.sent,
-            bytes_sent: capture.progress.bytes_sent,
-            bytes_received: capture.progress.bytes_received,
-        };
-        (exchange, resend)
     }
 
     /// Closes a reused connection that has ended.
@@ -139,35 +90,49 @@ impl Http1 {
     }
 }
 
+/// Ends an exchange on an open connection; `is_old`: the connection was stale when it began.
+#[inline]
+fn end_exchange(context: &mut ExchangeContext<'_>, end: &ExchangeEnd, is_old: bool) -> Resend {
+    let exchange = &mut *context.exchange;
+    if exchange.done == Time::NEVER {
+        exchange.done = clock::now();
+    }
+    let resend = match end {
+        ExchangeEnd::NoResponse(_) if context.outgoing.idempotent && is_old => Resend::Stale,
+        _ => Resend::No,
+    };
+    exchange.outcome = match *end {
+        ExchangeEnd::Responded(status) => AttemptOutcome::Responded(status),
+        ExchangeEnd::NoResponse(outcome) | ExchangeEnd::Failed(outcome) => outcome,
+    };
+    exchange.reuses = exchange.connect.is_none() && context.slot.requests() > 1;
+    if !matches!(exchange.outcome, AttemptOutcome::Responded(_)) {
+        context.slot.close();
+    }
+    resend
+}
+
+/// Whether an exchange uses a connection that has been idle for so long that the target may have
+/// closed it just now.
+fn is_stale(context: &ExchangeContext<'_>) -> bool {
+    let connection = context.slot.connection.as_ref();
+    let idle = connection.filter(|_| context.exchange.connect.is_none());
+    idle.is_some_and(|idle| context.exchange.dispatched.since(idle.idle_since) >= STALE_NS)
+}
+
 /// Opens a connection without sending a request; it is idle from now on.
 pub(in crate::wire) async fn open(
     endpoint: &ServiceEndpoint,
-    slot: &mut ConnectionSlot,
-    outgoing: &Outgoing<'_>,
-    deadline: &CallDeadline,
-    times: &mut ConnectTimings,
+    context: &mut ExchangeContext<'_>,
 ) -> Result<(), AttemptOutcome> {
-    let mut connection = OpenConnection::open(endpoint, outgoing, deadline, times).await?;
+    let mut connection = open::open(endpoint, context).await?;
     connection.idle_since = clock::now();
-    slot.open(connection);
+    context.slot.open(connection);
     Ok(())
 }
 
-/// Returns the exchange of a request whose connection could not be opened.
-pub(in crate::wire) fn never_sent(
-    now: Time,
-    outcome: AttemptOutcome,
-    timings: Option<ConnectTimings>,
-) -> Exchange {
-    Exchange {
-        outcome,
-        dispatched: now,
-        first_byte: Time::NEVER,
-        done: clock::now(),
-        connect: timings,
-        reuses: false,
-        sent: false,
-        bytes_sent: 0,
-        bytes_received: 0,
-    }
+/// Ends an exchange whose connection could not be opened.
+pub(in crate::wire) fn never_sent(exchange: &mut Exchange, outcome: AttemptOutcome) -> Resend {
+    (exchange.outcome, exchange.done) = (outcome, clock::now());
+    Resend::No
 }

@@ -8,15 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::clock::{self, Time, Timer};
-use crate::stats::{AttemptOutcome, AttemptPhase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::deadline::CallDeadline;
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::http1::framing::ResponseReader;
-use crate::wire::http1::stream::{self, ExchangeEnd, ExchangeTimes, ReadBuffer, ResponseSource};
+use crate::wire::http1::stream::{self, ExchangeEnd, ReadBuffer, ResponseSource};
 use crate::wire::link::emulated_link::{EmulatedLink, until};
-use crate::wire::outgoing::Outgoing;
-use crate::wire::slot::ConnectionSlot;
 
 /// Runs a request and its response over a link. Boxed: the tasks of other users hold no room for
 /// it.
@@ -24,29 +23,25 @@ use crate::wire::slot::ConnectionSlot;
 pub(in crate::wire) fn converse<'a>(
     buffer: &'a ReadBuffer,
     link: &'a EmulatedLink,
-    slot: &'a mut ConnectionSlot,
-    outgoing: &'a Outgoing<'a>,
-    deadline: &'a CallDeadline,
-    capture: &'a mut ResponseCapture,
-    times: &'a mut ExchangeTimes,
+    context: &'a mut ExchangeContext<'_>,
 ) -> Pin<Box<dyn Future<Output = ExchangeEnd> + 'a>> {
     Box::pin(async move {
-        let arrives = link.out(clock::now(), outgoing.bytes.len() as u64);
-        if let Err(why) = until(arrives, deadline).await {
+        let arrives = link.out(clock::now(), context.outgoing.bytes.len() as u64);
+        if let Err(why) = until(arrives, context.deadline).await {
             return ExchangeEnd::Failed(why.outcome(AttemptPhase::Send));
         }
         let mut response = LinkedResponse { buffer, link, timer: Timer::new(), through: None };
-        let end = stream::converse(&mut response, slot, outgoing, deadline, capture, times).await;
+        let end = stream::converse(&mut response, context).await;
         let through = response.through;
-        let home = arrive(link, through, end, deadline, times).await;
-        if times.first_byte > clock::now() {
+        let home = arrive(link, through, end, context.deadline, context.exchange).await;
+        if context.exchange.first_byte > clock::now() {
             // The wait ended before the first byte would have arrived.
-            times.first_byte = Time::NEVER;
+            context.exchange.first_byte = Time::NEVER;
         }
         if !matches!(home, ExchangeEnd::Responded(_)) {
-            slot.close();
-        } else if let Some(connection) = &mut slot.connection {
-            connection.idle_since = times.done;
+            context.slot.close();
+        } else if let Some(connection) = &mut context.slot.connection {
+            connection.idle_since = context.exchange.done;
         }
         home
     })
@@ -58,7 +53,7 @@ async fn arrive(
     through: Option<Time>,
     end: ExchangeEnd,
     deadline: &CallDeadline,
-    times: &mut ExchangeTimes,
+    exchange: &mut Exchange,
 ) -> ExchangeEnd {
     if let ExchangeEnd::Failed(
         AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_),
@@ -68,7 +63,7 @@ async fn arrive(
     }
     let home = through.unwrap_or(Time(0)).max(clock::now()).after(link.home_ns());
     let waited = until(home, deadline).await;
-    times.done = clock::now();
+    exchange.done = clock::now();
     match waited {
         Ok(()) => end,
         Err(why) if through.is_some() => ExchangeEnd::Failed(why.outcome(AttemptPhase::Body)),
@@ -92,7 +87,7 @@ impl ResponseSource for &mut LinkedResponse<'_> {
         cx: &mut Context<'_>,
         reader: &mut ResponseReader,
         capture: &mut ResponseCapture,
-        times: &mut ExchangeTimes,
+        exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd> {
         loop {
             // Unread bytes fill the kernel's buffer, and then the target has to wait.
@@ -104,13 +99,13 @@ impl ResponseSource for &mut LinkedResponse<'_> {
             }
             let mut buffer = self.buffer.borrow();
             let piece = &mut buffer[..self.link.piece()];
-            let before = capture.progress.bytes_received;
-            let end = ready!(stream::read_piece(connection, cx, piece, reader, capture, times));
-            let (first, count) = (self.through.is_none(), capture.progress.bytes_received - before);
+            let before = exchange.bytes_received;
+            let end = ready!(stream::read_piece(connection, cx, piece, reader, capture, exchange));
+            let (first, count) = (self.through.is_none(), exchange.bytes_received - before);
             if count > 0 {
                 let through = self.link.through(clock::now(), count, first);
                 if first {
-                    times.first_byte = through.after(self.link.home_ns());
+                    exchange.first_byte = through.after(self.link.home_ns());
                 }
                 self.through = Some(through);
             }

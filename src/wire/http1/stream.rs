@@ -10,15 +10,14 @@ use std::io;
 use std::task::{Context, Poll};
 
 use crate::clock::{self, Time};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
+use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
-use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::deadline::WaitEnded;
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::http1::framing::ResponseReader;
 use crate::wire::link::stream_connection::StreamConnection;
-use crate::wire::outgoing::Outgoing;
-use crate::wire::slot::ConnectionSlot;
 use crate::wire::taken::TakenConnection;
 
 /// The size of the shard's read buffer.
@@ -56,12 +55,6 @@ impl ExchangeEnd {
     }
 }
 
-/// Timestamps of one exchange.
-pub(in crate::wire) struct ExchangeTimes {
-    pub(in crate::wire) first_byte: Time,
-    pub(in crate::wire) done: Time,
-}
-
 /// A way to read a response.
 pub(in crate::wire) trait ResponseSource {
     /// Reads until the response is complete or no more bytes are available.
@@ -71,7 +64,7 @@ pub(in crate::wire) trait ResponseSource {
         cx: &mut Context<'_>,
         reader: &mut ResponseReader,
         capture: &mut ResponseCapture,
-        times: &mut ExchangeTimes,
+        exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd>;
 }
 
@@ -82,11 +75,11 @@ impl ResponseSource for &ReadBuffer {
         cx: &mut Context<'_>,
         reader: &mut ResponseReader,
         capture: &mut ResponseCapture,
-        times: &mut ExchangeTimes,
+        exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd> {
         let mut buffer = self.borrow();
         loop {
-            match read_piece(connection, cx, &mut buffer, reader, capture, times) {
+            match read_piece(connection, cx, &mut buffer, reader, capture, exchange) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
                 Poll::Ready(None) => {}
@@ -96,70 +89,76 @@ impl ResponseSource for &ReadBuffer {
 }
 
 /// Writes the request and reads the response on the slot's connection.
-pub(in crate::wire) async fn converse(
-    mut source: impl ResponseSource,
-    slot: &mut ConnectionSlot,
-    outgoing: &Outgoing<'_>,
-    deadline: &CallDeadline,
-    capture: &mut ResponseCapture,
-    times: &mut ExchangeTimes,
-) -> ExchangeEnd {
-    slot.carry();
-    let Some(connection) = slot.connection.as_mut() else {
-        return ExchangeEnd::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
-    };
-    let mut reader = ResponseReader::new(outgoing.capture);
+///
+/// Each waiting user's task holds this future: it is one closure, which keeps what it needs once.
+pub(in crate::wire) fn converse<'a>(
+    mut source: impl ResponseSource + 'a,
+    context: &'a mut ExchangeContext<'_>,
+) -> impl Future<Output = ExchangeEnd> {
+    context.slot.carry();
+    let mut reader = ResponseReader::new(context.outgoing.capture);
     // One future for both: a target may respond before it has read all of a long request. After a
     // reset by the target nothing more can be written, but a response that it sent before may still
     // be read; the end of the input is near, too.
     let mut reset = None;
-    let end = poll_fn(|cx| {
-        if !capture.progress.sent && reset.is_none() {
-            match write(connection, cx, outgoing.bytes, &mut capture.progress) {
+    poll_fn(move |cx| {
+        let ExchangeContext { slot, outgoing, deadline, capture, exchange } = &mut *context;
+        let Some(connection) = slot.connection.as_mut() else { return Poll::Ready(NOT_OPEN) };
+        if !exchange.sent && reset.is_none() {
+            match write(connection, cx, outgoing.bytes, exchange) {
                 Some(error) if fault::is_reset(&error) => reset = Some(error),
-                Some(error) => return Poll::Ready(write_error(&reader, &error)),
+                Some(error) => return finish(context, &reader, write_error(&reader, &error)),
                 None => {}
             }
         }
-        let read = source.poll(connection, cx, &mut reader, capture, times);
-        match (deadline.poll(cx, read), &reset) {
+        let read = source.poll(connection, cx, &mut reader, capture, exchange);
+        let end = match (deadline.poll(cx, read), &reset) {
+            (Poll::Pending, _) => return Poll::Pending,
             // The target sent an alert with the reason before it reset the connection.
-            (Poll::Ready(Ok(end)), Some(_)) if end.is_tls_alert() => Poll::Ready(end),
+            (Poll::Ready(Ok(end)), Some(_)) if end.is_tls_alert() => end,
             (
                 Poll::Ready(Ok(ExchangeEnd::Failed(_) | ExchangeEnd::NoResponse(_)) | Err(_)),
                 Some(error),
-            ) => Poll::Ready(write_error(&reader, error)),
-            (other, _) => other
-                .map(|end| end.unwrap_or_else(|why| wait_ended(why, &reader, &capture.progress))),
-        }
+            ) => write_error(&reader, error),
+            (Poll::Ready(Ok(end)), _) => end,
+            (Poll::Ready(Err(why)), None) => wait_ended(why, &reader, exchange.sent),
+        };
+        finish(context, &reader, end)
     })
-    .await;
-    if matches!(end, ExchangeEnd::Responded(_)) && reader.may_reuse() && capture.progress.sent {
-        connection.idle_since = times.done;
-    } else {
-        let is_whole = matches!(end, ExchangeEnd::Responded(_)) && capture.progress.sent;
-        let is_taken_over = is_whole && reader.is_taken_over();
-        end_connection(slot, is_taken_over, outgoing, capture);
+}
+
+/// The end of an exchange on a slot that has no connection.
+const NOT_OPEN: ExchangeEnd =
+    ExchangeEnd::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
+
+/// Keeps the connection for the next exchange if it can be used again.
+#[inline]
+fn finish(
+    context: &mut ExchangeContext<'_>,
+    reader: &ResponseReader,
+    end: ExchangeEnd,
+) -> Poll<ExchangeEnd> {
+    let is_whole = matches!(end, ExchangeEnd::Responded(_)) && context.exchange.sent;
+    match &mut context.slot.connection {
+        Some(connection) if is_whole && reader.may_reuse() => {
+            connection.idle_since = context.exchange.done;
+        }
+        _ => end_connection(context, is_whole && reader.is_taken_over()),
     }
-    end
+    Poll::Ready(end)
 }
 
 /// Closes the connection, or leaves it to the stream that takes over the response.
 #[cold]
-fn end_connection(
-    slot: &mut ConnectionSlot,
-    is_taken_over: bool,
-    outgoing: &Outgoing<'_>,
-    capture: &mut ResponseCapture,
-) {
+fn end_connection(context: &mut ExchangeContext<'_>, is_taken_over: bool) {
     if is_taken_over
-        && let Some(taken) = capture.taken_mut()
-        && let Some((connection, count)) = slot.take()
+        && let Some(taken) = context.capture.taken_mut()
+        && let Some((connection, count)) = context.slot.take()
     {
-        let connection = StreamConnection::new(connection, outgoing.link);
+        let connection = StreamConnection::new(connection, context.outgoing.link);
         taken.connection = Some(TakenConnection::Http1(connection, count));
     } else {
-        slot.close();
+        context.slot.close();
     }
 }
 
@@ -171,7 +170,7 @@ pub(in crate::wire) fn read_piece(
     buffer: &mut [u8],
     reader: &mut ResponseReader,
     capture: &mut ResponseCapture,
-    times: &mut ExchangeTimes,
+    exchange: &mut Exchange,
 ) -> Poll<Option<ExchangeEnd>> {
     let read = match connection.poll_read(cx, buffer) {
         Poll::Pending => return Poll::Pending,
@@ -179,24 +178,24 @@ pub(in crate::wire) fn read_piece(
     };
     let bytes = match read {
         Ok(0) if reader.end() => {
-            times.done = clock::now();
+            exchange.done = clock::now();
             return Poll::Ready(Some(ExchangeEnd::Responded(reader.status())));
         }
         Ok(0) => return Poll::Ready(Some(closed_early(reader, FailureKind::Closed))),
         Ok(count) => &buffer[..count],
         Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
     };
-    capture.progress.bytes_received += bytes.len() as u64;
+    exchange.bytes_received += bytes.len() as u64;
     // Taken before parsing: parsing is our work, not the target's.
     let now = clock::now();
     reader.read_at(now);
     let fed = reader.feed(bytes, capture);
-    if times.first_byte == Time::NEVER {
-        times.first_byte = now;
+    if exchange.first_byte == Time::NEVER {
+        exchange.first_byte = now;
     }
     Poll::Ready(match fed {
         Ok(true) => {
-            times.done = now;
+            exchange.done = now;
             Some(ExchangeEnd::Responded(reader.status()))
         }
         Ok(false) => None,
@@ -209,21 +208,21 @@ fn write(
     connection: &mut OpenConnection,
     cx: &mut Context<'_>,
     bytes: &[u8],
-    progress: &mut ExchangeProgress,
+    exchange: &mut Exchange,
 ) -> Option<io::Error> {
     loop {
-        let left = &bytes[progress.bytes_sent as usize..];
+        let left = &bytes[exchange.bytes_sent as usize..];
         if left.is_empty() {
             match connection.poll_flush(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => progress.sent = true,
+                Poll::Ready(Ok(())) => exchange.sent = true,
                 Poll::Ready(Err(error)) => return Some(error),
             }
             return None;
         }
         match connection.poll_write(cx, left) {
             Poll::Pending => return None,
-            Poll::Ready(Ok(count)) => progress.bytes_sent += count as u64,
+            Poll::Ready(Ok(count)) => exchange.bytes_sent += count as u64,
             Poll::Ready(Err(error)) => return Some(error),
         }
     }
@@ -244,7 +243,7 @@ fn closed_early(reader: &ResponseReader, kind: FailureKind) -> ExchangeEnd {
     if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
 }
 
-fn wait_ended(why: WaitEnded, reader: &ResponseReader, progress: &ExchangeProgress) -> ExchangeEnd {
-    let phase = if progress.sent { reader.phase() } else { AttemptPhase::Send };
+fn wait_ended(why: WaitEnded, reader: &ResponseReader, is_sent: bool) -> ExchangeEnd {
+    let phase = if is_sent { reader.phase() } else { AttemptPhase::Send };
     ExchangeEnd::Failed(why.outcome(phase))
 }

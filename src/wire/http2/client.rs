@@ -7,19 +7,17 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::plan::transport::HttpVersion;
-use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::wire::body::response_capture::{ExchangeProgress, ResponseCapture};
-use crate::wire::connect::connection::OpenConnection;
+use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::endpoint::ServiceEndpoint;
-use crate::wire::deadline::CallDeadline;
+use crate::wire::connect::open;
+use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::http1::client::{Http1, STALE_NS, never_sent};
 use crate::wire::http2::connection::Http2;
 use crate::wire::http2::message;
 use crate::wire::http2::stream_exchange::StreamProgress;
-use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
 use crate::wire::slot::ConnectionSlot;
 use crate::wire::taken::TakenConnection;
@@ -29,73 +27,49 @@ use crate::wire::taken::TakenConnection;
 pub(in crate::wire) fn boxed<'a>(
     http1: &'a Http1,
     endpoint: &'a ServiceEndpoint,
-    slot: &'a mut ConnectionSlot,
-    outgoing: &'a Outgoing<'a>,
-    now: Time,
-    deadline: &'a CallDeadline,
-    capture: &'a mut ResponseCapture,
-) -> Pin<Box<dyn Future<Output = (Exchange, Resend)> + 'a>> {
-    Box::pin(exchange(http1, endpoint, slot, outgoing, now, deadline, capture))
+    context: &'a mut ExchangeContext<'_>,
+) -> Pin<Box<dyn Future<Output = Resend> + 'a>> {
+    Box::pin(exchange(http1, endpoint, context))
 }
 
 /// Runs one exchange on a service that may speak HTTP/2, with the semantics of `http1`.
 async fn exchange(
     http1: &Http1,
     endpoint: &ServiceEndpoint,
-    slot: &mut ConnectionSlot,
-    outgoing: &Outgoing<'_>,
-    now: Time,
-    deadline: &CallDeadline,
-    capture: &mut ResponseCapture,
-) -> (Exchange, Resend) {
-    if slot.connection.is_some() {
-        http1.drop_if_dead(slot).await;
+    context: &mut ExchangeContext<'_>,
+) -> Resend {
+    if context.slot.connection.is_some() {
+        http1.drop_if_dead(context.slot).await;
     }
-    if slot.h2.as_mut().is_some_and(|h2| !h2.is_fresh()) {
-        slot.close();
+    if context.slot.h2.as_mut().is_some_and(|h2| !h2.is_fresh()) {
+        context.slot.close();
     }
-    let mut timings = None;
-    capture.progress = ExchangeProgress::default();
-    drop(capture.take_over());
-    if slot.connection.is_none() && slot.h2.is_none() {
-        capture.progress.connecting = Some(false);
-        let times = timings.insert(ConnectTimings::default());
-        if let Err(outcome) = open(endpoint, slot, outgoing, deadline, times).await {
-            return (never_sent(now, outcome, timings), Resend::No);
-        }
-        capture.progress.connecting = Some(true);
+    drop(context.capture.take_over());
+    if context.slot.connection.is_none()
+        && context.slot.h2.is_none()
+        && let Err(outcome) = open(endpoint, context).await
+    {
+        return never_sent(context.exchange, outcome);
     }
+    let ExchangeContext { slot, outgoing, deadline, capture, exchange } = &mut *context;
     if slot.h2.is_some() {
         slot.carry();
     }
-    let reuses = timings.is_none() && slot.requests > 1;
-    let Some(h2) = &mut slot.h2 else {
-        let exchanged = http1.exchange(endpoint, slot, outgoing, now, deadline, capture).await;
-        return (Exchange { connect: timings.or(exchanged.0.connect), ..exchanged.0 }, exchanged.1);
-    };
-    let idle_ns = now.since(h2.idle_since);
-    let mut progress =
-        StreamProgress { phase: AttemptPhase::Send, first_byte: Time::NEVER, status: 0 };
+    let is_new = exchange.connect.is_some();
+    exchange.reuses = !is_new && slot.requests > 1;
+    let Some(h2) = &mut slot.h2 else { return http1.exchange(endpoint, context).await };
+    let idle_ns = exchange.dispatched.since(h2.idle_since);
+    let mut progress = StreamProgress { phase: AttemptPhase::Send, status: 0 };
     let before = h2.traffic.sent.get();
-    let exchanged = h2.converse(outgoing, deadline, capture, &mut progress).await;
-    let done = clock::now();
-    h2.idle_since = done;
+    let exchanged = h2.converse(outgoing, deadline, capture, (exchange, &mut progress)).await;
+    exchange.done = clock::now();
+    h2.idle_since = exchange.done;
     let body = message::body_of(outgoing.bytes).len() as u64;
-    let sent = h2.traffic.sent.get() > before + body;
-    let (bytes_sent, bytes_received) = h2.traffic.take();
-    let exchange = Exchange {
-        outcome: exchanged
-            .map_or(AttemptOutcome::Responded(progress.status), |failure| failure.outcome),
-        dispatched: now,
-        first_byte: progress.first_byte,
-        done,
-        connect: timings,
-        reuses,
-        sent,
-        bytes_sent,
-        bytes_received,
-    };
-    let is_old = timings.is_none() && idle_ns >= STALE_NS;
+    exchange.sent = h2.traffic.sent.get() > before + body;
+    (exchange.bytes_sent, exchange.bytes_received) = h2.traffic.take();
+    exchange.outcome =
+        exchanged.map_or(AttemptOutcome::Responded(progress.status), |failure| failure.outcome);
+    let is_old = !is_new && idle_ns >= STALE_NS;
     let resend = match exchange.outcome {
         _ if exchanged.is_some_and(|failure| failure.is_unprocessed) => Resend::Unprocessed,
         AttemptOutcome::Failed(
@@ -109,7 +83,7 @@ async fn exchange(
     } else if should_close(exchange.outcome) || !h2.is_fresh() {
         slot.close();
     }
-    (exchange, resend)
+    resend
 }
 
 /// Leaves the connection to the stream that has taken over its response.
@@ -140,23 +114,23 @@ fn should_close(outcome: AttemptOutcome) -> bool {
 /// Opens a connection and finds out which protocol was negotiated.
 pub(in crate::wire) async fn open(
     endpoint: &ServiceEndpoint,
-    slot: &mut ConnectionSlot,
-    outgoing: &Outgoing<'_>,
-    deadline: &CallDeadline,
-    times: &mut ConnectTimings,
+    context: &mut ExchangeContext<'_>,
 ) -> Result<(), AttemptOutcome> {
-    let connection = OpenConnection::open(endpoint, outgoing, deadline, times).await?;
+    let connection = open::open(endpoint, context).await?;
     let h2 = match connection.negotiated_protocol() {
         Some(protocol) => protocol == b"h2",
         None => endpoint.tls.is_none(),
     };
     if h2 {
-        slot.open_h2(Http2::from_connection(connection, endpoint, deadline).await?);
+        let h2 = Http2::from_connection(connection, endpoint, context.deadline).await?;
+        context.slot.open_h2(h2);
     } else if endpoint.version == HttpVersion::Http2 {
-        times.open = false;
+        if let Some(timings) = &mut context.exchange.connect {
+            timings.open = false;
+        }
         return Err(AttemptOutcome::Failed(AttemptPhase::Tls, FailureKind::NoHttp2));
     } else {
-        slot.open(connection);
+        context.slot.open(connection);
     }
     Ok(())
 }

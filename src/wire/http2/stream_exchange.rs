@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use h2::Reason;
 
 use crate::clock::{self, Time};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind, GeneratorError};
 use crate::wire::body::capture_request::TakesOver;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::deadline::CallDeadline;
@@ -24,7 +24,6 @@ use crate::wire::taken::{StreamedFraming, TakenResponse};
 /// Progress of an exchange on its stream.
 pub(in crate::wire) struct StreamProgress {
     pub(in crate::wire) phase: AttemptPhase,
-    pub(in crate::wire) first_byte: Time,
     pub(in crate::wire) status: u16,
 }
 
@@ -55,10 +54,11 @@ impl Http2 {
         outgoing: &Outgoing<'_>,
         deadline: &CallDeadline,
         capture: &mut ResponseCapture,
-        progress: &mut StreamProgress,
+        (exchange, progress): (&mut Exchange, &mut StreamProgress),
     ) -> Option<StreamFailure> {
         let (is_first, before) = (self.idle_since == Time::NEVER, self.traffic.received.get());
-        match deadline.wait(self.send_and_receive(outgoing, capture, progress)).await {
+        let received = self.send_and_receive(outgoing, capture, (exchange, progress));
+        match deadline.wait(received).await {
             Ok(Ok(())) => None,
             Ok(Err(StreamError::Local(outcome))) => Some(outcome.into()),
             Ok(Err(StreamError::Protocol(error))) => {
@@ -85,7 +85,7 @@ impl Http2 {
         &mut self,
         outgoing: &Outgoing<'_>,
         capture: &mut ResponseCapture,
-        progress: &mut StreamProgress,
+        (exchange, progress): (&mut Exchange, &mut StreamProgress),
     ) -> Result<(), StreamError> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
             return Err(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other).into());
@@ -98,7 +98,7 @@ impl Http2 {
             stream.send_data(body, true)?;
         }
         // If the exchange is cancelled from here on, the request counts as sent.
-        capture.progress.sent = true;
+        exchange.sent = true;
         progress.phase = AttemptPhase::FirstByte;
         let mut interim = 0;
         let response = poll_fn(|cx| {
@@ -116,7 +116,7 @@ impl Http2 {
             Pin::new(&mut response).poll(cx).map_err(StreamError::from)
         })
         .await?;
-        progress.first_byte = clock::now();
+        exchange.first_byte = clock::now();
         progress.status = response.status().as_u16();
         progress.phase = AttemptPhase::Body;
         let (head, mut data) = response.into_parts();
