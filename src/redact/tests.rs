@@ -24,6 +24,17 @@ fn sensitive_values_are_redacted_in_json() {
             (r#"{ "apiKey" : "abc" , "a": 2 }"#, r#"{ "apiKey" : "***" , "a": 2 }"#),
             (r#"{"pin":1234,"a":1}"#, r#"{"pin":"***","a":1}"#),
             (r#"{"tokens":["a]","b"],"a":1}"#, r#"{"tokens":"***","a":1}"#),
+            (r#"{"tokens":{"access":"x"},"a":1}"#, r#"{"tokens":"***","a":1}"#),
+            (r#"{"tokens":"x1","a":1}"#, r#"{"tokens":"***","a":1}"#),
+            (r#"{"tokens":[1,2],"a":1}"#, r#"{"tokens":"***","a":1}"#),
+            // Numbers of tokens are no credentials.
+            (r#"{"tokens":12,"a":1}"#, r#"{"tokens":12,"a":1}"#),
+            (r#"{"model":"m","max_tokens":64}"#, r#"{"model":"m","max_tokens":64}"#),
+            (
+                r#"{"usage":{"completion_tokens":5,"completion_tokens_details":{"x":"y"}}}"#,
+                r#"{"usage":{"completion_tokens":5,"completion_tokens_details":{"x":"y"}}}"#,
+            ),
+            (r#"{\"max_tokens\":64,\"token\":\"x\"}"#, r#"{\"max_tokens\":64,\"token\":\"***\"}"#),
             (r#"{"credentials":{"u":"x","n":{"p":"y"}},"a":1}"#, r#"{"credentials":"***","a":1}"#),
             (
                 r#"{"token":null,"secret":false,"card":""}"#,
@@ -59,6 +70,9 @@ fn sensitive_values_are_redacted_in_queries_forms_and_headers() {
         &[
             ("/a?x=1&api_key=abc&y=2#t", "/a?x=1&api_key=***&y=2#t"),
             ("/a?access_token=a%20b", "/a?access_token=***"),
+            ("/a?tokens=20&max_tokens=5", "/a?tokens=20&max_tokens=5"),
+            ("/a?tokens=20x", "/a?tokens=***"),
+            ("manada-tokens: 5", "manada-tokens: 5"),
             ("/a?next=%2Fb%3Ftoken%3Dabc%26x%3D1&y=2", "/a?next=%2Fb%3Ftoken%3D***%26x%3D1&y=2"),
             ("see http://h/?sid=abc (moved)", "see http://h/?sid=*** (moved)"),
             ("user=u&password=a b&x=1", "user=u&password=***&x=1"),
