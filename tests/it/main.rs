@@ -58,6 +58,7 @@ mod sums; // the sums that hold in every report
 mod terminal; // a terminal for the program
 mod timing; // attribution of time
 mod tls; // valid and invalid certificates
+mod tokens; // token streams in the words of all APIs
 mod transport; // other addresses, sockets, sources, proxies, client certificates
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it restores the terminal
