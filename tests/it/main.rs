@@ -41,6 +41,7 @@ mod pools; // connections as the target sees them
 mod population; // closed users and their connections, counted by a real server
 mod prometheus; // a real Prometheus
 mod raw_responses; // raw responses and what readers make of them
+mod reconnects; // waits before event streams are opened again
 mod records; // records of earlier versions
 mod replay; // `report`: finished runs, judged and exported again
 mod report; // the folder and the document of a run

@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use manada::clock;
@@ -89,8 +91,16 @@ fn spawn(command: &mut Command, output: &Path) -> Child {
         .unwrap_or_else(|error| panic!("this test needs rabbitmq-server: {error}; {ADVICE}"))
 }
 
+/// A free port below those of outgoing connections: the broker takes seconds until it listens, and
+/// other tests open thousands of connections meanwhile.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
+    let ports = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Relaxed);
+        SocketAddr::from(([127, 0, 0, 1], 20_000 + (number % 12_000) as u16))
+    });
+    ports.take(12_000).find(is_free).unwrap()
 }
 
 impl RabbitMq {
@@ -163,16 +173,22 @@ fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
     })
 }
 
-/// Runs users of a shipped archetype; their number, and the iterations of all.
-fn run(archetype: &str, address: SocketAddr) -> Value {
+/// A run with users of a shipped archetype, and other workloads.
+fn users(archetype: &str, address: SocketAddr, others: &str) -> Manada {
     let scenario = format!(
         "services: {{ server: \"ws://{address}\" }}\n\
          grace: 10s\n\
-         workloads: {{ users: {{ archetypes: {{ {archetype}: 1 }}, users: {USERS}, \
-         duration: 3s }} }}\n\
+         workloads:\n\
+         \x20 users: {{ archetypes: {{ {archetype}: 1 }}, users: {USERS}, duration: 3s }}\n\
+         {others}\
          thresholds: [ calls > 0 ]\n"
     );
-    let report = Manada::run(&scenario, &[]).go().measured();
+    Manada::run(&scenario, &[])
+}
+
+/// Runs it: nothing fails, and no message is lost.
+fn run(users: Manada) -> Value {
+    let report = users.go().measured();
     assert_eq!(report["messages"]["adds_up"], true, "{}", report["messages"]);
     for wrong in ["lost", "missed", "unsent", "open", "duplicated", "reordered", "dropped"] {
         assert_eq!(report["messages"][wrong], 0, "{wrong}: {}", report["messages"]);
@@ -186,17 +202,22 @@ fn run(archetype: &str, address: SocketAddr) -> Value {
     report
 }
 
-fn step<'r>(report: &'r Value, name: &str) -> &'r Value {
-    let mut steps = report["steps"].as_array().unwrap().iter();
-    steps.find(|step| step["name"] == name).unwrap_or_else(|| panic!("no step {name}: {report:#}"))
+/// The sum of a count over all steps of a name; `at` is its place in a step.
+fn sum(report: &Value, name: &str, at: &str) -> u64 {
+    let steps = report["steps"].as_array().unwrap().iter();
+    let named: Vec<&Value> = steps.filter(|step| step["name"] == name).collect();
+    assert!(!named.is_empty(), "no step {name}: {report:#}");
+    // A step without messages has no counts of them.
+    let of = |step: &&Value| step.pointer(at).and_then(Value::as_u64).unwrap_or(0);
+    named.iter().map(of).sum()
 }
 
 fn calls(report: &Value, name: &str) -> u64 {
-    step(report, name)["calls"]["ok"].as_u64().unwrap()
+    sum(report, name, "/calls/ok")
 }
 
 fn received(report: &Value, name: &str) -> u64 {
-    step(report, name)["messages"]["counts"]["received"].as_u64().unwrap()
+    sum(report, name, "/messages/counts/received")
 }
 
 /// Compares the messages of a run with the counts of its server.
@@ -216,16 +237,20 @@ fn compare(report: &Value, counts: &Value, answer: &str) {
 #[test]
 fn socket_io_counts_what_the_archetype_counted() {
     let server = NodeServer::start("socket-io.js");
-    let report = run("socket-io", server.address);
+    let report = run(users("socket-io", server.address, ""));
     let counts = server.counts();
     compare(&report, &counts, "acknowledged");
-    assert_eq!(counts["acknowledged"], calls(&report, "say"), "{counts}");
+    let said = calls(&report, "say");
+    for count in ["acknowledged", "asked", "answered"] {
+        assert_eq!(counts[count], said, "{count}: {counts}");
+    }
+    assert_eq!(received(&report, "questions"), said);
 }
 
 #[test]
 fn graphql_ws_counts_what_the_archetype_counted() {
     let server = NodeServer::start("graphql-ws.js");
-    let report = run("graphql-ws", server.address);
+    let report = run(users("graphql-ws", server.address, ""));
     let counts = server.counts();
     compare(&report, &counts, "result");
     assert_eq!(counts["subscriptions"], USERS, "{counts}");
@@ -234,7 +259,25 @@ fn graphql_ws_counts_what_the_archetype_counted() {
 #[test]
 fn rabbitmq_counts_what_the_archetype_of_stomp_counted() {
     let broker = RabbitMq::start();
-    let report = run("stomp", broker.web_stomp);
+    // A user that is as good as silent, so that heart-beats are sent on both sides.
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("archetypes/stomp.yaml");
+    let mut quiet = std::fs::read_to_string(shipped).unwrap();
+    for (text, other) in [
+        ("archetype: stomp", "archetype: quiet"),
+        ("pace: 1s", "pace: 10s"),
+        ("/topic/manada", "/topic/quiet"),
+        ("heart-beat:10000,10000", "heart-beat:1000,1000"),
+    ] {
+        assert_eq!(quiet.matches(text).count(), 1, "{text}");
+        quiet = quiet.replace(text, other);
+    }
+    let silent = "\x20 quiet: { archetypes: { quiet: 1 }, users: 1, duration: 4s }\n";
+    let users = users("stomp", broker.web_stomp, silent).file("archetypes/quiet.yaml", quiet);
+    let report = run(users);
+    assert!(received(&report, "heart-beats") > 0, "{report:#}");
+    // Without them the broker closes after three seconds.
+    let closed = serde_json::json!({ "1000 by us": USERS + 1 });
+    assert_eq!(report["streams"]["closed"], closed, "{report:#}");
     let (sent, heard) = (calls(&report, "say"), received(&report, "heard"));
     assert!(sent >= 2 * USERS && heard >= sent, "{report:#}");
     assert_eq!(calls(&report, "receipt"), sent);

@@ -59,6 +59,10 @@ server.on("connection", (socket) => {
 
 http.listen(0, "127.0.0.1", () => console.log(http.address().port));
 process.stdin.resume().on("end", () => {
-  console.log(JSON.stringify(counts));
-  process.exit(0);
+  // What the last clients sent is read before their end.
+  setInterval(() => {
+    if (server.clients.size > 0) return;
+    console.log(JSON.stringify(counts));
+    process.exit(0);
+  }, 10);
 });

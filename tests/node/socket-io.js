@@ -1,9 +1,9 @@
-// A Socket.IO server on a free port: it brings each event `say` to all as `said`, acknowledges it, and
-// counts what it got and sent. It prints its port at the start, and its counts when its input ends.
+// A Socket.IO server on a free port: it brings each event `say` to all as `said`, acknowledges it, asks
+// the sender for an acknowledgement of its own, and counts what it got and sent. It prints its port at the start, and its counts when its input ends.
 const { createServer } = require("http");
 const { Server } = require("socket.io");
 
-const counts = { connections: 0, said: 0, delivered: 0, acknowledged: 0, pings: 0, pongs: 0 };
+const counts = { connections: 0, said: 0, delivered: 0, acknowledged: 0, pings: 0, pongs: 0, asked: 0, answered: 0 };
 const http = createServer();
 const io = new Server(http, { pingInterval: 400, pingTimeout: 3000, transports: ["websocket"] });
 
@@ -18,6 +18,8 @@ io.on("connection", (socket) => {
   });
   socket.on("say", (message, acknowledge) => {
     counts.said += 1;
+    counts.asked += 1;
+    socket.emit("ready?", () => (counts.answered += 1));
     io.emit("said", message);
     counts.acknowledged += 1;
     acknowledge({ ok: true });
@@ -26,6 +28,10 @@ io.on("connection", (socket) => {
 
 http.listen(0, "127.0.0.1", () => console.log(http.address().port));
 process.stdin.resume().on("end", () => {
-  console.log(JSON.stringify(counts));
-  process.exit(0);
+  // What the last clients sent is read before their end.
+  setInterval(() => {
+    if (io.engine.clientsCount > 0) return;
+    console.log(JSON.stringify(counts));
+    process.exit(0);
+  }, 10);
 });
