@@ -128,8 +128,13 @@ pub(crate) static SEND: Noun = Noun {
             key("bytes", Matching("^[A-Za-z0-9+/=]+$", "base64"), "Bytes, in base64."),
             key("text", Truth, "Sends a text message, else a binary one.")
                 .otherwise("`true` for `json` and `body`"),
-            key("stamp", STAMP, "Writes a stamp into the message, for listeners that read stamps.")
-                .default("false"),
+            key(
+                "stamp",
+                STAMP,
+                "Writes a stamp into the message, for listeners that read stamps: into a member of \
+                 `json`, or into `body` where `{{ stamp }}` stands, else before the text.",
+            )
+            .default("false"),
             key("channel", Template, "Name of the channel that the stamp belongs to.")
                 .otherwise("service and path of the stream"),
             key(
