@@ -51,7 +51,7 @@ const WORDS: [&str; 20] = [
 
 /// Words of a key beside `tokens` that make it a number of tokens of a language model, no
 /// credential: `max_tokens`, `completionTokens`, `x-ratelimit-remaining-tokens`.
-const TOKEN_COUNTS: [&str; 25] = [
+const TOKEN_COUNTS: [&str; 20] = [
     "max",
     "min",
     "num",
@@ -63,10 +63,6 @@ const TOKEN_COUNTS: [&str; 25] = [
     "reasoning",
     "thinking",
     "cached",
-    "generated",
-    "prediction",
-    "accepted",
-    "rejected",
     "text",
     "audio",
     "image",
@@ -76,7 +72,6 @@ const TOKEN_COUNTS: [&str; 25] = [
     "limit",
     "ratelimit",
     "manada",
-    "details",
 ];
 
 /// Words after `token` that make it such a number, too: `promptTokenCount`.
@@ -149,6 +144,13 @@ fn has_run(words: &[String], is: impl Fn(&str) -> bool) -> bool {
 /// Whether a key says only `tokens`: a number after it is a count, anything else a credential.
 pub(super) fn is_plain_tokens(key: &str) -> bool {
     words(key) == ["tokens"]
+}
+
+/// Whether a key names a number of tokens: `max_tokens`.
+pub(super) fn counts_tokens(key: &str) -> bool {
+    let words = words(key);
+    let all = words.len();
+    without_token_counts(words).len() < all
 }
 
 /// Removes the words of a key that name a number of tokens.

@@ -117,7 +117,7 @@ impl Scan<'_> {
 
     /// Handles `key: value`; returns where the value ends, if it was redacted.
     fn colon(&mut self, key: &Range<usize>, is_quoted: bool, at: usize) -> Option<usize> {
-        if !self.sensitive(key.clone()) {
+        if !self.sensitive(key.clone()) && !self.is_text_of_tokens(key, at) {
             return None;
         }
         let text = self.text;
@@ -156,6 +156,12 @@ impl Scan<'_> {
     fn is_token_count(&self, key: &Range<usize>, at: usize) -> bool {
         value::is_number(&self.text[at..])
             && names::is_plain_tokens(&String::from_utf8_lossy(&self.text[key.clone()]))
+    }
+
+    /// Whether a key that names a number of tokens is followed by texts: credentials after all.
+    fn is_text_of_tokens(&self, key: &Range<usize>, at: usize) -> bool {
+        value::begins_text(&self.text[at..])
+            && names::counts_tokens(&String::from_utf8_lossy(&self.text[key.clone()]))
     }
 
     /// Handles `key=value`, and `name="key"` of a form's field.

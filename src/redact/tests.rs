@@ -29,6 +29,9 @@ fn sensitive_values_are_redacted_in_json() {
             (r#"{"tokens":[1,2],"a":1}"#, r#"{"tokens":"***","a":1}"#),
             // Numbers of tokens are no credentials.
             (r#"{"tokens":12,"a":1}"#, r#"{"tokens":12,"a":1}"#),
+            (r#"{"cached_tokens":["x"],"a":1}"#, r#"{"cached_tokens":"***","a":1}"#),
+            (r#"{"input_tokens":"x"}"#, r#"{"input_tokens":"***"}"#),
+            (r#"{"accepted_tokens":["x"]}"#, r#"{"accepted_tokens":"***"}"#),
             (r#"{"model":"m","max_tokens":64}"#, r#"{"model":"m","max_tokens":64}"#),
             (
                 r#"{"usage":{"completion_tokens":5,"completion_tokens_details":{"x":"y"}}}"#,
@@ -163,6 +166,8 @@ fn scenario_shows_no_credentials() {
             ("capture:\n  token:\n    json: $.s\n", "capture:\n  token:\n    json: $.s\n"),
             ("auth:\n  basic: a\n", "auth:\n  basic: a\n"),
             ("session: 5m", "session: 5m"),
+            ("{ max_tokens: \"{{ int(1, 9) }}\" }", "{ max_tokens: \"{{ int(1, 9) }}\" }"),
+            ("check: { tokens: \"> 0\" }", "check: { tokens: \"> 0\" }"),
             ("cookies: false", "cookies: false"),
             ("capture: { id: { cookie: sid } }", "capture: { id: { cookie: sid } }"),
             ("headers: { cookie: sid=abc }", "headers: { cookie: *** }"),

@@ -157,7 +157,7 @@ impl LiveStream {
         }
         let was_flushing = std::mem::replace(&mut state.is_flushing, flushes);
         if !flushes {
-            state.replies.is_flushed();
+            state.replies.mark_flushed();
         }
         if end.is_pending() {
             state.wire = Some(wire);

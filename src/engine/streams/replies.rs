@@ -132,7 +132,7 @@ impl ReplyQueue {
     }
 
     /// Notes that the kernel has taken all bytes that were handed over.
-    pub(crate) fn is_flushed(&mut self) {
+    pub(crate) fn mark_flushed(&mut self) {
         self.waiting = self.answers.iter().map(Vec::len).sum();
     }
 }
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(queue.take().len(), 4);
         queue.push(vec![0; 1]);
         assert!(queue.take().is_empty(), "the kernel has not taken what was handed over");
-        queue.is_flushed();
+        queue.mark_flushed();
         queue.push(vec![0; 1]);
         assert_eq!(queue.take().len(), 1);
     }
