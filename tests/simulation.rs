@@ -313,6 +313,8 @@ worlds![
     streams_reconnect_and_resume,
     streams_replay_what_was_missed,
     streams_replies_and_close,
+    streams_replies_read_the_message,
+    streams_wait_as_the_target_asks,
     retry_after_is_respected,
     cancelled_think_starts_nothing,
     cancelled_think_is_not_subtracted,

@@ -30,8 +30,8 @@ use crate::testserver::{
     GET /stats returns its counts; POST /stall?for=2s stalls it now.\n\n\
     Streams, with settings in their query: WebSocket at /ws/echo, /ws/channel/NAME, /ws/app and\n\
     /ws/events; events at /sse/NAME, published at /publish/NAME; tokens at /v1/chat/completions,\n\
-    /v1/completions and /v1/messages. The book describes them in \"Streams of the built-in test\n\
-    server\".")]
+    /v1/completions, /v1/responses and /v1/messages. The book describes them in \"Streams of the\n\
+    built-in test server\".")]
 pub(crate) struct Args {
     /// Address to listen on
     ///
@@ -103,7 +103,7 @@ pub(crate) struct Args {
 struct TokenArgs {
     /// Time from a request to the first token of its stream, e.g. lognormal:300ms,0.4
     ///
-    /// Of /v1/chat/completions, /v1/completions and /v1/messages; a distribution as for --latency.
+    /// Of all four APIs, such as /v1/chat/completions; a distribution as for --latency.
     #[arg(long, value_name = "TIME", default_value = "100ms",
         value_parser = Distribution::parse_compact)]
     token_first: Distribution,

@@ -60,6 +60,8 @@ pub enum CheckedTime {
 pub enum TextCondition {
     /// The text equals this one.
     Equals(String),
+    /// The text begins with this one.
+    StartsWith(String),
     /// The text contains this one.
     Contains(String),
     /// The text does not contain this one.
@@ -165,6 +167,7 @@ impl TextCondition {
         let holds = |part: &str| memchr::memmem::find(value, part.as_bytes()).is_some();
         match self {
             Self::Equals(wanted) => value == wanted.as_bytes(),
+            Self::StartsWith(part) => value.starts_with(part.as_bytes()),
             Self::Contains(part) => holds(part),
             Self::Lacks(part) => !holds(part),
             Self::Matches(regex) => regex.is_match(value),

@@ -94,6 +94,8 @@ fn checks_hold_or_fail() {
         (CheckCondition::Header("set-cookie".into(), equals("b=2")), true),
         (CheckCondition::Header("x-none".into(), contains("")), false),
         (CheckCondition::Body(TextCondition::Contains("\"ok\":true".into())), true),
+        (CheckCondition::Body(TextCondition::StartsWith("{\"items\"".into())), true),
+        (CheckCondition::Body(TextCondition::StartsWith("\"ok\"".into())), false),
         (CheckCondition::Body(TextCondition::Lacks("\"ok\":true".into())), false),
         (CheckCondition::Body(TextCondition::Matches(Regex::new(r"id.:\d").unwrap())), true),
         (CheckCondition::Body(TextCondition::Matches(Regex::new("^id").unwrap())), false),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::policy::Priority;
-use super::stream::{ChannelPlan, StreamStep, StreamedAnswer};
+use super::stream::{ChannelPlan, Reply, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
 use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
 use crate::ids::ServiceId;
@@ -123,10 +123,19 @@ impl Call {
         self.all_checks().any(|check| check.what.names_status(status))
     }
 
-    /// Returns the names of all checks: checks, expects, then captures.
+    /// Returns the names of all checks: checks, expects, captures, then replies with captures.
     pub fn check_names(&self) -> impl Iterator<Item = String> {
         let captures = self.captures.iter().map(|capture| &capture.name);
-        self.all_checks().map(|check| &check.name).chain(captures).cloned()
+        let replies = self.replies().iter().enumerate();
+        let replies = replies.filter(|(_, reply)| !reply.captures.is_empty());
+        let replies = replies.map(|(index, _)| format!("reply {}", index + 1));
+        self.all_checks().map(|check| &check.name).chain(captures).cloned().chain(replies)
+    }
+
+    /// The automatic answers of the listener that begins with this call.
+    pub fn replies(&self) -> &[Reply] {
+        let listener = self.stream.as_ref().and_then(|step| step.act.listener());
+        listener.map_or(&[], |listener| &listener.replies)
     }
 
     fn all_checks(&self) -> impl Iterator<Item = &Check> {

@@ -4,7 +4,7 @@
 //! target.
 //! Invariant: every template of an archetype is visited.
 
-use super::call::RequestBody;
+use super::call::{Call, RequestBody};
 use super::flow::{Archetype, Step};
 use super::stream::ChannelPlan;
 
@@ -48,7 +48,9 @@ impl Archetype {
     pub fn variables_from_responses(&self, globals: &[bool]) -> Vec<bool> {
         let mut found = globals.to_vec();
         found.resize(self.variables.len(), false);
-        let captured = self.calls.iter().flat_map(|call| &call.captures);
+        let replies = self.calls.iter().flat_map(Call::replies);
+        let in_replies = replies.flat_map(|reply| &reply.captures);
+        let captured = self.calls.iter().flat_map(|call| &call.captures).chain(in_replies);
         for slot in captured.map(|capture| capture.variable).chain(self.status) {
             found[slot] = true;
         }

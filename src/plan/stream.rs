@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::extract::{BoundedPath, Check, TextCondition};
+use crate::extract::{BoundedPath, Capture, Check, TextCondition};
 use crate::ids::ServiceId;
 use crate::template::Template;
 
@@ -226,6 +226,8 @@ pub enum MatchCondition {
 pub enum TextVerb {
     /// Equal.
     Equals,
+    /// At the beginning.
+    StartsWith,
     /// Contained.
     Contains,
     /// Not contained.
@@ -237,6 +239,7 @@ impl TextVerb {
     pub fn with(self, text: String) -> TextCondition {
         match self {
             Self::Equals => TextCondition::Equals(text),
+            Self::StartsWith => TextCondition::StartsWith(text),
             Self::Contains => TextCondition::Contains(text),
             Self::Lacks => TextCondition::Lacks(text),
         }
@@ -248,7 +251,10 @@ impl TextVerb {
 pub struct Reply {
     /// Conditions on the message.
     pub conditions: Vec<MatchCondition>,
-    /// The answer, rendered when the listener begins.
+    /// Values of the message that the answer reads; an answer without one is rendered when the
+    /// listener begins.
+    pub captures: Vec<Capture>,
+    /// The answer.
     pub text: Template,
 }
 

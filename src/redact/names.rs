@@ -49,6 +49,34 @@ const WORDS: [&str; 20] = [
     "clientkey",
 ];
 
+/// Words of a key beside `tokens` that make it a number of tokens of a language model, no
+/// credential: `max_tokens`, `completionTokens`, `x-ratelimit-remaining-tokens`.
+const TOKEN_COUNTS: [&str; 20] = [
+    "max",
+    "min",
+    "num",
+    "total",
+    "prompt",
+    "completion",
+    "input",
+    "output",
+    "reasoning",
+    "thinking",
+    "cached",
+    "text",
+    "audio",
+    "image",
+    "per",
+    "budget",
+    "count",
+    "limit",
+    "ratelimit",
+    "manada",
+];
+
+/// Words after `token` that make it such a number, too: `promptTokenCount`.
+const COUNT_ENDS: [&str; 3] = ["count", "counts", "limit"];
+
 /// The sensitive names of one run: the built-in ones, with the additions and removals of its safety
 /// files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,15 +109,9 @@ impl SensitiveNames {
 
     /// Whether the values of a key are credentials.
     pub fn is_sensitive(&self, key: &str) -> bool {
-        let words = words(key);
-        // Up to [`MAX_RUN`] adjacent words are compared as one, so `api-key` is `apikey`.
-        (0..words.len()).any(|from| {
-            let mut run = String::new();
-            words[from..].iter().take(MAX_RUN).any(|word| {
-                run.push_str(word);
-                self.has(&run) || run.strip_suffix('s').is_some_and(|one| self.has(one))
-            })
-        })
+        let all = words(key);
+        has_run(&all, |run| self.added.contains(run))
+            || has_run(&without_token_counts(all), |run| self.is_built_in(run))
     }
 
     /// All built-in names.
@@ -97,16 +119,57 @@ impl SensitiveNames {
         ENDINGS.into_iter().chain(WORDS)
     }
 
-    fn has(&self, run: &str) -> bool {
+    fn is_built_in(&self, run: &str) -> bool {
         let stays = |name: &&&str| !self.removed.contains(**name);
-        self.added.contains(run)
-            || WORDS.iter().filter(stays).any(|name| run == *name)
+        WORDS.iter().filter(stays).any(|name| run == *name)
             || ENDINGS.iter().filter(stays).any(|name| run.ends_with(name))
     }
 }
 
 /// Maximum adjacent words of a key that are compared as one.
 const MAX_RUN: usize = 3;
+
+/// Whether some adjacent words satisfy `is`, together or as a plural.
+fn has_run(words: &[String], is: impl Fn(&str) -> bool) -> bool {
+    // Up to [`MAX_RUN`] adjacent words are compared as one, so `api-key` is `apikey`.
+    (0..words.len()).any(|from| {
+        let mut run = String::new();
+        words[from..].iter().take(MAX_RUN).any(|word| {
+            run.push_str(word);
+            is(&run) || run.strip_suffix('s').is_some_and(&is)
+        })
+    })
+}
+
+/// Whether a key says only `tokens`: a number after it is a count, anything else a credential.
+pub(super) fn is_plain_tokens(key: &str) -> bool {
+    words(key) == ["tokens"]
+}
+
+/// Whether a key names a number of tokens: `max_tokens`.
+pub(super) fn counts_tokens(key: &str) -> bool {
+    let words = words(key);
+    let all = words.len();
+    without_token_counts(words).len() < all
+}
+
+/// Removes the words of a key that name a number of tokens.
+fn without_token_counts(mut words: Vec<String>) -> Vec<String> {
+    let counts = |word: &str| TOKEN_COUNTS.contains(&word);
+    if words.iter().any(|word| counts(word)) {
+        words.retain(|word| word != "tokens");
+    }
+    words.retain(|word| !word.strip_suffix("tokens").is_some_and(counts));
+    let ends = words.windows(2).position(|two| two[0] == "token" && is_count_end(&two[1]));
+    if let Some(at) = ends {
+        words.remove(at);
+    }
+    words
+}
+
+fn is_count_end(word: &str) -> bool {
+    COUNT_ENDS.contains(&word)
+}
 
 /// Returns the letters and digits of a name, in lower case.
 fn joined(name: &str) -> String {
@@ -203,6 +266,13 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "private_key",
             "csrf-token",
+            "accessTokens",
+            "refresh_tokens",
+            "user_tokens",
+            "max_token",
+            "token_max",
+            "session_max_tokens",
+            "max_tokens_secret",
         ] {
             assert!(names.is_sensitive(key), "{key}");
         }
@@ -233,6 +303,22 @@ mod tests {
             "secretary",
             "company",
             "page",
+            "max_tokens",
+            "maxTokens",
+            "maxtokens",
+            "MAX_COMPLETION_TOKENS",
+            "max_new_tokens",
+            "completion_tokens",
+            "prompt_tokens",
+            "total_tokens",
+            "input_tokens",
+            "cache_read_input_tokens",
+            "completion_tokens_details",
+            "reasoning_tokens",
+            "tokens_per_second",
+            "x-ratelimit-remaining-tokens",
+            "promptTokenCount",
+            "token_limit",
         ] {
             assert!(!names.is_sensitive(key), "{key}");
         }
@@ -246,6 +332,7 @@ mod tests {
         assert!(names.remove("Session") && !names.remove("no-such"));
         assert!(!names.is_sensitive("session") && names.is_sensitive("session_token"));
         // No file can remove a name that another one added.
+        assert!(names.add("max_tokens") && names.is_sensitive("maxTokens"));
         assert!(names.add("pin") && names.remove("pin") && names.is_sensitive("pin"));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::names::SensitiveNames;
+use super::names::{self, SensitiveNames};
 use super::value::{self, MAX_TAG, ValueEnd};
 
 /// The syntax of a text, as far as it is known.
@@ -117,14 +117,15 @@ impl Scan<'_> {
 
     /// Handles `key: value`; returns where the value ends, if it was redacted.
     fn colon(&mut self, key: &Range<usize>, is_quoted: bool, at: usize) -> Option<usize> {
-        if !self.sensitive(key.clone()) {
+        if !self.sensitive(key.clone()) && !self.is_text_of_tokens(key, at) {
             return None;
         }
         let text = self.text;
         let is_first = value::is_first_of_line(text, key.start);
         // Without a blank, a colon separates only where a key is certain.
         let blank = text.get(at).is_none_or(|byte| b" \t\r\n\"'\\{[".contains(byte));
-        if !blank && !is_quoted && !is_first || self.is_setting(key, at) {
+        let is_apart = blank || is_quoted || is_first;
+        if !is_apart || self.is_setting(key, at) || self.is_token_count(key, at) {
             return None;
         }
         let end = match () {
@@ -151,6 +152,18 @@ impl Scan<'_> {
             }
     }
 
+    /// Whether `tokens` is followed by a number: a count, no credential.
+    fn is_token_count(&self, key: &Range<usize>, at: usize) -> bool {
+        value::is_number(&self.text[at..])
+            && names::is_plain_tokens(&String::from_utf8_lossy(&self.text[key.clone()]))
+    }
+
+    /// Whether a key that names a number of tokens is followed by texts: credentials after all.
+    fn is_text_of_tokens(&self, key: &Range<usize>, at: usize) -> bool {
+        value::begins_text(&self.text[at..])
+            && names::counts_tokens(&String::from_utf8_lossy(&self.text[key.clone()]))
+    }
+
     /// Handles `key=value`, and `name="key"` of a form's field.
     fn equals(&mut self, key: &Range<usize>, at: usize) -> Option<usize> {
         let text = self.text;
@@ -161,7 +174,7 @@ impl Scan<'_> {
             }
             return None;
         }
-        if !self.sensitive(key.clone()) {
+        if !self.sensitive(key.clone()) || self.is_token_count(key, at) {
             return None;
         }
         let begins = key.start == 0 || matches!(text[key.start - 1], b'&' | b'\n');

@@ -178,6 +178,23 @@ pub(super) fn is_name(text: &[u8]) -> bool {
     !text[..end].contains(&b'=')
 }
 
+/// Whether there is a number, with or without quotes and a comparison: `12`, `"> 0"`.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let is_around = |byte: &&u8| b" \t\"'<>=!".contains(byte);
+    let text = &text[text.iter().take_while(is_around).count()..];
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && text.get(digits).is_none_or(|byte| b" \t\r\n\"'\\,}])&;#".contains(byte))
+}
+
+/// Whether there is a text in quotes, or a list that begins with one; no number, no template.
+pub(super) fn begins_text(text: &[u8]) -> bool {
+    let from = text.iter().take_while(|byte| b" \t[\\".contains(byte)).count();
+    let rest = &text[from..];
+    rest.first().is_some_and(|byte| b"\"'".contains(byte))
+        && !rest[1..].starts_with(b"{{")
+        && !is_number(rest)
+}
+
 /// Whether there is a duration: `5m`, `1h30m`.
 pub(super) fn is_duration(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();

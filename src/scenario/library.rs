@@ -17,9 +17,12 @@ pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("browser", include_str!("../../archetypes/browser.yaml")),
     ("buyer", include_str!("../../archetypes/buyer.yaml")),
     ("crawler", include_str!("../../archetypes/crawler.yaml")),
+    ("graphql-ws", include_str!("../../archetypes/graphql-ws.yaml")),
     ("impatient", include_str!("../../archetypes/impatient.yaml")),
     ("mobile", include_str!("../../archetypes/mobile.yaml")),
     ("poller", include_str!("../../archetypes/poller.yaml")),
+    ("socket-io", include_str!("../../archetypes/socket-io.yaml")),
+    ("stomp", include_str!("../../archetypes/stomp.yaml")),
 ];
 
 /// Folders to search for archetypes, in this order, before the built-in ones.

@@ -59,6 +59,7 @@ routes! {
     Models "/v1/models" "GET, HEAD",
     ChatCompletions "/v1/chat/completions" "POST",
     Completions "/v1/completions" "POST",
+    Responses "/v1/responses" "POST",
     Messages "/v1/messages" "POST",
     Missing "missing" "",
     Malformed "malformed" "",
@@ -90,6 +91,7 @@ impl Route {
             "/v1/models" => Self::Models,
             "/v1/chat/completions" => Self::ChatCompletions,
             "/v1/completions" => Self::Completions,
+            "/v1/responses" => Self::Responses,
             "/v1/messages" => Self::Messages,
             "/ws/echo" => Self::WsEcho,
             "/ws/events" => Self::WsEvents,
@@ -118,7 +120,7 @@ impl Route {
 
     /// Whether the route answers with tokens.
     pub const fn has_tokens(self) -> bool {
-        matches!(self, Self::ChatCompletions | Self::Completions | Self::Messages)
+        matches!(self, Self::ChatCompletions | Self::Completions | Self::Responses | Self::Messages)
     }
 
     /// Maximum bytes kept of the body of a request.

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::clock::{self, Time, Timer};
 use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd, Traffic};
@@ -58,6 +59,8 @@ pub enum FakeEvent {
         /// The id of an event.
         id: Option<Rc<str>>,
     },
+    /// How long the target asks clients to wait before they connect again.
+    ReconnectDelay(Duration),
     /// The end.
     End(StreamEnd),
 }
@@ -139,6 +142,7 @@ impl FakeStreams {
             inbox,
             timer: Timer::new(),
             is_closing: false,
+            reconnect_delay: None,
             traffic: Traffic::default(),
         }
     }
@@ -166,6 +170,7 @@ pub(in crate::wire) struct FakeStream {
     inbox: Rc<RefCell<FakeInbox>>,
     timer: Timer,
     is_closing: bool,
+    reconnect_delay: Option<Duration>,
     traffic: Traffic,
 }
 
@@ -196,6 +201,7 @@ impl MessageStream for FakeStream {
             drop(inbox);
             match arriving.event {
                 FakeEvent::End(end) => return Poll::Ready(end),
+                FakeEvent::ReconnectDelay(delay) => self.reconnect_delay = Some(delay),
                 FakeEvent::Message { kind, payload, event, id } => {
                     self.traffic.received += payload.len() as u64;
                     let (event, id) = (event.as_deref(), id.as_deref());
@@ -231,6 +237,10 @@ impl MessageStream for FakeStream {
 
     fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
+    }
+
+    fn reconnect_delay(&self) -> Option<Duration> {
+        self.reconnect_delay
     }
 }
 

@@ -113,7 +113,10 @@ fn body_over_memory_budget_is_an_error_without_abort() {
     let (report, done) = walk(&body, flow, "memory: { budget: 64MiB }");
     assert_eq!(errors(&report, "generator", "kept_bodies"), 1, "{done}");
     assert_eq!(count(&report, "calls.generator_errors"), 1, "{done}");
-    assert!(count(&report, "generator.rss_bytes_peak") < 64 << 20, "{done}");
+    // Pages of the program count too, and a build without optimisation has many.
+    let (small, _) = walk(b"x", flow, "memory: { budget: 64MiB }");
+    let peak = |report: &Value| count(report, "generator.rss_bytes_peak");
+    assert!(peak(&report) < peak(&small) + (37 << 20), "{} {done}", peak(&small));
     assert!(done.stderr.contains("kept_bodies") || done.stdout.contains("kept_bodies"), "{done}");
     let (report, done) = walk(&body[..20 << 20], flow, "memory: { budget: 64MiB }");
     assert_eq!((errors(&report, "generator", "kept_bodies"), count(&report, "calls.ok")), (0, 1));

@@ -41,6 +41,7 @@ mod pools; // connections as the target sees them
 mod population; // closed users and their connections, counted by a real server
 mod prometheus; // a real Prometheus
 mod raw_responses; // raw responses and what readers make of them
+mod reconnects; // waits before event streams are opened again
 mod records; // records of earlier versions
 mod replay; // `report`: finished runs, judged and exported again
 mod report; // the folder and the document of a run
@@ -53,10 +54,12 @@ mod seed; // the same seed gives the same traffic
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
 mod stale; // kept connections that the target closed
+mod subprotocols; // archetypes of protocols over WebSocket at real servers
 mod sums; // the sums that hold in every report
 mod terminal; // a terminal for the program
 mod timing; // attribution of time
 mod tls; // valid and invalid certificates
+mod tokens; // token streams in the words of all APIs
 mod transport; // other addresses, sockets, sources, proxies, client certificates
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it restores the terminal

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use manada::clock::Time;
 use manada::wire::fake_stream::{FakeDelivery, FakeEvent, StreamModel};
@@ -42,6 +43,9 @@ pub struct StreamScript {
     /// The target keeps messages and brings those that a stream missed, by `Last-Event-ID`.
     #[serde(default)]
     pub replays: bool,
+    /// How long the target asks clients to wait before they connect again.
+    #[serde(default)]
+    pub retry: Option<String>,
     /// A message of this text on all streams, again and again after this time.
     #[serde(default)]
     pub tick: Option<(String, String)>,
@@ -112,6 +116,10 @@ impl StreamModel for ScriptedStreams {
         if let Some(welcome) = self.script.welcome.clone() {
             let event = FakeEvent::text(welcome.into_bytes());
             all.push(FakeDelivery { stream, at: now.after(self.delay()), event });
+        }
+        if let Some(retry) = &self.script.retry {
+            let event = FakeEvent::ReconnectDelay(Duration::from_nanos(ns(retry)));
+            all.push(FakeDelivery { stream, at: now, event });
         }
         if let Some((every, text)) = &self.script.tick {
             let payload: Rc<[u8]> = text.clone().into_bytes().into();

@@ -10,6 +10,7 @@ use crate::delivery::order::MAX_PAIRS;
 use crate::delivery::{Channel, MessageArrival, PublisherOrder, SequenceLedger, Settled, Stamp};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
+use crate::engine::streams::replies::ListenerReplies;
 use crate::ids::StepId;
 use crate::stats::MessageCounts;
 use crate::wire::message_stream::Message;
@@ -22,8 +23,7 @@ pub(crate) struct Listener {
     /// Index of its step among the calls of the archetype.
     pub(crate) call: usize,
     pub(crate) conditions: Conditions,
-    /// Answers, with their conditions.
-    pub(crate) replies: Vec<(Conditions, Vec<u8>)>,
+    pub(crate) replies: ListenerReplies,
     /// What it is due; `None` if it reads no stamps.
     pub(crate) due: Option<DueMessages>,
     /// When it got its last message; `NEVER` before the first.
@@ -53,7 +53,7 @@ impl Listener {
     pub(crate) fn new(
         (step, call): (StepId, usize),
         conditions: Conditions,
-        replies: Vec<(Conditions, Vec<u8>)>,
+        replies: ListenerReplies,
         due: Option<DueMessages>,
     ) -> Self {
         Self { step, call, conditions, replies, due, last: Time::NEVER }
@@ -119,12 +119,6 @@ impl Listener {
         if is_untracked {
             recorder.streams().untracked_pairs += 1;
         }
-    }
-
-    /// The answer to a message; `None` if there is none.
-    pub(crate) fn reply(&self, message: &Message<'_>) -> Option<&[u8]> {
-        let mut replies = self.replies.iter();
-        replies.find(|(conditions, _)| conditions.hold(message)).map(|(_, text)| text.as_slice())
     }
 
     /// Ends the listener: settles what it is due. `is_final`: no publisher is left.

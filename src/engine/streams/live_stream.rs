@@ -6,12 +6,14 @@
 
 use std::cell::RefCell;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::clock::{self, RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
 use crate::engine::streams::listener::Listener;
+use crate::engine::streams::replies::ReplyQueue;
 use crate::extract::{self, CheckPart, ResponseRules};
 use crate::ids::StepId;
 use crate::seed::Rng;
@@ -54,10 +56,11 @@ pub(crate) struct StreamState {
     pub(crate) last_awaited: Option<Time>,
     /// The id of the last event, for `Last-Event-ID`.
     pub(crate) last_id: Option<String>,
+    /// How long the target asked to wait before a reconnection.
+    pub(crate) reconnect_delay: Option<Duration>,
     /// Messages that are sent again after a reconnection.
     resent: Vec<(MessageKind, Vec<u8>)>,
-    /// Answers that are to be sent.
-    replies: Vec<Vec<u8>>,
+    replies: ReplyQueue,
     /// Values that listeners captured, by variable.
     captured: Vec<(usize, Option<Value>)>,
     /// Draws what a capture picks at random.
@@ -107,8 +110,9 @@ impl LiveStream {
             last_sent: None,
             last_awaited: None,
             last_id: None,
+            reconnect_delay: None,
             resent: Vec::new(),
-            replies: Vec::new(),
+            replies: ReplyQueue::default(),
             captured: Vec::new(),
             rng,
             last_read: Time::NEVER,
@@ -132,7 +136,7 @@ impl LiveStream {
         };
         let mut receive = |at: Time, message: Message<'_>| self.receive(shard, at, &message);
         let mut end = shard.wire.poll_stream(wire.as_mut(), cx, &mut receive);
-        let replies = std::mem::take(&mut self.state.borrow_mut().replies);
+        let replies = self.state.borrow_mut().replies.take();
         let mut flushes = self.state.borrow().is_flushing || !replies.is_empty();
         for payload in &replies {
             let message = Message { kind: MessageKind::Text, payload, event: None, id: None };
@@ -148,7 +152,13 @@ impl LiveStream {
         let traffic = wire.take_traffic();
         shard.recorder.borrow_mut().record_traffic(traffic.sent, traffic.received);
         let mut state = self.state.borrow_mut();
+        if end.is_ready() {
+            state.reconnect_delay = wire.reconnect_delay().or(state.reconnect_delay);
+        }
         let was_flushing = std::mem::replace(&mut state.is_flushing, flushes);
+        if !flushes {
+            state.replies.mark_flushed();
+        }
         if end.is_pending() {
             state.wire = Some(wire);
         }
@@ -259,10 +269,10 @@ impl StreamState {
     ) {
         let listener = &mut self.listeners[place];
         listener.take(shard, at, message, shares_read);
-        if let Some(reply) = listener.reply(message) {
-            self.replies.push(reply.to_vec());
-        }
         let call = (listener.call, listener.step);
+        if let Some(answer) = listener.replies.answer(shard, call, (at, message), &mut self.rng) {
+            self.replies.push(answer);
+        }
         self.check(shard, call, at, message);
     }
 

@@ -16,6 +16,7 @@ mod live_stream;
 mod open;
 mod publisher;
 mod reader;
+mod replies;
 mod send;
 mod settle;
 mod stamping;

@@ -91,12 +91,14 @@ fn finish(live: &LiveStream, ended: StreamEnd) {
 async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconnect) -> bool {
     let timer = Timer::new();
     let (base, cap) = (nanos(plan.base), nanos(plan.cap));
+    // The target may ask for a longer wait, but not for one above the step's own maximum.
+    let asked = live.state.borrow().reconnect_delay.map_or(0, nanos).min(cap);
     for attempt in 0..plan.max {
         let wait_ns = base.saturating_mul(1 << attempt.min(32)).min(cap);
         // Half of it is random, so that streams that ended together do not return together.
         let half: u64 = wait_ns / 2;
         let jitter = spare.rng.random_range(0..=half);
-        wait(shard, live, &timer, half + jitter).await;
+        wait(shard, live, &timer, (half + jitter).max(asked)).await;
         if live.is_unwanted() || shard.is_draining() {
             return false;
         }

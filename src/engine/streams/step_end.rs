@@ -16,6 +16,7 @@ use crate::engine::streams::conditions::Conditions;
 use crate::engine::streams::inbox::KeptMessage;
 use crate::engine::streams::listener::{DueMessages, Listener};
 use crate::engine::streams::live_stream::LiveStream;
+use crate::engine::streams::replies::{ListenerReplies, ReplyScope};
 use crate::engine::streams::stamping;
 use crate::engine::users::user::User;
 use crate::plan::stream::ListenerPlan;
@@ -118,13 +119,7 @@ pub(super) fn begin_listener(
 ) -> Result<(), RenderError> {
     let now = clock::now();
     let conditions = Conditions::render(&plan.conditions, &mut user.scope(shard, now))?;
-    let mut replies = Vec::new();
-    for reply in &plan.replies {
-        let scope = &mut user.scope(shard, now);
-        let mut text = Vec::new();
-        reply.text.render(scope, &mut text)?;
-        replies.push((Conditions::render(&reply.conditions, scope)?, text));
-    }
+    let replies = replies(shard, user, now, plan)?;
     let mut due = None;
     if let Some(channel) = &plan.channel {
         let name = stamping::channel_name(shard, user, channel, (now, &live.path))?;
@@ -147,4 +142,29 @@ pub(super) fn begin_listener(
     }
     state.wake_reader();
     Ok(())
+}
+
+/// Renders the answers that can be rendered before a message.
+fn replies(
+    shard: &Shard,
+    user: &mut User,
+    now: Time,
+    plan: &ListenerPlan,
+) -> Result<ListenerReplies, RenderError> {
+    let mut all = Vec::with_capacity(plan.replies.len());
+    let mut scope = None;
+    for reply in &plan.replies {
+        let conditions = Conditions::render(&reply.conditions, &mut user.scope(shard, now))?;
+        let mut text = None;
+        if reply.captures.is_empty() {
+            let mut rendered = Vec::new();
+            reply.text.render(&mut user.scope(shard, now), &mut rendered)?;
+            text = Some(rendered);
+        } else if scope.is_none() {
+            let (variables, iteration) = (user.variables.clone(), user.iteration);
+            scope = Some(Box::new(ReplyScope { variables, user: user.number, iteration }));
+        }
+        all.push((conditions, text));
+    }
+    Ok(ListenerReplies::new(all, scope))
 }

@@ -67,6 +67,7 @@ pub(crate) fn body(
             let (template, boundary) = multipart(diagnostics, node, flow_context)?;
             (from_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
         }
+        "body" if message::misses_stamp(diagnostics, node, names) => return None,
         _ => {
             let text = "the text of the body";
             (

@@ -120,8 +120,9 @@ fn texts(
     (key, what): (&str, &str),
 ) -> Vec<(String, TextCondition)> {
     type Make = fn(String) -> TextCondition;
-    let kinds: [(&str, &str, Make); 3] = [
+    let kinds: [(&str, &str, Make); 4] = [
         ("equals", "is", TextCondition::Equals),
+        ("starts_with", "starts with", TextCondition::StartsWith),
         ("contains", "contains", TextCondition::Contains),
         ("lacks", "lacks", TextCondition::Lacks),
     ];

@@ -3,13 +3,15 @@
 //! `stream` and `step` call it.
 //! Invariant: conditions without a template are compiled here, so that they cannot fail later.
 
+use std::ops::Range;
+
 use crate::delivery::stamp::PLACEHOLDER;
 use crate::extract::{Check, CheckCondition, TextCondition};
 use crate::plan::stream::{
     AnswerFormat, ChannelPlan, GoodAnswer, ListenerPlan, MatchCondition, Reply, StreamedAnswer,
     TextVerb,
 };
-use crate::scenario::flow::capture::{path_of_key, regex};
+use crate::scenario::flow::capture::{captures, path_of_key, regex};
 use crate::scenario::flow::check::to_json;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::streams::{GOOD, MATCH, MATCH_TEXT, REPLY};
@@ -76,9 +78,12 @@ fn text(
         return;
     }
     let Some(mut fields) = Fields::read(diagnostics, node, &MATCH_TEXT) else { return };
-    for (key, kind) in
-        [("equals", TextVerb::Equals), ("contains", TextVerb::Contains), ("lacks", TextVerb::Lacks)]
-    {
+    for (key, kind) in [
+        ("equals", TextVerb::Equals),
+        ("starts_with", TextVerb::StartsWith),
+        ("contains", TextVerb::Contains),
+        ("lacks", TextVerb::Lacks),
+    ] {
         if let Some(node) = fields.take(key) {
             all.extend(verb(diagnostics, node, names, kind));
         }
@@ -150,11 +155,12 @@ pub(crate) fn listener(
 fn reply(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Reply> {
     let mut fields = Fields::read(diagnostics, node, &REPLY)?;
     let conditions = fields.take("match").map(|node| conditions(diagnostics, node, names));
+    let captures = fields.take("capture").map(|node| captures(diagnostics, node, names));
     let text = fields.take("text").map(|node| {
         templates::template(diagnostics, node, Encoding::Plain, names, "the text of the answer")
     });
     fields.finish(diagnostics);
-    Some(Reply { conditions: conditions?, text: text?? })
+    Some(Reply { conditions: conditions?, captures: captures.unwrap_or_default(), text: text?? })
 }
 
 fn channel(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<ChannelPlan> {
@@ -252,13 +258,50 @@ pub(crate) fn with_stamp(diagnostics: &mut Diagnostics, node: &Node, members: &[
     stamped
 }
 
-/// Returns a text body with a placeholder for the stamp before it.
+/// Returns a text body with a placeholder for the stamp: in place of `{{ stamp }}`, else before
+/// the text.
 pub(crate) fn stamped_text(
     diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
 ) -> Option<Template> {
     let text = values::scalar(node)?;
-    let stamped = Node { kind: NodeKind::Text(format!("{PLACEHOLDER}{text}")), span: node.span };
+    let places = stamp_places(text);
+    let text = match places.as_slice() {
+        [] => format!("{PLACEHOLDER}{text}"),
+        [place] => format!("{}{PLACEHOLDER}{}", &text[..place.start], &text[place.end..]),
+        places => {
+            let message = format!("the body has {} places for its stamp", places.len());
+            diagnostics.mistake(node.span, message).expected("at most one `{{ stamp }}`");
+            return None;
+        }
+    };
+    let stamped = Node { kind: NodeKind::Text(text), span: node.span };
     templates::template(diagnostics, &stamped, Encoding::Plain, names, "the text of the body")
+}
+
+/// Whether a text body without a stamp has a place for one; reports it.
+pub(crate) fn misses_stamp(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> bool {
+    let has_place = values::scalar(node).is_some_and(|text| !stamp_places(text).is_empty());
+    let misses = has_place && !names.iter().any(|name| name == "stamp");
+    if misses {
+        diagnostics
+            .mistake(node.span, "`{{ stamp }}` in a step without a stamp")
+            .help("add `stamp: true` to the step");
+    }
+    misses
+}
+
+/// Finds each `{{ stamp }}` in a text.
+fn stamp_places(text: &str) -> Vec<Range<usize>> {
+    let (mut places, mut at) = (Vec::new(), 0);
+    while let Some(open) = text[at..].find("{{").map(|length| at + length) {
+        let Some(length) = text[open..].find("}}") else { break };
+        let close = open + length;
+        if text[open + 2..close].trim() == "stamp" {
+            places.push(open..close + 2);
+        }
+        at = close + 2;
+    }
+    places
 }

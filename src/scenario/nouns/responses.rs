@@ -48,6 +48,7 @@ pub(crate) static CAPTURE: Noun = Noun {
 /// The keys of conditions on a text.
 static TEXTS: &[KeySpec] = &[
     key("equals", Fixed, "The whole text."),
+    key("starts_with", Fixed, "The beginning of the text."),
     key("contains", Fixed, "A part of the text."),
     key("lacks", Fixed, "A text that does not occur."),
     key("matches", Fixed, "Regular expression (RE2 syntax)."),

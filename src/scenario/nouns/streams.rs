@@ -128,8 +128,13 @@ pub(crate) static SEND: Noun = Noun {
             key("bytes", Matching("^[A-Za-z0-9+/=]+$", "base64"), "Bytes, in base64."),
             key("text", Truth, "Sends a text message, else a binary one.")
                 .otherwise("`true` for `json` and `body`"),
-            key("stamp", STAMP, "Writes a stamp into the message, for listeners that read stamps.")
-                .default("false"),
+            key(
+                "stamp",
+                STAMP,
+                "Writes a stamp into the message, for listeners that read stamps: into a member of \
+                 `json`, or into `body` where `{{ stamp }}` stands, else before the text.",
+            )
+            .default("false"),
             key("channel", Template, "Name of the channel that the stamp belongs to.")
                 .otherwise("service and path of the stream"),
             key(
@@ -230,7 +235,8 @@ pub(crate) static STREAM_BACKOFF: Noun = Noun {
     id: "stream_backoff",
     title: "`backoff`",
     about: "Waits before attempts to open a stream again: the first, doubled with each attempt, \
-            half of it random.",
+            half of it random. A wait is at least what an event stream asked for with `retry:`, \
+            up to `max`.",
     form: "`{ base: 500ms, max: 30s }`",
     groups: &[&[
         key("base", PositiveDuration, "First wait.").default("500ms"),
@@ -270,6 +276,7 @@ pub(crate) static MATCH_TEXT: Noun = Noun {
     form: "`{ contains: \"ok\" }`",
     groups: &[&[
         key("equals", Template, "The whole text."),
+        key("starts_with", Template, "The beginning of the text."),
         key("contains", Template, "A part of the text."),
         key("lacks", Template, "A text that does not occur."),
         key("matches", Fixed, "Regular expression (RE2 syntax)."),
@@ -285,6 +292,12 @@ pub(crate) static REPLY: Noun = Noun {
     form: "`{ match: { text: { equals: \"2\" } }, text: \"3\" }`",
     groups: &[&[
         key("match", Table(&MATCH), "Conditions on the message.").needs("conditions"),
+        key(
+            "capture",
+            map_of(&Table(&CAPTURE)),
+            "Values of the message for the text, which is rendered for each message then. If one \
+             finds nothing, nothing is sent.",
+        ),
         key("text", Template, "Text of the answer, rendered when the listener begins.")
             .needs("a text"),
     ]],

@@ -150,6 +150,109 @@ fn other_apis_speak_their_own_words() {
     target.stop();
 }
 
+/// The names of the events of a body.
+fn names(body: &str) -> Vec<&str> {
+    body.lines().filter_map(|line| line.strip_prefix("event: ")).collect()
+}
+
+const RESPONSES: &str = r#"{"stream":true,"input":"a b","max_output_tokens":4}"#;
+
+#[test]
+fn responses_have_items_with_a_beginning_deltas_and_an_end() {
+    let target = Running::start(fast());
+    let (_, body) = ask(&target, "/v1/responses?reasoning=1&tool=1", USAGE_OF_RESPONSES);
+    let (names, seen) = (names(&body), events(&body));
+    let expect = [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "completed",
+    ];
+    assert!(names.iter().map(|name| &name["response.".len()..]).eq(expect), "{names:?}");
+    assert!(seen.iter().zip(&names).all(|(event, name)| event["type"] == *name));
+    assert_eq!(text(&seen[8..11], "/delta"), " of größer waves");
+    assert_eq!(seen[11]["text"], " of größer waves");
+    assert_eq!(seen[15]["delta"], "{\"text\":\" under\"}");
+    assert_eq!(seen[17]["item"]["arguments"], "{\"text\":\" under\"}");
+    assert_eq!([3, 8, 15].map(|at: usize| seen[at]["output_index"].clone()), [0, 1, 2]);
+    let usage = json!({
+        "input_tokens": 2, "output_tokens": 5, "total_tokens": 7,
+        "output_tokens_details": { "reasoning_tokens": 1 },
+    });
+    assert_eq!(seen[18]["response"]["usage"], usage);
+    assert_eq!(seen[18]["response"]["output"].as_array().unwrap().len(), 3);
+    let (_, body) = ask(&target, "/v1/responses", RESPONSES);
+    let last = events(&body).pop().unwrap();
+    assert_eq!(last["type"], "response.incomplete");
+    assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
+    let (_, body) = ask(&target, "/v1/responses?done=false", RESPONSES);
+    assert_eq!(events(&body).pop().unwrap()["type"], "response.output_item.done");
+    let (_, body) = ask(&target, "/v1/responses?error_after=1", RESPONSES);
+    let last = events(&body).pop().unwrap();
+    assert_eq!(
+        (&last["type"], last["response"]["error"]["message"].is_string()),
+        (&json!("response.failed"), true)
+    );
+    let plain = RESPONSES.replace("true", "false");
+    let document: Value = serde_json::from_str(&ask(&target, "/v1/responses", &plain).1).unwrap();
+    assert_eq!(document["output"][0]["content"][0]["text"], "herd of größer waves");
+    check(&target.stats(), &[("tokens", 5 + 4 + 4 + 1 + 4)]);
+    target.stop();
+}
+
+const USAGE_OF_RESPONSES: &str = r#"{"stream":true,"input":[{"role":"user","content":"a b"}]}"#;
+
+#[test]
+fn tool_calls_are_whole_json_in_the_words_of_each_api() {
+    let target = Running::start(fast());
+    let arguments = "{\"text\":\" größer waves under\"}";
+    let (_, body) = ask(&target, &format!("{CHAT}?tool=3"), USAGE);
+    let seen = events(&body);
+    // Role, two texts, the beginning of the call, three pieces, finish, usage, end mark.
+    assert_eq!(seen.len(), 10, "{body}");
+    assert_eq!(text(&seen, "/choices/0/delta/content"), "herd of");
+    let begun = &seen[3]["choices"][0]["delta"]["tool_calls"][0];
+    assert_eq!(begun["function"], json!({ "name": "say", "arguments": "" }));
+    assert_eq!(text(&seen, "/choices/0/delta/tool_calls/0/function/arguments"), arguments);
+    assert_eq!(seen[7]["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(seen[8]["usage"]["completion_tokens"], 5);
+    let (_, body) = ask(&target, "/v1/messages?tool=3&per_chunk=2", USAGE);
+    let seen = events(&body);
+    assert_eq!(text(&seen, "/delta/partial_json"), arguments);
+    let block = seen.iter().find(|event| event["index"] == 1).unwrap();
+    assert_eq!(block["content_block"]["type"], "tool_use");
+    assert_eq!(seen[seen.len() - 2]["delta"]["stop_reason"], "tool_use");
+    // A call alone.
+    let (_, body) = ask(&target, &format!("{CHAT}?tool=5"), BODY);
+    assert_eq!(text(&events(&body), "/choices/0/delta/content"), "");
+    let plain = USAGE.replace("true", "false");
+    let document: Value =
+        serde_json::from_str(&ask(&target, &format!("{CHAT}?tool=3"), &plain).1).unwrap();
+    let call = &document["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["arguments"], arguments);
+    let document: Value =
+        serde_json::from_str(&ask(&target, "/v1/messages?tool=3", &plain).1).unwrap();
+    assert_eq!(document["content"][1]["input"]["text"], " größer waves under");
+    let (head, body) = ask(&target, "/v1/completions?tool=3", USAGE);
+    assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("tool calls"), "{head}{body}");
+    target.stop();
+}
+
 #[test]
 fn faults_of_a_stream_follow_the_request() {
     let target = Running::start(fast());

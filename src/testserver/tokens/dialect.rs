@@ -1,77 +1,45 @@
 //! The events of a token stream in the words of each API.
 //!
 //! `session` appends them, and says when.
-//! Invariant: texts need no escaping, since they consist of [`WORDS`]; the model's name is escaped.
+//! Invariant: texts of tokens need no escaping; the model's name is escaped.
+
+use std::ops::Range;
 
 use serde_json::{Value, json};
 
+use super::event_writer::{TOOL, TokenEventWriter, TokenUsage};
+use super::parts::{TokenKind, TokenParts, text};
 use super::request::{TokenApi, TokenRequest};
-
-/// The tokens: token n is word n modulo 16, with a blank before it unless it is the first.
-const WORDS: [&str; 16] = [
-    "herd", "of", "größer", "waves", "under", "ein", "light", "that", "møves", "on", "slow", "and",
-    "then", "naïve", "again", "fast",
-];
-
-/// What a text of tokens is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
-    Reasoning,
-    Text,
-}
-
-/// The numbers of tokens of a finished stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TokenUsage {
-    pub prompt: u64,
-    /// All tokens that were sent, those of reasoning included.
-    pub completion: u64,
-    pub reasoning: u64,
-}
+use super::responses;
 
 /// Writes the events of one stream.
 pub(super) struct TokenDialect {
     api: TokenApi,
-    id: String,
-    model: String,
-    created: u64,
-    line_end: &'static str,
+    writer: TokenEventWriter,
     includes_usage: bool,
     /// Between the text of tokens and what is before and after it, for each kind.
-    frames: [[String; 2]; 2],
-    /// Whether there is a block of reasoning before that of text.
-    has_reasoning: bool,
-}
-
-/// The text of tokens `from..to`.
-pub(super) fn text(from: u64, to: u64, out: &mut String) {
-    for n in from..to {
-        if n > 0 {
-            out.push(' ');
-        }
-        out.push_str(WORDS[(n % 16) as usize]);
-    }
+    frames: [[String; 2]; 3],
 }
 
 impl TokenDialect {
-    pub fn new(request: &TokenRequest, stream: u64, created: u64, has_reasoning: bool) -> Self {
+    pub fn new(request: &TokenRequest, stream: u64, created: u64, parts: TokenParts) -> Self {
         let prefix = match request.api {
             TokenApi::Chat => "chatcmpl",
             TokenApi::Completions => "cmpl",
             TokenApi::Messages => "msg",
+            TokenApi::Responses => "resp",
         };
-        let mut dialect = Self {
-            api: request.api,
+        let writer = TokenEventWriter {
             id: format!("{prefix}-{stream}"),
             model: request.model.clone(),
             created,
             line_end: request.settings.line_end,
-            includes_usage: request.includes_usage,
-            frames: Default::default(),
-            has_reasoning,
+            parts,
         };
+        let (api, includes_usage) = (request.api, request.includes_usage);
+        let mut dialect = Self { api, writer, includes_usage, frames: Default::default() };
         // An event is made once for each kind, and its text put in its place.
-        dialect.frames = [TokenKind::Reasoning, TokenKind::Text].map(|kind| {
+        dialect.frames = TokenKind::ALL.map(|kind| {
             const PLACE: &str = "\u{1}";
             let mut event = Vec::new();
             dialect.delta(kind, PLACE, &mut event);
@@ -83,56 +51,116 @@ impl TokenDialect {
         dialect
     }
 
+    /// What the tokens are.
+    pub fn parts(&self) -> &TokenParts {
+        &self.writer.parts
+    }
+
     /// Appends what comes before the first token; returns the number of events.
     pub fn open(&self, prompt: u64, out: &mut Vec<u8>) -> u64 {
+        let first = self.writer.parts.kind_of(0);
         match self.api {
             TokenApi::Chat => {
                 let delta = json!({ "role": "assistant", "content": "" });
                 self.chat(&json!([choice(&delta, None)]), None, out);
-                1
+                1 + self.begin(first, out)
             }
             TokenApi::Completions => 0,
             TokenApi::Messages => {
                 let usage = json!({ "input_tokens": prompt, "output_tokens": 1 });
                 let message = json!({
-                    "id": self.id, "type": "message", "role": "assistant", "model": self.model,
+                    "id": self.writer.id, "type": "message", "role": "assistant",
+                    "model": self.writer.model,
                     "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage,
                 });
                 let kind = "message_start";
-                self.named(kind, &json!({ "type": kind, "message": message }), out);
-                self.block_start(
-                    if self.has_reasoning { TokenKind::Reasoning } else { TokenKind::Text },
-                    out,
-                );
-                self.named("ping", &json!({ "type": "ping" }), out);
-                3
+                self.writer.named(kind, &json!({ "type": kind, "message": message }), out);
+                let blocks = self.begin(first, out);
+                self.writer.named("ping", &json!({ "type": "ping" }), out);
+                2 + blocks
             }
+            TokenApi::Responses => responses::open(&self.writer, out) + self.begin(first, out),
         }
     }
 
-    /// Appends an event with a text.
-    pub fn tokens(&self, kind: TokenKind, text: &str, out: &mut Vec<u8>) {
+    /// Appends what comes before the tokens of a kind; returns the number of events.
+    pub fn begin(&self, kind: TokenKind, out: &mut Vec<u8>) -> u64 {
+        match (self.api, kind) {
+            (TokenApi::Chat, TokenKind::Arguments) => {
+                let function = json!({ "name": TOOL, "arguments": "" });
+                let id = self.writer.call_id();
+                let call =
+                    json!({ "index": 0, "id": id, "type": "function", "function": function });
+                self.chat(&json!([choice(&json!({ "tool_calls": [call] }), None)]), None, out);
+                1
+            }
+            (TokenApi::Messages, _) => {
+                let block = match kind {
+                    TokenKind::Reasoning => json!({ "type": "thinking", "thinking": "" }),
+                    TokenKind::Text => json!({ "type": "text", "text": "" }),
+                    TokenKind::Arguments => json!({
+                        "type": "tool_use", "id": self.writer.call_id(), "name": TOOL, "input": {},
+                    }),
+                };
+                let (index, name) = (self.writer.parts.place(kind), "content_block_start");
+                let start = json!({ "type": name, "index": index, "content_block": block });
+                self.writer.named(name, &start, out);
+                1
+            }
+            (TokenApi::Responses, _) => responses::begin(&self.writer, kind, out),
+            _ => 0,
+        }
+    }
+
+    /// Appends what comes after the tokens of a kind; returns the number of events.
+    pub fn end(&self, kind: TokenKind, out: &mut Vec<u8>) -> u64 {
+        match self.api {
+            TokenApi::Chat | TokenApi::Completions => 0,
+            TokenApi::Messages => {
+                let (index, name) = (self.writer.parts.place(kind), "content_block_stop");
+                self.writer.named(name, &json!({ "type": name, "index": index }), out);
+                1
+            }
+            TokenApi::Responses => responses::end(&self.writer, kind, out),
+        }
+    }
+
+    /// Appends an event with tokens of one kind; `piece` is memory for their text.
+    pub fn tokens(
+        &self,
+        kind: TokenKind,
+        tokens: Range<u64>,
+        piece: &mut String,
+        out: &mut Vec<u8>,
+    ) {
+        piece.clear();
+        let all = self.writer.parts.range(kind);
+        let is_argument = kind == TokenKind::Arguments;
+        // The text stands in a JSON text.
+        if is_argument && tokens.start == all.start {
+            piece.push_str("{\\\"text\\\":\\\"");
+        }
+        text(tokens.start, tokens.end, piece);
+        if is_argument && tokens.end == all.end {
+            piece.push_str("\\\"}");
+        }
+        self.piece(kind, piece, out);
+    }
+
+    /// Appends an event with a text that needs no escaping.
+    pub fn piece(&self, kind: TokenKind, text: &str, out: &mut Vec<u8>) {
         let [before, after] = &self.frames[kind as usize];
         for part in [before, text, after] {
             out.extend_from_slice(part.as_bytes());
         }
     }
 
-    /// Appends what comes between reasoning and text; returns the number of events.
-    pub fn end_reasoning(&self, out: &mut Vec<u8>) -> u64 {
-        if self.api != TokenApi::Messages {
-            return 0;
-        }
-        self.named("content_block_stop", &json!({ "type": "content_block_stop", "index": 0 }), out);
-        self.block_start(TokenKind::Text, out);
-        2
-    }
-
     /// Appends what comes after the last token, without the end mark; returns the number of events.
     pub fn finish(&self, is_cut: bool, usage: TokenUsage, out: &mut Vec<u8>) -> u64 {
+        let ended = self.end(self.writer.parts.kind_of(u64::MAX), out);
         match self.api {
             TokenApi::Chat | TokenApi::Completions => {
-                let reason = finish_reason(is_cut);
+                let reason = self.finish_reason(is_cut);
                 let choice = if self.api == TokenApi::Chat {
                     choice(&json!({}), Some(reason))
                 } else {
@@ -140,107 +168,135 @@ impl TokenDialect {
                 };
                 self.chat(&json!([choice]), None, out);
                 if self.includes_usage {
-                    self.chat(&json!([]), Some(usage.openai()), out);
+                    self.chat(&json!([]), Some(self.usage(usage)), out);
                     return 2;
                 }
                 1
             }
             TokenApi::Messages => {
-                let index = u64::from(self.has_reasoning);
-                let stop = json!({ "type": "content_block_stop", "index": index });
-                self.named("content_block_stop", &stop, out);
-                let delta = json!({ "stop_reason": stop_reason(is_cut), "stop_sequence": null });
+                let reason = self.stop_reason(is_cut);
+                let delta = json!({ "stop_reason": reason, "stop_sequence": null });
                 let usage = json!({ "output_tokens": usage.completion });
                 let kind = "message_delta";
                 let message = json!({ "type": kind, "delta": delta, "usage": usage });
-                self.named(kind, &message, out);
-                2
+                self.writer.named(kind, &message, out);
+                ended + 1
             }
+            TokenApi::Responses => ended,
         }
     }
 
     /// Appends the end mark.
-    pub fn done(&self, out: &mut Vec<u8>) {
-        if self.api == TokenApi::Messages {
-            self.named("message_stop", &json!({ "type": "message_stop" }), out);
-        } else {
-            self.line("data: [DONE]", out);
+    pub fn done(&self, is_cut: bool, usage: TokenUsage, out: &mut Vec<u8>) {
+        match self.api {
+            TokenApi::Chat | TokenApi::Completions => self.writer.line("data: [DONE]", out),
+            TokenApi::Messages => {
+                self.writer.named("message_stop", &json!({ "type": "message_stop" }), out);
+            }
+            TokenApi::Responses => responses::done(&self.writer, is_cut, usage, out),
         }
     }
 
     /// Appends an error in the stream.
     pub fn error(&self, out: &mut Vec<u8>) {
         let message = "an error within the stream, as the request says";
-        if self.api == TokenApi::Messages {
-            let error = json!({ "type": "overloaded_error", "message": message });
-            self.named("error", &json!({ "type": "error", "error": error }), out);
-        } else {
-            let error = json!({ "message": message, "type": "server_error", "code": 500 });
-            self.line(&format!("data: {}", json!({ "error": error })), out);
+        match self.api {
+            TokenApi::Chat | TokenApi::Completions => {
+                let error = json!({ "message": message, "type": "server_error", "code": 500 });
+                self.writer.line(&format!("data: {}", json!({ "error": error })), out);
+            }
+            TokenApi::Messages => {
+                let error = json!({ "type": "overloaded_error", "message": message });
+                self.writer.named("error", &json!({ "type": "error", "error": error }), out);
+            }
+            TokenApi::Responses => responses::error(&self.writer, message, out),
         }
     }
 
     /// Appends a comment.
     pub fn comment(&self, out: &mut Vec<u8>) {
-        self.line(": keep-alive", out);
+        self.writer.line(": keep-alive", out);
     }
 
     /// The one document of a response that is not a stream.
-    pub fn document(&self, is_cut: bool, usage: TokenUsage, texts: [&str; 2]) -> Value {
-        let [reasoning, text] = texts;
+    pub fn document(&self, is_cut: bool, usage: TokenUsage) -> Value {
+        let has = |kind: TokenKind| !self.writer.parts.range(kind).is_empty();
+        let [reasoning, text, arguments] = TokenKind::ALL.map(|kind| self.writer.parts.text(kind));
         match self.api {
             TokenApi::Chat => {
                 let mut message = json!({ "role": "assistant", "content": text });
-                if self.has_reasoning {
+                if has(TokenKind::Reasoning) {
                     message["reasoning_content"] = reasoning.into();
                 }
-                let reason = finish_reason(is_cut);
+                if has(TokenKind::Arguments) {
+                    let function = json!({ "name": TOOL, "arguments": arguments });
+                    let id = self.writer.call_id();
+                    let call = json!({ "id": id, "type": "function", "function": function });
+                    message["tool_calls"] = json!([call]);
+                }
+                let reason = self.finish_reason(is_cut);
                 let choices = json!([{ "index": 0, "message": message, "finish_reason": reason }]);
-                self.object("chat.completion", &choices, Some(usage.openai()))
+                self.object("chat.completion", &choices, Some(self.usage(usage)))
             }
             TokenApi::Completions => {
-                let choices = json!([completion(text, Some(finish_reason(is_cut)))]);
-                self.object("text_completion", &choices, Some(usage.openai()))
+                let choices = json!([completion(&text, Some(self.finish_reason(is_cut)))]);
+                self.object("text_completion", &choices, Some(self.usage(usage)))
             }
-            TokenApi::Messages => json!({
-                "id": self.id, "type": "message", "role": "assistant", "model": self.model,
-                "content": [{ "type": "text", "text": text }],
-                "stop_reason": stop_reason(is_cut), "stop_sequence": null,
-                "usage": { "input_tokens": usage.prompt, "output_tokens": usage.completion },
-            }),
+            TokenApi::Messages => {
+                let mut content = Vec::new();
+                if has(TokenKind::Text) {
+                    content.push(json!({ "type": "text", "text": text }));
+                }
+                if has(TokenKind::Arguments) {
+                    let input: Value = serde_json::from_str(&arguments).unwrap_or_default();
+                    let id = self.writer.call_id();
+                    let call =
+                        json!({ "type": "tool_use", "id": id, "name": TOOL, "input": input });
+                    content.push(call);
+                }
+                json!({
+                    "id": self.writer.id, "type": "message", "role": "assistant",
+                    "model": self.writer.model,
+                    "content": content,
+                    "stop_reason": self.stop_reason(is_cut), "stop_sequence": null,
+                    "usage": { "input_tokens": usage.prompt, "output_tokens": usage.completion },
+                })
+            }
+            TokenApi::Responses => responses::document(&self.writer, is_cut, usage),
         }
     }
 
     fn delta(&self, kind: TokenKind, text: &str, out: &mut Vec<u8>) {
-        match (self.api, kind) {
-            (TokenApi::Chat, TokenKind::Text) => {
-                self.chat(&json!([choice(&json!({ "content": text }), None)]), None, out);
-            }
-            (TokenApi::Chat, TokenKind::Reasoning) => {
-                self.chat(&json!([choice(&json!({ "reasoning_content": text }), None)]), None, out);
-            }
-            (TokenApi::Completions, _) => self.chat(&json!([completion(text, None)]), None, out),
-            (TokenApi::Messages, _) => {
+        match self.api {
+            TokenApi::Chat => {
                 let delta = match kind {
-                    TokenKind::Text => json!({ "type": "text_delta", "text": text }),
-                    TokenKind::Reasoning => json!({ "type": "thinking_delta", "thinking": text }),
+                    TokenKind::Reasoning => json!({ "reasoning_content": text }),
+                    TokenKind::Text => json!({ "content": text }),
+                    TokenKind::Arguments => {
+                        let function = json!({ "arguments": text });
+                        json!({ "tool_calls": [{ "index": 0, "function": function }] })
+                    }
                 };
-                let index = u64::from(self.has_reasoning && kind == TokenKind::Text);
-                let name = "content_block_delta";
-                self.named(name, &json!({ "type": name, "index": index, "delta": delta }), out);
+                self.chat(&json!([choice(&delta, None)]), None, out);
             }
+            TokenApi::Completions => self.chat(&json!([completion(text, None)]), None, out),
+            TokenApi::Messages => {
+                let delta = match kind {
+                    TokenKind::Reasoning => json!({ "type": "thinking_delta", "thinking": text }),
+                    TokenKind::Text => json!({ "type": "text_delta", "text": text }),
+                    TokenKind::Arguments => {
+                        json!({ "type": "input_json_delta", "partial_json": text })
+                    }
+                };
+                let (index, name) = (self.writer.parts.place(kind), "content_block_delta");
+                self.writer.named(
+                    name,
+                    &json!({ "type": name, "index": index, "delta": delta }),
+                    out,
+                );
+            }
+            TokenApi::Responses => responses::delta(&self.writer, kind, text, out),
         }
-    }
-
-    fn block_start(&self, kind: TokenKind, out: &mut Vec<u8>) {
-        let block = match kind {
-            TokenKind::Text => json!({ "type": "text", "text": "" }),
-            TokenKind::Reasoning => json!({ "type": "thinking", "thinking": "" }),
-        };
-        let index = u64::from(self.has_reasoning && kind == TokenKind::Text);
-        let name = "content_block_start";
-        let start = json!({ "type": name, "index": index, "content_block": block });
-        self.named(name, &start, out);
     }
 
     /// Appends a chunk of OpenAI.
@@ -250,13 +306,13 @@ impl TokenDialect {
             _ => "text_completion",
         };
         let usage = usage.or(self.includes_usage.then_some(Value::Null));
-        self.line(&format!("data: {}", self.object(object, choices, usage)), out);
+        self.writer.line(&format!("data: {}", self.object(object, choices, usage)), out);
     }
 
     fn object(&self, object: &str, choices: &Value, usage: Option<Value>) -> Value {
         let mut document = json!({
-            "id": self.id, "object": object, "created": self.created, "model": self.model,
-            "choices": choices,
+            "id": self.writer.id, "object": object, "created": self.writer.created,
+            "model": self.writer.model, "choices": choices,
         });
         if let Some(usage) = usage {
             document["usage"] = usage;
@@ -264,29 +320,35 @@ impl TokenDialect {
         document
     }
 
-    fn named(&self, name: &str, data: &Value, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("event: {name}{}", self.line_end).as_bytes());
-        self.line(&format!("data: {data}"), out);
-    }
-
-    /// Appends a line, and an empty one.
-    fn line(&self, line: &str, out: &mut Vec<u8>) {
-        for part in [line, self.line_end, self.line_end] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
-}
-
-impl TokenUsage {
-    fn openai(self) -> Value {
-        let mut usage = json!({
-            "prompt_tokens": self.prompt, "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
+    /// The numbers of tokens in the words of OpenAI's completions.
+    fn usage(&self, usage: TokenUsage) -> Value {
+        let TokenUsage { prompt, completion } = usage;
+        let mut document = json!({
+            "prompt_tokens": prompt, "completion_tokens": completion,
+            "total_tokens": prompt + completion,
         });
-        if self.reasoning > 0 {
-            usage["completion_tokens_details"] = json!({ "reasoning_tokens": self.reasoning });
+        if self.writer.parts.reasoning > 0 {
+            let details =
+                json!({ "reasoning_tokens": self.writer.parts.reasoning.min(completion) });
+            document["completion_tokens_details"] = details;
         }
-        usage
+        document
+    }
+
+    fn finish_reason(&self, is_cut: bool) -> &'static str {
+        match is_cut {
+            true => "length",
+            false if self.writer.parts.arguments > 0 => "tool_calls",
+            false => "stop",
+        }
+    }
+
+    fn stop_reason(&self, is_cut: bool) -> &'static str {
+        match is_cut {
+            true => "max_tokens",
+            false if self.writer.parts.arguments > 0 => "tool_use",
+            false => "end_turn",
+        }
     }
 }
 
@@ -296,12 +358,4 @@ fn choice(delta: &Value, reason: Option<&str>) -> Value {
 
 fn completion(text: &str, reason: Option<&str>) -> Value {
     json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": reason })
-}
-
-const fn finish_reason(is_cut: bool) -> &'static str {
-    if is_cut { "length" } else { "stop" }
-}
-
-const fn stop_reason(is_cut: bool) -> &'static str {
-    if is_cut { "max_tokens" } else { "end_turn" }
 }

@@ -1,4 +1,4 @@
-//! The request for tokens: the JSON body of one of three APIs, and the settings of its stream.
+//! The request for tokens: the JSON body of one of four APIs, and the settings of its stream.
 //!
 //! `connection` reads it when the body is complete.
 //! Invariant: a body that a real server would refuse is refused with its error as JSON.
@@ -18,6 +18,8 @@ pub(super) enum TokenApi {
     Chat,
     /// `/v1/completions` of OpenAI.
     Completions,
+    /// `/v1/responses` of OpenAI.
+    Responses,
     /// `/v1/messages` of Anthropic.
     Messages,
 }
@@ -81,6 +83,7 @@ impl TokenRequest {
         let api = match route {
             Route::ChatCompletions => TokenApi::Chat,
             Route::Completions => TokenApi::Completions,
+            Route::Responses => TokenApi::Responses,
             _ => TokenApi::Messages,
         };
         let refuse = |message: String| refusal(api, 400, message, None);
@@ -95,10 +98,14 @@ impl TokenRequest {
             .map_err(|error| refuse(format!("the body is not JSON: {error}")))?;
         let prompt = match api {
             TokenApi::Completions => "prompt",
+            TokenApi::Responses => "input",
             TokenApi::Chat | TokenApi::Messages => "messages",
         };
         let prompt = body.get(prompt).ok_or_else(|| refuse(format!("`{prompt}` is missing")))?;
-        let max_tokens = ["max_completion_tokens", "max_tokens"]
+        if api == TokenApi::Completions && settings.tool > 0 {
+            return Err(refuse("completions have no tool calls".to_owned()));
+        }
+        let max_tokens = ["max_completion_tokens", "max_output_tokens", "max_tokens"]
             .iter()
             .find_map(|name| body.get(name))
             .filter(|value| !value.is_null())

@@ -18,7 +18,9 @@ use super::super::shared::ServerShared;
 use super::super::socket::ClientSocket;
 use super::super::streams::counts::{ServerStreamCount, StreamClose};
 use super::super::streams::pieces::{LAST_CHUNK, chunk_into, write_pieces};
-use super::dialect::{TokenDialect, TokenKind, TokenUsage, text};
+use super::dialect::TokenDialect;
+use super::event_writer::TokenUsage;
+use super::parts::{TokenKind, TokenParts};
 use super::request::TokenRequest;
 use super::settings::TokenSettings;
 use crate::clock::{self, Time, Timer};
@@ -87,9 +89,9 @@ pub(in crate::testserver) async fn serve(
     let (drawn, first) = (laws.tokens.sample(&mut rng), laws.first.sample(&mut rng));
     let limit = request.max_tokens.unwrap_or(u64::MAX);
     let tokens = if request.ignores_eos && limit < u64::MAX { limit } else { drawn.min(limit) };
-    let reasoning = request.settings.reasoning.min(tokens);
+    let parts = TokenParts::new(tokens, request.settings.reasoning, request.settings.tool);
     let created = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let dialect = TokenDialect::new(&request, number, created, reasoning > 0);
+    let dialect = TokenDialect::new(&request, number, created, parts);
     shared.counts.streams.open();
     let mut open = OpenTokenStream { shared: Arc::clone(&shared), close: StreamClose::Cancelled };
     let truth = format!(
@@ -106,7 +108,7 @@ pub(in crate::testserver) async fn serve(
         is_chunked: !is_old,
         events: Vec::new(),
         waiting: (0, 0),
-        usage: TokenUsage { prompt: request.prompt_tokens, completion: 0, reasoning },
+        usage: TokenUsage { prompt: request.prompt_tokens, completion: 0 },
         tokens,
         is_cut: tokens < drawn,
         due: started + first,
@@ -165,7 +167,7 @@ impl TokenSession<'_> {
         self.waiting.0 += self.dialect.finish(self.is_cut, self.usage, &mut self.events);
         if self.settings.has_done {
             self.waiting.0 += 1;
-            self.dialect.done(&mut self.events);
+            self.dialect.done(self.is_cut, self.usage, &mut self.events);
         }
         self.write().await?;
         if self.is_chunked {
@@ -174,24 +176,23 @@ impl TokenSession<'_> {
         Ok(TokenEnd::Finished)
     }
 
-    /// Appends the next chunk of tokens; it ends where a fault, the reasoning or the stream does.
+    /// Appends the next chunk of tokens; it ends where a fault, a part or the stream does.
     fn append_chunk(&mut self, piece: &mut String) {
         let sent = self.usage.completion;
-        let Self { settings, .. } = &*self;
+        let Self { settings, dialect, waiting, events, .. } = self;
+        let kind = dialect.parts().kind_of(sent);
+        let range = dialect.parts().range(kind);
         let faults = [settings.eof_after, settings.error_after, settings.stall_after];
-        let stops = faults.into_iter().flatten().chain([self.usage.reasoning, self.tokens]);
+        let stops = faults.into_iter().flatten().chain([range.end]);
         let stop = stops.filter(|stop| *stop > sent).min().unwrap_or(self.tokens);
         let to = stop.min(sent + settings.per_chunk);
-        piece.clear();
-        text(sent, to, piece);
-        let is_reasoning = sent < self.usage.reasoning;
-        if sent == self.usage.reasoning && sent > 0 {
-            self.waiting.0 += self.dialect.end_reasoning(&mut self.events);
+        if sent == range.start && sent > 0 {
+            waiting.0 += dialect.end(dialect.parts().kind_of(sent - 1), events);
+            waiting.0 += dialect.begin(kind, events);
         }
-        let kind = if is_reasoning { TokenKind::Reasoning } else { TokenKind::Text };
-        self.dialect.tokens(kind, piece, &mut self.events);
-        self.waiting.0 += 1;
-        self.waiting.1 += to - sent;
+        dialect.tokens(kind, sent..to, piece, events);
+        waiting.0 += 1;
+        waiting.1 += to - sent;
         self.usage.completion = to;
     }
 
@@ -221,7 +222,7 @@ impl TokenSession<'_> {
                 return Ok(Some(TokenEnd::Cancelled));
             }
             self.write().await?;
-            self.dialect.tokens(TokenKind::Text, "half", &mut self.events);
+            self.dialect.piece(TokenKind::Text, "half", &mut self.events);
             self.events.truncate(self.events.len() / 2);
             self.write().await?;
             return Ok(Some(TokenEnd::Broken));
@@ -240,13 +241,9 @@ impl TokenSession<'_> {
             return Ok(TokenEnd::Cancelled);
         }
         self.usage.completion = self.tokens;
-        let mut texts = [String::new(), String::new()];
-        text(0, self.usage.reasoning, &mut texts[0]);
-        text(self.usage.reasoning, self.tokens, &mut texts[1]);
         let mut reply = Response::new();
         reply.reset(MediaType::Json);
-        let [reasoning, text] = &texts;
-        reply.json(&self.dialect.document(self.is_cut, self.usage, [reasoning, text]));
+        reply.json(&self.dialect.document(self.is_cut, self.usage));
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n{truth}\r\n",

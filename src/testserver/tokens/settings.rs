@@ -97,6 +97,8 @@ pub(super) struct TokenSettings {
     pub is_role_early: bool,
     /// How many of the tokens are reasoning.
     pub reasoning: u64,
+    /// How many of the last tokens are arguments of a tool call.
+    pub tool: u64,
     /// A comment after each such silence; `None`: none.
     pub keep_alive: Option<Duration>,
     /// Whether there is an end mark.
@@ -137,6 +139,7 @@ impl TokenSettings {
             per_chunk: query.number("per_chunk", 1, 1_000)?.unwrap_or(1),
             is_role_early: query.word("role", &[("early", true), ("late", false)])? == Some(true),
             reasoning: tokens("reasoning")?.unwrap_or(0),
+            tool: tokens("tool")?.unwrap_or(0),
             keep_alive: query.duration("keep_alive")?.filter(|silence| !silence.is_zero()),
             has_done: query.flag("done")?.unwrap_or(true),
             eof_after: tokens("eof_after")?,

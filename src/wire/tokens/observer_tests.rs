@@ -106,6 +106,33 @@ fn each_kind_of_content_is_told_apart() {
 }
 
 #[test]
+fn a_tool_call_is_content_and_no_text() {
+    let call = |function: &str| {
+        chunk(&format!("{{\"tool_calls\":[{{\"index\":0,\"function\":{function}}}]}}"), "null")
+    };
+    let reads = [
+        chunk("{\"role\":\"assistant\",\"content\":null}", "null"),
+        call("{\"name\":\"say\",\"arguments\":\"\"}"),
+        call("{\"arguments\":\"{\\\"content\\\":\\\"a\\\"\"}"),
+        call("{\"arguments\":\"}\"}"),
+        chunk("{}", "\"tool_calls\""),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let seen = observe(StreamedFormat::OpenAi, &bytes(&reads), true);
+    assert_eq!((seen.first, seen.first_text), (Time(30 * MS), Time::NEVER));
+    assert_eq!((seen.gaps.as_slice(), seen.content_chunks), (&[10 * MS][..], 2));
+    assert_eq!((seen.finish.as_deref(), seen.failure()), (Some("tool_calls"), None));
+    let delta = |delta: &str| format!("{{\"type\":\"content_block_delta\",\"delta\":{delta}}}");
+    let piece = |json: &str| {
+        let data = delta(&format!("{{\"type\":\"input_json_delta\",\"partial_json\":\"{json}\"}}"));
+        anthropic(None, data.as_bytes()).content
+    };
+    assert_eq!((piece(""), piece("{\\\"text\\\":")), (None, Some(false)));
+    let arguments = "{\"type\":\"response.function_call_arguments.delta\",\"delta\":\"{\"}";
+    assert_eq!(openai(None, arguments.as_bytes()).content, Some(false));
+}
+
+#[test]
 fn the_responses_interface_is_read_by_its_types() {
     let read = |name: &str, data: &str| openai(Some(name), data.as_bytes());
     let delta = "{\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}";
