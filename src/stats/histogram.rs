@@ -6,13 +6,15 @@
 //!
 //! Why not the crate: most histograms of a run are small. A step's responses of one second are a
 //! few hundred values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a
-//! sorted list of non-empty buckets; a busy one changes to pages of an octave, allocated when first
-//! used.
+//! sorted list of non-empty buckets; a busy one changes to pages, allocated when first used.
 
-/// Counters per page; half of HdrHistogram's sub-buckets at three digits.
-const PAGE: usize = 1_024;
-/// Pages up to 1 h in µs.
-const PAGES: usize = 23;
+/// Half of HdrHistogram's sub-buckets at three digits: the buckets of an octave.
+const HALF: usize = 1_024;
+/// Counters per page: an eighth of an octave, 1 KiB. The tail of a distribution touches a few of
+/// them in each octave, and ten seconds are held at a time, with several histograms each.
+const PAGE: usize = 128;
+/// Pages up to 1 h in µs, 23 octaves.
+const PAGES: usize = 23 * HALF / PAGE;
 /// Above this number of values a histogram is busy, and pages are cheaper than a list.
 const BUSY: u64 = 4_096;
 
@@ -241,22 +243,22 @@ fn page_of(pages: &mut Vec<Option<Box<[u64; PAGE]>>>, bucket: u16) -> &mut [u64;
 /// The bucket of a value up to `MAX_US`: page number and index in the page.
 #[inline]
 const fn bucket_of(us: u64) -> u16 {
-    let page = 64 - (us | (PAGE as u64 - 1)).leading_zeros() as usize - 10;
+    let page = 64 - (us | (HALF as u64 - 1)).leading_zeros() as usize - 10;
     let shift = page.saturating_sub(1);
-    (page * PAGE + ((us >> shift) as usize & (PAGE - 1))) as u16
+    (page * HALF + ((us >> shift) as usize & (HALF - 1))) as u16
 }
 
 /// The highest value of a bucket.
 const fn highest(bucket: u16) -> u64 {
-    let (page, index) = (bucket as usize / PAGE, bucket as usize % PAGE);
+    let (page, index) = (bucket as usize / HALF, bucket as usize % HALF);
     if page == 0 {
         return index as u64;
     }
     let shift = page - 1;
-    (((PAGE + index) as u64) << shift) + (1 << shift) - 1
+    (((HALF + index) as u64) << shift) + (1 << shift) - 1
 }
 
-const _: () = assert!(bucket_of(Histogram::MAX_US) as usize / PAGE == PAGES - 1);
+const _: () = assert!(bucket_of(Histogram::MAX_US) as usize / PAGE < PAGES);
 
 #[cfg(test)]
 mod tests {
