@@ -56,9 +56,9 @@ impl CallDeadline {
         Self { timer: Timer::new(), pause: Timer::new(), deadline, armed, hard_end, is_cancelled }
     }
 
-    /// Shares the hard end of another deadline.
-    pub fn share_end(&mut self, other: &Self) {
-        self.hard_end = Rc::clone(&other.hard_end);
+    /// Shares the hard end of another deadline: its `end_cell`.
+    pub fn share_end(&mut self, hard_end: Rc<Cell<Time>>) {
+        self.hard_end = hard_end;
     }
 
     /// Returns a shared handle to the hard end; live control moves it when a user must leave

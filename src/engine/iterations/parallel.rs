@@ -111,7 +111,7 @@ impl<'a> ParallelRun<'a, '_> {
     fn child(&mut self) -> User {
         let (shard, user) = (self.shard, &mut *self.user);
         let mut child = user.extras().branches.pop().unwrap_or_else(|| User::new(shard));
-        child.split_off(user);
+        child.become_copy(user.snapshot());
         child.variables.clone_from(&user.variables);
         child
     }

@@ -13,7 +13,8 @@ use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
 use crate::engine::streams::live_stream::LiveStream;
-use crate::engine::streams::{reader, step_end};
+use crate::engine::streams::reader::{self, SpareUser};
+use crate::engine::streams::step_end;
 use crate::engine::users::user::User;
 use crate::plan::stream::{OpenStream, StreamStep};
 use crate::seed::Rng;
@@ -40,7 +41,7 @@ pub(super) async fn open(
     let place = (call, user.step(prepared.call.series));
     let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, rng);
     let live = Rc::new(live);
-    let spare = open.reconnect.is_some().then(|| spare_user(shard, user));
+    let spare = open.reconnect.is_some().then(|| SpareUser::of(user));
     reader::count_opened(shard, false);
     if let Some(before) = user.extras().streams.set(step.stream, Rc::clone(&live)) {
         before.begin_close(1_000, "");
@@ -53,12 +54,4 @@ pub(super) async fn open(
         }
         _ => end,
     }
-}
-
-/// A copy of a user that opens its stream again.
-fn spare_user(shard: &Shard, user: &mut User) -> Box<User> {
-    let mut spare = Box::new(User::new(shard));
-    spare.split_off(user);
-    spare.variables.clone_from(&user.variables);
-    spare
 }

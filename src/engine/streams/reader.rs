@@ -15,14 +15,42 @@ use crate::engine::call::timing::CallTiming;
 use crate::engine::shard::Shard;
 use crate::engine::streams::end;
 use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
-use crate::engine::users::user::User;
+use crate::engine::users::user::{User, UserSnapshot};
 use crate::plan::stream::{Reconnect, StreamAct};
 use crate::stats::{AttemptOutcome, AttemptPhase, MessageTime};
+use crate::template::Value;
 use crate::units::nanos;
 use crate::wire::message_stream::StreamEnd;
 
+/// A copy of a stream's user, which opens the stream again. It is made when a stream ends: most
+/// never do.
+pub(super) enum SpareUser {
+    Later(Box<(UserSnapshot, Vec<Option<Value>>)>),
+    Made(Box<User>),
+}
+
+impl SpareUser {
+    /// The copy of a user as it is now.
+    pub(super) fn of(user: &mut User) -> Self {
+        Self::Later(Box::new((user.snapshot(), user.variables.clone())))
+    }
+
+    fn make(self, shard: &Shard) -> Box<User> {
+        match self {
+            Self::Made(user) => user,
+            Self::Later(copied) => {
+                let (snapshot, variables) = *copied;
+                let mut user = Box::new(User::new(shard));
+                user.become_copy(snapshot);
+                user.variables = variables;
+                user
+            }
+        }
+    }
+}
+
 /// Spawns the reader of a stream that has just opened; `spare` opens it again.
-pub(super) fn spawn(shard: &Shard, live: Rc<LiveStream>, spare: Option<Box<User>>) {
+pub(super) fn spawn(shard: &Shard, live: Rc<LiveStream>, spare: Option<SpareUser>) {
     let Some(shard) = shard.itself.upgrade() else { return };
     tokio::task::spawn_local(async move {
         let _guard = shard.lifecycle.panic_guard();
@@ -31,18 +59,19 @@ pub(super) fn spawn(shard: &Shard, live: Rc<LiveStream>, spare: Option<Box<User>
     });
 }
 
-async fn run(shard: &Rc<Shard>, live: &LiveStream, mut spare: Option<Box<User>>) {
+async fn run(shard: &Rc<Shard>, live: &LiveStream, mut spare: Option<SpareUser>) {
     loop {
         let ended = poll_fn(|cx| live.poll(shard, cx)).await;
         count_end(shard, live, ended);
         let reconnect = reconnect_of(shard, live).filter(|_| !ended.is_ours);
-        let (Some(reconnect), Some(spare)) = (reconnect, &mut spare) else {
+        let (Some(reconnect), Some(copy)) = (reconnect, spare.take()) else {
             finish(live, ended);
             return;
         };
         live.state.borrow_mut().phase = StreamPhase::Away;
         // Boxed: it is rare, and most streams never need its room.
-        if !Box::pin(reopen(shard, live, spare, reconnect)).await {
+        spare = Box::pin(reopen(shard, live, copy.make(shard), reconnect)).await;
+        if spare.is_none() {
             finish(live, ended);
             return;
         }
@@ -87,8 +116,14 @@ fn finish(live: &LiveStream, ended: StreamEnd) {
     state.wake_user();
 }
 
-/// Opens a stream again; false if its attempts are used up, or its user closed it meanwhile.
-async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconnect) -> bool {
+/// Opens a stream again, and returns the user that did it; `None` if its attempts are used up, or
+/// its user closed it meanwhile.
+async fn reopen(
+    shard: &Shard,
+    live: &LiveStream,
+    mut spare: Box<User>,
+    plan: Reconnect,
+) -> Option<SpareUser> {
     let timer = Timer::new();
     let (base, cap) = (nanos(plan.base), nanos(plan.cap));
     // The target may ask for a longer wait, but not for one above the step's own maximum.
@@ -100,7 +135,7 @@ async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconn
         let jitter = spare.rng.random_range(0..=half);
         wait(shard, live, &timer, (half + jitter).max(asked)).await;
         if live.is_unwanted() || shard.is_draining() {
-            return false;
+            return None;
         }
         let flow = &shard.flows[shard.archetype_of(live.step)];
         let resume_from = live.state.borrow().last_id.clone().filter(|_| plan.resume);
@@ -108,17 +143,18 @@ async fn reopen(shard: &Shard, live: &LiveStream, spare: &mut User, plan: Reconn
         let now = clock::now();
         let timing = CallTiming::at_once(now, now);
         let prepared = &flow.calls[live.call];
-        let end = attempt::call(CallContext { shard, prepared, timing: &timing }, spare).await;
+        let context = CallContext { shard, prepared, timing: &timing };
+        let end = attempt::call(context, &mut spare).await;
         if let Some(wire) = spare.extras().streams.opened.take() {
             if live.is_unwanted() {
-                return false;
+                return None;
             }
             count_opened(shard, true);
             live.state.borrow_mut().came_back(wire, end.done);
-            return true;
+            return Some(SpareUser::Made(spare));
         }
     }
-    false
+    None
 }
 
 /// Waits, or until the stream is not wanted any more.

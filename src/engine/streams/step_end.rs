@@ -129,6 +129,8 @@ pub(super) fn begin_listener(
     let step = user.step(prepared.call.series);
     let listener = Listener::new((step, call), conditions, replies, due);
     let mut state = live.state.borrow_mut();
+    // Most streams have one: room for four would be wasted.
+    state.listeners.reserve_exact(1);
     state.listeners.push(listener);
     let place = state.listeners.len() - 1;
     for kept in state.inbox.take_all() {

@@ -3,8 +3,10 @@
 //! `identity` gives it an identity; `iteration` runs it through its flow.
 //! Invariant: its content follows from (seed, stream, its number) alone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+use rand::{RngExt, SeedableRng};
 
 use crate::clock::Time;
 use crate::curve::Distribution;
@@ -74,11 +76,30 @@ pub(crate) struct UserExtras {
     /// Emulated link of the user; `None` if it uses the network of this machine.
     pub(crate) emulated_link: Option<Rc<EmulatedLink>>,
     /// The user's own connection to the service of a call that uses a pool's connection meanwhile.
-    pub(crate) own_slot: Option<ConnectionSlot>,
+    pub(crate) own_slot: Option<Box<ConnectionSlot>>,
     /// The users that make the parallel calls, each with connections of its own.
     pub(crate) branches: Vec<User>,
     /// The user's streams.
     pub(crate) streams: UserStreams,
+}
+
+/// What a copy of a user is made from; it shares the user's cookies, limit, link and hard end.
+#[derive(Debug)]
+pub(crate) struct UserSnapshot {
+    workload: WorkloadId,
+    archetype: ArchetypeId,
+    number: u64,
+    iteration: u64,
+    item: u64,
+    work: u64,
+    first_step: StepId,
+    first_group: GroupId,
+    jar: Rc<RefCell<CookieJar>>,
+    limiter: Option<Rc<RateLimiter>>,
+    link: Option<Rc<EmulatedLink>>,
+    /// The seed of the copy's random generator.
+    draw: u64,
+    hard_end: Rc<Cell<Time>>,
 }
 
 /// A group that has begun.
@@ -182,24 +203,43 @@ impl User {
         GroupId::new(self.first_group.index() + usize::from(group))
     }
 
-    /// Becomes a copy of `parent` for one of its parallel calls.
-    pub(crate) fn split_off(&mut self, parent: &mut User) {
-        use rand::{RngExt, SeedableRng};
-        self.workload = parent.workload;
-        self.archetype = parent.archetype;
-        self.number = parent.number;
-        self.iteration = parent.iteration;
-        self.item = parent.item;
-        self.work = parent.work;
-        self.first_step = parent.first_step;
-        self.first_group = parent.first_group;
-        self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
-        self.limiter.clone_from(&parent.limiter);
-        self.rng = Rng::seed_from_u64(parent.rng.random());
-        if let Some(link) = parent.link() {
+    /// What a copy of the user needs to be made: now or later, without this user.
+    pub(crate) fn snapshot(&mut self) -> UserSnapshot {
+        UserSnapshot {
+            workload: self.workload,
+            archetype: self.archetype,
+            number: self.number,
+            iteration: self.iteration,
+            item: self.item,
+            work: self.work,
+            first_step: self.first_step,
+            first_group: self.first_group,
+            jar: Rc::clone(self.jar.get_or_insert_default()),
+            limiter: self.limiter.clone(),
+            link: self.link(),
+            draw: self.rng.random(),
+            hard_end: self.deadline.end_cell(),
+        }
+    }
+
+    /// Becomes a copy of a user, with connections of its own; its variables are the caller's to
+    /// copy.
+    pub(crate) fn become_copy(&mut self, of: UserSnapshot) {
+        self.workload = of.workload;
+        self.archetype = of.archetype;
+        self.number = of.number;
+        self.iteration = of.iteration;
+        self.item = of.item;
+        self.work = of.work;
+        self.first_step = of.first_step;
+        self.first_group = of.first_group;
+        self.jar = Some(of.jar);
+        self.limiter = of.limiter;
+        self.rng = Rng::seed_from_u64(of.draw);
+        if let Some(link) = of.link {
             self.extras().emulated_link = Some(link);
         }
-        self.deadline.share_end(&parent.deadline);
+        self.deadline.share_end(of.hard_end);
     }
 
     /// Emulated link of the user; `None` if it uses the network of this machine.
@@ -242,14 +282,14 @@ impl User {
     pub(crate) fn use_leased(&mut self, service: ServiceId, leased: ConnectionSlot) {
         let own = std::mem::replace(&mut self.slots[service], leased);
         if own.is_open() {
-            self.extras().own_slot = Some(own);
+            self.extras().own_slot = Some(Box::new(own));
         }
     }
 
     /// Returns the pool's slot for a service, and uses the user's own again.
     pub(crate) fn return_leased(&mut self, service: ServiceId, wire: &Wire) -> ConnectionSlot {
         let own = self.extras.as_mut().and_then(|extras| extras.own_slot.take());
-        let own = own.unwrap_or_else(|| wire.new_slot());
+        let own = own.map_or_else(|| wire.new_slot(), |own| *own);
         std::mem::replace(&mut self.slots[service], own)
     }
 
