@@ -41,6 +41,17 @@ pub(crate) fn message_ledger(report: &Report) -> MessageCounts {
     report.snapshot.measured.messages(|_| true).counts
 }
 
+/// The share of judged responses that met all limits of `good`; `None` if none was judged.
+pub(crate) fn good_share(counts: &MessageCounts) -> Option<f64> {
+    (counts.judged > 0).then(|| counts.good as f64 / counts.judged as f64)
+}
+
+/// Tokens per second after the warm-up; `None` before its end.
+pub(crate) fn tokens_per_second(report: &Report) -> Option<f64> {
+    let seconds = report.snapshot.measured_ns as f64 / 1e9;
+    (seconds > 0.0).then(|| message_ledger(report).tokens as f64 / seconds)
+}
+
 /// Why the ledger of a finished run does not balance; `None` if it does.
 pub(crate) fn ledger_remark(report: &Report) -> Option<String> {
     // A message may be sent in the warm-up and settled after it.
