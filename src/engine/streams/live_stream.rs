@@ -170,6 +170,7 @@ impl LiveStream {
 
     /// Takes a message from the wire.
     fn receive(&self, shard: &Shard, at: Time, message: &Message<'_>) {
+        shard.recorder.borrow_mut().count_receipt();
         let mut state = self.state.borrow_mut();
         let shares_read = std::mem::replace(&mut state.last_read, at) == at;
         if let Some(id) = message.id
