@@ -177,7 +177,7 @@ pub(super) async fn wait_for(
     let phase = AttemptPhase::Message;
     match ended {
         Ok(Ok(())) => AttemptOutcome::Done,
-        Ok(Err(kind)) => AttemptOutcome::Failed(phase, kind),
+        Ok(Err(kind)) => AttemptOutcome::of_failure(phase, kind),
         Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(phase),
         Err(WaitEnded::Cancelled) => AttemptOutcome::Unfinished(phase),
     }

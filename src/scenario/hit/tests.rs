@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::plan::load::LoadBound;
 use crate::plan::stream::{AnswerFormat, GoodAnswer, StreamAct, StreamForm, StreamedAnswer};
-use crate::plan::{Load, Plan, ServiceTarget, Step};
+use crate::plan::{Endpoints, Load, Plan, ServiceTarget, Step};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -145,6 +145,10 @@ fn websocket_sends_and_awaits_over_a_connection_that_stays() {
     assert!(matches!(user.steps[..], [Step::Stream(0), Step::End, Step::Stream(1), ..]));
     assert_eq!((user.sections.on_start, user.sections.flow), (Some(0), 2));
     assert!(user.calls[1].stamp.is_some(), "a stamp is the default message");
+    // Steps that use the stream have the endpoint of its handshake.
+    let endpoints = Endpoints::new(&talks);
+    assert_eq!(endpoints.all.len(), 1, "{endpoints:?}");
+    assert_eq!(endpoints.all[0].name(), "GET /echo");
     assert!(!is_tls(&talks));
     let said = HitOptions { message: Some(b"hello".to_vec()), ..hit("wss://chat.test/ws") };
     let said = plan(&said).unwrap();
