@@ -105,7 +105,7 @@ fn trouble(counts: &MessageCounts) -> Vec<String> {
         (counts.reordered, "out of order"),
         (counts.foreign, "of another run"),
         (counts.unstamped, "without a stamp"),
-        (counts.dropped, "dropped from a full inbox"),
+        (counts.dropped, "dropped: a full inbox, or answers that the target does not read"),
         (counts.ahead, "received before they were sent: the clocks differ"),
     ]
     .into_iter()
