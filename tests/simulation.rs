@@ -50,6 +50,9 @@ struct World {
     scenario: String,
     expect: Vec<String>,
     trust: String,
+    /// Checks among the reasons of the trust level.
+    #[serde(default)]
+    reasons: Vec<String>,
     exit: u8,
     /// Ledger counts by name: an exact number, or a range.
     #[serde(default)]
@@ -108,6 +111,11 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     let trust = report.trust.level.name();
     if trust != world.trust {
         wrong.push(format!("trust {trust}, not {}: {:?}", world.trust, report.trust.reasons));
+    }
+    for check in &world.reasons {
+        if !report.trust.reasons.iter().any(|reason| reason.check == check) {
+            wrong.push(format!("no reason {check}: {:?}", report.trust.reasons));
+        }
     }
     if report.status.code() != world.exit {
         wrong.push(format!("exit {}: {:?}", report.status.code(), report.judgements));
@@ -306,6 +314,7 @@ worlds![
     slow_target_is_not_a_generator_pause,
     streams_await_races,
     streams_chat,
+    streams_read_late,
     streams_duplicates_and_order,
     streams_lose_messages,
     streams_inbox_full,

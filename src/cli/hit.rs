@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use super::args::{self, CommonArgs};
 use super::execute::{self, OutputFolder};
+use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
@@ -38,14 +39,18 @@ Examples:
   manada hit https://shop.test/ --http2 --cacert ca.pem --connect-to 127.0.0.1:8443
   manada hit http://127.0.0.1:8080/a http://127.0.0.1:8080/b -u me:secret
   manada hit http://127.0.0.1:8080/ -c 50 --format oha
+  manada hit ws://127.0.0.1:8080/ws/echo -c 100 -r 500/s
+  manada hit ws://127.0.0.1:8080/ws/echo --listen -c 10k -d 1m
+  manada hit http://127.0.0.1:8080/v1/completions --stream openai -b @prompt.json
 
 Response times count from the moment that a request was due: with --rate they include the wait of \
 late requests, and need no correction for coordinated omission. `hit` prints a summary; --out DIR \
 also writes the report.")]
 pub(super) struct Args {
-    /// URLs, e.g. http://127.0.0.1:8080/
+    /// URLs, e.g. http://127.0.0.1:8080/ or ws://127.0.0.1:8080/chat
     ///
-    /// With several URLs, each request takes one at random.
+    /// With several URLs, each request takes one at random. ws:// and wss:// open a WebSocket for
+    /// each user, which sends a message, awaits the reply, and so on.
     #[arg(value_name = "URL", required_unless_present = "urls")]
     url: Vec<String>,
     /// Read URLs from FILE, one per line; `-` is standard input
@@ -55,6 +60,8 @@ pub(super) struct Args {
     load: HitLoadArgs,
     #[command(flatten)]
     request: HitRequestArgs,
+    #[command(flatten)]
+    streams: HitStreamArgs,
     #[command(flatten)]
     connection: HitConnectionArgs,
     #[command(flatten)]
@@ -115,7 +122,9 @@ struct HitLoadArgs {
     requests: Option<u64>,
     /// Requests per second, in all, e.g. 500/s
     ///
-    /// Open model: requests are due at this rate, whatever the response times.
+    /// Open model: requests are due at this rate, whatever the response times. Over WebSockets:
+    /// messages per second; each connection sends at an even pace (default of --connections: one
+    /// per message of a second, at most 50).
     #[arg(short, long, value_name = "N/s", value_parser = rate, help_heading = "Load")]
     rate: Option<Rate>,
     /// Warm-up, excluded from the results, e.g. 2s
@@ -127,9 +136,11 @@ struct HitLoadArgs {
 /// Options for the request.
 #[derive(Debug, clap::Args)]
 struct HitRequestArgs {
-    /// Method, e.g. POST
-    #[arg(short, long, value_name = "NAME", default_value = "GET", help_heading = "Request")]
-    method: String,
+    /// Method, e.g. POST (default: GET)
+    ///
+    /// With --stream and --body the default is POST.
+    #[arg(short, long, value_name = "NAME", help_heading = "Request")]
+    method: Option<String>,
     /// Header, e.g. 'accept: text/html'; repeatable
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
         help_heading = "Request")]
@@ -210,6 +221,7 @@ impl Args {
     /// Builds the options of the hit; the error names a file that cannot be read.
     fn hit(&self) -> Result<HitOptions, String> {
         let (load, request, connection) = (&self.load, &self.request, &self.connection);
+        let streams = &self.streams;
         let mut urls = self.url.clone();
         if let Some(path) = &self.urls {
             urls.extend(read_urls(path)?);
@@ -223,7 +235,15 @@ impl Args {
             warmup: load.warmup,
             method: request.method.clone(),
             headers: request.headers.clone(),
-            body: request.body.as_deref().map(read_body).transpose()?,
+            body: request.body.as_deref().map(|body| read_body(body, "the body")).transpose()?,
+            message: streams
+                .message
+                .as_deref()
+                .map(|message| read_body(message, "the message"))
+                .transpose()?,
+            listen: streams.listen,
+            stream: streams.stream,
+            good: streams.good,
             timeout: request.timeout,
             client: HitClient {
                 http2: connection.http2,
@@ -290,10 +310,10 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn read_body(body: &str) -> Result<Vec<u8>, String> {
+fn read_body(body: &str, what: &str) -> Result<Vec<u8>, String> {
     match body.strip_prefix('@') {
         None => Ok(body.as_bytes().to_vec()),
-        Some(path) => read(path, MAX_BODY, "the body"),
+        Some(path) => read(path, MAX_BODY, what),
     }
 }
 

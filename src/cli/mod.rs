@@ -12,6 +12,7 @@ mod execute;
 #[cfg(test)]
 mod help_tests;
 mod hit;
+mod hit_streams;
 mod limits;
 mod man;
 mod output;

@@ -110,12 +110,15 @@ fn begin(shard: &Rc<Shard>) {
 /// a pause of its own from one of the target.
 async fn tick(shard: Weak<Shard>) {
     let timer = Timer::new();
+    let mut due = clock::now();
     loop {
         let now = clock::now();
         let Some(shard) = shard.upgrade() else { return };
-        shard.recorder.borrow_mut().note_loop(now);
+        let at = RunOffset::of(now, shard.start);
+        shard.recorder.borrow_mut().note_loop(now, at, now.since(due));
         drop(shard);
-        timer.wait_until(now.after(TICK_NS)).await;
+        due = now.after(TICK_NS);
+        timer.wait_until(due).await;
     }
 }
 

@@ -10,22 +10,22 @@ pub mod feeds;
 pub mod load;
 pub mod needs;
 pub mod pass;
+pub mod streams;
 pub mod visits;
+mod workload;
 
 use feeds::FeedDemand;
 pub use load::TargetAssumptions;
 use load::{InFlight, WorkloadVolume, workload_volume};
 pub use needs::{MachineLimits, MachineNeeds, MachineShortage, certain_shortages};
+use streams::{MessageForecast, StreamForecast};
 use visits::VisitAssumptions;
+use workload::forecast_workload;
+pub use workload::{COLUMNS, WorkloadForecast};
 
-use crate::curve::Curve;
 use crate::ids::WorkloadId;
-use crate::plan::load::OPEN_END;
-use crate::plan::{Load, Plan};
-use crate::units::{Rate, counted, nanos};
-
-/// Columns of a load chart.
-pub const COLUMNS: usize = 60;
+use crate::plan::Plan;
+use crate::units::{counted, nanos};
 
 /// Size of a report folder, bytes: for any run, most of it the HTML page; per series, in the page
 /// and `summary.json`; per second, in `run.record` and `health.csv`; per second and series, in
@@ -55,6 +55,10 @@ pub struct Forecast {
     pub steps: Vec<SeriesForecast>,
     /// Demand of data rows.
     pub feeds: Vec<FeedDemand>,
+    /// The streams that users hold, by the step that opens them.
+    pub streams: Vec<StreamForecast>,
+    /// Messages under full load; `None` without streams.
+    pub messages: Option<MessageForecast>,
     /// When the load ends, seconds after the start.
     pub end_s: f64,
     /// When the last iteration is cancelled, seconds after the start.
@@ -69,39 +73,6 @@ pub struct Forecast {
     pub assumptions: Vec<String>,
     /// Problems to expect, as text.
     pub warnings: Vec<String>,
-}
-
-/// The forecast of a workload.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WorkloadForecast {
-    /// Name of the workload.
-    pub name: String,
-    /// `closed` or `open`.
-    pub model: &'static str,
-    /// Mean level in each column from the run's start to its end: users, or starts per second.
-    pub levels: Vec<f64>,
-    /// The highest level.
-    pub peak: f64,
-    /// When the workload starts, seconds after the run's start.
-    pub start_s: f64,
-    /// When the workload ends, seconds after the run's start.
-    pub end_s: f64,
-    /// Scheduled iterations.
-    pub iterations: f64,
-    /// Possible error of `iterations`.
-    pub spread: f64,
-    /// Whether the number is independent of the target.
-    pub exact: bool,
-    /// Calls, without those of dropped starts.
-    pub calls: f64,
-    /// Expected concurrent users.
-    pub users: f64,
-    /// Maximum concurrent users.
-    pub max_users: u64,
-    /// Starts that are dropped because all users are busy.
-    pub dropped: f64,
-    /// Mean duration of an iteration including think times, seconds.
-    pub iteration_s: f64,
 }
 
 /// The forecast of a series.
@@ -159,6 +130,8 @@ impl Forecast {
             workloads,
             steps,
             feeds,
+            streams: Vec::new(),
+            messages: None,
             end_s,
             latest_s: end_s + plan.grace.as_secs_f64(),
             expected: needs::needs(plan, &expected_users),
@@ -167,6 +140,8 @@ impl Forecast {
             assumptions: Vec::new(),
             warnings: Vec::new(),
         };
+        (forecast.streams, forecast.messages) =
+            streams::streams(plan, &forecast.workloads, &expected);
         forecast.assumptions = assumptions(plan, &forecast, target);
         forecast.warnings = warnings(plan, &forecast, &expected);
         forecast
@@ -183,62 +158,6 @@ impl Forecast {
 /// steps make calls.
 fn report_bytes(series: f64, end_s: f64) -> f64 {
     FOLDER_BYTES + series * SERIES_BYTES + end_s * (SECOND_BYTES + series * SERIES_SECOND_BYTES)
-}
-
-fn forecast_workload(
-    plan: &Plan,
-    id: WorkloadId,
-    volume: &WorkloadVolume,
-    target: &TargetAssumptions,
-    end_s: f64,
-) -> WorkloadForecast {
-    let workload = &plan.workloads[id];
-    let (start_s, flight) = (
-        workload.start.as_secs_f64(),
-        InFlight::estimate(plan, id, VisitAssumptions::EXPECTED, target),
-    );
-    let (curve, unit, exact) = match &workload.load {
-        Load::Closed(users) => (&users.curve, 1.0, volume.spread == 0.0),
-        Load::Open(arrivals) => {
-            (&arrivals.curve, 1.0 / Rate::UNITS_PER_S as f64, volume.spread == 0.0)
-        }
-    };
-    let parts = || volume.parts.iter().flatten();
-    let calls = |part: &load::ArchetypeVolume| {
-        let once = part.on_start.all_calls() + part.on_stop.all_calls();
-        part.iterations * part.flow.all_calls() + part.users * once
-    };
-    let iteration_s = parts().map(|part| part.share * part.flow.stay_s()).sum();
-    WorkloadForecast {
-        name: workload.name.clone(),
-        model: workload.model(),
-        levels: levels(curve, unit, start_s, volume.end_s, end_s),
-        peak: curve.peak() as f64 * unit,
-        start_s,
-        end_s: start_s + volume.end_s,
-        iterations: volume.iterations,
-        spread: volume.spread,
-        exact,
-        calls: parts().map(calls).sum(),
-        users: flight.map_or(workload.peak_users() as f64, |flight| flight.peak),
-        max_users: workload.peak_users(),
-        dropped: flight.map_or(0.0, |flight| flight.dropped),
-        iteration_s,
-    }
-}
-
-/// Returns the mean level in each column of the time from zero to `end_s`.
-fn levels(curve: &Curve, unit: f64, start_s: f64, own_s: f64, end_s: f64) -> Vec<f64> {
-    let width = end_s / COLUMNS as f64;
-    let until = |t: f64| {
-        let at = (t - start_s).clamp(0.0, own_s);
-        curve.integral(((at * 1e9) as u64).min(OPEN_END)) as f64 / 1e9
-    };
-    let column = |k: usize| {
-        let from = width * k as f64;
-        (until(from + width) - until(from)) / width.max(1e-9) * unit
-    };
-    (0..COLUMNS).map(column).collect()
 }
 
 /// Forecasts each series; a number that changes under other assumptions is a guess or a bound.

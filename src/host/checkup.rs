@@ -64,7 +64,8 @@ fn descriptors(facts: &MachineFacts) -> Option<Finding> {
          in again (or `sudo prlimit --pid $$ --nofile={most}` for this shell)"
     );
     let means = format!(
-        "about {} users with one connection each; Manada raises the soft limit itself",
+        "about {} users with one connection each, or held streams; Manada raises the soft limit \
+         itself",
         count(users)
     );
     let value = format!("soft {}, hard {}", count(soft), count(hard));
@@ -79,7 +80,9 @@ fn ports(facts: &MachineFacts) -> Option<Finding> {
     } else {
         "; more with several addresses in `source`"
     };
-    let means = format!("about {ports} concurrent connections to one address of a target{scope}");
+    let means = format!(
+        "about {ports} concurrent connections or streams to one address of a target{scope}"
+    );
     let cure = "sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
     Some(finding("local ports", format!("{low} to {high}"), ports >= MANY, means, cure))
 }

@@ -3,7 +3,8 @@
 //! Pools and limits select endpoints by pattern; [`Endpoints`] lists those of a plan.
 //! Invariant: of several matching patterns the most specific one wins, whatever their order.
 
-use super::{Call, Plan};
+use super::stream::{StreamAct, StreamStep};
+use super::{Archetype, Call, Plan};
 use crate::ids::{EndpointId, ServiceId};
 
 /// Stands for a template's slot in an endpoint's path; only `*` matches it.
@@ -128,7 +129,7 @@ impl Endpoints {
         let mut endpoints = Self::default();
         for archetype in &plan.archetypes {
             let indices = archetype.calls.iter().map(|call| {
-                let endpoint = Endpoint::from_call(call);
+                let endpoint = Endpoint::from_call(opener(archetype, call));
                 let known = endpoints.all.iter().position(|known| *known == endpoint);
                 EndpointId::new(known.unwrap_or_else(|| {
                     if endpoints.all.len() < MAX_ENDPOINTS {
@@ -150,6 +151,22 @@ impl Endpoints {
             return endpoint.name();
         }
         format!("{}: {}", plan.services[endpoint.service].name, endpoint.name())
+    }
+}
+
+/// The call whose request stands for `call`: a step that uses a stream makes none, so that its
+/// endpoint is the one of the step that opens the stream.
+fn opener<'a>(archetype: &'a Archetype, call: &'a Call) -> &'a Call {
+    let opens = |call: &Call| match call.stream.as_deref() {
+        Some(StreamStep { stream, act: StreamAct::Open(_) }) => Some(*stream),
+        _ => None,
+    };
+    match call.stream.as_deref() {
+        Some(step) if opens(call).is_none() => {
+            let mut calls = archetype.calls.iter();
+            calls.find(|call| opens(call) == Some(step.stream)).unwrap_or(call)
+        }
+        _ => call,
     }
 }
 

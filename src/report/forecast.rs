@@ -219,6 +219,7 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
         None => String::new(),
     };
     label(out, "connections", &up_to(expected.connections, most.connections, &show_count));
+    streams(out, outlook.forecast);
     let files = up_to(expected.descriptors, most.descriptors, &show_count);
     let limit = of(limits.descriptors, most.descriptors, &show_count);
     let own = format!(", {OWN_DESCRIPTORS} of them for Manada itself");
@@ -235,6 +236,50 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     let limit = of(limits.memory, most.memory, &show_bytes);
     label(out, "memory", &format!("{memory}{limit}"));
     label(out, "report", &format!("~{}", show_bytes(outlook.forecast.report_bytes)));
+}
+
+/// Streams held at once, by step, and messages per second.
+fn streams(out: &mut String, forecast: &Forecast) {
+    let show = |expected: f64, most: u64| {
+        let expected = expected.ceil() as u64;
+        if expected == most {
+            show_count(most)
+        } else {
+            format!("~{}, at most {}", show_count(expected), show_count(most))
+        }
+    };
+    let held = &forecast.streams;
+    if !held.is_empty() {
+        let (expected, most) =
+            (held.iter().map(|one| one.expected).sum(), held.iter().map(|one| one.most).sum());
+        let mut text = format!("{} held at once", show(expected, most));
+        if held.len() > 1 {
+            let steps = held
+                .iter()
+                .map(|one| format!("{} by {}", show(one.expected, one.most), plain(&one.step)));
+            let _ = write!(text, ": {}", steps.collect::<Vec<_>>().join("; "));
+        }
+        wrapped(out, "streams", &text);
+    }
+    let Some(messages) = forecast.messages else { return };
+    let mut parts = Vec::new();
+    for (rate, what) in [
+        (messages.sent_per_s, "sent"),
+        (messages.awaited_per_s, "awaited"),
+        (messages.delivered_per_s.unwrap_or(0.0), "delivered to listeners"),
+    ] {
+        if rate > 0.0 {
+            parts.push(format!("~{}/s {what}", show_rate(rate)));
+        }
+    }
+    if !parts.is_empty() {
+        let unknown = if messages.has_computed_channels {
+            "; deliveries are not known, since names of channels are computed"
+        } else {
+            "; the target may send more by itself"
+        };
+        wrapped(out, "messages", &format!("{} at full load{unknown}", parts.join(", ")));
+    }
 }
 
 fn seconds(seconds: f64) -> String {

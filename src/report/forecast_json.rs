@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::forecast::ForecastContext;
 use crate::forecast::needs::PortNeed;
+use crate::forecast::streams::StreamForecast;
 use crate::forecast::{Basis, MachineNeeds, SeriesForecast, WorkloadForecast};
 use crate::host::Finding;
 
@@ -40,6 +41,11 @@ pub fn document(outlook: &ForecastContext<'_>) -> Value {
         "workloads": forecast.workloads.iter().map(workload).collect::<Vec<_>>(),
         "steps": forecast.steps.iter().map(step).collect::<Vec<_>>(),
         "data": feeds.collect::<Vec<_>>(),
+        "streams": forecast.streams.iter().map(stream).collect::<Vec<_>>(),
+        "messages": forecast.messages.map(|messages| json!({
+            "sent_per_s": messages.sent_per_s, "awaited_per_s": messages.awaited_per_s,
+            "delivered_per_s": messages.delivered_per_s,
+        })),
         "generator": { "tier": tier, "shards": shards, "reason": reason },
         "expected": needs(&forecast.expected),
         "most": needs(&forecast.most),
@@ -76,6 +82,13 @@ fn step(one: &SeriesForecast) -> Value {
     json!({
         "name": one.name, "archetype": one.archetype, "workload": one.workload,
         "calls": one.calls, "per_iteration": one.per_iteration, "basis": basis,
+    })
+}
+
+fn stream(one: &StreamForecast) -> Value {
+    json!({
+        "step": one.step, "archetype": one.archetype, "workload": one.workload,
+        "expected": one.expected, "most": one.most,
     })
 }
 

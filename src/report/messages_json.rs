@@ -18,6 +18,7 @@ pub(crate) fn document(report: &Report) -> [(&'static str, Value); 2] {
     }
     let mut messages = counts(&rows::message_ledger(report));
     messages["untracked_pairs"] = json!(report.snapshot.streams.counts.untracked_pairs);
+    messages["receive_lag_us"] = latency(&report.snapshot.measured.receive_lag.clone().into());
     messages["adds_up"] = json!(rows::ledger_remark(report).is_none());
     messages["remark"] = json!(rows::ledger_remark(report));
     let streams = &report.snapshot.streams;

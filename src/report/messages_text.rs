@@ -27,6 +27,7 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         return;
     }
     ledger(out, report);
+    answers(out, report);
     counts(out, &messages);
     times(out, &messages);
 }
@@ -73,6 +74,27 @@ fn ledger(out: &mut String, report: &Report) {
     }
 }
 
+/// The tokens of responses that came in pieces, and how many of these responses were good.
+fn answers(out: &mut String, report: &Report) {
+    let counts = rows::message_ledger(report);
+    if counts.tokens > 0 {
+        let mut text = show_count(counts.tokens);
+        if let Some(rate) = rows::tokens_per_second(report) {
+            let _ = write!(text, ", {rate:.0} per second");
+        }
+        if counts.by_chunks > 0 {
+            let responses = counted(counts.by_chunks, "response");
+            let _ = write!(text, "; {responses} without a usage report, counted by chunks");
+        }
+        wrapped(out, "tokens", &text);
+    }
+    if let Some(share) = rows::good_share(&counts) {
+        let of = counted(counts.judged, "response");
+        let text = format!("{:.2} %: {} of {of}", share * 100.0, show_count(counts.good));
+        wrapped(out, "good", &text);
+    }
+}
+
 /// The counts that mean trouble and are not zero, in words.
 fn trouble(counts: &MessageCounts) -> Vec<String> {
     [
@@ -83,7 +105,7 @@ fn trouble(counts: &MessageCounts) -> Vec<String> {
         (counts.reordered, "out of order"),
         (counts.foreign, "of another run"),
         (counts.unstamped, "without a stamp"),
-        (counts.dropped, "dropped from a full inbox"),
+        (counts.dropped, "dropped: a full inbox, or answers that the target does not read"),
         (counts.ahead, "received before they were sent: the clocks differ"),
     ]
     .into_iter()

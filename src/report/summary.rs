@@ -238,10 +238,12 @@ fn generator(out: &mut String, report: &Report) {
     let generator = &report.info.generator;
     let mut lag = crate::stats::Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
-    let lag = match lag.count() {
+    let shown = |name: &str, lag: crate::stats::Histogram| match lag.count() {
         0 => String::new(),
-        _ => format!(", lag p99 {}", quantile(&lag.into(), 0.99)),
+        _ => format!(", {name} p99 {}", quantile(&lag.into(), 0.99)),
     };
+    let received = shown("receive lag", snapshot.measured.receive_lag.clone());
+    let lag = shown("lag", lag) + &received;
     let memory = report.rss_peak.map_or(String::new(), |bytes| format!(", {}", show_bytes(bytes)));
     let shards = counted(generator.shards as u64, "shard");
     wrapped(

@@ -125,6 +125,9 @@ pub struct Window {
     pub phases: [Histogram; 5],
     /// Waits required by policy, by cause, without zero waits; a call may have several.
     pub waits: BTreeMap<BlockCause, Histogram>,
+    /// How late the generator was to read messages of streams, by message, in the second of the
+    /// receipt.
+    pub receive_lag: Histogram,
 }
 
 /// A workload in one second.
@@ -292,6 +295,7 @@ impl Window {
             begun: vec![0; shape.checks.len()],
             phases: Default::default(),
             waits: BTreeMap::new(),
+            receive_lag: Histogram::default(),
         }
     }
 
@@ -317,6 +321,7 @@ impl Window {
         for (cause, theirs) in &other.waits {
             self.waits.entry(*cause).or_default().merge(theirs);
         }
+        self.receive_lag.merge(&other.receive_lag);
     }
 }
 

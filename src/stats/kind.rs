@@ -232,7 +232,8 @@ kinds! {
     /// A streamed response reports an error in a successful response.
     ErrorInStream, "error_in_stream",
         "the target reported an error inside the stream; see the captured body";
-    /// A message that did not fit into the memory for kept bodies.
+    /// A message that did not fit into the memory for kept bodies: how its stream ends. As the
+    /// outcome of a call it is `GeneratorError::KeptBodies`.
     NoRoomForMessage, "no_room_for_message",
         "the memory for kept bodies is used up; lower `max_message`, or the number of streams";
     /// The response opens no stream.

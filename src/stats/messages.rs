@@ -72,7 +72,8 @@ counts! {
     unstamped;
     /// Passed over by an `await`, or left in an inbox at the end.
     unmatched;
-    /// Removed from a full inbox by newer ones.
+    /// Removed from a full inbox by newer ones; or automatic answers that had no room, since the
+    /// target does not read.
     dropped;
     /// Arrived in the same read as the message before.
     coalesced;

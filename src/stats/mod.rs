@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod own_delay;
 mod part;
 pub mod pool;
+mod receive_lag;
 pub mod recorder;
 pub mod resilience_snapshot;
 pub mod sample;

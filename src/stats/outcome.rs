@@ -73,8 +73,8 @@ pub enum GeneratorError {
     NoPort,
     /// The kernel has no memory or buffer available.
     NoMemory,
-    /// A body was to be captured for a check or capture, and the budget of captured bodies was used
-    /// up.
+    /// A body was to be captured for a check or capture, or a message to be put together from its
+    /// parts, and the budget of captured bodies was used up.
     KeptBodies,
     /// A template uses a variable that has not been set.
     UnsetVariable,
@@ -128,7 +128,8 @@ impl GeneratorError {
             }
             Self::NoMemory => "out of memory; lower the number of users, or add memory",
             Self::KeptBodies => {
-                "no memory left for bodies; lower `max_body`, or raise `memory: { budget }`"
+                "no memory left for bodies and messages; lower `max_body` or `max_message`, or \
+                 raise `memory: { budget }`"
             }
             Self::UnsetVariable => {
                 "a variable is not set: its capture found nothing, or runs after this step"
@@ -166,6 +167,14 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// The outcome of a failure of this kind: an error of the generator if it had no room itself.
+    pub const fn of_failure(phase: AttemptPhase, kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::NoRoomForMessage => Self::Own(GeneratorError::KeptBodies),
+            kind => Self::Failed(phase, kind),
+        }
+    }
+
     /// Whether the target reported that it did not process the request.
     pub const fn is_unprocessed(self) -> bool {
         matches!(self, Self::Failed(_, FailureKind::RefusedStream | FailureKind::GoingAway))

@@ -355,6 +355,7 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
 fn blank() -> Window {
     Window {
         waits: std::collections::BTreeMap::default(),
+        receive_lag: crate::stats::Histogram::default(),
         groups: Vec::new(),
         second: 0,
         measured: true,

@@ -205,7 +205,8 @@ impl MessageStream for FakeStream {
                 FakeEvent::Message { kind, payload, event, id } => {
                     self.traffic.received += payload.len() as u64;
                     let (event, id) = (event.as_deref(), id.as_deref());
-                    receive(arriving.at, Message { kind, payload: &payload, event, id });
+                    // Read now: after a pause of the generator that is later than it arrived.
+                    receive(clock::now(), Message { kind, payload: &payload, event, id });
                 }
             }
         }
@@ -329,9 +330,10 @@ mod tests {
             assert!(second.send(text(b"two")));
             second.close(4000, "");
             assert!(!second.send(text(b"after the close")));
-            // The end comes at once, and what was on its way is never read.
+            // The end comes at once, and what was on its way is never read; what had come is read
+            // now.
             let (arrived, end) = drain(second).await;
-            assert_eq!(arrived, [(1, "hello 8".to_owned())]);
+            assert_eq!(arrived, [(12, "hello 8".to_owned())]);
             assert_eq!(end, StreamEnd { is_ours: true, code: Some(4000), failure: None });
             let end = StreamEnd { is_ours: false, code: Some(1001), failure: None };
             let away = FakeDelivery { stream: 1, at: Time(20 * MS), event: FakeEvent::End(end) };

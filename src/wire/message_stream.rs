@@ -29,6 +29,11 @@ pub trait MessageStream: std::fmt::Debug {
     /// Hands queued bytes to the kernel; ready when all of them are handed over.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>>;
 
+    /// Bytes that wait for the kernel.
+    fn queued(&self) -> usize {
+        0
+    }
+
     /// Begins to close; `poll_receive` returns the end, within the protocol's own deadline.
     fn close(&mut self, code: u16, reason: &str);
 

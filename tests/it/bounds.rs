@@ -124,6 +124,31 @@ fn body_over_memory_budget_is_an_error_without_abort() {
 }
 
 #[test]
+fn message_over_memory_budget_is_an_error_of_the_generator() {
+    // Half of the memory budget is for bodies and messages in parts.
+    let event = [b"data: ".to_vec(), vec![b'x'; 40 << 20]].concat();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let server = Server::answering([head.as_bytes(), &event].concat(), Then::Close);
+    let run = |flow: &str| {
+        let scenario = format!(
+            "services: {{ t: {{ url: \"{}\", ws: {{ max_message: 64MiB }} }} }}\n\
+             memory: {{ budget: 64MiB }}\nworkloads:\n  w:\n    users: 1\n    iterations: 1\n    \
+             flow:\n{flow}",
+            server.url().trim_end_matches('/')
+        );
+        let done = Manada::run(&scenario, &["--shards", "1"]).go();
+        (done.json(), done)
+    };
+    let listen = "      - { listen: /, match: { event: never } }\n";
+    let wait = format!("{listen}      - {{ await: t, match: {{ event: ever }}, timeout: 20s }}\n");
+    let (report, done) = run(&wait);
+    assert_eq!(errors(&report, "generator", "kept_bodies"), 1, "{done}");
+    assert_eq!(errors(&report, "message", "no_room_for_message"), 0, "{done}");
+    assert_eq!(count(&report, "calls.generator_errors"), 1, "the `await`: {done}");
+    assert_eq!(count(&report, "calls.failed"), 0, "{done}");
+}
+
+#[test]
 fn rate_gets_the_users_it_needs() {
     // By Little's law 100/s × 0.8 s = 80 users.
     let target = Builtin::start(&["--latency", "800ms"]);

@@ -22,6 +22,7 @@ mod framing; // the same raw answers through our reader, byte by byte, and throu
 mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
 mod hit_flags; // flags of `hit`, and spellings of other tools
+mod hit_streams; // streams of `hit`: WebSockets, listeners, responses in pieces
 mod http2; // HTTP/2 with nginx and with misbehaving peers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis

@@ -2,8 +2,11 @@
 //! fast.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+use manada::wire::websocket::handshake;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -240,4 +243,41 @@ fn port_without_listener() {
     let error = &report["errors"][0];
     assert_eq!((&error["phase"], &error["kind"]), (&json!("connect"), &json!("refused")));
     assert_nothing_is_fast(&report, "refused");
+}
+
+#[test]
+fn target_that_reads_no_answers_costs_bounded_memory() {
+    const MESSAGES: u64 = 20_000;
+    let is_over = Arc::new((Mutex::new(false), Condvar::new()));
+    let over = Arc::clone(&is_over);
+    let server = Server::start(move |peer| {
+        let Some(head) = peer.head() else { return };
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        let key = lines.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"));
+        let key = BASE64_STANDARD.decode(key.unwrap().1.trim()).unwrap();
+        let accept = handshake::accept_value(key.try_into().unwrap());
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        // Never reads: the generator has to read all the same.
+        let frames = b"\x81\x04tick".repeat(MESSAGES as usize);
+        peer.send(&[head.as_bytes(), &frames].concat());
+        drop(over.1.wait_while(over.0.lock().unwrap(), |is_over| !*is_over));
+    });
+    let address = server.address();
+    let scenario = format!(
+        "services: {{ t: \"ws://{address}\" }}\nworkloads:\n  w:\n    users: 1\n    \
+         iterations: 1\n    flow:\n      - {{ open: / }}\n      - listen: t\n        \
+         reply: {{ match: {{ text: tick }}, text: \"{{{{ 'x' * 20000 }}}}\" }}\n      \
+         - {{ pause: 3s }}\ngrace: 1s\n"
+    );
+    let done = Manada::run(&scenario, &["--shards", "1"]).go();
+    *is_over.0.lock().unwrap() = true;
+    is_over.1.notify_all();
+    let report = done.json();
+    assert_eq!(count(&report, "messages.received"), MESSAGES, "{done}");
+    // 400 MB of answers: a few MB are in the kernel's buffers, and 1 MiB waits here.
+    assert!(count(&report, "messages.dropped") > MESSAGES / 2, "{done}");
+    assert!(count(&report, "generator.rss_bytes_peak") < 100 << 20, "{done}");
 }

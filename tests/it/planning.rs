@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::harness::{Done, MANADA, Manada};
 use crate::peer::{Server, Then};
 
@@ -81,6 +83,70 @@ fn plan_forecasts_connections_of_pools() {
     ] {
         assert!(said.contains(part), "{text}");
     }
+}
+
+const CHAT: &str = "\
+scenario: chat
+services: { chat: 'ws://127.0.0.1:9', feed: 'http://127.0.0.1:9' }
+archetypes:
+  member:
+    pace: 500ms
+    on_start:
+      - { open: /ws, name: connect }
+      - { listen: chat, stamp: true, channel: lobby, own: false, name: heard }
+    flow:
+      - { send: chat, json: { text: hi }, stamp: true, channel: lobby, name: say }
+      - { await: chat, count: 3, timeout: 5s, name: replies }
+  reader:
+    on_start: [ { listen: '/news', service: feed, name: news } ]
+    flow: [ { pause: 1s } ]
+workloads:
+  members: { archetypes: { member: 1 }, users: 20, duration: 60s }
+  readers: { archetypes: { reader: 1 }, users: 30, duration: 60s }
+  posts:
+    flow:
+      - post: /publish
+        service: feed
+        body: hello
+        stamp: true
+        channel: lobby
+    arrivals: { rate: 5/s, max_users: 10 }
+    duration: 60s
+";
+
+#[test]
+fn plan_forecasts_streams_and_messages() {
+    let with = |text: &str, words: &[&str]| {
+        Manada::new(&["plan", "chat.yaml"]).words(words).file("chat.yaml", text).go()
+    };
+    let said = with(CHAT, &["--json"]).json();
+    let held = |at: usize| (said["streams"][at]["step"].as_str(), &said["streams"][at]["most"]);
+    assert_eq!(held(0), (Some("connect"), &json!(20)), "{said}");
+    assert_eq!(held(1), (Some("news"), &json!(30)), "{said}");
+    assert_eq!(said["streams"][0]["expected"], 20.0);
+    let messages = &said["messages"];
+    // 20 members each half a second, and 5 posts per second.
+    assert_eq!(messages["sent_per_s"], 45.0, "{messages}");
+    assert_eq!(messages["awaited_per_s"], 120.0, "{messages}");
+    // Members hear the others: 40 × 19; posts reach all 20: 5 × 20.
+    assert_eq!(messages["delivered_per_s"], 860.0, "{messages}");
+    // A connection for each stream, and those of the users that post.
+    assert_eq!(said["most"]["connections"], 20 + 30 + 10, "{said}");
+    let text = with(CHAT, &[]);
+    let words = text.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "streams 50 held at once: 20 by connect; 30 by news",
+        "~45.0/s sent, ~120/s awaited, ~860/s delivered to listeners at full load",
+    ] {
+        assert!(words.contains(part), "{part}: {text}");
+    }
+    // Members of rooms whose names are computed: how many are due a message is not known.
+    let rooms = CHAT.replace("channel: lobby", "channel: \"room-{{ user.number % 4 }}\"");
+    let said = with(&rooms, &["--json"]).json();
+    assert!(said["messages"]["delivered_per_s"].is_null(), "{said}");
+    assert_eq!(said["messages"]["sent_per_s"], 45.0, "{said}");
+    let said = plan(&["--json"]).json();
+    assert!(said["messages"].is_null() && said["streams"] == json!([]), "{said}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(super) fn take_over(
     } else {
         return;
     };
-    exchange.outcome = AttemptOutcome::Failed(AttemptPhase::FirstByte, refused);
+    exchange.outcome = AttemptOutcome::of_failure(AttemptPhase::FirstByte, refused);
     shard.recorder.borrow_mut().record_error(exchange.outcome);
 }
 

@@ -23,6 +23,9 @@ use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd
 /// Maximum messages that are sent again after a reconnection.
 const MAX_RESENT: usize = 64;
 
+/// Bytes that wait for the kernel from which on a `send` waits, too.
+pub(super) const MAX_QUEUED: usize = 1 << 20;
+
 /// A stream of a user.
 #[derive(Debug)]
 pub(crate) struct LiveStream {
@@ -170,6 +173,7 @@ impl LiveStream {
 
     /// Takes a message from the wire.
     fn receive(&self, shard: &Shard, at: Time, message: &Message<'_>) {
+        shard.recorder.borrow_mut().count_receipt();
         let mut state = self.state.borrow_mut();
         let shares_read = std::mem::replace(&mut state.last_read, at) == at;
         if let Some(id) = message.id
@@ -271,7 +275,10 @@ impl StreamState {
         listener.take(shard, at, message, shares_read);
         let call = (listener.call, listener.step);
         if let Some(answer) = listener.replies.answer(shard, call, (at, message), &mut self.rng) {
-            self.replies.push(answer);
+            let has_room = self.replies.push(answer);
+            let now = RunOffset::of(at, shard.start);
+            let mut recorder = shard.recorder.borrow_mut();
+            recorder.messages(listener.step, now).counts.dropped += u64::from(!has_room);
         }
         self.check(shard, call, at, message);
     }

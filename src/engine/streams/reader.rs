@@ -103,7 +103,7 @@ fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
     let mut recorder = shard.recorder.borrow_mut();
     recorder.record_stream_end(&end::describe(ended));
     if let Some(kind) = ended.failure {
-        recorder.record_error(AttemptOutcome::Failed(AttemptPhase::Message, kind));
+        recorder.record_error(AttemptOutcome::of_failure(AttemptPhase::Message, kind));
     }
     let at = RunOffset::of(now, shard.start);
     recorder.messages(live.step, at).record(MessageTime::Life, now.since(opened));

@@ -118,12 +118,16 @@ impl ReplyScope {
 }
 
 impl ReplyQueue {
-    /// Queues an answer, unless too much waits for the target already.
-    pub(crate) fn push(&mut self, answer: Vec<u8>) {
-        if self.waiting + answer.len() <= MAX_WAITING {
-            self.waiting += answer.len();
+    /// Queues an answer. Returns false if too much waits for the target already.
+    pub(crate) fn push(&mut self, answer: Vec<u8>) -> bool {
+        // An empty answer has a frame all the same.
+        let bytes = answer.len().max(1);
+        let has_room = self.waiting + bytes <= MAX_WAITING;
+        if has_room {
+            self.waiting += bytes;
             self.answers.push(answer);
         }
+        has_room
     }
 
     /// Takes the answers, to hand them to the wire.
@@ -144,12 +148,13 @@ mod tests {
     #[test]
     fn answers_that_are_not_read_are_bounded() {
         let mut queue = ReplyQueue::default();
-        (0..5).for_each(|_| queue.push(vec![0; MAX_WAITING / 4]));
+        let fits: Vec<bool> = (0..5).map(|_| queue.push(vec![0; MAX_WAITING / 4])).collect();
+        assert_eq!(fits, [true, true, true, true, false]);
         assert_eq!(queue.take().len(), 4);
-        queue.push(vec![0; 1]);
+        assert!(!queue.push(Vec::new()));
         assert!(queue.take().is_empty(), "the kernel has not taken what was handed over");
         queue.mark_flushed();
-        queue.push(vec![0; 1]);
+        assert!(queue.push(vec![0; 1]));
         assert_eq!(queue.take().len(), 1);
     }
 }

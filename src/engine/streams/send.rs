@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::CallEnd;
-use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
+use crate::engine::streams::live_stream::{LiveStream, MAX_QUEUED, StreamPhase};
 use crate::engine::streams::stamping;
 use crate::engine::streams::step_end;
 use crate::engine::users::user::User;
@@ -113,6 +113,11 @@ async fn hand_over(
             };
         };
         if !is_queued {
+            // What a target does not read waits, and no more than that: within the step's timeout.
+            if wire.queued() >= MAX_QUEUED && wire.poll_flush(cx).is_pending() {
+                state.is_flushing = true;
+                return Poll::Pending;
+            }
             if !wire.send(Message { kind, payload, event: None, id: None }) {
                 return Poll::Ready(Err(FailureKind::Closed));
             }
@@ -177,7 +182,7 @@ pub(super) async fn wait_for(
     let phase = AttemptPhase::Message;
     match ended {
         Ok(Ok(())) => AttemptOutcome::Done,
-        Ok(Err(kind)) => AttemptOutcome::Failed(phase, kind),
+        Ok(Err(kind)) => AttemptOutcome::of_failure(phase, kind),
         Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(phase),
         Err(WaitEnded::Cancelled) => AttemptOutcome::Unfinished(phase),
     }

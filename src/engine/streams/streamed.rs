@@ -18,7 +18,7 @@ pub(super) fn end(call: CallContext<'_>, exchange: &mut Exchange, capture: &mut 
     let is_whole = matches!(exchange.outcome, AttemptOutcome::Responded(_));
     let failure = capture.end_observing(is_whole).and_then(StreamedResponse::failure);
     if let Some(kind) = failure.filter(|_| is_whole) {
-        exchange.outcome = AttemptOutcome::Failed(AttemptPhase::Body, kind);
+        exchange.outcome = AttemptOutcome::of_failure(AttemptPhase::Body, kind);
         call.shard.recorder.borrow_mut().record_error(exchange.outcome);
     }
 }

@@ -69,7 +69,9 @@ packed! {
     StreamCounts { opened, reconnects, ended, closed, untracked_pairs }
     Delayed { measured, less }
     OwnDelay { response, service }
-    Window { second, measured, workloads, steps, groups, begun, phases, waits }
+    Window {
+        second, measured, workloads, steps, groups, begun, phases, waits, receive_lag since 9,
+    }
     Exemplar {
         step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }

@@ -3,14 +3,18 @@
 //! Invariant: a row per step with messages, in the order of the plan; the sum of the rows is the
 //! ledger of the run.
 
-use super::steps::{StepRow, steps};
+use super::steps::{StepRow, steps, steps_of};
 use crate::event::Report;
 use crate::stats::{Histogram, Latency, MessageCounts, MessageWindow};
+use crate::units::per_second;
 
 /// A step with messages.
 pub(crate) struct MessageRow<'r> {
     pub(crate) step: StepRow<'r>,
     pub(crate) messages: &'r MessageWindow,
+    /// Messages per second of the time that the row covers; `None` if it has no length.
+    pub(crate) sent_per_s: Option<f64>,
+    pub(crate) received_per_s: Option<f64>,
 }
 
 /// A time of messages with its name in reports.
@@ -21,10 +25,34 @@ pub(crate) struct MessageTimes {
 
 /// All steps with messages that were measured after the warm-up.
 pub(crate) fn messages(report: &Report) -> Vec<MessageRow<'_>> {
-    steps(report)
+    rows(steps(report), report.snapshot.measured_ns)
+}
+
+/// All steps with messages so far: measured, or due in the warm-up while that is all.
+pub(crate) fn current_messages(report: &Report) -> Vec<MessageRow<'_>> {
+    let snapshot = &report.snapshot;
+    let (part, ns) = if has_measured(report) {
+        (&snapshot.measured, snapshot.measured_ns)
+    } else {
+        (&snapshot.warmup, snapshot.until_ns)
+    };
+    rows(steps_of(report, part), ns)
+}
+
+/// Whether messages were counted after the warm-up, or there is none.
+fn has_measured(report: &Report) -> bool {
+    let measured = &report.snapshot.measured;
+    report.info.plan.warmup.is_zero() || !measured.messages(|_| true).counts.is_empty()
+}
+
+fn rows<'r>(steps: impl Iterator<Item = StepRow<'r>>, ns: u64) -> Vec<MessageRow<'r>> {
+    steps
         .filter_map(|step| {
             let messages = step.window.messages.as_deref()?;
-            Some(MessageRow { step, messages })
+            let rate = |count| per_second(count, ns);
+            let (sent, received) = (messages.counts.sent, messages.counts.received);
+            let (sent_per_s, received_per_s) = (rate(sent), rate(received));
+            Some(MessageRow { step, messages, sent_per_s, received_per_s })
         })
         .collect()
 }
@@ -39,6 +67,23 @@ pub(crate) fn has_streams(report: &Report) -> bool {
 /// The ledger of the run, after the warm-up.
 pub(crate) fn message_ledger(report: &Report) -> MessageCounts {
     report.snapshot.measured.messages(|_| true).counts
+}
+
+/// The ledger of the run so far: after the warm-up, or of the warm-up while that is all.
+pub(crate) fn current_ledger(report: &Report) -> MessageCounts {
+    let snapshot = &report.snapshot;
+    let part = if has_measured(report) { &snapshot.measured } else { &snapshot.warmup };
+    part.messages(|_| true).counts
+}
+
+/// The share of judged responses that met all limits of `good`; `None` if none was judged.
+pub(crate) fn good_share(counts: &MessageCounts) -> Option<f64> {
+    (counts.judged > 0).then(|| counts.good as f64 / counts.judged as f64)
+}
+
+/// Tokens per second after the warm-up; `None` before its end.
+pub(crate) fn tokens_per_second(report: &Report) -> Option<f64> {
+    per_second(message_ledger(report).tokens, report.snapshot.measured_ns)
 }
 
 /// Why the ledger of a finished run does not balance; `None` if it does.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::event::Report;
 use crate::ids::StepId;
 use crate::plan::Series;
-use crate::stats::delta::StepWindow;
+use crate::stats::delta::{StepWindow, Window};
 use crate::stats::{Calls, Latency, Quantile};
 use crate::units::{counted, per_second};
 
@@ -58,9 +58,17 @@ pub(crate) fn percentile(latency: &Latency, p: f64) -> Option<Quantile> {
 
 /// All steps with what was measured after the warm-up.
 pub(crate) fn steps(report: &Report) -> impl Iterator<Item = StepRow<'_>> {
+    steps_of(report, &report.snapshot.measured)
+}
+
+/// All steps with what a part of the run holds of them.
+pub(super) fn steps_of<'r>(
+    report: &'r Report,
+    part: &'r Window,
+) -> impl Iterator<Item = StepRow<'r>> {
     let all = StepId::number(&report.info.plan.steps);
     all.map(|(id, series)| {
-        let window = report.snapshot.measured.steps[id].as_deref();
+        let window = part.steps[id].as_deref();
         row(report, id, series, window, report.calls_per_s(id))
     })
 }

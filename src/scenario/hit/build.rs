@@ -6,19 +6,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{check, client, urls};
+use super::{check, client, streams, urls};
 use crate::curve::Curve;
 use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::flow::Choice;
-use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
+use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, Users};
 use crate::plan::policy::{PoolPolicy, PoolStrategy};
+use crate::plan::stream::{AnswerFormat, StreamedAnswer};
 use crate::plan::{
     Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
     RequestTemplate, Series, Service, ServiceTarget, Step, Workload,
 };
-use crate::scenario::hit::options::{CONNECTIONS, DURATION, HitOptions};
+use crate::scenario::hit::options::{CONNECTIONS, HitOptions};
+use crate::scenario::hit::streams::HitMode;
 use crate::scenario::hit::urls::{HitTarget, HitTargets};
 use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -35,13 +36,16 @@ use crate::units::nanos;
 /// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
 pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
     let mut diagnostics = Diagnostics::default();
-    let method = check::method(&hit.method);
-    let targets = urls::targets(&mut diagnostics, &hit.urls, &method);
+    let (method, mode) = (check::method(hit), HitMode::of(hit));
+    let verb = mode.verb().unwrap_or(&method);
+    let targets = urls::targets(&mut diagnostics, &hit.urls, verb);
     check::check(&mut diagnostics, hit);
+    streams::check(&mut diagnostics, hit, mode);
     let client = client::transport(&mut diagnostics, &hit.client);
     let thresholds = thresholds::parse_flag(&mut diagnostics, &hit.thresholds);
     let plan = targets.zip(client).map(|(targets, transport)| {
-        let workload = Workload::single("hit", load(hit));
+        let archetype = archetype(hit, mode, &method, &targets);
+        let workload = Workload::single("hit", load(hit, mode));
         let series = |name: &String| Series {
             name: name.clone(),
             archetype: ArchetypeId::default(),
@@ -63,9 +67,9 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             description: None,
             seed: hit.seed.unwrap_or_else(Seed::draw),
             services: targets.origins.iter().map(service).collect(),
-            archetypes: vec![archetype(hit, &method, &targets)],
+            steps: archetype.series.iter().map(series).collect(),
+            archetypes: vec![archetype],
             workloads: vec![workload],
-            steps: targets.names.iter().map(series).collect(),
             groups: Vec::new(),
             setup: None,
             teardown: None,
@@ -74,7 +78,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             uncounted: hit.warmup,
             grace: compile::GRACE,
             safety: Arc::default(),
-            policies: policies(hit),
+            policies: policies(hit, mode),
             sources: Vec::new(),
         }
     });
@@ -101,12 +105,11 @@ pub fn within_limits(
     diagnostics.finish(Some(plan)).map(|(plan, _)| plan)
 }
 
-fn load(hit: &HitOptions) -> Load {
-    let length = match (hit.duration, hit.requests) {
-        (Some(duration), _) => duration,
-        (None, Some(_)) => Duration::from_nanos(OPEN_END),
-        (None, None) => DURATION,
-    };
+fn load(hit: &HitOptions, mode: HitMode) -> Load {
+    if mode != HitMode::Requests {
+        return streams::load(hit, mode);
+    }
+    let length = streams::length(hit);
     let Some(rate) = hit.rate else {
         return Load::Closed(Users {
             curve: Curve::constant(hit.connections.unwrap_or(CONNECTIONS), length),
@@ -126,8 +129,9 @@ fn load(hit: &HitOptions) -> Load {
 }
 
 /// Builds the policies: without keep-alive each request opens its own connection and closes it.
-fn policies(hit: &HitOptions) -> Policies {
-    if hit.client.keep_alive {
+fn policies(hit: &HitOptions, mode: HitMode) -> Policies {
+    // A stream takes its connection out of any pool.
+    if hit.client.keep_alive || mode != HitMode::Requests {
         return Policies::default();
     }
     let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
@@ -140,13 +144,10 @@ fn policies(hit: &HitOptions) -> Policies {
 }
 
 /// Builds a user that sends one request per iteration: the only one, or one drawn by weight.
-fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype {
-    let headers: Vec<(String, Template)> = hit
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
-        .collect();
+fn archetype(hit: &HitOptions, mode: HitMode, method: &str, targets: &HitTargets) -> Archetype {
+    let headers = headers(hit);
     let body = hit.body.clone().map_or(RequestBody::None, RequestBody::Bytes);
+    let streamed = hit.stream.map(|format| StreamedAnswer { format, good: hit.good });
     let call = |target: &HitTarget| Call {
         series: target.series,
         service: ServiceId::new(target.origin),
@@ -168,9 +169,12 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
         priority: None,
         has_rescue: false,
         stamp: None,
-        streamed: None,
+        streamed,
         stream: None,
     };
+    if let (true, Some(target)) = (mode != HitMode::Requests, targets.list.first()) {
+        return streams::archetype(hit, mode, targets, &call(target));
+    }
     let calls = targets.list.iter().map(call).collect();
     let mut archetype = Archetype::from_calls("hit", calls, targets.names.clone());
     if let [_, _, ..] = targets.list.as_slice() {
@@ -185,4 +189,17 @@ fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype 
             .collect();
     }
     archetype
+}
+
+/// The headers of each request; the APIs of language models take JSON.
+fn headers(hit: &HitOptions) -> Vec<(String, Template)> {
+    let literal =
+        |(name, value): &(String, String)| (name.clone(), Template::literal(value.trim()));
+    let mut headers: Vec<(String, Template)> = hit.headers.iter().map(literal).collect();
+    let takes_json = matches!(hit.stream, Some(AnswerFormat::OpenAi | AnswerFormat::Anthropic));
+    let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if takes_json && hit.body.is_some() && !is_typed {
+        headers.push(("content-type".to_owned(), Template::literal("application/json")));
+    }
+    headers
 }

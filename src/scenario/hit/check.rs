@@ -16,7 +16,9 @@ const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// Returns the method to send: a known one in capitals, others as given.
-pub(crate) fn method(text: &str) -> String {
+pub(crate) fn method(hit: &HitOptions) -> String {
+    let is_prompt = hit.stream.is_some() && hit.body.is_some();
+    let text = hit.method.as_deref().unwrap_or(if is_prompt { "POST" } else { "GET" });
     let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
     known.unwrap_or(text).to_owned()
 }
@@ -49,8 +51,9 @@ pub(crate) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
         report("--warmup", message, "a warm-up shorter than the run");
     }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if hit.method.is_empty() || !hit.method.bytes().all(token) {
-        let message = format!("invalid method `{}`", truncate(&hit.method));
+    let method = hit.method.as_deref().unwrap_or("GET");
+    if method.is_empty() || !method.bytes().all(token) {
+        let message = format!("invalid method `{}`", truncate(method));
         report("--method", message, "a method such as GET or POST");
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));

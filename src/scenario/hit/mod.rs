@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod client;
 mod options;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod urls;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::plan::stream::{AnswerFormat, GoodAnswer};
 use crate::scenario::hit::client::HitClient;
 use crate::seed::Seed;
 use crate::units::Rate;
@@ -30,12 +31,21 @@ pub struct HitOptions {
     pub requests: Option<u64>,
     /// Requests per second, whatever the target does.
     pub rate: Option<Rate>,
-    /// The method; those of RFC 9110 and 5789 are sent in capitals, others as given.
-    pub method: String,
+    /// The method; those of RFC 9110 and 5789 are sent in capitals, others as given. `None`: GET,
+    /// or POST for a response in pieces to a body.
+    pub method: Option<String>,
     /// Headers as name and value.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<Vec<u8>>,
+    /// The message that is sent over a WebSocket; `None`: a stamp.
+    pub message: Option<Vec<u8>>,
+    /// Whether streams are only opened, held and listened to.
+    pub listen: bool,
+    /// How the response is observed as it comes; `None`: it is not.
+    pub stream: Option<AnswerFormat>,
+    /// What makes such a response good; `None`: it is not judged.
+    pub good: Option<GoodAnswer>,
     /// Client options.
     pub client: HitClient,
     /// Timeout of a request; `None`: `plan::Service::TIMEOUT`.

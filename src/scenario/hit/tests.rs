@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::plan::load::LoadBound;
-use crate::plan::{Load, Plan, Step};
+use crate::plan::stream::{AnswerFormat, GoodAnswer, StreamAct, StreamForm, StreamedAnswer};
+use crate::plan::{Endpoints, Load, Plan, ServiceTarget, Step};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -15,9 +16,13 @@ fn hit(url: &str) -> HitOptions {
         duration: None,
         requests: None,
         rate: None,
-        method: "GET".to_owned(),
+        method: None,
         headers: Vec::new(),
         body: None,
+        message: None,
+        listen: false,
+        stream: None,
+        good: None,
         client: HitClient::default(),
         timeout: None,
         seed: Seed::new(1),
@@ -61,7 +66,7 @@ fn each_invalid_option_is_reported() {
     let wrong = HitOptions {
         connections: Some(0),
         requests: Some(0),
-        method: "GE T".to_owned(),
+        method: Some("GE T".to_owned()),
         headers: vec![("a b".to_owned(), "x\r\ny".to_owned())],
         thresholds: vec!["eror".to_owned()],
         ..hit("ftp://x")
@@ -117,7 +122,121 @@ fn counted_requests_come_after_the_warm_up() {
 #[test]
 fn known_methods_are_sent_in_capitals_and_others_as_written() {
     for (written, sent) in [("get", "GET"), ("Post", "POST"), ("PURGE", "PURGE"), ("x", "x")] {
-        let plan = plan(&HitOptions { method: written.to_owned(), ..hit("http://x") }).unwrap();
+        let plan =
+            plan(&HitOptions { method: Some(written.to_owned()), ..hit("http://x") }).unwrap();
         assert_eq!(plan.archetypes[0].calls[0].request.method, sent);
     }
+}
+
+fn is_tls(plan: &Plan) -> bool {
+    matches!(&plan.services[0].target, ServiceTarget::Url(address) if address.tls)
+}
+
+fn words(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|series| series.name.as_str()).collect()
+}
+
+#[test]
+fn websocket_sends_and_awaits_over_a_connection_that_stays() {
+    let talks = plan(&hit("ws://127.0.0.1:8080/echo?k=secret")).unwrap();
+    assert_eq!(words(&talks), ["open /echo", "send /echo", "await /echo"]);
+    let user = &talks.archetypes[0];
+    assert!(user.streams[0].of_user && user.streams[0].is_kept);
+    assert!(matches!(user.steps[..], [Step::Stream(0), Step::End, Step::Stream(1), ..]));
+    assert_eq!((user.sections.on_start, user.sections.flow), (Some(0), 2));
+    assert!(user.calls[1].stamp.is_some(), "a stamp is the default message");
+    // Steps that use the stream have the endpoint of its handshake.
+    let endpoints = Endpoints::new(&talks);
+    assert_eq!(endpoints.all.len(), 1, "{endpoints:?}");
+    assert_eq!(endpoints.all[0].name(), "GET /echo");
+    assert!(!is_tls(&talks));
+    let said = HitOptions { message: Some(b"hello".to_vec()), ..hit("wss://chat.test/ws") };
+    let said = plan(&said).unwrap();
+    assert!(said.archetypes[0].calls[1].stamp.is_none() && is_tls(&said));
+    let client = HitClient { keep_alive: false, ..HitClient::default() };
+    let short = plan(&HitOptions { client, ..hit("ws://x/y") }).unwrap();
+    assert_eq!(words(&short), ["open /y", "send /y", "await /y", "close /y"]);
+    assert!(!short.archetypes[0].streams[0].of_user);
+}
+
+#[test]
+fn messages_of_a_rate_are_evenly_spaced_over_the_connections() {
+    let rate = Some(Rate::per_s(200));
+    let talks = HitOptions { rate, connections: Some(50), ..hit("ws://x") };
+    let plan = plan(&talks).unwrap();
+    assert_eq!(plan.archetypes[0].pace, Some(Duration::from_millis(250)));
+    let Load::Closed(users) = &plan.workloads[0].load else { panic!("closed") };
+    // They arrive one message apart: all of them after one round.
+    assert_eq!(users.curve.level(250_000_000), 50);
+    assert_eq!(users.curve.level(125_000_000), 25);
+    assert_eq!(plan.load_end(), Some(DURATION));
+    let few = super::plan(&HitOptions { rate: Some(Rate::per_s(7)), ..hit("ws://x") }).unwrap();
+    assert_eq!(few.peak_users(), 7, "each sends once a second");
+    let idle =
+        HitOptions { connections: Some(1_000), rate: Some(Rate::per_s(10)), ..hit("ws://x") };
+    let mistakes = super::plan(&idle).unwrap_err();
+    assert_eq!(mistakes.list[0].file, "--rate");
+}
+
+#[test]
+fn listeners_hold_their_streams() {
+    for (url, form) in [("ws://x/feed", StreamForm::WebSocket), ("x/feed", StreamForm::Events)] {
+        let plan = plan(&HitOptions { listen: true, ..hit(url) }).unwrap();
+        assert_eq!(words(&plan), ["open /feed", "listen /feed"]);
+        let user = &plan.archetypes[0];
+        let stream = user.calls[0].stream.as_deref().unwrap();
+        let StreamAct::Open(open) = &stream.act else { panic!("{stream:?}") };
+        assert_eq!(open.form, form);
+        let (on_start, flow) = user.steps.split_at(3);
+        assert!(matches!(on_start, [Step::Stream(0), Step::Stream(1), Step::End]));
+        assert!(matches!(flow, [Step::Pause(_), Step::End]));
+    }
+}
+
+#[test]
+fn response_in_pieces_is_observed_and_judged() {
+    let good = GoodAnswer { first: Some(Duration::from_millis(300)), ..GoodAnswer::default() };
+    let asks = HitOptions {
+        stream: Some(AnswerFormat::OpenAi),
+        good: Some(good),
+        body: Some(b"{}".to_vec()),
+        ..hit("http://x/v1/chat/completions")
+    };
+    let plan = plan(&asks).unwrap();
+    let call = &plan.archetypes[0].calls[0];
+    assert_eq!(call.request.method, "POST");
+    assert_eq!(call.request.headers[0].0, "content-type");
+    let streamed = StreamedAnswer { format: AnswerFormat::OpenAi, good: Some(good) };
+    assert_eq!(call.streamed, Some(streamed));
+}
+
+#[test]
+fn options_without_effect_on_a_stream_are_mistakes() {
+    let flags = |options: HitOptions| -> Vec<String> {
+        plan(&options).unwrap_err().list.into_iter().map(|mistake| mistake.file).collect()
+    };
+    let client = HitClient { http2: true, redirects: Some(3), ..HitClient::default() };
+    let talks = HitOptions {
+        method: Some("POST".to_owned()),
+        body: Some(Vec::new()),
+        stream: Some(AnswerFormat::Events),
+        good: Some(GoodAnswer::default()),
+        client,
+        ..hit("ws://x")
+    };
+    assert_eq!(flags(talks), ["--method", "--body", "--stream", "--good", "--http2", "--location"]);
+    let listens = HitOptions {
+        listen: true,
+        message: Some(Vec::new()),
+        requests: Some(1),
+        rate: Some(Rate::per_s(1)),
+        client: HitClient { keep_alive: false, ..HitClient::default() },
+        ..hit("ws://x")
+    };
+    let expect = ["--message", "--requests", "--rate", "--disable-keepalive", "--rate"];
+    assert_eq!(flags(listens), expect);
+    assert_eq!(flags(HitOptions { message: Some(Vec::new()), ..hit("x") }), ["--message"]);
+    assert_eq!(flags(HitOptions { good: Some(GoodAnswer::default()), ..hit("x") }), ["--good"]);
+    let urls = vec!["ws://x/a".to_owned(), "http://x/b".to_owned()];
+    assert_eq!(flags(HitOptions { urls, ..hit("") }), ["URL"]);
 }

@@ -127,6 +127,35 @@ fn the_first_second_and_a_run_without_numbers_are_shown() {
     compare("empty-80x24.txt", &all);
 }
 
+/// The view of streams in a run that has some.
+fn chatting() -> (Model, UiState) {
+    let mut state = Model::default();
+    let (info, report) = fixture_streams::report();
+    state.fold(&RunEvent::Started(info));
+    state.fold(&RunEvent::Tick(report));
+    (state, UiState { view: super::views::STREAMS, ..UiState::default() })
+}
+
+#[test]
+fn streams_look_as_they_were_last_looked_at() {
+    let (state, ui) = chatting();
+    let mut filtered = ui.clone();
+    filtered.filters[filtered.view] = "ask".to_owned();
+    let mut all = String::new();
+    for (theme, size) in [(MANY, (80, 24)), (PLAIN, (120, 40)), (ASCII, (60, 16))] {
+        for ui in [&ui, &filtered] {
+            let _ = writeln!(all, "── {} × {} {}", size.0, size.1, "─".repeat(60));
+            all += &text(&draw(&state, ui, theme, size).screen);
+        }
+    }
+    let unseen = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{200b}".contains(c));
+    assert!(!all.contains(unseen));
+    compare("streams.txt", &all);
+    for columns in 1..130 {
+        draw(&state, &ui, MANY, (columns, 1 + columns % 30));
+    }
+}
+
 #[test]
 fn every_size_is_drawn() {
     let (state, mut begun, mut empty) = (running(), Model::default(), Model::default());

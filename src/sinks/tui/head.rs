@@ -22,10 +22,10 @@ pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, ui: &UiState,
     ends(screen, area, 0, &left, &right);
     match area.height {
         0 | 1 => {}
-        2 => line(screen, area, 1, &tabs(ui, theme, area.width)),
+        2 => line(screen, area, 1, &tabs(state, ui, theme, area.width)),
         _ => {
             ends(screen, area, 1, &second_line(state, theme), &planned(state, theme));
-            line(screen, area, 2, &tabs(ui, theme, area.width));
+            line(screen, area, 2, &tabs(state, ui, theme, area.width));
         }
     }
 }
@@ -126,14 +126,18 @@ fn planned(state: &Model, theme: Theme) -> Line<'static> {
     Line::from(vec![span("seed ", theme.dim()), Span::raw(format!("{} ", plan.seed.value()))])
 }
 
-/// Draws the list of views; those without room are shown by number only.
-fn tabs(ui: &UiState, theme: Theme, columns: u16) -> Line<'static> {
-    let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
+/// Draws the list of views; those without room are shown closer together, or by number only.
+fn tabs(state: &Model, ui: &UiState, theme: Theme, columns: u16) -> Line<'static> {
+    let views = &VIEWS[..state.views().max(ui.view + 1)];
+    let names: usize = views.iter().map(|view| view.name.len()).sum();
+    let has_room = |each: usize| names + each * views.len() <= usize::from(columns);
     let mut parts = vec![];
-    for (at, view) in VIEWS.iter().enumerate() {
+    for (at, view) in views.iter().enumerate() {
         let (chosen, number) = (at == ui.view, at + 1);
         let text = match () {
-            () if chosen || full <= usize::from(columns) => format!(" {number} {} ", view.name),
+            () if has_room(4) => format!(" {number} {} ", view.name),
+            () if has_room(3) => format!("{number} {} ", view.name),
+            () if chosen => format!(" {number} {} ", view.name),
             () => format!(" {number} "),
         };
         let style = if chosen { theme.chosen().patch(theme.bold()) } else { theme.accent() };

@@ -105,7 +105,7 @@ pub(super) const GROUPS: [(&str, &[KeyBinding]); 4] = [
     (
         "Views",
         &[
-            bind(KeyAction::View(0), &[c('1')], "1 … 8", "show a view"),
+            bind(KeyAction::View(0), &[c('1')], "1 … 9", "show a view"),
             bind(KeyAction::View(1), &[c('2')], "", ""),
             bind(KeyAction::View(2), &[c('3')], "", ""),
             bind(KeyAction::View(3), &[c('4')], "", ""),
@@ -113,6 +113,7 @@ pub(super) const GROUPS: [(&str, &[KeyBinding]); 4] = [
             bind(KeyAction::View(5), &[c('6')], "", ""),
             bind(KeyAction::View(6), &[c('7')], "", ""),
             bind(KeyAction::View(7), &[c('8')], "", ""),
+            bind(KeyAction::View(8), &[c('9')], "", ""),
             bind(KeyAction::Turn(1), &[k(KeyCode::Tab), k(KeyCode::Right)], "Tab →", "next view"),
             bind(
                 KeyAction::Turn(-1),

@@ -11,6 +11,8 @@ mod fixture;
 #[cfg(test)]
 mod fixture_events;
 #[cfg(test)]
+mod fixture_streams;
+#[cfg(test)]
 mod goldens;
 mod head;
 mod keys;

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::views::{STREAMS, VIEWS};
 use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
 use crate::ids::WorkloadId;
@@ -104,6 +105,12 @@ impl Model {
     /// Returns the manifest of the run.
     pub(super) fn plan(&self) -> Option<&RunManifest> {
         self.info.as_ref().map(|info| &*info.plan)
+    }
+
+    /// Returns how many views the bar shows: that of streams only if the plan has some.
+    pub(super) fn views(&self) -> usize {
+        let has_streams = self.plan().is_some_and(|plan| plan.has_streams);
+        if has_streams { VIEWS.len() } else { STREAMS }
     }
 
     /// Returns the phase of the run.

@@ -167,7 +167,7 @@ impl UiState {
             KeyAction::Help => self.open(Overlay::Help),
             KeyAction::View(view) => self.show(view.min(VIEWS.len() - 1)),
             KeyAction::Turn(by) => {
-                let views = VIEWS.len() as isize;
+                let views = state.views() as isize;
                 self.show((self.view as isize + by).rem_euclid(views) as usize);
             }
             KeyAction::Move(by) => self.step(by, over, state),

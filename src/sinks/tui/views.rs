@@ -12,7 +12,7 @@ pub(super) struct ViewName {
 }
 
 /// All views.
-pub(super) const VIEWS: [ViewName; 8] = [
+pub(super) const VIEWS: [ViewName; 9] = [
     ViewName { name: "overview", is_filtered: false },
     ViewName { name: "latency", is_filtered: false },
     ViewName { name: "steps", is_filtered: true },
@@ -21,6 +21,7 @@ pub(super) const VIEWS: [ViewName; 8] = [
     ViewName { name: "client", is_filtered: true },
     ViewName { name: "health", is_filtered: false },
     ViewName { name: "log", is_filtered: true },
+    ViewName { name: "streams", is_filtered: true },
 ];
 
 /// The index of the steps.
@@ -28,3 +29,6 @@ pub(super) const STEPS: usize = 2;
 
 /// The index of the log.
 pub(super) const LOG: usize = 7;
+
+/// The index of the streams: the bar shows them if the plan has some.
+pub(super) const STREAMS: usize = 8;

@@ -17,6 +17,21 @@ impl Recorder {
         self.step_window(step, at).messages.get_or_insert_default()
     }
 
+    /// Counts a message that was read, whatever becomes of it.
+    #[inline]
+    pub fn count_receipt(&mut self) {
+        self.receive_lag.count();
+    }
+
+    /// Records how late the messages since the last tick were read; this one came `late_ns` late.
+    pub(super) fn record_receive_lag(&mut self, at: RunOffset, late_ns: u64) {
+        let (messages, late_ns) = self.receive_lag.tick(late_ns);
+        if messages > 0 {
+            let us = (late_ns + 500) / 1_000;
+            self.window(at).receive_lag.record_n(us, messages);
+        }
+    }
+
     /// The counts of streams, to be added to.
     pub fn streams(&mut self) -> &mut StreamCounts {
         &mut self.delta.streams

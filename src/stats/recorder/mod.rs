@@ -16,6 +16,7 @@ use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
 use super::named::add_name;
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
+use super::receive_lag::ReceiveLag;
 use super::sample::{Sample, SeriesLayout};
 use super::stall::LoopStalls;
 use crate::clock::{RunOffset, Time};
@@ -44,6 +45,7 @@ pub struct Recorder {
     in_flight_integral: u128,
     in_flight_since: Time,
     stalls: LoopStalls,
+    receive_lag: ReceiveLag,
     call_time: u128,
     /// Σ pick-up time of running calls, to compute how long they have been running.
     running_since: u128,
@@ -65,6 +67,7 @@ impl Recorder {
             in_flight_integral: 0,
             in_flight_since: start,
             stalls: LoopStalls::new(start),
+            receive_lag: ReceiveLag::default(),
             call_time: 0,
             running_since: 0,
         }
@@ -82,10 +85,11 @@ impl Recorder {
         self.stalls = LoopStalls::new(now);
     }
 
-    /// Notes that the shard's event loop runs at `now`.
-    #[inline]
-    pub fn note_loop(&mut self, now: Time) {
+    /// Notes that the shard's event loop runs at `now`, `at` of the run: it had a tick that was due
+    /// `late_ns` before.
+    pub fn note_loop(&mut self, now: Time, at: RunOffset, late_ns: u64) {
         self.stalls.seen(now);
+        self.record_receive_lag(at, late_ns);
     }
 
     /// How long the event loop has stalled so far, ns.

@@ -16,6 +16,7 @@ use super::lateness::{
     check_lag, check_late_users, check_run_queue, check_stalls, check_wake_ups, worst,
 };
 use super::reason::{TrustContext, TrustLevel, TrustReason};
+use super::receiver::check_receiver;
 use crate::stats::Snapshot;
 
 /// A verdict on the measurement, with its reasons.
@@ -38,6 +39,7 @@ impl Trust {
         reasons.extend(check_generator_errors(snapshot));
         reasons.extend(check_run_queue(snapshot));
         reasons.extend(check_wake_ups(snapshot));
+        reasons.extend(check_receiver(snapshot, context));
         reasons.extend(context.has_unpaced.then(|| check_saturation(snapshot)).flatten());
         reasons.extend(check_ledger(snapshot));
         reasons.extend(check_littles_law(snapshot));

@@ -14,7 +14,7 @@ use crate::stats::latency::rank;
 use crate::stats::{Histogram, Snapshot};
 
 /// A quantile with fewer values above it is chance.
-const ABOVE: u64 = 10;
+pub(super) const ABOVE: u64 = 10;
 
 /// Returns the worst reason that a check finds in any workload.
 pub(super) fn worst(
@@ -39,16 +39,16 @@ struct Late {
 /// The quantile at which `count` values are judged: p99, or the one with ten values above it if
 /// there are fewer than a thousand, so that a single pause among few starts has no effect. Never
 /// below the median.
-fn judged_quantile(count: u64) -> f64 {
+pub(super) fn judged_quantile(count: u64) -> f64 {
     (1.0 - ABOVE as f64 / count.max(1) as f64).clamp(0.5, 0.99)
 }
 
 /// The name of a quantile: `p99`, or a lower one such as `p94.4` with its reason.
-fn quantile_name(quantile: f64) -> String {
+pub(super) fn quantile_name(quantile: f64, values: &str) -> String {
     if quantile >= 0.99 {
         return "p99".to_owned();
     }
-    format!("p{}, since calls are few", (quantile * 1_000.0).floor() / 10.0)
+    format!("p{}, since {values} are few", (quantile * 1_000.0).floor() / 10.0)
 }
 
 /// Checks how late the generator picked up starts or calls, whichever is worse: steps that follow
@@ -76,7 +76,7 @@ pub(super) fn check_lag(
         effects: LATE,
         hint: format!(
             "the generator sent starts or calls late ({}): use more cores (--shards) or less load",
-            quantile_name(quantile)
+            quantile_name(quantile, "calls")
         ),
     })
 }
@@ -110,7 +110,7 @@ pub(super) fn check_stalls(
         hint: format!(
             "the generator's event loop stalled during calls ({}): stop other programs on its \
              cores, use more cores (--shards), or simplify captures and templates",
-            quantile_name(quantile)
+            quantile_name(quantile, "calls")
         ),
     })
 }

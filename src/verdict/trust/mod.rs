@@ -9,10 +9,11 @@ mod effects;
 mod evaluate;
 mod lateness;
 mod reason;
+mod receiver;
 
 pub use effects::{Effect, Moves};
 pub use evaluate::Trust;
 pub use reason::{
-    LAG, LATE_USERS, LITTLE, LOST, RUN_QUEUE, SATURATED, TrustContext, TrustLevel, TrustReason,
-    WAKE_UP_US,
+    LAG, LATE_USERS, LITTLE, LOST, RECEIVER, RUN_QUEUE, SATURATED, TrustContext, TrustLevel,
+    TrustReason, WAKE_UP_US,
 };

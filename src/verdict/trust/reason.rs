@@ -69,6 +69,10 @@ pub const WAKE_UP_US: f64 = 1_000.0;
 /// degraded and of no.
 pub const LATE_USERS: [f64; 2] = [0.01, 0.10];
 
+/// How late the generator read messages, p99 in µs and as a share of their delivery p99: limits of
+/// degraded and of no.
+pub const RECEIVER: [(f64, f64); 2] = LAG;
+
 impl TrustReason {
     /// The names of the figures that are doubtful for this reason.
     pub fn affects(&self) -> Vec<&'static str> {

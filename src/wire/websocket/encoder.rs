@@ -54,7 +54,7 @@ impl FrameQueue {
 
     /// Queues the answer to a ping.
     pub(super) fn push_pong(&mut self, payload: &[u8]) {
-        if self.frames.len() - self.written < MAX_PONGS {
+        if self.waiting() < MAX_PONGS {
             let key = self.keys.draw();
             frame::write(&mut self.frames, Opcode::Pong, false, key, payload);
         }
@@ -70,6 +70,11 @@ impl FrameQueue {
         }
         let key = self.keys.draw();
         frame::write(&mut self.frames, Opcode::Close, false, key, &payload);
+    }
+
+    /// Bytes that wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.frames.len() - self.written
     }
 
     /// Drops what waits.

@@ -288,6 +288,10 @@ impl MessageStream for WebSocketStream {
         Poll::Ready(Ok(()))
     }
 
+    fn queued(&self) -> usize {
+        self.queue.waiting()
+    }
+
     fn close(&mut self, code: u16, reason: &str) {
         if !matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged) {
             return;

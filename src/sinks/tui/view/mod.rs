@@ -14,6 +14,7 @@ mod log;
 mod overview;
 pub(super) mod parts;
 mod steps;
+mod streams;
 mod times;
 mod users;
 
@@ -33,7 +34,8 @@ pub(super) fn draw(view: usize, context: &ViewContext<'_>, columns: u16, rows: u
         4 => errors::draw,
         5 => client::draw,
         6 => health::draw,
-        _ => log::draw,
+        7 => log::draw,
+        _ => streams::draw,
     };
     draw(context, columns, rows)
 }

@@ -42,6 +42,11 @@ pub(super) fn service(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) 
     bands(page, area, context, "Service", |point| &point.service);
 }
 
+/// Draws the delivery times of messages: from the intended send to the receipt.
+pub(super) fn delivery(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    bands(page, area, context, "Delivery", |point| &point.delivery);
+}
+
 /// Draws a chart under its title.
 pub(super) fn tile(
     page: &mut Buffer,
