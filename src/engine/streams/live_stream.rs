@@ -48,7 +48,7 @@ pub(crate) struct StreamState {
     pub(crate) opened: Time,
     pub(crate) inbox: MessageInbox,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) waiting: Option<WaitingStep>,
+    pub(crate) waiting: Option<Box<WaitingStep>>,
     /// Wakes the reader.
     pub(crate) reader: Option<Waker>,
     /// Wakes the user that waits for the stream to send, open or close.

@@ -101,7 +101,7 @@ async fn receive(
     conditions: &Conditions,
 ) -> (Option<KeptMessage>, AttemptOutcome) {
     let step = WaitingStep { conditions: conditions.clone(), found: None };
-    live.state.borrow_mut().waiting = Some(step);
+    live.state.borrow_mut().waiting = Some(Box::new(step));
     let outcome = wait_for(user, live, |_, phase| {
         let state = live.state.borrow();
         match phase {
