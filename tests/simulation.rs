@@ -314,6 +314,8 @@ worlds![
     slow_target_is_not_a_generator_pause,
     streams_await_races,
     streams_chat,
+    streams_checks_of_a_listener,
+    streams_million_messages,
     streams_read_late,
     streams_duplicates_and_order,
     streams_lose_messages,

@@ -24,16 +24,16 @@ pub const OWN_DESCRIPTORS: u64 = 64;
 /// build.
 pub const OWN_BYTES: u64 = 16 << 20;
 
-/// A user with its task, timer and flow, bytes: 1.5 KB for the task (`engine::users::user_task`),
-/// 1 KB around it.
-pub const USER_BYTES: u64 = 2_560;
+/// A user with its task, timer and flow, bytes: 1.1 KB for the task (`engine::users::worker`), half
+/// a kilobyte around it.
+pub const USER_BYTES: u64 = 1_600;
 
 /// A variable with a value, bytes: the value and a short text.
 pub const VARIABLE_BYTES: u64 = 96;
 
-/// An HTTP/1.1 connection, bytes. Measured: 3,000 users take 22 MB (ARCHITECTURE.md), so 5 KB for
-/// a user and its connection, and half of that is the user's.
-pub const CONNECTION_BYTES: u64 = 2_560;
+/// An HTTP/1.1 connection, bytes. Measured: 10 users take 14 MB and 10,000 take 33 to 34 MB, so 2
+/// KB for a user and its connection.
+pub const CONNECTION_BYTES: u64 = 640;
 
 /// Additional bytes of an HTTP/2 connection. Measured: 29 KB (ARCHITECTURE.md).
 pub const HTTP2_BYTES: u64 = 29 << 10;

@@ -22,8 +22,8 @@ pub struct Finding {
     pub cure: Option<String>,
 }
 
-/// Memory of a user besides descriptors and ports: about 5 KB over HTTP/1.1.
-const USER_BYTES: u64 = 5_120;
+/// Memory of a user besides descriptors and ports: about 2.2 KB over HTTP/1.1.
+const USER_BYTES: u64 = 2_240;
 
 /// Fewer descriptors or ports than this limit ordinary tests.
 const MANY: u64 = 20_000;
@@ -166,7 +166,7 @@ fn memory(facts: &MachineFacts) -> Option<Finding> {
         let _ = write!(value, ", limit {} MiB", mib(quota));
     }
     let users = room / USER_BYTES;
-    let means = format!("about {users} users over HTTP/1.1, {} over HTTP/2 or TLS", users / 8);
+    let means = format!("about {users} users over HTTP/1.1, {} over HTTP/2 or TLS", users / 16);
     let cure = "close other programs, or raise `memory.max` of the control group";
     Some(finding("memory", value, users >= MANY, means, cure))
 }
@@ -250,7 +250,7 @@ mod tests {
             ("cores", MachineFacts { cores: vec![0], ..good() }),
             ("cpu quota", MachineFacts { cpu_quota: Some(0.5), ..good() }),
             ("governor", MachineFacts { governor: Some("powersave".to_owned()), ..good() }),
-            ("memory", MachineFacts { memory_quota: Some(64 << 20), ..good() }),
+            ("memory", MachineFacts { memory_quota: Some(32 << 20), ..good() }),
             ("clock", MachineFacts { clock_source: Some("hpet".to_owned()), ..good() }),
             ("timer slack", MachineFacts { timer_slack_ns: Some(10_000_000), ..good() }),
             ("kernel", MachineFacts { bind_no_port: Some(false), ..good() }),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::policy::Priority;
-use super::stream::{ChannelPlan, Reply, StreamStep, StreamedAnswer};
+use super::stream::{ChannelPlan, Reply, StreamAct, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
 use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
 use crate::ids::ServiceId;
@@ -96,6 +96,12 @@ impl Call {
     pub fn response_rules(&self) -> ResponseRules<'_> {
         let Self { expects, checks, captures, .. } = self;
         ResponseRules { expects, checks, captures }
+    }
+
+    /// Whether its rules are for messages, not for its response: it opens a stream and listens.
+    pub fn has_message_rules(&self) -> bool {
+        let act = self.stream.as_ref().map(|stream| &stream.act);
+        matches!(act, Some(StreamAct::Open(open)) if open.listener.is_some())
     }
 
     /// Default maximum of a response body: 64 MiB.

@@ -75,7 +75,7 @@ pub(crate) fn check(
         user.variables[slot] = Some(status.into());
     }
     let is_wanted = status < 400 || call.expects_status(status);
-    if prepared.check_ids.is_empty() {
+    if prepared.check_ids.is_empty() || call.has_message_rules() {
         let result = if is_wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result, goes_on: true, failed: FailedChecks::NONE };
     }
@@ -162,7 +162,9 @@ pub(crate) fn fail_all(
     user: &mut User,
     result: CallResult,
 ) -> CheckedResponse {
-    let (step, ids) = (call.step(user), &call.prepared.check_ids);
+    let has_rules = !call.prepared.call.has_message_rules();
+    let ids = if has_rules { call.prepared.check_ids.as_slice() } else { &[] };
+    let step = call.step(user);
     for id in ids {
         call.shard.recorder.borrow_mut().record_check(step, call.intended(), *id, false);
     }
