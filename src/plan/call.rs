@@ -98,6 +98,11 @@ impl Call {
         ResponseRules { expects, checks, captures }
     }
 
+    /// Whether it sends an HTTP request: one of its own, or the handshake of a stream.
+    pub fn sends_request(&self) -> bool {
+        self.stream.as_ref().is_none_or(|stream| matches!(stream.act, StreamAct::Open(_)))
+    }
+
     /// Whether its rules are for messages, not for its response: it opens a stream and listens.
     pub fn has_message_rules(&self) -> bool {
         let act = self.stream.as_ref().map(|stream| &stream.act);

@@ -37,8 +37,10 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         if (is_verbose || is_ours) && !one.error_text.is_empty() {
             let _ = writeln!(out, "    {}", plain(&one.error_text));
         }
-        let cut = if one.cut { "  # cut" } else { "" };
-        let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
+        if !one.curl.is_empty() {
+            let cut = if one.cut { "  # cut" } else { "" };
+            let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
+        }
     }
     if known > SHOWN {
         let kinds = if known - SHOWN == 1 { "kind" } else { "kinds" };
@@ -59,7 +61,7 @@ pub(crate) fn document(report: &Report) -> Value {
             "count": failure.count,
             "at_s": (one.intended.ns() / 1_000_000) as f64 / 1e3,
             "user": one.user,
-            "curl": one.curl,
+            "curl": Some(&one.curl).filter(|curl| !curl.is_empty()),
             "cut": one.cut,
             "status": one.status,
             "error": one.error.map(|index| {

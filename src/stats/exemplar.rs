@@ -33,7 +33,7 @@ pub struct Exemplar {
     pub intended: RunOffset,
     /// Number of its user.
     pub user: u64,
-    /// The request as a shell command.
+    /// The request as a shell command; empty if the step sends none.
     pub curl: String,
     /// Whether part of the request was left out of it.
     pub cut: bool,

@@ -5,6 +5,9 @@ use std::io::Read;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
+use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
 
@@ -153,4 +156,26 @@ workloads:
     let good = Server::answering(&b"HTTP/1.1 204 No\r\n\r\n"[..], Then::Next);
     let good = Manada::hit(&good.url(), &["-c", "1", "-n", "2"]).go().report(0);
     assert_eq!(good["exemplars"], serde_json::json!([]), "{good}");
+}
+
+#[test]
+fn a_step_that_waits_for_a_message_has_no_command() {
+    let target = Builtin::start(&[]);
+    let scenario = format!(
+        "services: {{ chat: \"ws://{}\" }}\n\
+         workloads:\n  w:\n    users: 1\n    iterations: 1\n    flow:\n\
+         \x20     - {{ open: /ws/echo?drop=100%25 }}\n\
+         \x20     - {{ send: chat, body: hello }}\n\
+         \x20     - {{ await: chat, timeout: 50ms, name: reply }}\n",
+        target.address()
+    );
+    let report = Manada::run(&scenario, &[]).go().report(0);
+    let exemplars = report["exemplars"].as_array().unwrap();
+    assert_eq!(exemplars.len(), 1, "{report}");
+    let one = &exemplars[0];
+    assert_eq!((&one["step"], &one["curl"]), (&json!("reply"), &json!(null)), "{one}");
+    let words = ["run", "scenario.yaml", "--ui", "none", "--out", "out"];
+    let shown = Manada::new(&words).file("scenario.yaml", &scenario).go();
+    assert!(shown.stdout.contains("Failures") && !shown.stdout.contains("curl"), "{shown}");
+    target.end();
 }

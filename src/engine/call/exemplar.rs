@@ -53,7 +53,13 @@ pub(crate) fn keep(
         let index = prepared.call.service;
         let redactor = redactor(shard, user);
         let (service, address) = (&shard.plan.services[index], &shard.addresses[index]);
-        let (curl, cut) = curl::line(service, address, bytes, &redactor);
+        // A step that sends to a stream, or waits for it, sends no request of its own.
+        let has_request = prepared.call.sends_request();
+        let (curl, cut) = if has_request {
+            curl::line(service, address, bytes, &redactor)
+        } else {
+            (String::new(), false)
+        };
         // Without a response the capture is that of an earlier attempt.
         let answered = status.is_some();
         let part = |keeps: bool, text: String| if keeps && answered { text } else { String::new() };

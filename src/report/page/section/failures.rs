@@ -33,9 +33,11 @@ fn exemplar(failure: &FailureRow<'_>) -> Markup {
                     (show_us(one.intended.ns() / 1_000)) ", user " (one.user)
                 }
             }
-            div.command {
-                pre { code { (HtmlLines(&one.curl)) } }
-                button.copy type="button" hidden { "Copy" }
+            @if !one.curl.is_empty() {
+                div.command {
+                    pre { code { (HtmlLines(&one.curl)) } }
+                    button.copy type="button" hidden { "Copy" }
+                }
             }
             @if one.cut { p.note { "The request is too long for one line: its beginning." } }
             @if !one.error_text.is_empty() { p { (HtmlText(&one.error_text)) } }

@@ -109,8 +109,10 @@ pub(super) fn exemplar(
     let what = format!("{} × {}", show_count(failure.count), clean(&failure.kind));
     let place = format!("  {}, first at {at}, user {}", clean(failure.step), one.user);
     lines.push(Line::from(vec![Span::raw("  "), span(what, theme.bad()), Span::raw(place)]));
-    let cut = if one.cut { "  # cut" } else { "" };
-    wrapped(lines, &format!("{}{cut}", one.curl), 4, columns, theme.accent());
+    if !one.curl.is_empty() {
+        let cut = if one.cut { "  # cut" } else { "" };
+        wrapped(lines, &format!("{}{cut}", one.curl), 4, columns, theme.accent());
+    }
     for text in [&one.error_text, &one.head, &one.body] {
         for line in text.lines().take(12).filter(|line| !line.trim().is_empty()) {
             wrapped(lines, line, 4, columns, theme.dim());
