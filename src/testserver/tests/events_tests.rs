@@ -60,6 +60,8 @@ fn published_events_reach_all_listeners() {
         assert_eq!(read_chunk(stream), "id: 2\nevent: price\ndata: a\ndata: ß\n\n");
     }
     drop(one);
+    // A client may read a message before the server has counted it.
+    wait_for(&target, "/streams/sent", 2);
     let stats = wait_for(&target, "/streams/cancelled", 1);
     check(&stats, &[("open", 2), ("received", 2), ("sent", 2), ("closed/cancelled", 1)]);
     assert_eq!(publish(&target, "/publish/news?event=a%0ab", "last"), 1);
