@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::policy::Priority;
 use super::stream::{ChannelPlan, Reply, StreamAct, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
-use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
+use crate::extract::{Capture, CaptureSource, Check, CheckPart, ResponseRules};
 use crate::ids::ServiceId;
 use crate::template::Template;
 
@@ -107,6 +107,15 @@ impl Call {
     pub fn has_message_rules(&self) -> bool {
         let act = self.stream.as_ref().map(|stream| &stream.act);
         matches!(act, Some(StreamAct::Open(open)) if open.listener.is_some())
+    }
+
+    /// The place of a check, expect or capture among all of the call.
+    pub fn place_of(&self, part: CheckPart) -> usize {
+        match part {
+            CheckPart::Check(index) => index,
+            CheckPart::Expect(index) => self.checks.len() + index,
+            CheckPart::Capture(index) => self.checks.len() + self.expects.len() + index,
+        }
     }
 
     /// Default maximum of a response body: 64 MiB.

@@ -1,10 +1,10 @@
 // A GraphQL server over WebSocket (graphql-transport-ws) on a free port: a mutation `say` and a
-// subscription `said`. It sends protocol pings, and counts what it got and sent. It prints its port
-// at the start, and its counts when its input ends.
+// subscription `said`. It sends protocol pings, and counts what it got and sent.
 const { createServer } = require("http");
 const { WebSocketServer } = require("ws");
 const { buildSchema } = require("graphql");
 const { useServer } = require("graphql-ws/lib/use/ws");
+const serve = require("./serve.js");
 
 const counts = { connections: 0, subscriptions: 0, said: 0, delivered: 0, pings: 0, pongs: 0 };
 const schema = buildSchema(`
@@ -57,12 +57,4 @@ server.on("connection", (socket) => {
   socket.on("close", () => clearInterval(timer));
 });
 
-http.listen(0, "127.0.0.1", () => console.log(http.address().port));
-process.stdin.resume().on("end", () => {
-  // What the last clients sent is read before their end.
-  setInterval(() => {
-    if (server.clients.size > 0) return;
-    console.log(JSON.stringify(counts));
-    process.exit(0);
-  }, 10);
-});
+serve(http, counts, () => server.clients.size);

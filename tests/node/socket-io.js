@@ -1,7 +1,8 @@
 // A Socket.IO server on a free port: it brings each event `say` to all as `said`, acknowledges it, asks
-// the sender for an acknowledgement of its own, and counts what it got and sent. It prints its port at the start, and its counts when its input ends.
+// the sender for an acknowledgement of its own, and counts what it got and sent.
 const { createServer } = require("http");
 const { Server } = require("socket.io");
+const serve = require("./serve.js");
 
 const counts = { connections: 0, said: 0, delivered: 0, acknowledged: 0, pings: 0, pongs: 0, asked: 0, answered: 0 };
 const http = createServer();
@@ -26,12 +27,4 @@ io.on("connection", (socket) => {
   });
 });
 
-http.listen(0, "127.0.0.1", () => console.log(http.address().port));
-process.stdin.resume().on("end", () => {
-  // What the last clients sent is read before their end.
-  setInterval(() => {
-    if (io.engine.clientsCount > 0) return;
-    console.log(JSON.stringify(counts));
-    process.exit(0);
-  }, 10);
-});
+serve(http, counts, () => io.engine.clientsCount);

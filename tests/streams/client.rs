@@ -20,8 +20,8 @@ use manada::wire::message_stream::{
 };
 use manada::wire::websocket::handshake;
 use manada::wire::{
-    CallDeadline, CaptureRequest, EmulatedLink, ExchangeContext, Outgoing, ResponseCapture,
-    ServiceEndpoint, TakesOver, Wire,
+    CallDeadline, CaptureRequest, ConnectionSlot, EmulatedLink, ExchangeContext, Outgoing,
+    ResponseCapture, ServiceEndpoint, TakesOver, Wire,
 };
 
 /// Maximum duration of a test's wait; it only detects a hang.
@@ -129,21 +129,27 @@ pub(crate) async fn open(
     let deadline = CallDeadline::new(Rc::new(Cell::new(false)));
     deadline.begin(clock::now() + LIMIT);
     let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
-    let mut exchange = Exchange::begun(clock::now());
-    let context = &mut ExchangeContext {
-        slot: &mut slot,
-        outgoing: &outgoing,
-        deadline: &deadline,
-        capture: &mut capture,
-        exchange: &mut exchange,
-    };
-    wire.exchange(context).await;
+    let exchange = exchange(&wire, &mut slot, (&outgoing, &deadline), &mut capture).await;
     if !capture.is_taken_over() {
         return Err(exchange.outcome);
     }
     assert!(!slot.is_open(), "the connection belongs to the stream");
     let opened = wire.open_stream(&mut capture, &opening.settings, &offer);
     Ok(opened.map(|stream| Client { wire, stream, deadline }))
+}
+
+/// Runs one exchange on a slot.
+pub(crate) async fn exchange(
+    wire: &Wire,
+    slot: &mut ConnectionSlot,
+    (outgoing, deadline): (&Outgoing<'_>, &CallDeadline),
+    capture: &mut ResponseCapture,
+) -> Exchange {
+    let mut exchange = Exchange::begun(clock::now());
+    let context =
+        &mut ExchangeContext { slot, outgoing, deadline, capture, exchange: &mut exchange };
+    wire.exchange(context).await;
+    exchange
 }
 
 impl Client {

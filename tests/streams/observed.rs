@@ -8,11 +8,11 @@ use std::time::Duration;
 use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
 use manada::plan::transport::HttpVersion;
-use manada::stats::{AttemptOutcome, Exchange, FailureKind};
+use manada::stats::{AttemptOutcome, FailureKind};
 use manada::wire::tokens::streamed::{StreamedFormat, StreamedResponse};
-use manada::wire::{CallDeadline, CaptureRequest, ExchangeContext, Outgoing, ResponseCapture};
+use manada::wire::{CallDeadline, CaptureRequest, Outgoing, ResponseCapture};
 
-use crate::client::{run, wire_to};
+use crate::client::{exchange, run, wire_to};
 use crate::server::RawServer;
 
 /// Makes a call at a server that sends `pieces`, 20 ms apart, and closes.
@@ -43,15 +43,7 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         let deadline = CallDeadline::new(Rc::new(Cell::new(false)));
         deadline.begin(clock::now() + Duration::from_secs(10));
         let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
-        let mut exchange = Exchange::begun(clock::now());
-        let context = &mut ExchangeContext {
-            slot: &mut slot,
-            outgoing: &outgoing,
-            deadline: &deadline,
-            capture: &mut capture,
-            exchange: &mut exchange,
-        };
-        wire.exchange(context).await;
+        let exchange = exchange(&wire, &mut slot, (&outgoing, &deadline), &mut capture).await;
         let is_whole = matches!(exchange.outcome, AttemptOutcome::Responded(_));
         (exchange.outcome, capture.body.to_vec(), capture.end_observing(is_whole).cloned())
     });

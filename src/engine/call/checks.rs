@@ -8,7 +8,7 @@ use super::context::CallContext;
 use super::cookies;
 use crate::clock::Time;
 use crate::engine::users::user::User;
-use crate::extract::{self, BodyView, CheckPart, ResponseView, StreamedView};
+use crate::extract::{self, BodyView, ResponseView, StreamedView};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
@@ -104,7 +104,7 @@ fn judge(
     let (variables, rng) = (&mut user.variables, &mut user.rng);
     let evaluation =
         extract::apply(call.response_rules(), response, variables, rng, |part, passed| {
-            let place = place(call, part);
+            let place = call.place_of(part);
             shard.recorder.borrow_mut().record_check(
                 step,
                 intended,
@@ -180,15 +180,6 @@ pub(crate) fn unset_captures(call: CallContext<'_>, user: &mut User) {
     let captured = call.prepared.call.captures.iter().map(|capture| capture.variable);
     for slot in captured.chain(call.shard.plan.archetypes[user.archetype].status) {
         user.variables[slot] = None;
-    }
-}
-
-/// Returns the place of a check, expect or capture among all of the call.
-fn place(call: &Call, part: CheckPart) -> usize {
-    match part {
-        CheckPart::Check(index) => index,
-        CheckPart::Expect(index) => call.checks.len() + index,
-        CheckPart::Capture(index) => call.checks.len() + call.expects.len() + index,
     }
 }
 

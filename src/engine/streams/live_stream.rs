@@ -14,7 +14,7 @@ use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
 use crate::engine::streams::listener::Listener;
 use crate::engine::streams::replies::ReplyQueue;
-use crate::extract::{self, CheckPart, ResponseRules};
+use crate::extract::{self, ResponseRules};
 use crate::ids::StepId;
 use crate::seed::Rng;
 use crate::template::Value;
@@ -302,15 +302,9 @@ impl StreamState {
         let most = rules.captures.iter().map(|capture| capture.variable + 1).max().unwrap_or(0);
         let mut variables: Vec<Option<Value>> = vec![None; most];
         let intended = RunOffset::of(at, shard.start);
-        let counts = (rules.checks.len(), rules.expects.len());
         let view = view(message.payload, &head);
         extract::apply(rules, view, &mut variables, &mut self.rng, |part, passed| {
-            let place = match part {
-                CheckPart::Check(index) => index,
-                CheckPart::Expect(index) => counts.0 + index,
-                CheckPart::Capture(index) => counts.0 + counts.1 + index,
-            };
-            let id = prepared.check_ids[place];
+            let id = prepared.check_ids[prepared.call.place_of(part)];
             shard.recorder.borrow_mut().record_check(step, intended, id, passed);
         });
         for capture in rules.captures {

@@ -42,8 +42,8 @@ pub(in crate::wire) fn open(
         let io = match one {
             Some(address) => {
                 let begun = clock::now();
-                let (user, deadline) = (context.outgoing.user, context.deadline);
-                let tcp = race::connect_to_one(endpoint, address, user, deadline).await?;
+                let (outgoing, deadline) = (context.outgoing, context.deadline);
+                let tcp = race::connect_to_one(endpoint, address, outgoing, deadline).await?;
                 record(context).connect_ns = ConnectTimings::took(clock::now().since(begun));
                 Transport::Tcp(tcp)
             }

@@ -1,6 +1,6 @@
 //! Connects to the first of a name's addresses that accepts (RFC 8305, Happy Eyeballs).
 //!
-//! `connection` passes it the resolved addresses.
+//! `open` passes it the resolved addresses.
 //! Invariant: at most [`AT_ONCE`] attempts of one connection run at once; when one has connected,
 //! the others are closed.
 
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 
@@ -35,20 +35,17 @@ const SLOWER: AddressUse = AddressUse { connected: 0, failed: 0, slower: 1 };
 pub(in crate::wire) fn connect_to_one(
     endpoint: &ServiceEndpoint,
     address: SocketAddr,
-    user: u64,
+    outgoing: &Outgoing<'_>,
     deadline: &CallDeadline,
 ) -> impl Future<Output = Result<TcpStream, AttemptOutcome>> {
-    let mut attempt = ConnectAttempt::begin(endpoint, address, (user, None));
+    let mut attempt = ConnectAttempt::begin(endpoint, address, outgoing);
     poll_fn(move |cx| {
         let connected = attempt.poll(cx);
         deadline.poll(cx, connected).map(|ended| {
-            let result =
-                match ended {
-                    Ok(Ok(tcp)) => Ok(tcp),
-                    Ok(Err(error)) => Err(endpoint
-                        .remember_error(fault::outcome(AttemptPhase::Connect, &error), &error)),
-                    Err(why) => Err(why.outcome(AttemptPhase::Connect)),
-                };
+            let result = match ended {
+                Ok(connected) => connected.map_err(|error| failure(endpoint, &error)),
+                Err(why) => Err(why.outcome(AttemptPhase::Connect)),
+            };
             match result {
                 Ok(_) => {
                     endpoint.count(attempt.address, &CONNECTED);
@@ -93,9 +90,7 @@ pub(in crate::wire) async fn connect(
             endpoint.prefer(address);
             race.end(&SLOWER);
         }
-        let tried = connected.map_err(|error| {
-            endpoint.remember_error(fault::outcome(AttemptPhase::Connect, &error), &error)
-        });
+        let tried = connected.map_err(|error| failure(endpoint, &error));
         // A resource that the generator lacks is also lacking for the next address.
         if let Err(AttemptOutcome::Own(_)) = tried
             && race.running.is_empty()
@@ -113,6 +108,11 @@ pub(in crate::wire) async fn connect(
         }
     }
     Err(last)
+}
+
+/// The outcome of an attempt that could not connect; its text is kept.
+fn failure(endpoint: &ServiceEndpoint, error: &io::Error) -> AttemptOutcome {
+    endpoint.remember_error(fault::outcome(AttemptPhase::Connect, error), error)
 }
 
 /// Concurrent attempts to connect.
@@ -136,24 +136,20 @@ struct ConnectAttempt {
 }
 
 impl ConnectAttempt {
-    /// Begins to connect, from the address of this user, and with a receive buffer of so many
-    /// bytes if given.
-    fn begin(
-        endpoint: &ServiceEndpoint,
-        address: SocketAddr,
-        (user, buffer): (u64, Option<u32>),
-    ) -> Self {
-        let source = endpoint.source(user, address);
+    /// Begins to connect, from the address and with the receive buffer of the request's user.
+    fn begin(endpoint: &ServiceEndpoint, address: SocketAddr, outgoing: &Outgoing<'_>) -> Self {
+        let source = endpoint.source(outgoing.user, address);
+        let buffer = outgoing.link.and_then(|link| link.buffer());
         Self { address, pending: Some(PendingConnect::begin(address, source, buffer)) }
     }
 
     /// Ready once, when the attempt ends.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        if let Some(Ok(pending)) = &mut self.pending {
-            return pending.poll(cx);
+        if let Some(Ok(pending)) = &self.pending {
+            ready!(pending.poll(cx))?;
         }
-        let error = self.pending.take().and_then(Result::err);
-        Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
+        let ended = self.pending.take().unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()));
+        Poll::Ready(ended.map(PendingConnect::connected))
     }
 }
 
@@ -193,9 +189,7 @@ impl Race<'_> {
         {
             self.endpoint.count(oldest.address, &FAILED);
         }
-        let buffer = self.outgoing.link.and_then(|link| link.buffer());
-        let user = (self.outgoing.user, buffer);
-        self.running.push_back(ConnectAttempt::begin(self.endpoint, address, user));
+        self.running.push_back(ConnectAttempt::begin(self.endpoint, address, self.outgoing));
         if self.waiting.is_empty() {
             self.timer.clear();
         } else {

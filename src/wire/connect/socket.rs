@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 /// A socket that is being connected. It is what a connection is afterwards, so a pending one takes
 /// no more memory.
-pub(super) struct PendingConnect(Option<TcpStream>);
+pub(super) struct PendingConnect(TcpStream);
 
 impl PendingConnect {
     /// Begins to connect to `address`, from `source` if given, with a receive buffer of `buffer`
@@ -40,21 +40,21 @@ impl PendingConnect {
         sockopt::set_tcp_nodelay(&socket, true)?;
         match net::connect(socket.as_fd(), &address) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {
-                Ok(Self(Some(TcpStream::from_std(StdStream::from(socket))?)))
+                TcpStream::from_std(StdStream::from(socket)).map(Self)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Ready once with the connected socket, or with why it could not connect.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        if let Some(pending) = &self.0 {
-            ready!(pending.poll_write_ready(cx))?;
-            if let Some(error) = pending.take_error()? {
-                return Poll::Ready(Err(error));
-            }
-        }
-        Poll::Ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    /// Ready when the socket is connected, or with why it could not connect.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_write_ready(cx))?;
+        Poll::Ready(self.0.take_error()?.map_or(Ok(()), Err))
+    }
+
+    /// The socket, once it is connected.
+    pub(super) fn connected(self) -> TcpStream {
+        self.0
     }
 }
 
