@@ -6,8 +6,11 @@
 pub mod control;
 pub mod control_error;
 pub mod control_request;
+pub mod link;
+mod packed;
 pub mod record;
 pub mod stop;
+pub mod workers;
 
 use std::sync::Arc;
 
@@ -20,12 +23,13 @@ use crate::plan::{LoadOverride, RunManifest};
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
 };
-use crate::units::per_second;
+use crate::units::{counted, per_second};
 use crate::verdict::{Judgement, Trust};
 pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
+pub use workers::{WorkerLoss, WorkerUse};
 
 /// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,18 +84,22 @@ pub const DELTA_QUEUE: usize = 16;
 /// Capacity of a shard's command queue; more than a person can type.
 pub const COMMAND_QUEUE: usize = 64;
 
-/// The dispatcher's channels to the shards: threads, later processes and machines.
+/// The dispatcher's channels to the shards: threads of this process, or workers.
 #[derive(Debug)]
 pub struct DeltaSource {
     /// Receives the deltas of all shards.
     pub deltas: tokio::sync::mpsc::Receiver<Delta>,
-    /// Sends commands to each shard.
+    /// Receives the losses of workers, each after the deltas of the worker.
+    pub losses: tokio::sync::mpsc::Receiver<WorkerLoss>,
+    /// Sends commands: to each thread with a shard, or to each worker for all of its shards.
     pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
+    /// The number of shards.
+    pub shards: usize,
 }
 
 impl DeltaSource {
-    /// Sends a command to every shard. If a shard's queue is full, it has already received enough
-    /// of them; if a shard has ended, it needs none.
+    /// Sends a command to every shard. If a queue is full, it has already received enough of them;
+    /// if a shard has ended, it needs none.
     pub fn broadcast(&self, command: &ShardCommand) {
         for shard in &self.commands {
             let _ = shard.try_send(command.clone());
@@ -129,10 +137,23 @@ pub struct GeneratorInfo {
     pub tier: String,
     /// The number of shards.
     pub shards: usize,
-    /// Why this number.
+    /// The number of processes with shards: one is this process, several are its workers.
+    pub processes: usize,
+    /// Why these numbers.
     pub reason: String,
     /// Remarks on the setup for readers, such as a target on the same machine.
     pub remarks: Vec<String>,
+}
+
+impl GeneratorInfo {
+    /// Returns the size, such as "4 shards" or "4 shards in 2 processes".
+    pub fn size(&self) -> String {
+        let shards = counted(self.shards as u64, "shard");
+        match self.processes {
+            0 | 1 => shards,
+            processes => format!("{shards} in {processes} processes"),
+        }
+    }
 }
 
 /// The complete report of a run, finished or in progress.
@@ -159,8 +180,10 @@ pub struct Report {
     pub status: ExitStatus,
     /// The reason, if neither a threshold nor `stopped` tells it.
     pub why: Option<String>,
-    /// Peak resident memory of the process, bytes.
+    /// Peak resident memory of all processes of the run, bytes.
     pub rss_peak: Option<u64>,
+    /// The workers, if the run had any; none while it is running.
+    pub workers: Vec<WorkerUse>,
 }
 
 impl Report {

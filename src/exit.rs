@@ -67,6 +67,11 @@ impl ExitStatus {
         }
     }
 
+    /// The status with an exit code; `None` if there is none.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
     /// The report's word for it; `None` if there is no run to judge.
     pub const fn verdict(self) -> Option<&'static str> {
         match self {

@@ -46,6 +46,7 @@ pub mod report;
 pub mod testserver;
 // 8: files and screens of a run, live control
 pub mod control;
+pub mod fleet;
 pub mod sinks;
 // 9: one run
 pub mod run;

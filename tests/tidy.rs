@@ -37,9 +37,9 @@ const FLOORS: [&[&str]; 12] = [
     &["pace", "resilience", "wire", "event", "forecast", "delivery"],
     &["scenario"],
     &["engine", "report", "testserver"],
-    &["sinks", "control"],
+    &["sinks", "control", "fleet"],
     &["run"],
-    &["fleet"],
+    &[],
     &["cli"],
 ];
 

@@ -11,7 +11,9 @@ use clap::{Args, ValueEnum};
 
 use super::limits::{self, UserLimits};
 use super::output::fail;
+use crate::engine::startup::tier::EngineSize;
 use crate::exit::ExitStatus;
+use crate::fleet::workers::MAX_PROCESSES;
 use crate::scenario::ScenarioOverrides;
 use crate::seed::Seed;
 use crate::sinks::exports::ExportTarget;
@@ -30,12 +32,8 @@ pub(super) struct CommonArgs {
     #[arg(long, value_name = "N", value_parser = seed, hide_short_help = true,
         help_heading = "Load")]
     pub(super) seed: Option<Seed>,
-    /// Number of cores that generate load, e.g. 2 (default: by need)
-    ///
-    /// Each shard is a thread on a core of its own. The report names the number and the reason.
-    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Load",
-        value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub(super) shards: Option<u64>,
+    #[command(flatten)]
+    pub(super) size: SizeArgs,
     /// Folder for the report, e.g. reports/today
     ///
     /// `run` writes to reports/NAME-TIME by default; `hit` writes files only with --out.
@@ -78,6 +76,48 @@ pub(super) struct CommonArgs {
     pub(super) no_control: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// Options for the size of the load generator.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct SizeArgs {
+    /// Number of cores that generate load, e.g. 2 (default: by need)
+    ///
+    /// Each shard is a thread on a core of its own. The report names the number and the reason.
+    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Load",
+        value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub(super) shards: Option<u64>,
+    /// Number of processes that generate load, or auto
+    ///
+    /// One process is limited in open files. `auto` starts more if the plan needs more than a
+    /// process may have. Limits of the run are divided among processes exactly; the report names
+    /// the number and the reason.
+    #[arg(long, value_name = "N|auto", hide_short_help = true, help_heading = "Load",
+        default_value = "auto", value_parser = processes, hide_default_value = true)]
+    pub(super) processes: Processes,
+}
+
+/// The value of `--processes`; `None`: by need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processes(Option<usize>);
+
+impl SizeArgs {
+    /// The size as the tier is chosen by.
+    pub(super) fn size(self) -> EngineSize {
+        let shards = self.shards.map(|shards| shards as usize);
+        EngineSize { shards, processes: self.processes.0 }
+    }
+}
+
+/// Parses `--processes`.
+fn processes(text: &str) -> Result<Processes, String> {
+    if text == "auto" {
+        return Ok(Processes(None));
+    }
+    match text.parse::<usize>() {
+        Ok(count @ 1..=MAX_PROCESSES) => Ok(Processes(Some(count))),
+        _ => Err(format!("expected `auto`, or a number from 1 to {MAX_PROCESSES}")),
+    }
 }
 
 /// Options for the output of a finished run.

@@ -96,7 +96,8 @@ pub(super) fn execute_plan(
     };
     let options = RunOptions {
         command: shown_command(std::env::args_os(), &plan.safety.names),
-        shards: common.shards.map(|shards| shards as usize),
+        words: std::env::args_os().collect(),
+        size: common.size.size(),
         monitors,
     };
     let open = |handles| control(handles, common, &screen, client.as_ref());

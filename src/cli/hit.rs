@@ -15,7 +15,9 @@ use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
+use crate::plan::Plan;
 use crate::report::layout::PeerLayout;
+use crate::scenario::Mistakes;
 use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
 
@@ -264,36 +266,40 @@ impl Args {
     }
 }
 
+/// Why there is no plan.
+pub(super) enum HitFailure {
+    /// A file that an option names cannot be read.
+    File(String),
+    /// Mistakes in the options, or limits that forbid the load.
+    Mistakes(Mistakes, ExitStatus),
+}
+
+/// Makes the plan of the options.
+pub(super) fn compile(args: &Args) -> Result<Plan, HitFailure> {
+    let hit = args.hit().map_err(HitFailure::File)?;
+    // Every mistake in these options was made on the command line.
+    let plan =
+        hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
+    let hosts = &args.limits.authorised;
+    hit::within_limits(plan, limits::safety_file().as_deref(), hosts).map_err(|mistakes| {
+        let status =
+            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
+        HitFailure::Mistakes(mistakes, status)
+    })
+}
+
 pub(super) fn run(args: &Args) -> ExitStatus {
     let reports = &args.common.output.report;
     let name = args.url.first().map_or("--urls", String::as_str);
-    let hit = match args.hit() {
-        Ok(hit) => hit,
-        Err(message) => return fail(reports, name, &message, ExitStatus::Scenario),
-    };
-    match hit::plan(&hit) {
+    match compile(args) {
         Ok(plan) => {
-            let hosts = &args.limits.authorised;
-            match hit::within_limits(plan, limits::safety_file().as_deref(), hosts) {
-                Ok(plan) => {
-                    let layout = args.format.map(PeerLayout::from);
-                    execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
-                }
-                Err(mistakes) => {
-                    print_remark(&mistakes.render(true));
-                    let status = if mistakes.has_flag_mistake() {
-                        ExitStatus::Usage
-                    } else {
-                        ExitStatus::Scenario
-                    };
-                    report_failure(reports, name, &mistakes.lines(), status)
-                }
-            }
+            let layout = args.format.map(PeerLayout::from);
+            execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
         }
-        Err(mistakes) => {
-            // Every mistake in these options was made on the command line.
+        Err(HitFailure::File(message)) => fail(reports, name, &message, ExitStatus::Scenario),
+        Err(HitFailure::Mistakes(mistakes, status)) => {
             print_remark(&mistakes.render(true));
-            report_failure(reports, name, &mistakes.lines(), ExitStatus::Usage)
+            report_failure(reports, name, &mistakes.lines(), status)
         }
     }
 }

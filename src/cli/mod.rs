@@ -25,6 +25,7 @@ mod spellings;
 mod target;
 #[cfg(feature = "trace")]
 mod trace_output;
+mod worker;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -100,6 +101,9 @@ enum CliCommand {
     ///
     /// A small shop with configurable latencies and faults. It counts and logs what it receives.
     Target(target::Args),
+    /// One of several processes of a run
+    #[command(hide = true)]
+    Worker,
     /// Print a JSON Schema, for editors
     #[command(after_long_help = "\
 Examples:
@@ -171,6 +175,7 @@ pub fn main() -> ExitStatus {
         CliCommand::Control(args) => control::run(&args),
         CliCommand::Doctor(args) => doctor::run(&args),
         CliCommand::Target(args) => target::run(args),
+        CliCommand::Worker => worker::run(),
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),
         CliCommand::Man(args) => man::run(&args, Cli::command()),

@@ -13,6 +13,7 @@ use super::args::{self, LoadArgs, OverlayArgs};
 use super::limits::UserLimits;
 use super::output::{finish, print_error, print_remark};
 use crate::engine::startup::tier;
+use crate::event::GeneratorInfo;
 use crate::exit::ExitStatus;
 use crate::forecast::needs::shortages;
 use crate::forecast::{Forecast, MachineShortage, TargetAssumptions, certain_shortages};
@@ -45,10 +46,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = args::seed, hide_short_help = true,
         help_heading = "Load")]
     seed: Option<Seed>,
-    /// Number of cores that generate load, e.g. 2 (default: by need)
-    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Load",
-        value_parser = clap::value_parser!(u64).range(1..=4096))]
-    shards: Option<u64>,
+    #[command(flatten)]
+    size: args::SizeArgs,
     /// Assumed service time of a call
     #[arg(long, value_name = "D", default_value = "20ms", value_parser = args::zero_or_more,
         help_heading = "Target")]
@@ -101,7 +100,8 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 
 fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
     let mut forecast = Forecast::new(plan, target);
-    let limits = run::limits();
+    let tier = tier::choose(plan, host::cores().len(), run::descriptors(), args.size.size());
+    let limits = run::limits(tier.processes);
     let refused = certain_shortages(plan, &limits);
     // Likely or possible needs are only warnings.
     let is_certain = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
@@ -114,13 +114,18 @@ fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
             forecast.warnings.push(format!("if `max_users` is reached, {short}"));
         }
     }
-    let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
     let context = ForecastContext {
         plan,
         forecast: &forecast,
         limits,
         refused: &refused,
-        tier: (tier.name, tier.shards, &tier.reason),
+        generator: GeneratorInfo {
+            tier: tier.name.to_owned(),
+            shards: tier.shards,
+            processes: tier.processes,
+            reason: tier.reason,
+            remarks: Vec::new(),
+        },
     };
     let text = if args.json {
         format!("{:#}\n", forecast_json::document(&context))

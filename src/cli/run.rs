@@ -9,7 +9,8 @@ use super::execute::{self, OutputFolder};
 use super::limits::UserLimits;
 use super::output::{print_remark, report_failure};
 use crate::exit::ExitStatus;
-use crate::scenario::{self, ScenarioOverrides};
+use crate::plan::Plan;
+use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -32,23 +33,30 @@ pub(super) struct Args {
     common: CommonArgs,
 }
 
-pub(super) fn run(args: &Args) -> ExitStatus {
+/// Compiles the scenario with the overrides of the command line.
+pub(super) fn compile(args: &Args) -> Result<(Plan, Vec<Warning>), (Mistakes, ExitStatus)> {
     let overrides = ScenarioOverrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
         ..args::overrides(&args.changes, &args.load, &args.limits)
     };
-    match scenario::load(&args.scenario, &overrides) {
+    scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
+        let status =
+            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
+        (mistakes, status)
+    })
+}
+
+pub(super) fn run(args: &Args) -> ExitStatus {
+    match compile(args) {
         Ok((plan, warnings)) => {
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
             execute::execute_plan(plan, &args.common, OutputFolder::Always, None)
         }
-        Err(mistakes) => {
+        Err((mistakes, status)) => {
             print_remark(&mistakes.render(true));
-            let status =
-                if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
             let file = args.scenario.display().to_string();
             report_failure(&args.common.output.report, &file, &mistakes.lines(), status)
         }

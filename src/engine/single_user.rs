@@ -12,6 +12,7 @@ use crate::engine::shard_loop;
 use crate::engine::startup::setup::Variables;
 use crate::engine::startup::start::set_up;
 use crate::event::{DryRunTrace, ShardCommand};
+use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
@@ -83,7 +84,8 @@ async fn execute(
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
     let plan = Arc::new(plan.for_single_user(archetype));
-    let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
+    let (mut setups, mut source) =
+        set_up(&plan, addresses, ShardRange::whole(1), clock::now(), &globals);
     let final_variables = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.series_layout(), 1, vec![false]);
     let (mut lines, mut halt) = (Vec::new(), None);

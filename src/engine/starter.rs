@@ -230,7 +230,7 @@ impl Starter<'_> {
             shard.recorder.borrow_mut().record_due(id, intended);
             if shard.is_admission_closed(id) {
                 shard.recorder.borrow_mut().record_suppressed_start(id, intended);
-            } else if shard.shared.reserve_user(id, arrivals.max_users) {
+            } else if shard.shared.reserve_user(id) {
                 worker::assign(shard, Assignment::Arrival(id, start));
             } else {
                 let lag_ns = clock::now().since(due);
@@ -307,8 +307,8 @@ fn missing_tasks(shard: &Shard, id: WorkloadId, arrivals: &Arrivals) -> u64 {
     }
     let users = shard.shared.users[id.index()].load(Relaxed);
     let growth = (soon - now) as f64 / now as f64;
-    let more = (users as f64 * growth * SPARE / shard.segment.shards as f64).ceil() as u64;
-    let most = arrivals.max_users.saturating_sub(users) / shard.segment.shards;
+    let more = (users as f64 * growth * SPARE / shard.shared.range.count as f64).ceil() as u64;
+    let most = shard.shared.most_users(id).saturating_sub(users) / shard.shared.range.count;
     // If connections take long to open, or never do, the tasks under way are enough.
     let idle = shard.idle_tasks.borrow().len() as u64 + shard.prewarming.get();
     more.min(most).saturating_sub(idle)

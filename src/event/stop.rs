@@ -58,6 +58,8 @@ pub enum StopCause {
     Rule(String),
     /// A persistently high error rate, as text.
     ErrorRate(String),
+    /// All workers were lost, or one of them whose loss ends the run; as text.
+    Workers(String),
     /// Unknown: the record has no end.
     Lost,
 }
@@ -68,7 +70,7 @@ impl fmt::Display for StopCause {
             Self::Signal(interrupt) => interrupt.fmt(f),
             Self::Flow(halt) => f.write_str(&halt.reason()),
             Self::Rule(rule) => write!(f, "threshold `{rule}` failed"),
-            Self::ErrorRate(why) => f.write_str(why),
+            Self::ErrorRate(why) | Self::Workers(why) => f.write_str(why),
             Self::Lost => {
                 f.write_str("its record has no end: the run was killed, or is still running")
             }

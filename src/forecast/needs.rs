@@ -43,14 +43,22 @@ pub const HTTP2_BYTES: u64 = 29 << 10;
 pub const TLS_BYTES: u64 = 36 << 10;
 
 /// The machine's limits. `None`: unknown, and never a reason to refuse a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MachineLimits {
-    /// Maximum open files of this process.
+    /// Maximum open files of a process.
     pub descriptors: Option<u64>,
+    /// Processes that the load is divided among; at least one.
+    pub processes: u64,
     /// Local ports for connections to one address.
     pub ports: Option<u64>,
     /// Memory for this process, bytes.
     pub memory: Option<u64>,
+}
+
+impl Default for MachineLimits {
+    fn default() -> Self {
+        Self { descriptors: None, processes: 1, ports: None, memory: None }
+    }
 }
 
 /// The resources that a plan needs for a number of concurrent users.
@@ -102,21 +110,29 @@ impl fmt::Display for MachineShortage {
 /// time, so arrivals are certain to stay only for their think time, and users that share
 /// connections are certain to need only one.
 pub fn certain_shortages(plan: &Plan, limits: &MachineLimits) -> Vec<MachineShortage> {
-    shortages(&count(plan, &certain_users(plan), true), limits)
+    shortages(&certain_needs(plan), limits)
+}
+
+/// Returns the certain needs of a plan.
+pub fn certain_needs(plan: &Plan) -> MachineNeeds {
+    count(plan, &certain_users(plan), true)
 }
 
 /// Returns the limits that `needs` exceed.
 pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShortage> {
     let mut found = Vec::new();
-    if let Some(limit) = limits.descriptors.filter(|limit| needs.descriptors > *limit) {
+    // Each process needs files of its own.
+    let descriptors = needs.connections.div_ceil(limits.processes) + OWN_DESCRIPTORS;
+    if let Some(limit) = limits.descriptors.filter(|limit| descriptors > *limit) {
         found.push(MachineShortage {
             what: "descriptors",
-            needed: format!("{} open files", show_count(needs.descriptors)),
-            limit: format!("this process can have {}", show_count(limit)),
+            needed: format!("{} open files", show_count(descriptors)),
+            limit: format!("a process can have {}", show_count(limit)),
             cure: format!(
                 "run `ulimit -n {}` in this shell (`manada doctor` says how to raise the hard \
-                 limit), or lower the number of users",
-                needs.descriptors.next_power_of_two()
+                 limit), divide the load among processes with `--processes`, or lower the number \
+                 of users",
+                descriptors.next_power_of_two()
             ),
         });
     }

@@ -121,6 +121,17 @@ impl Schedule<'_> {
         (self.found, self.next) = (None, None);
     }
 
+    /// Takes the next `count` owned starts, without computing when they are due.
+    pub fn pass_over(&mut self, count: u64) {
+        for _ in 0..count {
+            while self.found.is_none() {
+                let Some(step) = self.step() else { return };
+                self.found = self.segment.owns(step.0, self.slot_offset).then_some(step);
+            }
+            self.advance();
+        }
+    }
+
     /// Whether all starts of a fixed count are taken: no schedule change adds one.
     pub fn is_spent(&self) -> bool {
         self.found.is_none() && self.arrivals.iterations.is_some_and(|most| self.number >= most)
@@ -214,6 +225,25 @@ mod tests {
                 .collect();
             parts.sort_by_key(|start| start.number);
             prop_assert_eq!(parts, whole);
+        }
+    }
+
+    #[test]
+    fn skipped_starts_are_those_that_would_be_taken() {
+        for process in [ArrivalProcess::Poisson, ArrivalProcess::Constant] {
+            let arrivals = arrivals(process, &[(1_000, 0), (1_000, 3_000), (10, 777)]);
+            let segment = Segment { shard: 2, shards: 3 };
+            let all = starts(&arrivals, 5, segment);
+            for (peeks, count) in [(false, 0), (true, 0), (false, 17), (true, 400), (true, 9_999)] {
+                let seed = Seed::new(5).unwrap();
+                let mut schedule = Schedule::new(&arrivals, WORKLOAD, 1_031, seed, segment);
+                if peeks {
+                    schedule.peek();
+                }
+                schedule.pass_over(count);
+                let left: Vec<Start> = schedule.collect();
+                assert_eq!(left, all[(count as usize).min(all.len())..], "{process:?} {count}");
+            }
         }
     }
 

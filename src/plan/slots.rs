@@ -1,7 +1,9 @@
-//! Slots: they assign the numbers of users and iterations of a run to shards.
+//! Slots: they assign the numbers of users and iterations of a run to shards, and shards to
+//! processes.
 //!
-//! `engine` checks each user and arrival. Source: fixed hash slots as in Redis Cluster.
-//! Invariant: every number has exactly one owner, whatever the number of shards.
+//! `engine` checks each user and arrival; `fleet` gives each process its shards. Source: fixed hash
+//! slots as in Redis Cluster.
+//! Invariant: every number has exactly one owner, whatever the number of shards and processes.
 
 /// The number of slots, and the maximum number of shards.
 pub const SLOTS: u64 = 4_096;
@@ -36,9 +38,102 @@ impl Segment {
     }
 }
 
+/// The shards of one process, among all shards of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardRange {
+    /// The first shard of the process.
+    pub first: u64,
+    /// The number of its shards; at least one.
+    pub count: u64,
+    /// The number of shards of the run; at most [`SLOTS`].
+    pub total: u64,
+}
+
+impl ShardRange {
+    /// The range of a process that has all shards.
+    pub const fn whole(shards: u64) -> Self {
+        Self { first: 0, count: shards, total: shards }
+    }
+
+    /// Divides `shards` among `processes` as evenly as possible; there are at least as many shards.
+    pub fn divide(shards: u64, processes: u64) -> Vec<Self> {
+        let first = |process| process * shards / processes;
+        (0..processes)
+            .map(|process| Self {
+                first: first(process),
+                count: first(process + 1) - first(process),
+                total: shards,
+            })
+            .collect()
+    }
+
+    /// The segments of its shards.
+    pub fn segments(self) -> impl Iterator<Item = Segment> {
+        (self.first..self.first + self.count)
+            .map(move |shard| Segment { shard, shards: self.total })
+    }
+
+    /// Whether one of its shards owns `number`, to which the slot offset of its workload is added.
+    pub const fn owns(self, number: u64) -> bool {
+        let shard = (number % SLOTS) % self.total;
+        shard >= self.first && shard < self.first + self.count
+    }
+
+    /// Its part of a count that holds over the whole run: how many numbers below `most` its shards
+    /// own. The parts of all processes add up to `most`.
+    pub fn part_of(self, most: u64) -> u64 {
+        if self.count == self.total {
+            return most;
+        }
+        let rest = (0..most % SLOTS).filter(|number| self.owns(*number)).count() as u64;
+        (most / SLOTS).saturating_mul(self.per_round()).saturating_add(rest)
+    }
+
+    /// The number at place `index` among those that its shards own, in rising order.
+    pub fn number_at(self, index: u64) -> u64 {
+        if self.count == self.total {
+            return index;
+        }
+        let (round, place) = (index / self.per_round(), index % self.per_round());
+        let slot = place / self.count * self.total + self.first + place % self.count;
+        round * SLOTS + slot
+    }
+
+    /// How many of the slots its shards own: the first shards have one more if they do not divide
+    /// evenly.
+    const fn per_round(self) -> u64 {
+        let (each, with_one_more) = (SLOTS / self.total, SLOTS % self.total);
+        let end = self.first + self.count;
+        let last = if end < with_one_more { end } else { with_one_more };
+        self.count * each + last.saturating_sub(self.first)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn processes_share_counts_and_numbers_exactly(
+            shards in 1u64..300,
+            processes in 1u64..40,
+            most in 0u64..20_000,
+        ) {
+            let ranges = ShardRange::divide(shards.max(processes), processes);
+            prop_assert_eq!(ranges.iter().map(|range| range.part_of(most)).sum::<u64>(), most);
+            let mut numbers: Vec<u64> = ranges
+                .iter()
+                .flat_map(|range| (0..range.part_of(most)).map(|index| range.number_at(index)))
+                .collect();
+            numbers.sort_unstable();
+            prop_assert!(numbers.iter().copied().eq(0..most));
+            let parts = ranges.iter().map(|range| range.count);
+            prop_assert!(parts.clone().max().unwrap() - parts.min().unwrap() <= 1);
+        }
+    }
 
     #[test]
     fn count_equals_the_sum_of_owned_numbers() {

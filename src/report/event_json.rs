@@ -53,6 +53,10 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
             ("mute", name(!muted), name(*muted))
         }
         Change::Mark { text } => ("mark", none, json!(text)),
+        Change::WorkerLost { reported_until } => {
+            let until_s = reported_until.ns() as f64 / 1e9;
+            ("worker_lost", json!("running"), json!({ "reported_until_s": until_s }))
+        }
         Change::Former { .. } => ("former", none, Value::Null),
     }
 }
@@ -120,6 +124,7 @@ fn cause(cause: &ChangeCause) -> Value {
         }
         ChangeCause::Control { origin } => json!({ "kind": "control", "origin": origin.name() }),
         ChangeCause::BusyShard => json!({ "kind": "busy_shard" }),
+        ChangeCause::ProcessEnded { how } => json!({ "kind": "process_ended", "how": how }),
         ChangeCause::Former { .. } => json!({ "kind": "former" }),
     }
 }

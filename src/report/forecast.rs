@@ -8,10 +8,11 @@ use std::fmt::Write;
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
+use crate::event::GeneratorInfo;
 use crate::forecast::needs::OWN_DESCRIPTORS;
 use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
 use crate::plan::Plan;
-use crate::units::{counted, show_bytes, show_count, show_duration, show_rate, show_us};
+use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
 /// A forecast, and what is shown beside it.
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub struct ForecastContext<'a> {
     pub limits: MachineLimits,
     /// What the machine has too little of.
     pub refused: &'a [MachineShortage],
-    /// The tier, the number of shards, and why.
-    pub tier: (&'static str, usize, &'a str),
+    /// The load generator.
+    pub generator: GeneratorInfo,
 }
 
 /// The whole text, with ANSI colours.
@@ -203,8 +204,9 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     heading(out, "This machine");
     let (expected, most) = (&outlook.forecast.expected, &outlook.forecast.most);
     let limits = outlook.limits;
-    let (name, shards, why) = outlook.tier;
-    wrapped(out, "tier", &format!("{name}, {} ({why})", counted(shards as u64, "shard")));
+    let generator = &outlook.generator;
+    let (size, why) = (generator.size(), &generator.reason);
+    wrapped(out, "tier", &format!("{}, {size} ({why})", generator.tier));
     let up_to = |expected: u64, most: u64, show: &dyn Fn(u64) -> String| {
         if expected == most {
             show(most)

@@ -27,7 +27,7 @@ pub fn document(outlook: &ForecastContext<'_>) -> Value {
             "what": one.what, "needed": one.needed, "limit": one.limit, "cure": one.cure,
         })
     });
-    let (tier, shards, reason) = outlook.tier;
+    let generator = &outlook.generator;
     let mut document = json!({
         "version": 1,
         "scenario": plan.scenario,
@@ -46,7 +46,10 @@ pub fn document(outlook: &ForecastContext<'_>) -> Value {
             "sent_per_s": messages.sent_per_s, "awaited_per_s": messages.awaited_per_s,
             "delivered_per_s": messages.delivered_per_s,
         })),
-        "generator": { "tier": tier, "shards": shards, "reason": reason },
+        "generator": {
+            "tier": generator.tier, "shards": generator.shards,
+            "processes": generator.processes, "reason": generator.reason,
+        },
         "expected": needs(&forecast.expected),
         "most": needs(&forecast.most),
         "limits": {

@@ -10,6 +10,7 @@ use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
 use super::{addresses, client_json, failures, messages_json, monitors};
 use crate::event::Report;
+use crate::event::WorkerUse;
 use crate::stats::delta::LoadWindow;
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
 use crate::units::per_second;
@@ -98,10 +99,23 @@ fn whole(report: &Report) -> Value {
     })
 }
 
+/// The workers of a run on several processes.
+fn workers(report: &Report) -> Vec<Value> {
+    let worker = |worker: &WorkerUse| {
+        let range = worker.range;
+        json!({
+            "first_shard": range.first, "shards": range.count,
+            "rss_bytes_peak": worker.rss_peak, "lost": worker.loss,
+        })
+    };
+    report.workers.iter().map(worker).collect()
+}
+
 fn generator(report: &Report) -> Value {
     let (generator, snapshot) = (&report.info.generator, &report.snapshot);
     json!({
-        "tier": generator.tier, "shards": generator.shards, "processes": 1,
+        "tier": generator.tier, "shards": generator.shards,
+        "processes": generator.processes.max(1), "workers": workers(report),
         "reason": generator.reason, "remarks": generator.remarks,
         "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
         "run_queue_share": snapshot.health.run_queue_share,
@@ -134,6 +148,7 @@ fn iterations(iterations: &Iterations, has_schedule: bool) -> Value {
         "ended_early": iterations.ended_early, "interrupted": iterations.interrupted,
         "dropped": iterations.dropped, "suppressed": iterations.suppressed,
         "not_reached": iterations.not_reached,
+        "unserved": iterations.unserved,
     })
 }
 

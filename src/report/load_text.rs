@@ -58,13 +58,16 @@ fn measured(load: &WorkloadRow<'_>) -> String {
 
 /// Counts of iterations, the warm-up included; what did not happen is left out, but for drops.
 fn whole_run(load: &WorkloadRow<'_>) -> String {
-    let Iterations { due, started, dropped, interrupted, not_reached, .. } = *load.iterations;
+    let Iterations { due, started, dropped, interrupted, not_reached, unserved, .. } =
+        *load.iterations;
     let mut text = if load.info.open {
         format!("{} scheduled, {} dropped", counted(due, "start"), show_count(dropped))
     } else {
         counted(started, "iteration")
     };
-    for (count, what) in [(interrupted, "interrupted"), (not_reached, "not reached")] {
+    for (count, what) in
+        [(interrupted, "interrupted"), (not_reached, "not reached"), (unserved, "unserved")]
+    {
         if count > 0 {
             let _ = write!(text, ", {} {what}", show_count(count));
         }

@@ -245,12 +245,12 @@ fn generator(out: &mut String, report: &Report) {
     let received = shown("receive lag", snapshot.measured.receive_lag.clone());
     let lag = shown("lag", lag) + &received;
     let memory = report.rss_peak.map_or(String::new(), |bytes| format!(", {}", show_bytes(bytes)));
-    let shards = counted(generator.shards as u64, "shard");
+    let size = generator.size();
     wrapped(
         out,
         "generator",
         &format!(
-            "{}, {shards} ({}), busiest {:.0} % of a core{lag}{memory}",
+            "{}, {size} ({}), busiest {:.0} % of a core{lag}{memory}",
             generator.tier, generator.reason, snapshot.health.cpu_percent_max,
         ),
     );

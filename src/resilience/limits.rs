@@ -7,6 +7,7 @@
 
 use super::RateLimiter;
 use crate::ids::{EndpointId, ServiceId};
+use crate::plan::slots::ShardRange;
 use crate::plan::{EndpointPattern, Endpoints, Plan};
 
 /// All limits that several users share.
@@ -22,10 +23,12 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Creates the limits that a plan configures.
-    pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
+    /// Creates the limits that a plan configures, in the process with the shards `range`: it has
+    /// its part of each rate.
+    pub fn new(plan: &Plan, endpoints: &Endpoints, range: ShardRange) -> Self {
         let policies = &plan.policies.limits;
-        let mut limits = Self { global: policies.global.map(RateLimiter::new), ..Self::default() };
+        let limiter = |units| RateLimiter::new(range.part_of(units));
+        let mut limits = Self { global: policies.global.map(limiter), ..Self::default() };
         if let Some(rate) = policies.per_source {
             let mut known = Vec::new();
             for service in &plan.services {
@@ -37,7 +40,7 @@ impl RateLimits {
                 let places = sources.iter().map(|source| {
                     known.iter().position(|other| other == source).unwrap_or_else(|| {
                         known.push(*source);
-                        limits.sources.push(RateLimiter::new(rate));
+                        limits.sources.push(limiter(rate));
                         known.len() - 1
                     })
                 });
@@ -45,8 +48,7 @@ impl RateLimits {
                 limits.source_of.push(places);
             }
         }
-        limits.patterns =
-            policies.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
+        limits.patterns = policies.per_endpoint.iter().map(|(_, rate)| limiter(*rate)).collect();
         let patterns = || policies.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
         let best = |endpoint| EndpointPattern::most_specific(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();

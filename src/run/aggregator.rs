@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::exit_status::{self, CallSummary, EndOfRun};
 use crate::clock::RunOffset;
+use crate::event::record::RecordEnd;
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
@@ -121,9 +122,9 @@ impl RunAggregator {
         ));
     }
 
-    /// Judges the finished run. `broken` describes shards that failed; `rss_peak` is the most
-    /// memory that the process held, bytes.
-    pub fn conclude(mut self, broken: Vec<String>, rss_peak: Option<u64>) -> Report {
+    /// Judges the finished run. `end` says how its generators ended.
+    pub fn conclude(mut self, end: RecordEnd) -> Report {
+        let RecordEnd { broken, rss_peak, workers } = end;
         self.finish();
         let mut snapshot = self.snapshot();
         snapshot.health.ledger.extend(broken.iter().chain(&self.lost).cloned());
@@ -131,7 +132,7 @@ impl RunAggregator {
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
         let report = self.report(snapshot, judgements, timeline, false);
         let ending = if broken.is_empty() { report.status } else { ExitStatus::Broken };
-        Report { broken, status: ending, rss_peak, ..report }
+        Report { broken, status: ending, rss_peak, workers, ..report }
     }
 
     fn report(
@@ -161,6 +162,7 @@ impl RunAggregator {
             status: ending,
             why,
             rss_peak: None,
+            workers: Vec::new(),
         }
     }
 }

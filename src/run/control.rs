@@ -71,6 +71,11 @@ impl<'a> Controller<'a> {
         }
     }
 
+    /// The loads as they are now, by workload.
+    pub(super) fn curves(&self) -> Vec<Curve> {
+        self.overrides.iter().map(|load| load.curve.clone()).collect()
+    }
+
     /// The load of each workload: users, or starts per second.
     pub(super) fn target_levels(&self, now: RunOffset) -> Vec<f64> {
         let loads = self.plan.workloads.iter().zip(&self.overrides);

@@ -47,7 +47,8 @@ fn plan(text: &str) -> Plan {
 fn source(room: usize) -> (DeltaSource, mpsc::Receiver<ShardCommand>) {
     let (_, deltas) = mpsc::channel(1);
     let (sender, told) = mpsc::channel(room);
-    (DeltaSource { deltas, commands: vec![sender] }, told)
+    let (_, losses) = mpsc::channel(1);
+    (DeltaSource { deltas, losses, commands: vec![sender], shards: 1 }, told)
 }
 
 /// What is received at a second, one after the other: the answers.

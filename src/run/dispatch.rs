@@ -5,62 +5,32 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
-use super::aggregator::RunAggregator;
 use super::control::Controller;
+pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
 use super::error_rate_abort::ErrorRateAbort;
+use super::losses::Losses;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
     ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent,
-    ShardCommand, StopCause,
+    ShardCommand, StopCause, WorkerLoss,
 };
 use crate::plan::Plan;
-use crate::sinks::SinkSet;
 use crate::stats::{ChangeCause, Delta, GaugeSample, StateChange, StateChanges};
 use crate::units::show_duration;
 
 /// A wait for report files that is worth a note, ns.
 const BLOCKED_NS: u64 = 100_000_000;
 
-/// Inputs from outside during a run.
-#[derive(Debug)]
-pub struct DispatchInputs {
-    /// Signals that end it.
-    pub interrupts: mpsc::Receiver<Interrupt>,
-    /// Control commands.
-    pub commands: mpsc::Receiver<ControlRequest>,
-}
-
 /// What ended a wait of the loop.
 enum LoopEvent {
     Measured(Box<Delta>),
     Interrupted(Interrupt),
     Control(ControlRequest),
+    Lost(WorkerLoss),
     Second,
     /// No shard is left.
     Silence,
-}
-
-/// What the loop works with.
-pub struct DispatchIo<'a> {
-    /// All numbers and rules.
-    pub aggregator: &'a mut RunAggregator,
-    /// The subscribers of its events.
-    pub sinks: &'a mut SinkSet,
-    /// Gauges of the process.
-    pub process: ProcessGauges<'a>,
-}
-
-/// Gauges of the process, read once a second.
-pub struct ProcessGauges<'a> {
-    /// The memory that the process holds, bytes.
-    pub rss: &'a mut dyn FnMut() -> Option<u64>,
-    /// The memory that it may hold, bytes; `None` if there is no limit.
-    pub limit: Option<u64>,
-    /// The readings of the monitors, in the order of the run info.
-    pub monitors: &'a mut dyn FnMut() -> Vec<Option<f64>>,
 }
 
 /// A run under way.
@@ -80,6 +50,8 @@ struct Dispatch<'a> {
     give_up_at: Time,
     /// Shards that have not ended.
     under_way: Vec<bool>,
+    /// Workers that were lost.
+    losses: Losses<'a>,
 }
 
 /// Runs the loop until the last shard has ended. The first interrupt drains, the second cancels; a
@@ -92,8 +64,10 @@ pub async fn dispatch<'a>(
     io: DispatchIo<'a>,
     mut outside: DispatchInputs,
 ) -> Vec<usize> {
-    let left = source.commands.len();
+    let left = source.shards;
     let limit = io.process.limit;
+    // Threads are not lost.
+    let followed = if source.losses.is_closed() { 0 } else { left };
     let mut run = Dispatch {
         plan,
         start,
@@ -106,15 +80,18 @@ pub async fn dispatch<'a>(
         cancel_at: Time::NEVER,
         give_up_at: Time::NEVER,
         under_way: vec![true; left],
+        losses: Losses::new(plan, start, followed),
     };
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SETTLE_NS);
+    let mut is_silent = false;
     loop {
         let happened = tokio::select! {
             biased;
-            delta = run.source.deltas.recv() => {
+            delta = run.source.deltas.recv(), if !is_silent => {
                 delta.map_or(LoopEvent::Silence, |delta| LoopEvent::Measured(Box::new(delta)))
             }
+            Some(loss) = run.source.losses.recv() => LoopEvent::Lost(loss),
             Some(interrupt) = outside.interrupts.recv() => LoopEvent::Interrupted(interrupt),
             Some(request) = outside.commands.recv() => LoopEvent::Control(request),
             () = alarm.wait_until(next_second.min(run.cancel_at).min(run.give_up_at)) => {
@@ -122,19 +99,16 @@ pub async fn dispatch<'a>(
             }
         };
         match happened {
-            LoopEvent::Measured(delta) => {
-                if delta.last
-                    && let Some(under_way) = run.under_way.get_mut(delta.shard)
-                {
-                    *under_way = false;
+            LoopEvent::Measured(delta) => run.measured(delta),
+            LoopEvent::Silence => {
+                // The last sender of deltas reported its loss before it ended.
+                while let Ok(loss) = run.source.losses.try_recv() {
+                    run.lost(&loss);
                 }
-                run.measured(delta);
-                if !run.under_way.contains(&true) {
-                    run.last_second(next_second);
-                    return Vec::new();
-                }
+                is_silent = true;
+                run.keep_vacant();
             }
-            LoopEvent::Silence => return Vec::new(),
+            LoopEvent::Lost(loss) => run.lost(&loss),
             LoopEvent::Interrupted(interrupt) => run.interrupted(interrupt),
             LoopEvent::Control(request) => run.handle_control(request),
             LoopEvent::Second => {
@@ -151,6 +125,10 @@ pub async fn dispatch<'a>(
                     run.second();
                 }
             }
+        }
+        if !run.under_way.contains(&true) {
+            run.last_second(next_second);
+            return Vec::new();
         }
     }
 }
@@ -169,6 +147,10 @@ const SETTLE_NS: u64 = 50_000_000;
 impl Dispatch<'_> {
     /// Takes the delta of a shard.
     fn measured(&mut self, delta: Box<Delta>) {
+        if let (true, Some(under_way)) = (delta.last, self.under_way.get_mut(delta.shard)) {
+            *under_way = false;
+        }
+        self.losses.absorb(&delta);
         let closed = self.io.aggregator.absorb(&delta);
         self.resilience.absorb(&delta);
         if delta.changes != StateChanges::default() {
@@ -185,6 +167,30 @@ impl Dispatch<'_> {
         self.io.sinks.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
             self.io.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
+        }
+    }
+
+    /// Takes the loss of a worker: what it had under way ends, its load goes unserved.
+    fn lost(&mut self, loss: &WorkerLoss) {
+        let now = RunOffset::of(clock::now(), self.start);
+        let curves = self.control.curves();
+        let (deltas, notice) = self.losses.lose(loss, now, self.stopped_at, &curves);
+        deltas.into_iter().for_each(|delta| self.measured(Box::new(delta)));
+        self.io.sinks.publish(&RunEvent::Note(notice.to_string()));
+        self.record_change(notice);
+        let shards = 0..self.under_way.len();
+        let is_alone =
+            shards.clone().all(|shard| !self.under_way[shard] || self.losses.is_vacant(shard));
+        if is_alone && self.stopped_at.is_none() {
+            let why = format!("no worker is left: {}", loss.why);
+            self.stop(&format!("stopping: {why}"), StopCause::Workers(why));
+        }
+    }
+
+    /// No shard is left that could send: only the load of lost ones is under way.
+    fn keep_vacant(&mut self) {
+        for (shard, under_way) in self.under_way.iter_mut().enumerate() {
+            *under_way = self.losses.is_vacant(shard);
         }
     }
 
@@ -234,6 +240,7 @@ impl Dispatch<'_> {
         }
         let now = RunOffset::of(clock::now(), self.start);
         let done = self.control.handle(&request.command, now, &self.source)?;
+        self.losses.set_curves(&self.control.curves());
         if request.reply.is_some() && !done.changes.is_empty() {
             // Screens get one note, since they have room for few.
             let all: Vec<String> =
@@ -254,6 +261,9 @@ impl Dispatch<'_> {
     /// Ends a second: gauges, rules, resilience, screens.
     fn second(&mut self) {
         let now = RunOffset::of(clock::now(), self.start);
+        for delta in self.losses.take(now) {
+            self.measured(Box::new(delta));
+        }
         let moment = self.moment(now);
         self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.io.aggregator.second(moment);
@@ -350,6 +360,9 @@ impl Dispatch<'_> {
         }
         let at = *self.stopped_at.get_or_insert(RunOffset::of(now, self.start));
         self.source.broadcast(&ShardCommand::Drain);
+        for delta in self.losses.drain(at) {
+            self.measured(Box::new(delta));
+        }
         self.io.sinks.publish(&RunEvent::Note(note.to_owned()));
         self.io.sinks.publish(&RunEvent::Stopped(stop.clone(), at));
         self.io.aggregator.stop(stop, at);

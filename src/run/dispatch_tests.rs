@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::event::record::RecordEnd;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::run::aggregator::RunAggregator;
 use crate::scenario::{self, ScenarioOverrides};
+use crate::sinks::SinkSet;
 use crate::verdict::trust::TrustLevel;
 
 fn plan() -> Arc<Plan> {
@@ -28,7 +30,8 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
     clock::block_on_virtual(async {
         let (shard, deltas) = mpsc::channel(1);
         let (commands, _told) = mpsc::channel(64);
-        let source = DeltaSource { deltas, commands: vec![commands] };
+        let (_, losses) = mpsc::channel(1);
+        let source = DeltaSource { deltas, losses, commands: vec![commands], shards: 1 };
         let (sender, interrupts) = mpsc::channel(4);
         let (_control, commands) = mpsc::channel(1);
         for signal in signals {
@@ -37,6 +40,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let generator = GeneratorInfo {
             tier: String::new(),
             shards: 1,
+            processes: 1,
             reason: String::new(),
             remarks: vec![],
         };
@@ -60,7 +64,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let outside = DispatchInputs { interrupts, commands };
         let stuck = dispatch(&plan, clock::now(), source, io, outside).await;
         stuck.iter().for_each(|shard| aggregator.lose(*shard));
-        (clock::now().0 / SECOND_NS, stuck, aggregator.conclude(Vec::new(), None))
+        (clock::now().0 / SECOND_NS, stuck, aggregator.conclude(RecordEnd::default()))
     })
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use super::monitors::MonitorError;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
+use crate::fleet::WorkerError;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,12 @@ pub enum RunError {
     /// The plan needs more than this machine has; the text names the limit and the cure.
     #[error("{0}")]
     TooBig(String),
+    /// The plan cannot be divided among processes; the text says why.
+    #[error("the scenario runs in one process only: {0}; leave out `--processes`")]
+    SingleProcess(&'static str),
+    /// The workers could not be started.
+    #[error(transparent)]
+    Workers(#[from] WorkerError),
     /// A monitor cannot be read.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
@@ -40,6 +47,8 @@ impl RunError {
     pub fn ending(&self) -> ExitStatus {
         match self {
             Self::TooBig(_) | Self::Forbidden(_) | Self::Monitor(_) => ExitStatus::Scenario,
+            Self::SingleProcess(_) => ExitStatus::Usage,
+            Self::Workers(error) => error.ending(),
             Self::Stopped(_) => ExitStatus::Aborted,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
             Self::Setup(_) | Self::World(..) => ExitStatus::Broken,

@@ -3,6 +3,7 @@
 //! `cli` calls it with a plan and its sinks; simulations call its parts under virtual time.
 //! Invariant: there is one path: `hit` or `run`, one shard or many, with or without a screen.
 
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,18 @@ use tokio::sync::mpsc;
 use super::aggregator::RunAggregator;
 use super::dispatch::{self, DispatchInputs, DispatchIo, ProcessGauges};
 use super::error::RunError;
+use super::generators::{self, GeneratorEnd, Generators, PreparedGenerators};
 use super::monitors::{MonitorSet, MonitorSource};
 use super::{look_up, machine, sections, targets};
 use crate::clock;
 use crate::control::ControlHandles;
-use crate::engine::{self, startup::tier};
+use crate::engine::startup::tier::{self, EngineSize};
 use crate::event::control_request::MAX_PENDING;
+use crate::event::record::RecordEnd;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
-use crate::plan::{Address, Plan};
+use crate::plan::Plan;
 use crate::sinks::SinkSet;
-use crate::wire::{self, ServiceEndpoint};
 
 /// The time that threads have to start: the run begins for all of them at the same moment.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -35,20 +37,28 @@ pub type ControlGuards = Vec<Box<dyn std::any::Any>>;
 pub struct RunOptions {
     /// The command line, for the report.
     pub command: Vec<String>,
-    /// The number of shards; `None` if the tier decides.
-    pub shards: Option<usize>,
+    /// The same as it was given: workers compile the plan that it names.
+    pub words: Vec<OsString>,
+    /// The numbers of shards and processes.
+    pub size: EngineSize,
     /// The monitors of the target.
     pub monitors: Vec<MonitorSource>,
 }
 
-/// Makes the endpoints of all services for each shard.
-fn shard_endpoints(
+/// Returns what reads the memory that counts against the limit, bytes.
+fn memory_gauge<'a>(
     plan: &Plan,
-    addresses: &[Address],
-    shards: usize,
-) -> Result<Vec<Vec<ServiceEndpoint>>, RunError> {
-    let endpoints = (0..shards).map(|_| engine::endpoints(plan, addresses));
-    endpoints.collect::<io::Result<_>>().map_err(|e| RunError::World("cannot set up TLS", e))
+    facts: &host::MachineFacts,
+    generators: &'a Generators,
+) -> impl FnMut() -> Option<u64> + use<'a> {
+    // Against a control group's limit counts what the group is charged: pages of files that this
+    // process maps may be charged elsewhere, and can be taken back.
+    let by_group = facts.is_memory_grouped() && !plan.policies.has_own_memory_budget();
+    move || {
+        // Also if the group's use is what counts: the peaks of workers are read here.
+        let own = host::rss_bytes().map(|own| own + generators.workers_rss());
+        by_group.then(host::group_memory).flatten().or(own)
+    }
 }
 
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
@@ -64,11 +74,11 @@ pub fn run(
     control: impl FnOnce(ControlHandles) -> ControlGuards,
 ) -> Result<Arc<Report>, RunError> {
     let plan = Arc::new(plan);
-    machine::check(&plan)?;
+    let tier = tier::choose(&plan, host::cores().len(), machine::descriptors(), options.size);
+    machine::check(&plan, tier.processes)?;
     let (addresses, running_targets) = targets::start(&plan)?;
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
     let globals = sections::setup(&plan, &addresses, &interrupts)?;
-    let tier = tier::choose(&plan, host::cores().len(), options.shards);
     let monitors = MonitorSet::new(&options.monitors)?;
     let info = Arc::new(RunInfo {
         plan: Arc::new(plan.manifest()),
@@ -76,7 +86,8 @@ pub fn run(
         generator: GeneratorInfo {
             tier: tier.name.to_owned(),
             shards: tier.shards,
-            reason: tier.reason,
+            processes: tier.processes,
+            reason: tier.reason.clone(),
             remarks: machine::remarks(&plan),
         },
         command: options.command.clone(),
@@ -85,17 +96,18 @@ pub fn run(
     });
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
 
-    wire::body::bodies::set_budget(machine::body_budget(&plan));
-    // Before the start is set: TLS reads certificates.
-    let endpoints = shard_endpoints(&plan, &addresses, tier.shards)?;
+    // Before the start is set: TLS reads certificates, and workers compile the plan.
+    let given = (&addresses[..], &globals);
+    let prepared = PreparedGenerators::new(&plan, &tier, &options.words, given, &interrupts);
+    let prepared = prepared.inspect_err(|_| {
+        sections::teardown(&plan, addresses.clone(), Arc::clone(&globals), &interrupts);
+    })?;
     let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
-    let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading = monitors
         .begin(start)
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
-    let engine =
-        engine::start(setups, endpoints).map_err(|e| RunError::World("cannot start a shard", e))?;
-    let mut aggregator = RunAggregator::new(info, tier.shards);
+    let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;
+    let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (commands, received) = mpsc::channel(MAX_PENDING);
@@ -103,13 +115,7 @@ pub fn run(
         let handles = ControlHandles { interrupts: sender, commands, run: plan.scenario.clone() };
         let _guards = control(handles);
         let facts = host::MachineFacts::read();
-        // Against a control group's limit counts what the group is charged: pages of files that
-        // this process maps may be charged elsewhere, and can be taken back.
-        let by_group = facts.is_memory_grouped() && !plan.policies.has_own_memory_budget();
-        let mut memory = move || {
-            let group = by_group.then(host::group_memory).flatten();
-            group.or_else(host::rss_bytes)
-        };
+        let mut memory = memory_gauge(&plan, &facts, running);
         let process = ProcessGauges {
             rss: &mut memory,
             limit: facts.memory(),
@@ -124,7 +130,7 @@ pub fn run(
     })
     .map_err(|e| RunError::World("cannot start the dispatcher", e))?;
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
-    let broken = engine.join(&stuck).err();
+    let GeneratorEnd { failed: broken, workers } = generators.join(&stuck);
     if let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
         sinks.publish(&RunEvent::Note(format!("teardown failed: {why}")));
     }
@@ -133,11 +139,13 @@ pub fn run(
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
-    let report = Arc::new(aggregator.conclude(failed, host::peak_rss_bytes()));
+    let rss_peak = generators::rss_peak(&workers);
+    let end = RecordEnd { broken: failed, rss_peak, workers };
+    let report = Arc::new(aggregator.conclude(end));
     sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
-    match broken {
+    match broken.into_iter().next() {
         // The results are written all the same; their ledger says what is missing.
-        Some(error) => Err(RunError::World("a shard failed", error)),
+        Some(error) => Err(RunError::World("a shard failed", io::Error::other(error))),
         None => Ok(report),
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn of<'a>(
     match stopped {
         Some(StopCause::Signal(interrupt)) => return interrupt.exit_status().into(),
         Some(StopCause::Lost) => return ExitStatus::Interrupted.into(),
+        Some(StopCause::Workers(_)) => return ExitStatus::Broken.into(),
         Some(StopCause::Flow(Halt::Check(_) | Halt::Safety(_)) | StopCause::ErrorRate(_)) => {
             return ExitStatus::Aborted.into();
         }

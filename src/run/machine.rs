@@ -4,6 +4,7 @@
 //! Invariant: a plan that does not fit is refused before anything is sent.
 
 use super::error::RunError;
+use crate::engine::startup::tier;
 use crate::forecast::{self, MachineLimits};
 use crate::host;
 use crate::plan::{Load, Plan};
@@ -22,19 +23,28 @@ pub(super) fn facts() -> Vec<(String, String)> {
     all.into_iter().map(|(name, what)| (name.to_owned(), what)).collect()
 }
 
-/// The limits of this machine, its soft limits raised.
-pub fn limits() -> MachineLimits {
+/// The limits of this machine, its soft limits raised, for a load on this number of processes.
+pub fn limits(processes: usize) -> MachineLimits {
     let facts = host::MachineFacts::read();
     MachineLimits {
         descriptors: host::raise_descriptors().or(facts.descriptors()),
+        processes: processes.max(1) as u64,
         ports: facts.ports(),
         memory: facts.memory(),
     }
 }
 
+/// The open files that a process may have, its soft limit raised.
+pub fn descriptors() -> Option<u64> {
+    limits(1).descriptors
+}
+
 /// Refuses a plan that needs more than this machine has.
-pub(super) fn check(plan: &Plan) -> Result<(), RunError> {
-    let refused = forecast::certain_shortages(plan, &limits());
+pub(super) fn check(plan: &Plan, processes: usize) -> Result<(), RunError> {
+    if let (true, Some(why)) = (processes > 1, tier::single_process(plan)) {
+        return Err(RunError::SingleProcess(why));
+    }
+    let refused = forecast::certain_shortages(plan, &limits(processes));
     if refused.is_empty() {
         return Ok(());
     }

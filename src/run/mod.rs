@@ -9,12 +9,15 @@ pub mod control;
 #[cfg(test)]
 mod control_tests;
 pub mod dispatch;
+mod dispatch_io;
 pub mod dry_run;
 mod error;
 mod error_rate_abort;
 mod execute;
 mod exit_status;
+mod generators;
 mod look_up;
+mod losses;
 mod machine;
 pub mod monitors;
 pub mod replay;
@@ -22,10 +25,11 @@ mod sections;
 mod status;
 mod supervisor;
 mod targets;
+mod vacancy;
 mod workload_override;
 
 pub use dispatch::DispatchInputs;
 pub use error::RunError;
 pub use execute::{ControlGuards, RunOptions, run};
-pub use machine::limits;
+pub use machine::{descriptors, limits};
 pub use monitors::{MonitorError, MonitorSource};

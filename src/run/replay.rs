@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::aggregator::RunAggregator;
 use crate::clock::RunOffset;
-use crate::event::record::{RecordEnd, RecordEntry, RecordError, RecordReader};
+use crate::event::record::{RecordEntry, RecordError, RecordReader};
 use crate::event::{Report, RunEvent, RunInfo, StopCause};
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
@@ -63,8 +63,7 @@ pub fn replay(
     }
     let Replay { mut fold, sinks, .. } = replay;
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
-    let RecordEnd { broken, rss_peak } = end.unwrap_or_default();
-    let report = Arc::new(fold.conclude(broken, rss_peak));
+    let report = Arc::new(fold.conclude(end.unwrap_or_default()));
     sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     Ok(report)
 }

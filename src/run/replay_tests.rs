@@ -70,7 +70,7 @@ fn killed_run_ends_with_the_last_second_of_all_shards() {
 #[test]
 fn run_that_ended_is_replayed_whole() {
     let mut all = entries(3);
-    let ended = RecordEntry::Ended(RecordEnd::default());
+    let ended = RecordEntry::Ended(crate::event::record::RecordEnd::default());
     // The second shard's last delta is missing, but the end of the run is there.
     all.truncate(all.len() - 2);
     all.push(ended);

@@ -5,8 +5,10 @@
 
 use super::outcome::CallResult;
 
-/// Iterations by result. `due = started + dropped + suppressed + not_reached` if there is a
-/// schedule, and `started = completed + ended_early + interrupted + running`.
+/// Iterations by result.
+///
+/// `due = started + dropped + suppressed + not_reached + unserved` if there is a schedule, and
+/// `started = completed + ended_early + interrupted + running`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Iterations {
     /// Starts that the schedule has required so far; meaningless in the closed model.
@@ -25,6 +27,9 @@ pub struct Iterations {
     pub suppressed: u64,
     /// Due after the run was stopped.
     pub not_reached: u64,
+    /// Due while the process of their shard was lost: not sent, or sent and never reported. In the
+    /// closed model: iterations of a count that were left.
+    pub unserved: u64,
 }
 
 /// Calls by the result of their last attempt.
@@ -153,7 +158,7 @@ macro_rules! add_fields {
 }
 
 add_fields!(Iterations:
-    due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
+    due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached, unserved);
 add_fields!(Calls:
     made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished);
 add_fields!(Departures: start_failed, out_of_rows);

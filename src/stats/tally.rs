@@ -228,7 +228,8 @@ impl Tally {
                 accounted += iterations.started
                     + iterations.dropped
                     + iterations.suppressed
-                    + iterations.not_reached;
+                    + iterations.not_reached
+                    + iterations.unserved;
             }
         }
         if due != accounted {

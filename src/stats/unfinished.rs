@@ -37,6 +37,16 @@ impl Unfinished {
         Self { shard, counts, windows: BTreeMap::new(), gauges: Gauges::default() }
     }
 
+    /// The counts of all deltas so far, by workload.
+    pub fn counts(&self) -> &[(Iterations, Calls)] {
+        &self.counts
+    }
+
+    /// The gauges of the last delta.
+    pub fn gauges(&self) -> Gauges {
+        self.gauges
+    }
+
     /// Adds a delta of the shard.
     pub fn absorb(&mut self, delta: &Delta) {
         for (mine, theirs) in self.counts.iter_mut().zip(&delta.workloads) {
@@ -73,7 +83,8 @@ impl Unfinished {
             let accounted = iterations.started
                 + iterations.dropped
                 + iterations.suppressed
-                + iterations.not_reached;
+                + iterations.not_reached
+                + iterations.unserved;
             if *open {
                 cut.0.not_reached = iterations.due.saturating_sub(accounted);
             }

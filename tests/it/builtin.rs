@@ -65,6 +65,11 @@ impl Builtin {
         serde_json::from_str(&self.ask("GET", "/stats")).unwrap()
     }
 
+    /// Returns the requests of a route; 0 if there were none.
+    pub(crate) fn count(&self, route: &str) -> u64 {
+        self.stats()["routes"][route].as_u64().unwrap_or(0)
+    }
+
     /// Ends it, so that its log is complete.
     pub(crate) fn end(mut self) {
         drop(self.child.0.stdin.take());

@@ -221,6 +221,11 @@ impl Running {
         self.child.signal(signal);
     }
 
+    /// Returns its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// Waits until it has written this text to standard error.
     pub(crate) fn hear(&self, text: &str) {
         let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));

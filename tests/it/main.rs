@@ -40,6 +40,7 @@ mod peer; // a scripted TCP server
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
 mod population; // closed users and their connections, counted by a real server
+mod processes; // a run on several processes
 mod prometheus; // a real Prometheus
 mod raw_responses; // raw responses and what readers make of them
 mod reconnects; // waits before event streams are opened again

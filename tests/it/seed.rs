@@ -1,8 +1,9 @@
-//! Tests that the same seed gives the same traffic for any number of shards, by the target's own
-//! log.
+//! Tests that the same seed gives the same traffic for any number of shards and processes, by the
+//! target's own log.
 //!
 //! The header `manada-intended` carries the arrival's number, so the log holds pairs of number and
-//! request; their set must be the same for 1, 2 and 5 shards, and another for another seed.
+//! request; their set must be the same for 1, 2 and 5 shards, also in processes, and another for
+//! another seed.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ const OPEN: &str =
 const COUNTED: &str = "    users: 30\n    iterations: 600";
 
 /// Returns the target's log: number and request of each arrival.
-fn traffic(load: &str, header: &str, shards: &str, seed: &str) -> BTreeSet<(String, String)> {
+fn traffic(load: &str, header: &str, size: &[&str], seed: &str) -> BTreeSet<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("arrivals.csv");
     let target = Builtin::start(&["--log", log.to_str().unwrap()]);
@@ -25,8 +26,7 @@ fn traffic(load: &str, header: &str, shards: &str, seed: &str) -> BTreeSet<(Stri
          json: {{ id: \"{{{{ int(1, 1000000) }}}}\", word: \"{{{{ word() }}}}\" }}\n",
         target.url("")
     );
-    let words = ["--shards", shards, "--seed", seed];
-    let report = Manada::run(&scenario, &words).go().report(0);
+    let report = Manada::run(&scenario, &["--seed", seed]).words(size).go().report(0);
     assert_eq!(count(&report, "iterations.dropped"), 0, "{report}");
     assert_eq!(count(&report, "calls.made"), count(&report, "calls.ok"), "{report}");
     assert_eq!(report["seed"].to_string(), seed);
@@ -48,14 +48,20 @@ fn traffic(load: &str, header: &str, shards: &str, seed: &str) -> BTreeSet<(Stri
 }
 
 fn check(load: &str, header: &str) {
-    let one = traffic(load, header, "1", "42");
+    let one = traffic(load, header, &["--shards", "1"], "42");
     assert!(one.len() > 400, "{}", one.len());
-    for shards in ["2", "5"] {
-        let other = traffic(load, header, shards, "42");
+    let sizes: [&[&str]; 4] = [
+        &["--shards", "2"],
+        &["--shards", "5"],
+        &["--processes", "2"],
+        &["--processes", "4", "--shards", "5"],
+    ];
+    for size in sizes {
+        let other = traffic(load, header, size, "42");
         let differ: Vec<_> = one.symmetric_difference(&other).take(5).collect();
-        assert!(differ.is_empty(), "{shards} shards: {differ:?}");
+        assert!(differ.is_empty(), "{size:?}: {differ:?}");
     }
-    assert_ne!(one, traffic(load, header, "2", "43"), "another seed, other traffic");
+    assert_ne!(one, traffic(load, header, &["--shards", "2"], "43"), "another seed, other traffic");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn wrong_sums(report: &Value) -> Vec<String> {
         })
         .collect();
     if report["iterations"]["due"].is_u64() {
-        let parts = ["started", "dropped", "suppressed", "not_reached"];
+        let parts = ["started", "dropped", "suppressed", "not_reached", "unserved"];
         let sum: u64 = parts.iter().map(|part| count(&report["iterations"], part)).sum();
         if count(report, "iterations.due") != sum {
             wrong.push(format!("iterations.due ≠ {sum}"));

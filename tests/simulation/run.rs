@@ -12,7 +12,9 @@ use manada::engine;
 use manada::engine::Variables;
 use manada::engine::single_user::{SingleUserRun, run_single_user};
 use manada::event::control_request::MAX_PENDING;
+use manada::event::record::RecordEnd;
 use manada::event::{GeneratorInfo, Report, RunInfo};
+use manada::plan::slots::ShardRange;
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::aggregator::RunAggregator;
 use manada::run::dispatch::{DispatchIo, ProcessGauges};
@@ -101,7 +103,13 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         };
         let before = target.count();
         let start = start.max(clock::now());
-        let (setups, source) = engine::set_up(plan, addresses.clone(), shards, start, &globals);
+        let (setups, source) = engine::set_up(
+            plan,
+            addresses.clone(),
+            ShardRange::whole(shards as u64),
+            start,
+            &globals,
+        );
         for setup in setups {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
@@ -112,6 +120,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
             generator: GeneratorInfo {
                 tier: "world".to_owned(),
                 shards,
+                processes: 1,
                 reason: String::new(),
                 remarks: Vec::new(),
             },
@@ -138,7 +147,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         }
         assert!(sinks.join().error.is_none());
         let said = std::mem::take(&mut *said.lock().unwrap());
-        let report = aggregator.conclude(Vec::new(), None);
+        let report = aggregator.conclude(RecordEnd::default());
         let replayed = replay_record(&info, &record.lock().unwrap(), None);
         SimulationResults { report, replayed, target, before, said }
     })

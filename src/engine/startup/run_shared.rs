@@ -1,8 +1,8 @@
-//! Counts and policies that all shards of a run share.
+//! Counts and policies that all shards of a process share.
 //!
-//! `start` makes it once per run; shards change it with atomic operations.
+//! `start` makes it once per process; shards change it with atomic operations.
 //! Invariant: a limit over the whole run (`max_users`, `iterations`, rate limits, breakers) is one
-//! count here, never a share per shard.
+//! count here, never a share per shard; each of several processes has its exact part of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,14 +15,19 @@ use crate::delivery::Channels;
 use crate::engine::iterations::rendezvous::RendezvousPoint;
 use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
+use crate::plan::slots::ShardRange;
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::ChangeSubject;
 use crate::units::nanos;
 
-/// State that all shards of a run share.
+/// State that all shards of a process share.
 #[derive(Debug)]
 pub struct RunShared {
+    /// The shards of this process.
+    pub range: ShardRange,
+    /// The part of this process of the limits of each workload.
+    limits_of: Vec<WorkloadLimits>,
     /// Users at work, by workload.
     pub users: Vec<AtomicU64>,
     /// Iterations handed out, by workload.
@@ -55,8 +60,29 @@ pub struct RunShared {
     pub publishing: AtomicU64,
 }
 
+/// The part of a process of a workload's limits.
+#[derive(Clone, Copy, Debug)]
+struct WorkloadLimits {
+    /// Concurrent users of the open model.
+    users: u64,
+    /// Iterations of the closed model that a count ends.
+    iterations: u64,
+}
+
+impl WorkloadLimits {
+    fn new(workload: &Workload, range: ShardRange) -> Self {
+        let (users, iterations) = match &workload.load {
+            Load::Open(arrivals) => (arrivals.max_users, u64::MAX),
+            Load::Closed(Users { bound: LoadBound::Iterations(most), .. }) => (u64::MAX, *most),
+            Load::Closed(_) => (u64::MAX, u64::MAX),
+        };
+        let part = |most| if most == u64::MAX { most } else { range.part_of(most) };
+        Self { users: part(users), iterations: part(iterations) }
+    }
+}
+
 /// The users of a closed workload that a count ends. When none is left, the workload is over on all
-/// shards at once; until then live control may add users.
+/// shards of the process at once; until then live control may add users.
 #[derive(Debug)]
 pub struct ClosedPopulation {
     /// Users that are still to come or at work, over all shards.
@@ -70,10 +96,12 @@ indexed_by! {
 }
 
 impl ClosedPopulation {
-    fn new(workload: &Workload) -> Self {
+    fn new(workload: &Workload, range: ShardRange) -> Self {
+        let owned = |number: &u64| range.owns(number.wrapping_add(workload.slot_offset));
         let stays = match &workload.load {
             Load::Closed(users) if users.bound != LoadBound::Time => {
-                (0..users.curve.peak()).map(|number| users.curve.stays(number).len() as u64).sum()
+                let numbers = (0..users.curve.peak()).filter(owned);
+                numbers.map(|number| users.curve.stays(number).len() as u64).sum()
             }
             Load::Closed(_) | Load::Open(_) => 0,
         };
@@ -90,15 +118,22 @@ impl ClosedPopulation {
 }
 
 impl RunShared {
-    /// The counts of a run that has not begun.
-    pub fn new(plan: &Plan) -> Self {
+    /// The counts of a run that has not begun, in the process with the shards `range`.
+    pub fn new(plan: &Plan, range: ShardRange) -> Self {
         let endpoints = Endpoints::new(plan);
         let zeros = || plan.workloads.iter().map(|_| AtomicU64::new(0)).collect();
+        let limits_of = |workload| WorkloadLimits::new(workload, range);
         Self {
+            range,
+            limits_of: plan.workloads.iter().map(limits_of).collect(),
             users: zeros(),
             iterations: zeros(),
             uncounted: zeros(),
-            populations: plan.workloads.iter().map(ClosedPopulation::new).collect(),
+            populations: plan
+                .workloads
+                .iter()
+                .map(|load| ClosedPopulation::new(load, range))
+                .collect(),
             present: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             rendezvous: plan
@@ -108,7 +143,7 @@ impl RunShared {
                 .collect(),
             board: BreakerBoard::new(plan, &endpoints),
             breakers: BreakerName::all(plan).iter().map(BreakerName::subject).collect(),
-            limits: RateLimits::new(plan, &endpoints),
+            limits: RateLimits::new(plan, &endpoints, range),
             endpoints,
             channels: Channels::default(),
             run_stamp: run_stamp(&plan.run_id),
@@ -117,16 +152,24 @@ impl RunShared {
         }
     }
 
-    /// Reserves one of a workload's `most` users; `false` if all are busy.
-    pub(crate) fn reserve_user(&self, workload: WorkloadId, most: u64) -> bool {
+    /// Reserves one of the users that a workload of the open model may have at once; `false` if all
+    /// are busy.
+    pub(crate) fn reserve_user(&self, workload: WorkloadId) -> bool {
+        let most = self.most_users(workload);
         let users = &self.users[workload.index()];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    /// How many users a workload of the open model may have at once in this process.
+    pub(crate) fn most_users(&self, workload: WorkloadId) -> u64 {
+        self.limits_of[workload.index()].users
     }
 
     /// Whether all iterations of a workload that a count ends have been handed out.
     pub(crate) fn is_spent(&self, workload: WorkloadId, users: &Users) -> bool {
         match users.bound {
-            LoadBound::Iterations(most) => {
+            LoadBound::Iterations(_) => {
+                let most = self.limits_of[workload.index()].iterations;
                 let uncounted = self.uncounted[workload.index()].load(Relaxed);
                 self.iterations[workload.index()].load(Relaxed) >= most.saturating_add(uncounted)
             }
@@ -134,27 +177,27 @@ impl RunShared {
         }
     }
 
-    /// Returns the number of the next iteration of a workload with `most` iterations; `None` if
-    /// there is none left.
+    /// Returns the number of the next iteration of a workload that a count ends; `None` if there is
+    /// none left.
     pub(crate) fn take_iteration(
         &self,
         plan: &Plan,
         workload: WorkloadId,
-        most: u64,
         intended: RunOffset,
     ) -> Option<u64> {
+        let most = self.limits_of[workload.index()].iterations;
         // Before the count is read: another user must not find all taken in between.
         let most = if plan.uncounted.is_zero() {
             most
         } else {
             self.with_uncounted(plan, workload, most, intended)
         };
-        // One count for the whole run: each user that is free takes the next.
+        // One count for the whole process: each user that is free takes the next.
         let taken = self.iterations[workload.index()].fetch_add(1, Relaxed);
         if taken + 1 >= most {
             self.populations[workload].over.notify_waiters();
         }
-        (taken < most).then_some(taken)
+        (taken < most).then(|| self.range.number_at(taken))
     }
 
     /// Returns how many iterations may start in total, including those that do not count towards

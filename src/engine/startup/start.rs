@@ -1,7 +1,8 @@
 //! Starts the shards of a run, each on a thread of its own.
 //!
 //! `run` calls it; `shard_loop` is what each thread runs.
-//! Invariant: all shards of a run begin at the same time and share one [`RunShared`].
+//! Invariant: all shards of a run begin at the same time; those of a process share one
+//! [`RunShared`].
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::engine::startup::setup::{ShardSetup, Variables};
 use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
 use crate::host;
 use crate::plan::data::claims;
-use crate::plan::slots::Segment;
+use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Plan, ServiceTarget};
 use crate::wire::{ServiceEndpoint, Wire};
 
@@ -27,27 +28,27 @@ pub struct Engine {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Returns the setups of all shards, and the source of their deltas.
+/// Returns the setups of the shards of a process, and the source of their deltas.
 pub fn set_up(
     plan: &Arc<Plan>,
     addresses: Vec<Address>,
-    shards: usize,
+    range: ShardRange,
     start: Time,
     globals: &Variables,
 ) -> (Vec<ShardSetup>, DeltaSource) {
     let (deltas, delta_receiver) = mpsc::channel(DELTA_QUEUE);
-    let shared = Arc::new(RunShared::new(plan));
+    let shared = Arc::new(RunShared::new(plan, range));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_ms = (wall + (start - clock::now())).as_millis() as u64;
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
-    for shard in 0..shards as u64 {
+    for segment in range.segments() {
         let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
         commands.push(sender);
         setups.push(ShardSetup {
             plan: Arc::clone(plan),
             addresses: Arc::clone(&addresses),
-            segment: Segment { shard, shards: shards as u64 },
+            segment,
             start,
             globals: Arc::clone(globals),
             final_variables: None,
@@ -59,7 +60,10 @@ pub fn set_up(
             commands: receiver,
         });
     }
-    (setups, DeltaSource { deltas: delta_receiver, commands })
+    // Threads are not lost: a panic of one is an error of the run.
+    let (_, losses) = mpsc::channel(1);
+    let shards = range.count as usize;
+    (setups, DeltaSource { deltas: delta_receiver, losses, commands, shards })
 }
 
 /// Starts a thread for each setup and its endpoints, pinned to a core of the inherited CPU mask.

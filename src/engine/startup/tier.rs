@@ -1,11 +1,13 @@
-//! How big an engine does a plan need? A named tier, a number of shards, and the reason.
+//! How big an engine does a plan need? A named tier, the numbers of shards and processes, and the
+//! reason.
 //!
 //! `run` chooses it before it starts shards; it is in every report.
 //! Invariant: the tier decides how the work is spread, never what the work is.
 
-use crate::plan::Plan;
+use crate::forecast;
 use crate::plan::slots::SLOTS;
-use crate::units::counted;
+use crate::plan::{Load, Plan, Share};
+use crate::units::{counted, show_count};
 
 /// Starts per second that one shard makes easily; more call for another.
 const RATE_PER_SHARD: f64 = 20_000.0;
@@ -17,14 +19,74 @@ pub struct EngineTier {
     pub name: &'static str,
     /// Shards to run.
     pub shards: usize,
+    /// Processes to run them in: one is this process, several are its workers.
+    pub processes: usize,
     /// Why.
     pub reason: String,
 }
 
-/// Chooses the tier by users and the number of shards by cores and need. `asked` overrides; no
-/// shard is left without a connection of some shared pool.
-pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
-    let mut tier = by_need(plan, cores, asked);
+/// What the command line sets of the engine's size; `None`: by need.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineSize {
+    /// Shards.
+    pub shards: Option<usize>,
+    /// Processes.
+    pub processes: Option<usize>,
+}
+
+/// Most processes that are started without `--processes`.
+const MOST_BY_NEED: usize = 32;
+
+/// Open files of a process that are left for what a forecast does not know.
+const SPARE_DESCRIPTORS: u64 = 256;
+
+/// Chooses the tier by users, the number of shards by cores and need, and the number of processes
+/// by the open files that one may have (`None`: any number). `asked` overrides; no shard is left
+/// without a connection of some shared pool, no process without a user of some workload.
+pub fn choose(
+    plan: &Plan,
+    cores: usize,
+    descriptors: Option<u64>,
+    asked: EngineSize,
+) -> EngineTier {
+    let mut tier = by_need(plan, cores, asked.shards);
+    let needed = forecast::certain_needs(plan).descriptors;
+    let by_descriptors = descriptors.filter(|most| needed > *most).map(|most| {
+        let each = most.saturating_sub(SPARE_DESCRIPTORS).max(1);
+        (needed.div_ceil(each) as usize, most)
+    });
+    match (asked.processes, by_descriptors) {
+        (Some(1), _) => {}
+        (Some(processes), _) => {
+            tier.processes = processes.max(1);
+            let of = counted(tier.processes as u64, "worker");
+            tier.reason = format!("{}; {of}, set by --processes", tier.reason);
+        }
+        (None, Some((processes, most)))
+            if processes <= MOST_BY_NEED && single_process(plan).is_none() =>
+        {
+            tier.processes = processes;
+            tier.reason = format!(
+                "{}; {}, since {} open files are needed and a process may have {}",
+                tier.reason,
+                counted(processes as u64, "worker"),
+                show_count(needed),
+                show_count(most)
+            );
+        }
+        (None, _) => {}
+    }
+    if let Some(most) = least_limit(plan)
+        && tier.processes as u64 > most
+    {
+        tier.processes = most.max(1) as usize;
+        tier.reason = format!(
+            "{}; at most {}, since each needs a user and a connection of its own",
+            tier.reason,
+            counted(tier.processes as u64, "worker")
+        );
+    }
+    tier.shards = tier.shards.max(tier.processes);
     if let Some(pool) = plan.policies.smallest_pool()
         && (tier.shards as u64) > pool.connections
     {
@@ -35,6 +97,31 @@ pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
         );
     }
     tier
+}
+
+/// Why a plan can only run in one process; `None` if it can run in several.
+pub fn single_process(plan: &Plan) -> Option<&'static str> {
+    let mut workloads = plan.workloads.iter().flat_map(|workload| &workload.shares);
+    let mut kinds = workloads.clone().map(|share| &plan.archetypes[share.archetype]);
+    if kinds.any(|kind| kind.rendezvous > 0) {
+        return Some("users of a `rendezvous` wait for each other within one process");
+    }
+    let stamps = |share: &Share| {
+        plan.archetypes[share.archetype].calls.iter().any(|call| call.stamp.is_some())
+    };
+    workloads
+        .any(stamps)
+        .then_some("the delivery of stamped messages is counted within one process")
+}
+
+/// The smallest limit that processes divide among themselves: users of an open workload, or
+/// connections of a pool.
+fn least_limit(plan: &Plan) -> Option<u64> {
+    let users = plan.workloads.iter().filter_map(|workload| match &workload.load {
+        Load::Open(arrivals) => Some(arrivals.max_users),
+        Load::Closed(_) => None,
+    });
+    users.chain(plan.policies.smallest_pool().map(|pool| pool.connections)).min()
 }
 
 fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
@@ -48,7 +135,8 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     };
     if let Some(shards) = asked {
         let shards = shards.clamp(1, SLOTS as usize);
-        return EngineTier { name, shards, reason: format!("set by --shards {shards}") };
+        let reason = format!("set by --shards {shards}");
+        return EngineTier { name, shards, processes: 1, reason };
     }
     let rate: f64 = plan
         .workloads
@@ -66,5 +154,6 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
         (true, false) => format!("limited to {}", counted(cores as u64, "core")),
         (false, _) => "more shards would not help".to_owned(),
     };
-    EngineTier { name, shards, reason: format!("up to {}; {limit}", counted(users, "user")) }
+    let reason = format!("up to {}; {limit}", counted(users, "user"));
+    EngineTier { name, shards, processes: 1, reason }
 }

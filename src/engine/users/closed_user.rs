@@ -283,9 +283,9 @@ impl<'a> ClosedUser<'a> {
             LoadBound::Once => {
                 (iteration == 0 && who.session == 0).then_some(IterationItem::Of(number))
             }
-            LoadBound::Iterations(most) => {
+            LoadBound::Iterations(_) => {
                 let intended = RunOffset::of(intended, shard.start);
-                let taken = shard.shared.take_iteration(&shard.plan, who.workload, most, intended);
+                let taken = shard.shared.take_iteration(&shard.plan, who.workload, intended);
                 taken.map(IterationItem::Iteration)
             }
         }

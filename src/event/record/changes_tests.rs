@@ -1,8 +1,8 @@
 //! State changes in a record: of this version, and of version 7.
 
 use super::header::VERSION;
-use super::packed::{Packed, PackedBytes};
 use crate::clock::RunOffset;
+use crate::event::packed::{Packed, PackedBytes};
 use crate::stats::{
     AttemptOutcome, BlockCause, BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind,
     ChangeSubject, ControlOrigin, DegradationLevel, GeneratorError, HealthFigure, LoadOverride,
@@ -24,6 +24,7 @@ fn subjects() -> Vec<ChangeSubject> {
         ChangeSubject::Memory,
         ChangeSubject::Mark,
         ChangeSubject::Former(name()),
+        ChangeSubject::Worker(3),
     ]
 }
 
@@ -49,6 +50,7 @@ fn changes() -> Vec<Change> {
         Change::Mute { muted: true },
         Change::Mark { text: text() },
         Change::Former { kind: ChangeKind::Healing, text: text() },
+        Change::WorkerLost { reported_until: RunOffset::from_ns(9) },
     ]
 }
 
@@ -81,6 +83,7 @@ fn causes() -> Vec<ChangeCause> {
         ChangeCause::Health { figure: HealthFigure::MemoryInUse(0.9) },
         ChangeCause::Control { origin: ControlOrigin::Web },
         ChangeCause::BusyShard,
+        ChangeCause::ProcessEnded { how: "killed".to_owned() },
         ChangeCause::Former { text: "said".to_owned() },
     ]
 }

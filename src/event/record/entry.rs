@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::packed::{Packed, PackedBytes, Shape, packed};
 use crate::clock::RunOffset;
-use crate::event::{RunEvent, RunInfo, StopCause};
+use crate::event::packed::{Packed, PackedBytes, Shape, packed};
+use crate::event::{RunEvent, RunInfo, StopCause, WorkerUse};
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, GaugeSample, StateChange};
 
@@ -44,12 +44,15 @@ pub enum RecordEntry {
 pub struct RecordEnd {
     /// Errors of shards that failed, as text.
     pub broken: Vec<String>,
-    /// Peak resident memory of the process, bytes.
+    /// Peak resident memory of all processes of the run, bytes.
     pub rss_peak: Option<u64>,
+    /// The workers, if the run had any.
+    pub workers: Vec<WorkerUse>,
 }
 
 packed! {
-    RecordEnd { broken, rss_peak }
+    RecordEnd { broken, rss_peak, workers since 10 }
+    WorkerUse { range, rss_peak, failed, loss }
 }
 
 impl RecordEntry {
@@ -62,8 +65,8 @@ impl RecordEntry {
             RunEvent::EventLogged(change) => Self::EventLogged(Arc::clone(change)),
             RunEvent::Stopped(stop, at) => Self::Stopped(stop.clone(), *at),
             RunEvent::Ended(report) => {
-                let broken = report.broken.clone();
-                Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak })
+                let (broken, workers) = (report.broken.clone(), report.workers.clone());
+                Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak, workers })
             }
             _ => return None,
         })
@@ -125,11 +128,14 @@ impl RecordEntry {
 pub(super) fn max_length(kind: u8, layout: Option<&SeriesLayout>) -> Option<usize> {
     match (kind, layout) {
         (0, _) => Some(MAX_RUN_INFO),
-        (1, Some(layout)) => {
-            let parts = layout.workloads + layout.checks.len() + layout.groups + layout.pools;
-            Some(parts.saturating_mul(MAX_SERIES).saturating_add(MAX_SMALL).min(MAX_DELTA))
-        }
+        (1, Some(layout)) => Some(max_delta(layout)),
         (2..=5, Some(_)) => Some(MAX_SMALL),
         _ => None,
     }
+}
+
+/// Returns the maximum length of a delta of this layout, bytes.
+pub(in crate::event) fn max_delta(layout: &SeriesLayout) -> usize {
+    let parts = layout.workloads + layout.checks.len() + layout.groups + layout.pools;
+    parts.saturating_mul(MAX_SERIES).saturating_add(MAX_SMALL).min(MAX_DELTA)
 }

@@ -4,6 +4,8 @@
 
 use std::io;
 
+use crate::event::packed::frame::FrameError;
+
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -30,4 +32,13 @@ pub enum RecordError {
     /// The content is corrupt.
     #[error("damaged {0}")]
     Damaged(&'static str),
+}
+
+impl From<FrameError> for RecordError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Unreadable(error) => Self::File(error),
+            FrameError::Damaged(place) => Self::Damaged(place),
+        }
+    }
 }

@@ -5,18 +5,17 @@
 
 use super::entry::RecordEntry;
 use super::error::RecordError;
-use super::frame::checksum;
-use super::packed::Shape;
+use crate::event::packed::Shape;
+use crate::event::packed::frame::checksum;
 
 /// The version that is written. It changes when the content of frames changes.
-pub(super) const VERSION: u32 = 9;
+pub(in crate::event) const VERSION: u32 = 10;
 
 /// The oldest version that is read. Versions before 8 have no hash.
 const OLDEST: u32 = 7;
 
-/// A former version that is read, and its hash.
-const FORMER: u32 = 8;
-const FORMER_SHAPES: &str = "23d0a004";
+/// Former versions that are read, and their hashes.
+const FORMER: [(u32, &str); 2] = [(8, "23d0a004"), (9, "bf9379ef")];
 
 /// The longest first line, bytes.
 pub(super) const MAX_LINE: u64 = 64;
@@ -46,7 +45,9 @@ pub(super) fn version(line: &[u8]) -> Result<u32, RecordError> {
     match version {
         _ if !line.ends_with('\n') => Err(foreign()),
         OLDEST if word.is_none() => Ok(version),
-        FORMER if (word, hash) == (Some("shapes"), Some(FORMER_SHAPES)) => Ok(version),
+        _ if word == Some("shapes") && FORMER.contains(&(version, hash.unwrap_or_default())) => {
+            Ok(version)
+        }
         VERSION if word == Some("shapes") => match hash.unwrap_or_default() {
             hash if hash == shapes() => Ok(version),
             found => Err(RecordError::OtherShapes { found: found.to_owned(), expected: shapes() }),
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     /// The hash of [`VERSION`].
-    const SHAPES: &str = "bf9379ef";
+    const SHAPES: &str = "a690f6df";
 
     #[test]
     fn version_changes_with_the_shape_of_entries() {
@@ -77,7 +78,8 @@ mod tests {
         assert!(matches!(version(line().as_bytes()), Ok(VERSION)));
         assert!(matches!(version(b"manada record 7\n"), Ok(7)));
         assert!(matches!(version(b"manada record 8 shapes 23d0a004\n"), Ok(8)));
-        let other = version(b"manada record 9 shapes 12345678\n");
+        assert!(matches!(version(b"manada record 9 shapes bf9379ef\n"), Ok(9)));
+        let other = version(b"manada record 10 shapes 12345678\n");
         assert!(
             matches!(&other, Err(RecordError::OtherShapes { found, .. }) if found == "12345678")
         );
@@ -85,7 +87,8 @@ mod tests {
             "",
             "manada record 8\n",
             "manada record 8 shapes 12345678\n",
-            "manada record 10 shapes 00000000\n",
+            "manada record 9 shapes 12345678\n",
+            "manada record 11 shapes 00000000\n",
             "manada record 7 shapes 00000000\n",
             "manada record 7",
             "something else\n",

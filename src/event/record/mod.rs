@@ -11,16 +11,11 @@
 
 mod entry;
 mod error;
-mod forms;
-mod frame;
-mod header;
-mod outcomes;
-mod packed;
+pub(in crate::event) mod header;
 mod reader;
-mod shapes;
-mod values;
 mod writer;
 
+pub(in crate::event) use entry::max_delta;
 pub use entry::{RecordEnd, RecordEntry};
 pub use error::RecordError;
 pub use reader::RecordReader;

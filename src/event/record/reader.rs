@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::entry::{RecordEntry, max_length};
 use super::error::RecordError;
-use super::frame::Inflater;
 use super::header;
-use super::packed::PackedBytes;
 use crate::event::RunInfo;
+use crate::event::packed::PackedBytes;
+use crate::event::packed::frame::Inflater;
 use crate::plan::RunManifest;
 use crate::stats::sample::SeriesLayout;
 

@@ -8,9 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::header;
 use super::*;
 use crate::clock::{RunOffset, Time};
-use crate::event::{GeneratorInfo, RunInfo, StopCause};
+use crate::event::{GeneratorInfo, RunInfo, StopCause, WorkerUse};
 use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
+use crate::plan::slots::ShardRange;
 use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::sample::IterationEnd;
@@ -65,6 +66,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
         generator: GeneratorInfo {
             tier: "micro".into(),
             shards,
+            processes: 1,
             reason: String::new(),
             remarks: vec!["r".into()],
         },
@@ -114,7 +116,16 @@ fn entries() -> Vec<RecordEntry> {
         RecordEntry::Gauges(Arc::new(sample)),
         RecordEntry::EventLogged(Arc::new(change)),
         RecordEntry::Stopped(StopCause::Rule("r".into()), RunOffset::from_ns(7)),
-        RecordEntry::Ended(RecordEnd { broken: vec!["b".into()], rss_peak: Some(1) }),
+        RecordEntry::Ended(RecordEnd {
+            broken: vec!["b".into()],
+            rss_peak: Some(1),
+            workers: vec![WorkerUse {
+                range: ShardRange { first: 2, count: 2, total: 4 },
+                rss_peak: 7,
+                failed: None,
+                loss: Some("killed".into()),
+            }],
+        }),
     ]
 }
 

@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 
 use super::entry::{RecordEntry, max_length};
-use super::frame::Deflater;
 use super::header;
+use crate::event::packed::frame::Deflater;
 use crate::stats::sample::SeriesLayout;
 
 /// Writes a record.

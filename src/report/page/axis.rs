@@ -141,7 +141,7 @@ pub const fn mark(topic: ChangeKind) -> usize {
     match topic {
         ChangeKind::Control => 0,
         ChangeKind::Breaker | ChangeKind::Pool | ChangeKind::Connect | ChangeKind::Degradation => 1,
-        ChangeKind::Healing | ChangeKind::Memory | ChangeKind::Admission => 2,
+        ChangeKind::Healing | ChangeKind::Memory | ChangeKind::Admission | ChangeKind::Worker => 2,
     }
 }
 

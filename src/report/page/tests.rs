@@ -34,6 +34,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         generator: GeneratorInfo {
             tier: "threads".into(),
             shards: 2,
+            processes: 1,
             reason: text.to_owned(),
             remarks: vec![text.to_owned()],
         },
@@ -78,6 +79,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         is_running: false,
         status: ExitStatus::Fail,
         rss_peak: Some(1 << 24),
+        workers: Vec::new(),
     }
 }
 

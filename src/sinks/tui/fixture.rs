@@ -120,6 +120,7 @@ fn make_opening() -> RunInfo {
         generator: GeneratorInfo {
             tier: "threads".to_owned(),
             shards: 2,
+            processes: 1,
             reason: "one core would be 80 % busy".to_owned(),
             remarks: vec!["the target shares this machine with the generator".to_owned()],
         },
@@ -355,5 +356,6 @@ fn make_report() -> Report {
         is_running: true,
         status: ExitStatus::Fail,
         rss_peak: Some(48_000_000),
+        workers: Vec::new(),
     }
 }

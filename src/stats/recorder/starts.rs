@@ -50,6 +50,20 @@ impl Recorder {
         self.delta.workloads[workload].0.not_reached += count;
     }
 
+    /// Records a due start of a shard whose process was lost.
+    pub fn record_unserved(&mut self, workload: WorkloadId, intended: RunOffset) {
+        self.delta.workloads[workload].0.due += 1;
+        self.delta.workloads[workload].0.unserved += 1;
+        let window = self.load_window(workload, intended);
+        window.due += 1;
+        window.lost += 1;
+    }
+
+    /// Records iterations of a count that no process will take any more.
+    pub fn record_unserved_iterations(&mut self, workload: WorkloadId, count: u64) {
+        self.delta.workloads[workload].0.unserved += count;
+    }
+
     /// Records that for `ns` from `at` on, `target` users were due and
     /// `present` running.
     pub fn record_users(

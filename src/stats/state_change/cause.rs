@@ -97,6 +97,11 @@ pub enum ChangeCause {
     },
     /// The shard was busy.
     BusyShard,
+    /// A process ended.
+    ProcessEnded {
+        /// How, as text.
+        how: String,
+    },
     /// A cause as a sentence, from a record before version 8.
     Former {
         /// The sentence.
@@ -198,6 +203,7 @@ impl fmt::Display for ChangeCause {
             Self::Health { figure } => figure.fmt(f),
             Self::Control { origin } => origin.fmt(f),
             Self::BusyShard => f.write_str("the shard was busy"),
+            Self::ProcessEnded { how } => f.write_str(how),
             Self::Former { text } => f.write_str(text),
         }
     }

@@ -4,12 +4,14 @@
 //! Invariant: the sentence follows from the states alone.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::ChangeKind;
 use super::states::{
     BreakerState, BreakerSwitch, DegradationLevel, HealthFigure, LoadOverride, Priority,
 };
-use crate::units::counted;
+use crate::clock::RunOffset;
+use crate::units::{counted, show_duration};
 
 /// A change: its kind, and the states before and after.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +97,11 @@ pub enum Change {
         /// The text of the mark.
         text: String,
     },
+    /// A worker process was lost.
+    WorkerLost {
+        /// Its last delta: what it did afterwards is not in the report.
+        reported_until: RunOffset,
+    },
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -152,6 +159,7 @@ impl Change {
             | Self::SwitchedBreaker { .. }
             | Self::Mute { .. }
             | Self::Mark { .. } => ChangeKind::Control,
+            Self::WorkerLost { .. } => ChangeKind::Worker,
             Self::Former { kind, .. } => *kind,
         }
     }
@@ -214,6 +222,10 @@ impl fmt::Display for Change {
             Self::Mute { muted: true } => f.write_str("sent → muted"),
             Self::Mute { muted: false } => f.write_str("muted → sent"),
             Self::Mark { text } | Self::Former { text, .. } => f.write_str(text),
+            Self::WorkerLost { reported_until } => {
+                let until = show_duration(Duration::from_nanos(reported_until.ns()));
+                write!(f, "lost; its work after {until} is not in the report")
+            }
         }
     }
 }

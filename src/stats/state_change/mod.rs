@@ -38,11 +38,13 @@ pub enum ChangeKind {
     Admission,
     /// A user of live control changed the load, or set a mark.
     Control,
+    /// A worker process was lost.
+    Worker,
 }
 
 impl ChangeKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Breaker,
         Self::Pool,
         Self::Connect,
@@ -51,6 +53,7 @@ impl ChangeKind {
         Self::Memory,
         Self::Admission,
         Self::Control,
+        Self::Worker,
     ];
 
     /// The name in reports.
@@ -64,6 +67,7 @@ impl ChangeKind {
             Self::Memory => "memory",
             Self::Admission => "admission",
             Self::Control => "control",
+            Self::Worker => "worker",
         }
     }
 }

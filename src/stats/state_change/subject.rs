@@ -35,6 +35,8 @@ pub enum ChangeSubject {
     Memory,
     /// The time axis of the run.
     Mark,
+    /// A worker process, by its number from 1.
+    Worker(u64),
     /// A subject as records before version 8 name it.
     Former(String),
 }
@@ -54,6 +56,7 @@ impl fmt::Display for ChangeSubject {
             Self::Generator => f.write_str("generator"),
             Self::Memory => f.write_str("memory"),
             Self::Mark => f.write_str("mark"),
+            Self::Worker(number) => write!(f, "worker {number}"),
             Self::Former(name) => f.write_str(name),
         }
     }

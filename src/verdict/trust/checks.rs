@@ -3,10 +3,10 @@
 //! `evaluate` runs them; `lateness` holds the checks on time.
 //! Invariant: a check returns a reason only if its limit was exceeded.
 
-use super::effects::{ALL, BOUND, Effect, LOST_STARTS, NOT_MADE};
+use super::effects::{ALL, BOUND, Effect, LOST_STARTS, LOST_WORKERS, NOT_MADE};
 use super::reason::{LITTLE, LOST, SATURATED, TrustLevel, TrustReason};
-use crate::stats::Snapshot;
 use crate::stats::outcome::error_at;
+use crate::stats::{Change, Snapshot, StateChange};
 
 /// Checks for starts that were lost because the generator was late.
 pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
@@ -17,6 +17,37 @@ pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
         "the generator was late and found no free user for these starts: give it more cores, or \
          raise `max_users`"
             .to_owned()
+    })
+}
+
+/// Checks for workers that were lost: their load was not served, and what they did since their last
+/// delta is not in the report.
+pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
+    let lost = |change: &&StateChange| matches!(change.change, Change::WorkerLost { .. });
+    let lost: Vec<&StateChange> = snapshot.changes.list.iter().filter(lost).collect();
+    let last = lost.last()?;
+    let iterations = snapshot.iterations();
+    let loads = &snapshot.measured.workloads;
+    let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
+    let present: u64 = loads.iter().map(|load| load.present_user_ns).sum();
+    let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+    let due = iterations.due.max(iterations.started + iterations.unserved);
+    let observed =
+        share(iterations.unserved, due).max(share(target.saturating_sub(present), target));
+    let level = if observed > LOST { TrustLevel::No } else { TrustLevel::Degraded };
+    let limit = if observed > LOST { LOST } else { 0.0 };
+    let others = match lost.len() {
+        1 => String::new(),
+        all => format!(" ({all} were lost in all)"),
+    };
+    Some(TrustReason {
+        check: "lost_workers",
+        level,
+        observed,
+        limit,
+        unit: "share",
+        effects: LOST_WORKERS,
+        hint: format!("{last}{others}; its load was not served from then on"),
     })
 }
 

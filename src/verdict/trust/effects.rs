@@ -37,6 +37,22 @@ pub(super) const LATE: &[Effect] = &[
 pub(super) const LOST_STARTS: &[Effect] =
     &[("response", Up), ("iteration", Up), ("achieved", Down), ("rate", Down), ("dropped", Up)];
 
+/// The load of a lost process was not served, and what it did last was not reported: whatever those
+/// calls would have shown is missing.
+pub(super) const LOST_WORKERS: &[Effect] = &[
+    ("response", Any),
+    ("service", Any),
+    ("iteration", Any),
+    ("checks", Any),
+    ("errors", Any),
+    ("achieved", Down),
+    ("rate", Down),
+    ("dropped", Any),
+    ("users", Down),
+    ("messages", Any),
+    ("message counts", Any),
+];
+
 /// Calls that were not made: their results are missing everywhere.
 pub(super) const NOT_MADE: &[Effect] = &[
     ("response", Any),
@@ -108,6 +124,7 @@ mod tests {
     const CAUSES: &[(&str, &[Effect])] = &[
         ("`lag`; `stalls`; `run_queue`; `run_queue_wait`", LATE),
         ("`lost_starts`", LOST_STARTS),
+        ("`lost_workers`", LOST_WORKERS),
         ("`generator_errors`", NOT_MADE),
         ("`late_users`", MISSING_USERS),
         ("`generator_bound`", BOUND),

@@ -7,7 +7,8 @@ use super::super::judgement::Judgement;
 use super::super::metric::Metric;
 use super::super::threshold::Comparison;
 use super::checks::{
-    check_generator_errors, check_ledger, check_littles_law, check_lost_starts, check_saturation,
+    check_generator_errors, check_ledger, check_littles_law, check_lost_starts, check_lost_workers,
+    check_saturation,
 };
 use super::effects::Effect;
 use super::effects::Moves::{Any, Down, Up};
@@ -36,6 +37,7 @@ impl Trust {
         reasons.extend(worst(snapshot, context, check_stalls));
         reasons.extend(check_late_users(snapshot, context));
         reasons.extend(check_lost_starts(snapshot));
+        reasons.extend(check_lost_workers(snapshot));
         reasons.extend(check_generator_errors(snapshot));
         reasons.extend(check_run_queue(snapshot));
         reasons.extend(check_wake_ups(snapshot));

@@ -12,7 +12,7 @@ use super::cells::fact;
 use crate::report::quantile_text::quantile;
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
-use crate::units::{counted, show_bytes, show_count};
+use crate::units::{show_bytes, show_count};
 
 /// The charts of generator and target.
 const SHOWN: usize = 16;
@@ -48,7 +48,7 @@ fn generator(view: &PageView<'_>) -> Markup {
         show_bytes(connections.bytes_sent),
         show_bytes(connections.bytes_received)
     );
-    let shards = counted(generator.shards as u64, "shard");
+    let shards = generator.size();
     let late = quantile(&lag.into(), 0.99);
     html! {
         dl.facts.wide {

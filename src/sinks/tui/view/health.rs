@@ -73,12 +73,7 @@ fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns:
     let rows = [
         (
             "tier",
-            format!(
-                "{}, {}: {}",
-                generator.tier,
-                counted(generator.shards as u64, "shard"),
-                generator.reason
-            ),
+            format!("{}, {}: {}", generator.tier, generator.size(), generator.reason),
             Style::new(),
         ),
         (

@@ -1,6 +1,7 @@
-//! The frame layer of a record: compressed values with checksums, verified before inflating.
+//! The frame layer of records and links: compressed values with checksums, verified before
+//! inflating.
 //!
-//! `writer` and `reader` pack the values.
+//! `record` and `link` pack the values.
 //! Invariant: every flipped bit is detected; a frame never inflates to more than its head says,
 //! and the head cannot say more than its kind allows.
 
@@ -8,7 +9,16 @@ use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::error::RecordError;
+/// Why a frame cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The file or pipe cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    /// The content is corrupt.
+    #[error("damaged {0}")]
+    Damaged(&'static str),
+}
 
 /// Length of a head, bytes: kind, frame length, inflated length, checksum, checksum of the head.
 const HEAD: usize = 17;
@@ -17,7 +27,7 @@ const HEAD: usize = 17;
 const GROWTH: usize = 256 << 10;
 
 /// Writes frames of one common deflate stream.
-pub(super) struct Deflater {
+pub(in crate::event) struct Deflater {
     stream: Compress,
     bytes: Vec<u8>,
 }
@@ -30,7 +40,12 @@ impl Default for Deflater {
 
 impl Deflater {
     /// Writes a frame.
-    pub(super) fn write(&mut self, out: &mut impl Write, kind: u8, value: &[u8]) -> io::Result<()> {
+    pub(in crate::event) fn write(
+        &mut self,
+        out: &mut impl Write,
+        kind: u8,
+        value: &[u8],
+    ) -> io::Result<()> {
         self.bytes.clear();
         let before = self.stream.total_in();
         loop {
@@ -45,7 +60,7 @@ impl Deflater {
                 break;
             }
         }
-        let too_long = |_| io::Error::other("an entry of the record is too long");
+        let too_long = |_| io::Error::other("an entry is too long for a frame");
         let length = u32::try_from(self.bytes.len()).map_err(too_long)?;
         let inflated = u32::try_from(value.len()).map_err(too_long)?;
         let mut head = Vec::with_capacity(HEAD);
@@ -60,7 +75,7 @@ impl Deflater {
 }
 
 /// Reads frames.
-pub(super) struct Inflater {
+pub(in crate::event) struct Inflater {
     stream: Decompress,
     bytes: Vec<u8>,
     value: Vec<u8>,
@@ -76,11 +91,11 @@ impl Default for Inflater {
 impl Inflater {
     /// Reads the next frame and returns its kind and value; `None` at the end of the file, or if
     /// the last frame is incomplete. `longest` returns the maximum length of a kind's value, bytes.
-    pub(super) fn read(
+    pub(in crate::event) fn read(
         &mut self,
         from: &mut impl Read,
         longest: impl Fn(u8) -> Option<usize>,
-    ) -> Result<Option<(u8, &[u8])>, RecordError> {
+    ) -> Result<Option<(u8, &[u8])>, FrameError> {
         let mut head = Vec::with_capacity(HEAD);
         if from.by_ref().take(HEAD as u64).read_to_end(&mut head)? < HEAD {
             return Ok(None);
@@ -92,7 +107,7 @@ impl Inflater {
         let (kind, length, inflated, sum) = (head[0], number(1), number(5), number(9));
         let is_known = longest(kind).is_some_and(|most| inflated as usize <= most);
         if number(13) != checksum(&head[..13]) || !is_known {
-            return Err(RecordError::Damaged("in the head of an entry"));
+            return Err(FrameError::Damaged("in the head of an entry"));
         }
         self.bytes.clear();
         let read = from.by_ref().take(u64::from(length)).read_to_end(&mut self.bytes)?;
@@ -100,14 +115,14 @@ impl Inflater {
             return Ok(None);
         }
         if checksum(&self.bytes) != sum {
-            return Err(RecordError::Damaged("in an entry"));
+            return Err(FrameError::Damaged("in an entry"));
         }
         self.inflate(inflated as usize)?;
         Ok(Some((kind, &self.value)))
     }
 
     /// Inflates a frame to exactly `wanted` bytes.
-    fn inflate(&mut self, wanted: usize) -> Result<(), RecordError> {
+    fn inflate(&mut self, wanted: usize) -> Result<(), FrameError> {
         self.value.clear();
         let before = self.stream.total_in();
         loop {
@@ -119,10 +134,10 @@ impl Inflater {
             let status = self
                 .stream
                 .decompress_vec(&self.bytes[done..], &mut self.value, FlushDecompress::Sync)
-                .map_err(|_| RecordError::Damaged("in an entry"))?;
+                .map_err(|_| FrameError::Damaged("in an entry"))?;
             let moved = (self.stream.total_in() - before) as usize > done;
             if self.value.len() > wanted || status == Status::StreamEnd {
-                return Err(RecordError::Damaged("in the length of an entry"));
+                return Err(FrameError::Damaged("in the length of an entry"));
             }
             if self.value.len() == length && !moved {
                 break;
@@ -130,12 +145,12 @@ impl Inflater {
         }
         let all = (self.stream.total_in() - before) as usize == self.bytes.len();
         let is_whole = all && self.value.len() == wanted;
-        if is_whole { Ok(()) } else { Err(RecordError::Damaged("in the length of an entry")) }
+        if is_whole { Ok(()) } else { Err(FrameError::Damaged("in the length of an entry")) }
     }
 }
 
 /// Computes a CRC-32.
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
+pub(in crate::event) fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = Crc::new();
     sum.update(bytes);
     sum.sum()
@@ -153,7 +168,7 @@ mod tests {
         out
     }
 
-    fn read(bytes: &[u8], most: usize) -> Result<Vec<Vec<u8>>, RecordError> {
+    fn read(bytes: &[u8], most: usize) -> Result<Vec<Vec<u8>>, FrameError> {
         let (mut from, mut inflater, mut all) = (bytes, Inflater::default(), Vec::new());
         while let Some((kind, value)) = inflater.read(&mut from, |_| Some(most))? {
             assert_eq!(kind, 7);
@@ -192,7 +207,7 @@ mod tests {
         let mut bytes = framed(&[&zeros]);
         assert!(bytes.len() < 1 << 20);
         let error = read(&bytes, 1 << 20).unwrap_err();
-        assert!(matches!(error, RecordError::Damaged("in the head of an entry")), "{error}");
+        assert!(matches!(error, FrameError::Damaged("in the head of an entry")), "{error}");
         // The lie in this head is found after its length, not after the whole frame.
         bytes[5..9].copy_from_slice(&1_000u32.to_le_bytes());
         let sum = checksum(&bytes[..13]);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a change of a type here, or of the order of its fields, changes `header::VERSION`.
 
-use super::packed::{listed, packed, variants};
+use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{RunManifest, Series, SourceFile};
@@ -23,7 +23,7 @@ listed! {
     DegradationLevel: Normal, Light, Heavy, Emergency;
     MemoryRelief: Trim, PauseAdmission, ResumeAdmission;
     ControlOrigin: Key, Socket, Web;
-    ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
+    ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control, Worker;
     BreakerState: Closed, Open, HalfOpen;
     BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
@@ -35,6 +35,7 @@ packed! {
     LoadOverride { base, permille, paused }
     Iterations {
         due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
+        unserved since 10,
     }
     Calls {
         made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished
@@ -87,7 +88,7 @@ packed! {
         streams_wanted since 9, monitors,
     }
     Monitor { name, unit, owner }
-    GeneratorInfo { tier, shards, reason, remarks }
+    GeneratorInfo { tier, shards, processes since 10, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
@@ -123,6 +124,7 @@ variants! {
         11 Mute { muted }
         12 Mark { text }
         13 Former { kind, text }
+        14 WorkerLost { reported_until }
     }
     Remedy {
         0 TrimMemory {}
@@ -148,6 +150,7 @@ variants! {
         14 Control { origin }
         15 BusyShard {}
         16 Former { text }
+        17 ProcessEnded { how }
     }
     TransitionCause {
         0 InARow { failures }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::packed::{Packed, PackedBytes, Shape};
+use super::{Packed, PackedBytes, Shape};
 use crate::redact;
 
 /// Seven bits per byte, lowest first; the eighth bit says that more follow (LEB128).
@@ -279,8 +279,8 @@ impl<T: Packed> Packed for Arc<T> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::header::VERSION;
     use super::*;
+    use crate::event::record::header::VERSION;
 
     type All = (Vec<(u64, Option<String>)>, (BTreeMap<u16, f64>, [bool; 3]));
 

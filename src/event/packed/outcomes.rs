@@ -2,7 +2,7 @@
 //!
 //! Invariant: a change of a form, or of its description, changes `header::VERSION`.
 
-use super::packed::{Packed, PackedBytes, Shape};
+use super::{Packed, PackedBytes, Shape};
 use crate::stats::outcome::{self, ERRORS, ErrorCounts};
 use crate::stats::{
     AttemptOutcome, AttemptPhase, BlockCause, FailureKind, GeneratorError, Histogram, Latency,
@@ -14,7 +14,7 @@ const FORMER_KINDS: usize = 51;
 const FORMER_PHASES: usize = 8;
 
 /// The index of an error that a record of this version has at `index`; `None` if it has none there.
-pub(super) fn error_of(index: usize, version: u32) -> Option<usize> {
+pub(in crate::event) fn error_of(index: usize, version: u32) -> Option<usize> {
     let now = FailureKind::ALL.len() + 2;
     let former = FORMER_KINDS + 2;
     if version >= 9 {

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::outcomes::error_of;
-use super::packed::{Packed, PackedBytes, Shape};
+use super::{Packed, PackedBytes, Shape};
 use crate::clock::RunOffset;
 use crate::event::{Interrupt, StopCause};
-use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId};
+use crate::ids::{ArchetypeId, BreakerId, PoolId, ServiceId, StepId, WorkloadId};
 use crate::plan::policy::BreakerName;
 use crate::seed::Seed;
 use crate::stats::delta::Halt;
@@ -41,7 +41,7 @@ macro_rules! numbered {
     )+};
 }
 
-numbered!(ServiceId, ArchetypeId, WorkloadId, StepId);
+numbered!(ServiceId, ArchetypeId, WorkloadId, StepId, BreakerId, PoolId);
 
 /// An offset is its ns.
 impl Packed for RunOffset {
@@ -211,6 +211,7 @@ impl Packed for StopCause {
             Self::Rule(rule) => (2u8, rule.clone()).pack(out),
             Self::ErrorRate(why) => (3u8, why.clone()).pack(out),
             Self::Lost => 4u8.pack(out),
+            Self::Workers(why) => (5u8, why.clone()).pack(out),
         }
     }
 
@@ -221,6 +222,7 @@ impl Packed for StopCause {
             2 => Packed::unpack(from).map(Self::Rule),
             3 => Packed::unpack(from).map(Self::ErrorRate),
             4 => Some(Self::Lost),
+            5 => Packed::unpack(from).map(Self::Workers),
             _ => None,
         }
     }
@@ -230,7 +232,7 @@ impl Packed for StopCause {
         Interrupt::describe(shape);
         shape.text(", 1 flow ");
         Halt::describe(shape);
-        shape.text(", 2 rule, 3 error rate; text, 4 lost");
+        shape.text(", 2 rule, 3 error rate, 5 workers; text, 4 lost");
     }
 }
 
@@ -285,6 +287,7 @@ impl Packed for ChangeSubject {
             Self::Memory => (8, Vec::new()),
             Self::Mark => (9, Vec::new()),
             Self::Former(name) => (10, vec![name]),
+            Self::Worker(number) => return (11u8, *number).pack(out),
         };
         kind.pack(out);
         names.into_iter().for_each(|name| name.pack(out));
@@ -306,6 +309,7 @@ impl Packed for ChangeSubject {
             8 => Self::Memory,
             9 => Self::Mark,
             10 => Self::Former(Packed::unpack(from)?),
+            11 => Self::Worker(Packed::unpack(from)?),
             _ => return None,
         })
     }
@@ -313,7 +317,7 @@ impl Packed for ChangeSubject {
     fn describe(shape: &mut Shape) {
         shape.text("0 endpoint, 1 service, 2 system, 3 pool, 4 workload, ");
         shape.text("5 step of workload, archetype, 6 client, 7 generator, 8 memory, 9 mark, ");
-        shape.text("10 former; names as text");
+        shape.text("10 former, 11 worker of u64; names as text");
     }
 }
 

@@ -6,16 +6,22 @@
 //! Invariant: packed values unpack to the same; what changes the bytes of a value changes its
 //! description.
 
+mod forms;
+pub(in crate::event) mod frame;
+mod outcomes;
+mod shapes;
+mod values;
+
 /// Packed values that were not read yet.
-pub(super) struct PackedBytes<'a> {
+pub(in crate::event) struct PackedBytes<'a> {
     /// The bytes.
-    pub(super) left: &'a [u8],
+    pub(in crate::event) left: &'a [u8],
     /// The version of the record that they are from.
-    pub(super) version: u32,
+    pub(in crate::event) version: u32,
 }
 
 /// A type with a binary form.
-pub(super) trait Packed: Sized {
+pub(in crate::event) trait Packed: Sized {
     /// Appends the value.
     fn pack(&self, out: &mut Vec<u8>);
 
@@ -28,16 +34,20 @@ pub(super) trait Packed: Sized {
 
 /// A description under way.
 #[derive(Default)]
-pub(super) struct Shape(String);
+pub(in crate::event) struct Shape(String);
 
 impl Shape {
     /// Adds a text.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(in crate::event) fn text(&mut self, text: &str) {
         self.0.push_str(text);
     }
 
     /// Adds a field and its type, which `read` returns of a value.
-    pub(super) fn field<S, T: Packed>(&mut self, name: &str, _read: fn(&S) -> Option<&T>) {
+    pub(in crate::event) fn field<S, T: Packed>(
+        &mut self,
+        name: &str,
+        _read: fn(&S) -> Option<&T>,
+    ) {
         self.text(name);
         self.text(": ");
         T::describe(self);
@@ -45,7 +55,7 @@ impl Shape {
     }
 
     /// The text so far.
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::event) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -53,28 +63,28 @@ impl Shape {
 /// Packs a struct as its fields, in this order. `since 9`: records before version 9 do not have the
 /// field; it has its default there.
 macro_rules! packed {
-    (@unpack $from:ident) => { $crate::event::record::packed::Packed::unpack($from)? };
+    (@unpack $from:ident) => { $crate::event::packed::Packed::unpack($from)? };
     (@unpack $from:ident $version:literal) => {
         if $from.version < $version {
             Default::default()
         } else {
-            $crate::event::record::packed::Packed::unpack($from)?
+            $crate::event::packed::Packed::unpack($from)?
         }
     };
     ($($type:ty { $($field:ident $(since $version:literal)?),+ $(,)? })+) => {$(
-        impl $crate::event::record::packed::Packed for $type {
+        impl $crate::event::packed::Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
-                $($crate::event::record::packed::Packed::pack(&self.$field, out);)+
+                $($crate::event::packed::Packed::pack(&self.$field, out);)+
             }
 
             fn unpack(
-                from: &mut $crate::event::record::packed::PackedBytes<'_>,
+                from: &mut $crate::event::packed::PackedBytes<'_>,
             ) -> Option<Self> {
                 // Rust evaluates the fields in source order.
                 Some(Self { $($field: packed!(@unpack from $($version)?)),+ })
             }
 
-            fn describe(shape: &mut $crate::event::record::packed::Shape) {
+            fn describe(shape: &mut $crate::event::packed::Shape) {
                 shape.text(concat!(stringify!($type), " { "));
                 $(shape.field(stringify!($field), |value: &Self| Some(&value.$field));)+
                 shape.text("}");
@@ -86,22 +96,22 @@ macro_rules! packed {
 /// Packs an enum without data as its index in this list.
 macro_rules! listed {
     ($($type:ty: $($variant:ident),+;)+) => {$(
-        impl $crate::event::record::packed::Packed for $type {
+        impl $crate::event::packed::Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
                 const ALL: &[$type] = &[$(<$type>::$variant),+];
                 let place = ALL.iter().position(|one| one == self).unwrap_or(ALL.len());
-                $crate::event::record::packed::Packed::pack(&place, out);
+                $crate::event::packed::Packed::pack(&place, out);
             }
 
             fn unpack(
-                from: &mut $crate::event::record::packed::PackedBytes<'_>,
+                from: &mut $crate::event::packed::PackedBytes<'_>,
             ) -> Option<Self> {
                 const ALL: &[$type] = &[$(<$type>::$variant),+];
-                let place: usize = $crate::event::record::packed::Packed::unpack(from)?;
+                let place: usize = $crate::event::packed::Packed::unpack(from)?;
                 ALL.get(place).copied()
             }
 
-            fn describe(shape: &mut $crate::event::record::packed::Shape) {
+            fn describe(shape: &mut $crate::event::packed::Shape) {
                 shape.text(concat!("one of ", $(stringify!($variant), " "),+));
             }
         }
@@ -111,28 +121,28 @@ macro_rules! listed {
 /// Packs an enum as the number of its variant, which is written here, and the variant's fields.
 macro_rules! variants {
     ($($type:ty { $($number:literal $variant:ident { $($field:ident),* })+ })+) => {$(
-        impl $crate::event::record::packed::Packed for $type {
+        impl $crate::event::packed::Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$variant { $($field),* } => {
-                        <u8 as $crate::event::record::packed::Packed>::pack(&$number, out);
-                        $($crate::event::record::packed::Packed::pack($field, out);)*
+                        <u8 as $crate::event::packed::Packed>::pack(&$number, out);
+                        $($crate::event::packed::Packed::pack($field, out);)*
                     })+
                 }
             }
 
             fn unpack(
-                from: &mut $crate::event::record::packed::PackedBytes<'_>,
+                from: &mut $crate::event::packed::PackedBytes<'_>,
             ) -> Option<Self> {
-                match <u8 as $crate::event::record::packed::Packed>::unpack(from)? {
+                match <u8 as $crate::event::packed::Packed>::unpack(from)? {
                     $($number => Some(Self::$variant {
-                        $($field: $crate::event::record::packed::Packed::unpack(from)?),*
+                        $($field: $crate::event::packed::Packed::unpack(from)?),*
                     }),)+
                     _ => None,
                 }
             }
 
-            fn describe(shape: &mut $crate::event::record::packed::Shape) {
+            fn describe(shape: &mut $crate::event::packed::Shape) {
                 shape.text(concat!("one of ", stringify!($type), " "));
                 $(
                     shape.text(concat!($number, " ", stringify!($variant), " { "));
@@ -147,4 +157,4 @@ macro_rules! variants {
     )+};
 }
 
-pub(super) use {listed, packed, variants};
+pub(in crate::event) use {listed, packed, variants};

@@ -1,0 +1,83 @@
+//! Commands to shards as bytes.
+//!
+//! `messages` carries them.
+//! Invariant: a change of a form changes its description, and with it the first line of a link.
+
+use crate::event::packed::{Packed, PackedBytes, Shape, packed};
+use crate::event::{Order, ScheduleChange, ShardCommand};
+use crate::stats::LoadOverride;
+
+packed! {
+    ScheduleChange { workload, at, load }
+}
+
+impl Packed for Order {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Breaker(breaker, switch) => (0u8, (*breaker, *switch)).pack(out),
+            Self::Mute(step, is_muted) => (1u8, (*step, *is_muted)).pack(out),
+            Self::Level(level) => (2u8, *level).pack(out),
+            Self::Admit(least) => (3u8, *least).pack(out),
+            Self::PauseAdmission(is_paused) => (4u8, *is_paused).pack(out),
+            Self::Resize(pool, size) => (5u8, (*pool, *size)).pack(out),
+            Self::TrimMemory => 6u8.pack(out),
+            Self::Refresh(service) => (7u8, *service).pack(out),
+        }
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        Some(match u8::unpack(from)? {
+            0 => Self::Breaker(Packed::unpack(from)?, Packed::unpack(from)?),
+            1 => Self::Mute(Packed::unpack(from)?, Packed::unpack(from)?),
+            2 => Self::Level(Packed::unpack(from)?),
+            3 => Self::Admit(Packed::unpack(from)?),
+            4 => Self::PauseAdmission(Packed::unpack(from)?),
+            5 => Self::Resize(Packed::unpack(from)?, Packed::unpack(from)?),
+            6 => Self::TrimMemory,
+            7 => Self::Refresh(Packed::unpack(from)?),
+            _ => return None,
+        })
+    }
+
+    fn describe(shape: &mut Shape) {
+        shape.text(
+            "order: 0 breaker, switch; 1 step, bool; 2 level; 3 priority; 4 bool; 5 pool, u64; \
+             6 trim; 7 service",
+        );
+    }
+}
+
+impl Packed for ShardCommand {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Drain => 0u8.pack(out),
+            Self::Cancel => 1u8.pack(out),
+            Self::Order(order) => {
+                2u8.pack(out);
+                order.pack(out);
+            }
+            Self::ChangeSchedule(changes) => {
+                3u8.pack(out);
+                changes.pack(out);
+            }
+        }
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        Some(match u8::unpack(from)? {
+            0 => Self::Drain,
+            1 => Self::Cancel,
+            2 => Self::Order(Packed::unpack(from)?),
+            3 => Self::ChangeSchedule(Packed::unpack(from)?),
+            _ => return None,
+        })
+    }
+
+    fn describe(shape: &mut Shape) {
+        shape.text("command: 0 drain; 1 cancel; 2 ");
+        Order::describe(shape);
+        shape.text("; 3 ");
+        Vec::<ScheduleChange>::describe(shape);
+        LoadOverride::describe(shape);
+    }
+}

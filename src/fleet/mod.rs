@@ -1,0 +1,15 @@
+//! A run on several processes: the coordinator starts workers of its own program, and they are its
+//! shards.
+//!
+//! `run` starts and ends the workers; `cli` runs one as `manada worker`.
+//! Invariant: the dispatcher cannot tell shards of workers from shards of this process: the same
+//! deltas come up, the same commands go down.
+
+mod error;
+mod loss;
+mod variables;
+pub mod worker;
+pub mod workers;
+
+pub use error::WorkerError;
+pub use workers::{PendingWorkers, RunningWorkers, WorkerRun};

@@ -1,0 +1,39 @@
+//! What the loop of a run works with: inputs from outside, sinks, gauges.
+//!
+//! `execute` and simulations fill it in for `dispatch`.
+//! Invariant: the loop reaches nothing outside the run but through these.
+
+use tokio::sync::mpsc;
+
+use super::aggregator::RunAggregator;
+use crate::event::{ControlRequest, Interrupt};
+use crate::sinks::SinkSet;
+
+/// Inputs from outside during a run.
+#[derive(Debug)]
+pub struct DispatchInputs {
+    /// Signals that end it.
+    pub interrupts: mpsc::Receiver<Interrupt>,
+    /// Control commands.
+    pub commands: mpsc::Receiver<ControlRequest>,
+}
+
+/// What the loop works with.
+pub struct DispatchIo<'a> {
+    /// All numbers and rules.
+    pub aggregator: &'a mut RunAggregator,
+    /// The subscribers of its events.
+    pub sinks: &'a mut SinkSet,
+    /// Gauges of the process.
+    pub process: ProcessGauges<'a>,
+}
+
+/// Gauges of the process, read once a second.
+pub struct ProcessGauges<'a> {
+    /// The memory that the process holds, bytes.
+    pub rss: &'a mut dyn FnMut() -> Option<u64>,
+    /// The memory that it may hold, bytes; `None` if there is no limit.
+    pub limit: Option<u64>,
+    /// The readings of the monitors, in the order of the run info.
+    pub monitors: &'a mut dyn FnMut() -> Vec<Option<f64>>,
+}
