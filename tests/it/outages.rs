@@ -121,7 +121,10 @@ fn dead_target_gets_few_calls_and_all_users_return() {
     check_all_is_well_again(&done);
     let report = done.report(0);
     let refused = count(&report, "connections.failed");
-    assert!((1..USERS / 20).contains(&refused), "{refused} of {USERS} users failed\n{report}");
+    // A generator that stalls connects for all calls due meanwhile, before it reads a refusal.
+    let is_stalled = report["trust"].to_string().contains("\"stalls\"");
+    let limit = if is_stalled { USERS / 2 } else { USERS / 20 };
+    assert!((1..limit).contains(&refused), "{refused} of {USERS} users failed\n{report}");
     let opened = count(&report, "connections.opened");
     assert!(opened > USERS * 3 / 2, "users are back on new connections: {report}");
     let stats = target.stats();
