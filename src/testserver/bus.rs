@@ -15,8 +15,8 @@ const MAX_WAITING: usize = 1 << 16;
 pub(super) enum BusMessage {
     /// A packet for all members of a topic but this one of this instance.
     Packet { topic: String, packet: Packet, except: Option<u64> },
-    /// An event for all listeners of a channel.
-    Event { channel: String, event: Option<String>, data: String },
+    /// An event for all listeners of a channel, and whether a client posted it.
+    Event { channel: String, event: Option<String>, data: String, is_posted: bool },
 }
 
 /// The sending end.

@@ -217,7 +217,8 @@ impl ServerConnection {
             let target = std::str::from_utf8(&bytes[head.target.clone()]).unwrap_or("/");
             let socket = &self.socket;
             let mut reply = socket.local.reply.borrow_mut();
-            events::publish(&socket.local.shared, target, &self.body, body_length, &mut reply);
+            let (shared, received) = (&socket.local.shared, pending.arrived());
+            events::publish(shared, target, received, &self.body, body_length, &mut reply);
         } else if route.allows(head.method, bytes) {
             let request = RoutedRequest { route, head, bytes, body: &self.body, body_length };
             request.respond(&mut self.socket.local.reply.borrow_mut());

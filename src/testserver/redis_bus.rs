@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bus::BusMessage;
 use super::events::channels::DEFAULT_BUFFER;
+use super::events::encoding::PublishedEvent;
 use super::shared::ServerShared;
 use super::streams::counts::ServerStreamCount;
 use super::streams::queue::Packet;
+use crate::clock::{self, Time};
 
 /// Before the names of channels of packets.
 const TOPICS: &str = "manada:topic:";
@@ -63,6 +65,9 @@ struct BusState {
 struct StoredEvent {
     event: Option<String>,
     data: String,
+    /// Whether a client posted it: no tick of an instance.
+    #[serde(default)]
+    is_posted: bool,
 }
 
 impl RedisBus {
@@ -168,8 +173,9 @@ impl BusState {
                 command.arg(format!("{TOPICS}{topic}")).arg(payload);
                 command
             }
-            BusMessage::Event { channel, event, data } => {
-                let stored = StoredEvent { event: event.clone(), data: data.clone() };
+            BusMessage::Event { channel, event, data, is_posted } => {
+                let (event, data, is_posted) = (event.clone(), data.clone(), *is_posted);
+                let stored = StoredEvent { event, data, is_posted };
                 // Texts are always JSON.
                 let stored = serde_json::to_string(&stored).unwrap_or_default();
                 let mut command = redis::cmd("EVAL");
@@ -215,7 +221,7 @@ impl BusState {
                     if let Some(topic) = channel.strip_prefix(TOPICS) {
                         self.deliver_packet(topic, payload);
                     } else if let Some(channel) = channel.strip_prefix(EVENTS) {
-                        self.deliver_event(channel, payload);
+                        self.deliver_event(channel, payload, Some(clock::now()));
                     }
                 }
                 Err(error) if error.is_timeout() => {}
@@ -232,7 +238,7 @@ impl BusState {
             let events: Vec<Vec<u8>> =
                 redis::cmd("LRANGE").arg(&key).arg(0).arg(-1).query(connection)?;
             let channel = key.strip_prefix(EVENTS).unwrap_or(&key);
-            events.iter().for_each(|event| self.deliver_event(channel, event));
+            events.iter().for_each(|event| self.deliver_event(channel, event, None));
         }
         Ok(())
     }
@@ -245,17 +251,22 @@ impl BusState {
         let is_ours = u64::from_be_bytes(*instance) == self.instance;
         let except = Some(u64::from_be_bytes(*except)).filter(|_| is_ours);
         let messages = u32::from_be_bytes(*messages);
-        let packet = Packet { bytes: bytes.to_vec().into(), messages };
+        // Clocks of other machines tell nothing here: its receipt is that from Redis.
+        let packet = Packet::of(bytes.to_vec(), messages).with_received(Some(clock::now()));
         self.shared.broadcast_here(topic, &packet, except);
     }
 
-    fn deliver_event(&self, channel: &str, payload: &[u8]) {
+    /// Delivers an event; `received` is `None` if it is one of those that are kept.
+    fn deliver_event(&self, channel: &str, payload: &[u8], received: Option<Time>) {
         let Some(text) = std::str::from_utf8(payload).ok() else { return };
         let Some((id, stored)) = text.split_once(' ') else { return };
-        if let (Ok(id), Ok(StoredEvent { event, data })) =
+        if let (Ok(id), Ok(StoredEvent { event, data, is_posted })) =
             (id.parse(), serde_json::from_str(stored))
         {
-            self.shared.events.deliver(channel, id, event, data, &self.shared.counts.streams);
+            let published = PublishedEvent { id, event, data };
+            let received = received.filter(|_| is_posted);
+            let counts = &self.shared.counts.streams;
+            self.shared.events.deliver(channel, published, received, counts);
         }
     }
 }

@@ -147,12 +147,19 @@ impl ServerShared {
     }
 
     /// Publishes an event to the listeners of a channel, on all instances; returns the number of
-    /// those of this instance.
-    pub fn publish(&self, channel: &str, event: Option<String>, data: String) -> usize {
+    /// those of this instance. `received` is when a client sent it.
+    pub fn publish(
+        &self,
+        channel: &str,
+        event: Option<String>,
+        data: String,
+        received: Option<Time>,
+    ) -> usize {
         match &self.bus {
-            None => self.events.publish(channel, event, data, &self.counts.streams),
+            None => self.events.publish(channel, event, data, received, &self.counts.streams),
             Some(bus) => {
-                let message = BusMessage::Event { channel: channel.to_owned(), event, data };
+                let (name, is_posted) = (channel.to_owned(), received.is_some());
+                let message = BusMessage::Event { channel: name, event, data, is_posted };
                 self.count_lost(bus.send(message));
                 self.events.listeners(channel)
             }
@@ -203,6 +210,11 @@ impl ServerShared {
 }
 
 impl PendingRequest {
+    /// When the request arrived.
+    pub fn arrived(&self) -> Time {
+        Time(self.record.arrived)
+    }
+
     /// When the response is due, by the stalls known now; `None` if that is not in the future.
     pub fn due(&self) -> Option<Time> {
         let due = self.shared.model().queue.due(self.ticket);

@@ -229,7 +229,7 @@ impl Running {
     /// Waits until it has written this text to standard error.
     pub(crate) fn hear(&self, text: &str) {
         let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));
-        assert!(heard.is_some(), "it never said {text:?}");
+        assert!(heard.is_some(), "it never said {text:?}, but:\n{}", self.stderr.text());
     }
 
     /// Waits for the line on standard error that begins with this text, and returns it.
@@ -239,7 +239,8 @@ impl Running {
             line.strip_suffix('\n').map(str::to_owned)
         };
         let heard = self.stderr.until(|said, _| find(&String::from_utf8_lossy(said)).is_some());
-        heard.and_then(|said| find(&said)).unwrap_or_else(|| panic!("it never said {begin:?}"))
+        let never = || panic!("it never said {begin:?}, but:\n{}", self.stderr.text());
+        heard.and_then(|said| find(&said)).unwrap_or_else(never)
     }
 
     /// Waits until it has written more to standard error.
@@ -307,6 +308,11 @@ impl Output {
             }
         });
         output
+    }
+
+    /// Returns the output up to now.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap().0).into_owned()
     }
 
     /// Waits until the output satisfies `holds`, and returns it; `None` after the time limit.

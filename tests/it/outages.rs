@@ -110,7 +110,8 @@ fn dead_target_gets_few_calls_and_all_users_return() {
     // Without breakers only the connect backoff keeps 2,000 users from reconnecting.
     let running = start(&target, "breakers: false\nretries: false\nconnect_backoff: { max: 1s }");
     target.signal(Signal::KILL);
-    running.hear("service it: accepts no connections, calls wait (refused (connect))");
+    // Refused; or reset, if the target had not accepted a connection yet.
+    running.hear("service it: accepts no connections, calls wait (re");
     // More than a second without a target.
     running.hear_more();
     running.hear_more();
@@ -120,7 +121,10 @@ fn dead_target_gets_few_calls_and_all_users_return() {
     check_all_is_well_again(&done);
     let report = done.report(0);
     let refused = count(&report, "connections.failed");
-    assert!((1..USERS / 20).contains(&refused), "{refused} of {USERS} users failed\n{report}");
+    // A generator that stalls connects for all calls due meanwhile, before it reads a refusal.
+    let is_stalled = report["trust"].to_string().contains("\"stalls\"");
+    let limit = if is_stalled { USERS / 2 } else { USERS / 20 };
+    assert!((1..limit).contains(&refused), "{refused} of {USERS} users failed\n{report}");
     let opened = count(&report, "connections.opened");
     assert!(opened > USERS * 3 / 2, "users are back on new connections: {report}");
     let stats = target.stats();

@@ -61,9 +61,10 @@ fn record_reproduces_every_file() {
 fn other_thresholds_judge_the_same_figures() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
+    // On a busy machine the generator may have caused a time; it never caused these errors.
     for (rules, code, verdict) in [
-        (&["response.p95 < 1us"][..], 4, "fail"),
-        (&["response.p95 < 1us over 1s"], 4, "fail"),
+        (&["errors < 1%"][..], 4, "fail"),
+        (&["errors < 1% over 1s"], 4, "fail"),
         (&["service.p50 < 5s over 1s", "step(\"home\").calls > 1"], 0, "pass"),
         (&["checks > 99%"], 4, "fail"),
     ] {
@@ -161,11 +162,11 @@ fn unreadable_record_replaces_earlier_report_and_leaves_no_folder() {
 #[test]
 fn ci_formats_name_failures() {
     let target = Builtin::start(&[]);
-    let words = ["--threshold", "response.p99 < 1us", "--report", "github"];
+    let words = ["--threshold", "errors < 1%", "--report", "github"];
     let files = ["--report", "j.xml", "--report", "m.md", "--report", "b.svg", "--report", "s.csv"];
     let done = run(&target, &[&words[..], &files].concat());
     assert_eq!(done.code, Some(4), "{done}");
-    let error = "::error title=scenario%3A threshold failed::response.p99 < 1us: observed ";
+    let error = "::error title=scenario%3A threshold failed::errors < 1%25: observed ";
     assert!(done.stderr.contains(error), "{done}");
     let junit = quick_junit::Report::deserialize_from_str(&done.read("j.xml")).unwrap();
     let failed = |suite: &quick_junit::TestSuite| {
@@ -177,11 +178,11 @@ fn ci_formats_name_failures() {
     };
     let failed: Vec<_> = junit.test_suites.iter().map(failed).collect();
     assert_eq!(failed[0], Vec::<String>::new(), "it was carried out");
-    assert_eq!(failed[1], ["response.p99 < 1us"]);
+    assert_eq!(failed[1], ["errors < 1%"]);
     assert_eq!(failed[2].len(), 1, "{:?}: nothing contains xyz", failed[2]);
     let markdown = done.read("m.md");
     assert!(markdown.starts_with("## ❌ scenario: fail\n"), "{markdown}");
-    assert!(markdown.contains("| ❌ | response.p99 &lt; 1us | "), "{markdown}");
+    assert!(markdown.contains("| ❌ | errors &lt; 1% | "), "{markdown}");
     assert!(markdown.contains("--seed 3"), "{markdown}");
     let badge = done.read("b.svg");
     assert!(badge.starts_with("<svg") && badge.contains("fail · p95"), "{badge}");

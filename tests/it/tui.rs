@@ -160,6 +160,16 @@ fn pasted_text_is_not_a_key() {
     assert_eq!(terminal.close(), 130);
 }
 
+/// More than one read of the terminal takes: 1 KiB.
+#[test]
+fn keys_that_come_at_once_are_all_read() {
+    let mut terminal = open("");
+    terminal.press(&format!("{}?", "j".repeat(3_000)));
+    terminal.show("Scroll and select");
+    terminal.press(&format!("{}\x03", "j".repeat(3_000)));
+    assert_eq!(terminal.close(), 130);
+}
+
 #[test]
 fn without_a_terminal_it_is_refused_and_nothing_is_drawn() {
     let plain = Manada::new(&["run", "s.yaml", "--ui", "tui"]).file("s.yaml", SCENARIO).go();

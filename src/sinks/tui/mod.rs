@@ -243,6 +243,7 @@ impl TuiShared {
                     break;
                 }
             }
+            terminal::report_unread();
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen,
 };
+use rustix::io::ioctl_fionread;
 use rustix::process::getpgrp;
 use rustix::stdio::{stderr, stdin};
 use rustix::termios::{
@@ -95,6 +96,25 @@ pub(super) fn leave() {
         let _ = io::stderr().write_all(&bytes);
     }
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+}
+
+/// Has input that crossterm left unread reported to it again.
+///
+/// crossterm 0.29 waits for edges: it is told of input once, when it arrives. If a change of the
+/// size is reported together with a key, it returns the size and forgets the key; of more than
+/// 1 KiB, it leaves the rest. Both would wait for the next key. Linux reports input that is there
+/// again when settings are set, the same ones too.
+pub(super) fn report_unread() {
+    let is_unread = ioctl_fionread(stdin()).is_ok_and(|bytes| bytes > 0);
+    let gate = gate();
+    if is_unread
+        && gate.before.is_some()
+        && in_foreground()
+        && let Ok(ours) = tcgetattr(stdin())
+    {
+        // An error is one of the terminal, and shows where it is drawn.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &ours);
+    }
 }
 
 /// Restores the terminal during a draw, because the process ends. If a thread hangs in drawing, the

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::super::streams::counts::{ServerStreamCount, ServerStreamCounts};
 use super::super::streams::queue::{DeliveryQueue, Packet};
 use super::encoding::{EventStyle, PublishedEvent};
+use crate::clock::Time;
 
 /// Channels that are remembered.
 const MAX_CHANNELS: usize = 1_000;
@@ -71,33 +72,34 @@ impl Default for EventChannelState {
 }
 
 impl EventChannels {
-    /// Publishes an event under the next id; returns the number of listeners.
+    /// Publishes an event under the next id; returns the number of listeners. `received` is when a
+    /// client sent it; `None` if it is of the server itself.
     pub fn publish(
         &self,
         name: &str,
         event: Option<String>,
         data: String,
+        received: Option<Time>,
         counts: &ServerStreamCounts,
     ) -> usize {
         let channel = self.channel(name);
         let mut state = channel.lock();
         let id = state.last_id + 1;
-        state.deliver(PublishedEvent { id, event, data }, counts)
+        state.deliver(PublishedEvent { id, event, data }, received, counts)
     }
 
     /// Delivers an event that got its id elsewhere, unless it was delivered before.
     pub fn deliver(
         &self,
         name: &str,
-        id: u64,
-        event: Option<String>,
-        data: String,
+        published: PublishedEvent,
+        received: Option<Time>,
         counts: &ServerStreamCounts,
     ) {
         let channel = self.channel(name);
         let mut state = channel.lock();
-        if id > state.last_id {
-            state.deliver(PublishedEvent { id, event, data }, counts);
+        if published.id > state.last_id {
+            state.deliver(published, received, counts);
         }
     }
 
@@ -153,12 +155,17 @@ impl EventChannel {
 
 impl EventChannelState {
     /// Keeps an event, and queues it for all listeners; returns their number.
-    fn deliver(&mut self, event: PublishedEvent, counts: &ServerStreamCounts) -> usize {
+    fn deliver(
+        &mut self,
+        event: PublishedEvent,
+        received: Option<Time>,
+        counts: &ServerStreamCounts,
+    ) -> usize {
         let mut encoded = [const { None::<Bytes> }; EventStyle::COUNT];
         for listener in self.listeners.values() {
             let bytes = encoded[listener.style.index()]
                 .get_or_insert_with(|| listener.style.encode(&event).into());
-            if !listener.queue.push(Packet::one(bytes.clone())) {
+            if !listener.queue.push(Packet::one(bytes.clone()).with_received(received)) {
                 counts.add(ServerStreamCount::Overflowed, 1);
             }
         }
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn listeners_get_what_they_missed_and_what_follows() {
         let (channels, counts) = (EventChannels::default(), ServerStreamCounts::new());
-        let publish = |data: &str| channels.publish("c", None, data.to_owned(), &counts);
+        let publish = |data: &str| channels.publish("c", None, data.to_owned(), None, &counts);
         for data in ["a", "b", "c"] {
             assert_eq!(publish(data), 0);
         }
@@ -236,9 +243,9 @@ mod tests {
         let queue = Arc::new(DeliveryQueue::default());
         let (_listener, _) = channels.listen("kept", STYLE, queue, None, None);
         for n in 0..2 * MAX_CHANNELS {
-            channels.publish(&n.to_string(), None, "x".to_owned(), &counts);
+            channels.publish(&n.to_string(), None, "x".to_owned(), None, &counts);
         }
         assert!(channels.0.lock().unwrap().len() <= MAX_CHANNELS);
-        assert_eq!(channels.publish("kept", None, "x".to_owned(), &counts), 1);
+        assert_eq!(channels.publish("kept", None, "x".to_owned(), None, &counts), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! events from its joining on, after those that it asked to be replayed, each once.
 
 pub(super) mod channels;
-mod encoding;
+pub(super) mod encoding;
 mod request;
 mod session;
 

@@ -21,7 +21,7 @@ use super::super::streams::queue::{DeliveryQueue, Packet};
 use super::super::streams::schedule::{TickSchedule, tick_text};
 use super::super::streams::writer::PacketWriter;
 use super::request::EventRequest;
-use crate::clock::{self, Timer};
+use crate::clock::{self, Time, Timer};
 use crate::units::Rate;
 
 /// A stream that is counted as open. Dropping it without an end counts it as cancelled.
@@ -60,7 +60,7 @@ pub(in crate::testserver) async fn serve(
     request.render(&mut socket.output);
     socket.flush().await?;
     let retry = format!("retry: {}", request.retry.as_millis());
-    open.writer.push(Packet { bytes: style.encode_line(&retry).into(), messages: 0 }, 0);
+    open.writer.push(Packet::of(style.encode_line(&retry), 0), 0);
     for event in &missed {
         open.writer.push(Packet::one(style.encode(event)), 0);
     }
@@ -113,8 +113,7 @@ async fn stream(
                 return Poll::Ready(Ok(true));
             }
             if timer.poll(cx).is_ready() {
-                let bytes = style.encode_line(": keep-alive").into();
-                open.writer.push(Packet { bytes, messages: 0 }, 0);
+                open.writer.push(Packet::of(style.encode_line(": keep-alive"), 0), 0);
                 return Poll::Ready(Ok(true));
             }
             Poll::Pending
@@ -147,6 +146,9 @@ async fn write_split(
     while let Some(packet) = open.writer.packets.front() {
         write_pieces(&mut socket.stream, &packet.bytes, is_chunked).await?;
         let messages = u64::from(packet.messages);
+        if let Some(received) = packet.received {
+            open.shared.counts.streams.fan_out.record(clock::now() - received);
+        }
         open.shared.counts.streams.add(ServerStreamCount::Sent, messages);
         open.writer.packets.pop_front();
     }
@@ -163,17 +165,19 @@ async fn tick(shared: Arc<ServerShared>, name: String, rate: Rate, size: usize) 
         shared.counts.streams.add(ServerStreamCount::Skipped, missed);
         tick_text(tick, schedule.due(tick), size, &mut text);
         let event = Some("tick".to_owned());
-        shared.publish(&name, event, text.clone());
+        shared.publish(&name, event, text.clone(), None);
         tick += 1;
         // A schedule that is late does not wait: other tasks get a turn all the same.
         tokio::task::yield_now().await;
     }
 }
 
-/// Publishes the body of a request; fills in the response: how many listeners there are.
+/// Publishes the body of a request that was received at this time; fills in the response: how many
+/// listeners there are.
 pub(in crate::testserver) fn publish(
     shared: &ServerShared,
     target: &str,
+    received: Time,
     body: &[u8],
     body_length: u64,
     reply: &mut Response,
@@ -187,7 +191,7 @@ pub(in crate::testserver) fn publish(
     let name = decoded(path.strip_prefix("/publish/").unwrap_or(""));
     shared.counts.streams.add(ServerStreamCount::Received, 1);
     let data = String::from_utf8_lossy(body).replace('\r', "");
-    let listeners = shared.publish(&name, event, data);
+    let listeners = shared.publish(&name, event, data, Some(received));
     reply.reset(MediaType::Json);
     reply.text("{\"subscribers\":");
     reply.number(listeners as u64);

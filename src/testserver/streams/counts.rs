@@ -8,6 +8,8 @@ use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use super::shared_histogram::SharedHistogram;
+
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::testserver) enum StreamClose {
@@ -72,7 +74,7 @@ stream_counts! {
     Skipped,
 }
 
-/// The counters. All start at zero.
+/// The counters, and the times that the server tells of itself. All start at zero.
 #[derive(Debug)]
 pub(in crate::testserver) struct ServerStreamCounts {
     opened: AtomicU64,
@@ -80,6 +82,10 @@ pub(in crate::testserver) struct ServerStreamCounts {
     ended: AtomicU64,
     counts: [AtomicU64; NAMES.len()],
     closed: Mutex<BTreeMap<StreamClose, u64>>,
+    /// How late the first token of each token stream was written, by its law.
+    pub first_late: SharedHistogram,
+    /// From the receipt of a message to its write to each member of its channel.
+    pub fan_out: SharedHistogram,
 }
 
 impl ServerStreamCounts {
@@ -90,6 +96,8 @@ impl ServerStreamCounts {
             ended: AtomicU64::new(0),
             counts: [const { AtomicU64::new(0) }; NAMES.len()],
             closed: Mutex::default(),
+            first_late: SharedHistogram::default(),
+            fan_out: SharedHistogram::default(),
         }
     }
 
@@ -134,6 +142,9 @@ impl ServerStreamCounts {
             let count = self.counts[*count as usize].load(Relaxed);
             let _ = write!(out, ",\"{name}\":{count}");
         }
+        for (name, times) in [("first_late_us", &self.first_late), ("fan_out_us", &self.fan_out)] {
+            let _ = write!(out, ",\"{name}\":{}", times.document());
+        }
         out.push_str(",\"closed\":{");
         let mut comma = "";
         for (close, count) in closed {
@@ -147,6 +158,8 @@ impl ServerStreamCounts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -159,6 +172,7 @@ mod tests {
         assert_eq!(counts.add(ServerStreamCount::RateLimited, 1), 2);
         counts.open();
         counts.close(StreamClose::Cancelled);
+        counts.first_late.record(Duration::from_micros(7));
         let document: serde_json::Value = serde_json::from_str(&counts.document()).unwrap();
         for (place, count) in [
             ("/open", 1),
@@ -167,6 +181,8 @@ mod tests {
             ("/cancelled", 1),
             ("/rate_limited", 3),
             ("/sent", 0),
+            ("/first_late_us/max", 7),
+            ("/fan_out_us/count", 0),
             ("/closed/1000", 1),
             ("/closed/cancelled", 1),
         ] {

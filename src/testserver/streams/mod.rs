@@ -11,5 +11,6 @@ pub(super) mod presence;
 pub(super) mod queue;
 pub(super) mod rate_limit;
 pub(super) mod schedule;
+pub(super) mod shared_histogram;
 pub(super) mod topic;
 pub(super) mod writer;

@@ -10,6 +10,8 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 
+use crate::clock::Time;
+
 /// Bytes that may wait for one connection, if the last packet found less.
 const MAX_BYTES: usize = 1 << 20;
 /// Packets that may wait for one connection.
@@ -20,12 +22,26 @@ const MAX_PACKETS: usize = 4_096;
 pub(in crate::testserver) struct Packet {
     pub bytes: Bytes,
     pub messages: u32,
+    /// When the message was received from a client; `None` if it is of the server itself, or is
+    /// written again.
+    pub received: Option<Time>,
 }
 
 impl Packet {
     /// Creates a packet of one message.
     pub fn one(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), messages: 1 }
+        Self::of(bytes, 1)
+    }
+
+    /// Creates a packet of some messages, which may be none: a comment, for instance.
+    pub fn of(bytes: impl Into<Bytes>, messages: u32) -> Self {
+        Self { bytes: bytes.into(), messages, received: None }
+    }
+
+    /// Returns the packet with the time when its message was received.
+    #[must_use]
+    pub fn with_received(self, received: Option<Time>) -> Self {
+        Self { received, ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! WebSockets and event streams write with it.
 //! Invariant: packets are written whole and in order; each counts as sent when its last byte is
-//! handed to the kernel.
+//! handed to the kernel, and the time since the receipt of its message is taken then.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::counts::{ServerStreamCount, ServerStreamCounts};
 use super::queue::Packet;
+use crate::clock;
 
 /// Packets that one call writes.
 const PER_WRITE: usize = 32;
@@ -62,12 +63,15 @@ impl PacketWriter {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             written += self.written;
-            let mut sent = 0;
+            let (mut sent, mut now) = (0, None);
             while let Some(first) = self.packets.front()
                 && first.bytes.len() <= written
             {
                 written -= first.bytes.len();
                 sent += u64::from(first.messages);
+                if let Some(received) = first.received {
+                    counts.fan_out.record(*now.get_or_insert_with(clock::now) - received);
+                }
                 self.packets.pop_front();
             }
             self.written = written;

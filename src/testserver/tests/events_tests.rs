@@ -1,6 +1,6 @@
 //! Event streams from outside, read as raw bytes.
 
-use super::websocket_tests::{check, wait_for};
+use super::websocket_tests::{check, time, wait_for};
 use super::*;
 
 /// Opens a stream; returns it and the head of the response.
@@ -183,5 +183,31 @@ fn wrong_settings_are_refused() {
         assert!(head.contains(part) || body.contains(part), "{head}{body}");
     }
     check(&target.stats(), &[("opened", 0)]);
+    target.stop();
+}
+
+#[test]
+fn fan_out_of_posted_events_includes_the_latency_and_no_replay() {
+    let ms = Duration::from_millis;
+    let latency = Some(Distribution::constant(ms(20)));
+    let target = Running::start(TestServerConfig { latency, ..config() });
+    publish(&target, "/publish/f", "early");
+    let (mut replayed, _) = listen(&target, "/sse/f", "last-event-id: 0\r\n");
+    let (mut split, _) = listen(&target, "/sse/f?split=true&framing=close&count=1", "");
+    let (mut ticks, _) = listen(&target, "/sse/t?rate=100/s&count=3&framing=close", "");
+    for _ in 0..2 {
+        read_chunk(&mut replayed);
+    }
+    check(&wait_for(&target, "/streams/sent", 1), &[("fan_out_us/count", 0)]);
+    let begun = clock::now();
+    assert_eq!(publish(&target, "/publish/f", "now"), 2);
+    assert_eq!(read_chunk(&mut replayed), "id: 2\ndata: now\n\n");
+    assert!(rest(&mut split).ends_with("data: now\n\n"));
+    rest(&mut ticks);
+    let stats = wait_for(&target, "/streams/sent", 1 + 2 + 3);
+    check(&stats, &[("fan_out_us/count", 2)]);
+    let max = time(&stats, "fan_out_us/max");
+    assert!(time(&stats, "fan_out_us/p50") >= ms(20), "{stats}");
+    assert!(max <= clock::now() - begun + Duration::from_micros(1), "{stats}");
     target.stop();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::websocket_tests::{check, wait_for};
+use super::websocket_tests::{check, time, wait_for};
 use super::*;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -345,5 +345,32 @@ fn client_that_leaves_is_counted_and_a_stall_waits_for_it() {
     let response = rest(&mut stream);
     assert!(clock::now() - begun >= Duration::from_millis(20));
     assert!(response.contains("[DONE]") && response.ends_with("{\"n\":\"1\"}"), "{response}");
+    target.stop();
+}
+
+/// The server's own times are compared with bounds that hold on a machine of any speed.
+#[test]
+fn first_token_is_late_by_the_time_after_its_due_time() {
+    let ms = Duration::from_millis;
+    let target = Running::start(fast());
+    let begun = clock::now();
+    ask(&target, &format!("{CHAT}?first=50ms"), BODY);
+    let stats = wait_for(&target, "/streams/closed/finished", 1);
+    check(&stats, &[("first_late_us/count", 1)]);
+    let late = time(&stats, "first_late_us/max");
+    assert!(ms(50) + late <= clock::now() - begun + Duration::from_micros(1), "{stats}");
+    // Neither a document nor a stream without a token has one.
+    ask(&target, CHAT, &BODY.replace("\"stream\":true,", ""));
+    ask(&target, &format!("{CHAT}?tokens=1&error_after=0"), BODY);
+    wait_for(&target, "/streams/opened", 3);
+    wait_for(&target, "/streams/open", 0);
+    check(&target.stats(), &[("first_late_us/count", 1)]);
+    // Written in pieces, the last one of them ends it: hundreds of bytes, 7 every half ms.
+    for _ in 0..2 {
+        ask(&target, &format!("{CHAT}?split=true"), BODY);
+    }
+    let stats = wait_for(&target, "/streams/closed/finished", 4);
+    check(&stats, &[("first_late_us/count", 3)]);
+    assert!(time(&stats, "first_late_us/p50") >= ms(10), "{stats}");
     target.stop();
 }

@@ -306,3 +306,40 @@ fn requests_without_upgrade_are_refused() {
     check(&target.stats(), &[("opened", 0)]);
     target.stop();
 }
+
+/// A count of `/streams` in µs, as a time.
+pub(super) fn time(stats: &Value, place: &str) -> Duration {
+    let us = stats.pointer(&format!("/streams/{place}")).unwrap().as_u64().unwrap();
+    Duration::from_micros(us)
+}
+
+/// The server's own times are compared with bounds that hold on a machine of any speed.
+#[test]
+fn fan_out_is_the_time_from_receipt_to_the_write_for_each_member() {
+    let target = Running::start(TestServerConfig { threads: 2, ..config() });
+    let mut members: Vec<SocketClient> = (0..3).map(|_| open(&target, "/ws/channel/a")).collect();
+    let mut quiet = open(&target, "/ws/channel/a?echo=false&delay=50ms");
+    let mut echo = open(&target, "/ws/echo");
+    wait_for(&target, "/streams/open", 5);
+    let begun = clock::now();
+    quiet.send(Message::text("late")).unwrap();
+    for member in &mut members {
+        assert_eq!(read_text(member), "late");
+    }
+    let stats = wait_for(&target, "/streams/fan_out_us/count", 3);
+    let (median, max) = (time(&stats, "fan_out_us/p50"), time(&stats, "fan_out_us/max"));
+    assert!(median >= Duration::from_millis(50) && median <= max, "{stats}");
+    assert!(max <= clock::now() - begun + Duration::from_micros(1), "{stats}");
+    // Without a delay, a message has the time of its own; four members write it.
+    for _ in 0..4 {
+        members[0].send(Message::text("now")).unwrap();
+        members.iter_mut().chain([&mut quiet]).for_each(|member| drop(read_text(member)));
+    }
+    // An echo is not of a channel.
+    echo.send(Message::text("x")).unwrap();
+    read_text(&mut echo);
+    let stats = wait_for(&target, "/streams/sent", 3 + 4 * 4 + 1);
+    check(&stats, &[("fan_out_us/count", 3 + 4 * 4)]);
+    assert!(time(&stats, "fan_out_us/p99") >= Duration::from_millis(50), "{stats}");
+    target.stop();
+}

@@ -73,6 +73,9 @@ struct TokenSession<'s> {
     is_cut: bool,
     /// When the next chunk is due.
     due: Time,
+    /// When the last chunk that is rendered was due.
+    rendered_due: Time,
+    has_written_tokens: bool,
 }
 
 /// Serves a response; returns whether the connection can be used for another request.
@@ -112,6 +115,8 @@ pub(in crate::testserver) async fn serve(
         tokens,
         is_cut: tokens < drawn,
         due: started + first,
+        rendered_due: started + first,
+        has_written_tokens: false,
     };
     let end = if request.is_streamed {
         session.stream(&truth).await?
@@ -191,6 +196,7 @@ impl TokenSession<'_> {
             waiting.0 += dialect.begin(kind, events);
         }
         dialect.tokens(kind, sent..to, piece, events);
+        self.rendered_due = self.due;
         waiting.0 += 1;
         waiting.1 += to - sent;
         self.usage.completion = to;
@@ -295,6 +301,10 @@ impl TokenSession<'_> {
             self.socket.stream.write_all(&self.events).await?;
         }
         let (events, tokens) = std::mem::take(&mut self.waiting);
+        if tokens > 0 && !self.has_written_tokens {
+            self.has_written_tokens = true;
+            self.shared.counts.streams.first_late.record(clock::now() - self.rendered_due);
+        }
         self.shared.counts.streams.add(ServerStreamCount::Sent, events);
         self.shared.counts.streams.add(ServerStreamCount::Tokens, tokens);
         self.events.clear();

@@ -22,7 +22,7 @@ use super::super::streams::topic::TopicMembership;
 use super::frames::frame;
 use super::request::AppSettings;
 use super::session::{SessionEvent, WebSocketSession};
-use crate::clock;
+use crate::clock::{self, Time};
 
 /// Channels that one socket may be in.
 const MAX_CHANNELS: usize = 100;
@@ -66,11 +66,12 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: AppSettings) -
         match socket.session.next(None, true).await {
             SessionEvent::Received(message) => {
                 socket.shared.counts.streams.add(ServerStreamCount::Received, 1);
-                if limit.as_mut().is_some_and(|limit| !limit.admit(clock::now())) {
+                let now = clock::now();
+                if limit.as_mut().is_some_and(|limit| !limit.admit(now)) {
                     socket.shared.counts.streams.add(ServerStreamCount::RateLimited, 1);
                     socket.refuse("rate_limited", None);
                 } else {
-                    socket.handle(&message);
+                    socket.handle(&message, now);
                 }
             }
             SessionEvent::Due => {}
@@ -84,8 +85,8 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: AppSettings) -
 }
 
 impl AppSocket<'_> {
-    /// Carries out a message of the client.
-    fn handle(&mut self, message: &Message) {
+    /// Carries out a message of the client, received at this time.
+    fn handle(&mut self, message: &Message, received: Time) {
         let command = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok());
         let Some(command): Option<AppCommand> = command else {
             return self.refuse("invalid_message", None);
@@ -93,7 +94,7 @@ impl AppSocket<'_> {
         let done = match command.r#type.as_str() {
             "subscribe" => self.subscribe(&command),
             "unsubscribe" => self.unsubscribe(&command),
-            "say" => self.say(&command),
+            "say" => self.say(&command, received),
             "here" => self.here(&command),
             "ping" => {
                 self.answer(json!({ "type": "pong", "ref": command.r#ref }));
@@ -153,13 +154,14 @@ impl AppSocket<'_> {
         Ok(())
     }
 
-    fn say(&self, command: &AppCommand) -> Result<(), Refusal> {
+    fn say(&self, command: &AppCommand, received: Time) -> Result<(), Refusal> {
         let membership = self.channels.get(&command.channel).ok_or("not_subscribed")?;
         let said = json!({
             "type": "said", "channel": command.channel, "user": self.user,
             "data": command.data, "ref": command.r#ref,
         });
-        self.shared.broadcast(&membership.name, packet(said), None);
+        let packet = packet(said).with_received(Some(received));
+        self.shared.broadcast(&membership.name, packet, None);
         Ok(())
     }
 

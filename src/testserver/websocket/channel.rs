@@ -15,7 +15,7 @@ use super::super::streams::rate_limit::MessageRateLimit;
 use super::frames::frame;
 use super::request::MessageSettings;
 use super::session::{SessionEvent, WebSocketSession};
-use crate::clock;
+use crate::clock::{self, Time};
 
 /// The answer to a message beyond the limit of the rate.
 pub(super) const RATE_LIMITED: &str = "{\"type\":\"error\",\"error\":\"rate_limited\"}";
@@ -42,7 +42,7 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
                     counts.add(ServerStreamCount::RateLimited, 1);
                     session.send(RATE_LIMITED.into());
                 } else {
-                    pipeline.accept(message, number, now, shared.seed, counts);
+                    pipeline.accept((message, now), number, now, shared.seed, counts);
                 }
             }
             SessionEvent::Due if deadline.is_some() => break settings.code,
@@ -51,13 +51,13 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
         }
         // Reading the clock is unnecessary for most messages.
         while pipeline.len() > 0
-            && let Some(message) = pipeline.take(clock::now())
+            && let Some((message, received)) = pipeline.take(clock::now())
         {
             match &channel {
                 None => session.send(message),
                 Some(own) => {
                     let except = (!settings.is_echoed).then_some(own.member);
-                    shared.broadcast(&own.name, packet(message), except);
+                    shared.broadcast(&own.name, packet(message, received), except);
                 }
             }
         }
@@ -71,10 +71,10 @@ pub(super) async fn run(session: &mut WebSocketSession, settings: MessageSetting
 }
 
 /// Frames a message, for all members of a channel.
-fn packet(message: Message) -> Packet {
+fn packet(message: Message, received: Time) -> Packet {
     let kind = if message.is_text() { Data::Text } else { Data::Binary };
     let payload = message.into_data();
     let mut bytes = Vec::with_capacity(payload.len() + 10);
     frame(kind, payload, &mut bytes);
-    Packet::one(bytes)
+    Packet::one(bytes).with_received(Some(received))
 }

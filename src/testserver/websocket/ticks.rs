@@ -106,7 +106,7 @@ fn packet(settings: TickSettings, batch: u64, due: Time) -> Packet {
         tick_text(batch * u64::from(settings.batch) + message, due, settings.size, &mut text);
         frame(Data::Text, text.clone().into(), &mut bytes);
     }
-    Packet { bytes: bytes.into(), messages: settings.batch }
+    Packet::of(bytes, settings.batch)
 }
 
 #[cfg(test)]
