@@ -2,8 +2,8 @@
 //! run when one of them is lost.
 
 use std::fs;
-use std::time::Instant;
 
+use manada::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ fn workers_end_with_their_coordinator() {
     // Standard error of the workers is the coordinator's: `wait` returns when they have ended.
     for worker in workers {
         let path = format!("/proc/{}/stat", worker.as_raw_nonzero());
-        let begun = Instant::now();
+        let begun = clock::now();
         loop {
             let stat = fs::read_to_string(&path).unwrap_or_default();
             // Its parent is gone: the system may not have removed it yet.
@@ -126,7 +126,7 @@ fn workers_end_with_their_coordinator() {
             if matches!(state, None | Some('Z' | 'X')) {
                 break;
             }
-            assert!(begun.elapsed() < LIMIT, "{worker:?} is there: {stat}");
+            assert!(clock::now() < begun + LIMIT, "{worker:?} is there: {stat}");
             std::thread::yield_now();
         }
     }
