@@ -37,9 +37,11 @@ pub(super) async fn open(
     };
     let plan = &shard.plan.archetypes[user.archetype].streams[step.stream];
     let path = std::mem::take(&mut user.extras().streams.opened_path);
+    let captures = shard.flows[user.archetype].listeners_capture();
+    let captured = captures.then(|| user.extras().streams.captured.get_or_insert_default().clone());
     let rng = Rng::seed_from_u64(user.rng.random());
     let place = (call, user.step(prepared.call.series));
-    let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, rng);
+    let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, (rng, captured));
     let live = Rc::new(live);
     let spare = open.reconnect.is_some().then(|| SpareUser::of(user));
     reader::count_opened(shard, false);

@@ -7,6 +7,7 @@
 
 use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
+use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::head_of;
 use crate::extract::{self, ResponseRules};
@@ -55,13 +56,13 @@ impl ListenerReplies {
     }
 
     /// The answer to a message that the listener of the step `call` took at `at`; `None` if there
-    /// is none.
+    /// is none. What its captures find goes to `captured`, too.
     pub(crate) fn answer(
         &mut self,
         shard: &Shard,
         (call, step): (usize, StepId),
         (at, message): (Time, &Message<'_>),
-        rng: &mut Rng,
+        (rng, captured): (&mut Rng, Option<&CapturedValues>),
     ) -> Option<Vec<u8>> {
         let index = self.all.iter().position(|(conditions, _)| conditions.hold(message))?;
         if let Some(text) = &self.all[index].1 {
@@ -71,7 +72,13 @@ impl ListenerReplies {
         let prepared = &shard.flows[archetype].calls[call];
         let replies = prepared.call.replies();
         let scope = self.scope.as_mut()?;
-        let answer = scope.render(shard, (archetype, replies.get(index)?), (at, message), rng);
+        let reply = replies.get(index)?;
+        let answer = scope.render(shard, (archetype, reply), (at, message), rng);
+        for variable in reply.captures.iter().map(|capture| capture.variable) {
+            if let Some(captured) = captured {
+                captured.set(variable, scope.variables[variable].clone());
+            }
+        }
         // The checks of replies come after all others.
         let later = self.all[index..].iter().filter(|(_, text)| text.is_none()).count();
         let id = prepared.check_ids[prepared.check_ids.len() - later];
