@@ -24,8 +24,9 @@ use crate::engine::users::user_task::UserTask;
 use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::plan::slots::Segment;
 use crate::plan::{Address, Plan, Workload};
+use crate::seed::Rng;
 use crate::stats::Recorder;
-use crate::template::Value;
+use crate::template::{RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::{ConnectionSlot, Wire};
 
@@ -133,6 +134,28 @@ impl Shard {
     /// The archetype whose step a series is.
     pub(crate) fn archetype_of(&self, step: StepId) -> ArchetypeId {
         self.archetypes_by_step[step.index()]
+    }
+
+    /// The values that templates of an archetype can read at the intended time `at`: of a user and
+    /// an iteration with these numbers, whose random generator and work they use.
+    pub(crate) fn scope<'a>(
+        &'a self,
+        (archetype, at): (ArchetypeId, Time),
+        (user, iteration): (u64, u64),
+        (variables, rng, work): (&'a [Option<Value>], &'a mut Rng, &'a mut u64),
+    ) -> RenderScope<'a> {
+        RenderScope {
+            variables,
+            names: &self.plan.archetypes[archetype].variables,
+            rng,
+            user,
+            iteration,
+            run_id: &self.plan.run_id,
+            request: None,
+            now_ms: self.started_ms + at.since(self.start) / 1_000_000,
+            work,
+            from_responses: &self.flows[archetype].from_responses,
+        }
     }
 
     /// Whether nothing new is to begin.

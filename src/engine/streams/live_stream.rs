@@ -315,6 +315,16 @@ impl StreamState {
         }
     }
 
+    /// Hands queued bytes to the kernel. The reader is woken to write what is left, so that a
+    /// sender that is cancelled leaves nothing behind; it wakes the user then.
+    pub(super) fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), StreamEnd>> {
+        let Some(wire) = &mut self.wire else { return Poll::Pending };
+        let waker = self.reader.as_ref().unwrap_or(cx.waker());
+        let flushed = wire.poll_flush(&mut Context::from_waker(waker));
+        self.is_flushing = flushed.is_pending();
+        flushed
+    }
+
     /// Wakes the user that waits for the stream.
     pub(crate) fn wake_user(&mut self) {
         if let Some(user) = self.user.take() {

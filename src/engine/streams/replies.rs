@@ -14,7 +14,7 @@ use crate::extract::{self, ResponseRules};
 use crate::ids::{ArchetypeId, StepId};
 use crate::plan::stream::Reply;
 use crate::seed::Rng;
-use crate::template::{MAX_WORK, RenderScope, Value};
+use crate::template::{MAX_WORK, Value};
 use crate::wire::message_stream::Message;
 
 /// Maximum bytes of answers that wait for a target to read.
@@ -106,18 +106,8 @@ impl ReplyScope {
             return None;
         }
         let mut work = MAX_WORK;
-        let mut scope = RenderScope {
-            variables: &self.variables,
-            names: &shard.plan.archetypes[archetype].variables,
-            rng,
-            user: self.user,
-            iteration: self.iteration,
-            run_id: &shard.plan.run_id,
-            request: None,
-            now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
-            work: &mut work,
-            from_responses: &shard.flows[archetype].from_responses,
-        };
+        let numbers = (self.user, self.iteration);
+        let mut scope = shard.scope((archetype, at), numbers, (&self.variables, rng, &mut work));
         let mut text = Vec::new();
         reply.text.render(&mut scope, &mut text).ok()?;
         Some(text)
