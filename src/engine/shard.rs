@@ -18,6 +18,7 @@ use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::resilience::ResilienceState;
 use crate::engine::startup::run_shared::{PublishingGuard, RunShared};
 use crate::engine::startup::setup::{ShardSetup, Variables};
+use crate::engine::streams::HeldByStep;
 use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
 use crate::engine::users::user_task::UserTask;
@@ -65,8 +66,7 @@ pub(crate) struct Shard {
     /// Users that should be there and are, by workload.
     pub(crate) user_meters: Vec<UserMeter>,
     /// Streams that are open, and that users want open.
-    pub(crate) streams_open: Cell<u64>,
-    pub(crate) streams_wanted: Cell<u64>,
+    pub(crate) streams: HeldByStep,
     /// Pairs of listener and publisher whose order is checked.
     pub(crate) tracked_pairs: Cell<u64>,
     /// The archetype of each series.
@@ -112,8 +112,7 @@ impl Shard {
             prewarming: Cell::default(),
             buffers: Buffers::default(),
             admission: AdmissionGate::new(),
-            streams_open: Cell::default(),
-            streams_wanted: Cell::default(),
+            streams: HeldByStep::default(),
             tracked_pairs: Cell::default(),
             archetypes_by_step: archetypes_by_step(&plan),
             itself,

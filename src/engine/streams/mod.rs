@@ -11,6 +11,7 @@ mod conditions;
 mod end;
 mod exchange_end;
 mod handshake;
+mod held_streams;
 mod inbox;
 mod listener;
 mod live_stream;
@@ -28,6 +29,7 @@ mod user_streams;
 mod wait;
 
 pub(crate) use exchange_end::{end_call, end_exchange};
+pub(crate) use held_streams::HeldByStep;
 pub(crate) use stamping::complete;
 pub(crate) use step::step;
 pub(crate) use user_streams::UserStreams;
