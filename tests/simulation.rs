@@ -67,6 +67,9 @@ struct World {
     /// Calls per second for each named series, and its calls in the drain.
     #[serde(default)]
     rates: BTreeMap<String, (f64, u64)>,
+    /// Streams that each named step wanted and held, added up over the ends of seconds.
+    #[serde(default)]
+    streams: BTreeMap<String, [u64; 2]>,
     /// Range of durations for each named group, µs.
     #[serde(default)]
     groups: BTreeMap<String, [u64; 2]>,
@@ -130,11 +133,7 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     if made != (ended, started) {
         wrong.push(format!("{made:?} on the time line, not {ended} calls, {started} starts"));
     }
-    let mut messages = snapshot.measured.messages(|_| true).counts;
-    messages.add(&snapshot.warmup.messages(|_| true).counts);
-    if !messages.holds() {
-        wrong.push(format!("the ledger of messages does not balance: {messages:?}"));
-    }
+    wrong.extend(streams::deviations(&world.streams, plan, snapshot));
     // A replay of the record has to give the same report.
     let documents = [report, &results.replayed].map(manada::report::json::document);
     if documents[0] != documents[1] || report.timeline != results.replayed.timeline {
@@ -313,12 +312,14 @@ worlds![
     a_slow_target_is_a_reason_too,
     slow_target_is_not_a_generator_pause,
     streams_await_races,
+    streams_captured_values_reach_every_step,
     streams_chat,
     streams_checks_of_a_listener,
     streams_million_messages,
     streams_read_late,
     streams_duplicates_and_order,
     streams_lose_messages,
+    streams_held_by_step,
     streams_inbox_full,
     streams_listeners_come_and_go,
     streams_reconnect_and_resume,

@@ -18,14 +18,16 @@ use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::resilience::ResilienceState;
 use crate::engine::startup::run_shared::{PublishingGuard, RunShared};
 use crate::engine::startup::setup::{ShardSetup, Variables};
+use crate::engine::streams::HeldByStep;
 use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
 use crate::engine::users::user_task::UserTask;
 use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::plan::slots::Segment;
 use crate::plan::{Address, Plan, Workload};
+use crate::seed::Rng;
 use crate::stats::Recorder;
-use crate::template::Value;
+use crate::template::{RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::{ConnectionSlot, Wire};
 
@@ -64,8 +66,7 @@ pub(crate) struct Shard {
     /// Users that should be there and are, by workload.
     pub(crate) user_meters: Vec<UserMeter>,
     /// Streams that are open, and that users want open.
-    pub(crate) streams_open: Cell<u64>,
-    pub(crate) streams_wanted: Cell<u64>,
+    pub(crate) streams: HeldByStep,
     /// Pairs of listener and publisher whose order is checked.
     pub(crate) tracked_pairs: Cell<u64>,
     /// The archetype of each series.
@@ -111,8 +112,7 @@ impl Shard {
             prewarming: Cell::default(),
             buffers: Buffers::default(),
             admission: AdmissionGate::new(),
-            streams_open: Cell::default(),
-            streams_wanted: Cell::default(),
+            streams: HeldByStep::default(),
             tracked_pairs: Cell::default(),
             archetypes_by_step: archetypes_by_step(&plan),
             itself,
@@ -133,6 +133,28 @@ impl Shard {
     /// The archetype whose step a series is.
     pub(crate) fn archetype_of(&self, step: StepId) -> ArchetypeId {
         self.archetypes_by_step[step.index()]
+    }
+
+    /// The values that templates of an archetype can read at the intended time `at`: of a user and
+    /// an iteration with these numbers, whose random generator and work they use.
+    pub(crate) fn scope<'a>(
+        &'a self,
+        (archetype, at): (ArchetypeId, Time),
+        (user, iteration): (u64, u64),
+        (variables, rng, work): (&'a [Option<Value>], &'a mut Rng, &'a mut u64),
+    ) -> RenderScope<'a> {
+        RenderScope {
+            variables,
+            names: &self.plan.archetypes[archetype].variables,
+            rng,
+            user,
+            iteration,
+            run_id: &self.plan.run_id,
+            request: None,
+            now_ms: self.started_ms + at.since(self.start) / 1_000_000,
+            work,
+            from_responses: &self.flows[archetype].from_responses,
+        }
     }
 
     /// Whether nothing new is to begin.

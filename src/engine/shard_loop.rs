@@ -43,12 +43,16 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
         let is_over = wait(&shard, &mut setup, &timer, next_delta).await;
         let (now, queue) = (clock::now(), run_queue());
         shard.count_users();
+        let streams = shard.streams.total();
+        // Its second is the one that ends now.
+        let at = RunOffset::of(next_delta.before(1), start);
+        shard.streams.record(&mut shard.recorder.borrow_mut(), at);
         let gauges = Gauges {
             users: shard.lifecycle.users(),
             users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
-            streams: shard.streams_open.get(),
-            streams_wanted: shard.streams_wanted.get(),
+            streams: streams.held,
+            streams_wanted: streams.wanted,
             cpu_ns: clock::thread_cpu_ns() - cpu_ns,
             run_queue_ns: queue.0.saturating_sub(waited_ns),
             run_queue_waits: queue.1.saturating_sub(waits),

@@ -18,15 +18,7 @@ impl Archetype {
             }
         };
         self.vars.iter().for_each(|(_, value)| value.reads(each));
-        for step in &self.steps {
-            match step {
-                Step::Set(values) => values.iter().for_each(|(_, value)| value.reads(each)),
-                Step::Log(text) => text.reads(each),
-                Step::If { condition, .. } => condition.reads(each),
-                Step::Count { times, .. } => times.reads(each),
-                _ => {}
-            }
-        }
+        self.steps.iter().for_each(|step| step.reads(each));
         for call in &self.calls {
             call.request.path.reads(each);
             call.request.headers.iter().for_each(|(_, value)| value.reads(each));
@@ -41,6 +33,30 @@ impl Archetype {
             }
         }
         read
+    }
+
+    /// Returns for each step whether it computes from a variable that a listener captures in the
+    /// background; empty if no listener captures any.
+    pub fn steps_that_read_captured(&self) -> Vec<bool> {
+        let mut captured = vec![false; self.variables.len()];
+        for call in &self.calls {
+            let Some(listener) = call.stream.as_ref().and_then(|step| step.act.listener()) else {
+                continue;
+            };
+            let in_replies = listener.replies.iter().flat_map(|reply| &reply.captures);
+            for capture in call.captures.iter().chain(in_replies) {
+                captured[capture.variable] = true;
+            }
+        }
+        if !captured.contains(&true) {
+            return Vec::new();
+        }
+        let reads_one = |step: &Step| {
+            let mut reads_one = false;
+            step.reads(&mut |slot| reads_one |= captured.get(slot) == Some(&true));
+            reads_one
+        };
+        self.steps.iter().map(reads_one).collect()
     }
 
     /// Returns for each variable whether its value may come from a response: captures, the status,
@@ -70,6 +86,19 @@ impl Archetype {
             if !has_changed {
                 return found;
             }
+        }
+    }
+}
+
+impl Step {
+    /// Calls `each` with the variables that the step itself reads; calls are read apart from it.
+    fn reads(&self, each: &mut dyn FnMut(usize)) {
+        match self {
+            Self::Set(values) => values.iter().for_each(|(_, value)| value.reads(each)),
+            Self::Log(text) => text.reads(each),
+            Self::If { condition, .. } => condition.reads(each),
+            Self::Count { times, .. } => times.reads(each),
+            _ => {}
         }
     }
 }

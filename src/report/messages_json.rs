@@ -38,6 +38,10 @@ pub(crate) fn document(report: &Report) -> [(&'static str, Value); 2] {
 pub(crate) fn of_step(messages: Option<&MessageWindow>) -> Value {
     let Some(messages) = messages else { return Value::Null };
     let mut document = json!({ "counts": counts(&messages.counts) });
+    document["streams"] = json!({
+        "wanted_seconds": messages.streams.wanted, "held_seconds": messages.streams.held,
+        "held_percent": messages.streams.share().map(|share| share * 100.0),
+    });
     for row in rows::message_times(messages) {
         document[format!("{}_us", row.name)] = latency(&row.times);
     }

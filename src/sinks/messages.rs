@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::ids::StepId;
 use crate::plan::RunManifest;
 use crate::report::csv::{cell, harmless};
-use crate::stats::{CompletedSecond, MessageCounts};
+use crate::stats::{CompletedSecond, HeldStreams, MessageCounts};
 
 /// The name of the file.
 pub(super) const FILE: &str = "messages.csv";
@@ -34,6 +34,7 @@ impl<W: Write> MessagesFile<W> {
         let mut csv = csv::Writer::from_writer(out);
         let mut head = vec!["second", "measured", "late", "workload", "archetype", "step"];
         head.extend(MessageCounts::NAMES);
+        head.extend(["streams_wanted", "streams_held"]);
         csv.write_record(head.iter().map(|name| (*name).to_owned()).chain(times()))?;
         csv.flush()?;
         Ok(Self { csv, plan })
@@ -51,6 +52,8 @@ impl<W: Write> MessagesFile<W> {
             row.extend([window.measured, closed.late].map(|is| u8::from(is).to_string()));
             row.extend([workload, archetype, &series.name].map(|name| harmless(name)));
             row.extend(messages.counts.all().map(|count| count.to_string()));
+            let HeldStreams { wanted, held } = messages.streams;
+            row.extend([wanted, held].map(|count| count.to_string()));
             let mut at_least = Vec::new();
             let transit = messages.transit.clone().into();
             for (kind, latency) in

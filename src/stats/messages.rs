@@ -108,6 +108,30 @@ pub struct MessageWindow {
     pub tpot: Histogram,
     /// From the opening of a stream to its end.
     pub life: Histogram,
+    /// Streams that the step opened, at the ends of seconds.
+    pub streams: HeldStreams,
+}
+
+/// Streams at one moment, or added up over the ends of seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldStreams {
+    /// Those that users have opened, or wait for, and not closed.
+    pub wanted: u64,
+    /// Those of them that are open.
+    pub held: u64,
+}
+
+impl HeldStreams {
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Self) {
+        self.wanted += other.wanted;
+        self.held += other.held;
+    }
+
+    /// Held ones as a share of wanted ones; `None` if none were wanted.
+    pub fn share(&self) -> Option<f64> {
+        (self.wanted > 0).then(|| self.held as f64 / self.wanted as f64)
+    }
 }
 
 /// A time of messages.
@@ -162,6 +186,7 @@ impl MessageWindow {
         self.first_text.merge(&other.first_text);
         self.tpot.merge(&other.tpot);
         self.life.merge(&other.life);
+        self.streams.add(&other.streams);
     }
 
     /// The delivery times with each message that never came above all others.

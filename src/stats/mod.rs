@@ -38,7 +38,7 @@ pub use delta::{Delta, Window};
 pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
-pub use messages::{MessageCounts, MessageTime, MessageWindow, StreamCounts};
+pub use messages::{HeldStreams, MessageCounts, MessageTime, MessageWindow, StreamCounts};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
 pub use outcome::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,

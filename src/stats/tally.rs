@@ -6,7 +6,7 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
-use super::messages::StreamCounts;
+use super::messages::{HeldStreams, StreamCounts};
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
@@ -53,8 +53,7 @@ struct StreamLevels {
     peak: u64,
     wanted_peak: u64,
     /// Sums over the intervals of all shards.
-    open_sum: u64,
-    wanted_sum: u64,
+    sum: HeldStreams,
 }
 
 impl StreamLevels {
@@ -62,18 +61,16 @@ impl StreamLevels {
     fn observe(&mut self, shard: &Gauges, sum: &Gauges) {
         self.peak = self.peak.max(sum.streams);
         self.wanted_peak = self.wanted_peak.max(sum.streams_wanted);
-        self.open_sum += shard.streams;
-        self.wanted_sum += shard.streams_wanted;
+        self.sum.add(&HeldStreams { wanted: shard.streams_wanted, held: shard.streams });
     }
 
     fn snapshot(&self, counts: &StreamCounts, gauges: &Gauges) -> StreamsSnapshot {
-        let held = self.open_sum as f64 / self.wanted_sum.max(1) as f64;
         StreamsSnapshot {
             counts: counts.clone(),
             open: gauges.streams,
             peak: self.peak,
             wanted_peak: self.wanted_peak,
-            held: (self.wanted_sum > 0).then_some(held),
+            held: self.sum.share(),
         }
     }
 }

@@ -26,7 +26,8 @@ pub trait MessageStream: std::fmt::Debug {
     /// its protocol brings messages only.
     fn send(&mut self, message: Message<'_>) -> bool;
 
-    /// Hands queued bytes to the kernel; ready when all of them are handed over.
+    /// Hands queued bytes to the kernel; ready when all of them are handed over. The task that it
+    /// wakes is to be the one of `poll_receive`, which writes what is left.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>>;
 
     /// Bytes that wait for the kernel.
@@ -34,7 +35,8 @@ pub trait MessageStream: std::fmt::Debug {
         0
     }
 
-    /// Begins to close; `poll_receive` returns the end, within the protocol's own deadline.
+    /// Begins to close; `poll_receive`, which has to be called next, sends it and returns the end,
+    /// within the protocol's own deadline.
     fn close(&mut self, code: u16, reason: &str);
 
     /// Bytes handed to the kernel and read since the last call.

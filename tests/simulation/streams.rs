@@ -8,6 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use manada::clock::Time;
+use manada::ids::StepId;
+use manada::plan::Plan;
+use manada::stats::Snapshot;
 use manada::wire::fake_stream::{FakeDelivery, FakeEvent, StreamModel};
 use manada::wire::message_stream::{Message, MessageKind, StreamEnd};
 use serde::Deserialize;
@@ -56,6 +59,34 @@ pub struct StreamScript {
 
 fn yes() -> bool {
     true
+}
+
+/// Returns deviations of messages and streams, as text. `expected`: the streams that a named step
+/// wanted and held, added up over the ends of seconds.
+pub fn deviations(
+    expected: &BTreeMap<String, [u64; 2]>,
+    plan: &Plan,
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut all = snapshot.measured.messages(|_| true);
+    all.merge(&snapshot.warmup.messages(|_| true));
+    if !all.counts.holds() {
+        wrong.push(format!("the ledger of messages does not balance: {:?}", all.counts));
+    }
+    // Those of the steps are those of the run.
+    if all.streams.share() != snapshot.streams.held {
+        wrong.push(format!("{:?} by step, {:?} in all", all.streams, snapshot.streams));
+    }
+    for (name, expected) in expected {
+        let mut steps = StepId::number(&plan.steps);
+        let (id, _) = steps.find(|(_, series)| series.name == *name).unwrap();
+        let found = snapshot.measured.messages(|step| step == id).streams;
+        if [found.wanted, found.held] != *expected {
+            wrong.push(format!("streams of {name}: {found:?}"));
+        }
+    }
+    wrong
 }
 
 /// The streams at work.

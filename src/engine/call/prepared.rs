@@ -27,6 +27,8 @@ pub(crate) struct PreparedFlow {
     /// Whether the shard has next to nothing to do between two calls: requests are rendered once,
     /// and no body is looked at. Then the end of one call is the beginning of the next.
     pub(crate) is_light: bool,
+    /// Whether each step computes from a value that a listener captures; empty if none captures.
+    pub(crate) reads_captured: Vec<bool>,
     /// Whether some step stamps messages.
     pub(crate) stamps: bool,
 }
@@ -64,6 +66,12 @@ impl PreparedCall {
 }
 
 impl PreparedFlow {
+    /// Whether listeners capture values, in the background.
+    #[inline]
+    pub(crate) fn listeners_capture(&self) -> bool {
+        !self.reads_captured.is_empty()
+    }
+
     /// The flow of archetype `archetype`; `names` are the checks of each series.
     pub(crate) fn new(setup: &ShardSetup, archetype: ArchetypeId, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
@@ -121,24 +129,29 @@ impl PreparedFlow {
             }
         };
         let calls: Vec<PreparedCall> = kind.calls.iter().enumerate().map(prepare).collect();
-        let is_light = |step: &Step| match step {
-            Step::Call(index) => {
-                let call = &calls[*index];
-                matches!(call.request, PreparedRequest::Static(_)) && !call.capture.keep_body
-            }
-            Step::Pause(_) | Step::Jump(_) | Step::End => true,
-            _ => false,
-        };
         Self {
-            is_light: kind.steps.iter().all(is_light),
+            is_light: kind.steps.iter().all(|step| is_light(step, &calls)),
             stamps: calls.iter().any(|call| call.call.stamp.is_some()),
             calls,
             steps: kind.steps.clone(),
+            reads_captured: kind.steps_that_read_captured(),
             from_responses: kind.variables_from_responses(&globals),
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),
         }
+    }
+}
+
+/// Whether the shard has next to nothing to do for a step.
+fn is_light(step: &Step, calls: &[PreparedCall]) -> bool {
+    match step {
+        Step::Call(index) => {
+            let call = &calls[*index];
+            matches!(call.request, PreparedRequest::Static(_)) && !call.capture.keep_body
+        }
+        Step::Pause(_) | Step::Jump(_) | Step::End => true,
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! An iteration of a user: the steps of its flow, one after the other.
 //!
-//! `closed_user` and `open_user` run it; `attempt` makes the calls, `parallel` several at once.
+//! `closed_user`, `open_user` and `on_stop` run it; `attempt` makes the calls, `parallel` several
+//! at once.
 //! Invariant: between two calls only the user's own thinks and pauses take time: each call is
 //! intended at the end of the one before and those waits.
 
@@ -117,11 +118,16 @@ impl<'a> IterationRunner<'a> {
         async move {
             let mut in_a_row = 0u32;
             let end = loop {
-                if self.flow().steps[at].comes_after_think() {
+                let takes_time = self.flow().steps[at].comes_after_think();
+                let waits = self.has_pending_wait() && (takes_time || self.awaits_captured(at));
+                if takes_time || waits {
                     in_a_row = 0;
-                    if self.has_pending_wait() && self.take_pending_wait().await.is_err() {
-                        break IterationEnd::Interrupted;
-                    }
+                }
+                if waits && self.take_pending_wait().await.is_err() {
+                    break IterationEnd::Interrupted;
+                }
+                if self.flow().listeners_capture() {
+                    self.user.take_captured();
                 }
                 let went = match &self.flow().steps[at] {
                     Step::End => return IterationEnd::Completed,
@@ -188,6 +194,13 @@ impl<'a> IterationRunner<'a> {
             own_ns: self.thought_ns - self.thought_before_ns + self.pause_ns,
             delay_ns: self.late_ns + self.shard.recorder.borrow().stalled_ns() - self.stalled_ns,
         }
+    }
+
+    /// Whether step `at` computes from a value that a listener captures: what is captured during a
+    /// pause before it counts.
+    #[inline]
+    fn awaits_captured(&self, at: usize) -> bool {
+        self.flow().reads_captured.get(at) == Some(&true)
     }
 
     fn has_pending_wait(&self) -> bool {
@@ -368,27 +381,5 @@ impl<'a> IterationRunner<'a> {
         self.late_ns += now.since(before);
         self.timing.picked_up = self.timing.picked_up.max(now);
         in_time.map_err(|_| IterationEnd::Interrupted)
-    }
-}
-
-/// Runs `on_stop` after the last iteration of a user; its calls belong to no iteration.
-pub(crate) async fn run_on_stop(shard: &Shard, user: &mut User) {
-    if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
-        && !shard.lifecycle.is_cancelled()
-        && !shard.plan.grace.is_zero()
-    {
-        let now = clock::now();
-        // A user that was interrupted at the end of its grace has as long again for it.
-        user.deadline.set_hard_end(now + shard.plan.grace);
-        // The work of its last iteration does not count.
-        user.work = MAX_ITERATION_WORK;
-        let timing = CallTiming::at_once(now, now);
-        IterationRunner::new(shard, user, timing).section(on_stop).await;
-    }
-    if let Some(final_variables) = &shard.final_variables {
-        final_variables
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone_from(&user.variables);
     }
 }

@@ -6,6 +6,7 @@
 mod groups;
 pub(crate) mod iteration;
 pub(crate) mod iteration_summary;
+pub(crate) mod on_stop;
 pub(crate) mod parallel;
 pub(crate) mod rendezvous;
 mod stream_step;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::{self, RunOffset, Time};
 use crate::engine::shard::Shard;
+use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
 use crate::engine::streams::listener::Listener;
@@ -64,8 +65,8 @@ pub(crate) struct StreamState {
     /// Messages that are sent again after a reconnection.
     resent: Vec<(MessageKind, Vec<u8>)>,
     replies: ReplyQueue,
-    /// Values that listeners captured, by variable.
-    captured: Vec<(usize, Option<Value>)>,
+    /// Where captured values go; `None` if no listener of the flow captures any.
+    captured: Option<CapturedValues>,
     /// Draws what a capture picks at random.
     rng: Rng,
     /// When the last message of the stream was read.
@@ -99,7 +100,7 @@ impl LiveStream {
         (call, step): (usize, StepId),
         (path, keeps): (String, bool),
         opened: Time,
-        rng: Rng,
+        (rng, captured): (Rng, Option<CapturedValues>),
     ) -> Self {
         let state = StreamState {
             wire: Some(wire),
@@ -116,7 +117,7 @@ impl LiveStream {
             reconnect_delay: None,
             resent: Vec::new(),
             replies: ReplyQueue::default(),
-            captured: Vec::new(),
+            captured,
             rng,
             last_read: Time::NEVER,
             is_flushing: false,
@@ -274,7 +275,8 @@ impl StreamState {
         let listener = &mut self.listeners[place];
         listener.take(shard, at, message, shares_read);
         let call = (listener.call, listener.step);
-        if let Some(answer) = listener.replies.answer(shard, call, (at, message), &mut self.rng) {
+        let (rng, captured) = (&mut self.rng, self.captured.as_ref());
+        if let Some(answer) = listener.replies.answer(shard, call, (at, message), (rng, captured)) {
             let has_room = self.replies.push(answer);
             let now = RunOffset::of(at, shard.start);
             let mut recorder = shard.recorder.borrow_mut();
@@ -298,7 +300,6 @@ impl StreamState {
         }
         let rules: ResponseRules<'_> = prepared.call.response_rules();
         let head = head_of(message);
-        // Captured values go to their user when it runs its next step.
         let most = rules.captures.iter().map(|capture| capture.variable + 1).max().unwrap_or(0);
         let mut variables: Vec<Option<Value>> = vec![None; most];
         let intended = RunOffset::of(at, shard.start);
@@ -307,15 +308,21 @@ impl StreamState {
             let id = prepared.check_ids[prepared.call.place_of(part)];
             shard.recorder.borrow_mut().record_check(step, intended, id, passed);
         });
-        for capture in rules.captures {
-            self.captured.retain(|(known, _)| *known != capture.variable);
-            self.captured.push((capture.variable, variables[capture.variable].take()));
+        if let Some(captured) = &self.captured {
+            for capture in rules.captures {
+                captured.set(capture.variable, variables[capture.variable].take());
+            }
         }
     }
 
-    /// Takes the values that listeners captured.
-    pub(crate) fn take_captured(&mut self) -> Vec<(usize, Option<Value>)> {
-        std::mem::take(&mut self.captured)
+    /// Hands queued bytes to the kernel. The reader is woken to write what is left, so that a
+    /// sender that is cancelled leaves nothing behind; it wakes the user then.
+    pub(super) fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), StreamEnd>> {
+        let Some(wire) = &mut self.wire else { return Poll::Pending };
+        let waker = self.reader.as_ref().unwrap_or(cx.waker());
+        let flushed = wire.poll_flush(&mut Context::from_waker(waker));
+        self.is_flushing = flushed.is_pending();
+        flushed
     }
 
     /// Wakes the user that waits for the stream.

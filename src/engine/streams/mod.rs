@@ -6,10 +6,12 @@
 //! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
 //! it is counted once.
 
+mod captured_values;
 mod conditions;
 mod end;
 mod exchange_end;
 mod handshake;
+mod held_streams;
 mod inbox;
 mod listener;
 mod live_stream;
@@ -27,6 +29,7 @@ mod user_streams;
 mod wait;
 
 pub(crate) use exchange_end::{end_call, end_exchange};
+pub(crate) use held_streams::HeldByStep;
 pub(crate) use stamping::complete;
 pub(crate) use step::step;
 pub(crate) use user_streams::UserStreams;

@@ -28,21 +28,24 @@ pub(super) async fn open(
     (step, open): (&StreamStep, &OpenStream),
     timing: &CallTiming,
 ) -> CallEnd {
-    shard.streams_wanted.set(shard.streams_wanted.get() + 1);
+    let opening = user.step(prepared.call.series);
+    shard.streams.count_wanted(opening, true);
     user.extras().streams.opened_path = String::new();
     let end = attempt::call(CallContext { shard, prepared, timing }, user).await;
     let Some(wire) = user.extras().streams.opened.take() else {
-        shard.streams_wanted.set(shard.streams_wanted.get() - 1);
+        shard.streams.count_wanted(opening, false);
         return end;
     };
     let plan = &shard.plan.archetypes[user.archetype].streams[step.stream];
     let path = std::mem::take(&mut user.extras().streams.opened_path);
+    let captures = shard.flows[user.archetype].listeners_capture();
+    let captured = captures.then(|| user.extras().streams.captured.get_or_insert_default().clone());
     let rng = Rng::seed_from_u64(user.rng.random());
-    let place = (call, user.step(prepared.call.series));
-    let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, rng);
+    let place = (call, opening);
+    let live = LiveStream::new(wire, place, (path, plan.is_kept), end.done, (rng, captured));
     let live = Rc::new(live);
     let spare = open.reconnect.is_some().then(|| SpareUser::of(user));
-    reader::count_opened(shard, false);
+    reader::count_opened(shard, &live, false);
     if let Some(before) = user.extras().streams.set(step.stream, Rc::clone(&live)) {
         before.begin_close(1_000, "");
     }

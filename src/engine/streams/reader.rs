@@ -55,7 +55,7 @@ pub(super) fn spawn(shard: &Shard, live: Rc<LiveStream>, spare: Option<SpareUser
     tokio::task::spawn_local(async move {
         let _guard = shard.lifecycle.panic_guard();
         run(&shard, &live, spare).await;
-        shard.streams_wanted.set(shard.streams_wanted.get() - 1);
+        shard.streams.count_wanted(live.step, false);
     });
 }
 
@@ -87,8 +87,8 @@ fn reconnect_of(shard: &Shard, live: &LiveStream) -> Option<Reconnect> {
 }
 
 /// Counts a stream that opened.
-pub(super) fn count_opened(shard: &Shard, again: bool) {
-    shard.streams_open.set(shard.streams_open.get() + 1);
+pub(super) fn count_opened(shard: &Shard, live: &LiveStream, again: bool) {
+    shard.streams.count_held(live.step, true);
     let mut recorder = shard.recorder.borrow_mut();
     let streams = recorder.streams();
     streams.opened += 1;
@@ -99,7 +99,7 @@ pub(super) fn count_opened(shard: &Shard, again: bool) {
 fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
     let now = clock::now();
     let opened = live.state.borrow().opened;
-    shard.streams_open.set(shard.streams_open.get() - 1);
+    shard.streams.count_held(live.step, false);
     let mut recorder = shard.recorder.borrow_mut();
     recorder.record_stream_end(&end::describe(ended));
     if let Some(kind) = ended.failure {
@@ -149,7 +149,7 @@ async fn reopen(
             if live.is_unwanted() {
                 return None;
             }
-            count_opened(shard, true);
+            count_opened(shard, live, true);
             live.state.borrow_mut().came_back(wire, end.done);
             return Some(SpareUser::Made(spare));
         }

@@ -7,13 +7,14 @@
 
 use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
+use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::head_of;
 use crate::extract::{self, ResponseRules};
 use crate::ids::{ArchetypeId, StepId};
 use crate::plan::stream::Reply;
 use crate::seed::Rng;
-use crate::template::{MAX_WORK, RenderScope, Value};
+use crate::template::{MAX_WORK, Value};
 use crate::wire::message_stream::Message;
 
 /// Maximum bytes of answers that wait for a target to read.
@@ -55,13 +56,13 @@ impl ListenerReplies {
     }
 
     /// The answer to a message that the listener of the step `call` took at `at`; `None` if there
-    /// is none.
+    /// is none. What its captures find goes to `captured`, too.
     pub(crate) fn answer(
         &mut self,
         shard: &Shard,
         (call, step): (usize, StepId),
         (at, message): (Time, &Message<'_>),
-        rng: &mut Rng,
+        (rng, captured): (&mut Rng, Option<&CapturedValues>),
     ) -> Option<Vec<u8>> {
         let index = self.all.iter().position(|(conditions, _)| conditions.hold(message))?;
         if let Some(text) = &self.all[index].1 {
@@ -71,7 +72,13 @@ impl ListenerReplies {
         let prepared = &shard.flows[archetype].calls[call];
         let replies = prepared.call.replies();
         let scope = self.scope.as_mut()?;
-        let answer = scope.render(shard, (archetype, replies.get(index)?), (at, message), rng);
+        let reply = replies.get(index)?;
+        let answer = scope.render(shard, (archetype, reply), (at, message), rng);
+        for variable in reply.captures.iter().map(|capture| capture.variable) {
+            if let Some(captured) = captured {
+                captured.set(variable, scope.variables[variable].clone());
+            }
+        }
         // The checks of replies come after all others.
         let later = self.all[index..].iter().filter(|(_, text)| text.is_none()).count();
         let id = prepared.check_ids[prepared.check_ids.len() - later];
@@ -99,18 +106,8 @@ impl ReplyScope {
             return None;
         }
         let mut work = MAX_WORK;
-        let mut scope = RenderScope {
-            variables: &self.variables,
-            names: &shard.plan.archetypes[archetype].variables,
-            rng,
-            user: self.user,
-            iteration: self.iteration,
-            run_id: &shard.plan.run_id,
-            request: None,
-            now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
-            work: &mut work,
-            from_responses: &shard.flows[archetype].from_responses,
-        };
+        let numbers = (self.user, self.iteration);
+        let mut scope = shard.scope((archetype, at), numbers, (&self.variables, rng, &mut work));
         let mut text = Vec::new();
         reply.text.render(&mut scope, &mut text).ok()?;
         Some(text)

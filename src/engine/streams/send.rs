@@ -106,7 +106,7 @@ async fn hand_over(
     let mut is_queued = false;
     wait_for(user, live, |cx, phase| {
         let mut state = live.state.borrow_mut();
-        let Some(wire) = &mut state.wire else {
+        let Some(queued) = state.wire.as_ref().map(|wire| wire.queued()) else {
             return match phase {
                 StreamPhase::Open => Poll::Pending,
                 _ => Poll::Ready(Err(FailureKind::Closed)),
@@ -114,30 +114,20 @@ async fn hand_over(
         };
         if !is_queued {
             // What a target does not read waits, and no more than that: within the step's timeout.
-            if wire.queued() >= MAX_QUEUED && wire.poll_flush(cx).is_pending() {
-                state.is_flushing = true;
+            if queued >= MAX_QUEUED && state.poll_flush(cx).is_pending() {
                 return Poll::Pending;
             }
-            if !wire.send(Message { kind, payload, event: None, id: None }) {
+            let message = Message { kind, payload, event: None, id: None };
+            if !state.wire.as_mut().is_some_and(|wire| wire.send(message)) {
                 return Poll::Ready(Err(FailureKind::Closed));
             }
             is_queued = true;
         }
-        match wire.poll_flush(cx) {
-            Poll::Pending => {
-                state.is_flushing = true;
-                Poll::Pending
-            }
-            Poll::Ready(Ok(())) => {
-                state.is_flushing = false;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(end)) => {
-                // The reader meets the same end, and counts it.
-                state.wake_reader();
-                Poll::Ready(Err(end.failure.unwrap_or(FailureKind::Closed)))
-            }
-        }
+        state.poll_flush(cx).map_err(|end| {
+            // The reader meets the same end, and counts it.
+            state.wake_reader();
+            end.failure.unwrap_or(FailureKind::Closed)
+        })
     })
     .await
 }

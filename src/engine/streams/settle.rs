@@ -22,21 +22,15 @@ impl User {
 
     /// Takes over the values that listeners of its streams captured.
     pub(crate) fn take_captured(&mut self) {
-        let Some(extras) = &self.extras else { return };
-        let mut all = Vec::new();
-        for live in extras.streams.open.iter().flatten() {
-            all.extend(live.state.borrow_mut().take_captured());
-        }
-        for (slot, value) in all {
-            self.variables[slot] = value;
+        let captured = self.extras.as_ref().and_then(|extras| extras.streams.captured.as_ref());
+        if let Some(captured) = captured {
+            captured.take_over(&mut self.variables);
         }
     }
 
-    /// Ends the streams that live as long as an iteration. The next one sees what listeners
-    /// captured.
+    /// Ends the streams that live as long as an iteration.
     pub(crate) async fn end_iteration_streams(&mut self, shard: &Shard) {
         let plans = &shard.plan.archetypes[self.archetype].streams;
-        self.take_captured();
         let Some(extras) = &mut self.extras else { return };
         let ended = extras.streams.take(|stream| !plans[stream].of_user);
         end_all(shard, self, &ended, false).await;
@@ -46,7 +40,7 @@ impl User {
     pub(crate) async fn end_streams(&mut self, shard: &Shard, is_final: bool) {
         let Some(extras) = &mut self.extras else { return };
         let ended = extras.streams.take(|_| true);
-        extras.streams.publisher = None;
+        (extras.streams.publisher, extras.streams.captured) = (None, None);
         end_all(shard, self, &ended, is_final).await;
     }
 }

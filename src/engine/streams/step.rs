@@ -1,7 +1,7 @@
 //! Runs a step of a stream.
 //!
 //! `iteration` calls it, boxed, for each of them.
-//! Invariant: values that listeners captured are there before the step is rendered.
+//! Invariant: a step refers to a stream that is open, or fails as `not_open`.
 
 use crate::clock;
 use crate::engine::call::context::CallContext;
@@ -25,7 +25,6 @@ pub(crate) async fn step(
         let done = clock::now();
         return CallEnd { result: CallResult::Own, done, responded: false, goes_on: false };
     };
-    user.take_captured();
     let context = CallContext { shard, prepared, timing };
     let live = user.extras().streams.get(step.stream);
     match &step.act {

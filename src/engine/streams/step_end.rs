@@ -20,7 +20,7 @@ use crate::engine::streams::replies::{ListenerReplies, ReplyScope};
 use crate::engine::streams::stamping;
 use crate::engine::users::user::User;
 use crate::plan::stream::ListenerPlan;
-use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
 use crate::template::RenderError;
 use crate::wire::ResponseCapture;
 use crate::wire::message_stream::{Message, MessageKind};
@@ -72,7 +72,7 @@ pub(super) fn conclude_without(
     checks::unset_captures(context, user);
     let exchange = exchange(AttemptOutcome::Done, context.timing.picked_up, done);
     let blocked = blocked(context, begun, exchange.dispatched);
-    conclude::record(context, user, blocked, &exchange, crate::stats::CallResult::Ok)
+    conclude::record(context, user, blocked, &exchange, CallResult::Ok)
 }
 
 fn exchange(outcome: AttemptOutcome, dispatched: Time, done: Time) -> Exchange {

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use crate::engine::shard::Shard;
+use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::listener::add_settled;
 use crate::engine::streams::live_stream::LiveStream;
 use crate::engine::streams::publisher::{Publisher, StampedMessage};
@@ -15,6 +16,8 @@ use crate::wire::message_stream::MessageStream;
 #[derive(Debug, Default)]
 pub(crate) struct UserStreams {
     pub(crate) open: Vec<Option<Rc<LiveStream>>>,
+    /// What their listeners captured; `None` before the first stream, or if none captures.
+    pub(crate) captured: Option<CapturedValues>,
     /// What stamps its messages; `None` before the first.
     pub(crate) publisher: Option<Publisher>,
     /// The connection that a handshake has just opened, and its service and path.

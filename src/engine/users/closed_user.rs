@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use crate::clock::{self, RunOffset, Time};
 use crate::engine::call::timing::CallTiming;
-use crate::engine::iterations::iteration::{IterationRunner, run_on_stop};
+use crate::engine::iterations::iteration::IterationRunner;
 use crate::engine::iterations::iteration_summary::{self, IterationSummary};
+use crate::engine::iterations::on_stop::run_on_stop;
 use crate::engine::live_schedule::{LiveSchedule, Presence};
 use crate::engine::shard::Shard;
 use crate::engine::startup::numbering::{IterationItem, UserIdentity};

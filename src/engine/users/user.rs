@@ -179,18 +179,9 @@ impl User {
 
     /// Returns the values that a template can read at the intended time `at`.
     pub(crate) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> RenderScope<'a> {
-        RenderScope {
-            variables: &self.variables,
-            names: &shard.plan.archetypes[self.archetype].variables,
-            rng: &mut self.rng,
-            user: self.number,
-            iteration: self.iteration,
-            run_id: &shard.plan.run_id,
-            request: None,
-            now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
-            work: &mut self.work,
-            from_responses: &shard.flows[self.archetype].from_responses,
-        }
+        let place = (self.archetype, at);
+        let numbers = (self.number, self.iteration);
+        shard.scope(place, numbers, (&self.variables, &mut self.rng, &mut self.work))
     }
 
     /// The series that has number `series` in its archetype.

@@ -11,9 +11,9 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, Iterations, LoadOverride, MemoryRelief, MessageCounts,
-    MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy,
-    ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
+    Departures, GaugeSample, Gauges, HeldStreams, Iterations, LoadOverride, MemoryRelief,
+    MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority,
+    Remedy, ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 
@@ -66,7 +66,10 @@ packed! {
         late, replayed, foreign, unexpected, unstamped, unmatched, dropped, coalesced, ahead,
         tokens, by_chunks, judged, good,
     }
-    MessageWindow { counts, delivery, transit, gap, first, first_text, tpot, life }
+    MessageWindow {
+        counts, delivery, transit, gap, first, first_text, tpot, life, streams since 10,
+    }
+    HeldStreams { wanted, held }
     StreamCounts { opened, reconnects, ended, closed, untracked_pairs }
     Delayed { measured, less }
     OwnDelay { response, service }

@@ -45,6 +45,17 @@ pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
     checks
 }
 
+/// Reports a condition on the status in the conditions of a message, which has none.
+pub(crate) fn report_status(diagnostics: &mut Diagnostics, node: &Node) {
+    let NodeKind::Map(entries) = &node.kind else { return };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| key.name == "status") {
+        diagnostics
+            .mistake(key.span, "a message has no status")
+            .expected("conditions on the message, such as `json` or `body`")
+            .help("a handshake whose response has another status fails without a check");
+    }
+}
+
 fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
     let one = std::slice::from_ref(node);
     let items = match &node.kind {

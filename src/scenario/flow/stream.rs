@@ -82,7 +82,7 @@ pub(crate) fn step(
     value: &Node,
     fields: &mut Fields<'_>,
 ) -> Option<NamedStep> {
-    let mut call = StreamCall::read(flow, diagnostics, fields);
+    let mut call = StreamCall::read(verb, flow, diagnostics, fields);
     let opens = verb == ControlStep::Open
         || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
     let opened = opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call));
@@ -125,7 +125,12 @@ struct StreamCall {
 }
 
 impl StreamCall {
-    fn read(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Self {
+    fn read(
+        verb: ControlStep,
+        flow: &Assembly<'_>,
+        diagnostics: &mut Diagnostics,
+        fields: &mut Fields<'_>,
+    ) -> Self {
         let names = flow.flow_context.names;
         let name =
             fields.take("name").and_then(|node| values::plain_text(diagnostics, node, "a name"));
@@ -160,7 +165,11 @@ impl StreamCall {
             call.captures =
                 captures.map_or_else(Vec::new, |node| capture::captures(diagnostics, node, names));
             let mut checks = |key| {
-                fields.take(key).map_or_else(Vec::new, |node| check::checks(diagnostics, node))
+                let node = fields.take(key);
+                if verb != ControlStep::Open {
+                    node.iter().for_each(|node| check::report_status(diagnostics, node));
+                }
+                node.map_or_else(Vec::new, |node| check::checks(diagnostics, node))
             };
             (call.checks, call.expects) = (checks("check"), checks("expect"));
             let on_fail = fields.word(diagnostics, "on_fail", &OnFail::NAMES);

@@ -1,9 +1,10 @@
-//! Field tables of captures and checks.
+//! Field tables of captures and checks, and the keys of steps that have them.
 //!
 //! `flow::capture` and `flow::check` read them.
 //! Invariant: a value that a check compares with is fixed text without templates.
 
 use crate::extract::MatchPick;
+use crate::plan::OnFail;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, Matching, OneOf, Table, Words,
 };
@@ -110,3 +111,17 @@ pub(crate) static CHECK: Noun = Noun {
     ]],
     ..EMPTY
 };
+
+/// The keys of steps that get a response or a message.
+pub(crate) static RESPONSE: &[KeySpec] = &[
+    key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response or message."),
+    key("check", Table(&CHECK), "Conditions; failed ones are counted."),
+    key("expect", Table(&CHECK), "Conditions; a failed one fails the step and ends the iteration."),
+    key(
+        "on_fail",
+        Words(&words(&OnFail::NAMES)),
+        "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or `abort` \
+         the run.",
+    )
+    .default("count"),
+];

@@ -3,7 +3,6 @@
 //! `flow::step`, `flow::control` and `flow::body` read them.
 //! Invariant: each control step has one key that no request has.
 
-use crate::plan::OnFail;
 use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::laws::DISTRIBUTION;
@@ -14,7 +13,7 @@ use crate::scenario::nouns::noun::ValueShape::{
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, SharedShape, key, list_of, map_of, words,
 };
-use crate::scenario::nouns::responses::{CAPTURE, CHECK};
+use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
@@ -112,18 +111,11 @@ static CALL: &[KeySpec] = &[
     key("max_body", Size, "Largest response body.").default("64MiB"),
     key("redirects", REDIRECTS, "Redirects to follow.").otherwise("the service's"),
     key("tags", TAGS, "Tags of its series, in addition to the archetype's."),
-    key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response."),
-    key("check", Table(&CHECK), "Conditions; failed ones are counted."),
-    key("expect", Table(&CHECK), "Conditions; a failed one fails the call and ends the iteration."),
-    key(
-        "on_fail",
-        Words(&words(&OnFail::NAMES)),
-        "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or `abort` \
-         the run.",
-    )
-    .default("count"),
-    key("priority", PRIORITY, "Priority under limits and degradation.").otherwise("its pool's"),
 ];
+
+/// The keys of requests that come after those of responses.
+static CALL_PRIORITY: &[KeySpec] =
+    &[key("priority", PRIORITY, "Priority under limits and degradation.").otherwise("its pool's")];
 
 /// The keys of requests; `rules` of both kinds.
 const ONE_METHOD: KeyRule =
@@ -136,6 +128,8 @@ pub(crate) static REQUEST: Noun = Noun {
     form: "a step such as `get: /products`",
     groups: &[
         CALL,
+        RESPONSE,
+        CALL_PRIORITY,
         &[key(
             "fallback",
             Shared(&STEPS),
@@ -153,6 +147,8 @@ pub(crate) static BRANCH: Noun = Noun {
     form: "a step such as `get: /products`",
     groups: &[
         CALL,
+        RESPONSE,
+        CALL_PRIORITY,
         &[key(
             "needs",
             OneOf(&[Fixed, List(0, None, &Fixed)]),

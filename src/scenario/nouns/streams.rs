@@ -3,7 +3,6 @@
 //! `flow::stream` and `service::services` read them.
 //! Invariant: each step has one key that no request and no control step has.
 
-use crate::plan::OnFail;
 use crate::plan::stream::AwaitSince;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
@@ -13,7 +12,7 @@ use crate::scenario::nouns::noun::ValueShape::{
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, MapKeys, MapShape, Noun, key, map_of, words,
 };
-use crate::scenario::nouns::responses::{CAPTURE, CHECK};
+use crate::scenario::nouns::responses::{CAPTURE, RESPONSE};
 use crate::scenario::nouns::values::TAGS;
 
 /// The path of a stream.
@@ -42,20 +41,6 @@ static COMMON: &[KeySpec] = &[
     key("timeout", PositiveDuration, "Longest duration of the step.").otherwise("the service's"),
     key("think", Shared(&DISTRIBUTION), "Think time after this step.").otherwise("the archetype's"),
     key("tags", TAGS, "Tags of its series, in addition to the archetype's."),
-];
-
-/// The keys of steps that get a response or a message.
-static RESPONSE: &[KeySpec] = &[
-    key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response or message."),
-    key("check", Table(&CHECK), "Conditions; failed ones are counted."),
-    key("expect", Table(&CHECK), "Conditions; a failed one fails the step and ends the iteration."),
-    key(
-        "on_fail",
-        Words(&words(&OnFail::NAMES)),
-        "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or `abort` \
-         the run.",
-    )
-    .default("count"),
 ];
 
 /// The keys of steps that open a stream.

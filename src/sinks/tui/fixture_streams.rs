@@ -11,7 +11,9 @@ use crate::event::{Report, RunInfo};
 use crate::ids::StepId;
 use crate::plan::RunManifest;
 use crate::scenario::{self, ScenarioOverrides};
-use crate::stats::{GaugeSample, Gauges, MessageTime, Point, Recorder, Seconds, Tally, Timeline};
+use crate::stats::{
+    GaugeSample, Gauges, HeldStreams, MessageTime, Point, Recorder, Seconds, Tally, Timeline,
+};
 use crate::verdict::Trust;
 
 const S: u64 = 1_000_000_000;
@@ -93,6 +95,8 @@ fn fill(recorder: &mut Recorder, second: u64) {
         answers.counts.judged += 1;
         answers.counts.good += u64::from(!stumbles(second));
     }
+    let held = if stumbles(second) { 19 } else { 20 };
+    recorder.messages(connect, at(0)).streams = HeldStreams { wanted: 20, held };
     if second == 0 {
         recorder.streams().opened = 20;
     }

@@ -185,6 +185,8 @@ fn responses_have_items_with_a_beginning_deltas_and_an_end() {
     ];
     assert!(names.iter().map(|name| &name["response.".len()..]).eq(expect), "{names:?}");
     assert!(seen.iter().zip(&names).all(|(event, name)| event["type"] == *name));
+    let numbers = seen.iter().map(|event| event["sequence_number"].as_u64());
+    assert!(numbers.eq((0..19).map(Some)), "{body}");
     assert_eq!(text(&seen[8..11], "/delta"), " of größer waves");
     assert_eq!(seen[11]["text"], " of größer waves");
     assert_eq!(seen[15]["delta"], "{\"text\":\" under\"}");

@@ -3,6 +3,7 @@
 //! `session` appends them, and says when.
 //! Invariant: texts of tokens need no escaping; the model's name is escaped.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use serde_json::{Value, json};
@@ -17,8 +18,9 @@ pub(super) struct TokenDialect {
     api: TokenApi,
     writer: TokenEventWriter,
     includes_usage: bool,
-    /// Between the text of tokens and what is before and after it, for each kind.
-    frames: [[String; 2]; 3],
+    /// What is before the text of tokens, between it and the number of the event, and after that,
+    /// for each kind. Most events have no number.
+    frames: [[String; 3]; 3],
 }
 
 impl TokenDialect {
@@ -35,19 +37,24 @@ impl TokenDialect {
             created,
             line_end: request.settings.line_end,
             parts,
+            next_number: Cell::new(0),
         };
         let (api, includes_usage) = (request.api, request.includes_usage);
         let mut dialect = Self { api, writer, includes_usage, frames: Default::default() };
         // An event is made once for each kind, and its text put in its place.
         dialect.frames = TokenKind::ALL.map(|kind| {
             const PLACE: &str = "\u{1}";
+            dialect.writer.next_number.set(u64::MAX - 1);
             let mut event = Vec::new();
             dialect.delta(kind, PLACE, &mut event);
             let event = String::from_utf8_lossy(&event).into_owned();
             // A control character is escaped in JSON.
             let (before, after) = event.split_once("\\u0001").unwrap_or((&event, ""));
-            [before.to_owned(), after.to_owned()]
+            let number = (u64::MAX - 1).to_string();
+            let (between, after) = after.split_once(&number).unwrap_or((after, ""));
+            [before, between, after].map(str::to_owned)
         });
+        dialect.writer.next_number.set(0);
         dialect
     }
 
@@ -149,10 +156,14 @@ impl TokenDialect {
 
     /// Appends an event with a text that needs no escaping.
     pub fn piece(&self, kind: TokenKind, text: &str, out: &mut Vec<u8>) {
-        let [before, after] = &self.frames[kind as usize];
-        for part in [before, text, after] {
+        let [before, between, after] = &self.frames[kind as usize];
+        for part in [before, text, between] {
             out.extend_from_slice(part.as_bytes());
         }
+        if self.api == TokenApi::Responses {
+            out.extend_from_slice(self.writer.number().to_string().as_bytes());
+        }
+        out.extend_from_slice(after.as_bytes());
     }
 
     /// Appends what comes after the last token, without the end mark; returns the number of events.

@@ -3,6 +3,8 @@
 //! `dialect` and `responses` write with it.
 //! Invariant: an event ends with an empty line.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::parts::TokenParts;
@@ -25,12 +27,21 @@ pub(super) struct TokenEventWriter {
     pub created: u64,
     pub line_end: &'static str,
     pub parts: TokenParts,
+    /// The number of the next event, in the API that numbers them.
+    pub next_number: Cell<u64>,
 }
 
 impl TokenEventWriter {
     /// The id of the tool call.
     pub fn call_id(&self) -> String {
         format!("call-{}", self.id)
+    }
+
+    /// The number of an event that is written now.
+    pub fn number(&self) -> u64 {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        number
     }
 
     /// Appends an event with a name.

@@ -2,8 +2,8 @@
 //! deltas, and ends with the whole.
 //!
 //! `dialect` calls it.
-//! Invariant: each event has its type as its name and as its member `type`; the last one, which
-//! tells the numbers of tokens, is the end mark.
+//! Invariant: each event has its type as its name and as its member `type`, and its number, from 0
+//! on; the last one, which tells the numbers of tokens, is the end mark.
 
 use serde_json::{Value, json};
 
@@ -84,9 +84,10 @@ pub(super) fn document(writer: &TokenEventWriter, is_cut: bool, usage: TokenUsag
     response
 }
 
-/// Adds the type of an event, and appends it.
+/// Adds the type of an event and its number, and appends it.
 fn event(writer: &TokenEventWriter, kind: &str, mut data: Value, out: &mut Vec<u8>) {
     data["type"] = kind.into();
+    data["sequence_number"] = writer.number().into();
     writer.named(kind, &data, out);
 }
 

@@ -3,7 +3,7 @@
 //! `Wire::open_stream` makes it; `engine::streams` polls it through `MessageStream`.
 //! Invariant: it brings messages only; its end is the body's end, ours, or a failure.
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -19,8 +19,6 @@ pub(in crate::wire) struct EventStream {
     body: StreamedBody,
     parser: StreamParser,
     is_closed: bool,
-    /// The task that reads.
-    reader: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -33,13 +31,13 @@ impl EventStream {
     /// Creates a stream of server-sent events up to `max_message` bytes.
     pub(in crate::wire) fn events(body: StreamedBody, max_message: u64) -> Self {
         let parser = StreamParser::Events(EventParser::new(max_message));
-        Self { body, parser, is_closed: false, reader: None }
+        Self { body, parser, is_closed: false }
     }
 
     /// Creates a stream of lines up to `max_message` bytes.
     pub(in crate::wire) fn lines(body: StreamedBody, max_message: u64) -> Self {
         let parser = StreamParser::Lines(LineParser::new(max_message));
-        Self { body, parser, is_closed: false, reader: None }
+        Self { body, parser, is_closed: false }
     }
 }
 
@@ -53,9 +51,6 @@ impl MessageStream for EventStream {
         let end = |is_ours, failure| StreamEnd { is_ours, code: None, failure };
         if self.is_closed {
             return Poll::Ready(end(true, None));
-        }
-        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            self.reader = Some(cx.waker().clone());
         }
         let parser = &mut self.parser;
         let polled = self.body.poll_data(cx, buffer, &mut |now, data| match parser {
@@ -93,9 +88,6 @@ impl MessageStream for EventStream {
 
     fn close(&mut self, _: u16, _: &str) {
         self.is_closed = true;
-        if let Some(reader) = &self.reader {
-            reader.wake_by_ref();
-        }
     }
 
     fn take_traffic(&mut self) -> Traffic {

@@ -5,7 +5,7 @@
 //! holds no buffer.
 
 use std::io;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::clock::{self, Time, Timer};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -42,11 +42,6 @@ pub(in crate::wire) struct WebSocketStream {
     traffic: Traffic,
     /// Why nothing can be written any more.
     write_failure: Option<FailureKind>,
-    /// The task that reads: it also writes what is left over, so that a sender that is cancelled
-    /// leaves nothing behind.
-    reader: Option<Waker>,
-    /// The task that waits for the queue to be empty.
-    sender: Option<Waker>,
     _count: OpenStreamCount,
 }
 
@@ -93,8 +88,6 @@ impl WebSocketStream {
             timer: Timer::new(),
             traffic: Traffic::default(),
             write_failure: None,
-            reader: None,
-            sender: None,
             _count: count,
         };
         stream.expect_life(clock::now());
@@ -190,9 +183,6 @@ impl WebSocketStream {
                 self.queue.clear();
             }
         }
-        if let Some(sender) = self.sender.take() {
-            sender.wake();
-        }
         Poll::Ready(())
     }
 
@@ -233,9 +223,6 @@ impl MessageStream for WebSocketStream {
             let early = std::mem::take(&mut self.early.bytes);
             self.take_bytes(self.early.read, &early, receive);
         }
-        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            self.reader = Some(cx.waker().clone());
-        }
         loop {
             let _ = self.write(cx);
             if let SocketPhase::Ending(end, MAX_DISCARDED..) = self.phase {
@@ -269,23 +256,11 @@ impl MessageStream for WebSocketStream {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
-        // The reader's waker: what is left is written even if the sender is cancelled.
-        let written = match self.reader.take() {
-            Some(reader) => {
-                let written = self.write(&mut Context::from_waker(&reader));
-                self.reader = Some(reader);
-                written
-            }
-            None => self.write(cx),
-        };
-        if let Some(kind) = self.write_failure {
-            return Poll::Ready(Err(self.end_without_close(kind)));
+        let written = self.write(cx);
+        match self.write_failure {
+            Some(kind) => Poll::Ready(Err(self.end_without_close(kind))),
+            None => written.map(Ok),
         }
-        if written.is_pending() {
-            self.sender = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
     }
 
     fn queued(&self) -> usize {
@@ -299,10 +274,6 @@ impl MessageStream for WebSocketStream {
         self.queue.push_close(code, reason);
         self.phase = SocketPhase::Closing;
         self.timer.set(clock::now().after(self.limits.close));
-        // The reader writes the close and waits for the deadline.
-        if let Some(reader) = &self.reader {
-            reader.wake_by_ref();
-        }
     }
 
     fn take_traffic(&mut self) -> Traffic {

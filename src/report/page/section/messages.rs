@@ -9,7 +9,7 @@ use super::super::chart::scale::AxisScale;
 use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
 use super::super::chart::{ChartUnit, Plot};
 use super::super::view::PageView;
-use super::super::words::{HtmlText, spread};
+use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, fact, sortable, time};
 use crate::report::rows::{self, MessageRow};
 use crate::stats::timeline::BAND;
@@ -175,16 +175,30 @@ fn ledger(messages: &[MessageRow<'_>]) -> Markup {
         LEDGER.iter().enumerate().filter(is_shown).map(|(_, column)| column).collect();
     let mut columns = vec![("step", false), ("workload", false)];
     columns.extend(shown.iter().map(|(title, _)| (*title, true)));
+    // A step that opens streams.
+    let opens = messages.iter().any(|row| row.messages.streams.wanted > 0);
+    columns.extend(opens.then_some(("streams held", true)));
     let body = html! {
         @for row in messages.iter().take(ROWS) {
             tr {
                 th scope="row" { (HtmlText(row.step.name)) }
                 td { (HtmlText(row.step.workload)) }
                 @for (_, of) in &shown { (count(of(&row.messages.counts))) }
+                @if opens { (held_share(row)) }
             }
         }
     };
     sortable("messages", &columns, &body)
+}
+
+/// How much of the wanted time the streams of a step were open.
+fn held_share(row: &MessageRow<'_>) -> Markup {
+    let share = row.messages.streams.share();
+    html! {
+        td.n data-v=[share] {
+            @match share { Some(share) => (percent(share)), None => span.none { "–" } }
+        }
+    }
 }
 
 fn times(messages: &[MessageRow<'_>]) -> Markup {

@@ -160,6 +160,9 @@ fn messages(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u
     let found: Vec<&TimeColumn> = TIMES.iter().filter(|(name, ..)| has(name)).collect();
     let mut heads: Vec<Column> =
         vec![words("step", 0), numbers("sent/s", 0), numbers("received/s", 0)];
+    // A step that opens streams.
+    let opens = shown.iter().any(|row| row.messages.streams.wanted > 0);
+    heads.extend(opens.then(|| numbers("held", 2)));
     heads.extend(found.iter().map(|(_, _, title, order)| numbers(title, *order)));
     let mut all = ViewTable::new(&heads);
     for (row, times) in shown.iter().zip(&times) {
@@ -169,6 +172,9 @@ fn messages(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u
         };
         let mut cells =
             vec![Cell::plain(clean(row.step.name)), rate(row.sent_per_s), rate(row.received_per_s)];
+        if opens {
+            cells.push(held_share(row, theme));
+        }
         cells.extend(found.iter().map(|(name, p, ..)| {
             let known = times.iter().find(|one| one.name == *name);
             known.map_or(Cell("-".to_owned(), theme.dim()), |one| Cell::plain(time(&one.times, *p)))
@@ -179,6 +185,16 @@ fn messages(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u
         text.push(title("Messages by step", columns, theme));
     }
     table(text, &all, columns, theme);
+}
+
+/// How much of the wanted time the streams of a step were open.
+fn held_share(row: &MessageRow<'_>, theme: Theme) -> Cell {
+    match row.messages.streams.share() {
+        Some(share) => {
+            Cell(show_share(share), if share < 1.0 { theme.warn() } else { Style::new() })
+        }
+        None => Cell("-".to_owned(), theme.dim()),
+    }
 }
 
 /// Whether a step is due messages, or some of its messages went astray.
