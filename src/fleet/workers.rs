@@ -159,6 +159,11 @@ impl PendingWorkers {
         Ok(pending)
     }
 
+    /// Returns the ids of the processes.
+    pub fn pids(&self) -> Vec<u32> {
+        self.workers.iter().map(|worker| lock(&worker.process).child.id()).collect()
+    }
+
     /// Waits until all workers are ready.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use anstyle::Style;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::quantile_text::quantile;
-use super::rows::ThresholdState;
+use super::rows::{ThresholdState, WorkerRow, worker_rows, workers_in_all};
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
@@ -254,4 +254,13 @@ fn generator(out: &mut String, report: &Report) {
             generator.tier, generator.reason, snapshot.health.cpu_percent_max,
         ),
     );
+    if let Some(all) = workers_in_all(report) {
+        wrapped(out, "workers", &all);
+    }
+    for row in worker_rows(report) {
+        if row.is_fault {
+            let WorkerRow { number, shards, end, .. } = row;
+            wrapped(out, "", &format!("worker {number} (shards {shards}) {end}"));
+        }
+    }
 }

@@ -104,7 +104,7 @@ pub fn run(
     })?;
     let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
     let reading = monitors
-        .begin(start)
+        .begin(start, &prepared.pids())
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
     let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;
     let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);

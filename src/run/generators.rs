@@ -71,6 +71,14 @@ impl PreparedGenerators {
         endpoints.map(Self::Threads).map_err(|e| RunError::World("cannot set up TLS", e))
     }
 
+    /// The ids of the worker processes.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        match self {
+            Self::Threads(_) => Vec::new(),
+            Self::Workers(workers) => workers.pids(),
+        }
+    }
+
     /// Starts them.
     pub(super) fn start(
         self,

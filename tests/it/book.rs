@@ -267,6 +267,7 @@ pages! {
     locust "howto/from-locust.md";
     login "howto/login.md";
     planning "planning.md";
+    fleet "fleet.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";
     report "report.md";

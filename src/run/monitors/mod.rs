@@ -90,11 +90,17 @@ impl MonitorSet {
         self.readers.iter().flat_map(monitors).collect()
     }
 
-    /// Begins to read them, at each full second after `start`.
+    /// Begins to read them, at each full second after `start`. `workers` are processes of the
+    /// generator beside this one.
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub(super) fn begin(mut self, start: Time) -> io::Result<RunningMonitors> {
+    pub(super) fn begin(mut self, start: Time, workers: &[u32]) -> io::Result<RunningMonitors> {
+        for reader in &mut self.readers {
+            if let MonitorReader::Own(own) = reader {
+                own.add_workers(workers);
+            }
+        }
         let none = vec![None; self.list().len()];
         let (latest, over) = (Arc::new(Mutex::new(none)), Arc::<AtomicBool>::default());
         let (out, end) = (Arc::clone(&latest), Arc::clone(&over));

@@ -1,4 +1,5 @@
-//! Monitors of processes: this one with its machine, and one that `--monitor pid` names.
+//! Monitors of processes: this one with its workers and its machine, and one that `--monitor pid`
+//! names.
 //!
 //! Invariant: rates are differences over the time between two readings, whatever that time was.
 
@@ -9,11 +10,12 @@ use crate::clock::{self, Time};
 use crate::host::usage::{self, MachineUse, ProcessUse};
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
-/// This process and its machine.
+/// This process with its workers, and its machine.
 #[derive(Debug)]
 pub(super) struct Own {
     at: Time,
-    process: ProcessUse,
+    /// This process, then its workers; what was read last of one that has ended.
+    processes: Vec<(Option<u32>, ProcessUse)>,
     machine: MachineUse,
     /// `None` if there is no such counter.
     throttled_ns: Option<u64>,
@@ -31,10 +33,25 @@ impl Own {
     pub(super) fn new() -> Self {
         Self {
             at: clock::now(),
-            process: usage::process(None).unwrap_or_default(),
+            processes: vec![(None, usage::process(None).unwrap_or_default())],
             machine: usage::machine().unwrap_or_default(),
             throttled_ns: usage::throttled_ns(),
         }
+    }
+
+    /// Adds the workers of this process.
+    pub(super) fn add_workers(&mut self, pids: &[u32]) {
+        let read = |pid: &u32| (Some(*pid), usage::process(Some(*pid)).unwrap_or_default());
+        self.processes.extend(pids.iter().map(read));
+    }
+
+    /// Reads all processes again. One that has ended has used what it had used, and holds nothing.
+    fn read_processes(&self) -> Vec<(Option<u32>, ProcessUse)> {
+        let read = |(pid, before): &(Option<u32>, ProcessUse)| {
+            let gone = || ProcessUse { cpu_ns: before.cpu_ns, ..ProcessUse::default() };
+            (*pid, usage::process(*pid).unwrap_or_else(gone))
+        };
+        self.processes.iter().map(read).collect()
     }
 
     pub(super) fn monitors(&self) -> Vec<Monitor> {
@@ -58,7 +75,11 @@ impl Own {
     /// The readings; `hiccup` is the longest delay with which this process was woken since the last
     /// ones.
     pub(super) fn read(&mut self, hiccup: Duration) -> Vec<Option<f64>> {
-        let (now, before) = (Self::new(), &*self);
+        let (now, before) = (Self { processes: self.read_processes(), ..Self::new() }, &*self);
+        let cpu_ns = |own: &Self| own.processes.iter().map(|(_, used)| used.cpu_ns).sum::<u64>();
+        let rss: u64 = now.processes.iter().map(|(_, used)| used.rss).sum();
+        let descriptors =
+            now.processes.iter().map(|(_, used)| used.descriptors).sum::<Option<u64>>();
         let took = (now.at - before.at).as_nanos() as f64;
         let share = |now: u64, before: u64| now.saturating_sub(before) as f64 / took * 100.0;
         let ticks = now.machine.all.saturating_sub(before.machine.all);
@@ -66,11 +87,11 @@ impl Own {
             (ticks > 0).then(|| now.saturating_sub(before) as f64 / ticks as f64 * 100.0)
         };
         let mut all = vec![
-            Some(share(now.process.cpu_ns, before.process.cpu_ns)),
+            Some(share(cpu_ns(&now), cpu_ns(before))),
             of_ticks(now.machine.idle, before.machine.idle).map(|idle| 100.0 - idle),
             of_ticks(now.machine.steal, before.machine.steal),
-            Some(now.process.rss as f64),
-            now.process.descriptors.map(|count| count as f64),
+            Some(rss as f64),
+            descriptors.map(|count| count as f64),
             Some(hiccup.as_nanos() as f64 / 1e3),
         ];
         if let Some(before) = before.throttled_ns {

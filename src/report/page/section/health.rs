@@ -8,11 +8,15 @@ use super::super::chart::ChartUnit;
 use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
 use super::super::view::PageView;
 use super::super::words::HtmlText;
-use super::cells::fact;
+use super::cells::{fact, head};
 use crate::report::quantile_text::quantile;
+use crate::report::rows::worker_rows;
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
+
+/// Rows of worker processes.
+const MAX_WORKERS: usize = 64;
 
 /// The charts of generator and target.
 const SHOWN: usize = 16;
@@ -21,10 +25,34 @@ pub fn render(view: &PageView<'_>) -> Markup {
     html! {
         h3 { "Generator" }
         (generator(view))
+        (workers(view))
         (monitors(view, MonitorOwner::Generator))
         @if view.report.info.monitors.iter().any(|monitor| monitor.owner == MonitorOwner::Target) {
             h3 { "Target" }
             (monitors(view, MonitorOwner::Target))
+        }
+    }
+}
+
+/// The worker processes, if the run had any.
+fn workers(view: &PageView<'_>) -> Markup {
+    let rows = worker_rows(view.report);
+    html! {
+        @if !rows.is_empty() {
+            table {
+                (head(&[("worker", false), ("shards", false), ("memory", true), ("end", false)]))
+                tbody { @for row in rows.iter().take(MAX_WORKERS) {
+                    tr {
+                        th scope="row" { (row.number) }
+                        td { (row.shards) }
+                        td.n { (row.memory) }
+                        td { (HtmlText(&row.end)) }
+                    }
+                } }
+            }
+        }
+        @if rows.len() > MAX_WORKERS {
+            p.note { "And " (rows.len() - MAX_WORKERS) " more workers." }
         }
     }
 }
