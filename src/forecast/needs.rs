@@ -76,6 +76,20 @@ pub struct MachineNeeds {
     pub memory: u64,
 }
 
+impl MachineNeeds {
+    /// Returns the needs in this number of processes: the descriptors of one of them, and the memory
+    /// of all. Several processes have a coordinator besides.
+    #[must_use]
+    pub fn in_processes(&self, processes: u64) -> Self {
+        let programs = if processes > 1 { processes } else { 0 };
+        Self {
+            descriptors: self.connections.div_ceil(processes.max(1)) + OWN_DESCRIPTORS,
+            memory: self.memory + programs * OWN_BYTES,
+            ..self.clone()
+        }
+    }
+}
+
 /// Connections from one local address to one target address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortNeed {
@@ -121,8 +135,8 @@ pub fn certain_needs(plan: &Plan) -> MachineNeeds {
 /// Returns the limits that `needs` exceed.
 pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShortage> {
     let mut found = Vec::new();
-    // Each process needs files of its own.
-    let descriptors = needs.connections.div_ceil(limits.processes) + OWN_DESCRIPTORS;
+    let needs = needs.in_processes(limits.processes);
+    let descriptors = needs.descriptors;
     if let Some(limit) = limits.descriptors.filter(|limit| descriptors > *limit) {
         found.push(MachineShortage {
             what: "descriptors",

@@ -10,7 +10,9 @@ use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use crate::event::GeneratorInfo;
 use crate::forecast::needs::OWN_DESCRIPTORS;
-use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
+use crate::forecast::{
+    Basis, Forecast, MachineLimits, MachineNeeds, MachineShortage, WorkloadForecast,
+};
 use crate::plan::Plan;
 use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
@@ -202,8 +204,9 @@ fn feeds(out: &mut String, forecast: &Forecast) {
 
 fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     heading(out, "This machine");
-    let (expected, most) = (&outlook.forecast.expected, &outlook.forecast.most);
     let limits = outlook.limits;
+    let needs = |needs: &MachineNeeds| needs.in_processes(limits.processes);
+    let (expected, most) = (needs(&outlook.forecast.expected), needs(&outlook.forecast.most));
     let generator = &outlook.generator;
     let (size, why) = (generator.size(), &generator.reason);
     wrapped(out, "tier", &format!("{}, {size} ({why})", generator.tier));
@@ -224,7 +227,8 @@ fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     streams(out, outlook.forecast);
     let files = up_to(expected.descriptors, most.descriptors, &show_count);
     let limit = of(limits.descriptors, most.descriptors, &show_count);
-    let own = format!(", {OWN_DESCRIPTORS} of them for Manada itself");
+    let each = if limits.processes > 1 { " in each process" } else { "" };
+    let own = format!("{each}, {OWN_DESCRIPTORS} of them for Manada itself");
     label(out, "descriptors", &format!("{files}{limit}{own}"));
     for (port, most) in expected.ports.iter().filter_map(|port| {
         let most = most.ports.iter().find(|most| most.address == port.address)?;

@@ -50,8 +50,8 @@ pub fn document(outlook: &ForecastContext<'_>) -> Value {
             "tier": generator.tier, "shards": generator.shards,
             "processes": generator.processes, "reason": generator.reason,
         },
-        "expected": needs(&forecast.expected),
-        "most": needs(&forecast.most),
+        "expected": needs(&forecast.expected.in_processes(outlook.limits.processes)),
+        "most": needs(&forecast.most.in_processes(outlook.limits.processes)),
         "limits": {
             "descriptors": outlook.limits.descriptors,
             "ports": outlook.limits.ports,
