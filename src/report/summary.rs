@@ -260,7 +260,7 @@ fn generator(out: &mut String, report: &Report) {
     for row in worker_rows(report) {
         if row.is_fault {
             let WorkerRow { number, shards, end, .. } = row;
-            wrapped(out, "", &format!("worker {number} (shards {shards}) {end}"));
+            wrapped(out, "", &format!("worker {number} (shard {shards}) {end}"));
         }
     }
 }

@@ -67,7 +67,12 @@ fn starts(view: &PageView<'_>, at: usize) -> Markup {
         ChartSeries::new("planned rate", "asked", SeriesStyle::Steps, asked(view, at)),
     ];
     if lost.iter().flatten().any(|rate| *rate > 0.0) {
-        series.push(ChartSeries::new("dropped or suppressed", "bad", SeriesStyle::Line, lost));
+        series.push(ChartSeries::new(
+            "dropped, suppressed or unserved",
+            "bad",
+            SeriesStyle::Line,
+            lost,
+        ));
     }
     let title = format!("Starts of {}", view.plan.workloads[at].name);
     TimeChart::linear(&title, "open model", ChartUnit::PerSecond, 160, series).render(report, axis)

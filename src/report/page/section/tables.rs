@@ -25,7 +25,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("iterations", true),
         ("rate", true),
         ("on time", true),
-        ("dropped", true),
+        ("not started", true),
         ("calls", true),
         ("errors", true),
         ("response p50", true),
