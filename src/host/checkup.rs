@@ -64,8 +64,8 @@ fn descriptors(facts: &MachineFacts) -> Option<Finding> {
          in again (or `sudo prlimit --pid $$ --nofile={most}` for this shell)"
     );
     let means = format!(
-        "about {} users with one connection each, or held streams; Manada raises the soft limit \
-         itself",
+        "about {} users with one connection each, or held streams, in a process; Manada raises the \
+         soft limit itself, and starts more processes if a load needs them",
         count(users)
     );
     let value = format!("soft {}, hard {}", count(soft), count(hard));
