@@ -77,8 +77,8 @@ pub struct MachineNeeds {
 }
 
 impl MachineNeeds {
-    /// Returns the needs in this number of processes: the descriptors of one of them, and the memory
-    /// of all. Several processes have a coordinator besides.
+    /// Returns the needs in this number of processes: the descriptors of one of them, and the
+    /// memory of all. Several processes have a coordinator besides.
     #[must_use]
     pub fn in_processes(&self, processes: u64) -> Self {
         let programs = if processes > 1 { processes } else { 0 };
