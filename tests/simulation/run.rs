@@ -13,7 +13,7 @@ use manada::engine::Variables;
 use manada::engine::single_user::{SingleUserRun, run_single_user};
 use manada::event::control_request::MAX_PENDING;
 use manada::event::record::RecordEnd;
-use manada::event::{GeneratorInfo, Report, RunInfo};
+use manada::event::{GeneratorInfo, LossPolicy, Report, RunInfo};
 use manada::plan::slots::ShardRange;
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::aggregator::RunAggregator;
@@ -132,7 +132,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
-        let inputs = DispatchInputs { interrupts, commands };
+        let inputs = DispatchInputs { interrupts, commands, on_loss: LossPolicy::default() };
         let mut sinks = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         sinks.add("said", WhenFull::Block, LogCollector(Arc::clone(&said))).unwrap();
