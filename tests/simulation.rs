@@ -31,6 +31,8 @@ mod run;
 mod script;
 #[path = "simulation/streams.rs"]
 mod streams;
+#[path = "simulation/workers.rs"]
+mod workers;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,11 @@ struct World {
     #[serde(default)]
     freeze: Option<Window>,
     shards: Vec<usize>,
+    /// Each shard is a process of its own: those that are lost, and what becomes of their load.
+    #[serde(default)]
+    losses: Vec<workers::Loss>,
+    #[serde(default)]
+    on_loss: workers::OnLoss,
     /// Whether the target gets the same requests for any number of shards.
     #[serde(default)]
     same_traffic: bool,
@@ -79,6 +86,9 @@ struct World {
     /// The number of distinct requests that the target got, by prefix.
     #[serde(default)]
     different: BTreeMap<String, u64>,
+    /// Prefixes of requests of which the target got none twice.
+    #[serde(default)]
+    once: Vec<String>,
     /// How close the forecast has to be to the results.
     #[serde(default)]
     forecast: Option<forecast::ExpectedForecast>,
@@ -161,7 +171,9 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     let answered: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
     let (got, sent) = (target.count() - results.before, snapshot.attempts.sent);
     let got = if plan.teardown.is_some() { answered } else { got };
-    if !(answered <= got && got <= sent) {
+    // What a lost worker sent after its last delta is not in the report.
+    let is_reported = got <= sent || !world.losses.is_empty();
+    if !(answered <= got && is_reported) {
         wrong.push(format!("answered {answered} ≤ target's {got} ≤ sent {sent} does not hold"));
     }
     wrong
@@ -216,6 +228,10 @@ fn flow_deviations(world: &World, plan: &Plan, results: &SimulationResults) -> V
         if got != *expected {
             wrong.push(format!("{got} different {begin}…, not {expected}"));
         }
+    }
+    for begin in &world.once {
+        let twice = requests.iter().find(|(line, count)| line.starts_with(begin) && **count > 1);
+        wrong.extend(twice.map(|(line, count)| format!("{line} came {count} times")));
     }
     for line in &world.said {
         if !results.said.contains(line) {
@@ -393,5 +409,11 @@ worlds![
     prewarmed_users_are_paused_too,
     leaving_user_stops_waiting_for_a_connection,
     connect_backoff_holds_no_pool_connection,
+    workers_are_lost,
+    workers_are_lost_and_not_replaced,
+    workers_are_lost_as_the_load_changes,
+    workers_are_lost_as_the_run_stops,
+    a_lost_worker_stops_the_run,
+    lost_worker_leaves_its_part_of_a_count,
     young_cancelled_calls_do_not_bias_the_median,
 ];
