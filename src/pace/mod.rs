@@ -1,7 +1,7 @@
 //! Schedules: when the next start is due, and when a user is present.
 //!
 //! `engine` queries them; nothing here reads a clock.
-//! Invariant: the union of the schedules of all owners of slots is the schedule of the whole workload.
+//! Invariant: the union of the schedules of all owners of slots is that of the whole workload.
 
 pub mod arrivals;
 pub mod pauses;

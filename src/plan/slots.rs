@@ -1,8 +1,8 @@
 //! Slots: they assign the numbers of users and iterations of a run to shards, and shards to
 //! processes.
 //!
-//! `pace` checks each user and arrival; `fleet` gives each process its shards, `run` moves slots of a
-//! lost one. Source: fixed hash slots as in Redis Cluster.
+//! `pace` checks each user and arrival; `fleet` gives each process its shards, `run` moves slots of
+//! a lost one. Source: fixed hash slots as in Redis Cluster.
 //! Invariant: every number has exactly one owner, whatever the number of shards and processes.
 
 use std::fmt;

@@ -202,3 +202,7 @@ impl<'p> Losses<'p> {
         self.vacancies.iter_mut().for_each(|vacancy| vacancy.set_curves(curves));
     }
 }
+
+#[cfg(test)]
+#[path = "losses_tests.rs"]
+mod tests;
