@@ -104,9 +104,6 @@ pub(super) struct SizeArgs {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct LossArgs {
     /// What becomes of the load of a process that is lost
-    ///
-    /// redistribute: the other processes serve it, half a second later; what is due until then is
-    /// counted as unserved. continue: all of it is unserved. abort: the run stops.
     #[arg(long, value_enum, default_value_t = OnLoss::Redistribute, value_name = "POLICY",
         hide_short_help = true, help_heading = "Load")]
     pub(super) on_loss: OnLoss,
@@ -115,9 +112,9 @@ pub(super) struct LossArgs {
 /// The value of `--on-loss`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum OnLoss {
-    /// The other processes serve it
+    /// The other processes serve it after half a second; what is due before counts as unserved
     Redistribute,
-    /// It is unserved
+    /// It counts as unserved
     Continue,
     /// The run stops
     Abort,

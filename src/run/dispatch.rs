@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::control::Controller;
 pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
 use super::error_rate_abort::ErrorRateAbort;
-use super::losses::{LossTime, Losses};
+use super::losses::Losses;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
@@ -177,12 +177,15 @@ impl Dispatch<'_> {
     /// unserved.
     fn lost(&mut self, loss: &WorkerLoss) {
         let now = RunOffset::of(clock::now(), self.start);
-        let (stopped, has_room) = (self.stopped_at, self.source.has_room(1));
-        let at = LossTime { now, stopped, has_room };
-        let outcome = self.losses.lose(loss, at, &self.control.curves());
-        if let Some(adoption) = outcome.adoption {
-            self.source.broadcast(&ShardCommand::Adopt(adoption));
+        // All shards that are left learn of it, or none.
+        let moves = self.stopped_at.is_none() && self.source.has_room(1);
+        let adoption = if moves { self.losses.redistribute(loss, now) } else { None };
+        if let Some(adoption) = &adoption {
+            // First: to count what the worker left may take a while.
+            self.source.broadcast(&ShardCommand::Adopt(adoption.clone()));
         }
+        let (at, curves) = ((now, self.stopped_at), self.control.curves());
+        let outcome = self.losses.lose(loss, at, adoption.as_ref(), &curves);
         outcome.deltas.into_iter().for_each(|delta| self.measured(Box::new(delta)));
         for notice in outcome.changes {
             self.io.sinks.publish(&RunEvent::Note(notice.to_string()));

@@ -34,19 +34,8 @@ pub(super) struct Losses<'p> {
 pub(super) struct LossOutcome {
     /// The deltas that end what was under way.
     pub(super) deltas: Vec<Delta>,
-    /// The command to the shards that are left; `None` if the load is not redistributed.
-    pub(super) adoption: Option<Adoption>,
     /// The changes for the time axis.
     pub(super) changes: Vec<StateChange>,
-}
-
-/// When a loss is noticed.
-pub(super) struct LossTime {
-    pub(super) now: RunOffset,
-    /// When the run was stopped; `None` while it goes on.
-    pub(super) stopped: Option<RunOffset>,
-    /// Whether all shards that are left can take a command.
-    pub(super) has_room: bool,
 }
 
 /// The delay after which the load of a lost worker goes to others, ns: each shard has received its
@@ -82,16 +71,54 @@ impl<'p> Losses<'p> {
         }
     }
 
-    /// Takes a loss. `curves` are the loads as live control changed them.
+    /// Deals the slots of a lost worker to the shards that are left, in turn: any prefix of the
+    /// numbers stays evenly divided. Returns the command to them; `None` if the policy is another
+    /// one, no shard is left, or nothing is due any more by then.
+    pub(super) fn redistribute(&mut self, loss: &WorkerLoss, now: RunOffset) -> Option<Adoption> {
+        let from = now.after(ADOPTION_LEAD_NS).max(self.last);
+        let is_due = |workload: &Workload| {
+            let moves = match &workload.load {
+                Load::Open(_) => true,
+                Load::Closed(users) => users.bound == LoadBound::Time,
+            };
+            moves && workload.end().is_none_or(|end| from < RunOffset::from_ns(nanos(end)))
+        };
+        let is_policy = self.policy == LossPolicy::Redistribute;
+        if !is_policy || !self.plan.workloads.iter().any(is_due) {
+            return None;
+        }
+        let lost: Vec<usize> =
+            loss.range.segments().map(|segment| segment.shard as usize).collect();
+        let has = |shard: usize| self.shards.get(shard).is_some_and(Option::is_some);
+        let left: Vec<usize> =
+            (0..self.shards.len()).filter(|shard| has(*shard) && !lost.contains(shard)).collect();
+        let lost = lost.into_iter().filter(|shard| has(*shard));
+        let parts = lost.flat_map(|shard| &self.slots[shard]);
+        let moving: BTreeSet<u64> = parts.flat_map(|part| part.slots.iter()).collect();
+        if left.is_empty() || moving.is_empty() {
+            return None;
+        }
+        self.last = from;
+        let dealt = moving.into_iter().zip(left.iter().cycle());
+        let slots = dealt.map(|(slot, owner)| (slot as u16, *owner as u16)).collect();
+        let adoption = Adoption { from, slots };
+        for owner in left {
+            self.slots[owner].extend(adoption.of(owner as u64));
+        }
+        Some(adoption)
+    }
+
+    /// Takes a loss, noticed at `now`; `stopped` is when the run was stopped, if it was, `adoption`
+    /// what was sent to the shards that are left. `curves` are the loads as live control changed
+    /// them.
     pub(super) fn lose(
         &mut self,
         loss: &WorkerLoss,
-        LossTime { now, stopped, has_room }: LossTime,
+        (now, stopped): (RunOffset, Option<RunOffset>),
+        adoption: Option<&Adoption>,
         curves: &[Curve],
     ) -> LossOutcome {
-        let adoption =
-            if stopped.is_none() && has_room { self.redistribute(loss, now) } else { None };
-        let moved = adoption.as_ref().map_or(RunOffset::NEVER, |adoption| adoption.from);
+        let moved = adoption.map_or(RunOffset::NEVER, |adoption| adoption.from);
         let (mut deltas, mut first, mut until) = (Vec::new(), None, now);
         let mut started = vec![0; self.plan.workloads.len()];
         for segment in loss.range.segments() {
@@ -125,7 +152,7 @@ impl<'p> Losses<'p> {
             }
         }
         let mut changes = vec![Change::WorkerLost { reported_until: until }];
-        if let Some(Adoption { from, slots }) = &adoption {
+        if let Some(Adoption { from, slots }) = adoption {
             let owners: BTreeSet<u16> = slots.iter().map(|(_, owner)| *owner).collect();
             changes.push(Change::Redistributed { shards: owners.len() as u64, from: *from });
         }
@@ -135,44 +162,7 @@ impl<'p> Losses<'p> {
             change,
             cause: ChangeCause::ProcessEnded { how: loss.why.clone() },
         };
-        LossOutcome { deltas, adoption, changes: changes.into_iter().map(change).collect() }
-    }
-
-    /// Deals the slots of a lost worker to the shards that are left, in turn: any prefix of the
-    /// numbers stays evenly divided. `None` if the policy is another one, no shard is left, or
-    /// nothing is due any more by then.
-    fn redistribute(&mut self, loss: &WorkerLoss, now: RunOffset) -> Option<Adoption> {
-        let from = now.after(ADOPTION_LEAD_NS).max(self.last);
-        let is_due = |workload: &Workload| {
-            let moves = match &workload.load {
-                Load::Open(_) => true,
-                Load::Closed(users) => users.bound == LoadBound::Time,
-            };
-            moves && workload.end().is_none_or(|end| from < RunOffset::from_ns(nanos(end)))
-        };
-        let is_policy = self.policy == LossPolicy::Redistribute;
-        if !is_policy || !self.plan.workloads.iter().any(is_due) {
-            return None;
-        }
-        let lost: Vec<usize> =
-            loss.range.segments().map(|segment| segment.shard as usize).collect();
-        let has = |shard: usize| self.shards.get(shard).is_some_and(Option::is_some);
-        let left: Vec<usize> =
-            (0..self.shards.len()).filter(|shard| has(*shard) && !lost.contains(shard)).collect();
-        let lost = lost.into_iter().filter(|shard| has(*shard));
-        let parts = lost.flat_map(|shard| &self.slots[shard]);
-        let moving: BTreeSet<u64> = parts.flat_map(|part| part.slots.iter()).collect();
-        if left.is_empty() || moving.is_empty() {
-            return None;
-        }
-        self.last = from;
-        let dealt = moving.into_iter().zip(left.iter().cycle());
-        let slots = dealt.map(|(slot, owner)| (slot as u16, *owner as u16)).collect();
-        let adoption = Adoption { from, slots };
-        for owner in left {
-            self.slots[owner].extend(adoption.of(owner as u64));
-        }
-        Some(adoption)
+        LossOutcome { deltas, changes: changes.into_iter().map(change).collect() }
     }
 
     /// Whether a shard is lost and its load goes on.

@@ -24,12 +24,16 @@ fn loss(worker: usize, first: u64, count: u64) -> WorkerLoss {
     WorkerLoss { worker, range, why: "killed".to_owned() }
 }
 
-fn at(ns: u64) -> LossTime {
-    LossTime { now: RunOffset::from_ns(ns), stopped: None, has_room: true }
-}
-
-fn curves(plan: &Plan) -> Vec<Curve> {
-    plan.workloads.iter().map(|workload| workload.load.curve().clone()).collect()
+/// Loses a worker, noticed at `ns`.
+fn lose(losses: &mut Losses<'_>, loss: &WorkerLoss, ns: u64) -> Option<Adoption> {
+    let now = RunOffset::from_ns(ns);
+    let adoption = losses.redistribute(loss, now);
+    let loads = losses.plan.workloads.iter();
+    let curves: Vec<Curve> = loads.map(|workload| workload.load.curve().clone()).collect();
+    let outcome = losses.lose(loss, (now, None), adoption.as_ref(), &curves);
+    assert!(matches!(outcome.changes[0].change, Change::WorkerLost { .. }));
+    assert_eq!(outcome.changes.len() == 2, adoption.is_some());
+    adoption
 }
 
 /// How many slots each owner gets.
@@ -43,8 +47,7 @@ fn shares(adoption: &Adoption) -> Vec<(u16, usize)> {
 fn slots_move_evenly_and_again_with_those_that_had_adopted_them() {
     let plan = plan();
     let mut losses = Losses::new(&plan, Time(0), 8, LossPolicy::Redistribute);
-    let curves = curves(&plan);
-    let first = losses.lose(&loss(0, 0, 2), at(S), &curves).adoption.unwrap();
+    let first = lose(&mut losses, &loss(0, 0, 2), S).unwrap();
     assert_eq!(first.from, RunOffset::from_ns(S + ADOPTION_LEAD_NS));
     // Shards 0 and 1 had 512 slots each.
     let sixth = [171, 171, 171, 171, 170, 170];
@@ -57,7 +60,7 @@ fn slots_move_evenly_and_again_with_those_that_had_adopted_them() {
     ended.last = true;
     losses.absorb(&ended);
     // The next loss is noticed before the first slots have moved: its own and the adopted ones.
-    let second = losses.lose(&loss(1, 2, 2), at(S + 1), &curves).adoption.unwrap();
+    let second = lose(&mut losses, &loss(1, 2, 2), S + 1).unwrap();
     assert_eq!(second.from, RunOffset::from_ns(S + 1 + ADOPTION_LEAD_NS));
     let moved = 2 * 512 + 2 * 171;
     assert_eq!(moved % 3, 1);
@@ -66,7 +69,7 @@ fn slots_move_evenly_and_again_with_those_that_had_adopted_them() {
     let adopted: BTreeSet<u16> = second.slots.iter().map(|(slot, _)| *slot).collect();
     assert_eq!(adopted.len(), moved);
     // A clock that stood still: the slots move no earlier than those before.
-    let third = losses.lose(&loss(2, 4, 1), at(0), &curves).adoption.unwrap();
+    let third = lose(&mut losses, &loss(2, 4, 1), 0).unwrap();
     assert_eq!(third.from, second.from);
     // The last deltas come once the slots have moved.
     let before = losses.take(RunOffset::from_ns(S + ADOPTION_LEAD_NS - 1));
@@ -78,21 +81,13 @@ fn slots_move_evenly_and_again_with_those_that_had_adopted_them() {
 #[test]
 fn slots_stay_if_nothing_could_be_served() {
     let plan = plan();
-    let curves = curves(&plan);
-    let lose = |policy, loss: &WorkerLoss, at: LossTime| {
-        let outcome = Losses::new(&plan, Time(0), 8, policy).lose(loss, at, &curves);
-        assert!(matches!(outcome.changes[0].change, Change::WorkerLost { .. }));
-        assert_eq!(outcome.changes.len() == 2, outcome.adoption.is_some());
-        outcome.adoption.is_some()
+    let moves = |policy, loss: &WorkerLoss, ns| {
+        lose(&mut Losses::new(&plan, Time(0), 8, policy), loss, ns).is_some()
     };
     let one = loss(0, 0, 2);
-    assert!(lose(LossPolicy::Redistribute, &one, at(S)));
-    assert!(!lose(LossPolicy::Continue, &one, at(S)));
-    assert!(!lose(LossPolicy::Abort, &one, at(S)));
-    assert!(!lose(LossPolicy::Redistribute, &loss(0, 0, 8), at(S)), "no shard is left");
-    assert!(!lose(LossPolicy::Redistribute, &one, at(9 * S - ADOPTION_LEAD_NS)), "at the end");
-    let full = LossTime { has_room: false, ..at(S) };
-    assert!(!lose(LossPolicy::Redistribute, &one, full), "a queue of commands is full");
-    let stopped = LossTime { stopped: Some(RunOffset::from_ns(S)), ..at(S) };
-    assert!(!lose(LossPolicy::Redistribute, &one, stopped), "the run is stopped");
+    assert!(moves(LossPolicy::Redistribute, &one, S));
+    assert!(!moves(LossPolicy::Continue, &one, S));
+    assert!(!moves(LossPolicy::Abort, &one, S));
+    assert!(!moves(LossPolicy::Redistribute, &loss(0, 0, 8), S), "no shard is left");
+    assert!(!moves(LossPolicy::Redistribute, &one, 9 * S - ADOPTION_LEAD_NS), "at the end");
 }
