@@ -29,7 +29,7 @@ pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
-pub use workers::{WorkerLoss, WorkerUse};
+pub use workers::{Adoption, LossPolicy, WorkerLoss, WorkerUse};
 
 /// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub enum ShardCommand {
     Order(Order),
     /// Change the scheduled load of workloads.
     ChangeSchedule(Vec<ScheduleChange>),
+    /// Serve slots of lost shards; a shard ignores those of others.
+    Adopt(Adoption),
 }
 
 /// A change of scheduled load. It takes effect at a time in the future, so that all shards change

@@ -9,18 +9,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use counts::Count;
-use manada::ids::StepId;
 use manada::plan::Plan;
 use manada::scenario::{self, ScenarioOverrides};
 use manada::verdict::{Threshold, judge};
 use manada::wire::fake::FakeArrival;
 use observers::{TimedCommand, changes};
 use run::{SimulationResults, run_world};
-use script::{Script, Window, request_line};
+use script::{Script, Window};
 use serde::Deserialize;
 
 #[path = "simulation/counts.rs"]
 mod counts;
+#[path = "simulation/flow.rs"]
+mod flow;
 #[path = "simulation/forecast.rs"]
 mod forecast;
 #[path = "simulation/observers.rs"]
@@ -31,6 +32,8 @@ mod run;
 mod script;
 #[path = "simulation/streams.rs"]
 mod streams;
+#[path = "simulation/workers.rs"]
+mod workers;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +47,11 @@ struct World {
     #[serde(default)]
     freeze: Option<Window>,
     shards: Vec<usize>,
+    /// Each shard is a process of its own: those that are lost, and what becomes of their load.
+    #[serde(default)]
+    losses: Vec<workers::Loss>,
+    #[serde(default)]
+    on_loss: workers::OnLoss,
     /// Whether the target gets the same requests for any number of shards.
     #[serde(default)]
     same_traffic: bool,
@@ -79,6 +87,9 @@ struct World {
     /// The number of distinct requests that the target got, by prefix.
     #[serde(default)]
     different: BTreeMap<String, u64>,
+    /// Prefixes of requests of which the target got none twice.
+    #[serde(default)]
+    once: Vec<String>,
     /// How close the forecast has to be to the results.
     #[serde(default)]
     forecast: Option<forecast::ExpectedForecast>,
@@ -141,7 +152,7 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     }
     wrong.extend(counts::deviations(&world.counts, report));
     wrong.extend(world.notices.iter().filter_map(|said| counts::changed_differently(said, report)));
-    wrong.extend(flow_deviations(world, plan, results));
+    wrong.extend(flow::deviations(world, plan, results));
     wrong.extend(world.forecast.iter().flat_map(|said| forecast::deviations(said, plan, report)));
     let changed = changes(snapshot);
     if changed != world.changes {
@@ -161,66 +172,10 @@ fn deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<St
     let answered: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
     let (got, sent) = (target.count() - results.before, snapshot.attempts.sent);
     let got = if plan.teardown.is_some() { answered } else { got };
-    if !(answered <= got && got <= sent) {
+    // What a lost worker sent after its last delta is not in the report.
+    let is_reported = got <= sent || !world.losses.is_empty();
+    if !(answered <= got && is_reported) {
         wrong.push(format!("answered {answered} ≤ target's {got} ≤ sent {sent} does not hold"));
-    }
-    wrong
-}
-
-/// Returns deviations in what users did, as text.
-fn flow_deviations(world: &World, plan: &Plan, results: &SimulationResults) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let measured = &results.report.snapshot.measured;
-    for (name, [from, to]) in &world.steps {
-        let steps = plan.steps.iter().zip(&measured.steps);
-        let made: u64 = steps
-            .filter(|(series, _)| series.name == *name)
-            .filter_map(|(_, step)| step.as_ref().map(|step| step.calls.made))
-            .sum();
-        if !(from..=to).contains(&&made) {
-            wrong.push(format!("step {name}: {made} calls"));
-        }
-    }
-    for (name, expected) in &world.rates {
-        let mut steps = StepId::number(&plan.steps);
-        let (id, _) = steps.find(|(_, series)| series.name == *name).unwrap();
-        let drained = measured.steps[id].as_ref().map_or(0, |step| step.in_drain);
-        let found = (results.report.calls_per_s(id).unwrap_or_default(), drained);
-        if (found.0 - expected.0).abs() > 1e-9 || found.1 != expected.1 {
-            wrong.push(format!("rate of {name}, calls in the drain: {found:?}, not {expected:?}"));
-        }
-    }
-    for (name, [from, to]) in &world.groups {
-        let groups = plan.groups.iter().zip(&measured.groups);
-        for (_, group) in groups.filter(|(series, _)| series.name == *name) {
-            let (least, most) = (group.shortest_us(), group.longest().map(|most| most.us));
-            if least.is_none_or(|least| least < *from) || most.is_none_or(|most| most > *to) {
-                wrong.push(format!("group {name}: {least:?} to {most:?} µs"));
-            }
-        }
-    }
-    let mut requests: BTreeMap<String, u64> = BTreeMap::new();
-    results
-        .target
-        .log()
-        .iter()
-        .for_each(|request| *requests.entry(request_line(request)).or_default() += 1);
-    for (request, expected) in &world.requests {
-        let got = requests.get(request).copied().unwrap_or_default();
-        if got != *expected {
-            wrong.push(format!("{request} came {got} times, not {expected}"));
-        }
-    }
-    for (begin, expected) in &world.different {
-        let got = requests.keys().filter(|request| request.starts_with(begin)).count() as u64;
-        if got != *expected {
-            wrong.push(format!("{got} different {begin}…, not {expected}"));
-        }
-    }
-    for line in &world.said {
-        if !results.said.contains(line) {
-            wrong.push(format!("nobody said `{line}`: {:?}", results.said));
-        }
     }
     wrong
 }
@@ -393,5 +348,11 @@ worlds![
     prewarmed_users_are_paused_too,
     leaving_user_stops_waiting_for_a_connection,
     connect_backoff_holds_no_pool_connection,
+    workers_are_lost,
+    workers_are_lost_and_not_replaced,
+    workers_are_lost_as_the_load_changes,
+    workers_are_lost_as_the_run_stops,
+    a_lost_worker_stops_the_run,
+    lost_worker_leaves_its_part_of_a_count,
     young_cancelled_calls_do_not_bias_the_median,
 ];

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::limits::{self, UserLimits};
 use super::output::fail;
 use crate::engine::startup::tier::EngineSize;
+use crate::event::LossPolicy;
 use crate::exit::ExitStatus;
 use crate::fleet::workers::MAX_PROCESSES;
 use crate::scenario::ScenarioOverrides;
@@ -34,6 +35,8 @@ pub(super) struct CommonArgs {
     pub(super) seed: Option<Seed>,
     #[command(flatten)]
     pub(super) size: SizeArgs,
+    #[command(flatten)]
+    pub(super) loss: LossArgs,
     /// Folder for the report, e.g. reports/today
     ///
     /// `run` writes to reports/NAME-TIME by default; `hit` writes files only with --out.
@@ -95,6 +98,36 @@ pub(super) struct SizeArgs {
     #[arg(long, value_name = "N|auto", hide_short_help = true, help_heading = "Load",
         default_value = "auto", value_parser = processes, hide_default_value = true)]
     pub(super) processes: Processes,
+}
+
+/// What becomes of the load of a lost process.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct LossArgs {
+    /// What becomes of the load of a process that is lost
+    #[arg(long, value_enum, default_value_t = OnLoss::Redistribute, value_name = "POLICY",
+        hide_short_help = true, help_heading = "Load")]
+    pub(super) on_loss: OnLoss,
+}
+
+/// The value of `--on-loss`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum OnLoss {
+    /// The other processes serve it after half a second; what is due before counts as unserved
+    Redistribute,
+    /// It counts as unserved
+    Continue,
+    /// The run stops
+    Abort,
+}
+
+impl From<OnLoss> for LossPolicy {
+    fn from(on_loss: OnLoss) -> Self {
+        match on_loss {
+            OnLoss::Redistribute => Self::Redistribute,
+            OnLoss::Continue => Self::Continue,
+            OnLoss::Abort => Self::Abort,
+        }
+    }
 }
 
 /// The value of `--processes`; `None`: by need.

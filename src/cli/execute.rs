@@ -98,6 +98,7 @@ pub(super) fn execute_plan(
         command: shown_command(std::env::args_os(), &plan.safety.names),
         words: std::env::args_os().collect(),
         size: common.size.size(),
+        on_loss: common.loss.on_loss.into(),
         monitors,
     };
     let open = |handles| control(handles, common, &screen, client.as_ref());

@@ -82,6 +82,11 @@ impl Lifecycle {
         self.notify_if_idle();
     }
 
+    /// A further starter begins.
+    pub(crate) fn starter_began(&self) {
+        self.starters.set(self.starters.get() + 1);
+    }
+
     /// A starter has ended.
     pub(crate) fn starter_ended(&self) {
         self.starters.set(self.starters.get() - 1);

@@ -24,6 +24,8 @@ pub(crate) struct LiveSchedule {
     pub(crate) places: u64,
     /// The number of changes so far.
     version: Cell<u64>,
+    /// Whether the workload's starter has ended.
+    ended: Cell<bool>,
     /// The moment from which the last change holds.
     from: Cell<WorkloadOffset>,
     /// The changed load; `None` while it is as planned.
@@ -68,11 +70,27 @@ impl LiveSchedule {
             grace_ns: nanos(plan.grace),
             places: workload.peak_users(),
             version: Cell::default(),
+            ended: Cell::default(),
             from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
             present: RefCell::default(),
         }
+    }
+
+    /// The shard has adopted slots.
+    pub(crate) fn slots_changed(&self) {
+        self.version.set(self.version.get() + 1);
+    }
+
+    /// The workload's starter has ended.
+    pub(crate) fn starter_ended(&self) {
+        self.ended.set(true);
+    }
+
+    /// Whether the workload's starter has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
     }
 
     /// Applies a change; `true` if the moment from which it holds is still to come.
@@ -193,6 +211,7 @@ mod tests {
             grace_ns: S,
             places: 3,
             version: Cell::default(),
+            ended: Cell::default(),
             from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),

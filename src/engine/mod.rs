@@ -5,6 +5,7 @@
 //! nothing but the counts in [`RunShared`].
 
 mod admission_gate;
+mod adoption;
 mod attempt;
 mod buffers;
 mod call;

@@ -23,7 +23,7 @@ use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
 use crate::engine::users::user_task::UserTask;
 use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
-use crate::plan::slots::Segment;
+use crate::plan::slots::{OwnedSlots, Segment};
 use crate::plan::{Address, Plan, Workload};
 use crate::seed::Rng;
 use crate::stats::Recorder;
@@ -41,6 +41,8 @@ pub(crate) struct Shard {
     /// The same on the wall clock, ms since the epoch.
     pub(crate) started_ms: u64,
     pub(crate) segment: Segment,
+    /// The slots of lost shards that it has.
+    pub(crate) adopted: RefCell<Vec<OwnedSlots>>,
     pub(crate) shared: Arc<RunShared>,
     pub(crate) lifecycle: Rc<Lifecycle>,
     pub(crate) wire: Wire,
@@ -102,6 +104,7 @@ impl Shard {
             start: setup.start,
             started_ms: setup.started_ms,
             segment: setup.segment,
+            adopted: RefCell::default(),
             shared: Arc::clone(&setup.shared),
             lifecycle,
             wire,

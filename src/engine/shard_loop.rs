@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::engine::shard::Shard;
 use crate::engine::startup::setup::ShardSetup;
-use crate::engine::{starter, users::worker};
+use crate::engine::{adoption, starter, users::worker};
 use crate::event::{Order, ShardCommand};
 use crate::host;
 use crate::ids::WorkloadId;
@@ -105,6 +105,7 @@ fn begin(shard: &Rc<Shard>) {
         tokio::task::spawn_local(async move {
             let _guard = shard.lifecycle.panic_guard();
             starter::run(&shard, id).await;
+            shard.schedules[id].starter_ended();
             shard.lifecycle.starter_ended();
         });
     }
@@ -127,7 +128,7 @@ async fn tick(shard: Weak<Shard>) {
 }
 
 /// Carries out commands until the next delta is due (`false`) or the shard is idle (`true`).
-async fn wait(shard: &Shard, setup: &mut ShardSetup, timer: &Timer, next_delta: Time) -> bool {
+async fn wait(shard: &Rc<Shard>, setup: &mut ShardSetup, timer: &Timer, next_delta: Time) -> bool {
     let lifecycle = &shard.lifecycle;
     loop {
         tokio::select! {
@@ -150,7 +151,7 @@ async fn wait(shard: &Shard, setup: &mut ShardSetup, timer: &Timer, next_delta: 
     }
 }
 
-fn handle(shard: &Shard, command: &ShardCommand) {
+fn handle(shard: &Rc<Shard>, command: &ShardCommand) {
     match command {
         ShardCommand::Drain => drain(shard),
         ShardCommand::Cancel => {
@@ -171,6 +172,11 @@ fn handle(shard: &Shard, command: &ShardCommand) {
         }
         ShardCommand::ChangeSchedule(changes) => {
             changes.iter().for_each(|change| starter::change_schedule(shard, change));
+        }
+        ShardCommand::Adopt(adoption) => {
+            if let Some(owned) = adoption.of(shard.segment.shard) {
+                adoption::adopt(shard, &owned);
+            }
         }
     }
     // Starters and users that wait look at the state of the shard again.

@@ -18,6 +18,7 @@ use crate::engine::users::worker;
 use crate::event::ScheduleChange;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay};
+use crate::plan::slots::OwnedSlots;
 use crate::plan::{Arrivals, Load, LoadBound, Users, Workload};
 use crate::stats::{Change, ChangeCause, ChangeSubject, StateChange};
 
@@ -49,13 +50,24 @@ enum StarterEnd {
 pub(crate) async fn run(shard: &Rc<Shard>, id: WorkloadId) {
     let starter = Starter { shard, id, timer: Timer::new() };
     match &shard.plan.workloads[id].load {
-        Load::Closed(users) => starter.admit_users(users).await,
+        Load::Closed(users) => {
+            let owned = OwnedSlots { slots: shard.segment.into(), from: RunOffset::ZERO };
+            starter.admit_users(users, &owned).await;
+        }
         Load::Open(arrivals) => {
             if shard.prewarm_ns() > 0 {
                 tokio::task::spawn_local(prewarm_tasks(Rc::clone(shard), id));
             }
             starter.make_starts(arrivals).await;
         }
+    }
+}
+
+/// Admits the users of a workload in slots that the shard has adopted.
+pub(crate) async fn run_adopted(shard: &Rc<Shard>, id: WorkloadId, owned: &OwnedSlots) {
+    let starter = Starter { shard, id, timer: Timer::new() };
+    if let Load::Closed(users) = &shard.plan.workloads[id].load {
+        starter.admit_users(users, owned).await;
     }
 }
 
@@ -95,9 +107,12 @@ impl Starter<'_> {
     }
 
     /// The closed model: admits users as the level rises. They leave by themselves.
-    async fn admit_users(&self, users: &Users) {
-        let (offset, segment) = (self.workload().slot_offset, self.shard.segment);
-        let mut stays = pace::stays(&users.curve, offset, segment);
+    async fn admit_users(&self, users: &Users, owned: &OwnedSlots) {
+        let workload = self.workload();
+        let due_from = owned.from.in_workload(workload.zero());
+        let due = |curve: &_| pace::stays_from(curve, workload.slot_offset, &owned.slots, due_from);
+        let changed = self.live().curve_override();
+        let mut stays = due(changed.as_ref().map_or(&users.curve, |(curve, _)| &**curve));
         // How many of the stays were assigned, and the last one that was.
         let (mut at, mut last) = (0, None);
         while let StarterEnd::ScheduleChanged = self.assign_stays(users, &stays, &mut at).await {
@@ -109,7 +124,7 @@ impl Starter<'_> {
                 // A user may have been assigned before this shard knew of the change.
                 is_next || stay.enter >= from && !live.is_present(stay.number)
             };
-            let mut to_come = pace::stays(&curve, offset, segment);
+            let mut to_come = due(&curve);
             to_come.retain(is_new);
             if users.bound != LoadBound::Time {
                 let left = &self.shard.shared.populations[self.id].left;
@@ -190,24 +205,29 @@ impl Starter<'_> {
         let (zero, seed) = (shard.zero(self.workload()), shard.plan.seed);
         let offset = self.workload().slot_offset;
         let mut schedule = Schedule::new(arrivals, id, offset, seed, shard.segment);
-        let (mut in_a_row, mut version) = (0, 0);
+        let (mut in_a_row, mut version, mut adopted) = (0, 0, 0);
         loop {
-            if shard.is_draining() {
-                self.count_not_reached(schedule).await;
-                return;
-            }
             if version != live.version() {
                 version = live.version();
                 if let Some((curve, _)) = live.curve_override() {
                     schedule.replace_curve(Rc::unwrap_or_clone(curve));
                 }
+                for OwnedSlots { slots, from } in shard.adopted.borrow().iter().skip(adopted) {
+                    schedule.adopt(slots.clone(), from.in_workload(self.workload().zero()));
+                    adopted += 1;
+                }
+            }
+            if shard.is_draining() {
+                self.count_not_reached(schedule).await;
+                return;
             }
             let Some(start) = schedule.peek() else {
                 // A rate lasts to its end, also after its last start: rates are over all of that
                 // time, and live control may add starts. A workload that a count ends is over when
-                // all starts are made.
+                // all starts are made, those of other shards included: slots may be adopted.
                 let end = zero.after(arrivals.curve.end_ns());
-                if schedule.is_spent() || clock::now() >= end {
+                let end = schedule.is_spent_at().map_or(end, |at| at.time(zero).min(end));
+                if clock::now() >= end {
                     return;
                 }
                 self.wait_unless_changed(end, version).await;

@@ -3,7 +3,8 @@
 //! `fleet` makes them, `run` adds them to the report.
 //! Invariant: workers are numbered from 1 for readers, by index in code.
 
-use crate::plan::slots::ShardRange;
+use crate::clock::RunOffset;
+use crate::plan::slots::{OwnedSlots, ShardRange};
 
 /// A worker process that ended before its shards did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,37 @@ pub struct WorkerLoss {
     pub range: ShardRange,
     /// How it ended, as text.
     pub why: String,
+}
+
+/// What becomes of the load of a lost worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossPolicy {
+    /// The other workers serve it from a time on; what is due before is unserved.
+    #[default]
+    Redistribute,
+    /// It is unserved.
+    Continue,
+    /// The run stops.
+    Abort,
+}
+
+/// Slots of lost shards, and the shards that own them from a time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// What is due from then on belongs to the new owners.
+    pub from: RunOffset,
+    /// Slots and their new owners.
+    pub slots: Vec<(u16, u16)>,
+}
+
+impl Adoption {
+    /// The slots that `shard` gets; `None` if it gets none.
+    pub fn of(&self, shard: u64) -> Option<OwnedSlots> {
+        let own = self.slots.iter().filter(|(_, owner)| u64::from(*owner) == shard);
+        let mut own = own.map(|(slot, _)| u64::from(*slot)).peekable();
+        own.peek()?;
+        Some(OwnedSlots { slots: own.collect(), from: self.from })
+    }
 }
 
 /// The use of one worker over the whole run.

@@ -1,8 +1,8 @@
-//! The open model: which starts a segment owns, and when each is due.
+//! The open model: which starts an owner of slots makes, and when each is due.
 //!
 //! `engine` takes starts from it in order.
-//! Invariant: start k is due at the same ns for every segment; its due time never moves because
-//! starts are late, only by a schedule change, and then for all segments alike.
+//! Invariant: start k is due at the same ns for every owner; its due time never moves because
+//! starts are late, only by a schedule change, and then for all owners alike.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use rand_distr::{Distribution, Exp1};
 use crate::clock::WorkloadOffset;
 use crate::curve::{Curve, ONE_START};
 use crate::ids::WorkloadId;
-use crate::plan::slots::Segment;
+use crate::plan::slots::SlotSet;
 use crate::plan::{ArrivalProcess, Arrivals};
 use crate::seed::{Rng, Seed, Stream};
 
@@ -24,58 +24,60 @@ pub struct Start {
     pub number: u64,
 }
 
-/// The starts of one workload that one segment owns, in order.
+/// The starts of one workload that one owner of slots has, in order.
 #[derive(Debug)]
 pub struct Schedule<'p> {
     arrivals: &'p Arrivals,
     /// The current target rate.
     curve: Cow<'p, Curve>,
-    segment: Segment,
     slot_offset: u64,
-    /// The number of the next start, owned or not.
-    number: u64,
-    /// The integral at which that start is due.
-    amount: u128,
-    gaps: Option<Rng>,
-    /// The integral at the end of the curve.
+    /// The slots that it has, each number in one of them at most.
+    parts: Vec<SchedulePart>,
+    /// Starts due from then on belong to others.
+    until: WorkloadOffset,
+    /// The integral at `until`, or at the end of the curve.
     total: u128,
+    /// Before the first start…
+    beginning: Cursor,
+    /// …after the last one that was taken, with its number and amount…
+    taken: (Cursor, Option<(u64, u128)>),
+    /// …and after the last one that was looked at.
+    cursor: Cursor,
     /// The owned start that was found and not taken yet: its number and amount…
     found: Option<(u64, u128)>,
     /// …and when it is due.
     next: Option<Start>,
 }
 
-impl<'p> Schedule<'p> {
-    /// Creates the schedule of the starts of `workload` that `segment` owns.
-    pub fn new(
-        arrivals: &'p Arrivals,
-        workload: WorkloadId,
-        slot_offset: u64,
-        seed: Seed,
-        segment: Segment,
-    ) -> Self {
-        let mut schedule = Self {
-            arrivals,
-            curve: Cow::Borrowed(&arrivals.curve),
-            segment,
-            slot_offset,
-            number: 0,
-            amount: 0,
-            total: arrivals.curve.total(),
-            found: None,
-            next: None,
-            gaps: match arrivals.process {
-                ArrivalProcess::Constant => None,
-                // One stream for the whole workload: every segment computes all starts and keeps
-                // its own, so arrivals are the same for any number of shards.
-                ArrivalProcess::Poisson => {
-                    Some(seed.rng(Stream::Arrivals, workload.index() as u64, 0))
-                }
-            },
-        };
+/// Slots of a schedule.
+#[derive(Debug)]
+struct SchedulePart {
+    slots: SlotSet,
+    /// Starts due before are not its own…
+    from: WorkloadOffset,
+    /// …which are those with a smaller amount…
+    from_amount: u128,
+    /// …and those with a smaller number were taken.
+    first: u64,
+}
+
+/// A place in the whole schedule.
+#[derive(Clone, Debug)]
+struct Cursor {
+    /// The number of the next start, owned or not.
+    number: u64,
+    /// The integral at which that start is due, and the one before.
+    amount: u128,
+    last: u128,
+    gaps: Option<Rng>,
+}
+
+impl Cursor {
+    fn new(gaps: Option<Rng>) -> Self {
+        let mut cursor = Self { number: 0, amount: 0, last: 0, gaps };
         // The first arrival of a Poisson process is one gap after the beginning.
-        schedule.amount = schedule.gap(0);
-        schedule
+        cursor.amount = cursor.gap(0);
+        cursor
     }
 
     fn gap(&mut self, even: u128) -> u128 {
@@ -90,24 +92,81 @@ impl<'p> Schedule<'p> {
     }
 }
 
+impl<'p> Schedule<'p> {
+    /// Creates the schedule of the starts of `workload` in `slots`.
+    pub fn new(
+        arrivals: &'p Arrivals,
+        workload: WorkloadId,
+        slot_offset: u64,
+        seed: Seed,
+        slots: impl Into<SlotSet>,
+    ) -> Self {
+        let beginning = Cursor::new(match arrivals.process {
+            ArrivalProcess::Constant => None,
+            // One stream for the whole workload: every owner computes all starts and keeps its own,
+            // so arrivals are the same for any number of shards.
+            ArrivalProcess::Poisson => Some(seed.rng(Stream::Arrivals, workload.index() as u64, 0)),
+        });
+        let from = WorkloadOffset::ZERO;
+        Self {
+            arrivals,
+            curve: Cow::Borrowed(&arrivals.curve),
+            slot_offset,
+            parts: vec![SchedulePart { slots: slots.into(), from, from_amount: 0, first: 0 }],
+            until: WorkloadOffset::NEVER,
+            total: arrivals.curve.total(),
+            taken: (beginning.clone(), None),
+            cursor: beginning.clone(),
+            beginning,
+            found: None,
+            next: None,
+        }
+    }
+}
+
 impl Schedule<'_> {
     /// Replaces the rate by a curve that is the old one up to now: starts that were not taken yet
     /// are due where its integral reaches their amounts.
     pub fn replace_curve(&mut self, curve: Curve) {
-        self.total = curve.total();
         self.curve = Cow::Owned(curve);
-        self.next = None;
+        for part in &mut self.parts {
+            part.from_amount = least_amount(&self.curve, part.from);
+        }
+        self.total = self.curve.total().min(least_amount(&self.curve, self.until));
+        self.look_again();
     }
 
-    /// Returns the next owned start, without taking it; after `None` a schedule change may add
-    /// starts.
+    /// Adds the starts of `slots` that are due from `from` on, also if later ones were taken.
+    pub fn adopt(&mut self, slots: SlotSet, from: WorkloadOffset) {
+        let from_amount = least_amount(&self.curve, from);
+        if let Some((number, _)) = self.taken.1.filter(|(_, amount)| *amount >= from_amount) {
+            for part in &mut self.parts {
+                part.first = part.first.max(number + 1);
+            }
+            self.taken = (self.beginning.clone(), None);
+        }
+        self.parts.push(SchedulePart { slots, from, from_amount, first: 0 });
+        self.look_again();
+    }
+
+    /// Removes all starts that are due from `until` on.
+    pub fn release_from(&mut self, until: WorkloadOffset) {
+        self.until = until;
+        self.total = self.curve.total().min(least_amount(&self.curve, until));
+        self.look_again();
+    }
+
+    /// Forgets what was found and not taken.
+    fn look_again(&mut self) {
+        self.cursor.clone_from(&self.taken.0);
+        (self.found, self.next) = (None, None);
+    }
+
+    /// Returns the next owned start, without taking it; after `None` a schedule change or an
+    /// adoption may add starts.
     pub fn peek(&mut self) -> Option<Start> {
         if self.next.is_none() {
-            while self.found.is_none() {
-                let step = self.step()?;
-                self.found = self.segment.owns(step.0, self.slot_offset).then_some(step);
-            }
-            let (number, amount) = self.found?;
+            let (number, amount) = self.find()?;
             self.next = self
                 .curve
                 .reaches(amount)
@@ -118,23 +177,30 @@ impl Schedule<'_> {
 
     /// Takes the start that `peek` returned.
     pub fn advance(&mut self) {
+        if self.found.is_some() {
+            self.taken.0.clone_from(&self.cursor);
+            self.taken.1 = self.found;
+        }
         (self.found, self.next) = (None, None);
     }
 
     /// Takes the next `count` owned starts, without computing when they are due.
     pub fn pass_over(&mut self, count: u64) {
         for _ in 0..count {
-            while self.found.is_none() {
-                let Some(step) = self.step() else { return };
-                self.found = self.segment.owns(step.0, self.slot_offset).then_some(step);
+            if self.find().is_none() {
+                return;
             }
             self.advance();
         }
     }
 
-    /// Whether all starts of a fixed count are taken: no schedule change adds one.
-    pub fn is_spent(&self) -> bool {
-        self.found.is_none() && self.arrivals.iterations.is_some_and(|most| self.number >= most)
+    /// When the last start of a fixed count is due, once no owned one is left: no schedule change
+    /// adds one, an adoption may.
+    pub fn is_spent_at(&self) -> Option<WorkloadOffset> {
+        let is_spent = self.found.is_none()
+            && self.arrivals.iterations.is_some_and(|most| self.cursor.number >= most);
+        let last = || self.curve.reaches(self.cursor.last).unwrap_or(self.curve.end_ns());
+        is_spent.then(last).map(WorkloadOffset::from_ns)
     }
 
     /// Counts owned starts among the next `most` of the whole schedule, without computing when they
@@ -142,36 +208,64 @@ impl Schedule<'_> {
     pub fn count_some(&mut self, most: u64) -> (u64, bool) {
         let found = self.found.take().is_some_and(|(_, amount)| amount < self.total);
         let mut counted = u64::from(found);
-        if self.gaps.is_none() {
+        self.next = None;
+        if self.cursor.gaps.is_none() {
             // Evenly spaced: start k is before the end while k · ONE_START is less than the total.
-            let all = u64::try_from(self.total.div_ceil(ONE_START)).unwrap_or(u64::MAX);
+            let before = |amount: u128| u64::try_from(amount.div_ceil(ONE_START));
+            let all = before(self.total).unwrap_or(u64::MAX);
             let end = self.arrivals.iterations.map_or(all, |most| most.min(all));
-            counted += self.segment.count(self.number, end, self.slot_offset);
-            self.number = end;
-            return (counted, false);
+            for part in &self.parts {
+                let first = before(part.from_amount).unwrap_or(u64::MAX).max(part.first);
+                let first = first.max(self.cursor.number).min(end);
+                counted += part.slots.count(first, end, self.slot_offset);
+            }
+            self.cursor.number = self.cursor.number.max(end);
+            self.cursor.amount = u128::from(self.cursor.number).saturating_mul(ONE_START);
         }
         for _ in 0..most {
-            match self.step() {
-                None => return (counted, false),
-                Some((number, _)) => {
-                    counted += u64::from(self.segment.owns(number, self.slot_offset));
-                }
-            }
+            let Some((number, amount)) = self.step() else { return (counted, false) };
+            counted += u64::from(self.owns(number, amount));
         }
         (counted, true)
     }
 
+    /// Advances to the next owned start, unless it was found before.
+    fn find(&mut self) -> Option<(u64, u128)> {
+        while self.found.is_none() {
+            let (number, amount) = self.step()?;
+            self.found = self.owns(number, amount).then_some((number, amount));
+        }
+        self.found
+    }
+
+    fn owns(&self, number: u64, amount: u128) -> bool {
+        self.parts.iter().any(|part| {
+            part.slots.owns(number, self.slot_offset)
+                && number >= part.first
+                && amount >= part.from_amount
+        })
+    }
+
     /// Advances to the next start of the whole schedule; returns its number and amount.
     fn step(&mut self) -> Option<(u64, u128)> {
-        let (number, amount) = (self.number, self.amount);
+        let (number, amount) = (self.cursor.number, self.cursor.amount);
         if self.arrivals.iterations.is_some_and(|most| number >= most) || amount >= self.total {
             return None;
         }
-        self.number += 1;
-        let gap = self.gap(ONE_START);
-        self.amount += gap;
+        self.cursor.number += 1;
+        self.cursor.last = amount;
+        self.cursor.amount += self.cursor.gap(ONE_START);
         Some((number, amount))
     }
+}
+
+/// The least amount that a curve reaches at `from` or later: what is due before has less.
+fn least_amount(curve: &Curve, from: WorkloadOffset) -> u128 {
+    let Some(before) = from.ns().checked_sub(1) else { return 0 };
+    let amount = curve.integral(before);
+    // While the level is zero, the integral stays as it is: such an amount is due at its end.
+    let is_due_before = curve.reaches(amount).is_some_and(|due_ns| due_ns < from.ns());
+    amount + u128::from(is_due_before)
 }
 
 impl Iterator for Schedule<'_> {
@@ -185,185 +279,5 @@ impl Iterator for Schedule<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::curve::Curve;
-    use crate::units::Rate;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    const WORKLOAD: WorkloadId = WorkloadId::new(3);
-
-    fn arrivals(process: ArrivalProcess, stages: &[(u64, u64)]) -> Arrivals {
-        let mut curve = Curve::default();
-        for (per_s, ms) in stages {
-            curve.ramp(per_s * Rate::UNITS_PER_S, Duration::from_millis(*ms));
-        }
-        Arrivals { process, curve, iterations: None, max_users: 1, fresh_connections: false }
-    }
-
-    fn starts(arrivals: &Arrivals, seed: u64, segment: Segment) -> Vec<Start> {
-        Schedule::new(arrivals, WORKLOAD, 1_031, Seed::new(seed).unwrap(), segment).collect()
-    }
-
-    proptest! {
-        /// Any number of shards makes the same traffic.
-        #[test]
-        fn union_of_all_segments_is_the_whole_schedule(
-            seed in 0u64..1 << 53,
-            poisson: bool,
-            stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
-            shards in 2u64..9,
-        ) {
-            let process = if poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Constant };
-            let arrivals = arrivals(process, &stages);
-            let whole = starts(&arrivals, seed, Segment::WHOLE);
-            prop_assert!(whole.is_sorted_by_key(|start| start.due));
-            prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
-            let mut parts: Vec<Start> = (0..shards)
-                .flat_map(|shard| starts(&arrivals, seed, Segment { shard, shards }))
-                .collect();
-            parts.sort_by_key(|start| start.number);
-            prop_assert_eq!(parts, whole);
-        }
-    }
-
-    #[test]
-    fn skipped_starts_are_those_that_would_be_taken() {
-        for process in [ArrivalProcess::Poisson, ArrivalProcess::Constant] {
-            let arrivals = arrivals(process, &[(1_000, 0), (1_000, 3_000), (10, 777)]);
-            let segment = Segment { shard: 2, shards: 3 };
-            let all = starts(&arrivals, 5, segment);
-            for (peeks, count) in [(false, 0), (true, 0), (false, 17), (true, 400), (true, 9_999)] {
-                let seed = Seed::new(5).unwrap();
-                let mut schedule = Schedule::new(&arrivals, WORKLOAD, 1_031, seed, segment);
-                if peeks {
-                    schedule.peek();
-                }
-                schedule.pass_over(count);
-                let left: Vec<Start> = schedule.collect();
-                assert_eq!(left, all[(count as usize).min(all.len())..], "{process:?} {count}");
-            }
-        }
-    }
-
-    #[test]
-    fn remaining_starts_are_counted_without_due_times() {
-        for process in [ArrivalProcess::Poisson, ArrivalProcess::Constant] {
-            let arrivals = arrivals(process, &[(1_000, 0), (1_000, 3_000), (10, 777)]);
-            let segment = Segment { shard: 1, shards: 3 };
-            let all = starts(&arrivals, 5, segment).len() as u64;
-            let seed = Seed::new(5).unwrap();
-            let mut schedule = Schedule::new(&arrivals, WORKLOAD, 1_031, seed, segment);
-            schedule.by_ref().take(100).for_each(drop);
-            schedule.peek();
-            let (mut left, mut more) = (0, true);
-            while more {
-                let (counted, goes_on) = schedule.count_some(64);
-                (left, more) = (left + counted, goes_on);
-            }
-            assert_eq!(left + 100, all, "{process:?}");
-        }
-    }
-
-    /// All starts of a segment if the rate is changed at some times: starts due before are taken
-    /// before.
-    fn overridden(
-        arrivals: &Arrivals,
-        changes: &[(u64, u32)],
-        segment: Segment,
-        count_after: Option<usize>,
-    ) -> (Vec<Start>, u64) {
-        let seed = Seed::new(9).unwrap();
-        let mut schedule = Schedule::new(arrivals, WORKLOAD, 1_031, seed, segment);
-        let (mut starts, mut curve) = (Vec::new(), arrivals.curve.clone());
-        for (at, permille) in changes {
-            // Known a little before it takes effect, as in a run.
-            let known = at.saturating_sub(200_000_000);
-            while let Some(start) = schedule.peek().filter(|start| start.due.ns() < known) {
-                schedule.advance();
-                starts.push(start);
-            }
-            curve = curve.overridden_from(*at, &arrivals.curve.times(*permille));
-            schedule.replace_curve(curve.clone());
-        }
-        starts.extend(schedule.by_ref().take(count_after.unwrap_or(usize::MAX)));
-        let (mut left, mut more) = (0, true);
-        while more {
-            let (counted, goes_on) = schedule.count_some(64);
-            (left, more) = (left + counted, goes_on);
-        }
-        (starts, left)
-    }
-
-    proptest! {
-        /// For a changed schedule, too, the union of all segments is the whole schedule, and start
-        /// k is due where the integral of the target rate reaches it.
-        #[test]
-        fn changed_schedule_is_the_same_for_any_number_of_shards(
-            poisson: bool,
-            count in prop::option::of(0u64..4_000),
-            stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
-            changes in prop::collection::vec((1u64..2_000, 0u32..3_000), 0..5),
-            shards in 2u64..6,
-            taken in prop::option::of(0usize..50),
-        ) {
-            let process = if poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Constant };
-            let arrivals = Arrivals { iterations: count, ..arrivals(process, &stages) };
-            let mut at = 0;
-            let changes: Vec<(u64, u32)> = changes
-                .iter()
-                .map(|(ms, permille)| {
-                    at += ms * 1_000_000;
-                    (at, *permille)
-                })
-                .collect();
-            let (whole, none) = overridden(&arrivals, &changes, Segment::WHOLE, None);
-            prop_assert_eq!(none, 0);
-            prop_assert!(whole.is_sorted_by_key(|start| start.due));
-            prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
-            let segments = (0..shards).map(|shard| Segment { shard, shards });
-            let parts = segments.map(|segment| overridden(&arrivals, &changes, segment, None).0);
-            let mut parts: Vec<Start> = parts.flatten().collect();
-            parts.sort_by_key(|start| start.number);
-            prop_assert_eq!(&parts, &whole);
-            let segments = (0..shards).map(|shard| Segment { shard, shards });
-            let counted: u64 = segments
-                .map(|segment| overridden(&arrivals, &changes, segment, taken))
-                .map(|(taken, left)| taken.len() as u64 + left)
-                .sum();
-            prop_assert_eq!(counted, whole.len() as u64, "what is left is counted");
-            if !poisson && count.is_none() {
-                let mut curve = arrivals.curve.clone();
-                for (at, permille) in &changes {
-                    curve = curve.overridden_from(*at, &arrivals.curve.times(*permille));
-                }
-                prop_assert_eq!(whole.len() as u128, curve.total().div_ceil(ONE_START));
-            }
-        }
-    }
-
-    #[test]
-    fn poisson_has_its_mean_and_variance() {
-        // 1000/s for 100 s: N ~ Poisson(10⁵), so |N − 10⁵| < 4·√10⁵ ≈ 1265 but for 6 in 10⁵ seeds.
-        let arrivals = arrivals(ArrivalProcess::Poisson, &[(1_000, 0), (1_000, 100_000)]);
-        let starts = starts(&arrivals, 42, Segment::WHOLE);
-        let count = starts.len() as f64;
-        assert!((count - 1e5).abs() < 1_265.0, "{count}");
-        // Exponential gaps: mean and standard deviation are both 1 ms; P(gap > mean) = 1/e.
-        let gaps: Vec<f64> =
-            starts.windows(2).map(|pair| pair[1].due.since(pair[0].due) as f64 / 1e6).collect();
-        let mean = gaps.iter().sum::<f64>() / count;
-        let sd = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count).sqrt();
-        let over = gaps.iter().filter(|gap| **gap > 1.0).count() as f64 / count;
-        assert!((mean - 1.0).abs() < 0.013 && (sd - 1.0).abs() < 0.02, "{mean} {sd}");
-        assert!((over - (-1.0f64).exp()).abs() < 0.01, "{over}");
-    }
-
-    #[test]
-    fn count_ends_schedule_before_the_curve() {
-        let mut arrivals = arrivals(ArrivalProcess::Constant, &[(100, 0), (100, 1_000)]);
-        arrivals.iterations = Some(30);
-        assert_eq!(starts(&arrivals, 1, Segment::WHOLE).len(), 30);
-    }
-}
+#[path = "arrivals_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Schedules: when the next start is due, and when a user is present.
 //!
 //! `engine` queries them; nothing here reads a clock.
-//! Invariant: the union of the schedules of all segments is the schedule of the whole workload.
+//! Invariant: the union of the schedules of all owners of slots is that of the whole workload.
 
 pub mod arrivals;
 pub mod pauses;
@@ -12,4 +12,4 @@ pub mod users;
 pub use arrivals::{Schedule, Start};
 pub use pauses::Pauses;
 pub use target_users::TargetUsers;
-pub use users::{Stay, stays};
+pub use users::{Stay, stays, stays_from};

@@ -73,7 +73,7 @@ mod tests {
             for (users, ms) in stages {
                 curve.ramp(users, Duration::from_millis(ms));
             }
-            let stays = stays(&curve, 0, Segment::WHOLE);
+            let stays = stays(&curve, 0, &Segment::WHOLE.into());
             let end = curve.end_ns();
             let mut cuts: Vec<u64> = cuts.iter().map(|cut| (end as f64 * cut) as u64).collect();
             cuts.push(end + 1_000);

@@ -1,11 +1,11 @@
-//! The closed model: which users a segment owns, when each enters and when it must leave.
+//! The closed model: which users an owner of slots has, when each enters and when it must leave.
 //!
 //! `engine` starts users by it.
 //! Invariant: users are numbered over the whole run; the highest numbers leave first.
 
 use crate::clock::WorkloadOffset;
 use crate::curve::Curve;
-use crate::plan::slots::Segment;
+use crate::plan::slots::SlotSet;
 
 /// One user's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,10 +20,10 @@ pub struct Stay {
     pub visit: u64,
 }
 
-/// Returns the stays of the users that `segment` owns, by time of entry.
-pub fn stays(curve: &Curve, slot_offset: u64, segment: Segment) -> Vec<Stay> {
+/// Returns the stays of the users in `slots`, by time of entry.
+pub fn stays(curve: &Curve, slot_offset: u64, slots: &SlotSet) -> Vec<Stay> {
     let mut stays: Vec<Stay> = (0..curve.peak())
-        .filter(|number| segment.owns(*number, slot_offset))
+        .filter(|number| slots.owns(*number, slot_offset))
         .flat_map(|number| {
             let stays = (0..).zip(curve.stays(number));
             stays.map(move |(visit, (enter_ns, leave_ns))| Stay {
@@ -38,9 +38,25 @@ pub fn stays(curve: &Curve, slot_offset: u64, segment: Segment) -> Vec<Stay> {
     stays
 }
 
+/// Returns the stays of an owner that adopts `slots` at `from`: users that are there by then enter
+/// at that time.
+pub fn stays_from(
+    curve: &Curve,
+    slot_offset: u64,
+    slots: &SlotSet,
+    from: WorkloadOffset,
+) -> Vec<Stay> {
+    let mut stays = stays(curve, slot_offset, slots);
+    stays.retain(|stay| stay.enter >= from || stay.leave > from);
+    stays.iter_mut().for_each(|stay| stay.enter = stay.enter.max(from));
+    stays.sort_unstable();
+    stays
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::slots::Segment;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -54,12 +70,41 @@ mod tests {
             for (users, ms) in stages {
                 curve.ramp(users, Duration::from_millis(ms));
             }
-            let whole = stays(&curve, 5, Segment::WHOLE);
+            let whole = stays(&curve, 5, &Segment::WHOLE.into());
             let mut parts: Vec<Stay> = (0..shards)
-                .flat_map(|shard| stays(&curve, 5, Segment { shard, shards }))
+                .flat_map(|shard| stays(&curve, 5, &Segment { shard, shards }.into()))
                 .collect();
             parts.sort_unstable();
             prop_assert_eq!(parts, whole);
+        }
+
+        /// The user time of a lost owner until its slots move, and of all others, is the whole.
+        #[test]
+        fn adopted_users_make_the_whole_user_time(
+            stages in prop::collection::vec((0u64..60, 0u64..1_500), 1..5),
+            shards in 2u64..9,
+            from_ms in 0u64..6_000,
+        ) {
+            let mut curve = Curve::default();
+            for (users, ms) in stages {
+                curve.ramp(users, Duration::from_millis(ms));
+            }
+            let from = WorkloadOffset::from_ns(from_ms * 1_000_000);
+            let time = |stays: &[Stay]| -> u64 {
+                stays.iter().map(|stay| stay.leave.since(stay.enter)).sum()
+            };
+            let slots = |shard| SlotSet::from(Segment { shard, shards });
+            let lost = stays(&curve, 5, &slots(0));
+            let before: u64 =
+                lost.iter().map(|stay| stay.leave.min(from).since(stay.enter)).sum();
+            let left = |shard| {
+                let (all, others) = (slots(0), shards as usize - 1);
+                let adopted = all.iter().skip(shard as usize - 1).step_by(others).collect();
+                let adopted = stays_from(&curve, 5, &adopted, from);
+                time(&stays(&curve, 5, &slots(shard))) + time(&adopted)
+            };
+            let parts = before + (1..shards).map(left).sum::<u64>();
+            prop_assert_eq!(parts, time(&stays(&curve, 5, &Segment::WHOLE.into())));
         }
 
         /// At any time as many users are present as the level says, to the rounding of one.
@@ -73,7 +118,7 @@ mod tests {
                 curve.ramp(users, Duration::from_millis(ms));
             }
             let at = (curve.end_ns() as f64 * share) as u64;
-            let inside = stays(&curve, 0, Segment::WHOLE)
+            let inside = stays(&curve, 0, &Segment::WHOLE.into())
                 .iter()
                 .filter(|stay| stay.enter.ns() <= at && at < stay.leave.ns())
                 .count() as u64;

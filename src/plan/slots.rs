@@ -1,9 +1,14 @@
 //! Slots: they assign the numbers of users and iterations of a run to shards, and shards to
 //! processes.
 //!
-//! `engine` checks each user and arrival; `fleet` gives each process its shards. Source: fixed hash
-//! slots as in Redis Cluster.
+//! `pace` checks each user and arrival; `fleet` gives each process its shards, `run` moves slots of
+//! a lost one. Source: fixed hash slots as in Redis Cluster.
 //! Invariant: every number has exactly one owner, whatever the number of shards and processes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::RunOffset;
 
 /// The number of slots, and the maximum number of shards.
 pub const SLOTS: u64 = 4_096;
@@ -26,15 +31,67 @@ impl Segment {
     pub const fn owns(self, number: u64, slot_offset: u64) -> bool {
         (number.wrapping_add(slot_offset) % SLOTS) % self.shards == self.shard
     }
+}
+
+/// Words of a [`SlotSet`].
+const WORDS: usize = (SLOTS / 64) as usize;
+
+/// A set of slots. Clones share it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SlotSet(Arc<[u64; WORDS]>);
+
+/// Slots that an owner has from a time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedSlots {
+    /// The slots.
+    pub slots: SlotSet,
+    /// When they became its own: what is due from then on.
+    pub from: RunOffset,
+}
+
+impl SlotSet {
+    /// Whether the set has the slot of `number`, of a workload with this slot offset.
+    #[inline]
+    pub fn owns(&self, number: u64, slot_offset: u64) -> bool {
+        let slot = number.wrapping_add(slot_offset) % SLOTS;
+        self.0[(slot / 64) as usize] >> (slot % 64) & 1 == 1
+    }
 
     /// Counts the owned numbers in `from..to`.
-    pub fn count(self, from: u64, to: u64, slot_offset: u64) -> u64 {
+    pub fn count(&self, from: u64, to: u64, slot_offset: u64) -> u64 {
         let owned = |from: u64, to: u64| {
             (from..to).filter(|number| self.owns(*number, slot_offset)).count() as u64
         };
         let rounds = to.saturating_sub(from) / SLOTS;
-        let per_round = if rounds > 0 { owned(from, from + SLOTS) } else { 0 };
-        rounds * per_round + owned(from + rounds * SLOTS, to)
+        let per_round = self.0.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        rounds.saturating_mul(per_round).saturating_add(owned(from + rounds * SLOTS, to.max(from)))
+    }
+
+    /// The slots in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        (0..SLOTS).filter(|slot| self.owns(*slot, 0))
+    }
+}
+
+impl FromIterator<u64> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = u64>>(slots: I) -> Self {
+        let mut words = [0; WORDS];
+        for slot in slots {
+            words[(slot % SLOTS / 64) as usize] |= 1 << (slot % 64);
+        }
+        Self(Arc::new(words))
+    }
+}
+
+impl From<Segment> for SlotSet {
+    fn from(segment: Segment) -> Self {
+        (0..SLOTS).filter(|slot| segment.owns(*slot, 0)).collect()
+    }
+}
+
+impl fmt::Debug for SlotSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotSet({} slots)", self.iter().count())
     }
 }
 
@@ -140,8 +197,12 @@ mod tests {
         for (from, to) in [(0, 0), (5, 3), (0, 4_096), (7, 10_000), (4_000, 4_200)] {
             let segment = Segment { shard: 1, shards: 3 };
             let expected = (from..to).filter(|n| segment.owns(*n, 11)).count() as u64;
-            assert_eq!(segment.count(from, to, 11), expected, "{from}..{to}");
+            let slots = SlotSet::from(segment);
+            assert_eq!(slots.count(from, to, 11), expected, "{from}..{to}");
+            assert!((from..to).all(|n| slots.owns(n, 11) == segment.owns(n, 11)));
         }
+        let slots: SlotSet = [7, 4_095, 64].into_iter().collect();
+        assert!(slots.iter().eq([7, 64, 4_095]));
     }
 
     #[test]

@@ -57,6 +57,10 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
             let until_s = reported_until.ns() as f64 / 1e9;
             ("worker_lost", json!("running"), json!({ "reported_until_s": until_s }))
         }
+        Change::Redistributed { shards, from } => {
+            let from_s = from.ns() as f64 / 1e9;
+            ("redistributed", none, json!({ "shards": shards, "from_s": from_s }))
+        }
         Change::Former { .. } => ("former", none, Value::Null),
     }
 }

@@ -12,8 +12,8 @@ use super::losses::Losses;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
-    ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent,
-    ShardCommand, StopCause, WorkerLoss,
+    ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, LossPolicy,
+    RunEvent, ShardCommand, StopCause, WorkerLoss,
 };
 use crate::plan::Plan;
 use crate::stats::{ChangeCause, Delta, GaugeSample, StateChange, StateChanges};
@@ -52,6 +52,8 @@ struct Dispatch<'a> {
     under_way: Vec<bool>,
     /// Workers that were lost.
     losses: Losses<'a>,
+    /// Whether the run stops when one is lost.
+    aborts_on_loss: bool,
 }
 
 /// Runs the loop until the last shard has ended. The first interrupt drains, the second cancels; a
@@ -80,7 +82,8 @@ pub async fn dispatch<'a>(
         cancel_at: Time::NEVER,
         give_up_at: Time::NEVER,
         under_way: vec![true; left],
-        losses: Losses::new(plan, start, followed),
+        losses: Losses::new(plan, start, followed, outside.on_loss),
+        aborts_on_loss: outside.on_loss == LossPolicy::Abort,
     };
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SETTLE_NS);
@@ -170,19 +173,33 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Takes the loss of a worker: what it had under way ends, its load goes unserved.
+    /// Takes the loss of a worker: what it had under way ends, its load goes to others or is
+    /// unserved.
     fn lost(&mut self, loss: &WorkerLoss) {
         let now = RunOffset::of(clock::now(), self.start);
-        let curves = self.control.curves();
-        let (deltas, notice) = self.losses.lose(loss, now, self.stopped_at, &curves);
-        deltas.into_iter().for_each(|delta| self.measured(Box::new(delta)));
-        self.io.sinks.publish(&RunEvent::Note(notice.to_string()));
-        self.record_change(notice);
+        // All shards that are left learn of it, or none.
+        let moves = self.stopped_at.is_none() && self.source.has_room(1);
+        let adoption = if moves { self.losses.redistribute(loss, now) } else { None };
+        if let Some(adoption) = &adoption {
+            // First: to count what the worker left may take a while.
+            self.source.broadcast(&ShardCommand::Adopt(adoption.clone()));
+        }
+        let (at, curves) = ((now, self.stopped_at), self.control.curves());
+        let outcome = self.losses.lose(loss, at, adoption.as_ref(), &curves);
+        outcome.deltas.into_iter().for_each(|delta| self.measured(Box::new(delta)));
+        for notice in outcome.changes {
+            self.io.sinks.publish(&RunEvent::Note(notice.to_string()));
+            self.record_change(notice);
+        }
         let shards = 0..self.under_way.len();
         let is_alone =
             shards.clone().all(|shard| !self.under_way[shard] || self.losses.is_vacant(shard));
-        if is_alone && self.stopped_at.is_none() {
-            let why = format!("no worker is left: {}", loss.why);
+        if (is_alone || self.aborts_on_loss) && self.stopped_at.is_none() {
+            let why = if is_alone {
+                format!("no worker is left: {}", loss.why)
+            } else {
+                format!("worker {} is lost: {}", loss.worker + 1, loss.why)
+            };
             self.stop(&format!("stopping: {why}"), StopCause::Workers(why));
         }
     }

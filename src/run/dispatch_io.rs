@@ -6,7 +6,7 @@
 use tokio::sync::mpsc;
 
 use super::aggregator::RunAggregator;
-use crate::event::{ControlRequest, Interrupt};
+use crate::event::{ControlRequest, Interrupt, LossPolicy};
 use crate::sinks::SinkSet;
 
 /// Inputs from outside during a run.
@@ -16,6 +16,8 @@ pub struct DispatchInputs {
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// Control commands.
     pub commands: mpsc::Receiver<ControlRequest>,
+    /// What becomes of the load of a lost worker.
+    pub on_loss: LossPolicy,
 }
 
 /// What the loop works with.

@@ -21,7 +21,7 @@ use crate::control::ControlHandles;
 use crate::engine::startup::tier::{self, EngineSize};
 use crate::event::control_request::MAX_PENDING;
 use crate::event::record::RecordEnd;
-use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
+use crate::event::{GeneratorInfo, Interrupt, LossPolicy, Report, RunEvent, RunInfo};
 use crate::host;
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
@@ -41,6 +41,8 @@ pub struct RunOptions {
     pub words: Vec<OsString>,
     /// The numbers of shards and processes.
     pub size: EngineSize,
+    /// What becomes of the load of a lost worker.
+    pub on_loss: LossPolicy,
     /// The monitors of the target.
     pub monitors: Vec<MonitorSource>,
 }
@@ -115,14 +117,14 @@ pub fn run(
         let handles = ControlHandles { interrupts: sender, commands, run: plan.scenario.clone() };
         let _guards = control(handles);
         let facts = host::MachineFacts::read();
-        let mut memory = memory_gauge(&plan, &facts, running);
+        let (mut memory, on_loss) = (memory_gauge(&plan, &facts, running), options.on_loss);
         let process = ProcessGauges {
             rss: &mut memory,
             limit: facts.memory(),
             monitors: &mut || reading.take(),
         };
         let io = DispatchIo { aggregator: &mut aggregator, sinks, process };
-        let inputs = DispatchInputs { interrupts: receiver, commands: received };
+        let inputs = DispatchInputs { interrupts: receiver, commands: received, on_loss };
         let stuck = dispatch::dispatch(&plan, start, source, io, inputs).await;
         // Replies that are under way are sent: the client that sent `stop` gets one.
         tokio::task::yield_now().await;

@@ -3,13 +3,17 @@
 //! `dispatch` hands it every delta and every loss, and takes its deltas as if shards had sent them.
 //! Invariant: the ledgers of a lost shard balance, second by second, up to the end of the load.
 
-use super::vacancy::{Vacancy, cut};
+use std::collections::BTreeSet;
+
+use super::vacancy::{LostSlots, Vacancy, cut};
 use crate::clock::{RunOffset, Time};
 use crate::curve::Curve;
-use crate::event::WorkerLoss;
+use crate::event::{Adoption, LossPolicy, WorkerLoss};
 use crate::ids::WorkloadId;
-use crate::plan::{Load, LoadBound, Plan};
+use crate::plan::slots::{OwnedSlots, ShardRange};
+use crate::plan::{Load, LoadBound, Plan, Workload};
 use crate::stats::{Change, ChangeCause, ChangeSubject, Delta, StateChange, Unfinished};
+use crate::units::nanos;
 
 /// The shards of a run on workers.
 pub(super) struct Losses<'p> {
@@ -18,15 +22,43 @@ pub(super) struct Losses<'p> {
     /// What each shard has under way; `None` once it has ended or is lost. Empty if the run has no
     /// workers.
     shards: Vec<Option<Unfinished>>,
+    /// The slots of each shard.
+    slots: Vec<Vec<OwnedSlots>>,
     vacancies: Vec<Vacancy<'p>>,
+    policy: LossPolicy,
+    /// When the last redistribution takes effect.
+    last: RunOffset,
 }
+
+/// What follows from a loss.
+pub(super) struct LossOutcome {
+    /// The deltas that end what was under way.
+    pub(super) deltas: Vec<Delta>,
+    /// The changes for the time axis.
+    pub(super) changes: Vec<StateChange>,
+}
+
+/// The delay after which the load of a lost worker goes to others, ns: each shard has received its
+/// slots by then.
+pub const ADOPTION_LEAD_NS: u64 = 500_000_000;
 
 impl<'p> Losses<'p> {
     /// A run in which nothing was lost; `shards` is zero if nothing can be.
-    pub(super) fn new(plan: &'p Plan, start: Time, shards: usize) -> Self {
+    pub(super) fn new(plan: &'p Plan, start: Time, shards: usize, policy: LossPolicy) -> Self {
         let layout = plan.series_layout();
         let unfinished = (0..shards).map(|shard| Some(Unfinished::new(&layout, shard)));
-        Self { plan, start, shards: unfinished.collect(), vacancies: Vec::new() }
+        let from = RunOffset::ZERO;
+        let segments = ShardRange::whole(shards as u64).segments();
+        let slots = segments.map(|segment| vec![OwnedSlots { slots: segment.into(), from }]);
+        Self {
+            plan,
+            start,
+            shards: unfinished.collect(),
+            slots: slots.collect(),
+            vacancies: Vec::new(),
+            policy,
+            last: RunOffset::ZERO,
+        }
     }
 
     /// Takes the delta of a shard.
@@ -39,15 +71,54 @@ impl<'p> Losses<'p> {
         }
     }
 
-    /// Takes a loss, noticed at `now`; `stopped` is when the run was stopped, if it was. Returns
-    /// the deltas that end what was under way, and the change for the time axis.
+    /// Deals the slots of a lost worker to the shards that are left, in turn: any prefix of the
+    /// numbers stays evenly divided. Returns the command to them; `None` if the policy is another
+    /// one, no shard is left, or nothing is due any more by then.
+    pub(super) fn redistribute(&mut self, loss: &WorkerLoss, now: RunOffset) -> Option<Adoption> {
+        let from = now.after(ADOPTION_LEAD_NS).max(self.last);
+        let is_due = |workload: &Workload| {
+            let moves = match &workload.load {
+                Load::Open(_) => true,
+                Load::Closed(users) => users.bound == LoadBound::Time,
+            };
+            moves && workload.end().is_none_or(|end| from < RunOffset::from_ns(nanos(end)))
+        };
+        let is_policy = self.policy == LossPolicy::Redistribute;
+        if !is_policy || !self.plan.workloads.iter().any(is_due) {
+            return None;
+        }
+        let lost: Vec<usize> =
+            loss.range.segments().map(|segment| segment.shard as usize).collect();
+        let has = |shard: usize| self.shards.get(shard).is_some_and(Option::is_some);
+        let left: Vec<usize> =
+            (0..self.shards.len()).filter(|shard| has(*shard) && !lost.contains(shard)).collect();
+        let lost = lost.into_iter().filter(|shard| has(*shard));
+        let parts = lost.flat_map(|shard| &self.slots[shard]);
+        let moving: BTreeSet<u64> = parts.flat_map(|part| part.slots.iter()).collect();
+        if left.is_empty() || moving.is_empty() {
+            return None;
+        }
+        self.last = from;
+        let dealt = moving.into_iter().zip(left.iter().cycle());
+        let slots = dealt.map(|(slot, owner)| (slot as u16, *owner as u16)).collect();
+        let adoption = Adoption { from, slots };
+        for owner in left {
+            self.slots[owner].extend(adoption.of(owner as u64));
+        }
+        Some(adoption)
+    }
+
+    /// Takes a loss, noticed at `now`; `stopped` is when the run was stopped, if it was, `adoption`
+    /// what was sent to the shards that are left. `curves` are the loads as live control changed
+    /// them.
     pub(super) fn lose(
         &mut self,
         loss: &WorkerLoss,
-        now: RunOffset,
-        stopped: Option<RunOffset>,
+        (now, stopped): (RunOffset, Option<RunOffset>),
+        adoption: Option<&Adoption>,
         curves: &[Curve],
-    ) -> (Vec<Delta>, StateChange) {
+    ) -> LossOutcome {
+        let moved = adoption.map_or(RunOffset::NEVER, |adoption| adoption.from);
         let (mut deltas, mut first, mut until) = (Vec::new(), None, now);
         let mut started = vec![0; self.plan.workloads.len()];
         for segment in loss.range.segments() {
@@ -60,8 +131,10 @@ impl<'p> Losses<'p> {
             let (delta, since) = cut(unfinished, self.plan);
             until = until.min(since);
             let place = (self.start, since);
-            let mut vacancy =
-                Vacancy::new(self.plan, segment, place, &counts, delta.gauges, curves);
+            let shard = segment.shard as usize;
+            let parts = self.slots[shard].clone();
+            let slots = LostSlots { shard, parts, until: moved };
+            let mut vacancy = Vacancy::new(self.plan, slots, place, &counts, delta.gauges, curves);
             deltas.push(delta);
             if let Some(stopped) = stopped {
                 deltas.push(vacancy.drain(stopped.max(since)));
@@ -78,13 +151,18 @@ impl<'p> Losses<'p> {
                 vacancy.leave_iterations(id, left);
             }
         }
-        let notice = StateChange {
+        let mut changes = vec![Change::WorkerLost { reported_until: until }];
+        if let Some(Adoption { from, slots }) = adoption {
+            let owners: BTreeSet<u16> = slots.iter().map(|(_, owner)| *owner).collect();
+            changes.push(Change::Redistributed { shards: owners.len() as u64, from: *from });
+        }
+        let change = |change| StateChange {
             at: now,
             subject: ChangeSubject::Worker(loss.worker as u64 + 1),
-            change: Change::WorkerLost { reported_until: until },
+            change,
             cause: ChangeCause::ProcessEnded { how: loss.why.clone() },
         };
-        (deltas, notice)
+        LossOutcome { deltas, changes: changes.into_iter().map(change).collect() }
     }
 
     /// Whether a shard is lost and its load goes on.
@@ -114,3 +192,7 @@ impl<'p> Losses<'p> {
         self.vacancies.iter_mut().for_each(|vacancy| vacancy.set_curves(curves));
     }
 }
+
+#[cfg(test)]
+#[path = "losses_tests.rs"]
+mod tests;

@@ -1,4 +1,5 @@
-//! The load of a shard whose process was lost: what is due of it is counted as unserved.
+//! The load of a shard whose process was lost: what is due of it is counted as unserved, until
+//! other shards have its slots.
 //!
 //! `dispatch` keeps one for each lost shard, and asks it for a delta each second.
 //! Invariant: the shard's own deltas and those of its vacancy add up to the schedule: each start is
@@ -7,8 +8,8 @@
 use crate::clock::{RunOffset, Time, WorkloadOffset};
 use crate::curve::Curve;
 use crate::ids::WorkloadId;
-use crate::pace::{self, Schedule, TargetUsers};
-use crate::plan::slots::Segment;
+use crate::pace::{self, Schedule, Stay, TargetUsers};
+use crate::plan::slots::{OwnedSlots, SlotSet};
 use crate::plan::{Load, LoadBound, Plan, Workload};
 use crate::stats::{Calls, Delta, Gauges, Iterations, Recorder, Unfinished};
 use crate::units::nanos;
@@ -21,7 +22,7 @@ const COUNTED_AT_ONCE: u64 = 1 << 20;
 /// The load of a lost shard.
 pub(super) struct Vacancy<'p> {
     plan: &'p Plan,
-    segment: Segment,
+    slots: LostSlots,
     start: Time,
     recorder: Recorder,
     loads: Vec<VacantLoad<'p>>,
@@ -31,6 +32,16 @@ pub(super) struct Vacancy<'p> {
     gauges: Gauges,
     /// Whether nothing more is due: the run was stopped.
     drained: bool,
+}
+
+/// The slots of a lost shard.
+pub(super) struct LostSlots {
+    /// The index of the shard.
+    pub(super) shard: usize,
+    /// Its slots: its own since the start of the run, then those that it adopted.
+    pub(super) parts: Vec<OwnedSlots>,
+    /// What is due from then on belongs to other shards.
+    pub(super) until: RunOffset,
 }
 
 /// The load of one workload.
@@ -49,7 +60,7 @@ impl<'p> Vacancy<'p> {
     /// control changed them.
     pub(super) fn new(
         plan: &'p Plan,
-        segment: Segment,
+        slots: LostSlots,
         (start, since): (Time, RunOffset),
         counts: &[(Iterations, Calls)],
         gauges: Gauges,
@@ -58,24 +69,30 @@ impl<'p> Vacancy<'p> {
         let loads = WorkloadId::number(&plan.workloads).zip(counts).zip(curves);
         let loads = loads.map(|(((id, workload), counts), curve)| match &workload.load {
             Load::Open(arrivals) => {
-                let offset = workload.slot_offset;
-                let mut schedule = Schedule::new(arrivals, id, offset, plan.seed, segment);
+                let (offset, zero) = (workload.slot_offset, workload.zero());
+                let none = SlotSet::from_iter([]);
+                let mut schedule = Schedule::new(arrivals, id, offset, plan.seed, none);
                 schedule.replace_curve(curve.clone());
+                for OwnedSlots { slots, from } in &slots.parts {
+                    schedule.adopt(slots.clone(), from.in_workload(zero));
+                }
                 schedule.pass_over(counts.0.due);
+                schedule.release_from(slots.until.in_workload(zero));
                 VacantLoad::Open(Box::new(schedule))
             }
             Load::Closed(users) if users.bound == LoadBound::Time => {
                 let from = since.in_workload(workload.zero());
-                VacantLoad::Closed(target(workload, segment, curve, from))
+                VacantLoad::Closed(target(workload, &slots, curve, from))
             }
             Load::Closed(_) => VacantLoad::Counted,
         });
+        let loads = loads.collect();
         Self {
             plan,
-            segment,
+            recorder: Recorder::new(plan.series_layout(), slots.shard, start),
+            slots,
             start,
-            recorder: Recorder::new(plan.series_layout(), segment.shard as usize, start),
-            loads: loads.collect(),
+            loads,
             counted: since,
             gauges: Gauges { users: 0, connections: 0, streams: 0, streams_wanted: 0, ..gauges },
             drained: false,
@@ -84,7 +101,7 @@ impl<'p> Vacancy<'p> {
 
     /// The index of the shard.
     pub(super) const fn shard(&self) -> usize {
-        self.segment.shard as usize
+        self.slots.shard
     }
 
     /// Counts iterations of a count that the lost process had left.
@@ -100,7 +117,7 @@ impl<'p> Vacancy<'p> {
                 VacantLoad::Open(schedule) => schedule.replace_curve(curve.clone()),
                 VacantLoad::Closed(users) => {
                     let from = self.counted.in_workload(workload.zero());
-                    *users = target(workload, self.segment, curve, from);
+                    *users = target(workload, &self.slots, curve, from);
                 }
                 VacantLoad::Counted => {}
             }
@@ -136,6 +153,7 @@ impl<'p> Vacancy<'p> {
 
     fn count(&mut self, now: RunOffset) {
         let (from, warmup) = (self.counted, RunOffset::from_ns(nanos(self.plan.warmup)));
+        let now = now.min(self.slots.until);
         if now <= from {
             return;
         }
@@ -186,18 +204,23 @@ impl<'p> Vacancy<'p> {
         let is_over = |workload: &Workload| {
             workload.end().is_none_or(|end| now >= RunOffset::from_ns(nanos(end)))
         };
-        self.drained || self.plan.workloads.iter().all(is_over)
+        self.drained || now >= self.slots.until || self.plan.workloads.iter().all(is_over)
     }
 }
 
-/// The users that a curve requires of a segment, from `from` on.
+/// The users that a curve requires in the slots of a shard, from `from` on.
 fn target(
     workload: &Workload,
-    segment: Segment,
+    slots: &LostSlots,
     curve: &Curve,
     from: WorkloadOffset,
 ) -> TargetUsers {
-    TargetUsers::new(&pace::stays(curve, workload.slot_offset, segment), from)
+    let stays = |part: &OwnedSlots| {
+        let from = part.from.in_workload(workload.zero());
+        pace::stays_from(curve, workload.slot_offset, &part.slots, from)
+    };
+    let stays: Vec<Stay> = slots.parts.iter().flat_map(stays).collect();
+    TargetUsers::new(&stays, from)
 }
 
 /// Ends what a lost shard had under way at its last delta: starts that were due and had not begun

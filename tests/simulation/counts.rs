@@ -63,6 +63,8 @@ fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
         ("interrupted", iterations.interrupted),
         ("dropped", iterations.dropped),
         ("held_back", iterations.suppressed),
+        ("not_reached", iterations.not_reached),
+        ("unserved", iterations.unserved),
         ("made", calls.made),
         ("ok", calls.ok),
         ("failed", calls.failed),

@@ -13,7 +13,7 @@ use manada::engine::Variables;
 use manada::engine::single_user::{SingleUserRun, run_single_user};
 use manada::event::control_request::MAX_PENDING;
 use manada::event::record::RecordEnd;
-use manada::event::{GeneratorInfo, Report, RunInfo};
+use manada::event::{DeltaSource, GeneratorInfo, Report, RunInfo};
 use manada::plan::slots::ShardRange;
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::aggregator::RunAggregator;
@@ -29,6 +29,7 @@ use super::World;
 use super::observers::{LogCollector, RecordCollector, replay_record, send_commands};
 use super::script::{ScriptedTarget, Window, ns};
 use super::streams::ScriptedStreams;
+use super::workers;
 
 /// The results of a world.
 pub struct SimulationResults {
@@ -82,6 +83,27 @@ fn memory_at(memory: &[(String, u64)], at: u64) -> Option<u64> {
     memory.iter().rev().find(|(from, _)| ns(from) <= at).map(|(_, mib)| mib << 20)
 }
 
+/// Starts the shards of a world.
+fn start_shards(
+    world: &World,
+    plan: &Arc<Plan>,
+    (addresses, globals): (&[Address], &Variables),
+    target: &FakeTarget,
+    (start, shards): (Time, usize),
+) -> DeltaSource {
+    if !world.losses.is_empty() {
+        let workers = (shards, &world.losses[..]);
+        return workers::start(plan, (addresses, globals), target, start, workers);
+    }
+    let range = ShardRange::whole(shards as u64);
+    let (setups, source) = engine::set_up(plan, addresses.to_vec(), range, start, globals);
+    for setup in setups {
+        let wire = Wire::fake(target.clone());
+        tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
+    }
+    source
+}
+
 /// Runs a world on this many shards.
 pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationResults {
     clock::block_on_virtual(async {
@@ -103,17 +125,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         };
         let before = target.count();
         let start = start.max(clock::now());
-        let (setups, source) = engine::set_up(
-            plan,
-            addresses.clone(),
-            ShardRange::whole(shards as u64),
-            start,
-            &globals,
-        );
-        for setup in setups {
-            let wire = Wire::fake(target.clone());
-            tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
-        }
+        let source = start_shards(world, plan, (&addresses, &globals), &target, (start, shards));
         let info = Arc::new(RunInfo {
             plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
@@ -132,7 +144,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
-        let inputs = DispatchInputs { interrupts, commands };
+        let inputs = DispatchInputs { interrupts, commands, on_loss: world.on_loss.into() };
         let mut sinks = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         sinks.add("said", WhenFull::Block, LogCollector(Arc::clone(&said))).unwrap();

@@ -15,7 +15,7 @@ use crate::delivery::Channels;
 use crate::engine::iterations::rendezvous::RendezvousPoint;
 use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
-use crate::plan::slots::ShardRange;
+use crate::plan::slots::{ShardRange, SlotSet};
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::ChangeSubject;
@@ -61,10 +61,10 @@ pub struct RunShared {
 }
 
 /// The part of a process of a workload's limits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct WorkloadLimits {
     /// Concurrent users of the open model.
-    users: u64,
+    users: AtomicU64,
     /// Iterations of the closed model that a count ends.
     iterations: u64,
 }
@@ -77,7 +77,7 @@ impl WorkloadLimits {
             Load::Closed(_) => (u64::MAX, u64::MAX),
         };
         let part = |most| if most == u64::MAX { most } else { range.part_of(most) };
-        Self { users: part(users), iterations: part(iterations) }
+        Self { users: AtomicU64::new(part(users)), iterations: part(iterations) }
     }
 }
 
@@ -162,7 +162,18 @@ impl RunShared {
 
     /// How many users a workload of the open model may have at once in this process.
     pub(crate) fn most_users(&self, workload: WorkloadId) -> u64 {
-        self.limits_of[workload.index()].users
+        self.limits_of[workload.index()].users.load(Relaxed)
+    }
+
+    /// Adds the part of the limits of concurrent users that goes with `slots`: the parts of all
+    /// processes still add up to the limits.
+    pub(crate) fn adopt(&self, plan: &Plan, slots: &SlotSet) {
+        for (limits, workload) in self.limits_of.iter().zip(&plan.workloads) {
+            let Load::Open(arrivals) = &workload.load else { continue };
+            if arrivals.max_users != u64::MAX {
+                limits.users.fetch_add(slots.count(0, arrivals.max_users, 0), Relaxed);
+            }
+        }
     }
 
     /// Whether all iterations of a workload that a count ends have been handed out.

@@ -11,7 +11,7 @@ use crate::curve::Curve;
 use crate::engine::lifecycle::Lifecycle;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Stay, TargetUsers};
-use crate::plan::slots::Segment;
+use crate::plan::slots::{OwnedSlots, Segment, SlotSet};
 use crate::plan::{Load, LoadBound, Plan};
 use crate::stats::Recorder;
 use crate::units::nanos;
@@ -29,7 +29,8 @@ pub(crate) struct UserMeter {
     zero: Time,
     warmup: RunOffset,
     slot_offset: u64,
-    segment: Segment,
+    /// The slots of the shard, and since when it has them.
+    parts: RefCell<Vec<(SlotSet, WorkloadOffset)>>,
     present: Cell<u64>,
     /// Users are counted up to this time.
     counted: Cell<Time>,
@@ -48,7 +49,7 @@ impl UserMeter {
         let planned = &plan.workloads[workload];
         let target = match &planned.load {
             Load::Closed(users) if users.bound == LoadBound::Time => {
-                let stays = pace::stays(&users.curve, planned.slot_offset, segment);
+                let stays = pace::stays(&users.curve, planned.slot_offset, &segment.into());
                 Some(RefCell::new(TargetUsers::new(&stays, WorkloadOffset::ZERO)))
             }
             Load::Closed(_) | Load::Open(_) => None,
@@ -61,7 +62,7 @@ impl UserMeter {
             zero,
             warmup: RunOffset::from_ns(nanos(plan.warmup)),
             slot_offset: planned.slot_offset,
-            segment,
+            parts: RefCell::new(vec![(segment.into(), WorkloadOffset::ZERO)]),
             present: Cell::default(),
             counted: Cell::new(zero),
             lifecycle: Rc::clone(lifecycle),
@@ -90,10 +91,35 @@ impl UserMeter {
     pub(crate) fn set_curve(&self, curve: &Curve, recorder: &RefCell<Recorder>) {
         self.count(recorder);
         if let Some(target) = &self.target {
-            let stays = pace::stays(curve, self.slot_offset, self.segment);
             let from = WorkloadOffset::of(self.counted.get(), self.zero);
-            *target.borrow_mut() = TargetUsers::new(&stays, from);
+            *target.borrow_mut() = TargetUsers::new(&self.stays(curve), from);
         }
+    }
+
+    /// From `owned.from` on, the users in these slots are due here, too. `curve` is the load.
+    pub(crate) fn adopt(&self, owned: &OwnedSlots, curve: &Curve, recorder: &RefCell<Recorder>) {
+        let Some(target) = &self.target else { return };
+        self.count(recorder);
+        let zero = RunOffset::of(self.zero, self.start);
+        let from = owned.from.in_workload(zero);
+        let stays = pace::stays_from(curve, self.slot_offset, &owned.slots, from);
+        let counted = WorkloadOffset::of(self.counted.get(), self.zero);
+        // If the shard learns of it late, they were missing until now.
+        let mut late = TargetUsers::new(&stays, from);
+        late.advance(from, counted, |from, to, users| {
+            self.record(from, to, (users, 0), &mut recorder.borrow_mut());
+        });
+        self.parts.borrow_mut().push((owned.slots.clone(), from));
+        *target.borrow_mut() = TargetUsers::new(&self.stays(curve), counted);
+    }
+
+    /// The stays of all users that are due here.
+    fn stays(&self, curve: &Curve) -> Vec<Stay> {
+        let parts = self.parts.borrow();
+        let stays = |(slots, from): &(SlotSet, WorkloadOffset)| {
+            pace::stays_from(curve, self.slot_offset, slots, *from)
+        };
+        parts.iter().flat_map(stays).collect()
     }
 
     /// Counts users up to now. Once the shard drains, the load asks for no user, and nothing
@@ -106,21 +132,32 @@ impl UserMeter {
         }
         self.counted.set(now);
         let present = self.present.get();
-        let zero = RunOffset::of(self.zero, self.start);
         let (from, to) = (WorkloadOffset::of(from, self.zero), WorkloadOffset::of(now, self.zero));
         let mut recorder = recorder.borrow_mut();
         target.borrow_mut().advance(from, to, |from, to, users| {
-            let (mut at, end) = (from.in_run(zero), to.in_run(zero));
-            while at < end {
-                let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
-                let mut next = second.min(end);
-                if at < self.warmup {
-                    next = next.min(self.warmup);
-                }
-                recorder.record_users(self.workload, at, next.since(at), (users, present));
-                at = next;
-            }
+            self.record(from, to, (users, present), &mut recorder);
         });
+    }
+
+    /// Records users that were due and present from `from` to `to`, second by second.
+    fn record(
+        &self,
+        from: WorkloadOffset,
+        to: WorkloadOffset,
+        users: (u64, u64),
+        recorder: &mut Recorder,
+    ) {
+        let zero = RunOffset::of(self.zero, self.start);
+        let (mut at, end) = (from.in_run(zero), to.in_run(zero));
+        while at < end {
+            let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
+            let mut next = second.min(end);
+            if at < self.warmup {
+                next = next.min(self.warmup);
+            }
+            recorder.record_users(self.workload, at, next.since(at), users);
+            at = next;
+        }
     }
 
     fn record_lateness(&self, stay: &Stay, came: Time, recorder: &RefCell<Recorder>) {

@@ -4,11 +4,12 @@
 //! Invariant: a change of a form changes its description, and with it the first line of a link.
 
 use crate::event::packed::{Packed, PackedBytes, Shape, packed};
-use crate::event::{Order, ScheduleChange, ShardCommand};
+use crate::event::{Adoption, Order, ScheduleChange, ShardCommand};
 use crate::stats::LoadOverride;
 
 packed! {
     ScheduleChange { workload, at, load }
+    Adoption { from, slots }
 }
 
 impl Packed for Order {
@@ -60,6 +61,10 @@ impl Packed for ShardCommand {
                 3u8.pack(out);
                 changes.pack(out);
             }
+            Self::Adopt(adoption) => {
+                4u8.pack(out);
+                adoption.pack(out);
+            }
         }
     }
 
@@ -69,6 +74,7 @@ impl Packed for ShardCommand {
             1 => Self::Cancel,
             2 => Self::Order(Packed::unpack(from)?),
             3 => Self::ChangeSchedule(Packed::unpack(from)?),
+            4 => Self::Adopt(Packed::unpack(from)?),
             _ => return None,
         })
     }
@@ -79,5 +85,7 @@ impl Packed for ShardCommand {
         shape.text("; 3 ");
         Vec::<ScheduleChange>::describe(shape);
         LoadOverride::describe(shape);
+        shape.text("; 4 ");
+        Adoption::describe(shape);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
     use super::super::{FromWorker, ToWorker, WorkerEnd};
     use super::*;
     use crate::clock::{RunOffset, Time};
-    use crate::event::{Order, ScheduleChange, ShardCommand};
+    use crate::event::{Adoption, Order, ScheduleChange, ShardCommand};
     use crate::ids::{StepId, WorkloadId};
     use crate::plan::LoadOverride;
     use crate::stats::Delta;
@@ -165,13 +165,17 @@ mod tests {
             ShardCommand::Order(Order::Mute(StepId::new(3), true)),
             ShardCommand::Order(Order::TrimMemory),
             ShardCommand::ChangeSchedule(vec![change]),
+            ShardCommand::Adopt(Adoption {
+                from: RunOffset::from_ns(7),
+                slots: vec![(0, 4_095), (4_095, 0)],
+            }),
         ];
         let messages: Vec<ToWorker> =
             all.iter().map(|command| ToWorker::Command { command: command.clone() }).collect();
         let bytes = sent(&messages);
         assert_eq!(commands(&bytes), all);
         // A link that breaks within a message has only the messages before it.
-        assert_eq!(commands(&bytes[..bytes.len() - 1]), all[..4]);
+        assert_eq!(commands(&bytes[..bytes.len() - 1]), all[..5]);
     }
 
     #[test]

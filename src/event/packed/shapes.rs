@@ -128,6 +128,7 @@ variants! {
         12 Mark { text }
         13 Former { kind, text }
         14 WorkerLost { reported_until }
+        15 Redistributed { shards, from }
     }
     Remedy {
         0 TrimMemory {}

@@ -51,6 +51,7 @@ fn changes() -> Vec<Change> {
         Change::Mark { text: text() },
         Change::Former { kind: ChangeKind::Healing, text: text() },
         Change::WorkerLost { reported_until: RunOffset::from_ns(9) },
+        Change::Redistributed { shards: 3, from: RunOffset::from_ns(10) },
     ]
 }
 

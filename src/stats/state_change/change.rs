@@ -102,6 +102,13 @@ pub enum Change {
         /// Its last delta: what it did afterwards is not in the report.
         reported_until: RunOffset,
     },
+    /// The load of a lost worker goes to other shards.
+    Redistributed {
+        /// How many shards serve it.
+        shards: u64,
+        /// What is due from then on.
+        from: RunOffset,
+    },
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -159,7 +166,7 @@ impl Change {
             | Self::SwitchedBreaker { .. }
             | Self::Mute { .. }
             | Self::Mark { .. } => ChangeKind::Control,
-            Self::WorkerLost { .. } => ChangeKind::Worker,
+            Self::WorkerLost { .. } | Self::Redistributed { .. } => ChangeKind::Worker,
             Self::Former { kind, .. } => *kind,
         }
     }
@@ -225,6 +232,11 @@ impl fmt::Display for Change {
             Self::WorkerLost { reported_until } => {
                 let until = show_duration(Duration::from_nanos(reported_until.ns()));
                 write!(f, "lost; its work after {until} is not in the report")
+            }
+            Self::Redistributed { shards, from } => {
+                let from = show_duration(Duration::from_nanos(from.ns()));
+                let shards = counted(*shards, "other shard");
+                write!(f, "its load is served by {shards} from {from} on")
             }
         }
     }

@@ -40,6 +40,13 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
         1 => String::new(),
         all => format!(" ({all} were lost in all)"),
     };
+    let moved = |change: &&StateChange| {
+        matches!(change.change, Change::Redistributed { .. }) && change.subject == last.subject
+    };
+    let load = match snapshot.changes.list.iter().find(moved) {
+        Some(moved) => format!("{}; what was due before is unserved", moved.change),
+        None => "its load was not served from then on".to_owned(),
+    };
     Some(TrustReason {
         check: "lost_workers",
         level,
@@ -47,7 +54,7 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
         limit,
         unit: "share",
         effects: LOST_WORKERS,
-        hint: format!("{last}{others}; its load was not served from then on"),
+        hint: format!("{last}{others}; {load}"),
     })
 }
 
