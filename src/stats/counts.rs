@@ -116,7 +116,7 @@ pub struct Gauges {
     pub running_calls: u64,
     /// Users running.
     pub users: u64,
-    /// Maximum users running at once in the whole run so far, over all shards.
+    /// Maximum users running at once in the whole run so far, over all shards of the process.
     pub users_peak: u64,
     /// Maximum connections open at once in the interval.
     pub connections: u64,

@@ -69,7 +69,7 @@ pub struct Snapshot {
     pub running_calls: u64,
     /// Users running at the end of the shards' last intervals.
     pub users: u64,
-    /// Maximum concurrent users.
+    /// Maximum concurrent users; of several processes the sum of their maxima, an upper bound.
     pub users_peak: u64,
     /// Maximum concurrent connections.
     pub connections_peak: u64,

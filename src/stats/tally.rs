@@ -4,6 +4,8 @@
 //! Invariant: order and grouping of deltas do not matter; each absorbed delta is checked against
 //! its shard's ledgers.
 
+use std::collections::BTreeMap;
+
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
 use super::messages::{HeldStreams, StreamCounts};
@@ -28,7 +30,10 @@ pub struct Tally {
     user_levels: UserLevels,
     shards: Vec<ShardState>,
     warmup_ns: u64,
-    users_peak: u64,
+    /// The highest number of users that each process had at once, by its first shard.
+    users_peaks: BTreeMap<usize, u64>,
+    /// The first shard of the process of each shard.
+    first_shards: Vec<usize>,
     connections_peak: u64,
     streams: StreamLevels,
     health: Health,
@@ -92,12 +97,22 @@ impl Tally {
             user_levels: UserLevels::new(shape.workloads),
             shards: (0..shards).map(state).collect(),
             warmup_ns: shape.warmup.ns(),
-            users_peak: 0,
+            users_peaks: BTreeMap::new(),
+            first_shards: vec![0; shards],
             connections_peak: 0,
             streams: StreamLevels::default(),
             health: Health::default(),
             open,
             stopped_ns: u64::MAX,
+        }
+    }
+
+    /// The shards from `first` to before `end` are in a process of their own: they count the users of
+    /// that process.
+    pub fn separate(&mut self, first: usize, end: usize) {
+        let end = end.min(self.first_shards.len());
+        if let Some(own) = self.first_shards.get_mut(first..end) {
+            own.fill(first);
         }
     }
 
@@ -131,7 +146,8 @@ impl Tally {
         shard.guarded.then(&delta.resilience);
         self.check_ledgers(delta.shard, &before);
         let sum = self.gauges();
-        self.users_peak = self.users_peak.max(delta.gauges.users_peak);
+        let peak = self.users_peaks.entry(self.first_shards[delta.shard]).or_default();
+        *peak = delta.gauges.users_peak.max(*peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
         self.streams.observe(&delta.gauges, &sum);
     }
@@ -175,7 +191,7 @@ impl Tally {
             running_iterations: gauges.running_iterations,
             running_calls: gauges.running_calls,
             users: gauges.users,
-            users_peak: self.users_peak,
+            users_peak: self.users_peaks.values().sum(),
             connections_peak: self.connections_peak,
             streams: self.streams.snapshot(&self.total.streams, &gauges),
             health: Health { little_error: little_error(&gauges), ..self.health.clone() },

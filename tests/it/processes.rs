@@ -257,6 +257,8 @@ check: {{ status: 200 }} }}
     let counted = workload(&report, "counted");
     assert_eq!((count(counted, "started"), count(counted, "completed")), (101, 101));
     assert_eq!(count(&report, "generator.processes"), 3);
+    // All users are there at the beginning: in each process before its first response.
+    assert_eq!(count(&report, "users.peak"), 5);
     assert_eq!(target.count("/products"), 101);
     assert_eq!(target.count("/status/{code}"), 1);
 }
