@@ -7,6 +7,7 @@
 
 mod error;
 mod loss;
+pub mod protocol;
 mod variables;
 pub mod worker;
 pub mod workers;
