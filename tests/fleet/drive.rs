@@ -104,7 +104,12 @@ impl World {
                     self.note(|| format!("agent {at} ends: {end:?}"));
                     self.processes[at].is_alive = false;
                     match end {
-                        AgentEnd::Closed => self.met.agents_closed += 1,
+                        AgentEnd::Closed => {
+                            self.met.agents_closed += 1;
+                            if let Program::Agent(agent, _) = &self.processes[at].program {
+                                self.closed.push(agent.member());
+                            }
+                        }
                         AgentEnd::Superseded => self.met.agents_superseded += 1,
                         AgentEnd::Abandoned => self.met.agents_abandoned += 1,
                         AgentEnd::Refused(_) => {}

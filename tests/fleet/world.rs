@@ -7,7 +7,7 @@ use std::rc::Rc;
 use manada::clock::{RunOffset, Time};
 use manada::fleet::protocol::{
     Agent, AgentConfig, BusReply, BusRequest, Coordinator, FinalCheck, FleetConfig, FleetResult,
-    FleetTimes, LeaderStart, LossPolicy, Ordinal, RequestId,
+    FleetTimes, LeaderStart, LossPolicy, Member, Ordinal, RequestId,
 };
 
 use super::chance::Chance;
@@ -49,6 +49,8 @@ pub struct World {
     pub(super) finding: Option<Finding>,
     pub(super) met: Coverage,
     pub(super) is_verbose: bool,
+    /// Agents that ended because the coordinator has everything.
+    pub(super) closed: Vec<Member>,
     /// The length of an interval of measurement, ns.
     pub(super) interval: u64,
 }
@@ -97,6 +99,7 @@ impl World {
             finding: None,
             met: Coverage::default(),
             is_verbose,
+            closed: Vec::new(),
             interval,
         };
         world.begin(agents);
@@ -190,9 +193,10 @@ impl World {
         if let Some(text) = self.bus.fenced_write.take() {
             self.find("fenced", text);
         }
-        let forgets =
-            |fault: &Fault| matches!(fault, Fault::BusWiped { .. } | Fault::BusBack { .. });
-        let may_correct = self.faults.events.iter().any(|(_, fault)| forgets(fault));
+        // A hasty coordinator takes agents for lost that have more to tell.
+        if self.config.times.silence < self.config.times.lease {
+            self.closed.clear();
+        }
         for result in std::mem::take(&mut self.results) {
             self.met.results += 1;
             let accounts = || result.ledger.accounts().map(|(_, account)| account);
@@ -205,7 +209,7 @@ impl World {
             self.met.streams_resent += accounts().filter(|one| one.generation > 0).count() as u64;
             let is_unknown = result.losses.iter().any(|loss| loss.member.is_none());
             self.met.unknown_members += u64::from(is_unknown);
-            if let Err(finding) = super::check::result(&self.sent, &result, may_correct) {
+            if let Err(finding) = super::check::result(&self.sent, &result, &self.closed) {
                 self.find(finding.invariant, finding.detail);
             }
         }

@@ -363,6 +363,7 @@ impl<P: DeltaPayload> Agent<P> {
             plan: self.config.plan,
             generation,
             appended,
+            kept_from: self.outbox.kept_from(),
             measured: self.outbox.measured(),
             ..self.view.heartbeat(now, self.next_beat, self.state)
         }

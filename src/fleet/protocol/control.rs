@@ -177,6 +177,8 @@ pub struct Heartbeat {
     pub generation: u64,
     /// The last interval that this stream has.
     pub appended: u64,
+    /// The first interval that it still has; it forgets what is in a snapshot.
+    pub kept_from: u64,
     /// How many intervals it measured.
     pub measured: u64,
     /// The error of its estimate of the bus's clock at most, ns.

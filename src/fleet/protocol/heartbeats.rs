@@ -117,6 +117,7 @@ impl MemberView {
             state,
             generation: 0,
             appended: 0,
+            kept_from: 1,
             measured: 0,
             clock_error: self.clock.error(now).unwrap_or(u64::MAX),
         }

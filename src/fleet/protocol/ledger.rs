@@ -51,6 +51,8 @@ pub struct MemberAccount<P: DeltaPayload> {
     pub generation: u64,
     /// The first interval of that stream.
     pub resend_from: u64,
+    /// The first interval that the member still has, as it told.
+    pub kept_from: u64,
     /// The last interval that is added.
     pub merged: u64,
     /// The end of that interval: what the member sent before is counted.
@@ -68,6 +70,7 @@ impl<P: DeltaPayload> Default for MemberAccount<P> {
         Self {
             generation: 0,
             resend_from: 1,
+            kept_from: 1,
             merged: 0,
             merged_until: RunOffset::ZERO,
             sum: P::Sum::default(),
@@ -133,10 +136,8 @@ impl<P: DeltaPayload> Ledger<P> {
         .collect()
     }
 
-    /// Takes a frame of a stream.
-    ///
-    /// In a stream that was begun at the coordinator's request, a first frame that begins too late
-    /// is all that the member still has: what lies before is a loss.
+    /// Takes a frame of a stream. Intervals that are missing before it are a loss if the member has
+    /// told that it has forgotten them.
     pub fn absorb(&mut self, stream: DeltaStream, frame: &DeltaFrame<P>) -> FrameUse {
         let Some(account) = self.accounts.get_mut(&stream.member) else { return FrameUse::Ignored };
         let is_known = frame.last <= account.merged || frame.first > frame.last;
@@ -144,8 +145,7 @@ impl<P: DeltaPayload> Ledger<P> {
             return FrameUse::Ignored;
         }
         if frame.first != account.merged + 1 {
-            let is_resent = account.generation > 0 && account.resend_from == account.merged + 1;
-            if !is_resent || frame.first <= account.merged {
+            if frame.first <= account.merged || frame.first > account.kept_from {
                 return FrameUse::Gap;
             }
             account.gaps.push(DeclaredLoss {
@@ -240,6 +240,8 @@ mod tests {
         ledger.open(MEMBER);
         absorb(&mut ledger, 0, 1, 2);
         ledger.request_resend(MEMBER);
+        assert_eq!(absorb(&mut ledger, 1, 5, 5), FrameUse::Gap, "it may still come");
+        ledger.open(MEMBER).kept_from = 5;
         assert_eq!(absorb(&mut ledger, 1, 5, 5), FrameUse::Merged);
         let losses = ledger.losses(RunOffset::from_ns(60));
         let bounds: Vec<_> = losses.iter().map(|loss| (loss.since.ns(), loss.until.ns())).collect();

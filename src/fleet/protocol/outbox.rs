@@ -156,6 +156,11 @@ impl<P: DeltaPayload> Outbox<P> {
         (self.generation, self.appended)
     }
 
+    /// The first interval that is kept, or will be.
+    pub fn kept_from(&self) -> u64 {
+        self.frames.front().map_or(self.measured + 1, |frame| frame.first)
+    }
+
     /// The number of intervals measured.
     pub fn measured(&self) -> u64 {
         self.measured

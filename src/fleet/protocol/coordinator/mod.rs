@@ -205,24 +205,21 @@ impl<P: DeltaPayload> Coordinator<P> {
         }
         for heartbeat in &poll.heartbeats {
             let account = self.ledger.open(heartbeat.member);
+            account.kept_from = account.kept_from.max(heartbeat.kept_from);
             if heartbeat.generation > account.generation {
                 account.generation = heartbeat.generation;
                 self.ledger.request_resend(heartbeat.member);
             }
         }
         for (stream, frame) in &poll.frames {
-            match self.ledger.absorb(*stream, frame) {
-                FrameUse::Merged => {
-                    let (member, frame) = (stream.member, frame.clone());
-                    actions.push(CoordinatorAction::Merge { member, frame });
-                }
-                FrameUse::Gap => self.ledger.request_resend(stream.member),
-                FrameUse::Ignored => {}
+            if self.ledger.absorb(*stream, frame) == FrameUse::Merged {
+                let (member, frame) = (stream.member, frame.clone());
+                actions.push(CoordinatorAction::Merge { member, frame });
             }
         }
         for heartbeat in &poll.heartbeats {
             // The poll is one step: what the member had appended before this heartbeat, and is not
-            // there, is lost.
+            // there, is lost. So are intervals before a gap.
             let Some(account) = self.ledger.account(heartbeat.member) else { continue };
             let is_same = heartbeat.generation == account.generation;
             if is_same && !account.is_closed() && heartbeat.appended > account.merged {
