@@ -91,9 +91,23 @@ fn invariants_hold_under_faults() {
 
 #[test]
 fn without_faults_all_is_sent_in_time_and_counted() {
-    let (found, coverage) = run(150, |_| Faults::none());
+    let (found, coverage) = run(150, |_| Faults { has_usual_times: true, ..Faults::none() });
     assert!(found.is_none(), "{found:?}");
-    assert_eq!((coverage.results, coverage.lossless), (150, 150));
+    let complete = (coverage.results, coverage.lossless, coverage.agents_abandoned);
+    assert_eq!(complete, (150, 150, 0));
+}
+
+/// A bus that forgets or is away for 1.5 s, a pause of 2 s, a coordinator that dies and resumes.
+#[test]
+fn harmless_faults_lose_nothing() {
+    let seeds = 600;
+    let lossless = |seed: u64| {
+        let met = World::new(seed, Faults::harmless(seed), false).run();
+        let met = met.unwrap_or_else(|finding| panic!("seed {seed}: {finding}"));
+        met.results > 0 && met.lossless == met.results && met.accounts_corrected == 0
+    };
+    let not: Vec<u64> = (0..seeds).filter(|seed| !lossless(*seed)).collect();
+    assert_eq!(not, Vec::<u64>::new(), "seeds with a loss");
 }
 
 /// Without a rule, some invariant fails: the simulator would notice.

@@ -79,7 +79,7 @@ impl World {
                 ]
             }),
             returns_slots: chance.permille(600),
-            times: Self::times(&mut chance, faults.is_hasty),
+            times: Self::times(&mut chance, &faults),
         };
         let interval = chance.pick(&[SECOND, SECOND, 100 * MS]);
         let mut world = Self {
@@ -108,19 +108,20 @@ impl World {
 
     /// Times of a run. Those of a usual run in half of the worlds; in others agents are taken for
     /// lost while they live: no invariant but the last depends on the times.
-    fn times(chance: &mut Chance, is_hasty: bool) -> FleetTimes {
+    fn times(chance: &mut Chance, faults: &Faults) -> FleetTimes {
         let usual = FleetTimes::default();
-        if is_hasty {
+        if faults.is_hasty {
             let (lease, silence) = (chance.pick(&[1_000, 1_500, 3_000]) * MS, 300 * MS);
             return FleetTimes { lease, silence, lead: chance.pick(&[1, 20]) * MS, ..usual };
         }
-        if chance.permille(500) {
+        if faults.has_usual_times || chance.permille(500) {
             return usual;
         }
         FleetTimes {
             lease: chance.pick(&[1_000, 2_000, 5_000]) * MS,
             silence: chance.pick(&[300, 400, 700, 5_500]) * MS,
             lead: chance.pick(&[20, 300, 1_000]) * MS,
+            orphan: chance.pick(&[3, 6, 30]) * SECOND,
             leader_silence: chance.pick(&[1_500, 10_000]) * MS,
             ..usual
         }
@@ -193,8 +194,14 @@ impl World {
         if let Some(text) = self.bus.fenced_write.take() {
             self.find("fenced", text);
         }
-        // A hasty coordinator takes agents for lost that have more to tell.
-        if self.config.times.silence < self.config.times.lease {
+        // Agents that are taken for lost while they live may have more to tell.
+        let silences =
+            |fault: &Fault| matches!(fault, Fault::AgentCutOff { .. } | Fault::AgentPaused { .. });
+        let is_lossy = self.faults.lost + self.faults.slow > 0;
+        if self.config.times.silence < self.config.times.lease
+            || is_lossy
+            || self.faults.events.iter().any(|(_, fault)| silences(fault))
+        {
             self.closed.clear();
         }
         for result in std::mem::take(&mut self.results) {

@@ -95,7 +95,10 @@ impl MemberView {
         self.tables.adopt(&control.tables, self.lease.horizon());
         let horizon = horizon.min(control.granted_until);
         if control.phase.has_load() {
-            self.lease.renew(issued, self.schedule(issued), horizon, self.times.lease);
+            // What is late is not sent after the leader's bound either.
+            let bound = self.start.map_or(Time(0), |start| control.granted_until.time(start));
+            let until = issued.after(self.times.lease).min(bound);
+            self.lease.renew(issued, self.schedule(issued), horizon, until);
         } else if control.phase.is_ending() {
             self.lease.end();
         }

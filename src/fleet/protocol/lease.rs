@@ -36,14 +36,14 @@ struct Grant {
 }
 
 impl Lease {
-    /// Takes a heartbeat that succeeded: issued at `issued`, which was `schedule` on the schedule,
-    /// with this horizon.
-    pub fn renew(&mut self, issued: Time, schedule: RunOffset, horizon: RunOffset, lease_ns: u64) {
+    /// Takes a heartbeat that succeeded: issued at `issued`, which was `schedule` on the schedule.
+    /// It permits load until the local time `until`, of arrivals intended before `horizon`.
+    pub fn renew(&mut self, issued: Time, schedule: RunOffset, horizon: RunOffset, until: Time) {
         let since = match self.grant {
             Some(grant) if issued < grant.until => grant.since,
             _ => schedule,
         };
-        self.grant = Some(Grant { since, horizon, until: issued.after(lease_ns) });
+        self.grant = Some(Grant { since, horizon, until });
     }
 
     /// Ends it at once.
@@ -78,15 +78,15 @@ mod tests {
         let offset = RunOffset::from_ns;
         let mut lease = Lease::default();
         assert!(!lease.permits(Time(1_000), offset(0)));
-        lease.renew(Time(1_000), offset(0), offset(50), 50);
+        lease.renew(Time(1_000), offset(0), offset(50), Time(1_050));
         assert!(lease.permits(Time(1_049), offset(49)));
         assert!(!lease.permits(Time(1_050), offset(49)), "the local clock");
         assert!(!lease.permits(Time(1_010), offset(50)), "the schedule");
         // Renewed in time: what is late may still be sent.
-        lease.renew(Time(1_040), offset(40), offset(90), 50);
+        lease.renew(Time(1_040), offset(40), offset(90), Time(1_090));
         assert!(lease.permits(Time(1_041), offset(3)));
         // Renewed too late.
-        lease.renew(Time(1_200), offset(200), offset(250), 50);
+        lease.renew(Time(1_200), offset(200), offset(250), Time(1_250));
         assert!(!lease.permits(Time(1_201), offset(199)));
         assert!(lease.permits(Time(1_201), offset(200)));
         lease.end();

@@ -12,7 +12,7 @@ use crate::clock::RunOffset;
 
 /// The most tables of a control record: the first, and the latest ones. Those between concern
 /// arrivals that are long due.
-pub const MAX_TABLES: usize = 32;
+pub const MAX_TABLES: usize = 8;
 
 /// The owners of all slots from a time of the schedule on.
 #[derive(Clone, Debug, PartialEq, Eq)]

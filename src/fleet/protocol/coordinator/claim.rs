@@ -123,11 +123,12 @@ impl<P: DeltaPayload> Coordinator<P> {
     }
 
     /// Takes the snapshot of the former leader.
-    pub(super) fn load(&mut self, snapshot: Option<&FleetSnapshot<P>>) {
+    pub(super) fn load(&mut self, snapshot: Option<Arc<FleetSnapshot<P>>>) {
         self.stage = CoordinatorStage::Lead;
         let Some(base) = &self.bus.base else { return };
         if let Some(snapshot) = snapshot {
             (self.snapshots, self.ledger) = (snapshot.number, snapshot.ledger.clone());
+            self.saved = Some(snapshot);
         }
         self.has_unknown_members |= base.is_incomplete;
         if self.snapshots < base.snapshot {
@@ -136,12 +137,11 @@ impl<P: DeltaPayload> Coordinator<P> {
             self.command = Some(FleetPhase::Aborting);
             self.snapshots = base.snapshot;
         }
-        for known in &base.acknowledgements {
-            let account = self.ledger.open(known.member);
-            if known.generation > account.generation {
-                account.generation = known.generation;
-                self.ledger.request_resend(known.member);
-            }
+        // Members that are gone since, before a snapshot had them: their streams are there still.
+        let owners = base.tables.iter().flat_map(|table| table.counts().into_keys());
+        let known = base.acknowledgements.iter().map(|known| known.member);
+        for member in owners.chain(known) {
+            self.ledger.open(member);
         }
     }
 
@@ -155,6 +155,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             }
         }
         self.saved = Some(Arc::clone(snapshot));
+        self.is_snapshot_lost = false;
     }
 
     /// What the coordinator has of each member: positions as they are, and what is saved of them.

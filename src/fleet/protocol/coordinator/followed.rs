@@ -67,6 +67,8 @@ pub(super) struct FollowedBus {
 pub(super) struct BusNews {
     /// Another coordinator has replaced this one.
     pub(super) is_fenced: bool,
+    /// The bus has lost a part of its state.
+    pub(super) has_lost_history: bool,
 }
 
 impl FollowedBus {
@@ -128,6 +130,7 @@ impl FollowedBus {
         let found = poll.control.as_ref().map(|control| control.revision);
         let is_other = self.instance.is_some_and(|instance| instance != poll.instance);
         let is_back = found < self.on_bus;
+        let has_lost_history = forgot || is_other || is_back;
         self.instance = Some(poll.instance);
         if found != self.on_bus {
             self.changed_at = now;
@@ -147,13 +150,13 @@ impl FollowedBus {
             if let Some(control) = poll.control.as_ref().filter(|one| one.revision > mine) {
                 self.adopt(now, control);
             }
-            if forgot || is_other || is_back {
+            if has_lost_history {
                 self.contest();
                 self.view.lose_history(Revision { token: mine.token, number: self.issued + 1 });
                 self.hold_until = now.after(2 * times.heartbeat);
             }
         }
-        BusNews { is_fenced }
+        BusNews { is_fenced, has_lost_history }
     }
 
     /// The time of the run; zero before its start. It is counted on the local clock: that of the

@@ -53,6 +53,8 @@ pub struct Coordinator<P: DeltaPayload> {
     /// The latest snapshot that the bus has taken.
     saved: Option<Arc<FleetSnapshot<P>>>,
     snapshots: u64,
+    /// Whether the bus may have lost that snapshot.
+    is_snapshot_lost: bool,
     /// Whether members may have measured something of which nothing is known.
     has_unknown_members: bool,
     command: Option<FleetPhase>,
@@ -75,6 +77,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             ledger: Ledger::default(),
             saved: None,
             snapshots: 0,
+            is_snapshot_lost: false,
             has_unknown_members: false,
             command: None,
             pending: None,
@@ -171,7 +174,7 @@ impl<P: DeltaPayload> Coordinator<P> {
                 self.save(snapshot);
             }
             (CoordinatorRequestKind::ReadSnapshot, BusReply::Snapshot(snapshot)) => {
-                self.load(snapshot.as_deref());
+                self.load(snapshot);
                 self.end_if_done(actions);
             }
             // Refused: a poll tells why.
@@ -199,6 +202,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             return self.end(CoordinatorEnd::Fenced, actions);
         }
         self.is_fresh = true;
+        self.is_snapshot_lost |= news.has_lost_history;
         self.end_if_done(actions);
         if self.stage != CoordinatorStage::Lead {
             return;
@@ -250,7 +254,11 @@ impl<P: DeltaPayload> Coordinator<P> {
             let all = ledger.accounts();
             all.map(|(member, one)| (member, one.merged, one.is_closed())).collect()
         };
-        self.saved.as_ref().is_some_and(|saved| merged(&saved.ledger) == merged(&self.ledger))
+        !self.is_snapshot_lost
+            && self
+                .saved
+                .as_ref()
+                .is_some_and(|saved| merged(&saved.ledger) == merged(&self.ledger))
     }
 
     fn advance(&mut self, now: Time, actions: &mut Vec<CoordinatorAction<P>>) {
