@@ -5,9 +5,10 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use manada::clock::{RunOffset, Time};
+use manada::event::LossPolicy;
 use manada::fleet::protocol::{
     Agent, AgentConfig, BusReply, BusRequest, Coordinator, FinalCheck, FleetConfig, FleetResult,
-    FleetTimes, LeaderStart, LossPolicy, Member, Ordinal, RequestId,
+    FleetTimes, LeaderStart, Member, Ordinal, RequestId,
 };
 
 use super::chance::Chance;

@@ -43,7 +43,7 @@ pub use control::{
     Revision,
 };
 pub use coordinator::Coordinator;
-pub use coordinator::config::{FleetConfig, LeaderStart, LossPolicy};
+pub use coordinator::config::{FleetConfig, LeaderStart};
 pub use coordinator::events::{CoordinatorAction, CoordinatorEnd, CoordinatorEvent, FleetResult};
 pub use lease::Lease;
 pub use ledger::{DeclaredLoss, FinalCheck, FleetSnapshot, FrameUse, Ledger, MemberAccount};

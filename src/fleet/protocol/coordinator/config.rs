@@ -4,19 +4,8 @@
 //! Invariant: it does not change while the run goes on, and each coordinator of a run has the same.
 
 use crate::clock::RunOffset;
+use crate::event::LossPolicy;
 use crate::fleet::protocol::member::FleetTimes;
-
-/// What becomes of the slots of an agent that is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossPolicy {
-    /// Other agents get them.
-    Redistribute,
-    /// They stay with it: if it comes back, it goes on.
-    Continue,
-    /// The run is aborted. An agent that leaves at its own request is no loss: others get its
-    /// slots.
-    Abort,
-}
 
 /// A run, as its coordinator has to carry it out.
 #[derive(Clone, Debug)]
@@ -35,7 +24,8 @@ pub struct FleetConfig {
     pub slots: usize,
     /// The end of the schedule.
     pub end: RunOffset,
-    /// What becomes of the slots of an agent that is lost.
+    /// What becomes of the slots of an agent that is lost. One that leaves at its own request is no
+    /// loss: the run is not aborted.
     pub on_loss: LossPolicy,
     /// Whether an agent that comes back, or its replacement, gets its slots back.
     pub returns_slots: bool,

@@ -8,9 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use super::config::{FleetConfig, LossPolicy};
+use super::config::FleetConfig;
 use super::fleet_view::{FleetView, MemberBound};
 use crate::clock::RunOffset;
+use crate::event::LossPolicy;
 use crate::fleet::protocol::bus::HorizonLimit;
 use crate::fleet::protocol::control::{ControlRecord, FleetPhase, MemberRefusal, MemberState};
 use crate::fleet::protocol::member::{BusTime, Member};
