@@ -107,8 +107,8 @@ impl Tally {
         }
     }
 
-    /// The shards from `first` to before `end` are in a process of their own: they count the users of
-    /// that process.
+    /// The shards from `first` to before `end` are in a process of their own: they count the users
+    /// of that process.
     pub fn separate(&mut self, first: usize, end: usize) {
         let end = end.min(self.first_shards.len());
         if let Some(own) = self.first_shards.get_mut(first..end) {
