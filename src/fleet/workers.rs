@@ -247,8 +247,7 @@ impl RunningWorkers {
     pub fn join(self, stuck: &[usize]) -> Vec<WorkerUse> {
         // The source of deltas is dropped by now, and with it the senders of commands.
         for worker in &self.workers {
-            let shards = worker.range.first..worker.range.first + worker.range.count;
-            if stuck.iter().any(|shard| shards.contains(&(*shard as u64))) {
+            if stuck.iter().any(|shard| worker.range.contains(*shard as u64)) {
                 drop(lock(&worker.process).child.kill());
             }
         }
@@ -332,8 +331,7 @@ impl Follower {
                 FromWorker::Ready { plan } => WorkerNews::Ready(plan),
                 FromWorker::Refused { why, status } => WorkerNews::Refused(why, status),
                 FromWorker::Delta { delta } => {
-                    let shards = self.range.first..self.range.first + self.range.count;
-                    if !delta.fits(&self.layout) || !shards.contains(&(delta.shard as u64)) {
+                    if !delta.fits(&self.layout) || !self.range.contains(delta.shard as u64) {
                         return Err("it sent a delta of another plan".to_owned());
                     }
                     // The dispatcher may not wait for deltas any more.

@@ -132,7 +132,11 @@ impl ShardRange {
 
     /// Whether one of its shards owns `number`, to which the slot offset of its workload is added.
     pub const fn owns(self, number: u64) -> bool {
-        let shard = (number % SLOTS) % self.total;
+        self.contains((number % SLOTS) % self.total)
+    }
+
+    /// Whether it has this shard.
+    pub const fn contains(self, shard: u64) -> bool {
         shard >= self.first && shard < self.first + self.count
     }
 

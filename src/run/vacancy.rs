@@ -14,8 +14,6 @@ use crate::plan::{Load, LoadBound, Plan, Workload};
 use crate::stats::{Calls, Delta, Gauges, Iterations, Recorder, Unfinished};
 use crate::units::nanos;
 
-const SECOND_NS: u64 = 1_000_000_000;
-
 /// Starts counted in one go.
 const COUNTED_AT_ONCE: u64 = 1 << 20;
 
@@ -152,7 +150,7 @@ impl<'p> Vacancy<'p> {
     }
 
     fn count(&mut self, now: RunOffset) {
-        let (from, warmup) = (self.counted, RunOffset::from_ns(nanos(self.plan.warmup)));
+        let from = self.counted;
         let now = now.min(self.slots.until);
         if now <= from {
             return;
@@ -175,16 +173,7 @@ impl<'p> Vacancy<'p> {
                 VacantLoad::Closed(users) => {
                     let (from, to) = (from.in_workload(zero), now.in_workload(zero));
                     users.advance(from, to, |from, to, users| {
-                        let (mut at, end) = (from.in_run(zero), to.in_run(zero));
-                        while at < end {
-                            let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
-                            let mut next = second.min(end);
-                            if at < warmup {
-                                next = next.min(warmup);
-                            }
-                            recorder.record_users(id, at, next.since(at), (users, 0));
-                            at = next;
-                        }
+                        recorder.record_users(id, from.in_run(zero), to.in_run(zero), (users, 0));
                     });
                 }
                 VacantLoad::Counted => {}

@@ -14,9 +14,6 @@ use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::{OwnedSlots, Segment, SlotSet};
 use crate::plan::{Load, LoadBound, Plan};
 use crate::stats::Recorder;
-use crate::units::nanos;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// The users of one workload on a shard, integrated over time.
 #[derive(Debug)]
@@ -27,7 +24,6 @@ pub(crate) struct UserMeter {
     /// When the run begins, and the workload.
     start: Time,
     zero: Time,
-    warmup: RunOffset,
     slot_offset: u64,
     /// The slots of the shard, and since when it has them.
     parts: RefCell<Vec<(SlotSet, WorkloadOffset)>>,
@@ -60,7 +56,6 @@ impl UserMeter {
             target,
             start,
             zero,
-            warmup: RunOffset::from_ns(nanos(plan.warmup)),
             slot_offset: planned.slot_offset,
             parts: RefCell::new(vec![(segment.into(), WorkloadOffset::ZERO)]),
             present: Cell::default(),
@@ -148,16 +143,7 @@ impl UserMeter {
         recorder: &mut Recorder,
     ) {
         let zero = RunOffset::of(self.zero, self.start);
-        let (mut at, end) = (from.in_run(zero), to.in_run(zero));
-        while at < end {
-            let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
-            let mut next = second.min(end);
-            if at < self.warmup {
-                next = next.min(self.warmup);
-            }
-            recorder.record_users(self.workload, at, next.since(at), users);
-            at = next;
-        }
+        recorder.record_users(self.workload, from.in_run(zero), to.in_run(zero), users);
     }
 
     fn record_lateness(&self, stay: &Stay, came: Time, recorder: &RefCell<Recorder>) {

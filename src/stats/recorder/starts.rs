@@ -10,6 +10,8 @@ use crate::stats::latency::{Latency, Untimed};
 use crate::stats::own_delay::Delayed;
 use crate::stats::sample::IterationEnd;
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// A start later than this does not count as on time when the achieved rate is judged.
 const ON_TIME_NS: u64 = 1_000_000_000;
 
@@ -64,19 +66,27 @@ impl Recorder {
         self.delta.workloads[workload].0.unserved += count;
     }
 
-    /// Records that for `ns` from `at` on, `target` users were due and
-    /// `present` running.
+    /// Records that from `from` to `to`, `target` users were due and `present` running: each second
+    /// in its window, and what lies before the end of the warm-up apart.
     pub fn record_users(
         &mut self,
         workload: WorkloadId,
-        at: RunOffset,
-        ns: u64,
+        from: RunOffset,
+        to: RunOffset,
         (target, present): (u64, u64),
     ) {
-        if target > 0 {
-            let window = self.load_window(workload, at);
+        let warmup = self.shape.warmup;
+        let mut at = from;
+        while target > 0 && at < to {
+            let second = RunOffset::from_ns((at.ns() / SECOND_NS + 1) * SECOND_NS);
+            let mut next = second.min(to);
+            if at < warmup {
+                next = next.min(warmup);
+            }
+            let (ns, window) = (next.since(at), self.load_window(workload, at));
             window.target_user_ns += ns * target;
             window.present_user_ns += ns * target.min(present);
+            at = next;
         }
     }
 

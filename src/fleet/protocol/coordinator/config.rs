@@ -1,4 +1,4 @@
-//! A run, as its coordinator is told to carry it out.
+//! The run that a coordinator carries out.
 //!
 //! `run` makes it of a plan and the command line; the coordinator and its drafts read it.
 //! Invariant: it does not change while the run goes on, and each coordinator of a run has the same.

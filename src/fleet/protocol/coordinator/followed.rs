@@ -188,9 +188,9 @@ impl FollowedBus {
             if base.tables.is_empty() {
                 (base.t0, base.phase) = (record.t0, record.phase);
                 base.tables.clone_from(&record.tables);
-                let nobody = base.tables[0].without(|_| true, &[]);
-                let nobody = SlotTable { owners: nobody, ..base.tables[0].clone() };
-                let contested = base.tables[0].without_contested(number, &nobody);
+                let owners = base.tables[0].without(|_| true, &[]);
+                let unowned = SlotTable { owners, ..base.tables[0].clone() };
+                let contested = base.tables[0].without_contested(number, &unowned);
                 base.tables.push(contested);
             } else if let (Some(last), Some(other)) = (base.tables.last(), record.tables.last()) {
                 let contested = last.without_contested(number, other);
