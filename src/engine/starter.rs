@@ -327,8 +327,8 @@ fn missing_tasks(shard: &Shard, id: WorkloadId, arrivals: &Arrivals) -> u64 {
     }
     let users = shard.shared.users[id.index()].load(Relaxed);
     let growth = (soon - now) as f64 / now as f64;
-    let more = (users as f64 * growth * SPARE / shard.shared.range.count as f64).ceil() as u64;
-    let most = shard.shared.most_users(id).saturating_sub(users) / shard.shared.range.count;
+    let more = (users as f64 * growth * SPARE / shard.shared.range.count() as f64).ceil() as u64;
+    let most = shard.shared.most_users(id).saturating_sub(users) / shard.shared.range.count();
     // If connections take long to open, or never do, the tasks under way are enough.
     let idle = shard.idle_tasks.borrow().len() as u64 + shard.prewarming.get();
     more.min(most).saturating_sub(idle)

@@ -83,7 +83,7 @@ fn prepare(mut plan: Plan, setup: &WorkerSetup) -> Result<Prepared, PlanRefusal>
         (why, ExitStatus::Broken)
     })?;
     wire::body::bodies::set_budget(setup.body_budget);
-    let shards = 0..setup.range.count;
+    let shards = 0..setup.range.count();
     let endpoints: io::Result<_> =
         shards.map(|_| engine::endpoints(&plan, &setup.addresses)).collect();
     let endpoints =

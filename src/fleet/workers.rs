@@ -214,7 +214,7 @@ impl PendingWorkers {
             writers.push(thread.spawn(send).map_err(failed)?);
             commands.push(sender);
         }
-        let shards = self.workers.iter().map(|worker| worker.range.count as usize).sum();
+        let shards = self.workers.iter().map(|worker| worker.range.count() as usize).sum();
         let workers = std::mem::take(&mut self.workers);
         let (_, none) = mpsc::channel(1);
         let deltas = std::mem::replace(&mut self.deltas, none);

@@ -95,39 +95,44 @@ impl fmt::Debug for SlotSet {
     }
 }
 
-/// The shards of one process, among all shards of the run.
+/// The shards of one process, among all shards of the run: every n-th of them, where n is the
+/// number of processes. So a prefix of all numbers is divided evenly over processes, too: ten users
+/// over four processes of eight shards are three, three, two and two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardRange {
-    /// The first shard of the process.
-    pub first: u64,
-    /// The number of its shards; at least one.
-    pub count: u64,
-    /// The number of shards of the run; at most [`SLOTS`].
+    /// The index of the process, and of its first shard.
+    pub process: u64,
+    /// The number of processes; at least one.
+    pub processes: u64,
+    /// The number of shards of the run: at least that of processes, at most [`SLOTS`].
     pub total: u64,
 }
 
 impl ShardRange {
     /// The range of a process that has all shards.
     pub const fn whole(shards: u64) -> Self {
-        Self { first: 0, count: shards, total: shards }
+        Self { process: 0, processes: 1, total: shards }
     }
 
     /// Divides `shards` among `processes` as evenly as possible; there are at least as many shards.
     pub fn divide(shards: u64, processes: u64) -> Vec<Self> {
-        let first = |process| process * shards / processes;
-        (0..processes)
-            .map(|process| Self {
-                first: first(process),
-                count: first(process + 1) - first(process),
-                total: shards,
-            })
-            .collect()
+        (0..processes).map(|process| Self { process, processes, total: shards }).collect()
+    }
+
+    /// The number of its shards; at least one.
+    pub const fn count(self) -> u64 {
+        self.total.saturating_sub(self.process).div_ceil(self.processes)
+    }
+
+    /// The shard at place `index` among its own.
+    pub const fn shard_at(self, index: u64) -> u64 {
+        self.process + index * self.processes
     }
 
     /// The segments of its shards.
     pub fn segments(self) -> impl Iterator<Item = Segment> {
-        (self.first..self.first + self.count)
-            .map(move |shard| Segment { shard, shards: self.total })
+        (0..self.count())
+            .map(move |index| Segment { shard: self.shard_at(index), shards: self.total })
     }
 
     /// Whether one of its shards owns `number`, to which the slot offset of its workload is added.
@@ -137,13 +142,13 @@ impl ShardRange {
 
     /// Whether it has this shard.
     pub const fn contains(self, shard: u64) -> bool {
-        shard >= self.first && shard < self.first + self.count
+        shard < self.total && shard % self.processes == self.process
     }
 
     /// Its part of a count that holds over the whole run: how many numbers below `most` its shards
     /// own. The parts of all processes add up to `most`.
     pub fn part_of(self, most: u64) -> u64 {
-        if self.count == self.total {
+        if self.processes == 1 {
             return most;
         }
         let rest = (0..most % SLOTS).filter(|number| self.owns(*number)).count() as u64;
@@ -152,11 +157,11 @@ impl ShardRange {
 
     /// The number at place `index` among those that its shards own, in rising order.
     pub fn number_at(self, index: u64) -> u64 {
-        if self.count == self.total {
+        if self.processes == 1 {
             return index;
         }
         let (round, place) = (index / self.per_round(), index % self.per_round());
-        let slot = place / self.count * self.total + self.first + place % self.count;
+        let slot = place / self.count() * self.total + self.shard_at(place % self.count());
         round * SLOTS + slot
     }
 
@@ -164,9 +169,7 @@ impl ShardRange {
     /// evenly.
     const fn per_round(self) -> u64 {
         let (each, with_one_more) = (SLOTS / self.total, SLOTS % self.total);
-        let end = self.first + self.count;
-        let last = if end < with_one_more { end } else { with_one_more };
-        self.count * each + last.saturating_sub(self.first)
+        self.count() * each + with_one_more.saturating_sub(self.process).div_ceil(self.processes)
     }
 }
 
@@ -191,7 +194,7 @@ mod tests {
                 .collect();
             numbers.sort_unstable();
             prop_assert!(numbers.iter().copied().eq(0..most));
-            let parts = ranges.iter().map(|range| range.count);
+            let parts = ranges.iter().map(|range| range.count());
             prop_assert!(parts.clone().max().unwrap() - parts.min().unwrap() <= 1);
         }
     }

@@ -104,7 +104,7 @@ fn workers(report: &Report) -> Vec<Value> {
     let worker = |worker: &WorkerUse| {
         let range = worker.range;
         json!({
-            "first_shard": range.first, "shards": range.count,
+            "first_shard": range.process, "shards": range.count(),
             "rss_bytes_peak": worker.rss_peak, "lost": worker.loss,
         })
     };

@@ -11,7 +11,6 @@ use crate::event::record::RecordEnd;
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
-use crate::plan::slots::ShardRange;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
     Timeline,
@@ -41,10 +40,7 @@ impl RunAggregator {
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
         let warmup_ns = nanos(plan.warmup);
         let mut tally = Tally::new(&plan.series_layout(), shards, scheduled);
-        let processes = info.generator.processes.clamp(1, shards.max(1)) as u64;
-        for range in ShardRange::divide(shards as u64, processes) {
-            tally.separate(range.first as usize, (range.first + range.count) as usize);
-        }
+        tally.set_processes(info.generator.processes);
         Self {
             tally,
             watch: Watch::new(&plan.thresholds, plan.subjects(), shards, warmup_ns),

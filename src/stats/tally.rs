@@ -30,10 +30,10 @@ pub struct Tally {
     user_levels: UserLevels,
     shards: Vec<ShardState>,
     warmup_ns: u64,
-    /// The highest number of users that each process had at once, by its first shard.
+    /// The highest number of users that each process had at once.
     users_peaks: BTreeMap<usize, u64>,
-    /// The first shard of the process of each shard.
-    first_shards: Vec<usize>,
+    /// The number of processes; each has every n-th shard.
+    processes: usize,
     connections_peak: u64,
     streams: StreamLevels,
     health: Health,
@@ -98,7 +98,7 @@ impl Tally {
             shards: (0..shards).map(state).collect(),
             warmup_ns: shape.warmup.ns(),
             users_peaks: BTreeMap::new(),
-            first_shards: vec![0; shards],
+            processes: 1,
             connections_peak: 0,
             streams: StreamLevels::default(),
             health: Health::default(),
@@ -107,13 +107,9 @@ impl Tally {
         }
     }
 
-    /// The shards from `first` to before `end` are in a process of their own: they count the users
-    /// of that process.
-    pub fn separate(&mut self, first: usize, end: usize) {
-        let end = end.min(self.first_shards.len());
-        if let Some(own) = self.first_shards.get_mut(first..end) {
-            own.fill(first);
-        }
+    /// The shards are in so many processes: each counts the users of its own process.
+    pub fn set_processes(&mut self, processes: usize) {
+        self.processes = processes.max(1);
     }
 
     /// Notes that the load was stopped: later calls are drain.
@@ -146,7 +142,7 @@ impl Tally {
         shard.guarded.then(&delta.resilience);
         self.check_ledgers(delta.shard, &before);
         let sum = self.gauges();
-        let peak = self.users_peaks.entry(self.first_shards[delta.shard]).or_default();
+        let peak = self.users_peaks.entry(delta.shard % self.processes).or_default();
         *peak = delta.gauges.users_peak.max(*peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
         self.streams.observe(&delta.gauges, &sum);

@@ -60,7 +60,8 @@ pub fn start(
     let (loss_sender, losses_receiver) = mpsc::channel(shards);
     let mut commands = Vec::new();
     for worker in 0..shards {
-        let range = ShardRange { first: worker as u64, count: 1, total: shards as u64 };
+        let range =
+            ShardRange { process: worker as u64, processes: shards as u64, total: shards as u64 };
         let (mut setups, mut source) =
             engine::set_up(plan, addresses.to_vec(), range, start, globals);
         let (setup, wire) = (setups.remove(0), Wire::fake(target.clone()));

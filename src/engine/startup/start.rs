@@ -62,7 +62,7 @@ pub fn set_up(
     }
     // Threads are not lost: a panic of one is an error of the run.
     let (_, losses) = mpsc::channel(1);
-    let shards = range.count as usize;
+    let shards = range.count() as usize;
     (setups, DeltaSource { deltas: delta_receiver, losses, commands, shards })
 }
 
@@ -74,10 +74,12 @@ pub fn set_up(
 pub fn start(setups: Vec<ShardSetup>, endpoints: Vec<Vec<ServiceEndpoint>>) -> io::Result<Engine> {
     let cores = host::cores();
     let mut threads = Vec::new();
-    for (setup, endpoints) in setups.into_iter().zip(endpoints) {
-        // From the last core down: the first ones serve interrupts and a local target.
-        let index = setup.segment.shard as usize;
-        let core = cores[cores.len() - 1 - index % cores.len()];
+    for (place, (setup, endpoints)) in setups.into_iter().zip(endpoints).enumerate() {
+        // From the last core down: the first ones serve interrupts and a local target. Processes of
+        // one machine take other cores, as far as there are.
+        let (index, range) = (setup.segment.shard, setup.shared.range);
+        let before = (range.process * range.count()) as usize + place;
+        let core = cores[cores.len() - 1 - before % cores.len()];
         let thread =
             std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 host::pin_to(core);

@@ -162,7 +162,7 @@ packed! {
     WorkerSetup { words, seed, run_id, addresses, range, globals, body_budget }
     WorkerEnd { failed, rss_peak }
     Address { tls, host, port, prefix }
-    ShardRange { first, count, total }
+    ShardRange { process, processes, total }
 }
 
 impl Packed for Time {

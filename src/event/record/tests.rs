@@ -120,7 +120,7 @@ fn entries() -> Vec<RecordEntry> {
             broken: vec!["b".into()],
             rss_peak: Some(1),
             workers: vec![WorkerUse {
-                range: ShardRange { first: 2, count: 2, total: 4 },
+                range: ShardRange { process: 1, processes: 2, total: 4 },
                 rss_peak: 7,
                 failed: None,
                 loss: Some("killed".into()),

@@ -3,13 +3,14 @@
 //! Invariant: a run in one process has no rows.
 
 use crate::event::{Report, WorkerUse};
+use crate::plan::slots::ShardRange;
 use crate::units::show_bytes;
 
 /// A worker process.
 pub(crate) struct WorkerRow {
     /// Its number, from 1.
     pub(crate) number: String,
-    /// Its shards, such as `0 to 3`.
+    /// Its shards, such as `0, 2, 4`, or `0, 2, … 14` if there are many.
     pub(crate) shards: String,
     /// Peak memory.
     pub(crate) memory: String,
@@ -19,19 +20,28 @@ pub(crate) struct WorkerRow {
     pub(crate) is_fault: bool,
 }
 
+/// Shards listed in full.
+const MOST_LISTED: u64 = 4;
+
+fn show_shards(range: ShardRange) -> String {
+    let listed = range.count().min(if range.count() > MOST_LISTED { 2 } else { MOST_LISTED });
+    let shown: Vec<String> = (0..listed).map(|index| range.shard_at(index).to_string()).collect();
+    let shown = shown.join(", ");
+    if listed == range.count() {
+        return shown;
+    }
+    format!("{shown}, … {}", range.shard_at(range.count() - 1))
+}
+
 /// The workers of a run, in order.
 pub(crate) fn worker_rows(report: &Report) -> Vec<WorkerRow> {
     let row = |(index, worker): (usize, &WorkerUse)| {
         let range = worker.range;
-        let last = range.first + range.count.saturating_sub(1);
         let lost = worker.loss.as_ref().map(|how| format!("lost: {how}"));
         let failed = worker.failed.as_ref().map(|why| format!("failed: {why}"));
         WorkerRow {
             number: (index + 1).to_string(),
-            shards: match range.count {
-                1 => range.first.to_string(),
-                _ => format!("{} to {last}", range.first),
-            },
+            shards: show_shards(range),
             memory: show_bytes(worker.rss_peak),
             is_fault: lost.is_some() || failed.is_some(),
             end: lost.or(failed).unwrap_or_else(|| "ended with the run".to_owned()),
