@@ -29,7 +29,7 @@ pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
-pub use workers::{Adoption, LossPolicy, WorkerLoss, WorkerUse};
+pub use workers::{Adoption, LoadLease, LossPolicy, WorkerLoss, WorkerUse};
 
 /// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,10 @@ pub enum ShardCommand {
     ChangeSchedule(Vec<ScheduleChange>),
     /// Serve slots of lost shards; a shard ignores those of others.
     Adopt(Adoption),
+    /// Begin load under this lease; a shard of a fleet begins nothing without one.
+    Lease(LoadLease),
+    /// Serve nothing that is due from then on: other processes have all slots of this one.
+    Release(RunOffset),
 }
 
 /// A change of scheduled load. It takes effect at a time in the future, so that all shards change

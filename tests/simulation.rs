@@ -24,6 +24,8 @@ mod counts;
 mod flow;
 #[path = "simulation/forecast.rs"]
 mod forecast;
+#[path = "simulation/leases.rs"]
+mod leases;
 #[path = "simulation/observers.rs"]
 mod observers;
 #[path = "simulation/run.rs"]
@@ -52,6 +54,9 @@ struct World {
     losses: Vec<workers::Loss>,
     #[serde(default)]
     on_loss: workers::OnLoss,
+    /// Shards begin load only under a lease: the times without one.
+    #[serde(default)]
+    lapses: Vec<leases::Lapse>,
     /// Whether the target gets the same requests for any number of shards.
     #[serde(default)]
     same_traffic: bool,
@@ -254,6 +259,8 @@ worlds![
     moved_end_applies_to_calls_in_progress,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
+    a_lease_lapses,
+    a_lease_lapses_and_slots_move,
     a_muted_step_is_no_error,
     a_pool_gives_up_waiting,
     a_pool_grows_with_its_waits,

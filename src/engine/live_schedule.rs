@@ -32,6 +32,8 @@ pub(crate) struct LiveSchedule {
     curve: RefCell<Option<Rc<Curve>>>,
     /// The pauses.
     pauses: RefCell<Pauses>,
+    /// When all users have to leave.
+    released: Cell<Time>,
     /// Users at work, by number and visit.
     present: RefCell<BTreeMap<(u64, u64), Rc<Presence>>>,
 }
@@ -74,6 +76,7 @@ impl LiveSchedule {
             from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
+            released: Cell::new(Time::NEVER),
             present: RefCell::default(),
         }
     }
@@ -81,6 +84,21 @@ impl LiveSchedule {
     /// The shard has adopted slots.
     pub(crate) fn slots_changed(&self) {
         self.version.set(self.version.get() + 1);
+    }
+
+    /// Users were idle from `from` to `to`, without a pause of the load: what was to come comes
+    /// later by as much.
+    pub(crate) fn suspend(&self, from: Time, to: Time) {
+        let at = |time| WorkloadOffset::of(time, self.zero);
+        self.pauses.borrow_mut().insert(at(from), at(to));
+        self.version.set(self.version.get() + 1);
+    }
+
+    /// All users leave at `at`, or before.
+    pub(crate) fn release(&self, at: Time) {
+        self.released.set(at);
+        self.version.set(self.version.get() + 1);
+        self.present.borrow().values().for_each(|presence| self.update_leave(presence));
     }
 
     /// The workload's starter has ended.
@@ -156,7 +174,7 @@ impl LiveSchedule {
             let own = stays.iter().rev().find(|(from, _)| *from <= enter.ns());
             leave = own.map_or(self.from.get(), |(_, to)| WorkloadOffset::from_ns(*to));
         }
-        let leave = leave.time(self.zero);
+        let leave = leave.time(self.zero).min(self.released.get());
         presence.leave.set(leave);
         presence.hard_end.set(leave.after(self.grace_ns));
     }
@@ -215,6 +233,7 @@ mod tests {
             from: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
+            released: Cell::new(Time::NEVER),
             present: RefCell::default(),
         };
         let (at, own) = (RunOffset::from_ns, WorkloadOffset::from_ns);

@@ -10,6 +10,8 @@ mod attempt;
 mod buffers;
 mod call;
 mod iterations;
+mod lease;
+mod lease_commands;
 mod lifecycle;
 mod live_schedule;
 mod resilience;

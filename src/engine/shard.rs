@@ -13,6 +13,7 @@ use crate::engine::admission_gate::AdmissionGate;
 use crate::engine::buffers::Buffers;
 use crate::engine::call::prepared::PreparedFlow;
 use crate::engine::iterations::trace_recorder::TraceRecorder;
+use crate::engine::lease::ShardLease;
 use crate::engine::lifecycle::Lifecycle;
 use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::resilience::ResilienceState;
@@ -63,6 +64,7 @@ pub(crate) struct Shard {
     pub(crate) prewarming: Cell<u64>,
     pub(crate) buffers: Buffers,
     pub(crate) admission: AdmissionGate,
+    pub(crate) lease: Rc<ShardLease>,
     /// The load as live control changed it, by workload.
     pub(crate) schedules: Vec<LiveSchedule>,
     /// Users that should be there and are, by workload.
@@ -92,7 +94,8 @@ impl Shard {
         let lifecycle = Rc::new(Lifecycle::new(plan.workloads.len()));
         let flow = |id| PreparedFlow::new(setup, id, &names);
         let schedule = |workload| LiveSchedule::new(&plan, workload, setup.start);
-        let meter = |id| UserMeter::new(&plan, id, setup.segment, setup.start, &lifecycle);
+        let lease = Rc::new(ShardLease::new(setup.is_leased));
+        let meter = |id| UserMeter::new(setup, id, &lifecycle, &lease);
         Self {
             flows: ArchetypeId::first(plan.archetypes.len()).map(flow).collect(),
             schedules: plan.workloads.iter().map(schedule).collect(),
@@ -115,6 +118,7 @@ impl Shard {
             prewarming: Cell::default(),
             buffers: Buffers::default(),
             admission: AdmissionGate::new(),
+            lease,
             streams: HeldByStep::default(),
             tracked_pairs: Cell::default(),
             archetypes_by_step: archetypes_by_step(&plan),

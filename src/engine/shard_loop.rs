@@ -12,7 +12,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::engine::shard::Shard;
 use crate::engine::startup::setup::ShardSetup;
-use crate::engine::{adoption, starter, users::worker};
+use crate::engine::users::user_meter::UserMeter;
+use crate::engine::{adoption, lease_commands, starter, users::worker};
 use crate::event::{Order, ShardCommand};
 use crate::host;
 use crate::ids::WorkloadId;
@@ -178,6 +179,8 @@ fn handle(shard: &Rc<Shard>, command: &ShardCommand) {
                 adoption::adopt(shard, &owned);
             }
         }
+        ShardCommand::Lease(granted) => lease_commands::grant(shard, granted),
+        ShardCommand::Release(from) => lease_commands::release(shard, *from),
     }
     // Starters and users that wait look at the state of the shard again.
     clock::wake_all();
@@ -185,6 +188,11 @@ fn handle(shard: &Rc<Shard>, command: &ShardCommand) {
 
 /// Begins nothing new from now on; the load asks for no user any more.
 fn drain(shard: &Shard) {
+    if let Some(granted) = shard.lease.granted() {
+        let count = |meter: &UserMeter| meter.count_without_lease(&shard.recorder, granted.until);
+        shard.user_meters.iter().for_each(count);
+    }
+    shard.lease.end();
     shard.count_users();
     shard.recorder.borrow_mut().end_load(RunOffset::of(clock::now(), shard.start));
     shard.lifecycle.drain();

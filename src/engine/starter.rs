@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use crate::clock::{self, RunOffset, Time, Timer, WorkloadOffset};
+use crate::engine::lease::LeaseUse;
 use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::shard::Shard;
 use crate::engine::users::user_task::Assignment;
@@ -139,7 +140,9 @@ impl Starter<'_> {
     async fn assign_stays(&self, users: &Users, stays: &[Stay], at: &mut usize) -> StarterEnd {
         let (shard, id, live) = (self.shard, self.id, self.live());
         let (zero, version) = (shard.zero(self.workload()), live.version());
-        let end = zero.after(users.curve.end_ns());
+        let planned = zero.after(users.curve.end_ns());
+        // Users of a count stay where they are.
+        let end = if users.bound == LoadBound::Time { self.load_end(planned) } else { planned };
         while let Some(stay) = stays.get(*at) {
             let due = stay.enter.time(zero);
             self.wait_unless_changed(due.before(shard.prewarm_ns()), version).await;
@@ -148,6 +151,9 @@ impl Starter<'_> {
             }
             if live.version() != version {
                 return StarterEnd::ScheduleChanged;
+            }
+            if end < planned && due >= end {
+                break;
             }
             if shard.is_admission_closed(id) {
                 // The users stay scheduled for as long as the load lasts; the wait is theirs.
@@ -158,7 +164,7 @@ impl Starter<'_> {
                 continue;
             }
             *at += 1;
-            if clock::now() >= stay.leave.time(zero) {
+            if clock::now() >= stay.leave.time(zero).min(end) {
                 // The user was not admitted for all of its stay.
                 shard.user_meters[id].user_never_came(stay, &shard.recorder);
                 shard.shared.populations[id].user_departed();
@@ -216,6 +222,10 @@ impl Starter<'_> {
                     schedule.adopt(slots.clone(), from.in_workload(self.workload().zero()));
                     adopted += 1;
                 }
+                let released = shard.lease.released();
+                if released != RunOffset::NEVER {
+                    schedule.release_from(released.in_workload(self.workload().zero()));
+                }
             }
             if shard.is_draining() {
                 self.count_not_reached(schedule).await;
@@ -225,7 +235,7 @@ impl Starter<'_> {
                 // A rate lasts to its end, also after its last start: rates are over all of that
                 // time, and live control may add starts. A workload that a count ends is over when
                 // all starts are made, those of other shards included: slots may be adopted.
-                let end = zero.after(arrivals.curve.end_ns());
+                let end = self.load_end(zero.after(arrivals.curve.end_ns()));
                 let end = schedule.is_spent_at().map_or(end, |at| at.time(zero).min(end));
                 if clock::now() >= end {
                     return;
@@ -244,9 +254,19 @@ impl Starter<'_> {
             if shard.is_draining() || live.version() != version {
                 continue;
             }
+            let intended = RunOffset::of(due, shard.start);
+            let lease_use = shard.lease.decide(clock::now(), intended);
+            if lease_use == LeaseUse::Wait {
+                in_a_row = 0;
+                self.wait_for_lease(intended, version).await;
+                continue;
+            }
             in_a_row += 1;
             schedule.advance();
-            let intended = RunOffset::of(due, shard.start);
+            if lease_use == LeaseUse::Unserved {
+                shard.recorder.borrow_mut().record_unserved(id, intended);
+                continue;
+            }
             shard.recorder.borrow_mut().record_due(id, intended);
             if shard.is_admission_closed(id) {
                 shard.recorder.borrow_mut().record_suppressed_start(id, intended);
@@ -288,6 +308,21 @@ impl Starter<'_> {
             () = spent => {}
             () = poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }) => {}
         }
+    }
+
+    /// The end of the load here: `planned`, or when others have all slots of this shard.
+    fn load_end(&self, planned: Time) -> Time {
+        planned.min(self.shard.lease.released().time(self.shard.start))
+    }
+
+    /// Waits for a lease that decides on a start, or until the run drains or the load is changed.
+    async fn wait_for_lease(&self, intended: RunOffset, version: u64) {
+        self.timer.set(Time::NEVER);
+        let is_over = || {
+            let decided = self.shard.lease.decide(clock::now(), intended) != LeaseUse::Wait;
+            decided || self.shard.is_draining() || self.live().version() != version
+        };
+        poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }).await;
     }
 
     /// Waits until `at`, or until the run drains or the load is changed.

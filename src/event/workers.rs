@@ -3,7 +3,7 @@
 //! `fleet` makes them, `run` adds them to the report.
 //! Invariant: workers are numbered from 1 for readers, by index in code.
 
-use crate::clock::RunOffset;
+use crate::clock::{RunOffset, Time};
 use crate::plan::slots::{OwnedSlots, ShardRange};
 
 /// A worker process that ended before its shards did.
@@ -27,6 +27,19 @@ pub enum LossPolicy {
     Continue,
     /// The run stops.
     Abort,
+}
+
+/// What an agent of a fleet may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadLease {
+    /// What is due earlier is not sent: it became due while there was no lease.
+    pub since: RunOffset,
+    /// What is due at or after is not sent yet.
+    pub horizon: RunOffset,
+    /// What is due at or after is not sent at all: the agent leaves.
+    pub end: RunOffset,
+    /// When the lease ends, on the monotonic clock of this machine.
+    pub until: Time,
 }
 
 /// Slots of lost shards, and the shards that own them from a time on.

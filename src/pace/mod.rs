@@ -12,4 +12,4 @@ pub mod users;
 pub use arrivals::{Schedule, Start};
 pub use pauses::Pauses;
 pub use target_users::TargetUsers;
-pub use users::{Stay, stays, stays_from};
+pub use users::{Stay, clip, stays, stays_from};

@@ -36,6 +36,14 @@ impl Pauses {
         }
     }
 
+    /// Inserts a pause that is over; one that overlaps a later one is left out.
+    pub fn insert(&mut self, from: WorkloadOffset, to: WorkloadOffset) {
+        if self.0.last().is_none_or(|last| last.to <= from) && from < to {
+            self.begin(from);
+            self.end(to);
+        }
+    }
+
     /// When the pause of a user that is idle at `at` ends; `None` if there is no pause at that
     /// time.
     #[inline]

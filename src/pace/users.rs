@@ -53,6 +53,12 @@ pub fn stays_from(
     stays
 }
 
+/// Ends stays at `until`, and removes those that would begin then or later.
+pub fn clip(stays: &mut Vec<Stay>, until: WorkloadOffset) {
+    stays.retain(|stay| stay.enter < until);
+    stays.iter_mut().for_each(|stay| stay.leave = stay.leave.min(until));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -57,6 +57,9 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
             let until_s = reported_until.ns() as f64 / 1e9;
             ("worker_lost", json!("running"), json!({ "reported_until_s": until_s }))
         }
+        Change::NoLease { since } => {
+            ("no_lease", none, json!({ "since_s": since.ns() as f64 / 1e9 }))
+        }
         Change::Redistributed { shards, from } => {
             let from_s = from.ns() as f64 / 1e9;
             ("redistributed", none, json!({ "shards": shards, "from_s": from_s }))
@@ -128,6 +131,7 @@ fn cause(cause: &ChangeCause) -> Value {
         }
         ChangeCause::Control { origin } => json!({ "kind": "control", "origin": origin.name() }),
         ChangeCause::BusyShard => json!({ "kind": "busy_shard" }),
+        ChangeCause::NoHeartbeat => json!({ "kind": "no_heartbeat" }),
         ChangeCause::ProcessEnded { how } => json!({ "kind": "process_ended", "how": how }),
         ChangeCause::Former { .. } => json!({ "kind": "former" }),
     }

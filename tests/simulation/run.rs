@@ -29,7 +29,7 @@ use super::World;
 use super::observers::{LogCollector, RecordCollector, replay_record, send_commands};
 use super::script::{ScriptedTarget, Window, ns};
 use super::streams::ScriptedStreams;
-use super::workers;
+use super::{leases, workers};
 
 /// The results of a world.
 pub struct SimulationResults {
@@ -94,6 +94,10 @@ fn start_shards(
     if !world.losses.is_empty() {
         let workers = (shards, &world.losses[..]);
         return workers::start(plan, (addresses, globals), target, start, workers);
+    }
+    if !world.lapses.is_empty() {
+        let leased = (shards, &world.lapses[..]);
+        return leases::start(plan, (addresses, globals), target, start, leased);
     }
     let range = ShardRange::whole(shards as u64);
     let (setups, source) = engine::set_up(plan, addresses.to_vec(), range, start, globals);

@@ -29,6 +29,8 @@ pub struct ShardSetup {
     pub addresses: Arc<Vec<Address>>,
     /// The part of all numbered users, arrivals and iterations that this shard owns.
     pub segment: Segment,
+    /// Whether the shard begins load only under a lease; see `ShardCommand::Lease`.
+    pub is_leased: bool,
     /// When the run begins.
     pub start: Time,
     /// The same on the wall clock, ms since the epoch.

@@ -49,6 +49,7 @@ pub fn set_up(
             plan: Arc::clone(plan),
             addresses: Arc::clone(&addresses),
             segment,
+            is_leased: false,
             start,
             globals: Arc::clone(globals),
             final_variables: None,

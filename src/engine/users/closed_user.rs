@@ -220,16 +220,20 @@ impl<'a> ClosedUser<'a> {
                 is_deprioritized: shard.is_deprioritized(workload),
             };
             let (at, is_deprioritized) = match next_step(&state) {
-                NextStep::Begin => break state.paused_ns,
+                NextStep::Begin if shard.lease.is_valid(now) => break state.paused_ns,
+                // The user begins with the next lease, or leaves.
+                NextStep::Begin if state.may_leave => (state.leave, false),
+                NextStep::Begin => (Time::NEVER, false),
                 NextStep::Leave => return false,
                 NextStep::WaitUntil(at) => (at, false),
                 NextStep::WaitForAdmission(at) => (at, true),
             };
             was_deprioritized |= is_deprioritized;
-            let version = live.version();
+            let (version, has_lease) = (live.version(), shard.lease.is_valid(now));
             let is_over = || {
                 let is_admitted = is_deprioritized && !shard.is_deprioritized(workload);
-                is_admitted || shard.is_draining() || live.version() != version
+                let is_leased = !has_lease && shard.lease.is_valid(clock::now());
+                is_admitted || is_leased || shard.is_draining() || live.version() != version
             };
             // Whatever ends the wait, the state is looked at again.
             let _ = self.runner.user.deadline.idle_until(at, is_over).await;

@@ -8,11 +8,13 @@ use std::rc::Rc;
 
 use crate::clock::{self, RunOffset, Time, WorkloadOffset};
 use crate::curve::Curve;
+use crate::engine::lease::ShardLease;
 use crate::engine::lifecycle::Lifecycle;
+use crate::engine::startup::setup::ShardSetup;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Stay, TargetUsers};
-use crate::plan::slots::{OwnedSlots, Segment, SlotSet};
-use crate::plan::{Load, LoadBound, Plan};
+use crate::plan::slots::{OwnedSlots, SlotSet};
+use crate::plan::{Load, LoadBound};
 use crate::stats::Recorder;
 
 /// The users of one workload on a shard, integrated over time.
@@ -28,21 +30,24 @@ pub(crate) struct UserMeter {
     /// The slots of the shard, and since when it has them.
     parts: RefCell<Vec<(SlotSet, WorkloadOffset)>>,
     present: Cell<u64>,
+    /// No user is due from then on.
+    released: Cell<WorkloadOffset>,
     /// Users are counted up to this time.
     counted: Cell<Time>,
     lifecycle: Rc<Lifecycle>,
+    lease: Rc<ShardLease>,
 }
 
 impl UserMeter {
     /// The meter of a workload as it is planned.
     pub(crate) fn new(
-        plan: &Plan,
+        setup: &ShardSetup,
         workload: WorkloadId,
-        segment: Segment,
-        start: Time,
         lifecycle: &Rc<Lifecycle>,
+        lease: &Rc<ShardLease>,
     ) -> Self {
-        let planned = &plan.workloads[workload];
+        let (segment, start) = (setup.segment, setup.start);
+        let planned = &setup.plan.workloads[workload];
         let target = match &planned.load {
             Load::Closed(users) if users.bound == LoadBound::Time => {
                 let stays = pace::stays(&users.curve, planned.slot_offset, &segment.into());
@@ -59,8 +64,10 @@ impl UserMeter {
             slot_offset: planned.slot_offset,
             parts: RefCell::new(vec![(segment.into(), WorkloadOffset::ZERO)]),
             present: Cell::default(),
+            released: Cell::new(WorkloadOffset::NEVER),
             counted: Cell::new(zero),
             lifecycle: Rc::clone(lifecycle),
+            lease: Rc::clone(lease),
         }
     }
 
@@ -108,25 +115,47 @@ impl UserMeter {
         *target.borrow_mut() = TargetUsers::new(&self.stays(curve), counted);
     }
 
+    /// From `from` on, no user is due here. `curve` is the load.
+    pub(crate) fn release(&self, from: RunOffset, curve: &Curve) {
+        let Some(target) = &self.target else { return };
+        self.released.set(from.in_workload(RunOffset::of(self.zero, self.start)));
+        let counted = WorkloadOffset::of(self.counted.get(), self.zero);
+        *target.borrow_mut() = TargetUsers::new(&self.stays(curve), counted);
+    }
+
+    /// Counts the time up to now in which the shard had no lease, from `until` on: its users were
+    /// due and did nothing.
+    pub(crate) fn count_without_lease(&self, recorder: &RefCell<Recorder>, until: Time) {
+        self.count_up_to(until, self.present.get(), recorder);
+        self.count_up_to(clock::now(), 0, recorder);
+    }
+
     /// The stays of all users that are due here.
     fn stays(&self, curve: &Curve) -> Vec<Stay> {
-        let parts = self.parts.borrow();
+        let (parts, released) = (self.parts.borrow(), self.released.get());
         let stays = |(slots, from): &(SlotSet, WorkloadOffset)| {
             pace::stays_from(curve, self.slot_offset, slots, *from)
         };
-        parts.iter().flat_map(stays).collect()
+        let mut stays: Vec<Stay> = parts.iter().flat_map(stays).collect();
+        pace::clip(&mut stays, released);
+        stays
     }
 
-    /// Counts users up to now. Once the shard drains, the load asks for no user, and nothing
-    /// further is counted.
+    /// Counts users up to now, or up to the end of the lease: whether later ones are due here is
+    /// not known.
     pub(crate) fn count(&self, recorder: &RefCell<Recorder>) {
+        self.count_up_to(clock::now().min(self.lease.until()), self.present.get(), recorder);
+    }
+
+    /// Counts users up to `now`, of which `present` are there. Once the shard drains, the load asks
+    /// for no user, and nothing further is counted.
+    fn count_up_to(&self, now: Time, present: u64, recorder: &RefCell<Recorder>) {
         let Some(target) = &self.target else { return };
-        let (from, now) = (self.counted.get(), clock::now());
+        let from = self.counted.get();
         if now <= from || self.lifecycle.is_draining() {
             return;
         }
         self.counted.set(now);
-        let present = self.present.get();
         let (from, to) = (WorkloadOffset::of(from, self.zero), WorkloadOffset::of(now, self.zero));
         let mut recorder = recorder.borrow_mut();
         target.borrow_mut().advance(from, to, |from, to, users| {

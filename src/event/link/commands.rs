@@ -3,13 +3,15 @@
 //! `messages` carries them.
 //! Invariant: a change of a form changes its description, and with it the first line of a link.
 
+use crate::clock::RunOffset;
 use crate::event::packed::{Packed, PackedBytes, Shape, packed};
-use crate::event::{Adoption, Order, ScheduleChange, ShardCommand};
+use crate::event::{Adoption, LoadLease, Order, ScheduleChange, ShardCommand};
 use crate::stats::LoadOverride;
 
 packed! {
     ScheduleChange { workload, at, load }
     Adoption { from, slots }
+    LoadLease { since, horizon, end, until }
 }
 
 impl Packed for Order {
@@ -65,6 +67,8 @@ impl Packed for ShardCommand {
                 4u8.pack(out);
                 adoption.pack(out);
             }
+            Self::Lease(lease) => (5u8, *lease).pack(out),
+            Self::Release(from) => (6u8, *from).pack(out),
         }
     }
 
@@ -75,6 +79,8 @@ impl Packed for ShardCommand {
             2 => Self::Order(Packed::unpack(from)?),
             3 => Self::ChangeSchedule(Packed::unpack(from)?),
             4 => Self::Adopt(Packed::unpack(from)?),
+            5 => Self::Lease(Packed::unpack(from)?),
+            6 => Self::Release(Packed::unpack(from)?),
             _ => return None,
         })
     }
@@ -87,5 +93,9 @@ impl Packed for ShardCommand {
         LoadOverride::describe(shape);
         shape.text("; 4 ");
         Adoption::describe(shape);
+        shape.text("; 5 ");
+        LoadLease::describe(shape);
+        shape.text("; 6 ");
+        RunOffset::describe(shape);
     }
 }

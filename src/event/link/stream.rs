@@ -128,7 +128,7 @@ mod tests {
     use super::super::{FromWorker, ToWorker, WorkerEnd};
     use super::*;
     use crate::clock::{RunOffset, Time};
-    use crate::event::{Adoption, Order, ScheduleChange, ShardCommand};
+    use crate::event::{Adoption, LoadLease, Order, ScheduleChange, ShardCommand};
     use crate::ids::{StepId, WorkloadId};
     use crate::plan::LoadOverride;
     use crate::stats::Delta;
@@ -169,13 +169,20 @@ mod tests {
                 from: RunOffset::from_ns(7),
                 slots: vec![(0, 4_095), (4_095, 0)],
             }),
+            ShardCommand::Release(RunOffset::from_ns(8)),
+            ShardCommand::Lease(LoadLease {
+                since: RunOffset::from_ns(1),
+                horizon: RunOffset::from_ns(9),
+                end: RunOffset::NEVER,
+                until: Time(5),
+            }),
         ];
         let messages: Vec<ToWorker> =
             all.iter().map(|command| ToWorker::Command { command: command.clone() }).collect();
         let bytes = sent(&messages);
         assert_eq!(commands(&bytes), all);
         // A link that breaks within a message has only the messages before it.
-        assert_eq!(commands(&bytes[..bytes.len() - 1]), all[..5]);
+        assert_eq!(commands(&bytes[..bytes.len() - 1]), all[..7]);
     }
 
     #[test]

@@ -129,6 +129,7 @@ variants! {
         13 Former { kind, text }
         14 WorkerLost { reported_until }
         15 Redistributed { shards, from }
+        16 NoLease { since }
     }
     Remedy {
         0 TrimMemory {}
@@ -155,6 +156,7 @@ variants! {
         15 BusyShard {}
         16 Former { text }
         17 ProcessEnded { how }
+        18 NoHeartbeat {}
     }
     TransitionCause {
         0 InARow { failures }

@@ -52,6 +52,7 @@ fn changes() -> Vec<Change> {
         Change::Former { kind: ChangeKind::Healing, text: text() },
         Change::WorkerLost { reported_until: RunOffset::from_ns(9) },
         Change::Redistributed { shards: 3, from: RunOffset::from_ns(10) },
+        Change::NoLease { since: RunOffset::from_ns(11) },
     ]
 }
 
@@ -85,6 +86,7 @@ fn causes() -> Vec<ChangeCause> {
         ChangeCause::Control { origin: ControlOrigin::Web },
         ChangeCause::BusyShard,
         ChangeCause::ProcessEnded { how: "killed".to_owned() },
+        ChangeCause::NoHeartbeat,
         ChangeCause::Former { text: "said".to_owned() },
     ]
 }

@@ -102,6 +102,8 @@ pub enum ChangeCause {
         /// How, as text.
         how: String,
     },
+    /// No heartbeat of an agent came through the bus in time.
+    NoHeartbeat,
     /// A cause as a sentence, from a record before version 8.
     Former {
         /// The sentence.
@@ -204,6 +206,7 @@ impl fmt::Display for ChangeCause {
             Self::Control { origin } => origin.fmt(f),
             Self::BusyShard => f.write_str("the shard was busy"),
             Self::ProcessEnded { how } => f.write_str(how),
+            Self::NoHeartbeat => f.write_str("no heartbeat came through the bus in time"),
             Self::Former { text } => f.write_str(text),
         }
     }

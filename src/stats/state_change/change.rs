@@ -109,6 +109,11 @@ pub enum Change {
         /// What is due from then on.
         from: RunOffset,
     },
+    /// An agent has a lease again.
+    NoLease {
+        /// When the former one ended: what became due since was not sent.
+        since: RunOffset,
+    },
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -166,7 +171,9 @@ impl Change {
             | Self::SwitchedBreaker { .. }
             | Self::Mute { .. }
             | Self::Mark { .. } => ChangeKind::Control,
-            Self::WorkerLost { .. } | Self::Redistributed { .. } => ChangeKind::Worker,
+            Self::WorkerLost { .. } | Self::Redistributed { .. } | Self::NoLease { .. } => {
+                ChangeKind::Worker
+            }
             Self::Former { kind, .. } => *kind,
         }
     }
@@ -232,6 +239,10 @@ impl fmt::Display for Change {
             Self::WorkerLost { reported_until } => {
                 let until = show_duration(Duration::from_nanos(reported_until.ns()));
                 write!(f, "lost; its work after {until} is not in the report")
+            }
+            Self::NoLease { since } => {
+                let since = show_duration(Duration::from_nanos(since.ns()));
+                write!(f, "had no lease since {since}; what became due was not sent")
             }
             Self::Redistributed { shards, from } => {
                 let from = show_duration(Duration::from_nanos(from.ns()));

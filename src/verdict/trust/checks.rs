@@ -20,11 +20,17 @@ pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
     })
 }
 
-/// Checks for workers that were lost: their load was not served, and what they did since their last
-/// delta is not in the report.
+/// Checks for workers that were lost, and agents without a lease: their load was not served, and
+/// what lost ones did since their last delta is not in the report.
 pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
-    let lost = |change: &&StateChange| matches!(change.change, Change::WorkerLost { .. });
-    let lost: Vec<&StateChange> = snapshot.changes.list.iter().filter(lost).collect();
+    let is_lost = |change: &&StateChange| matches!(change.change, Change::WorkerLost { .. });
+    let is_idle = |change: &&StateChange| matches!(change.change, Change::NoLease { .. });
+    let changes = || snapshot.changes.list.iter();
+    let mut lost: Vec<&StateChange> = changes().filter(is_lost).collect();
+    let check = if lost.is_empty() { "lost_lease" } else { "lost_workers" };
+    if lost.is_empty() {
+        lost.extend(changes().filter(is_idle));
+    }
     let last = lost.last()?;
     let iterations = snapshot.iterations();
     let loads = &snapshot.measured.workloads;
@@ -38,17 +44,18 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
     let limit = if observed > LOST { LOST } else { 0.0 };
     let others = match lost.len() {
         1 => String::new(),
-        all => format!(" ({all} were lost in all)"),
+        all => format!(" ({all} times in all)"),
     };
     let moved = |change: &&StateChange| {
         matches!(change.change, Change::Redistributed { .. }) && change.subject == last.subject
     };
     let load = match snapshot.changes.list.iter().find(moved) {
         Some(moved) => format!("{}; what was due before is unserved", moved.change),
+        None if check == "lost_lease" => "it serves its load again".to_owned(),
         None => "its load was not served from then on".to_owned(),
     };
     Some(TrustReason {
-        check: "lost_workers",
+        check,
         level,
         observed,
         limit,

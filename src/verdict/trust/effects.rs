@@ -124,7 +124,7 @@ mod tests {
     const CAUSES: &[(&str, &[Effect])] = &[
         ("`lag`; `stalls`; `run_queue`; `run_queue_wait`", LATE),
         ("`lost_starts`", LOST_STARTS),
-        ("`lost_workers`", LOST_WORKERS),
+        ("`lost_workers`; `lost_lease`", LOST_WORKERS),
         ("`generator_errors`", NOT_MADE),
         ("`late_users`", MISSING_USERS),
         ("`generator_bound`", BOUND),
