@@ -7,7 +7,7 @@ pub mod control;
 pub mod control_error;
 pub mod control_request;
 pub mod link;
-mod packed;
+pub mod packed;
 pub mod record;
 pub mod stop;
 pub mod workers;

@@ -1,10 +1,13 @@
 //! A run on several processes: the coordinator starts workers of its own program, and they are its
 //! shards.
 //!
-//! `run` starts and ends the workers; `cli` runs one as `manada worker`.
+//! `run` starts and ends the workers; `cli` runs one as `manada worker`. Agents on many machines
+//! follow `protocol`, over the `bus`.
 //! Invariant: the dispatcher cannot tell shards of workers from shards of this process: the same
 //! deltas come up, the same commands go down.
 
+#[cfg(feature = "redis")]
+pub mod bus;
 mod error;
 mod loss;
 pub mod protocol;

@@ -1,7 +1,7 @@
-//! The frame layer of records and links: compressed values with checksums, verified before
+//! The frame layer of records, links and buses: compressed values with checksums, verified before
 //! inflating.
 //!
-//! `record` and `link` pack the values.
+//! `record`, `link` and `fleet::bus` pack the values.
 //! Invariant: every flipped bit is detected; a frame never inflates to more than its head says,
 //! and the head cannot say more than its kind allows.
 
@@ -27,7 +27,7 @@ const HEAD: usize = 17;
 const GROWTH: usize = 256 << 10;
 
 /// Writes frames of one common deflate stream.
-pub(in crate::event) struct Deflater {
+pub(crate) struct Deflater {
     stream: Compress,
     bytes: Vec<u8>,
 }
@@ -39,13 +39,13 @@ impl Default for Deflater {
 }
 
 impl Deflater {
+    /// Begins a new stream: the next frame can be read without those before it.
+    pub(crate) fn reset(&mut self) {
+        self.stream.reset();
+    }
+
     /// Writes a frame.
-    pub(in crate::event) fn write(
-        &mut self,
-        out: &mut impl Write,
-        kind: u8,
-        value: &[u8],
-    ) -> io::Result<()> {
+    pub(crate) fn write(&mut self, out: &mut impl Write, kind: u8, value: &[u8]) -> io::Result<()> {
         self.bytes.clear();
         let before = self.stream.total_in();
         loop {
@@ -75,7 +75,7 @@ impl Deflater {
 }
 
 /// Reads frames.
-pub(in crate::event) struct Inflater {
+pub(crate) struct Inflater {
     stream: Decompress,
     bytes: Vec<u8>,
     value: Vec<u8>,
@@ -89,9 +89,14 @@ impl Default for Inflater {
 }
 
 impl Inflater {
+    /// Begins a new stream.
+    pub(crate) fn reset(&mut self) {
+        self.stream.reset(false);
+    }
+
     /// Reads the next frame and returns its kind and value; `None` at the end of the file, or if
     /// the last frame is incomplete. `longest` returns the maximum length of a kind's value, bytes.
-    pub(in crate::event) fn read(
+    pub(crate) fn read(
         &mut self,
         from: &mut impl Read,
         longest: impl Fn(u8) -> Option<usize>,
@@ -150,7 +155,7 @@ impl Inflater {
 }
 
 /// Computes a CRC-32.
-pub(in crate::event) fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = Crc::new();
     sum.update(bytes);
     sum.sum()

@@ -2,26 +2,26 @@
 //! lists of fields.
 //!
 //! `shapes` lists the fields of each type, `values` has the simple ones; `header` makes a hash of
-//! the descriptions.
+//! the descriptions. `record` and `link` use it, and `fleet::bus`.
 //! Invariant: packed values unpack to the same; what changes the bytes of a value changes its
 //! description.
 
 mod forms;
-pub(in crate::event) mod frame;
+pub(crate) mod frame;
 mod outcomes;
 mod shapes;
 mod values;
 
 /// Packed values that were not read yet.
-pub(in crate::event) struct PackedBytes<'a> {
+pub struct PackedBytes<'a> {
     /// The bytes.
-    pub(in crate::event) left: &'a [u8],
+    pub(crate) left: &'a [u8],
     /// The version of the record that they are from.
-    pub(in crate::event) version: u32,
+    pub(crate) version: u32,
 }
 
 /// A type with a binary form.
-pub(in crate::event) trait Packed: Sized {
+pub trait Packed: Sized {
     /// Appends the value.
     fn pack(&self, out: &mut Vec<u8>);
 
@@ -34,20 +34,16 @@ pub(in crate::event) trait Packed: Sized {
 
 /// A description under way.
 #[derive(Default)]
-pub(in crate::event) struct Shape(String);
+pub struct Shape(String);
 
 impl Shape {
     /// Adds a text.
-    pub(in crate::event) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.0.push_str(text);
     }
 
     /// Adds a field and its type, which `read` returns of a value.
-    pub(in crate::event) fn field<S, T: Packed>(
-        &mut self,
-        name: &str,
-        _read: fn(&S) -> Option<&T>,
-    ) {
+    pub fn field<S, T: Packed>(&mut self, name: &str, _read: fn(&S) -> Option<&T>) {
         self.text(name);
         self.text(": ");
         T::describe(self);
@@ -55,13 +51,13 @@ impl Shape {
     }
 
     /// The text so far.
-    pub(in crate::event) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// Packs a struct as its fields, in this order. `since 9`: records before version 9 do not have the
-/// field; it has its default there.
+/// field; it has its default there. A generic type begins with its parameters: `@[T: Packed] Type<T>`.
 macro_rules! packed {
     (@unpack $from:ident) => { $crate::event::packed::Packed::unpack($from)? };
     (@unpack $from:ident $version:literal) => {
@@ -71,8 +67,10 @@ macro_rules! packed {
             $crate::event::packed::Packed::unpack($from)?
         }
     };
-    ($($type:ty { $($field:ident $(since $version:literal)?),+ $(,)? })+) => {$(
-        impl $crate::event::packed::Packed for $type {
+    ($($(@[$($generics:tt)+])? $type:ty {
+        $($field:ident $(since $version:literal)?),+ $(,)?
+    })+) => {$(
+        impl $(<$($generics)+>)? $crate::event::packed::Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
                 $($crate::event::packed::Packed::pack(&self.$field, out);)+
             }
@@ -157,4 +155,4 @@ macro_rules! variants {
     )+};
 }
 
-pub(in crate::event) use {listed, packed, variants};
+pub(crate) use {listed, packed, variants};

@@ -9,7 +9,7 @@ use crate::event::packed::Shape;
 use crate::event::packed::frame::checksum;
 
 /// The version that is written. It changes when the content of frames changes.
-pub(in crate::event) const VERSION: u32 = 10;
+pub(crate) const VERSION: u32 = 10;
 
 /// The oldest version that is read. Versions before 8 have no hash.
 const OLDEST: u32 = 7;

@@ -11,7 +11,7 @@
 
 mod entry;
 mod error;
-pub(in crate::event) mod header;
+pub(crate) mod header;
 mod reader;
 mod writer;
 

@@ -90,7 +90,7 @@ impl<P: DeltaPayload> MemberAccount<P> {
 /// The accounts of all members.
 #[derive(Clone, Debug)]
 pub struct Ledger<P: DeltaPayload> {
-    accounts: BTreeMap<Member, MemberAccount<P>>,
+    pub(crate) accounts: BTreeMap<Member, MemberAccount<P>>,
 }
 
 /// The ledger at one moment, as it is saved.
