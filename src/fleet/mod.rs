@@ -10,6 +10,7 @@
 pub mod bus;
 mod error;
 mod loss;
+pub mod payload;
 pub mod protocol;
 mod variables;
 pub mod worker;

@@ -111,6 +111,13 @@ impl Histogram {
         Self { sum_us, min_us, max_us, ..all }
     }
 
+    /// A sum over all values that two histograms share only if they have the same counts in the
+    /// same buckets, but for one chance in 2⁶⁴. Those of parts add up to that of the whole.
+    pub fn check_sum(&self) -> u64 {
+        let weigh = |(us, count): (u64, u64)| splitmix(us).wrapping_mul(count);
+        self.buckets().map(weigh).fold(0, u64::wrapping_add)
+    }
+
     /// The number of durations.
     pub const fn count(&self) -> u64 {
         self.count
@@ -259,6 +266,14 @@ const fn highest(bucket: u16) -> u64 {
 }
 
 const _: () = assert!(bucket_of(Histogram::MAX_US) as usize / PAGE < PAGES);
+
+/// Mixes the bits of a number (Sebastiano Vigna's splitmix64).
+const fn splitmix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
 
 #[cfg(test)]
 mod tests {

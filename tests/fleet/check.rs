@@ -51,6 +51,7 @@ pub struct Coverage {
     pub accounts_corrected: u64,
     pub unknown_members: u64,
     pub late_results: u64,
+    pub commands: u64,
 }
 
 macro_rules! fields {
@@ -71,7 +72,8 @@ macro_rules! fields {
             frames_coalesced,
             accounts_corrected,
             unknown_members,
-            late_results
+            late_results,
+            commands
         )
     };
 }

@@ -94,6 +94,7 @@ impl World {
                     }
                     self.push(start, Event::Engine(at));
                 }
+                AgentAction::Command(command) => self.command_engine(at, command.number),
                 AgentAction::Stop { .. } => {
                     if let Program::Agent(_, engine) = &mut self.processes[at].program {
                         engine.is_stopped = true;
@@ -229,6 +230,17 @@ impl World {
         } else {
             let later = self.now + self.chance.range(50, 200) * MS;
             self.push(later, Event::Engine(at));
+        }
+    }
+
+    /// Commands come to a process once and in order, without a gap.
+    fn command_engine(&mut self, at: usize, number: u64) {
+        let Program::Agent(agent, engine) = &mut self.processes[at].program else { return };
+        let last = std::mem::replace(&mut engine.command, number);
+        let member = agent.member();
+        self.met.commands += 1;
+        if last > 0 && number != last + 1 {
+            self.find("commands", format!("{member:?} got {number} after {last}"));
         }
     }
 

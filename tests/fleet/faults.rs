@@ -73,6 +73,10 @@ pub enum Fault {
     SecondCoordinator,
     Drain,
     Abort,
+    /// Commands to the engines.
+    Commands {
+        count: u64,
+    },
 }
 
 /// All that goes wrong in a world.
@@ -187,7 +191,7 @@ impl Faults {
 
     fn fault(chance: &mut Chance) -> Fault {
         let ordinal = chance.range(0, 4) as u16;
-        match chance.range(0, 26) {
+        match chance.range(0, 30) {
             0 | 1 => {
                 Fault::BusDown { for_ns: chance.pick(&[300, 3_000, 8_000, 30_000, 200_000]) * MS }
             }
@@ -214,6 +218,7 @@ impl Faults {
             20 => Fault::CoordinatorPaused { for_ns: chance.pick(&[2_000, 12_000, 25_000]) * MS },
             21 => Fault::SecondCoordinator,
             22 => Fault::Drain,
+            26.. => Fault::Commands { count: chance.range(1, 9) },
             _ => Fault::Abort,
         }
     }

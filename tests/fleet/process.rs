@@ -80,6 +80,8 @@ pub struct ToyEngine {
     /// What was sent since the last interval.
     pub sent: Vec<u32>,
     pub interval_end: u64,
+    /// The number of the last command.
+    pub command: u64,
 }
 
 pub enum Program {

@@ -1,5 +1,6 @@
 //! How faults strike a world.
 
+use manada::event::ShardCommand;
 use manada::fleet::protocol::{AgentEvent, CoordinatorEvent, LeaderStart};
 
 use super::faults::{Fault, SECOND};
@@ -60,6 +61,11 @@ impl World {
             Fault::SecondCoordinator => self.start_coordinator(LeaderStart::Resume),
             Fault::Drain => self.command(|| CoordinatorEvent::Drain),
             Fault::Abort => self.command(|| CoordinatorEvent::Abort),
+            Fault::Commands { count } => {
+                for _ in 0..count {
+                    self.command(|| CoordinatorEvent::Command(ShardCommand::Drain));
+                }
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use manada::clock::{RunOffset, Time};
 use manada::event::LossPolicy;
 use manada::fleet::protocol::{
     Agent, AgentConfig, BusReply, BusRequest, Coordinator, FinalCheck, FleetConfig, FleetResult,
-    FleetTimes, LeaderStart, Member, Ordinal, RequestId,
+    FleetTimes, LeaderStart, Member, MemberFacts, Ordinal, RequestId,
 };
 
 use super::chance::Chance;
@@ -67,6 +67,7 @@ impl World {
             agents,
             min_agents: chance.range(1, u64::from(agents) + 1) as u16,
             join_timeout: 20 * SECOND,
+            shards: None,
             slots: SLOTS,
             end: RunOffset::from_ns(end),
             on_loss: chance.pick(if faults.is_hasty {
@@ -269,7 +270,13 @@ impl World {
     pub(super) fn start_agent(&mut self, ordinal: u16) {
         let times = self.config.times;
         self.start_process(ordinal, |now, entropy| {
-            let config = AgentConfig { ordinal: Ordinal(ordinal), entropy, plan: 7, times };
+            let config = AgentConfig {
+                ordinal: Ordinal(ordinal),
+                entropy,
+                plan: 7,
+                times,
+                facts: MemberFacts::default(),
+            };
             Program::Agent(Box::new(Agent::new(config, now)), ToyEngine::default())
         });
     }

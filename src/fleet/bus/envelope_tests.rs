@@ -6,11 +6,13 @@ use proptest::strategy::ValueTree;
 
 use super::*;
 use crate::clock::RunOffset;
+use crate::event::ShardCommand;
 use crate::fleet::protocol::{
     Acknowledgement, BusTime, ControlRecord, DeltaFrame, DeltaPayload, FinalCheck, FinalState,
     FleetPhase, FleetSnapshot, FleetTimes, Heartbeat, Incarnation, Ledger, Member, MemberAccount,
     MemberRefusal, MemberState, Ordinal, Revision, SlotTable,
 };
+use crate::fleet::protocol::{FleetCommand, MemberFacts, MemberHealth};
 
 /// A payload of its own: other tests have theirs.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,11 +79,11 @@ fn control() -> impl Strategy<Value = ControlRecord> {
     );
     let refusals = [MemberRefusal::OtherPlan, MemberRefusal::TooMany];
     let refused = vec((member(), proptest::sample::select(refusals.to_vec())), 0..5);
-    let numbers = (any::<[u64; 8]>(), any::<Option<u64>>(), any::<bool>(), "[a-z0-9._-]{1,64}");
+    let numbers = (any::<[u64; 9]>(), any::<Option<u64>>(), any::<bool>(), "[a-z0-9._-]{1,64}");
     let lists = (vec(table(), 0..8), vec(acknowledgement, 0..9), refused);
     (numbers, lists, proptest::sample::select(phases.to_vec())).prop_map(
         |((numbers, t0, is_incomplete, run), (tables, acknowledgements, refused), phase)| {
-            let [token, number, leader, instance, plan, end, granted, snapshot] = numbers;
+            let [token, number, leader, instance, plan, end, granted, snapshot, last] = numbers;
             ControlRecord {
                 run,
                 revision: Revision { token, number },
@@ -90,12 +92,15 @@ fn control() -> impl Strategy<Value = ControlRecord> {
                 phase,
                 plan,
                 t0: t0.map(BusTime),
+                shards: last as u16,
                 end: RunOffset::from_ns(end),
                 tables,
                 granted_until: RunOffset::from_ns(granted),
                 acknowledgements,
                 snapshot,
                 is_incomplete,
+                commands: vec![FleetCommand { number: last, command: ShardCommand::Drain }],
+                last_command: last,
                 refused,
                 times: FleetTimes::default(),
             }
@@ -104,7 +109,7 @@ fn control() -> impl Strategy<Value = ControlRecord> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    (member(), any::<[u64; 10]>(), any::<Option<[u64; 2]>>()).prop_map(|(member, n, seen)| {
+    (member(), any::<[u64; 12]>(), any::<Option<[u64; 2]>>()).prop_map(|(member, n, seen)| {
         Heartbeat {
             member,
             beat: n[0],
@@ -119,6 +124,14 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
             kept_from: n[7],
             measured: n[8],
             clock_error: n[9],
+            command: n[10],
+            facts: MemberFacts { host: "node-1".to_owned(), cores: n[11] as u16 },
+            health: MemberHealth {
+                lag_us: n[11],
+                cpu_permille: n[10],
+                rss: n[9],
+                first_sent: seen.map(|[first, _]| first),
+            },
         }
     })
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
 use crate::fleet::protocol::{
     Acknowledgement, BusTime, ControlRecord, DeclaredLoss, DeltaFrame, DeltaPayload, FinalCheck,
-    FinalState, FleetPhase, FleetSnapshot, FleetTimes, Heartbeat, Incarnation, Ledger, Member,
-    MemberAccount, MemberRefusal, MemberState, Ordinal, Revision, SlotTable,
+    FinalState, FleetCommand, FleetPhase, FleetSnapshot, FleetTimes, Heartbeat, Incarnation,
+    Ledger, Member, MemberAccount, MemberFacts, MemberHealth, MemberRefusal, MemberState, Ordinal,
+    Revision, SlotTable,
 };
 
 /// A payload that has a binary form.
@@ -58,8 +59,11 @@ packed! {
     Acknowledgement { member, generation, resend_from, saved, closed }
     Heartbeat {
         member, beat, seen, at, horizon, previous_horizon, plan, state, generation, appended,
-        kept_from, measured, clock_error,
+        kept_from, measured, clock_error, command, facts, health,
     }
+    FleetCommand { number, command }
+    MemberFacts { host, cores }
+    MemberHealth { lag_us, cpu_permille, rss, first_sent }
     DeclaredLoss { member, since, until }
     @[P: BusPayload] DeltaFrame<P> { first, last, since, until, payload }
     @[P: BusPayload] FinalState<P> { intervals, until, sum }
@@ -101,12 +105,15 @@ control_fields!(
     phase,
     plan,
     t0,
+    shards,
     end,
     tables,
     granted_until,
     acknowledgements,
     snapshot,
     is_incomplete,
+    commands,
+    last_command,
     refused,
     times
 );

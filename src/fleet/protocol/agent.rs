@@ -15,12 +15,14 @@ use super::agent_events::{
 };
 use super::bus::{BusReply, BusRequest, RequestId};
 use super::clock_estimate::ClockEstimate;
-use super::control::{FleetPhase, Heartbeat, HeartbeatId, MemberState};
+use super::control::{
+    ControlRecord, FleetPhase, Heartbeat, HeartbeatId, MemberHealth, MemberState,
+};
 use super::heartbeats::MemberView;
-use super::lease::Lease;
+use super::lease::{Grant, Lease};
 use super::member::{Incarnation, Member};
 use super::outbox::{DeltaPayload, DeltaStream, Outbox};
-use super::slot_table::TableHistory;
+use super::slot_table::{SlotTable, TableHistory};
 use crate::clock::{RunOffset, Time};
 
 /// An agent.
@@ -43,6 +45,9 @@ pub struct Agent<P: DeltaPayload> {
     was_told_to_prepare: bool,
     was_started: bool,
     was_stopped: bool,
+    /// The last command that was carried out.
+    command: u64,
+    health: MemberHealth,
     end: Option<AgentEnd>,
 }
 
@@ -79,6 +84,8 @@ impl<P: DeltaPayload> Agent<P> {
             was_told_to_prepare: false,
             was_started: false,
             was_stopped: false,
+            command: 0,
+            health: MemberHealth::default(),
             end: None,
         }
     }
@@ -106,6 +113,7 @@ impl<P: DeltaPayload> Agent<P> {
                 self.state = MemberState::Finished;
                 (self.beat_due, self.data_due) = (now, self.data_due.min(now));
             }
+            AgentEvent::Health(health) => self.health = health,
             AgentEvent::Leave => self.leave(now, &mut actions),
         }
         self.advance(now, &mut actions);
@@ -158,6 +166,31 @@ impl<P: DeltaPayload> Agent<P> {
     pub fn schedule_end(&self) -> RunOffset {
         let end = self.view.control.as_ref().map_or(RunOffset::NEVER, |control| control.end);
         end.min(self.view.own_end)
+    }
+
+    /// The tables that it has read, by epoch.
+    pub fn tables(&self) -> &[SlotTable] {
+        self.view.tables.all()
+    }
+
+    /// What the latest heartbeat permits; `None` before the load, and after it.
+    pub fn grant(&self) -> Option<Grant> {
+        self.view.lease.grant()
+    }
+
+    /// From when on it takes no arrivals, because it leaves; `NEVER` if it does not.
+    pub fn own_end(&self) -> RunOffset {
+        self.view.own_end
+    }
+
+    /// The control record that was read last.
+    pub fn control(&self) -> Option<&ControlRecord> {
+        self.view.control.as_deref()
+    }
+
+    /// The error of its estimate of the bus's clock at most, ns; `None` before the first reply.
+    pub fn clock_error(&self, now: Time) -> Option<u64> {
+        self.view.clock.error(now)
     }
 
     /// Until when rule L permits load, on the local clock.
@@ -285,6 +318,12 @@ impl<P: DeltaPayload> Agent<P> {
             self.was_started = true;
             actions.push(AgentAction::Start { at });
         }
+        for command in &control.commands {
+            if command.number > self.command {
+                self.command = command.number;
+                actions.push(AgentAction::Command(command.clone()));
+            }
+        }
         if control.phase.is_ending() {
             self.stop(control.phase == FleetPhase::Aborting, actions);
         }
@@ -365,6 +404,9 @@ impl<P: DeltaPayload> Agent<P> {
             appended,
             kept_from: self.outbox.kept_from(),
             measured: self.outbox.measured(),
+            command: self.command,
+            facts: self.config.facts.clone(),
+            health: self.health,
             ..self.view.heartbeat(now, self.next_beat, self.state)
         }
     }

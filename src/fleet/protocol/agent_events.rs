@@ -4,13 +4,13 @@
 //! Invariant: actions are carried out in the order in which they come.
 
 use super::bus::{BusReply, BusRequest, RequestId};
-use super::control::MemberRefusal;
+use super::control::{FleetCommand, MemberFacts, MemberHealth, MemberRefusal};
 use super::member::{FleetTimes, Ordinal};
 use super::outbox::DeltaPayload;
 use crate::clock::{RunOffset, Time};
 
 /// What an agent is started with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// Its place in the fleet.
     pub ordinal: Ordinal,
@@ -20,6 +20,8 @@ pub struct AgentConfig {
     pub plan: u64,
     /// Times until the control record tells those of the run.
     pub times: FleetTimes,
+    /// What the process is.
+    pub facts: MemberFacts,
 }
 
 /// What happens to an agent.
@@ -47,6 +49,8 @@ pub enum AgentEvent<P: DeltaPayload> {
     },
     /// The engine sends nothing more, and its last interval was handed in.
     Finished,
+    /// How the process fares, for the fleet's screens.
+    Health(MemberHealth),
     /// The process has been asked to end.
     Leave,
 }
@@ -68,6 +72,8 @@ pub enum AgentAction<P: DeltaPayload> {
         /// When; it may have passed if the agent joined late.
         at: Time,
     },
+    /// Carry out a command of the coordinator. Each comes once, in order.
+    Command(FleetCommand),
     /// End the load, then hand in the last interval and `Finished`.
     Stop {
         /// Whether calls that are under way are cancelled.

@@ -13,6 +13,7 @@
 use super::member::{BusTime, FleetTimes, Incarnation, Member, Ordinal};
 use super::slot_table::SlotTable;
 use crate::clock::RunOffset;
+use crate::event::ShardCommand;
 
 /// Which control record: first the leader, then the write. The leader takes a number for each write
 /// that it issues, so that it can tell afterwards which of them was carried out.
@@ -72,7 +73,9 @@ pub struct ControlRecord {
     pub plan: u64,
     /// The start of the load; `None` before it is set.
     pub t0: Option<BusTime>,
-    /// The end of the schedule.
+    /// The shards of each agent; zero before agents prepare the plan.
+    pub shards: u16,
+    /// The end of the schedule; `NEVER` if only a count ends it.
     pub end: RunOffset,
     /// The latest tables, by epoch.
     pub tables: Vec<SlotTable>,
@@ -87,6 +90,10 @@ pub struct ControlRecord {
     /// Whether the bus lost some of its state while there was no coordinator: members may have
     /// measured something of which nothing is known.
     pub is_incomplete: bool,
+    /// Commands to the engines, in order, until all members have carried them out.
+    pub commands: Vec<FleetCommand>,
+    /// The number of the last command that there ever was.
+    pub last_command: u64,
     /// Members that take no part.
     pub refused: Vec<(Member, MemberRefusal)>,
     /// The times of the protocol.
@@ -103,6 +110,40 @@ impl ControlRecord {
     pub fn refusal(&self, member: Member) -> Option<MemberRefusal> {
         self.refused.iter().find(|(refused, _)| *refused == member).map(|(_, why)| *why)
     }
+}
+
+/// A command to the engines of all members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetCommand {
+    /// Which one, from one.
+    pub number: u64,
+    /// The command.
+    pub command: ShardCommand,
+}
+
+/// The most commands that wait until all members have carried them out.
+pub const MAX_COMMANDS: usize = 64;
+
+/// What the process of a member is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberFacts {
+    /// The name of its machine.
+    pub host: String,
+    /// The cores that it may use.
+    pub cores: u16,
+}
+
+/// How a member fares, as it tells with its heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberHealth {
+    /// p99 of its lateness in the last whole second, µs.
+    pub lag_us: u64,
+    /// The CPU use of its busiest shard in that second, thousandths of a core.
+    pub cpu_permille: u64,
+    /// Its resident memory, bytes.
+    pub rss: u64,
+    /// When it sent its first request, ns after the start of the load; `None` before.
+    pub first_sent: Option<u64>,
 }
 
 /// What the coordinator has of a member's deltas.
@@ -183,6 +224,12 @@ pub struct Heartbeat {
     pub measured: u64,
     /// The error of its estimate of the bus's clock at most, ns.
     pub clock_error: u64,
+    /// The last command that it has carried out.
+    pub command: u64,
+    /// What it is.
+    pub facts: MemberFacts,
+    /// How it fares.
+    pub health: MemberHealth,
 }
 
 impl Heartbeat {

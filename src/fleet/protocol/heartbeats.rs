@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::clock_estimate::ClockEstimate;
-use super::control::{ControlRecord, Heartbeat, MemberState, Revision};
+use super::control::{ControlRecord, Heartbeat, MemberFacts, MemberHealth, MemberState, Revision};
 use super::lease::Lease;
 use super::member::{FleetTimes, Member};
 use super::slot_table::TableHistory;
@@ -123,6 +123,9 @@ impl MemberView {
             kept_from: 1,
             measured: 0,
             clock_error: self.clock.error(now).unwrap_or(u64::MAX),
+            command: 0,
+            facts: MemberFacts::default(),
+            health: MemberHealth::default(),
         }
     }
 }

@@ -25,14 +25,14 @@ pub struct Lease {
 }
 
 /// What one heartbeat permits.
-#[derive(Clone, Copy, Debug)]
-struct Grant {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
     /// Arrivals intended before are not sent: they became due while there was no lease.
-    since: RunOffset,
+    pub since: RunOffset,
     /// Arrivals intended at or after are not sent yet.
-    horizon: RunOffset,
+    pub horizon: RunOffset,
     /// When it ends, on the local clock.
-    until: Time,
+    pub until: Time,
 }
 
 impl Lease {
@@ -56,6 +56,11 @@ impl Lease {
         self.grant.is_some_and(|grant| {
             now < grant.until && grant.since <= intended && intended < grant.horizon
         })
+    }
+
+    /// What the latest heartbeat permits; `None` before the first, and after the end.
+    pub fn grant(&self) -> Option<Grant> {
+        self.grant
     }
 
     /// The bound of the schedule that the latest heartbeat set; zero if there is none.

@@ -39,13 +39,13 @@ pub use agent_events::{AgentAction, AgentConfig, AgentEnd, AgentEvent};
 pub use bus::{BusReply, BusRequest, HorizonLimit, PollReply, RequestId};
 pub use clock_estimate::{ClockEstimate, DRIFT_PPM};
 pub use control::{
-    Acknowledgement, ControlRecord, FleetPhase, Heartbeat, HeartbeatId, MemberRefusal, MemberState,
-    Revision,
+    Acknowledgement, ControlRecord, FleetCommand, FleetPhase, Heartbeat, HeartbeatId, MAX_COMMANDS,
+    MemberFacts, MemberHealth, MemberRefusal, MemberState, Revision,
 };
 pub use coordinator::Coordinator;
 pub use coordinator::config::{FleetConfig, LeaderStart};
 pub use coordinator::events::{CoordinatorAction, CoordinatorEnd, CoordinatorEvent, FleetResult};
-pub use lease::Lease;
+pub use lease::{Grant, Lease};
 pub use ledger::{DeclaredLoss, FinalCheck, FleetSnapshot, FrameUse, Ledger, MemberAccount};
 pub use member::{BusTime, FleetTimes, Incarnation, Member, Ordinal};
 pub use outbox::{

@@ -125,6 +125,11 @@ impl TableHistory {
         table.owner(slot)
     }
 
+    /// The tables, by epoch.
+    pub fn all(&self) -> &[SlotTable] {
+        &self.tables
+    }
+
     /// The epoch of the latest table; zero if there is none.
     pub fn epoch(&self) -> u64 {
         self.tables.last().map_or(0, |table| table.epoch)

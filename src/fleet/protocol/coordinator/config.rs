@@ -20,9 +20,11 @@ pub struct FleetConfig {
     pub min_agents: u16,
     /// How long agents may take to join, and again to prepare, ns.
     pub join_timeout: u64,
+    /// The shards of each agent; `None`: as many as the agent with the fewest cores has.
+    pub shards: Option<u16>,
     /// The number of slots.
     pub slots: usize,
-    /// The end of the schedule.
+    /// The end of the schedule; `NEVER` if only a count ends it.
     pub end: RunOffset,
     /// What becomes of the slots of an agent that is lost. One that leaves at its own request is no
     /// loss: the run is not aborted.

@@ -6,14 +6,16 @@
 //! was not carried out is simply made again. A change of slots names, for each member that loses
 //! some, the bound at which the change takes effect; the bus compares it with the newest heartbeat.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::config::FleetConfig;
 use super::fleet_view::{FleetView, MemberBound};
 use crate::clock::RunOffset;
 use crate::event::LossPolicy;
 use crate::fleet::protocol::bus::HorizonLimit;
-use crate::fleet::protocol::control::{ControlRecord, FleetPhase, MemberRefusal, MemberState};
+use crate::fleet::protocol::control::{
+    ControlRecord, FleetCommand, FleetPhase, Heartbeat, MAX_COMMANDS, MemberRefusal, MemberState,
+};
 use crate::fleet::protocol::member::{BusTime, Member};
 use crate::fleet::protocol::slot_table::{MAX_TABLES, SlotTable};
 
@@ -37,6 +39,10 @@ pub(super) struct DraftInput<'a> {
     pub(super) phase_age: u64,
     /// Whether all members that live have handed in everything.
     pub(super) is_complete: bool,
+    /// Whether all members that ever owned slots have handed in everything.
+    pub(super) is_closed: bool,
+    /// Commands that the record does not have yet.
+    pub(super) commands: &'a VecDeque<FleetCommand>,
     /// The phase that a command asks for.
     pub(super) command: Option<FleetPhase>,
 }
@@ -52,6 +58,7 @@ impl DraftInput<'_> {
         let mut draft = ControlDraft { record: self.base.clone(), limits: Vec::new() };
         self.refuse(&mut draft.record);
         self.move_phase(&mut draft.record);
+        self.pass_on(&mut draft.record);
         if draft.record.phase.has_load() && self.base.phase.has_load() {
             self.move_slots(&mut draft);
         }
@@ -75,6 +82,23 @@ impl DraftInput<'_> {
         }
     }
 
+    /// Adds new commands, and leaves those out that all owners of slots have carried out. One that
+    /// is silent may come back, until it gives up itself.
+    fn pass_on(&self, record: &mut ControlRecord) {
+        let owners = record.tables.last().map(SlotTable::counts).unwrap_or_default();
+        let is_waited_for = |beat: &&Heartbeat| {
+            owners.contains_key(&beat.member)
+                && self.view.is_heard_within(beat.member, self.config.times.give_up)
+        };
+        let members = self.view.heartbeats().filter(is_waited_for);
+        let done = members.map(|beat| beat.command).min().unwrap_or(0);
+        record.commands.retain(|command| command.number > done);
+        let room = MAX_COMMANDS.saturating_sub(record.commands.len());
+        record.commands.extend(self.commands.iter().take(room).cloned());
+        let last = record.commands.last().map_or(0, |last| last.number);
+        record.last_command = record.last_command.max(last);
+    }
+
     fn is_able(&self, record: &ControlRecord, member: Member) -> bool {
         self.view.is_able(member, &self.config.times) && record.refusal(member).is_none()
     }
@@ -96,8 +120,10 @@ impl DraftInput<'_> {
         let is_late = self.phase_age >= self.config.join_timeout;
         let (wanted, least) = (self.config.agents as usize, self.config.min_agents as usize);
         record.phase = match record.phase {
-            FleetPhase::Lobby if joined >= wanted => FleetPhase::Prepare,
-            FleetPhase::Lobby if is_late && joined >= least => FleetPhase::Prepare,
+            FleetPhase::Lobby if joined >= wanted || is_late && joined >= least => {
+                record.shards = self.shards(&alive);
+                FleetPhase::Prepare
+            }
             FleetPhase::Lobby | FleetPhase::Prepare if is_late && able.len() < least => {
                 FleetPhase::Aborting
             }
@@ -122,11 +148,20 @@ impl DraftInput<'_> {
             _ => None,
         };
         let is_after = record.phase == self.base.phase
-            && (record.phase.is_ending() || self.schedule >= self.config.end);
+            && (record.phase.is_ending() || self.is_closed || self.schedule >= self.config.end);
         let has_waited = since_end.is_some_and(|since| since >= times.drain);
         if is_after && (self.is_complete || has_waited) {
             record.phase = FleetPhase::Done;
         }
+    }
+
+    /// The shards of each agent: as configured, or as many as the smallest machine has cores; over
+    /// all agents at most one for each slot.
+    fn shards(&self, alive: &[&Heartbeat]) -> u16 {
+        let fewest = alive.iter().map(|beat| beat.facts.cores).min();
+        let most = self.config.slots / usize::from(self.config.agents.max(1));
+        let most = u16::try_from(most).unwrap_or(u16::MAX).max(1);
+        self.config.shards.or(fewest).unwrap_or(1).clamp(1, most)
     }
 
     /// Gives slots of lost members to others, and those of returned members back to them.
@@ -143,7 +178,11 @@ impl DraftInput<'_> {
             record.phase = FleetPhase::Aborting;
             return;
         }
-        let able = self.able(record);
+        let mut able = self.able(record);
+        if !self.config.returns_slots {
+            // A member that lost its slots, or never had any, has ended its load.
+            able.retain(|member| counts.contains_key(member));
+        }
         let mut owners = last.owners.clone();
         if !able.is_empty() {
             let moves = self.config.on_loss != LossPolicy::Continue;

@@ -3,6 +3,7 @@
 //! The coordinator takes the events and makes the actions.
 //! Invariant: actions are carried out in the order in which they come.
 
+use crate::event::ShardCommand;
 use crate::fleet::protocol::bus::{BusReply, BusRequest, RequestId};
 use crate::fleet::protocol::ledger::{DeclaredLoss, Ledger};
 use crate::fleet::protocol::member::Member;
@@ -20,6 +21,10 @@ pub enum CoordinatorEvent<P: DeltaPayload> {
         /// The reply.
         reply: BusReply<P>,
     },
+    /// A command to the engines of all members; see [`Coordinator::has_room`].
+    ///
+    /// [`Coordinator::has_room`]: super::Coordinator::has_room
+    Command(ShardCommand),
     /// End the load; what runs may end.
     Drain,
     /// End the load and cancel what runs.

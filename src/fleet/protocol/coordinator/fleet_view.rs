@@ -92,7 +92,12 @@ impl FleetView {
 
     /// Whether the member sends heartbeats.
     pub(super) fn is_alive(&self, member: Member, times: &FleetTimes) -> bool {
-        let is_heard = |seen: &SeenMember| seen.silent < times.silence;
+        self.is_heard_within(member, times.silence)
+    }
+
+    /// Whether a heartbeat of the member came in the last `ns`, and no later process has its place.
+    pub(super) fn is_heard_within(&self, member: Member, ns: u64) -> bool {
+        let is_heard = |seen: &SeenMember| seen.silent < ns;
         self.is_newest(member) && self.members.get(&member).is_some_and(is_heard)
     }
 

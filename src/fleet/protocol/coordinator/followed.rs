@@ -159,6 +159,11 @@ impl FollowedBus {
         BusNews { is_fenced, has_lost_history }
     }
 
+    /// The start of the load on the local clock; `None` before it is set.
+    pub(super) fn start(&self) -> Option<Time> {
+        self.start
+    }
+
     /// The time of the run; zero before its start. It is counted on the local clock: that of the
     /// bus may be set while the run goes on.
     pub(super) fn schedule(&self, now: Time) -> RunOffset {

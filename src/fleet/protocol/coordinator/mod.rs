@@ -14,11 +14,12 @@ mod fleet_view;
 mod followed;
 mod requests;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bus::{BusReply, BusRequest, PollReply, RequestId};
-use super::control::{ControlRecord, FleetPhase};
-use super::ledger::{DeclaredLoss, FleetSnapshot, FrameUse, Ledger};
+use super::control::{ControlRecord, FleetCommand, FleetPhase, Heartbeat, MAX_COMMANDS};
+use super::ledger::{DeclaredLoss, FleetSnapshot, FrameUse, Ledger, MemberAccount};
 use super::member::Member;
 use super::outbox::DeltaPayload;
 use crate::clock::{RunOffset, Time};
@@ -58,6 +59,8 @@ pub struct Coordinator<P: DeltaPayload> {
     /// Whether members may have measured something of which nothing is known.
     has_unknown_members: bool,
     command: Option<FleetPhase>,
+    /// Commands that the record does not have yet.
+    queued: VecDeque<FleetCommand>,
     pending: Option<CoordinatorRequest<P>>,
     next_request: u64,
     poll_due: Time,
@@ -80,6 +83,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             is_snapshot_lost: false,
             has_unknown_members: false,
             command: None,
+            queued: VecDeque::new(),
             pending: None,
             next_request: 0,
             poll_due: now,
@@ -100,6 +104,12 @@ impl<P: DeltaPayload> Coordinator<P> {
                 self.command = self.command.max(Some(FleetPhase::Draining));
             }
             CoordinatorEvent::Abort => self.command = Some(FleetPhase::Aborting),
+            CoordinatorEvent::Command(command) => {
+                let last = self.queued.back().map(|queued| queued.number);
+                let number =
+                    last.max(self.control().map(|base| base.last_command)).unwrap_or(0) + 1;
+                self.queued.push_back(FleetCommand { number, command });
+            }
             CoordinatorEvent::Reply { id, reply } => {
                 if let Some(pending) = self.pending.take_if(|pending| pending.id == id) {
                     self.take_reply(now, &pending, reply, &mut actions);
@@ -240,6 +250,36 @@ impl<P: DeltaPayload> Coordinator<P> {
         }
     }
 
+    /// Whether `commands` more fit into the control record.
+    pub fn has_room(&self, commands: usize) -> bool {
+        let waiting = self.control().map_or(0, |base| base.commands.len());
+        waiting + self.queued.len() + commands <= MAX_COMMANDS
+    }
+
+    /// The members by their newest heartbeats, and whether each lives.
+    pub fn members(&self) -> impl Iterator<Item = (&Heartbeat, bool)> {
+        let is_alive = |beat: &Heartbeat| self.bus.view.is_alive(beat.member, &self.config.times);
+        self.bus.view.heartbeats().map(move |beat| (beat, is_alive(beat)))
+    }
+
+    /// What is merged of each member.
+    pub fn ledger(&self) -> &Ledger<P> {
+        &self.ledger
+    }
+
+    /// The start of the load on the local clock; `None` before it is set.
+    pub fn start(&self) -> Option<Time> {
+        self.bus.start()
+    }
+
+    /// Whether all members that ever owned slots have handed in everything.
+    fn is_closed(&self) -> bool {
+        let tables = self.control().into_iter().flat_map(|base| &base.tables);
+        let mut owners = tables.flat_map(|table| table.counts().into_keys()).peekable();
+        owners.peek().is_some()
+            && owners.all(|owner| self.ledger.account(owner).is_some_and(MemberAccount::is_closed))
+    }
+
     /// Whether no member that lives has anything more to tell.
     fn is_over(&self) -> bool {
         let mut accounts = self.ledger.accounts();
@@ -335,6 +375,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             return None;
         }
         let base = self.bus.base.as_ref()?;
+        self.queued.retain(|queued| queued.number > base.last_command);
         let input = DraftInput {
             config: &self.config,
             view: &self.bus.view,
@@ -345,6 +386,8 @@ impl<P: DeltaPayload> Coordinator<P> {
             next_epoch: self.bus.next_number(),
             phase_age: now.since(self.bus.phase_since),
             is_complete: self.is_over() && self.is_saved(),
+            is_closed: self.is_closed(),
+            commands: &self.queued,
             command: self.command,
         };
         let mut draft = input.draft();
