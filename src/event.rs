@@ -29,7 +29,7 @@ pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
-pub use workers::{Adoption, LoadLease, LossPolicy, WorkerLoss, WorkerUse};
+pub use workers::{Adoption, LoadLease, LossPolicy, WorkerEvent, WorkerLoss, WorkerUse};
 
 /// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,15 +95,33 @@ pub const COMMAND_QUEUE: usize = 64;
 pub struct DeltaSource {
     /// Receives the deltas of all shards.
     pub deltas: tokio::sync::mpsc::Receiver<Delta>,
-    /// Receives the losses of workers, each after the deltas of the worker.
-    pub losses: tokio::sync::mpsc::Receiver<WorkerLoss>,
+    /// Receives what happens to workers, each after the deltas that the worker sent before.
+    pub workers: tokio::sync::mpsc::Receiver<WorkerEvent>,
     /// Sends commands: to each thread with a shard, or to each worker for all of its shards.
     pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
     /// The number of shards.
     pub shards: usize,
+    /// How long a command may take to reach all shards, ns: a change of the load takes effect later
+    /// by as much.
+    pub command_lead_ns: u64,
 }
 
+/// How long a command may take to reach all shards of this machine, ns.
+pub const COMMAND_LEAD_NS: u64 = 200_000_000;
+
 impl DeltaSource {
+    /// The source of shards on this machine. `workers` is `None` if they are threads of this
+    /// process, which are not lost: a panic of one is an error of the run.
+    pub fn new(
+        deltas: tokio::sync::mpsc::Receiver<Delta>,
+        workers: Option<tokio::sync::mpsc::Receiver<WorkerEvent>>,
+        commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
+        shards: usize,
+    ) -> Self {
+        let workers = workers.unwrap_or_else(|| tokio::sync::mpsc::channel(1).1);
+        Self { deltas, workers, commands, shards, command_lead_ns: COMMAND_LEAD_NS }
+    }
+
     /// Sends a command to every shard. If a queue is full, it has already received enough of them;
     /// if a shard has ended, it needs none.
     pub fn broadcast(&self, command: &ShardCommand) {

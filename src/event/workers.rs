@@ -17,6 +17,32 @@ pub struct WorkerLoss {
     pub why: String,
 }
 
+/// What happens to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// A process of this machine ended: its load goes to others by the policy of the run.
+    Lost(WorkerLoss),
+    /// The coordinator of the fleet misses heartbeats of an agent. It may come back.
+    Silent {
+        /// The index of the worker.
+        worker: usize,
+    },
+    /// The coordinator of the fleet gave slots of an agent to others.
+    Moved {
+        /// The index of the worker that had them.
+        worker: usize,
+        /// The slots and their new owners.
+        adoption: Adoption,
+    },
+    /// Nothing more comes from an agent.
+    Settled {
+        /// Its loss.
+        loss: WorkerLoss,
+        /// What is due from then on belongs to others.
+        until: RunOffset,
+    },
+}
+
 /// What becomes of the load of a lost worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LossPolicy {

@@ -24,7 +24,8 @@ use crate::event::link::{
     FromWorker, LinkReader, LinkWriter, ToWorker, WorkerEnd, WorkerSetup, manifest_hash,
 };
 use crate::event::{
-    COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, Interrupt, ShardCommand, WorkerLoss, WorkerUse,
+    COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, Interrupt, ShardCommand, WorkerEvent, WorkerLoss,
+    WorkerUse,
 };
 use crate::host;
 use crate::plan::slots::ShardRange;
@@ -59,7 +60,7 @@ pub struct PendingWorkers {
     writers: Vec<LinkWriter<ChildStdin, ToWorker>>,
     news: mpsc::Receiver<(usize, WorkerNews)>,
     deltas: mpsc::Receiver<Delta>,
-    losses: mpsc::Receiver<WorkerLoss>,
+    losses: mpsc::Receiver<WorkerEvent>,
     plan: u32,
 }
 
@@ -220,7 +221,7 @@ impl PendingWorkers {
         let deltas = std::mem::replace(&mut self.deltas, none);
         let (_, none) = mpsc::channel(1);
         let losses = std::mem::replace(&mut self.losses, none);
-        let source = DeltaSource { deltas, losses, commands, shards };
+        let source = DeltaSource::new(deltas, Some(losses), commands, shards);
         Ok((RunningWorkers { workers, writers }, source))
     }
 }
@@ -290,7 +291,7 @@ struct Follower {
     process: Arc<Mutex<WorkerProcess>>,
     news: mpsc::Sender<(usize, WorkerNews)>,
     deltas: mpsc::Sender<Delta>,
-    losses: mpsc::Sender<WorkerLoss>,
+    losses: mpsc::Sender<WorkerEvent>,
 }
 
 impl Follower {
@@ -312,7 +313,7 @@ impl Follower {
         drop(process);
         drop(self.news.try_send((self.index, WorkerNews::Gone(why.clone()))));
         let loss = WorkerLoss { worker: self.index, range: self.range, why };
-        drop(self.losses.blocking_send(loss));
+        drop(self.losses.blocking_send(WorkerEvent::Lost(loss)));
     }
 
     /// Hands on what the worker sends, until its link ends.

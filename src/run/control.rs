@@ -20,9 +20,6 @@ use crate::stats::{Change, ChangeSubject};
 use crate::suggest::nearest;
 use crate::units::{Rate, nanos};
 
-/// The delay after which a load change takes effect, ns: every shard has received it by then.
-pub const OVERRIDE_LEAD_NS: u64 = 200_000_000;
-
 /// Maximum load changes of a workload: its curve grows by each.
 pub const MAX_OVERRIDES: u32 = 1_000;
 
@@ -155,7 +152,7 @@ impl<'a> Controller<'a> {
         };
         let meant = self.select_workloads(of.as_deref(), model)?;
         let all_paused = meant.iter().all(|id| self.overrides[*id].load.paused);
-        let at = now.after(OVERRIDE_LEAD_NS).max(self.last);
+        let at = now.after(source.command_lead_ns).max(self.last);
         let mut changes = Vec::new();
         for id in meant {
             let (workload, current) = (&self.plan.workloads[id], &self.overrides[id]);

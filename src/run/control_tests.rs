@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
+use super::control::{Controller, MAX_OVERRIDES};
 use crate::clock::RunOffset;
+use crate::event::COMMAND_LEAD_NS;
 use crate::event::{
     BreakerSwitch, ControlCommand, ControlError, ControlReply, DeltaSource, Order, ScheduleChange,
     ShardCommand,
@@ -47,8 +48,7 @@ fn plan(text: &str) -> Plan {
 fn source(room: usize) -> (DeltaSource, mpsc::Receiver<ShardCommand>) {
     let (_, deltas) = mpsc::channel(1);
     let (sender, told) = mpsc::channel(room);
-    let (_, losses) = mpsc::channel(1);
-    (DeltaSource { deltas, losses, commands: vec![sender], shards: 1 }, told)
+    (DeltaSource::new(deltas, None, vec![sender], 1), told)
 }
 
 /// What is received at a second, one after the other: the answers.
@@ -117,7 +117,7 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
         control.handle(&ControlCommand::parse("rate 7/s").unwrap(), after(3 * S), &source).unwrap();
     let base = OverrideBase::Rate(Rate::per_s(7));
     let load = LoadOverride { base, ..LoadOverride::PLANNED };
-    let at = after(3 * S + OVERRIDE_LEAD_NS);
+    let at = after(3 * S + COMMAND_LEAD_NS);
     let change = |workload| ScheduleChange { workload: WorkloadId::new(workload), at, load };
     assert_eq!(told.try_recv(), Ok(ShardCommand::ChangeSchedule(vec![change(1), change(2)])));
     assert!(done.changes.iter().all(|(_, _, from)| *from == at) && done.changes.len() == 2);

@@ -13,7 +13,7 @@ use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
     ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, LossPolicy,
-    RunEvent, ShardCommand, StopCause, WorkerLoss,
+    RunEvent, ShardCommand, StopCause, WorkerEvent,
 };
 use crate::plan::Plan;
 use crate::stats::{ChangeCause, Delta, GaugeSample, StateChange, StateChanges};
@@ -27,33 +27,33 @@ enum LoopEvent {
     Measured(Box<Delta>),
     Interrupted(Interrupt),
     Control(ControlRequest),
-    Lost(WorkerLoss),
+    Worker(WorkerEvent),
     Second,
     /// No shard is left.
     Silence,
 }
 
 /// A run under way.
-struct Dispatch<'a> {
-    plan: &'a Plan,
-    start: Time,
-    source: DeltaSource,
-    io: DispatchIo<'a>,
-    error_rate_abort: ErrorRateAbort,
-    control: Controller<'a>,
-    resilience: ResilienceController<'a>,
+pub(super) struct Dispatch<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) start: Time,
+    pub(super) source: DeltaSource,
+    pub(super) io: DispatchIo<'a>,
+    pub(super) error_rate_abort: ErrorRateAbort,
+    pub(super) control: Controller<'a>,
+    pub(super) resilience: ResilienceController<'a>,
     /// When the run was stopped; `None` while it goes on.
-    stopped_at: Option<RunOffset>,
+    pub(super) stopped_at: Option<RunOffset>,
     /// When a drain is over and calls are cancelled.
-    cancel_at: Time,
+    pub(super) cancel_at: Time,
     /// When shards that have not ended are not waited for any more.
-    give_up_at: Time,
+    pub(super) give_up_at: Time,
     /// Shards that have not ended.
-    under_way: Vec<bool>,
+    pub(super) under_way: Vec<bool>,
     /// Workers that were lost.
-    losses: Losses<'a>,
+    pub(super) losses: Losses<'a>,
     /// Whether the run stops when one is lost.
-    aborts_on_loss: bool,
+    pub(super) aborts_on_loss: bool,
 }
 
 /// Runs the loop until the last shard has ended. The first interrupt drains, the second cancels; a
@@ -69,7 +69,7 @@ pub async fn dispatch<'a>(
     let left = source.shards;
     let limit = io.process.limit;
     // Threads are not lost.
-    let followed = if source.losses.is_closed() { 0 } else { left };
+    let followed = if source.workers.is_closed() { 0 } else { left };
     let mut run = Dispatch {
         plan,
         start,
@@ -94,7 +94,7 @@ pub async fn dispatch<'a>(
             delta = run.source.deltas.recv(), if !is_silent => {
                 delta.map_or(LoopEvent::Silence, |delta| LoopEvent::Measured(Box::new(delta)))
             }
-            Some(loss) = run.source.losses.recv() => LoopEvent::Lost(loss),
+            Some(event) = run.source.workers.recv() => LoopEvent::Worker(event),
             Some(interrupt) = outside.interrupts.recv() => LoopEvent::Interrupted(interrupt),
             Some(request) = outside.commands.recv() => LoopEvent::Control(request),
             () = alarm.wait_until(next_second.min(run.cancel_at).min(run.give_up_at)) => {
@@ -105,13 +105,13 @@ pub async fn dispatch<'a>(
             LoopEvent::Measured(delta) => run.measured(delta),
             LoopEvent::Silence => {
                 // The last sender of deltas reported its loss before it ended.
-                while let Ok(loss) = run.source.losses.try_recv() {
-                    run.lost(&loss);
+                while let Ok(event) = run.source.workers.try_recv() {
+                    run.take_worker(event);
                 }
                 is_silent = true;
                 run.keep_vacant();
             }
-            LoopEvent::Lost(loss) => run.lost(&loss),
+            LoopEvent::Worker(event) => run.take_worker(event),
             LoopEvent::Interrupted(interrupt) => run.interrupted(interrupt),
             LoopEvent::Control(request) => run.handle_control(request),
             LoopEvent::Second => {
@@ -149,7 +149,7 @@ const SETTLE_NS: u64 = 50_000_000;
 
 impl Dispatch<'_> {
     /// Takes the delta of a shard.
-    fn measured(&mut self, delta: Box<Delta>) {
+    pub(super) fn measured(&mut self, delta: Box<Delta>) {
         if let (true, Some(under_way)) = (delta.last, self.under_way.get_mut(delta.shard)) {
             *under_way = false;
         }
@@ -170,44 +170,6 @@ impl Dispatch<'_> {
         self.io.sinks.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
             self.io.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
-        }
-    }
-
-    /// Takes the loss of a worker: what it had under way ends, its load goes to others or is
-    /// unserved.
-    fn lost(&mut self, loss: &WorkerLoss) {
-        let now = RunOffset::of(clock::now(), self.start);
-        // All shards that are left learn of it, or none.
-        let moves = self.stopped_at.is_none() && self.source.has_room(1);
-        let adoption = if moves { self.losses.redistribute(loss, now) } else { None };
-        if let Some(adoption) = &adoption {
-            // First: to count what the worker left may take a while.
-            self.source.broadcast(&ShardCommand::Adopt(adoption.clone()));
-        }
-        let (at, curves) = ((now, self.stopped_at), self.control.curves());
-        let outcome = self.losses.lose(loss, at, adoption.as_ref(), &curves);
-        outcome.deltas.into_iter().for_each(|delta| self.measured(Box::new(delta)));
-        for notice in outcome.changes {
-            self.io.sinks.publish(&RunEvent::Note(notice.to_string()));
-            self.record_change(notice);
-        }
-        let shards = 0..self.under_way.len();
-        let is_alone =
-            shards.clone().all(|shard| !self.under_way[shard] || self.losses.is_vacant(shard));
-        if (is_alone || self.aborts_on_loss) && self.stopped_at.is_none() {
-            let why = if is_alone {
-                format!("no worker is left: {}", loss.why)
-            } else {
-                format!("worker {} is lost: {}", loss.worker + 1, loss.why)
-            };
-            self.stop(&format!("stopping: {why}"), StopCause::Workers(why));
-        }
-    }
-
-    /// No shard is left that could send: only the load of lost ones is under way.
-    fn keep_vacant(&mut self) {
-        for (shard, under_way) in self.under_way.iter_mut().enumerate() {
-            *under_way = self.losses.is_vacant(shard);
         }
     }
 
@@ -352,7 +314,7 @@ impl Dispatch<'_> {
     }
 
     /// Records a change that no shard caused.
-    fn record_change(&mut self, notice: StateChange) {
+    pub(super) fn record_change(&mut self, notice: StateChange) {
         self.io.sinks.publish(&RunEvent::EventLogged(Arc::new(notice.clone())));
         self.io.aggregator.record_change(notice);
     }
@@ -370,7 +332,7 @@ impl Dispatch<'_> {
     }
 
     /// Begins nothing new; iterations may end within the grace.
-    fn stop(&mut self, note: &str, stop: StopCause) {
+    pub(super) fn stop(&mut self, note: &str, stop: StopCause) {
         let now = clock::now();
         if self.stopped_at.is_none() {
             self.cancel_at = now + self.plan.grace;

@@ -30,8 +30,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
     clock::block_on_virtual(async {
         let (shard, deltas) = mpsc::channel(1);
         let (commands, _told) = mpsc::channel(64);
-        let (_, losses) = mpsc::channel(1);
-        let source = DeltaSource { deltas, losses, commands: vec![commands], shards: 1 };
+        let source = DeltaSource::new(deltas, None, vec![commands], 1);
         let (sender, interrupts) = mpsc::channel(4);
         let (_control, commands) = mpsc::channel(1);
         for signal in signals {

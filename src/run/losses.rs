@@ -119,6 +119,26 @@ impl<'p> Losses<'p> {
         curves: &[Curve],
     ) -> LossOutcome {
         let moved = adoption.map_or(RunOffset::NEVER, |adoption| adoption.from);
+        let mut outcome = self.settle(loss, (now, stopped), moved, curves);
+        outcome.changes.extend(adoption.map(|adoption| moved_change(loss, now, adoption)));
+        outcome
+    }
+
+    /// Slots moved to other shards.
+    pub(super) fn move_slots(&mut self, adoption: &Adoption) {
+        for (shard, slots) in self.slots.iter_mut().enumerate() {
+            slots.extend(adoption.of(shard as u64));
+        }
+    }
+
+    /// Takes a loss after which nothing more comes; what is due from `moved` on belongs to others.
+    pub(super) fn settle(
+        &mut self,
+        loss: &WorkerLoss,
+        (now, stopped): (RunOffset, Option<RunOffset>),
+        moved: RunOffset,
+        curves: &[Curve],
+    ) -> LossOutcome {
         let (mut deltas, mut first, mut until) = (Vec::new(), None, now);
         let mut started = vec![0; self.plan.workloads.len()];
         for segment in loss.range.segments() {
@@ -151,18 +171,8 @@ impl<'p> Losses<'p> {
                 vacancy.leave_iterations(id, left);
             }
         }
-        let mut changes = vec![Change::WorkerLost { reported_until: until }];
-        if let Some(Adoption { from, slots }) = adoption {
-            let owners: BTreeSet<u16> = slots.iter().map(|(_, owner)| *owner).collect();
-            changes.push(Change::Redistributed { shards: owners.len() as u64, from: *from });
-        }
-        let change = |change| StateChange {
-            at: now,
-            subject: ChangeSubject::Worker(loss.worker as u64 + 1),
-            change,
-            cause: ChangeCause::ProcessEnded { how: loss.why.clone() },
-        };
-        LossOutcome { deltas, changes: changes.into_iter().map(change).collect() }
+        let lost = Change::WorkerLost { reported_until: until };
+        LossOutcome { deltas, changes: vec![change_of(loss, now, lost)] }
     }
 
     /// Whether a shard is lost and its load goes on.
@@ -191,6 +201,19 @@ impl<'p> Losses<'p> {
     pub(super) fn set_curves(&mut self, curves: &[Curve]) {
         self.vacancies.iter_mut().for_each(|vacancy| vacancy.set_curves(curves));
     }
+}
+
+/// A change of a lost worker.
+fn change_of(loss: &WorkerLoss, at: RunOffset, change: Change) -> StateChange {
+    let subject = ChangeSubject::Worker(loss.worker as u64 + 1);
+    StateChange { at, subject, change, cause: ChangeCause::ProcessEnded { how: loss.why.clone() } }
+}
+
+/// Slots of a lost worker moved to other shards.
+pub(super) fn moved_change(loss: &WorkerLoss, at: RunOffset, adoption: &Adoption) -> StateChange {
+    let owners: BTreeSet<u16> = adoption.slots.iter().map(|(_, owner)| *owner).collect();
+    let (shards, from) = (owners.len() as u64, adoption.from);
+    change_of(loss, at, Change::Redistributed { shards, from })
 }
 
 #[cfg(test)]

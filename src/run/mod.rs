@@ -26,6 +26,7 @@ mod status;
 mod supervisor;
 mod targets;
 mod vacancy;
+mod worker_events;
 mod workload_override;
 
 pub use dispatch::DispatchInputs;

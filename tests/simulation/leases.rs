@@ -79,8 +79,7 @@ pub fn start(
             drop(commands[lapse.shard].try_send(ShardCommand::Lease(next)));
         });
     }
-    let (_, losses) = mpsc::channel(1);
-    DeltaSource { deltas: delta_receiver, losses, commands, shards }
+    DeltaSource::new(delta_receiver, None, commands, shards)
 }
 
 fn lease(since: RunOffset, until: Time) -> LoadLease {

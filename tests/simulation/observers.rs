@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
+use manada::event::COMMAND_LEAD_NS;
 use manada::event::record::{RecordEnd, RecordEntry, RecordWriter};
 use manada::event::{ControlCommand, ControlRequest, Report, RunEvent, RunInfo};
-use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Sink, SinkSet};
 use manada::stats::{ChangeKind, ControlOrigin, Snapshot};
@@ -83,7 +83,7 @@ pub fn send_commands(
     let commands = commands.to_vec();
     tokio::task::spawn_local(async move {
         for TimedCommand { at, r#do: words } in commands {
-            clock::sleep_until(start.after(ns(&at) - OVERRIDE_LEAD_NS)).await;
+            clock::sleep_until(start.after(ns(&at) - COMMAND_LEAD_NS)).await;
             let (reply, result) = oneshot::channel();
             let command = ControlCommand::parse(&words).unwrap();
             control

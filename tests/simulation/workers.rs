@@ -8,7 +8,7 @@ use std::sync::Arc;
 use manada::clock::{self, Time};
 use manada::engine::{self, Variables};
 use manada::event::{
-    COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, LossPolicy, ShardCommand, WorkerLoss,
+    COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, LossPolicy, ShardCommand, WorkerEvent, WorkerLoss,
 };
 use manada::plan::slots::ShardRange;
 use manada::plan::{Address, Plan};
@@ -88,9 +88,9 @@ pub fn start(
             // It ends at once, and what it has not sent is gone.
             source.commands[0].try_send(ShardCommand::Cancel).unwrap();
             let loss = WorkerLoss { worker, range, why: "killed".to_owned() };
-            losses.send(loss).await.unwrap();
+            losses.send(WorkerEvent::Lost(loss)).await.unwrap();
             while source.deltas.recv().await.is_some() {}
         });
     }
-    DeltaSource { deltas: delta_receiver, losses: losses_receiver, commands, shards }
+    DeltaSource::new(delta_receiver, Some(losses_receiver), commands, shards)
 }

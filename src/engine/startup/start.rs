@@ -61,10 +61,8 @@ pub fn set_up(
             commands: receiver,
         });
     }
-    // Threads are not lost: a panic of one is an error of the run.
-    let (_, losses) = mpsc::channel(1);
     let shards = range.count() as usize;
-    (setups, DeltaSource { deltas: delta_receiver, losses, commands, shards })
+    (setups, DeltaSource::new(delta_receiver, None, commands, shards))
 }
 
 /// Starts a thread for each setup and its endpoints, pinned to a core of the inherited CPU mask.
