@@ -21,8 +21,9 @@ pub mod seed;
 mod suggest;
 mod trace;
 pub mod units;
-// 1: what was measured; load curves, distributions, queues
+// 1: what was measured; load curves, distributions, queues; the files of a scenario
 pub mod curve;
+pub mod files;
 pub mod stats;
 // 2: rules over results; text templates
 pub mod template;

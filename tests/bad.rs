@@ -70,6 +70,7 @@ fn each_bad_file_gets_its_exact_message() {
 #[test]
 fn flags_get_their_exact_message() {
     let overrides = ScenarioOverrides {
+        source: manada::files::Files::default(),
         safety: None,
         files: Vec::new(),
         once: false,

@@ -30,7 +30,7 @@ const FLOORS: [&[&str]; 12] = [
         "foreign",
         "trace",
     ],
-    &["stats", "curve", "store"],
+    &["stats", "curve", "store", "files"],
     &["verdict", "template"],
     &["extract"],
     &["plan"],

@@ -14,7 +14,9 @@ use super::output::fail;
 use crate::engine::startup::tier::EngineSize;
 use crate::event::LossPolicy;
 use crate::exit::ExitStatus;
+use crate::files::Files;
 use crate::fleet::workers::MAX_PROCESSES;
+use crate::redact::Redactor;
 use crate::scenario::ScenarioOverrides;
 use crate::seed::Seed;
 use crate::sinks::exports::ExportTarget;
@@ -246,18 +248,28 @@ pub(super) fn overrides(
     changes: &OverlayArgs,
     load: &LoadArgs,
     limits: &UserLimits,
+    files: &Files,
 ) -> ScenarioOverrides {
     ScenarioOverrides {
+        source: files.clone(),
         environment: changes.environment.clone(),
         set: changes.set.clone(),
         users: load.users.clone(),
         rate: load.rate.clone(),
         duration: load.duration,
-        safety: limits::safety_file(),
+        safety: limits::safety_file(files),
         files: changes.allow_files.clone(),
         authorised: limits.authorised.clone(),
         ..ScenarioOverrides::default()
     }
+}
+
+/// Whether the last key of a `PATH=VALUE`, or a word in it, shows that the value is a credential.
+pub(super) fn is_credential(redactor: &Redactor<'_>, text: &str) -> bool {
+    let (path, value) = text.split_once('=').unwrap_or(("", text));
+    let key = path.rsplit('.').next().unwrap_or(path).trim();
+    let is_template = value.contains("{{");
+    (redactor.is_sensitive(key) && !is_template) || redactor.word(text) != text
 }
 
 /// The display of a run in progress.

@@ -11,6 +11,7 @@ use super::args::{self, OverlayArgs};
 use super::limits::{self, UserLimits};
 use super::output::{self, print_remark};
 use crate::exit::ExitStatus;
+use crate::files::Files;
 use crate::plan::Plan;
 use crate::report;
 use crate::run::dry_run::{self, DryRun};
@@ -56,7 +57,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
-        safety: limits::safety_file(),
+        safety: limits::safety_file(&Files::default()),
+        files: args.changes.allow_files.clone(),
         authorised: args.limits.authorised.clone(),
         once: args.once,
         environment: args.changes.environment.clone(),

@@ -2,9 +2,8 @@
 //!
 //! Invariant: there is no shortcut: `run` would measure the same.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -15,7 +14,9 @@ use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
+use crate::files::{FileRole, Files};
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::report::layout::PeerLayout;
 use crate::scenario::Mistakes;
 use crate::scenario::hit::{self, HitClient, HitOptions};
@@ -221,14 +222,15 @@ struct HitConnectionArgs {
 
 impl Args {
     /// Builds the options of the hit; the error names a file that cannot be read.
-    fn hit(&self) -> Result<HitOptions, String> {
+    fn hit(&self, files: &Files) -> Result<HitOptions, String> {
         let (load, request, connection) = (&self.load, &self.request, &self.connection);
         let streams = &self.streams;
         let mut urls = self.url.clone();
         if let Some(path) = &self.urls {
-            urls.extend(read_urls(path)?);
+            urls.extend(read_urls(files, path)?);
         }
         Ok(HitOptions {
+            files: files.clone(),
             urls,
             connections: load.connections,
             duration: load.duration,
@@ -237,11 +239,15 @@ impl Args {
             warmup: load.warmup,
             method: request.method.clone(),
             headers: request.headers.clone(),
-            body: request.body.as_deref().map(|body| read_body(body, "the body")).transpose()?,
+            body: request
+                .body
+                .as_deref()
+                .map(|body| read_body(files, body, "the body"))
+                .transpose()?,
             message: streams
                 .message
                 .as_deref()
-                .map(|message| read_body(message, "the message"))
+                .map(|message| read_body(files, message, "the message"))
                 .transpose()?,
             listen: streams.listen,
             stream: streams.stream,
@@ -266,6 +272,30 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Returns the option that contains a credential, if there is one.
+    pub(super) fn credential(&self, redactor: &Redactor<'_>) -> Option<&'static str> {
+        let (request, connection) = (&self.request, &self.connection);
+        let has = |text: &String| redactor.text(text) != text.as_str();
+        let is_secret = |(name, value): &(String, String)| {
+            redactor.is_sensitive(name) || redactor.header(name, value) != value.as_str()
+        };
+        let is_body = |text: &&String| !text.starts_with('@');
+        let hides = |text: &String| {
+            redactor.body(text.as_bytes(), "application/json") != text.as_bytes() || has(text)
+        };
+        let found = [
+            ("URL", self.url.iter().any(has)),
+            ("--header", request.headers.iter().any(is_secret)),
+            ("--user", request.user.is_some()),
+            ("--body", request.body.iter().filter(is_body).any(hides)),
+            ("--message", self.streams.message.iter().filter(is_body).any(hides)),
+            ("--proxy", connection.proxy.iter().any(has)),
+        ];
+        found.into_iter().find(|(_, has)| *has).map(|(option, _)| option)
+    }
+}
+
 /// Why there is no plan.
 pub(super) enum HitFailure {
     /// A file that an option names cannot be read.
@@ -274,24 +304,26 @@ pub(super) enum HitFailure {
     Mistakes(Mistakes, ExitStatus),
 }
 
-/// Makes the plan of the options.
-pub(super) fn compile(args: &Args) -> Result<Plan, HitFailure> {
-    let hit = args.hit().map_err(HitFailure::File)?;
+/// Makes the plan of the options; their files are read from `files`.
+pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
+    let hit = args.hit(files).map_err(HitFailure::File)?;
     // Every mistake in these options was made on the command line.
     let plan =
         hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
     let hosts = &args.limits.authorised;
-    hit::within_limits(plan, limits::safety_file().as_deref(), hosts).map_err(|mistakes| {
-        let status =
-            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
-        HitFailure::Mistakes(mistakes, status)
-    })
+    hit::within_limits(plan, files, limits::safety_file(files).as_deref(), hosts).map_err(
+        |mistakes| {
+            let status =
+                if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
+            HitFailure::Mistakes(mistakes, status)
+        },
+    )
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
     let reports = &args.common.output.report;
     let name = args.url.first().map_or("--urls", String::as_str);
-    match compile(args) {
+    match compile(args, &Files::default()) {
         Ok(plan) => {
             let layout = args.format.map(PeerLayout::from);
             execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
@@ -316,17 +348,17 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn read_body(body: &str, what: &str) -> Result<Vec<u8>, String> {
+fn read_body(files: &Files, body: &str, what: &str) -> Result<Vec<u8>, String> {
     match body.strip_prefix('@') {
         None => Ok(body.as_bytes().to_vec()),
-        Some(path) => read(path, MAX_BODY, what),
+        Some(path) => read(files, path, (FileRole::Body, MAX_BODY), what),
     }
 }
 
 /// Reads a file of URLs: one per line, without empty lines and lines that begin with `#`.
-fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
+fn read_urls(files: &Files, path: &Path) -> Result<Vec<String>, String> {
     let shown = path.display().to_string();
-    let bytes = read(&shown, MAX_URLS, "URLs")?;
+    let bytes = read(files, &shown, (FileRole::Urls, MAX_URLS), "URLs")?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))?;
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     let urls: Vec<String> = lines
@@ -340,13 +372,18 @@ fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
 }
 
 /// Reads a file, or standard input as `-`, of at most `most` bytes.
-fn read(path: &str, most: u64, what: &str) -> Result<Vec<u8>, String> {
+fn read(
+    files: &Files,
+    path: &str,
+    (role, most): (FileRole, u64),
+    what: &str,
+) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| format!("cannot read {what} from {path}: {error}");
     let mut bytes = Vec::new();
     let mut limited: Box<dyn Read> = if path == "-" {
-        Box::new(io::stdin().lock().take(most + 1))
+        Box::new(files.standard_input().map_err(unreadable)?.take(most + 1))
     } else {
-        Box::new(File::open(path).map_err(unreadable)?.take(most + 1))
+        Box::new(files.open(Path::new(path), role).map_err(unreadable)?.take(most + 1))
     };
     limited.read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > most {

@@ -6,6 +6,8 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use crate::files::Files;
+
 /// The safety options.
 #[derive(Debug, clap::Args)]
 pub(super) struct UserLimits {
@@ -18,8 +20,12 @@ pub(super) struct UserLimits {
 }
 
 /// Returns the user's safety file: `$MANADA_SAFETY`, else `manada/safety.yaml` in the
-/// configuration folder, if it exists.
-pub(super) fn safety_file() -> Option<PathBuf> {
+/// configuration folder, if it exists; of a bundle, that of the coordinator.
+pub(super) fn safety_file(files: &Files) -> Option<PathBuf> {
+    files.limits(find)
+}
+
+fn find() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(named) = set("MANADA_SAFETY") {
         return Some(named.into());

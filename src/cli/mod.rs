@@ -4,6 +4,7 @@
 //! Invariant: the only folder that knows clap; it decides nothing about a run beyond its
 //! arguments.
 
+pub mod agent_words;
 mod args;
 mod check;
 mod control;

@@ -15,6 +15,7 @@ use super::output::{finish, print_error, print_remark};
 use crate::engine::startup::tier;
 use crate::event::GeneratorInfo;
 use crate::exit::ExitStatus;
+use crate::files::Files;
 use crate::forecast::needs::shortages;
 use crate::forecast::{Forecast, MachineShortage, TargetAssumptions, certain_shortages};
 use crate::host;
@@ -65,7 +66,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
         seed: args.seed,
-        ..args::overrides(&args.changes, &args.load, &args.limits)
+        ..args::overrides(&args.changes, &args.load, &args.limits, &Files::default())
     };
     let plan = match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {

@@ -9,7 +9,9 @@ use super::execute::{self, OutputFolder};
 use super::limits::UserLimits;
 use super::output::{print_remark, report_failure};
 use crate::exit::ExitStatus;
+use crate::files::Files;
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
 
 #[derive(Debug, clap::Args)]
@@ -33,12 +35,22 @@ pub(super) struct Args {
     common: CommonArgs,
 }
 
-/// Compiles the scenario with the overrides of the command line.
-pub(super) fn compile(args: &Args) -> Result<(Plan, Vec<Warning>), (Mistakes, ExitStatus)> {
+impl Args {
+    /// Returns the option that contains a credential, if there is one.
+    pub(super) fn credential(&self, redactor: &Redactor<'_>) -> Option<&'static str> {
+        self.changes.set.iter().any(|text| args::is_credential(redactor, text)).then_some("--set")
+    }
+}
+
+/// Compiles the scenario with the overrides of the command line; its files are read from `files`.
+pub(super) fn compile(
+    args: &Args,
+    files: &Files,
+) -> Result<(Plan, Vec<Warning>), (Mistakes, ExitStatus)> {
     let overrides = ScenarioOverrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
-        ..args::overrides(&args.changes, &args.load, &args.limits)
+        ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
     scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
         let status =
@@ -48,7 +60,7 @@ pub(super) fn compile(args: &Args) -> Result<(Plan, Vec<Warning>), (Mistakes, Ex
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    match compile(args) {
+    match compile(args, &Files::default()) {
         Ok((plan, warnings)) => {
             for warning in &warnings {
                 print_remark(&warning.render(true));

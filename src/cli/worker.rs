@@ -15,6 +15,7 @@ use super::output::print_error;
 use super::{Cli, CliCommand, hit, run, spellings};
 use crate::event::link::WorkerSetup;
 use crate::exit::ExitStatus;
+use crate::files::Files;
 use crate::fleet::worker::{self, PlanRefusal};
 use crate::plan::Plan;
 use crate::scenario::Mistakes;
@@ -33,13 +34,21 @@ pub(super) fn run() -> ExitStatus {
 /// Compiles the plan of the coordinator's command line.
 fn compile(setup: &WorkerSetup) -> Result<Plan, PlanRefusal> {
     let words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
+    compile_words(words, &Files::default())
+}
+
+/// Compiles the plan of a command line; its files are read from `files`.
+pub(super) fn compile_words(
+    words: impl Iterator<Item = OsString>,
+    files: &Files,
+) -> Result<Plan, PlanRefusal> {
     let (words, _) = spellings::rewrite(words);
     let parsed = Cli::try_parse_from(words);
     let parsed = parsed.map_err(|error| (error.to_string(), ExitStatus::Usage))?;
     let shown = |(mistakes, status): (Mistakes, ExitStatus)| (mistakes.render(false), status);
     match parsed.command {
-        CliCommand::Run(args) => run::compile(&args).map(|(plan, _)| plan).map_err(shown),
-        CliCommand::Hit(args) => hit::compile(&args).map_err(|failure| match failure {
+        CliCommand::Run(args) => run::compile(&args, files).map(|(plan, _)| plan).map_err(shown),
+        CliCommand::Hit(args) => hit::compile(&args, files).map_err(|failure| match failure {
             HitFailure::File(why) => (why, ExitStatus::Scenario),
             HitFailure::Mistakes(mistakes, status) => shown((mistakes, status)),
         }),

@@ -4,10 +4,12 @@
 //! Invariant: `parse_compact` parses the output of `Display` to the same distribution.
 
 use std::fmt;
+use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use super::empirical::OpenFile;
 use super::{Distribution, DistributionKind, Empirical};
 use crate::suggest::did_you_mean;
 use crate::units::{parse_duration, parse_share};
@@ -40,6 +42,11 @@ impl Distribution {
     /// `bimodal:1ms,50ms,5%`, `empirical:FILE,COLUMN` (and `,unit=ms`); then, optionally,
     /// `,min=1ms` and `,max=30ms`.
     pub fn parse_compact(text: &str) -> Result<Self, String> {
+        Self::parse_compact_from(text, &|path| File::open(path))
+    }
+
+    /// Parses the compact form; `open` opens a file of durations.
+    pub fn parse_compact_from(text: &str, open: OpenFile<'_>) -> Result<Self, String> {
         let text = text.trim();
         let wrong = |what: &str| format!("`{text}` is not a distribution: {what}");
         let (name, rest) = match text.split_once(':') {
@@ -74,7 +81,7 @@ impl Distribution {
         {
             return Err(wrong("min is above max"));
         }
-        let kind = parse_kind(name, &words, unit).map_err(|what| wrong(&what))?;
+        let kind = parse_kind(name, &words, unit, open).map_err(|what| wrong(&what))?;
         if matches!(kind, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
             return Err(wrong("a Pareto distribution of shape 1 or less has no mean; add a `max`"));
         }
@@ -82,7 +89,12 @@ impl Distribution {
     }
 }
 
-fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKind, String> {
+fn parse_kind(
+    name: &str,
+    words: &[&str],
+    unit: Option<&str>,
+    open: OpenFile<'_>,
+) -> Result<DistributionKind, String> {
     match (name, words) {
         ("constant", [value]) if value.contains(|c: char| c.is_ascii_digit()) => {
             Ok(DistributionKind::Constant(parse_time(value)?))
@@ -114,7 +126,7 @@ fn parse_kind(name: &str, words: &[&str], unit: Option<&str>) -> Result<Distribu
         // A path may contain commas; the column follows the last one.
         ("empirical", [path @ .., column]) if !path.is_empty() => {
             let path = path.join(",");
-            Empirical::read(Path::new(&path), column.trim(), unit)
+            Empirical::read(Path::new(&path), open, column.trim(), unit)
                 .map(DistributionKind::Empirical)
                 .map_err(|what| format!("{path}: {what}"))
         }

@@ -19,6 +19,9 @@ pub const MAX_ROWS: usize = 1_000_000;
 /// rows.
 const MAX_BYTES: u64 = 256 << 20;
 
+/// Opens the file at a path.
+pub type OpenFile<'a> = &'a dyn Fn(&Path) -> io::Result<File>;
+
 /// A distribution of measured values, with linear interpolation between neighbours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Empirical {
@@ -77,12 +80,18 @@ pub enum EmpiricalError {
 }
 
 impl Empirical {
-    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers are in it.
+    /// Reads a column of a file: cells are durations such as `12ms`; with a `unit`, bare numbers
+    /// are in it.
     ///
     /// # Errors
     /// If the file cannot be read, is not CSV, or has no such column of durations.
-    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, EmpiricalError> {
-        let file = File::open(path).map_err(|error| match error.kind() {
+    pub fn read(
+        path: &Path,
+        open: OpenFile<'_>,
+        column: &str,
+        unit: Option<&str>,
+    ) -> Result<Self, EmpiricalError> {
+        let file = open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => EmpiricalError::NotFound,
             _ => EmpiricalError::Unreadable(error),
         })?;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::{FileRole, Files};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::node::Node;
 use crate::scenario::syntax::node::parse;
@@ -64,11 +65,11 @@ impl ArchetypeLibrary {
             for ending in ["yaml", "yml"] {
                 let path = folder.join(format!("{name}.{ending}"));
                 // The found file may be the scenario itself, if it has the archetype's name.
-                if path.is_file() {
+                if diagnostics.files.is_file(&path) {
                     if !files::check_readable(diagnostics, span, &path) {
                         return None;
                     }
-                    return read(diagnostics, &path, Some(span));
+                    return read(diagnostics, &path, FileRole::Scenario, Some(span));
                 }
             }
         }
@@ -90,7 +91,7 @@ impl ArchetypeLibrary {
         let mut known: Vec<String> = inline.iter().map(|&name| name.to_owned()).collect();
         known.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
         for folder in &self.folders[1..] {
-            known.extend(names_in(folder));
+            known.extend(names_in(&diagnostics.files, folder));
         }
         known.sort();
         known.dedup();
@@ -114,12 +115,10 @@ impl ArchetypeLibrary {
 
 /// Returns the names of archetypes in a folder, from at most 100 entries, because they are only
 /// used in a message.
-fn names_in(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .take(100)
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
+fn names_in(files: &Files, folder: &Path) -> Vec<String> {
+    files
+        .names_in(folder, 100)
+        .into_iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"))
         .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
         .collect()
@@ -129,10 +128,11 @@ fn names_in(folder: &Path) -> Vec<String> {
 pub(crate) fn read(
     diagnostics: &mut Diagnostics,
     path: &Path,
+    role: FileRole,
     span: Option<SourceSpan>,
 ) -> Option<SourceDocument> {
     let shown = path.display().to_string();
-    match source::contents(path) {
+    match source::contents(&diagnostics.files, path, role) {
         Ok(bytes) => decode(diagnostics, shown, bytes),
         Err((message, help)) => {
             let mistake = match span {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::files::FileRole;
 use crate::plan::Plan;
 use crate::scenario::library::ArchetypeLibrary;
 use crate::scenario::lint::plan_warnings;
@@ -21,13 +22,13 @@ use crate::units::show_duration;
 ///
 /// All mistakes at once, each with its place.
 pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
-    let mut diagnostics = Diagnostics::default();
+    let mut diagnostics = Diagnostics::reading(&overrides.source);
     let limits = safety::read_user_file(&mut diagnostics, overrides.safety.as_deref());
     // Readable folders: the scenario's own, and the one for archetypes.
     diagnostics.readable.add(path.parent().unwrap_or(Path::new("")));
     diagnostics.readable.add(Path::new("archetypes"));
     overrides.files.iter().chain(&limits.files).for_each(|folder| diagnostics.readable.add(folder));
-    let document = library::read(&mut diagnostics, path, None);
+    let document = library::read(&mut diagnostics, path, FileRole::Scenario, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
         .and_then(|mut document| {
@@ -54,7 +55,7 @@ pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<War
 /// Returns the names of a scenario's environments; none if it cannot be read.
 pub fn environments(path: &Path) -> Vec<String> {
     let mut diagnostics = Diagnostics::default();
-    let document = library::read(&mut diagnostics, path, None);
+    let document = library::read(&mut diagnostics, path, FileRole::Scenario, None);
     document.map(|document| overlay::names(&document.node)).unwrap_or_default()
 }
 

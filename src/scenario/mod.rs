@@ -6,6 +6,8 @@
 //! `syntax` reads YAML and reports mistakes; `flow`, `load`, `service` and `client` compile the
 //! parts of a scenario, `compile` all of it; `lint` warns; `schema` describes the language.
 
+#[cfg(test)]
+mod bundle_tests;
 mod client;
 mod compile;
 mod flow;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::curve::Curve;
+use crate::files::Files;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
 use crate::scenario::compile::workload_named;
@@ -20,6 +21,8 @@ use crate::units::{Rate, show_duration};
 /// The command line's settings.
 #[derive(Clone, Debug, Default)]
 pub struct ScenarioOverrides {
+    /// Where the files of the scenario are read from.
+    pub source: Files,
     /// The user's own safety file; it has to exist.
     pub safety: Option<PathBuf>,
     /// Further folders that the scenario may read.

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::files::FileRole;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::safety::{
     ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
@@ -57,7 +58,9 @@ impl Default for SafetyReader {
 pub(crate) fn read_user_file(diagnostics: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
     let mut limits = SafetyReader::default();
     let Some(path) = path else { return limits };
-    let Some(document) = library::read(diagnostics, path, None) else { return limits };
+    let Some(document) = library::read(diagnostics, path, FileRole::Limits, None) else {
+        return limits;
+    };
     // The file contains the limits directly, or under `safety:` as in a scenario.
     let inner = match &document.node.kind {
         NodeKind::Map(entries) => match entries.as_slice() {

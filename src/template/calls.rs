@@ -4,6 +4,8 @@
 //! once; other functions get a prefix, so that a variable may be called `name` or `date`.
 //! Invariant: the value of an environment variable never becomes part of a source text.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use minijinja::Value;
@@ -140,9 +142,27 @@ fn arguments(source: &str, from: usize) -> Option<(Vec<String>, usize)> {
     }
 }
 
+thread_local! {
+    /// Names of variables that templates found, while they are recorded. Of a thread, because
+    /// templates are parsed in many places, and a scenario is compiled on one thread.
+    static FOUND: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
+}
+
+/// Calls `compile`, and also returns the names of the environment variables that `env` and
+/// `secret` read in it on this thread; those that are not set, and have a default, are not among
+/// them.
+pub fn recording_variables<T>(compile: impl FnOnce() -> T) -> (T, BTreeSet<String>) {
+    FOUND.replace(Some(BTreeSet::new()));
+    let result = compile();
+    (result, FOUND.take().unwrap_or_default())
+}
+
 fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
     let value = match (std::env::var(&names[0]), names.get(1)) {
-        (Ok(value), _) => value,
+        (Ok(value), _) => {
+            FOUND.with_borrow_mut(|found| found.as_mut().map(|all| all.insert(names[0].clone())));
+            value
+        }
         (Err(std::env::VarError::NotPresent), Some(default)) => default.clone(),
         (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
     };
@@ -182,6 +202,9 @@ mod tests {
         assert_eq!(found.source, "fn__0 ~ fn__1 ~ env");
         let values: Vec<String> = found.constants.iter().map(|(_, v)| v.to_string()).collect();
         assert_eq!(values, ["manada", "a ) b"]);
+        let text = "env('CARGO_PKG_NAME') ~ secret('NO_SUCH', 'a-default-7')";
+        let (_, names) = recording_variables(|| rewrite(text, &[]).unwrap());
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["CARGO_PKG_NAME"]);
         let missing = rewrite("x ~ env('NO_SUCH')", &[]).unwrap_err();
         assert_eq!(missing, (ParseErrorKind::Environment("NO_SUCH".to_owned()), 4..18));
         for source in ["env()", "env(x)", "env('a', 'b', 'c')", "secret('a' ~ 'b')", "env('a\\n')"]

@@ -54,6 +54,16 @@ fn scenario_reads_its_folder_and_allowed_folders() {
     let manada = manada.file("data/away.yaml", "archetype: away\nflow: [ { get: / } ]\n");
     symlink("../data/away.yaml", manada.path("sub/away.yaml")).unwrap();
     refused(&manada.go(), outside);
+    // So is the file of a latency in the compact form, which begins at the working directory.
+    let scenario = "services: { it: { builtin: { latency: 'empirical:data/times.csv,took' } } }\n\
+                    workloads: { w: { users: 1, flow: [ { get: / } ] } }\n";
+    let manada = || {
+        let manada = Manada::new(&["check", "sub/s.yaml"]).file("sub/s.yaml", scenario);
+        manada.file("data/times.csv", "took\n5ms\n")
+    };
+    refused(&manada().go(), outside);
+    let done = manada().words(&["--allow-files", "data"]).go();
+    assert_eq!(done.code, Some(0), "{done}");
 }
 
 #[test]

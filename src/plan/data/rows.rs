@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -91,12 +90,11 @@ impl Rows {
         if rows.is_empty() { Err(RowsError::Empty) } else { Ok(Self(RowStorage::Memory(rows))) }
     }
 
-    /// Opens a file of rows. It reads the whole file once, so that errors show before the run.
+    /// Reads a file of rows. It reads the whole file once, so that errors show before the run.
     ///
     /// # Errors
     /// If the file cannot be read, has no rows, or has a malformed one.
-    pub fn open(path: &Path, format: Format) -> Result<Self, RowsError> {
-        let file = File::open(path)?;
+    pub fn read(file: File, format: Format) -> Result<Self, RowsError> {
         let size = file.metadata()?.len();
         if size > IN_MEMORY {
             return Self::index(file, format);

@@ -100,7 +100,7 @@ fn indexed_file_has_the_same_rows_as_in_memory() {
             .unwrap();
         }
         drop(file);
-        let small = Rows::open(&path, format).unwrap();
+        let small = Rows::read(std::fs::File::open(&path).unwrap(), format).unwrap();
         let large = Rows::index(std::fs::File::open(&path).unwrap(), format).unwrap();
         assert_eq!((small.len(), large.len()), (1_000, 1_000), "{name}");
         assert_eq!(small.columns().unwrap(), ["id", "text"]);
@@ -130,7 +130,7 @@ fn malformed_files_report_reason_and_line() {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let format = if name.ends_with("csv") { Format::Csv } else { Format::Json };
-        let error = Rows::open(&path, format).unwrap_err();
+        let error = Rows::read(std::fs::File::open(&path).unwrap(), format).unwrap_err();
         assert_eq!(error.to_string(), why, "{text:?}");
         let large = Rows::index(std::fs::File::open(&path).unwrap(), format);
         assert!(large.is_err(), "{text:?}");

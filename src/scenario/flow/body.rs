@@ -4,8 +4,10 @@
 //! Invariant: a body sets its content type, unless the step's headers do.
 
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
 
+use crate::files::FileRole;
 use crate::plan::RequestBody;
 use crate::scenario::flow::context::FlowContext;
 use crate::scenario::flow::message;
@@ -110,15 +112,16 @@ fn from_template(template: Template) -> RequestBody {
 fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
     let path = values::file(diagnostics, node)?;
     let shown = path.display();
-    let size = path.metadata().map(|metadata| metadata.len());
-    if size.is_ok_and(|size| size > MAX_FILE) {
-        diagnostics
-            .mistake(node.span, format!("{shown} is too large for a body"))
-            .expected("a file of at most 64 MiB, since each shard holds it in memory");
-        return None;
-    }
-    match std::fs::read(&path) {
-        Ok(bytes) => {
+    let mut bytes = Vec::new();
+    let file = diagnostics.files.open(&path, FileRole::Body);
+    match file.and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() as u64 > MAX_FILE => {
+            diagnostics
+                .mistake(node.span, format!("{shown} is too large for a body"))
+                .expected("a file of at most 64 MiB, since each shard holds it in memory");
+            None
+        }
+        Ok(_) => {
             let name = Path::new(&path).file_name().unwrap_or_default();
             Some((name.to_string_lossy().into_owned(), bytes))
         }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::files::{FileRole, Files};
 use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
 use crate::plan::flow::DataDraw;
 use crate::scenario::flow::check;
@@ -77,10 +78,11 @@ fn draw(
 
 fn file(diagnostics: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, String)> {
     let path = values::file(diagnostics, node)?;
-    match Rows::open(&path, format) {
+    let file = diagnostics.files.open(&path, FileRole::Data);
+    match file.map_err(RowsError::from).and_then(|file| Rows::read(file, format)) {
         Ok(rows) => {
             warn_about_separator(diagnostics, node, format, &rows);
-            Some((rows, identity(&path)))
+            Some((rows, identity(&diagnostics.files, &path)))
         }
         Err(problem) => {
             let message = format!("{}: {problem}", path.display());
@@ -117,8 +119,8 @@ fn warn_about_separator(diagnostics: &mut Diagnostics, node: &Node, format: Form
 }
 
 /// Returns the identity of a file, which is the same for all feeds that share its rows.
-fn identity(path: &Path) -> String {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+fn identity(files: &Files, path: &Path) -> String {
+    files.real_path(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 fn inline_rows(diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, String)> {

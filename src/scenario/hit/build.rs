@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{check, client, streams, urls};
 use crate::curve::Curve;
+use crate::files::Files;
 use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::flow::Choice;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, Users};
@@ -35,7 +36,7 @@ use crate::units::nanos;
 ///
 /// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
 pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
-    let mut diagnostics = Diagnostics::default();
+    let mut diagnostics = Diagnostics::reading(&hit.files);
     let (method, mode) = (check::method(hit), HitMode::of(hit));
     let verb = mode.verb().unwrap_or(&method);
     let targets = urls::targets(&mut diagnostics, &hit.urls, verb);
@@ -95,10 +96,11 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
 /// Mistakes in that file, and all parts of the plan beyond the limits.
 pub fn within_limits(
     mut plan: Plan,
+    files: &Files,
     file: Option<&Path>,
     hosts: &[String],
 ) -> Result<Plan, Mistakes> {
-    let mut diagnostics = Diagnostics::default();
+    let mut diagnostics = Diagnostics::reading(files);
     let limits = safety::read_user_file(&mut diagnostics, file);
     safety::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
     safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, false);

@@ -2,10 +2,10 @@
 //!
 //! Invariant: each flag means the same as the corresponding key of a service.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::files::{FileRole, Files};
 use crate::plan::Address;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
 use crate::scenario::service::{pem, transport_text};
@@ -159,22 +159,29 @@ fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
 }
 
 fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
+    let files = diagnostics.files.clone();
     let mut report = |flag: &str, path: &Path, problem: &str, expected: &str| {
         diagnostics
             .global_mistake(flag, format!("`{}`: {problem}", path.display()))
             .expected(expected);
     };
-    let mut read = |flag: &str, path: &Path, expected: &str| match bytes(path) {
+    let mut read = |flag: &str, path: &Path, role, expected: &str| match bytes(&files, path, role) {
         Ok(bytes) => Some(bytes),
         Err(problem) => {
             report(flag, path, &problem, expected);
             None
         }
     };
-    let ca = client.ca.as_deref().map(|path| (path, read("--cacert", path, pem::CERTIFICATES)));
-    let cert = client.cert.as_deref().map(|path| (path, read("--cert", path, pem::CERTIFICATES)));
+    let ca = client
+        .ca
+        .as_deref()
+        .map(|path| (path, read("--cacert", path, FileRole::Certificates, pem::CERTIFICATES)));
+    let cert = client
+        .cert
+        .as_deref()
+        .map(|path| (path, read("--cert", path, FileRole::ClientCertificate, pem::CERTIFICATES)));
     let key_path = client.key.as_deref().or(client.cert.as_deref());
-    let key = key_path.map(|path| (path, read("--key", path, pem::KEY)));
+    let key = key_path.map(|path| (path, read("--key", path, FileRole::PrivateKey, pem::KEY)));
     let roots = ca.and_then(|(path, bytes)| {
         let found = pem::certificates(&bytes?);
         found.map_err(|problem| report("--cacert", path, &problem, pem::CERTIFICATES)).ok()
@@ -208,8 +215,8 @@ fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
 }
 
 /// Reads a regular file of at most [`MAX_PEM`] bytes.
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+fn bytes(files: &Files, path: &Path, role: FileRole) -> Result<Vec<u8>, String> {
+    let file = files.open(path, role).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|about| about.is_file()) {
         return Err("not a regular file".to_owned());
     }

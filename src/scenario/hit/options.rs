@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::files::Files;
 use crate::plan::stream::{AnswerFormat, GoodAnswer};
 use crate::scenario::hit::client::HitClient;
 use crate::seed::Seed;
@@ -19,6 +20,8 @@ pub const CONNECTIONS: u64 = 50;
 /// The options of `manada hit`.
 #[derive(Clone, Debug)]
 pub struct HitOptions {
+    /// Where files are read from.
+    pub files: Files,
     /// The URLs, with queries. Each request picks one at random; a URL given twice is picked twice
     /// as often.
     pub urls: Vec<String>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::files::Files;
 use crate::plan::load::LoadBound;
 use crate::plan::stream::{AnswerFormat, GoodAnswer, StreamAct, StreamForm, StreamedAnswer};
 use crate::plan::{Endpoints, Load, Plan, ServiceTarget, Step};
@@ -11,6 +12,7 @@ use crate::units::Rate;
 
 fn hit(url: &str) -> HitOptions {
     HitOptions {
+        files: Files::default(),
         urls: vec![url.to_owned()],
         connections: None,
         duration: None,

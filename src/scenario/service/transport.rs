@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use crate::files::FileRole;
 use crate::plan::transport::{
     Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy, TlsConfig, TransportConfig,
 };
@@ -99,8 +100,11 @@ fn basic(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
 fn tls(diagnostics: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
     let mut fields = Fields::read(diagnostics, node, &TLS)?;
     let insecure = fields.value(diagnostics, "insecure");
-    let roots = fields.take("ca").map(|node| certificates(diagnostics, node));
-    let chain = fields.entry("cert").map(|(key, node)| (key, certificates(diagnostics, node)));
+    let roots =
+        fields.take("ca").map(|node| certificates(diagnostics, node, FileRole::Certificates));
+    let chain = fields
+        .entry("cert")
+        .map(|(key, node)| (key, certificates(diagnostics, node, FileRole::ClientCertificate)));
     let key = fields.entry("key").map(|(key, node)| (key, node, self::key(diagnostics, node)));
     let server_name = fields.take("server_name").and_then(|node| server_name(diagnostics, node));
     fields.finish(diagnostics);
@@ -118,23 +122,24 @@ fn tls(diagnostics: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
     Some(TlsConfig { insecure: insecure.unwrap_or(false), roots, identity, server_name })
 }
 
-fn file(diagnostics: &mut Diagnostics, node: &Node, what: &str) -> Option<Vec<u8>> {
+fn file(diagnostics: &mut Diagnostics, node: &Node, role: FileRole, what: &str) -> Option<Vec<u8>> {
     values::plain_text(diagnostics, node, what)?;
     let path = values::file(diagnostics, node)?;
-    source::bytes(diagnostics, &path, node.span)
+    source::bytes(diagnostics, &path, role, node.span)
 }
 
 fn certificates(
     diagnostics: &mut Diagnostics,
     node: &Node,
+    role: FileRole,
 ) -> Option<Vec<CertificateDer<'static>>> {
-    let bytes = file(diagnostics, node, pem::CERTIFICATES)?;
+    let bytes = file(diagnostics, node, role, pem::CERTIFICATES)?;
     let found = pem::certificates(&bytes);
     found.map_err(|error| diagnostics.mistake(node.span, error).expected(pem::CERTIFICATES)).ok()
 }
 
 fn key(diagnostics: &mut Diagnostics, node: &Node) -> Option<PrivateKeyDer<'static>> {
-    let bytes = file(diagnostics, node, pem::KEY)?;
+    let bytes = file(diagnostics, node, FileRole::PrivateKey, pem::KEY)?;
     pem::key(&bytes).map_err(|error| diagnostics.mistake(node.span, error).expected(pem::KEY)).ok()
 }
 

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::Files;
 use crate::plan::SourceFile;
 use crate::redact::{MASK, Redactor, SensitiveNames};
 use crate::scenario::syntax::folders::ReadableFolders;
@@ -31,6 +32,8 @@ pub(crate) struct Diagnostics {
     sources: Vec<SourceFile>,
     /// Names of keys whose values must not appear in messages.
     names: SensitiveNames,
+    /// Where files are read from.
+    pub(crate) files: Files,
     /// The folders that the scenario may read.
     pub(crate) readable: ReadableFolders,
     mistakes: Vec<(Option<SourceSpan>, Mistake)>,
@@ -41,6 +44,11 @@ pub(crate) struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Returns diagnostics of a scenario whose files are read from `files`.
+    pub(crate) fn reading(files: &Files) -> Self {
+        Self { files: files.clone(), ..Self::default() }
+    }
+
     /// Adds a file; returns its number for spans.
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
         self.sources.push(SourceFile { name, text });

@@ -2,9 +2,12 @@
 //!
 //! Invariant: a compiled distribution can be sampled, and its minimum is not above its maximum.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::curve::{Distribution, DistributionKind, Empirical};
+use crate::files::FileRole;
 use crate::scenario::nouns::laws::{
     EMPIRICAL, EXPONENTIAL, GAMMA, LAW, LOGNORMAL, NORMAL, PARETO, UNITS, WEIBULL,
 };
@@ -75,7 +78,16 @@ pub(crate) fn distribution(diagnostics: &mut Diagnostics, node: &Node) -> Option
 /// Reads a distribution, also in the compact form of the command line: `exponential:5ms`.
 pub(crate) fn latency(diagnostics: &mut Diagnostics, node: &Node) -> Option<Distribution> {
     let NodeKind::Text(text) = &node.kind else { return distribution(diagnostics, node) };
-    match Distribution::parse_compact(text) {
+    let open = |path: &Path| {
+        let is_outside = diagnostics.files.is_file(path)
+            && !files::is_readable(&diagnostics.files, &diagnostics.readable, path);
+        if is_outside {
+            let why = "it is outside the folders that a scenario may read (`--allow-files DIR`)";
+            return Err(io::Error::other(why));
+        }
+        diagnostics.files.open(path, FileRole::Distribution)
+    };
+    match Distribution::parse_compact_from(text, &open) {
         Ok(distribution) => Some(distribution),
         Err(message) => {
             diagnostics.mistake(node.span, message);
@@ -170,12 +182,13 @@ fn empirical(diagnostics: &mut Diagnostics, node: &Node) -> Option<DistributionK
     };
     let folders = diagnostics.folders(node.span);
     let paths: Vec<_> = folders.iter().map(|folder| folder.join(file)).collect();
-    let there = paths.iter().find(|path| path.exists() && !path.is_dir());
+    let there = paths.iter().find(|path| diagnostics.files.is_file(path));
     if there.is_some_and(|path| !files::check_readable(diagnostics, node.span, path)) {
         return None;
     }
     let path = there.unwrap_or(&paths[0]);
-    match Empirical::read(path, name, unit) {
+    let open = |path: &Path| diagnostics.files.open(path, FileRole::Distribution);
+    match Empirical::read(path, &open, name, unit) {
         Ok(empirical) => Some(DistributionKind::Empirical(empirical)),
         Err(problem) => {
             let path = path.display();

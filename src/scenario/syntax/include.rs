@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::FileRole;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::parse_value;
@@ -34,7 +35,7 @@ struct Includes {
 
 /// Inserts the steps and archetypes of included files.
 pub(crate) fn expand(diagnostics: &mut Diagnostics, name: &str, node: &mut Node) {
-    let own = Path::new(name).canonicalize().map(|real| (real, name.to_owned()));
+    let own = diagnostics.files.real_path(Path::new(name)).map(|real| (real, name.to_owned()));
     let mut includes = Includes { open: own.into_iter().collect(), steps: 0 };
     archetypes(diagnostics, node);
     includes.walk(diagnostics, node);
@@ -86,7 +87,7 @@ impl Includes {
             return Vec::new();
         }
         let Some(path) = values::file(diagnostics, node) else { return Vec::new() };
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let real = diagnostics.files.real_path(&path).unwrap_or_else(|_| path.clone());
         let includes_itself = self.open.iter().any(|(open, _)| *open == real);
         if includes_itself || self.open.len() > MAX_DEPTH {
             let shown: Vec<String> =
@@ -186,7 +187,7 @@ fn archetypes_of(diagnostics: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, No
 /// Parses a file that is named at `span`.
 fn parsed(diagnostics: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Node> {
     let shown = path.display().to_string();
-    let bytes = source::bytes(diagnostics, path, span)?;
+    let bytes = source::bytes(diagnostics, path, FileRole::Scenario, span)?;
     let text = source::text(diagnostics, &shown, bytes)?;
     let (source, text) = source::open(diagnostics, &shown, text);
     parse_value(diagnostics, source, &text)

@@ -3,10 +3,10 @@
 //! `library` and `include` parse what it opens.
 //! Invariant: at most 4 MiB of a file are read.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::files::{FileRole, Files};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::suggest::nearest_path;
 
@@ -17,9 +17,10 @@ pub(crate) const MAX_FILE: u64 = 4 << 20;
 pub(crate) fn bytes(
     diagnostics: &mut Diagnostics,
     path: &Path,
+    role: FileRole,
     span: SourceSpan,
 ) -> Option<Vec<u8>> {
-    match contents(path) {
+    match contents(&diagnostics.files, path, role) {
         Ok(bytes) => Some(bytes),
         Err((message, _)) => {
             diagnostics
@@ -34,8 +35,13 @@ pub(crate) fn bytes(
 pub(crate) type ReadFailure = (String, Option<String>);
 
 /// Reads a file of at most 4 MiB; the error is a message with advice.
-pub(crate) fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+pub(crate) fn contents(files: &Files, path: &Path, role: FileRole) -> Result<Vec<u8>, ReadFailure> {
+    let opened = files.open(path, role);
+    let failed = |error: std::io::Error| (format!("this file cannot be read: {error}"), None);
+    let file = opened.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if files.are_bundled() => {
+            ("file not found".to_owned(), files.advice(path))
+        }
         std::io::ErrorKind::NotFound => {
             let is_yaml = |path: &Path| {
                 path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
@@ -48,19 +54,18 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
             };
             ("file not found".to_owned(), Some(help))
         }
-        _ => (format!("this file cannot be read: {error}"), None),
+        _ => failed(error),
     })?;
+    let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(("this is a folder".to_owned(), Some("name a file in it".to_owned())));
     }
     if metadata.len() > MAX_FILE {
         return Err(too_large(metadata.len()));
     }
-    let failed = |error: std::io::Error| (format!("this file cannot be read: {error}"), None);
     let mut bytes = Vec::new();
     // A pipe has no length, so the limit applies to the read as well.
-    let mut file = File::open(path).map_err(failed)?.take(MAX_FILE + 1);
-    file.read_to_end(&mut bytes).map_err(failed)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large(bytes.len() as u64));
     }

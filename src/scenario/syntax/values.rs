@@ -176,11 +176,13 @@ pub(crate) fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<PathBuf
     let name = plain_text(diagnostics, node, "the name of a file")?;
     let places: Vec<PathBuf> =
         diagnostics.folders(node.span).iter().map(|folder| folder.join(name)).collect();
-    if let Some(found) = places.iter().find(|path| path.exists() && !path.is_dir()) {
+    if let Some(found) = places.iter().find(|path| diagnostics.files.is_file(path)) {
         return files::check_readable(diagnostics, node.span, found).then(|| found.clone());
     }
+    let advice = places.iter().find_map(|place| diagnostics.files.advice(place));
     let is_alike = |path: &Path| path.extension() == Path::new(name).extension();
-    let near = places.iter().find_map(|place| nearest_path(place, &[], is_alike));
+    let near = || places.iter().find_map(|place| nearest_path(place, &[], is_alike));
+    let near = if advice.is_none() { near() } else { None };
     let near = near.as_deref().and_then(Path::file_name);
     let looked: Vec<String> = places.iter().map(|path| format!("`{}`", path.display())).collect();
     let mistake = diagnostics.mistake(node.span, format!("file `{}` not found", truncate(name)));
@@ -189,6 +191,9 @@ pub(crate) fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<PathBuf
         mistake.help(format!("did you mean `{}`?", near.display()));
     }
     mistake.help(format!("looked for {}", looked.join(", ")));
+    if let Some(advice) = advice {
+        mistake.help(advice);
+    }
     None
 }
 

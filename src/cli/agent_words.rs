@@ -1,0 +1,172 @@
+//! The command line of a coordinator as its agents get it.
+//!
+//! A run on several machines calls it: agents compile the same command line, and get it over a bus.
+//! Invariant: what leaves this machine has no credential of the command line, neither of the target
+//! nor of the bus; options that only the coordinator obeys stay here.
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, CommandFactory, Parser};
+
+use super::{Cli, CliCommand, spellings};
+use crate::redact::{Redactor, SensitiveNames};
+
+/// Options that only the coordinator obeys, and that do not change the plan.
+const OF_COORDINATOR: [&str; 13] = [
+    "agents",
+    "bus",
+    "force",
+    "join-timeout",
+    "json",
+    "monitor",
+    "no-control",
+    "out",
+    "processes",
+    "report",
+    "stay",
+    "ui",
+    "web",
+];
+
+/// Why a command line is not sent to agents.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordsRefused {
+    /// An option contains a credential.
+    #[error(
+        "`{0}` contains a credential, which is not sent to agents; write it in a scenario as \
+         `{{{{ secret(\"NAME\") }}}}`: each agent reads the variable NAME of its own environment"
+    )]
+    Credential(&'static str),
+    /// The command line is not one of a run.
+    #[error("expected `manada run` or `manada hit`: {0}")]
+    NoRun(String),
+}
+
+/// Returns the words of a command line that agents compile.
+///
+/// # Errors
+/// If an option contains a credential, or the words are no run.
+pub fn words_for_agents(words: &[OsString]) -> Result<Vec<OsString>, WordsRefused> {
+    let (words, _) = spellings::rewrite(words.iter().cloned());
+    let parsed = Cli::try_parse_from(&words);
+    let parsed = parsed.map_err(|error| WordsRefused::NoRun(error.kind().to_string()))?;
+    let names = SensitiveNames::default();
+    let redactor = Redactor::new(&names);
+    let credential = match &parsed.command {
+        CliCommand::Run(args) => args.credential(&redactor),
+        CliCommand::Hit(args) => args.credential(&redactor),
+        _ => return Err(WordsRefused::NoRun("another command".to_owned())),
+    };
+    match credential {
+        Some(option) => Err(WordsRefused::Credential(option)),
+        None => Ok(without_options_of_coordinator(words)),
+    }
+}
+
+/// Leaves out the options that agents do not obey, with their values.
+fn without_options_of_coordinator(words: Vec<OsString>) -> Vec<OsString> {
+    let mut command = Cli::command();
+    command.build();
+    let name = words.get(1).and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let Some(command) = command.find_subcommand(&name) else { return words };
+    let mut words = words.into_iter();
+    let mut out: Vec<OsString> = words.by_ref().take(2).collect();
+    while let Some(word) = words.next() {
+        let text = word.to_str().unwrap_or_default().to_owned();
+        if text == "--" {
+            out.push(word);
+            out.extend(words);
+            break;
+        }
+        let Some(option) = text.strip_prefix("--") else {
+            out.push(word);
+            continue;
+        };
+        let (name, is_whole) = match option.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (option, false),
+        };
+        let found = command.get_arguments().find(|argument| {
+            let names = argument.get_long_and_visible_aliases().into_iter().flatten();
+            let aliases = argument.get_all_aliases().into_iter().flatten();
+            names.chain(aliases).any(|known| known == name)
+        });
+        let takes_word = !is_whole
+            && found.is_some_and(|argument| {
+                matches!(argument.get_action(), ArgAction::Set | ArgAction::Append)
+                    && !argument.is_require_equals_set()
+            });
+        let value = takes_word.then(|| words.next()).flatten();
+        let long = found.and_then(clap::Arg::get_long).unwrap_or(name);
+        if !OF_COORDINATOR.contains(&long) {
+            out.push(word);
+            out.extend(value);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words for agents, joined by blanks.
+    fn for_agents(line: &str) -> Result<String, WordsRefused> {
+        let words: Vec<OsString> =
+            shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
+        let words = words_for_agents(&words)?;
+        Ok(words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn credentials_stay_on_the_coordinator() {
+        for (line, option) in [
+            ("manada hit http://x/ -H 'Authorization: Bearer abc'", "--header"),
+            ("manada hit http://x/ -kH'x-api-key: abc'", "--header"),
+            ("manada hit http://x/ --user me:hunter2", "--user"),
+            ("manada hit http://me:hunter2@x/", "URL"),
+            ("manada hit 'http://x/?access_token=abcdef'", "URL"),
+            ("manada hit http://x/ --proxy http://me:hunter2@p:3128", "--proxy"),
+            ("manada hit http://x/ -b '{\"password\": \"hunter2\"}'", "--body"),
+            ("manada run a.yaml --set services.shop.auth.basic.password=hunter2", "--set"),
+            ("manada run a.yaml --set vars.url=http://me:hunter2@x/", "--set"),
+        ] {
+            assert_eq!(for_agents(line), Err(WordsRefused::Credential(option)), "{line}");
+        }
+        for line in [
+            "manada hit http://x/ -H 'accept: text/html' -b @body.json",
+            "manada run a.yaml -e staging --set safety.max_users=5 --users 7 --seed 3",
+            "manada run a.yaml --set 'vars.password={{ secret(\"PASSWORD\") }}'",
+        ] {
+            assert_eq!(for_agents(line), Ok(shlex::split(line).unwrap().join(" ")));
+        }
+        assert!(matches!(for_agents("manada doctor"), Err(WordsRefused::NoRun(_))));
+        assert!(matches!(for_agents("manada run"), Err(WordsRefused::NoRun(_))));
+        let shown = WordsRefused::Credential("--header").to_string();
+        assert!(shown.contains("{{ secret(\"NAME\") }}"), "{shown}");
+    }
+
+    #[test]
+    fn options_of_the_coordinator_are_left_out_with_their_values() {
+        let line = "manada run a.yaml --out o --report=r.json --ui none --force --users 5 \
+                    --monitor prometheus http://me:pw@p q --watch pid 3 --json --processes 2 \
+                    --set a.b=--out --no-control";
+        assert_eq!(for_agents(line).unwrap(), "manada run a.yaml --users 5 --set a.b=--out");
+        let hit = "manada hit --out o -n 5 -- http://x/";
+        assert_eq!(for_agents(hit).unwrap(), "manada hit -n 5 -- http://x/");
+    }
+
+    #[test]
+    fn options_of_the_coordinator_exist() {
+        // Those of a run on several machines are in the list before the command has them.
+        let later = ["agents", "bus", "join-timeout"];
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        let known: Vec<&str> = run.get_arguments().filter_map(clap::Arg::get_long).collect();
+        for name in OF_COORDINATOR {
+            let is_optional =
+                cfg!(not(all(feature = "web", feature = "tui"))) && ["web", "stay"].contains(&name);
+            assert!(known.contains(&name) || later.contains(&name) || is_optional, "{name}");
+        }
+    }
+}
