@@ -17,32 +17,43 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket};
 use crate::builtin::Builtin;
 use crate::harness::{LIMIT, Tied};
 
-/// A Redis that keeps nothing on disk. It ends with its handle.
+/// A Redis that keeps nothing on disk unless it is told to. It ends with its handle.
 pub(crate) struct Redis {
     process: Tied,
     pub(crate) address: SocketAddr,
     folder: TempDir,
+    arguments: Vec<String>,
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with further arguments, of which `PORT` is replaced by its port.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Self { process: Self::spawn(address, &folder), address, folder }
+        let port = address.port().to_string();
+        let arguments: Vec<String> =
+            arguments.iter().map(|one| one.replace("PORT", &port)).collect();
+        let process = Self::spawn(address, &folder, &arguments);
+        Self { process, address, folder, arguments }
     }
 
-    /// Starts it again at its address, without data, after it was killed.
-    fn restart(&mut self) {
+    /// Starts it again at its address after it was killed: without data, unless it keeps them.
+    pub(crate) fn restart(&mut self) {
         self.process.signal(Signal::KILL);
         self.process.0.wait().unwrap();
-        self.process = Self::spawn(self.address, &self.folder);
+        self.process = Self::spawn(self.address, &self.folder, &self.arguments);
     }
 
-    fn spawn(address: SocketAddr, folder: &TempDir) -> Tied {
+    fn spawn(address: SocketAddr, folder: &TempDir, arguments: &[String]) -> Tied {
         let child = Command::new("redis-server")
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(folder.path())
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .expect("this test needs redis-server: `apt-get install redis-server`");
@@ -56,7 +67,7 @@ impl Redis {
     }
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = clock::now();
     while !holds() {
         assert!(clock::now() - begun < LIMIT, "in vain: {what}");

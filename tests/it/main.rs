@@ -17,6 +17,8 @@ mod dry_run; // dry runs: `check --once`
 mod ends; // all ways to end
 mod exemplars; // failing exchanges, and their curl commands
 mod files; // which files a scenario may read
+#[cfg(feature = "redis")]
+mod fleet_bus; // the bus of a fleet on a real Redis
 mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in its own folder, within limits

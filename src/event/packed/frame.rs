@@ -40,6 +40,7 @@ impl Default for Deflater {
 
 impl Deflater {
     /// Begins a new stream: the next frame can be read without those before it.
+    #[cfg(feature = "redis")]
     pub(crate) fn reset(&mut self) {
         self.stream.reset();
     }
@@ -90,6 +91,7 @@ impl Default for Inflater {
 
 impl Inflater {
     /// Begins a new stream.
+    #[cfg(feature = "redis")]
     pub(crate) fn reset(&mut self) {
         self.stream.reset(false);
     }

@@ -57,7 +57,8 @@ impl Shape {
 }
 
 /// Packs a struct as its fields, in this order. `since 9`: records before version 9 do not have the
-/// field; it has its default there. A generic type begins with its parameters: `@[T: Packed] Type<T>`.
+/// field; it has its default there. A generic type begins with its parameters:
+/// `@[T: Packed] Type<T>`.
 macro_rules! packed {
     (@unpack $from:ident) => { $crate::event::packed::Packed::unpack($from)? };
     (@unpack $from:ident $version:literal) => {

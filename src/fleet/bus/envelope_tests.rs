@@ -168,7 +168,8 @@ proptest! {
         let read: FinalState<SentCounts> = envelopes.read(FrameKind::Final, &bytes).unwrap();
         prop_assert_eq!((read.intervals, read.until, read.sum), (3, offset, counts.clone()));
         let mut ledger = Ledger::default();
-        let account = MemberAccount { sum: counts, check: FinalCheck::Exact, ..MemberAccount::default() };
+        let check = FinalCheck::Exact;
+        let account = MemberAccount { sum: counts, check, ..MemberAccount::default() };
         *ledger.open(member) = account;
         let snapshot = FleetSnapshot::<SentCounts> { token: 4, number: 5, ledger };
         bytes.clear();

@@ -60,8 +60,8 @@ pub enum BusError {
     },
     /// User and password are missing or wrong.
     #[error(
-        "the bus at {address} refused the user or the password: {why}; give them in its URL, or the \
-         password in MANADA_BUS_PASSWORD"
+        "the bus at {address} refused the user or the password: {why}; give them in its URL, or \
+         the password in MANADA_BUS_PASSWORD"
     )]
     WrongPassword {
         /// The address.

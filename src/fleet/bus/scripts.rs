@@ -65,7 +65,6 @@ local function length(key)
   return type(length) == 'number' and length or -1
 end
 local function value(key, length, most)
-  if length == 0 then return false end
   if length < 0 or length > most then return '' end
   return redis.call('GET', key)
 end

@@ -1,19 +1,19 @@
 //! What a fleet needs of its bus: requests, replies, and what each is on Redis.
 //!
-//! `agent` and `coordinator` make requests and take replies; a client carries them out. Redis from
-//! 7.0 on and Valkey have all of it.
+//! `agent` and `coordinator` make requests and take replies; `fleet::bus` carries them out on Redis
+//! from 7.0 on or Valkey.
 //! Invariant: a request is one atomic step on the bus. It may be lost, carried out late, or carried
 //! out twice: nothing here depends on it being carried out once. Hints may be lost altogether.
 //!
-//! | request | on Redis, in a `MULTI` |
+//! | request | on Redis, in a `MULTI` unless it is one command or a script |
 //! |---|---|
 //! | `Look` | `XREVRANGE beat:<i> + - COUNT 1`, `TIME` |
 //! | `Join` | after `WATCH beat:<i>` and `XREVRANGE`, as `Beat`: fails if another came between |
 //! | `Beat` | `XADD beat:<i> MAXLEN 1 <incarnation>-<beat>`, `GET control`, `TIME`, `INFO server` |
 //! | `Append` | `XADD delta:<i>:<incarnation>:<generation> <last interval>-0` |
 //! | `WriteFinal` | `SET final:<i>:<incarnation>` |
-//! | `Poll` | `GET control`, `XREVRANGE` of all `beat:<i>`, `XREAD` of streams, `GET` of finals, |
-//! | | `TIME`, `INFO server` (its `run_id` is the instance) |
+//! | `Poll` | a script that counts bytes: `GET control`, `XREVRANGE` of all `beat:<i>`, `XRANGE` |
+//! | | of streams, `GET` of finals, `TIME`, `INFO server` (its `run_id` is the instance) |
 //! | `WriteControl` | a script: compares, then `SET control`, `PUBLISH wake` |
 //! | `WriteSnapshot` | a script: compares the token of `control`, and the number of `snapshot` |
 //! | `ReadSnapshot` | `GET snapshot` |
@@ -165,7 +165,9 @@ pub struct PollReply<P: DeltaPayload> {
     /// The newest heartbeat of each ordinal that has one.
     pub heartbeats: Vec<Heartbeat>,
     /// Entries of the streams, in order. All there are: a client that reads a stream in parts
-    /// leaves the heartbeat of its member out until it has read the last part.
+    /// leaves the heartbeat and the final state of its member out until it has read the last part.
+    /// In place of the heartbeat, it has the one of the former poll: without any, the bus would
+    /// seem to have lost it.
     pub frames: Vec<(DeltaStream, DeltaFrame<P>)>,
     /// Final states of the members of these streams.
     pub finals: Vec<(Member, FinalState<P>)>,
