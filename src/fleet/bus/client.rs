@@ -4,6 +4,8 @@
 //! Invariant: a request is sent at most once. Its reply is `Failed` if the bus did not carry it
 //! out, or it is unknown whether it did.
 
+use std::collections::BTreeSet;
+
 use redis::{Cmd, ServerError, Value};
 
 use super::address::BusAddress;
@@ -11,7 +13,7 @@ use super::connection::BusConnection;
 use super::error::BusError;
 use super::forms::BusPayload;
 use super::keys::EXPIRY;
-use super::limits::BusLimits;
+use super::limits::{BusLimits, RECORDS_TO_RENEWAL};
 use super::poll::{self, Polls};
 use super::replies::{self, StreamEntry};
 use super::scripts::{WRITE_CONTROL, WRITE_SNAPSHOT};
@@ -36,6 +38,10 @@ pub struct BusClient<P> {
     limits: BusLimits,
     polls: Polls,
     error: Option<BusError>,
+    /// The keys of the plain values that this client has put or read.
+    pub(super) plain: BTreeSet<String>,
+    /// The control records that it has written.
+    records: u64,
 }
 
 impl<P: BusPayload> BusClient<P> {
@@ -46,10 +52,18 @@ impl<P: BusPayload> BusClient<P> {
     pub fn open(address: &BusAddress, run: &str, limits: BusLimits) -> Result<Self, BusError> {
         let values = BusValues::new(run, &limits)?;
         let connection = BusConnection::open(address, limits.request_timeout)?;
-        Ok(Self { connection, values, limits, polls: Polls::default(), error: None })
+        Ok(Self {
+            connection,
+            values,
+            limits,
+            polls: Polls::default(),
+            error: None,
+            plain: BTreeSet::new(),
+            records: 0,
+        })
     }
 
-    /// Carries a request out, in about the request timeout at most.
+    /// Carries a request out, or fails in time; see [`BusLimits::request_timeout`].
     pub fn carry_out(&mut self, request: &BusRequest<P>) -> BusReply<P> {
         self.attempt(request).unwrap_or_else(|error| {
             self.error = Some(error);
@@ -268,7 +282,20 @@ impl<P: BusPayload> BusClient<P> {
         for limit in conditions.limits {
             command.arg(digits(limit.member.incarnation.0)).arg(digits(limit.from.ns()));
         }
-        self.conditional(&command)
+        let reply = self.conditional(&command)?;
+        self.records += 1;
+        if self.records.is_multiple_of(RECORDS_TO_RENEWAL) {
+            // It is tried again long before they expire.
+            let _ = self.renew();
+        }
+        Ok(reply)
+    }
+
+    /// Renews the expiry of the plain values.
+    fn renew(&mut self) -> Result<(), BusError> {
+        let commands: Vec<Cmd> = self.plain.iter().map(|key| expire(key)).collect();
+        let commands: Vec<&Cmd> = commands.iter().collect();
+        self.transaction(&commands).map(drop)
     }
 
     /// Runs a script that writes if its conditions hold.

@@ -17,6 +17,9 @@ use crate::clock::{self, Time};
 /// The least time from one attempt to connect to the next.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// The least time that a reply may take.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
 /// The oldest major version that has all that a bus needs.
 const OLDEST: u64 = 7;
 
@@ -89,13 +92,20 @@ impl BusConnection {
         }
     }
 
-    /// Sends commands and reads as many replies. An error among them is returned; it leaves the
+    /// Sends commands and reads as many replies, all within the timeout. An error among them is returned; it leaves the
     /// connection open if it comes from the server.
     fn exchange(&mut self, bytes: &[u8], count: usize) -> Result<Vec<Value>, BusError> {
+        let timeout = self.timeout;
         let connection = self.connect()?;
+        let until = clock::now() + timeout;
         let mut read = || {
             connection.send_packed_command(bytes)?;
-            (0..count).map(|_| connection.recv_response()).collect::<Result<Vec<_>, _>>()
+            let reply = |_| {
+                let left = Duration::from_nanos(until.since(clock::now())).max(LEAST_WAIT);
+                connection.set_read_timeout(Some(left))?;
+                connection.recv_response()
+            };
+            (0..count).map(reply).collect::<Result<Vec<_>, _>>()
         };
         let replies = read().map_err(|error| {
             let error = error_of(&self.address, &error);

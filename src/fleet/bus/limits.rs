@@ -21,6 +21,9 @@ const MAX_FRAME: usize = 64 << 20;
 /// The most frames of a stream that one poll reads.
 pub(super) const FRAMES_OF_A_STREAM: usize = 256;
 
+/// Control records from one renewal of the expiry of plain values to the next: some ten minutes.
+pub(super) const RECORDS_TO_RENEWAL: u64 = 600;
+
 /// The bytes of frames and final states that one poll reads; at least one of them is read.
 pub(super) const BYTES_OF_A_POLL: usize = 16 << 20;
 
@@ -29,7 +32,8 @@ pub(super) const BYTES_OF_A_POLL: usize = 16 << 20;
 pub struct BusLimits {
     /// Maximum length of a delta frame and of a final state, inflated, bytes.
     pub max_frame: usize,
-    /// How long the socket may take for each step of a request; that of the protocol.
+    /// How long a connection may take, and each exchange with the server: a request has one, `Join`
+    /// has three; that of the protocol.
     pub request_timeout: Duration,
 }
 

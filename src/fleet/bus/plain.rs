@@ -2,6 +2,8 @@
 //! what only one process may do.
 //!
 //! `run` puts and gets them through the client.
+//! The values expire as all keys do; a client that writes control records renews those that it has
+//! put or read.
 //! Invariant: a value is read as it was written or not at all; a value in parts becomes visible
 //! with its last part.
 //!
@@ -94,8 +96,10 @@ impl<P: BusPayload> BusClient<P> {
         if head.is_in_parts() {
             for (part, bytes) in value.chunks(PART).enumerate() {
                 let mut set = redis::cmd("SET");
-                set.arg(head.part(&key, part)).arg(bytes).arg("EX").arg(EXPIRY);
+                let key = head.part(&key, part);
+                set.arg(&key).arg(bytes).arg("EX").arg(EXPIRY);
                 self.connection.command(&set)?;
+                self.plain.insert(key);
             }
         } else {
             written.extend_from_slice(value);
@@ -105,7 +109,9 @@ impl<P: BusPayload> BusClient<P> {
         if is_new {
             set.arg("NX");
         }
-        Ok(self.connection.command(&set)? != Value::Nil)
+        let is_written = self.connection.command(&set)? != Value::Nil;
+        self.plain.insert(key);
+        Ok(is_written)
     }
 
     /// Reads the value of a name; `None` if there is none.
@@ -123,14 +129,20 @@ impl<P: BusPayload> BusClient<P> {
         let mut value = rest.to_vec();
         if head.is_in_parts() {
             for part in 0..head.length.div_ceil(PART) {
-                let reply = self.get_bytes(&head.part(&key, part))?;
+                let key = head.part(&key, part);
+                let reply = self.get_bytes(&key)?;
+                self.plain.insert(key);
                 match replies::bytes(&reply).filter(|bytes| bytes.len() <= PART) {
                     Some(bytes) => value.extend_from_slice(bytes),
                     None => return Err(damaged("without one of its parts")),
                 }
             }
         }
-        if ValueHead::of(&value) == head { Ok(Some(value)) } else { Err(damaged("damaged")) }
+        if ValueHead::of(&value) != head {
+            return Err(damaged("damaged"));
+        }
+        self.plain.insert(key);
+        Ok(Some(value))
     }
 
     fn get_bytes(&mut self, key: &str) -> Result<Value, BusError> {

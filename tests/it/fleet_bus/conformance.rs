@@ -135,6 +135,36 @@ impl Requests {
     }
 }
 
+/// Two processes that look and join at the same time: exactly one gets the place.
+#[test]
+fn one_of_two_processes_that_join_at_once_gets_the_place() {
+    let redis = Redis::start();
+    let mut clients = [client(&redis), client(&redis)];
+    let barrier = std::sync::Barrier::new(2);
+    for round in 0..100 {
+        let after = (round > 0).then(|| {
+            let look = clients[0].carry_out(&BusRequest::Look { ordinal: Ordinal(0) });
+            match look {
+                BusReply::Looked { top: Some(top), .. } => top.id(),
+                other => panic!("{other:?}"),
+            }
+        });
+        let join = |client: &mut super::Client, incarnation: u64| {
+            barrier.wait();
+            let heartbeat = heartbeat(member(0, incarnation), 1);
+            client.carry_out(&BusRequest::Join { after, heartbeat })
+        };
+        let [one, two] = &mut clients;
+        let replies = std::thread::scope(|scope| {
+            let other = scope.spawn(|| join(two, 3 * round + 2));
+            [join(one, 3 * round + 1), other.join().unwrap()]
+        });
+        let joined = replies.iter().filter(|reply| matches!(reply, BusReply::Beat { .. })).count();
+        let late = |reply: &&BusReply<Sent>| matches!(reply, BusReply::Superseded { .. });
+        assert_eq!((joined, replies.iter().filter(late).count()), (1, 1), "{replies:?}");
+    }
+}
+
 /// The request as the model gets it.
 fn for_model(request: &BusRequest<Sent>, real: u64) -> BusRequest<Sent> {
     let mut request = request.clone();

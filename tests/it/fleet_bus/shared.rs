@@ -65,6 +65,32 @@ fn hints_follow_each_control_record_and_a_lost_connection() {
     assert_eq!(count.load(Ordering::Relaxed), heard);
 }
 
+/// A coordinator renews what it has put or read, so that a long run keeps its files.
+#[test]
+fn coordinator_renews_plain_values_of_a_long_run() {
+    let redis = Redis::start();
+    let (mut bus, mut operator) = (client(&redis), operator(&redis));
+    bus.put("blob:1", &vec![7; 2 << 20]).unwrap();
+    client(&redis).put("setup", b"by another").unwrap();
+    bus.get("setup").unwrap();
+    let keys: Vec<String> = run(&mut operator, "KEYS *");
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    for key in &keys {
+        run::<()>(&mut operator, &format!("EXPIRE {key} 1000"));
+    }
+    let instance = poll(&mut bus, &[]).instance;
+    let mut found = None;
+    for number in 1..=600 {
+        let reply = write_control(&mut bus, found, instance, record(1, number));
+        assert!(matches!(reply, BusReply::Written), "{reply:?}");
+        found = Some(Revision { token: 1, number });
+    }
+    for key in &keys {
+        let seconds: i64 = run(&mut operator, &format!("TTL {key}"));
+        assert!(seconds > 600_000, "{key}: {seconds}");
+    }
+}
+
 /// All keys expire, so a run that nobody ends leaves nothing.
 #[test]
 fn all_keys_expire() {
