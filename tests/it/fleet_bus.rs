@@ -14,7 +14,8 @@ use manada::clock::RunOffset;
 use manada::fleet::bus::{BusAddress, BusClient, BusError, BusLimits, BusOptions};
 use manada::fleet::protocol::{
     BusReply, BusRequest, BusTime, ControlRecord, DeltaFrame, DeltaStream, FleetPhase, FleetTimes,
-    Heartbeat, Incarnation, Member, MemberState, Ordinal, PollReply, Revision,
+    Heartbeat, Incarnation, Member, MemberFacts, MemberHealth, MemberState, Ordinal, PollReply,
+    Revision,
 };
 use model::process::Sent;
 
@@ -94,6 +95,9 @@ fn heartbeat(member: Member, beat: u64) -> Heartbeat {
         kept_from: 1,
         measured: 0,
         clock_error: 0,
+        command: 0,
+        facts: MemberFacts::default(),
+        health: MemberHealth::default(),
     }
 }
 
@@ -106,12 +110,15 @@ fn record(token: u64, number: u64) -> ControlRecord {
         phase: FleetPhase::Running,
         plan: 7,
         t0: None,
+        shards: 0,
         end: RunOffset::NEVER,
         tables: Vec::new(),
         granted_until: RunOffset::from_ns(u64::MAX),
         acknowledgements: Vec::new(),
         snapshot: 0,
         is_incomplete: false,
+        commands: Vec::new(),
+        last_command: 0,
         refused: Vec::new(),
         times: FleetTimes::default(),
     }
