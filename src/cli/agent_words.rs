@@ -12,17 +12,24 @@ use super::{Cli, CliCommand, spellings};
 use crate::redact::{Redactor, SensitiveNames};
 
 /// Options that only the coordinator obeys, and that do not change the plan.
-const OF_COORDINATOR: [&str; 13] = [
+const OF_COORDINATOR: &[&str] = &[
     "agents",
     "bus",
+    "bus-ca",
+    "bus-cert",
+    "bus-key",
     "force",
+    "insecure-bus",
     "join-timeout",
     "json",
     "monitor",
     "no-control",
+    "on-loss",
     "out",
     "processes",
     "report",
+    "run",
+    "shards",
     "stay",
     "ui",
     "web",

@@ -23,6 +23,7 @@ use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
 use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
+use crate::run::agents::AgentsOptions;
 use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
@@ -58,6 +59,7 @@ pub(super) fn execute_plan(
     common: &CommonArgs,
     folder_use: OutputFolder,
     layout: Option<PeerLayout>,
+    agents: Option<AgentsOptions>,
 ) -> ExitStatus {
     let scenario = plan.scenario.clone();
     // Every failure replaces the report of an earlier run.
@@ -99,6 +101,7 @@ pub(super) fn execute_plan(
         words: std::env::args_os().collect(),
         size: common.size.size(),
         on_loss: common.loss.on_loss.into(),
+        agents,
         monitors,
     };
     let open = |handles| control(handles, common, &screen, client.as_ref());

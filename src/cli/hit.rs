@@ -326,7 +326,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match compile(args, &Files::default()) {
         Ok(plan) => {
             let layout = args.format.map(PeerLayout::from);
-            execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout)
+            execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout, None)
         }
         Err(HitFailure::File(message)) => fail(reports, name, &message, ExitStatus::Scenario),
         Err(HitFailure::Mistakes(mistakes, status)) => {

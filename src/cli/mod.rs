@@ -4,8 +4,12 @@
 //! Invariant: the only folder that knows clap; it decides nothing about a run beyond its
 //! arguments.
 
+#[cfg(feature = "redis")]
+mod agent;
 pub mod agent_words;
 mod args;
+#[cfg(feature = "redis")]
+mod bus_args;
 mod check;
 mod control;
 mod doctor;
@@ -102,6 +106,11 @@ enum CliCommand {
     ///
     /// A small shop with configurable latencies and faults. It counts and logs what it receives.
     Target(target::Args),
+    /// Generate a part of the load of a run on many machines
+    ///
+    /// The run is that of `manada run --agents`; a Redis or Valkey joins them.
+    #[cfg(feature = "redis")]
+    Agent(agent::Args),
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,
@@ -176,6 +185,8 @@ pub fn main() -> ExitStatus {
         CliCommand::Control(args) => control::run(&args),
         CliCommand::Doctor(args) => doctor::run(&args),
         CliCommand::Target(args) => target::run(args),
+        #[cfg(feature = "redis")]
+        CliCommand::Agent(args) => agent::run(&args),
         CliCommand::Worker => worker::run(),
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),

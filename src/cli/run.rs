@@ -2,17 +2,32 @@
 //!
 //! Invariant: the command line changes the scenario, never the way it is executed.
 
+use std::collections::BTreeSet;
+#[cfg(feature = "redis")]
+use std::ffi::OsString;
+#[cfg(feature = "redis")]
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+#[cfg(feature = "redis")]
+use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use super::agent_words::words_for_agents;
 use super::args::{self, CommonArgs, LoadArgs, OverlayArgs};
+#[cfg(feature = "redis")]
+use super::bus_args::BusArgs;
 use super::execute::{self, OutputFolder};
 use super::limits::UserLimits;
-use super::output::{print_remark, report_failure};
+use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
-use crate::files::Files;
+use crate::files::{FileRecorder, Files};
+#[cfg(feature = "redis")]
+use crate::fleet::bus::check_run_id;
 use crate::plan::Plan;
 use crate::redact::Redactor;
+use crate::run::agents::AgentsOptions;
 use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
+use crate::template::recording_variables;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -31,11 +46,87 @@ pub(super) struct Args {
     load: LoadArgs,
     #[command(flatten)]
     limits: UserLimits,
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    fleet: FleetArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
 
+/// Options of a run on many machines.
+#[cfg(feature = "redis")]
+#[derive(Debug, clap::Args)]
+pub(super) struct FleetArgs {
+    /// Number of agents that generate the load, on other machines
+    ///
+    /// Start `manada agent` on each; --bus names the Redis or Valkey that joins them.
+    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Fleet",
+        conflicts_with = "processes", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    agents: Option<u16>,
+    /// Id of the run on the bus (default: a random one, printed)
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "agents",
+        hide_short_help = true,
+        help_heading = "Fleet"
+    )]
+    run: Option<String>,
+    /// How long agents may take to join, and again to prepare
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = args::duration,
+        hide_short_help = true, help_heading = "Fleet")]
+    join_timeout: Duration,
+    #[command(flatten)]
+    bus: BusArgs,
+}
+
 impl Args {
+    /// Whether agents generate the load.
+    #[cfg(feature = "redis")]
+    fn has_agents(&self) -> bool {
+        self.fleet.agents.is_some()
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn has_agents(&self) -> bool {
+        false
+    }
+
+    /// What agents need, if they generate the load.
+    #[cfg(feature = "redis")]
+    fn agents_options(
+        &self,
+        recorder: &FileRecorder,
+        variables: BTreeSet<String>,
+    ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
+        let Some(agents) = self.fleet.agents else { return Ok(None) };
+        let bus = self.fleet.bus.address().map_err(|e| (e.to_string(), e.ending()))?;
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let words = words_for_agents(&words).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
+        let bundle = recorder.bundle(variables).and_then(|bundle| bundle.to_bytes());
+        let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
+        let id = self.fleet.run.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
+        check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
+        Ok(Some(AgentsOptions {
+            bus,
+            id,
+            agents,
+            join_timeout: self.fleet.join_timeout,
+            words: words.into_iter().map(OsStringExt::into_vec).collect(),
+            bundle,
+        }))
+    }
+
+    /// Without a bus there are no agents.
+    #[cfg(not(feature = "redis"))]
+    fn agents_options(
+        &self,
+        _: &FileRecorder,
+        _: BTreeSet<String>,
+    ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
+        Ok(None)
+    }
+
     /// Returns the option that contains a credential, if there is one.
     pub(super) fn credential(&self, redactor: &Redactor<'_>) -> Option<&'static str> {
         self.changes.set.iter().any(|text| args::is_credential(redactor, text)).then_some("--set")
@@ -60,12 +151,21 @@ pub(super) fn compile(
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    match compile(args, &Files::default()) {
+    let recorder = FileRecorder::default();
+    let files = if args.has_agents() { recorder.files() } else { Files::default() };
+    let (compiled, variables) = recording_variables(|| compile(args, &files));
+    match compiled {
         Ok((plan, warnings)) => {
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            execute::execute_plan(plan, &args.common, OutputFolder::Always, None)
+            let agents = match args.agents_options(&recorder, variables) {
+                Ok(agents) => agents,
+                Err((why, status)) => {
+                    return fail(&args.common.output.report, &plan.scenario, &why, status);
+                }
+            };
+            execute::execute_plan(plan, &args.common, OutputFolder::Always, None, agents)
         }
         Err((mistakes, status)) => {
             print_remark(&mistakes.render(true));

@@ -7,11 +7,18 @@
 //! deltas come up, the same commands go down.
 
 #[cfg(feature = "redis")]
+pub mod agent;
+#[cfg(feature = "redis")]
+pub mod agents;
+#[cfg(feature = "redis")]
 pub mod bus;
 mod error;
+mod layout;
 mod loss;
 pub mod payload;
 pub mod protocol;
+#[cfg(feature = "redis")]
+pub mod setup;
 mod variables;
 pub mod worker;
 pub mod workers;

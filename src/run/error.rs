@@ -9,6 +9,8 @@ use super::monitors::MonitorError;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
 use crate::fleet::WorkerError;
+#[cfg(feature = "redis")]
+use crate::fleet::agents::FleetError;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,10 @@ pub enum RunError {
     /// The workers could not be started.
     #[error(transparent)]
     Workers(#[from] WorkerError),
+    /// The agents could not be gathered.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Agents(#[from] FleetError),
     /// A monitor cannot be read.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
@@ -49,6 +55,8 @@ impl RunError {
             Self::TooBig(_) | Self::Forbidden(_) | Self::Monitor(_) => ExitStatus::Scenario,
             Self::SingleProcess(_) => ExitStatus::Usage,
             Self::Workers(error) => error.ending(),
+            #[cfg(feature = "redis")]
+            Self::Agents(error) => error.ending(),
             Self::Stopped(_) => ExitStatus::Aborted,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
             Self::Setup(_) | Self::World(..) => ExitStatus::Broken,

@@ -3,7 +3,6 @@
 //! `cli` calls it with a plan and its sinks; simulations call its parts under virtual time.
 //! Invariant: there is one path: `hit` or `run`, one shard or many, with or without a screen.
 
-use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +13,15 @@ use super::aggregator::RunAggregator;
 use super::dispatch::{self, DispatchInputs, DispatchIo, ProcessGauges};
 use super::error::RunError;
 use super::generators::{self, GeneratorEnd, Generators, PreparedGenerators};
-use super::monitors::{MonitorSet, MonitorSource};
+use super::monitors::MonitorSet;
+use super::options::RunOptions;
 use super::{look_up, machine, sections, targets};
 use crate::clock;
 use crate::control::ControlHandles;
-use crate::engine::startup::tier::{self, EngineSize};
+use crate::engine::startup::tier::{self, EngineTier};
 use crate::event::control_request::MAX_PENDING;
 use crate::event::record::RecordEnd;
-use crate::event::{GeneratorInfo, Interrupt, LossPolicy, Report, RunEvent, RunInfo};
+use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
@@ -31,21 +31,6 @@ const HEAD_START: Duration = Duration::from_millis(20);
 
 /// What live control holds until the load ends: its socket, its keys.
 pub type ControlGuards = Vec<Box<dyn std::any::Any>>;
-
-/// Options of a run beside its plan.
-#[derive(Clone, Debug, Default)]
-pub struct RunOptions {
-    /// The command line, for the report.
-    pub command: Vec<String>,
-    /// The same as it was given: workers compile the plan that it names.
-    pub words: Vec<OsString>,
-    /// The numbers of shards and processes.
-    pub size: EngineSize,
-    /// What becomes of the load of a lost worker.
-    pub on_loss: LossPolicy,
-    /// The monitors of the target.
-    pub monitors: Vec<MonitorSource>,
-}
 
 /// Returns what reads the memory that counts against the limit, bytes.
 fn memory_gauge<'a>(
@@ -63,6 +48,24 @@ fn memory_gauge<'a>(
     }
 }
 
+/// Describes a run.
+fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &MonitorSet) -> RunInfo {
+    RunInfo {
+        plan: Arc::new(plan.manifest()),
+        started_at: clock::wall(),
+        generator: GeneratorInfo {
+            tier: tier.name.to_owned(),
+            shards: tier.shards,
+            processes: tier.processes,
+            reason: tier.reason.clone(),
+            remarks: machine::remarks(plan),
+        },
+        command: options.command.clone(),
+        machine: machine::facts(),
+        monitors: monitors.list(),
+    }
+}
+
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
 /// when the load ends.
 ///
@@ -76,35 +79,27 @@ pub fn run(
     control: impl FnOnce(ControlHandles) -> ControlGuards,
 ) -> Result<Arc<Report>, RunError> {
     let plan = Arc::new(plan);
-    let tier = tier::choose(&plan, host::cores().len(), machine::descriptors(), options.size);
-    machine::check(&plan, tier.processes)?;
+    let mut tier = tier::choose(&plan, host::cores().len(), machine::descriptors(), options.size);
+    options.check(&plan, &tier)?;
     let (addresses, running_targets) = targets::start(&plan)?;
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
+    let gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
     let globals = sections::setup(&plan, &addresses, &interrupts)?;
     let monitors = MonitorSet::new(&options.monitors)?;
-    let info = Arc::new(RunInfo {
-        plan: Arc::new(plan.manifest()),
-        started_at: clock::wall(),
-        generator: GeneratorInfo {
-            tier: tier.name.to_owned(),
-            shards: tier.shards,
-            processes: tier.processes,
-            reason: tier.reason.clone(),
-            remarks: machine::remarks(&plan),
-        },
-        command: options.command.clone(),
-        machine: machine::facts(),
-        monitors: monitors.list(),
-    });
+    let info = Arc::new(info(&plan, options, &tier, &monitors));
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
 
     // Before the start is set: TLS reads certificates, and workers compile the plan.
     let given = (&addresses[..], &globals);
-    let prepared = PreparedGenerators::new(&plan, &tier, &options.words, given, &interrupts);
+    let prepared = match gathered {
+        Some(agents) => PreparedGenerators::of_agents(agents, &globals, sinks, &interrupts),
+        None => PreparedGenerators::new(&plan, &tier, &options.words, given, &interrupts),
+    };
     let prepared = prepared.inspect_err(|_| {
         sections::teardown(&plan, addresses.clone(), Arc::clone(&globals), &interrupts);
     })?;
-    let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
+    let soon = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
+    let start = prepared.start_at().unwrap_or(soon);
     let reading = monitors
         .begin(start, &prepared.pids())
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;

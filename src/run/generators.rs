@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::agents::{self, PendingAgents, RunningAgents};
 use super::error::RunError;
 use super::machine;
 use crate::clock::{self, Time};
@@ -19,6 +20,7 @@ use crate::fleet::{PendingWorkers, RunningWorkers, WorkerRun};
 use crate::host;
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Plan};
+use crate::sinks::SinkSet;
 use crate::wire::{self, ServiceEndpoint};
 
 /// Generators that are ready for their start.
@@ -26,12 +28,15 @@ pub(super) enum PreparedGenerators {
     /// The endpoints of all services, for each shard.
     Threads(Vec<Vec<ServiceEndpoint>>),
     Workers(PendingWorkers),
+    /// With the start of the load.
+    Agents(Box<PendingAgents>),
 }
 
 /// Generators at work.
 pub(super) enum Generators {
     Threads(Engine),
     Workers(RunningWorkers),
+    Agents(RunningAgents),
 }
 
 /// How the generators ended.
@@ -71,11 +76,30 @@ impl PreparedGenerators {
         endpoints.map(Self::Threads).map_err(|e| RunError::World("cannot set up TLS", e))
     }
 
+    /// Agents that have joined, once all are ready.
+    pub(super) fn of_agents(
+        pending: PendingAgents,
+        globals: &Variables,
+        sinks: &mut SinkSet,
+        interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+    ) -> Result<Self, RunError> {
+        let ready = agents::prepare(pending, globals, sinks, interrupts)?;
+        Ok(Self::Agents(Box::new(ready)))
+    }
+
     /// The ids of the worker processes.
     pub(super) fn pids(&self) -> Vec<u32> {
         match self {
-            Self::Threads(_) => Vec::new(),
             Self::Workers(workers) => workers.pids(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// When the load starts, if that is set already.
+    pub(super) fn start_at(&self) -> Option<Time> {
+        match self {
+            Self::Agents(agents) => agents.start(),
+            _ => None,
         }
     }
 
@@ -91,6 +115,10 @@ impl PreparedGenerators {
             Self::Workers(workers) => {
                 let (running, source) = workers.start(start)?;
                 Ok((Generators::Workers(running), source))
+            }
+            Self::Agents(agents) => {
+                let (running, source) = agents.run()?;
+                Ok((Generators::Agents(running), source))
             }
             Self::Threads(endpoints) => {
                 let range = ShardRange::whole(endpoints.len() as u64);
@@ -108,8 +136,9 @@ impl Generators {
     /// The memory that workers hold beside this process, bytes.
     pub(super) fn workers_rss(&self) -> u64 {
         match self {
-            Self::Threads(_) => 0,
             Self::Workers(workers) => workers.rss(),
+            // Agents are on other machines.
+            _ => 0,
         }
     }
 
@@ -119,6 +148,11 @@ impl Generators {
             Self::Threads(engine) => {
                 let failed = engine.join(stuck).err().map(|error| error.to_string());
                 GeneratorEnd { failed: failed.into_iter().collect(), workers: Vec::new() }
+            }
+            Self::Agents(running) => {
+                let workers = running.join(!stuck.is_empty());
+                let failed = workers.iter().filter_map(|worker| worker.failed.clone()).collect();
+                GeneratorEnd { failed, workers }
             }
             Self::Workers(running) => {
                 let workers = running.join(stuck);

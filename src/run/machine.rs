@@ -39,11 +39,17 @@ pub fn descriptors() -> Option<u64> {
     limits(1).descriptors
 }
 
+/// Refuses a plan that cannot be divided among processes.
+pub fn check_division(plan: &Plan, processes: usize) -> Result<(), RunError> {
+    match tier::single_process(plan) {
+        Some(why) if processes > 1 => Err(RunError::SingleProcess(why)),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a plan that needs more than this machine has.
 pub(super) fn check(plan: &Plan, processes: usize) -> Result<(), RunError> {
-    if let (true, Some(why)) = (processes > 1, tier::single_process(plan)) {
-        return Err(RunError::SingleProcess(why));
-    }
+    check_division(plan, processes)?;
     let refused = forecast::certain_shortages(plan, &limits(processes));
     if refused.is_empty() {
         return Ok(());
@@ -54,7 +60,7 @@ pub(super) fn check(plan: &Plan, processes: usize) -> Result<(), RunError> {
 
 /// The memory for bodies that checks and captures look at, bytes: half of the memory budget, or of
 /// the free memory. The other half is for users, connections and parsed bodies.
-pub(super) fn body_budget(plan: &Plan) -> u64 {
+pub fn body_budget(plan: &Plan) -> u64 {
     let given = plan.policies.memory.and_then(|memory| memory.budget);
     let free = host::MachineFacts::read().free_memory();
     [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2

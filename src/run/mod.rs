@@ -3,6 +3,11 @@
 //! `cli` calls it; simulations call its parts under virtual time.
 //! Invariant: results come from the aggregator alone, live and replayed.
 
+#[cfg(feature = "redis")]
+pub mod agents;
+#[cfg(not(feature = "redis"))]
+#[path = "no_agents.rs"]
+pub mod agents;
 pub mod aggregator;
 mod ceiling;
 pub mod control;
@@ -18,8 +23,9 @@ mod exit_status;
 mod generators;
 mod look_up;
 mod losses;
-mod machine;
+pub mod machine;
 pub mod monitors;
+mod options;
 pub mod replay;
 mod sections;
 mod status;
@@ -31,6 +37,7 @@ mod workload_override;
 
 pub use dispatch::DispatchInputs;
 pub use error::RunError;
-pub use execute::{ControlGuards, RunOptions, run};
+pub use execute::{ControlGuards, run};
 pub use machine::{descriptors, limits};
 pub use monitors::{MonitorError, MonitorSource};
+pub use options::RunOptions;

@@ -135,7 +135,7 @@ pub(super) fn max_length(kind: u8, layout: Option<&SeriesLayout>) -> Option<usiz
 }
 
 /// Returns the maximum length of a delta of this layout, bytes.
-pub(in crate::event) fn max_delta(layout: &SeriesLayout) -> usize {
+pub(crate) fn max_delta(layout: &SeriesLayout) -> usize {
     let parts = layout.workloads + layout.checks.len() + layout.groups + layout.pools;
     parts.saturating_mul(MAX_SERIES).saturating_add(MAX_SMALL).min(MAX_DELTA)
 }

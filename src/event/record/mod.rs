@@ -15,7 +15,7 @@ pub(crate) mod header;
 mod reader;
 mod writer;
 
-pub(in crate::event) use entry::max_delta;
+pub(crate) use entry::max_delta;
 pub use entry::{RecordEnd, RecordEntry};
 pub use error::RecordError;
 pub use reader::RecordReader;

@@ -92,8 +92,8 @@ impl BusConnection {
         }
     }
 
-    /// Sends commands and reads as many replies, all within the timeout. An error among them is returned; it leaves the
-    /// connection open if it comes from the server.
+    /// Sends commands and reads as many replies, all within the timeout. An error among them is
+    /// returned; it leaves the connection open if it comes from the server.
     fn exchange(&mut self, bytes: &[u8], count: usize) -> Result<Vec<Value>, BusError> {
         let timeout = self.timeout;
         let connection = self.connect()?;

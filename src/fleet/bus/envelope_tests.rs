@@ -126,12 +126,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
             clock_error: n[9],
             command: n[10],
             facts: MemberFacts { host: "node-1".to_owned(), cores: n[11] as u16 },
-            health: MemberHealth {
-                lag_us: n[11],
-                cpu_permille: n[10],
-                rss: n[9],
-                first_sent: seen.map(|[first, _]| first),
-            },
+            health: MemberHealth { lag_us: n[11], cpu_permille: n[10], rss: n[9] },
         }
     })
 }

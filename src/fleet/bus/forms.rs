@@ -63,7 +63,7 @@ packed! {
     }
     FleetCommand { number, command }
     MemberFacts { host, cores }
-    MemberHealth { lag_us, cpu_permille, rss, first_sent }
+    MemberHealth { lag_us, cpu_permille, rss }
     DeclaredLoss { member, since, until }
     @[P: BusPayload] DeltaFrame<P> { first, last, since, until, payload }
     @[P: BusPayload] FinalState<P> { intervals, until, sum }

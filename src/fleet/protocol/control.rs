@@ -142,8 +142,6 @@ pub struct MemberHealth {
     pub cpu_permille: u64,
     /// Its resident memory, bytes.
     pub rss: u64,
-    /// When it sent its first request, ns after the start of the load; `None` before.
-    pub first_sent: Option<u64>,
 }
 
 /// What the coordinator has of a member's deltas.

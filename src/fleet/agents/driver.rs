@@ -1,0 +1,300 @@
+//! Drives the coordinator of the protocol: carries out its requests, and hands on what it merges.
+//!
+//! `agents` gives it a thread.
+//! Invariant: deltas of an agent are handed on in order, before its loss is; the dispatcher gets
+//! the slots of a table before anything that depends on them.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::error::FleetError;
+use super::{FleetNews, is_before_load};
+use crate::clock::{self, RunOffset, Time};
+use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
+use crate::fleet::bus::BusClient;
+use crate::fleet::layout::FleetLayout;
+use crate::fleet::payload::ShardDeltas;
+use crate::fleet::protocol::{
+    Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame, FinalCheck,
+    FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, SlotTable,
+};
+use crate::plan::slots::ShardRange;
+use crate::stats::Delta;
+use crate::stats::sample::SeriesLayout;
+
+/// A command to the driver.
+#[derive(Debug)]
+pub(super) enum DriverCommand {
+    /// A command to all engines.
+    Command(ShardCommand),
+    /// No new load.
+    Drain,
+    /// Cancel what runs.
+    Abort,
+    /// End now: the run is not carried out.
+    Quit,
+}
+
+/// How the driver is connected to the run.
+pub(super) struct FleetChannels {
+    pub(super) commands: Receiver<DriverCommand>,
+    pub(super) news: mpsc::Sender<FleetNews>,
+    pub(super) deltas: mpsc::Sender<Delta>,
+    pub(super) workers: mpsc::Sender<WorkerEvent>,
+    pub(super) uses: Arc<Mutex<Vec<WorkerUse>>>,
+}
+
+/// The driver.
+pub(super) struct FleetDriver {
+    client: BusClient<ShardDeltas>,
+    coordinator: Coordinator<ShardDeltas>,
+    channels: FleetChannels,
+    series: SeriesLayout,
+    give_up: u64,
+    seen: SeenState,
+}
+
+/// What was handed on.
+#[derive(Default)]
+struct SeenState {
+    joined: usize,
+    refused: usize,
+    has_prepared: bool,
+    layout: Option<FleetLayout>,
+    tables: Vec<SlotTable>,
+    /// Members that were silent when last looked at.
+    silent: Vec<Member>,
+    /// Since when no member lives.
+    alone_since: Option<Time>,
+    is_quitting: bool,
+    damaged: u64,
+}
+
+impl FleetDriver {
+    pub(super) fn new(
+        client: BusClient<ShardDeltas>,
+        config: FleetConfig,
+        start: LeaderStart,
+        channels: FleetChannels,
+        series: SeriesLayout,
+    ) -> Self {
+        let give_up = config.times.give_up;
+        let coordinator = Coordinator::new(config, start, rand::random(), clock::now());
+        let seen = SeenState::default();
+        Self { client, coordinator, channels, series, give_up, seen }
+    }
+
+    /// Runs until the run is over.
+    pub(super) fn run(mut self) {
+        let mut events = VecDeque::from([CoordinatorEvent::Tick]);
+        loop {
+            let event = match events.pop_front() {
+                Some(event) => event,
+                None => self.wait(),
+            };
+            for action in self.coordinator.step(clock::now(), event) {
+                match action {
+                    CoordinatorAction::Send { id, request } => {
+                        let reply = self.client.carry_out(&request);
+                        events.push_back(CoordinatorEvent::Reply { id, reply });
+                    }
+                    CoordinatorAction::Merge { member, frame } => self.merge(member, frame),
+                    CoordinatorAction::End(end) => return self.end(*end),
+                }
+            }
+            self.observe(&mut events);
+            if self.seen.is_quitting && self.has_told_the_end() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a command, or until the protocol is to be called again.
+    fn wait(&mut self) -> CoordinatorEvent<ShardDeltas> {
+        let left = self.coordinator.wake().since(clock::now()).clamp(1_000_000, 1_000_000_000);
+        match self.channels.commands.recv_timeout(Duration::from_nanos(left)) {
+            Ok(DriverCommand::Command(command)) => CoordinatorEvent::Command(command),
+            Ok(DriverCommand::Drain) => CoordinatorEvent::Drain,
+            Ok(DriverCommand::Abort) => CoordinatorEvent::Abort,
+            Ok(DriverCommand::Quit) => {
+                self.seen.is_quitting = true;
+                CoordinatorEvent::Abort
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                CoordinatorEvent::Tick
+            }
+        }
+    }
+
+    /// Whether agents can read that a run which is not carried out is over.
+    fn has_told_the_end(&self) -> bool {
+        self.coordinator.control().is_none_or(|control| control.phase.is_ending())
+    }
+
+    /// Hands the deltas of a frame on.
+    fn merge(&mut self, member: Member, frame: DeltaFrame<ShardDeltas>) {
+        let range = self.seen.layout.as_ref().and_then(|layout| layout.range(member));
+        for delta in frame.payload.deltas {
+            let is_own = range.is_some_and(|range| range.contains(delta.shard as u64));
+            if !(is_own && delta.fits(&self.series)) {
+                // An agent of this build never sends one; the double entry shows it.
+                self.seen.damaged += 1;
+                continue;
+            }
+            // The dispatcher may not wait for deltas any more.
+            drop(self.channels.deltas.blocking_send(delta));
+        }
+    }
+
+    /// Hands on what has changed.
+    fn observe(&mut self, events: &mut VecDeque<CoordinatorEvent<ShardDeltas>>) {
+        let Some(control) = self.coordinator.control() else { return };
+        let (phase, news) = (control.phase, &self.channels.news);
+        // The run may not wait for news any more.
+        let tell = |one: FleetNews| drop(news.try_send(one));
+        for (member, why) in control.refused.iter().skip(self.seen.refused) {
+            tell(FleetNews::Refused(member.ordinal.0, *why));
+        }
+        self.seen.refused = control.refused.len();
+        if is_before_load(phase) {
+            let joined = self.coordinator.members();
+            let joined = joined
+                .filter(|(beat, is_alive)| *is_alive && control.refusal(beat.member).is_none());
+            let joined = joined.count();
+            if joined != std::mem::replace(&mut self.seen.joined, joined) {
+                tell(FleetNews::Joined(joined));
+            }
+        }
+        if phase >= FleetPhase::Prepare && control.shards > 0 && !self.seen.has_prepared {
+            self.seen.has_prepared = true;
+            tell(FleetNews::Prepare(control.shards));
+        }
+        if phase.is_ending() && control.tables.is_empty() {
+            tell(FleetNews::Ended(FleetError::NotReady));
+            self.seen.is_quitting = true;
+        }
+        if let (None, Some(first), Some(start)) =
+            (&self.seen.layout, control.tables.first(), self.coordinator.start())
+        {
+            self.seen.layout = Some(FleetLayout::new(first, control.shards));
+            self.seen.tables.push(first.clone());
+            tell(FleetNews::Armed(start));
+        }
+        self.observe_slots();
+        self.observe_silence(events);
+    }
+
+    /// Hands on slots that moved.
+    fn observe_slots(&mut self) {
+        let (Some(control), Some(layout)) = (self.coordinator.control(), &self.seen.layout) else {
+            return;
+        };
+        for table in &control.tables {
+            let Some(former) = self.seen.tables.last() else { return };
+            if table.epoch <= former.epoch {
+                continue;
+            }
+            let adoption = layout.adoption(former, table);
+            let (before, after) = (former.counts(), table.counts());
+            let losers = before.keys().filter(|member| !after.contains_key(member));
+            for range in losers.filter_map(|loser| layout.range(*loser)) {
+                let (worker, adoption) = (range.process as usize, adoption.clone());
+                let moved = WorkerEvent::Moved { worker, adoption };
+                drop(self.channels.workers.blocking_send(moved));
+            }
+            self.seen.tables.push(table.clone());
+        }
+    }
+
+    /// Hands on which agents are silent, and ends the load if none is left.
+    fn observe_silence(&mut self, events: &mut VecDeque<CoordinatorEvent<ShardDeltas>>) {
+        let (Some(control), Some(layout)) = (self.coordinator.control(), &self.seen.layout) else {
+            return;
+        };
+        if !control.phase.has_load() {
+            return;
+        }
+        let is_alive = |member: Member| {
+            let mut members = self.coordinator.members();
+            members.any(|(beat, is_alive)| beat.member == member && is_alive)
+        };
+        let silent: Vec<(Member, ShardRange)> =
+            layout.members().filter(|(member, _)| !is_alive(*member)).collect();
+        for (member, range) in &silent {
+            if !self.seen.silent.contains(member) {
+                let event = WorkerEvent::Silent { worker: range.process as usize };
+                drop(self.channels.workers.blocking_send(event));
+            }
+        }
+        let is_alone = silent.len() == layout.members().count();
+        self.seen.silent = silent.into_iter().map(|(member, _)| member).collect();
+        let now = clock::now();
+        self.seen.alone_since = is_alone.then(|| self.seen.alone_since.unwrap_or(now));
+        if self.seen.alone_since.is_some_and(|since| now.since(since) >= self.give_up) {
+            events.push_back(CoordinatorEvent::Abort);
+        }
+    }
+
+    /// Settles the accounts of agents from which nothing more comes.
+    fn end(mut self, end: CoordinatorEnd<ShardDeltas>) {
+        self.observe_slots();
+        let (ledger, why, error) = match end {
+            CoordinatorEnd::Done(result) => (result.ledger, "its last deltas did not come", None),
+            CoordinatorEnd::BusLost(result) => {
+                (result.ledger, "the bus could not be reached", Some(FleetError::BusLost))
+            }
+            CoordinatorEnd::Fenced => {
+                (Ledger::default(), "another coordinator leads", Some(FleetError::Fenced))
+            }
+            CoordinatorEnd::Occupied | CoordinatorEnd::NoRun => {
+                let id = self.coordinator.control().map(|control| control.run.clone());
+                let error = FleetError::Occupied { id: id.unwrap_or_default() };
+                drop(self.channels.news.try_send(FleetNews::Ended(error)));
+                return;
+            }
+        };
+        let mut uses = Vec::new();
+        let layout = self.seen.layout.take().unwrap_or_default();
+        for (member, range) in layout.members() {
+            let account = ledger.account(member);
+            let is_closed = account.is_some_and(MemberAccount::is_closed);
+            let loss = (!is_closed).then(|| WorkerLoss {
+                worker: range.process as usize,
+                range,
+                why: why.to_owned(),
+            });
+            if let Some(loss) = &loss {
+                let settled =
+                    WorkerEvent::Settled { loss: loss.clone(), until: self.moved_from(member) };
+                drop(self.channels.workers.blocking_send(settled));
+            }
+            let differs = account.is_some_and(|account| account.check == FinalCheck::Corrected);
+            let failed = differs.then(|| {
+                "its deltas do not add up to its final state: the totals are not exact".to_owned()
+            });
+            let rss_peak = self.rss_of(member);
+            uses.push(WorkerUse { range, rss_peak, failed, loss: loss.map(|loss| loss.why) });
+        }
+        *self.channels.uses.lock().unwrap_or_else(PoisonError::into_inner) = uses;
+        if let Some(error) = error {
+            drop(self.channels.news.try_send(FleetNews::Ended(error)));
+        }
+    }
+
+    /// From when on others have the slots of a member.
+    fn moved_from(&self, member: Member) -> RunOffset {
+        let has = |table: &SlotTable| table.owners.iter().flatten().any(|owner| *owner == member);
+        let is_moved = |pair: &&[SlotTable]| has(&pair[0]) && !has(&pair[1]);
+        let moved = self.seen.tables.windows(2).find(is_moved);
+        moved.map_or(RunOffset::NEVER, |pair| pair[1].from)
+    }
+
+    fn rss_of(&self, member: Member) -> u64 {
+        let mut members = self.coordinator.members();
+        members.find(|(beat, _)| beat.member == member).map_or(0, |(beat, _)| beat.health.rss)
+    }
+}
