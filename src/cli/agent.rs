@@ -9,10 +9,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::args;
 use super::bus_args::BusArgs;
 use super::output::{finish, print_error, print_remark};
 use super::signals::Signals;
-use super::{args, worker};
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
 use crate::files::Files;
@@ -20,13 +20,15 @@ use crate::fleet::agent::{self, AgentHooks, AgentOptions, AgentResult};
 use crate::fleet::bus;
 use crate::fleet::protocol::{AgentEnd, MemberRefusal};
 use crate::fleet::setup::FleetSetup;
+use crate::fleet::worker::PlanRefusal;
+use crate::plan::Plan;
 use crate::run::machine;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   manada agent --bus redis://127.0.0.1:6379 --run shop-1 --ordinal 0
-  MANADA_BUS=rediss://bus.example:6379 manada agent --run shop-1     in Kubernetes: its own ordinal
+  manada agent --bus rediss://bus.example:6379 --run shop-1          in Kubernetes: its own ordinal
   manada agent --run shop-1 --acl                                     rights on Redis")]
 pub(super) struct Args {
     /// Id of the run, as the coordinator prints it
@@ -53,7 +55,11 @@ pub(super) struct Args {
     quiet: bool,
 }
 
-pub(super) fn run(args: &Args) -> ExitStatus {
+/// Compiles the plan of a command line; its files are read from the given ones.
+pub(super) type CompileWords =
+    fn(&mut dyn Iterator<Item = OsString>, &Files) -> Result<Plan, PlanRefusal>;
+
+pub(super) fn run(args: &Args, compile_words: CompileWords) -> ExitStatus {
     if args.acl {
         return match bus::agent_rule(&args.run, "manada-agent") {
             Ok(rule) => finish(writeln!(io::stdout(), "{rule}"), ExitStatus::Pass),
@@ -92,7 +98,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     };
     let interrupts = |listener: tokio::sync::mpsc::Sender<Interrupt>| signals.pass_to(listener);
     let hooks = AgentHooks {
-        compile,
+        compile: |setup: &FleetSetup, files: &Files| {
+            let mut words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
+            compile_words(&mut words, files)
+        },
         body_budget: machine::body_budget,
         interrupts: &interrupts,
         tell: &tell,
@@ -104,15 +113,6 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             error.ending()
         }
     }
-}
-
-/// Compiles the plan of the coordinator's command line.
-fn compile(
-    setup: &FleetSetup,
-    files: &Files,
-) -> Result<crate::plan::Plan, crate::fleet::worker::PlanRefusal> {
-    let words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
-    worker::compile_words(words, files)
 }
 
 /// Tells how an agent ended.

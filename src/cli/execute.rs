@@ -74,10 +74,8 @@ pub(super) fn execute_plan(
     let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            return fail(
-                &format_args!("cannot start a thread for signals: {error}"),
-                ExitStatus::Broken,
-            );
+            let why = format_args!("cannot start a thread for signals: {error}");
+            return fail(&why, ExitStatus::Broken);
         }
     };
     let folder = match claim(&plan, common, folder_use) {

@@ -3,16 +3,14 @@
 //! Invariant: the command line changes the scenario, never the way it is executed.
 
 use std::collections::BTreeSet;
-#[cfg(feature = "redis")]
 use std::ffi::OsString;
+use std::fmt::Display;
 #[cfg(feature = "redis")]
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 #[cfg(feature = "redis")]
 use std::time::Duration;
 
-#[cfg(feature = "redis")]
-use super::agent_words::words_for_agents;
 use super::args::{self, CommonArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
@@ -94,10 +92,11 @@ impl Args {
 
     /// What agents need, if they generate the load.
     #[cfg(feature = "redis")]
-    fn agents_options(
+    fn agents_options<E: Display>(
         &self,
         recorder: &FileRecorder,
         variables: BTreeSet<String>,
+        words_for_agents: WordsForAgents<E>,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         let Some(agents) = self.fleet.agents else { return Ok(None) };
         let bus = self.fleet.bus.address().map_err(|e| (e.to_string(), e.ending()))?;
@@ -119,10 +118,11 @@ impl Args {
 
     /// Without a bus there are no agents.
     #[cfg(not(feature = "redis"))]
-    fn agents_options(
+    fn agents_options<E: Display>(
         &self,
         _: &FileRecorder,
         _: BTreeSet<String>,
+        _: WordsForAgents<E>,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         Ok(None)
     }
@@ -150,7 +150,10 @@ pub(super) fn compile(
     })
 }
 
-pub(super) fn run(args: &Args) -> ExitStatus {
+/// Returns the words of a command line that agents compile.
+pub(super) type WordsForAgents<E> = fn(&[OsString]) -> Result<Vec<OsString>, E>;
+
+pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) -> ExitStatus {
     let recorder = FileRecorder::default();
     let files = if args.has_agents() { recorder.files() } else { Files::default() };
     let (compiled, variables) = recording_variables(|| compile(args, &files));
@@ -159,7 +162,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            let agents = match args.agents_options(&recorder, variables) {
+            let agents = match args.agents_options(&recorder, variables, words_for_agents) {
                 Ok(agents) => agents,
                 Err((why, status)) => {
                     return fail(&args.common.output.report, &plan.scenario, &why, status);

@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStringExt;
 
 use clap::Parser;
 
+use super::commands::{Cli, CliCommand};
 use super::hit::HitFailure;
 use super::output::print_error;
-use super::{Cli, CliCommand, hit, run, spellings};
+use super::{hit, run, spellings};
 use crate::event::link::WorkerSetup;
 use crate::exit::ExitStatus;
 use crate::files::Files;
@@ -34,12 +35,12 @@ pub(super) fn run() -> ExitStatus {
 /// Compiles the plan of the coordinator's command line.
 fn compile(setup: &WorkerSetup) -> Result<Plan, PlanRefusal> {
     let words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
-    compile_words(words, &Files::default())
+    compile_words(&mut words.into_iter(), &Files::default())
 }
 
 /// Compiles the plan of a command line; its files are read from `files`.
 pub(super) fn compile_words(
-    words: impl Iterator<Item = OsString>,
+    words: &mut dyn Iterator<Item = OsString>,
     files: &Files,
 ) -> Result<Plan, PlanRefusal> {
     let (words, _) = spellings::rewrite(words);

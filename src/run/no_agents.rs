@@ -14,26 +14,21 @@ use crate::event::{DeltaSource, Interrupt, LossPolicy, WorkerUse};
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 
-/// No options: there are no agents.
-pub type AgentsOptions = Infallible;
+pub use std::convert::Infallible as AgentsOptions;
+pub(super) use {NoAgents as PendingAgents, NoAgents as RunningAgents};
 
 /// No agents.
-pub(super) struct PendingAgents(Infallible);
+pub(super) struct NoAgents(Infallible);
 
-/// No agents.
-pub(super) struct RunningAgents(Infallible);
-
-impl PendingAgents {
+impl NoAgents {
     pub(super) fn start(&self) -> Option<Time> {
         match self.0 {}
     }
 
-    pub(super) fn run(self) -> Result<(RunningAgents, DeltaSource), RunError> {
+    pub(super) fn run(self) -> Result<(Self, DeltaSource), RunError> {
         match self.0 {}
     }
-}
 
-impl RunningAgents {
     pub(super) fn join(self, _is_stuck: bool) -> Vec<WorkerUse> {
         match self.0 {}
     }

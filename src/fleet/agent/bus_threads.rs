@@ -6,7 +6,8 @@
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-use super::{AgentError, AgentInput, AgentOptions};
+use super::error::AgentError;
+use super::inputs::{AgentInput, AgentOptions};
 use crate::fleet::agents::limits;
 use crate::fleet::bus::BusClient;
 use crate::fleet::payload::ShardDeltas;

@@ -9,39 +9,24 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::lobby::pause;
-use super::{AgentError, AgentInput, AgentOptions, machine_time};
+use super::engine_parts::{PreparedEngine, prepare};
+use super::error::AgentError;
+use super::inputs::{AgentInput, AgentOptions, machine_time};
 use crate::clock::{self, RunOffset, Time};
-use crate::engine::{self, Engine, Variables};
-use crate::event::packed::{Packed, PackedBytes};
-use crate::event::record::header::VERSION;
+use crate::engine::{self, Engine};
 use crate::event::{LoadLease, ShardCommand};
-use crate::fleet::agents::{GLOBALS, limits};
-use crate::fleet::bus::BusClient;
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{Agent, Grant, SlotTable};
 use crate::fleet::setup::FleetSetup;
-use crate::fleet::variables;
 use crate::plan::Plan;
 use crate::plan::slots::ShardRange;
-use crate::wire::ServiceEndpoint;
-
-/// How often the bus is asked for the values of variables.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long shards may take to end once they are cancelled.
 const CANCEL: Duration = Duration::from_secs(12);
 
 /// How long the agent waits for others to get its slots once it leaves, ns.
 const HAND_OVER: u64 = 10_000_000_000;
-
-/// What the shards need before they start.
-pub(super) struct PreparedEngine {
-    globals: Variables,
-    /// For each shard.
-    endpoints: Vec<Vec<ServiceEndpoint>>,
-}
 
 /// The engine.
 pub(super) struct AgentEngine {
@@ -102,7 +87,8 @@ impl AgentEngine {
             (self.options.clone(), Arc::clone(&self.plan), self.setup.clone());
         let inputs = inputs.clone();
         let prepare = move || {
-            let prepared = prepare(&options, &plan, &setup, shards);
+            let prepared =
+                prepare((&options.bus, &options.run, options.patience), &plan, &setup, shards);
             drop(inputs.send(AgentInput::Prepared(Box::new(prepared))));
         };
         let thread = std::thread::Builder::new().name("prepare".to_owned());
@@ -234,35 +220,4 @@ impl AgentEngine {
         }
         running.engine.join(&[]).err().map(|error| error.to_string())
     }
-}
-
-/// Reads the values of the variables that `setup` set, and makes the endpoints of all services.
-fn prepare(
-    options: &AgentOptions,
-    plan: &Plan,
-    setup: &FleetSetup,
-    shards: u16,
-) -> Result<PreparedEngine, String> {
-    let shown = |error: &dyn std::fmt::Display| error.to_string();
-    let mut client: BusClient<ShardDeltas> =
-        BusClient::open(&options.bus, &options.run, limits(plan, &setup.times))
-            .map_err(|error| shown(&error))?;
-    let until = clock::now() + options.patience;
-    let bytes = loop {
-        match client.get(GLOBALS).map_err(|error| shown(&error))? {
-            Some(bytes) => break bytes,
-            None if clock::now() >= until => {
-                return Err("the values of the variables of `setup` did not come".to_owned());
-            }
-            None => pause(LOOK_EVERY),
-        }
-    };
-    let mut from = PackedBytes { left: &bytes, version: VERSION };
-    let globals = Vec::<Option<Vec<u8>>>::unpack(&mut from);
-    let globals = globals.and_then(|values| variables::read(&values));
-    let globals = globals.ok_or("the values of the variables of `setup` cannot be read")?;
-    let endpoints = (0..shards).map(|_| engine::endpoints(plan, &setup.addresses));
-    let endpoints: std::io::Result<Vec<_>> = endpoints.collect();
-    let endpoints = endpoints.map_err(|error| format!("cannot set up TLS: {error}"))?;
-    Ok(PreparedEngine { globals, endpoints })
 }

@@ -31,7 +31,10 @@ pub enum AgentError {
         patience: Duration,
     },
     /// The ordinal is beyond the fleet.
-    #[error("the run has {agents} agents, with ordinals from 0 to {}; this one is {ordinal}", agents - 1)]
+    #[error(
+        "the run has {agents} agents, with ordinals from 0 to {}; this one is {ordinal}",
+        agents - 1
+    )]
     TooMany {
         /// The number of agents.
         agents: u16,

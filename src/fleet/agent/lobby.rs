@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{AgentError, AgentOptions};
+use super::error::AgentError;
+use super::inputs::AgentOptions;
+use super::pause::pause;
 use crate::clock;
 use crate::event::Interrupt;
 use crate::files::{Bundle, Files};
@@ -68,13 +70,6 @@ pub(super) fn find(
 
 /// A client, and the setup as bytes.
 type FoundSetup = (BusClient<ShardDeltas>, Vec<u8>);
-
-/// Waits on a thread that has nothing else to do.
-pub(super) fn pause(length: Duration) {
-    let until = clock::now() + length;
-    // Without a runtime there is no pause; what follows has bounds of its own.
-    drop(clock::block_on(clock::sleep_until(until)));
-}
 
 /// Looks for the setup once.
 fn look(options: &AgentOptions) -> Result<Option<FoundSetup>, BusError> {

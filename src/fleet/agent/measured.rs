@@ -15,7 +15,7 @@ const PATIENCE: u64 = 1_500_000_000;
 
 /// The deltas of an interval.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
+pub(super) struct MeasuredInterval {
     shards: Vec<ShardProgress>,
     deltas: ShardDeltas,
     /// When the interval has waited long enough; `None` if nothing came.
@@ -36,7 +36,7 @@ struct ShardProgress {
     has_ended: bool,
 }
 
-impl Measured {
+impl MeasuredInterval {
     /// The shards at work.
     pub(super) fn begin(&mut self, shards: Vec<usize>) {
         let progress = |shard| ShardProgress {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::error::FleetError;
-use super::{FleetNews, is_before_load};
+use super::news::{FleetNews, is_before_load};
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::BusClient;

@@ -6,6 +6,7 @@
 
 mod driver;
 mod error;
+mod news;
 
 use std::sync::mpsc::{self as std_mpsc, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::bus::{BusAddress, BusClient, BusLimits};
 use super::payload::ShardDeltas;
-use super::protocol::{FleetConfig, FleetPhase, FleetTimes, LeaderStart, MemberRefusal};
+use super::protocol::{FleetConfig, FleetTimes, LeaderStart, MemberRefusal};
 use super::setup::FleetSetup;
 use super::variables;
 use crate::clock::{RunOffset, Time};
@@ -36,6 +37,7 @@ use crate::stats::Delta;
 use crate::units::nanos;
 use driver::{DriverCommand, FleetDriver};
 pub use error::FleetError;
+use news::FleetNews;
 
 /// The plain value with the values of the variables that `setup` set.
 pub(super) const GLOBALS: &str = "once:globals";
@@ -84,21 +86,6 @@ pub struct AgentsRun<'a> {
     pub join_timeout: Duration,
     /// What becomes of the load of a lost agent.
     pub on_loss: LossPolicy,
-}
-
-/// What the driver tells before the load.
-#[derive(Debug)]
-enum FleetNews {
-    /// So many agents have joined.
-    Joined(usize),
-    /// All have joined; each has so many shards.
-    Prepare(u16),
-    /// The start of the load.
-    Armed(Time),
-    /// An agent takes no part.
-    Refused(u16, MemberRefusal),
-    /// The run is over.
-    Ended(FleetError),
 }
 
 /// Agents that join, or prepare the plan.
@@ -364,9 +351,4 @@ pub(super) fn machine_facts() -> super::protocol::MemberFacts {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let cores = u16::try_from(host::cores().len()).unwrap_or(u16::MAX);
     super::protocol::MemberFacts { host: host.chars().take(64).collect(), cores }
-}
-
-/// Whether a phase comes before the load.
-const fn is_before_load(phase: FleetPhase) -> bool {
-    matches!(phase, FleetPhase::Lobby | FleetPhase::Prepare)
 }

@@ -13,42 +13,40 @@
 use super::agent_events::{
     AgentAction, AgentConfig, AgentEnd, AgentEvent, AgentRequest, AgentRequestKind,
 };
-use super::bus::{BusReply, BusRequest, RequestId};
+use super::bus::{BusReply, RequestId};
 use super::clock_estimate::ClockEstimate;
-use super::control::{
-    ControlRecord, FleetPhase, Heartbeat, HeartbeatId, MemberHealth, MemberState,
-};
+use super::control::{ControlRecord, FleetPhase, HeartbeatId, MemberHealth, MemberState};
 use super::heartbeats::MemberView;
 use super::lease::{Grant, Lease};
 use super::member::{Incarnation, Member};
-use super::outbox::{DeltaPayload, DeltaStream, Outbox};
+use super::outbox::{DeltaPayload, Outbox};
 use super::slot_table::{SlotTable, TableHistory};
 use crate::clock::{RunOffset, Time};
 
 /// An agent.
 #[derive(Clone, Debug)]
 pub struct Agent<P: DeltaPayload> {
-    config: AgentConfig,
-    view: MemberView,
+    pub(super) config: AgentConfig,
+    pub(super) view: MemberView,
     /// What the first heartbeat replaces, once `Look` told it.
-    join: Option<(Option<HeartbeatId>, RunOffset)>,
-    has_joined: bool,
-    previous_horizon: RunOffset,
-    state: MemberState,
-    outbox: Outbox<P>,
-    next_beat: u64,
-    next_request: u64,
-    beat_due: Time,
-    data_due: Time,
-    beat: Option<AgentRequest>,
-    data: Option<AgentRequest>,
-    was_told_to_prepare: bool,
-    was_started: bool,
-    was_stopped: bool,
+    pub(super) join: Option<(Option<HeartbeatId>, RunOffset)>,
+    pub(super) has_joined: bool,
+    pub(super) previous_horizon: RunOffset,
+    pub(super) state: MemberState,
+    pub(super) outbox: Outbox<P>,
+    pub(super) next_beat: u64,
+    pub(super) next_request: u64,
+    pub(super) beat_due: Time,
+    pub(super) data_due: Time,
+    pub(super) beat: Option<AgentRequest>,
+    pub(super) data: Option<AgentRequest>,
+    pub(super) was_told_to_prepare: bool,
+    pub(super) was_started: bool,
+    pub(super) was_stopped: bool,
     /// The last command that was carried out.
-    command: u64,
-    health: MemberHealth,
-    end: Option<AgentEnd>,
+    pub(super) command: u64,
+    pub(super) health: MemberHealth,
+    pub(super) end: Option<AgentEnd>,
 }
 
 impl<P: DeltaPayload> Agent<P> {
@@ -359,73 +357,5 @@ impl<P: DeltaPayload> Agent<P> {
                 self.data_due = now.after(self.view.times.heartbeat);
             }
         }
-    }
-
-    fn send(
-        &mut self,
-        now: Time,
-        request: BusRequest<P>,
-        what: AgentRequestKind,
-        actions: &mut Vec<AgentAction<P>>,
-    ) -> AgentRequest {
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
-        actions.push(AgentAction::Send { id, request: Box::new(request) });
-        AgentRequest { id, issued: now, what }
-    }
-
-    fn next_beat(&mut self, now: Time) -> (BusRequest<P>, AgentRequestKind) {
-        let heartbeat = self.heartbeat(now);
-        let horizon = heartbeat.horizon;
-        if self.has_joined {
-            self.next_beat += 1;
-            return (BusRequest::Beat { heartbeat }, AgentRequestKind::Beat { horizon });
-        }
-        match self.join {
-            None => {
-                let ordinal = self.config.ordinal;
-                (BusRequest::Look { ordinal }, AgentRequestKind::Look)
-            }
-            Some((after, previous_horizon)) => {
-                self.next_beat += 1;
-                let heartbeat = Heartbeat { previous_horizon, ..heartbeat };
-                let what = AgentRequestKind::Join { previous_horizon, horizon };
-                (BusRequest::Join { after, heartbeat }, what)
-            }
-        }
-    }
-
-    fn heartbeat(&self, now: Time) -> Heartbeat {
-        let (generation, appended) = self.outbox.position();
-        Heartbeat {
-            previous_horizon: self.previous_horizon,
-            plan: self.config.plan,
-            generation,
-            appended,
-            kept_from: self.outbox.kept_from(),
-            measured: self.outbox.measured(),
-            command: self.command,
-            facts: self.config.facts.clone(),
-            health: self.health,
-            ..self.view.heartbeat(now, self.next_beat, self.state)
-        }
-    }
-
-    /// Whether there is something to send besides heartbeats.
-    fn has_data(&self) -> bool {
-        self.has_joined && (!self.outbox.is_sent() || self.state == MemberState::Finished)
-    }
-
-    fn next_data(&mut self) -> Option<(BusRequest<P>, AgentRequestKind)> {
-        let member = self.view.member;
-        if self.outbox.is_sent() {
-            let state = self.outbox.final_state();
-            return Some((BusRequest::WriteFinal { member, state }, AgentRequestKind::WriteFinal));
-        }
-        let frame = self.outbox.issue()?;
-        let (generation, _) = self.outbox.position();
-        let what = AgentRequestKind::Append { generation, last: frame.last };
-        let stream = DeltaStream { member, generation };
-        Some((BusRequest::Append { stream, frame }, what))
     }
 }

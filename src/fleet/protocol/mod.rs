@@ -23,6 +23,7 @@
 
 mod agent;
 mod agent_events;
+mod agent_requests;
 mod bus;
 mod clock_estimate;
 mod control;

@@ -13,12 +13,13 @@ pub(super) mod events;
 mod fleet_view;
 mod followed;
 mod requests;
+mod status;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bus::{BusReply, BusRequest, PollReply, RequestId};
-use super::control::{ControlRecord, FleetCommand, FleetPhase, Heartbeat, MAX_COMMANDS};
+use super::control::{ControlRecord, FleetCommand, FleetPhase};
 use super::ledger::{DeclaredLoss, FleetSnapshot, FrameUse, Ledger, MemberAccount};
 use super::member::Member;
 use super::outbox::DeltaPayload;
@@ -126,16 +127,6 @@ impl<P: DeltaPayload> Coordinator<P> {
             pending.issued.after(self.config.times.request_timeout)
         };
         self.pending.as_ref().map_or(self.poll_due, timeout)
-    }
-
-    /// The control record as far as this coordinator knows it; `None` before the run exists.
-    pub fn control(&self) -> Option<&ControlRecord> {
-        self.bus.base.as_ref()
-    }
-
-    /// Whether it leads, as far as it knows.
-    pub fn is_leading(&self) -> bool {
-        matches!(self.stage, CoordinatorStage::Load | CoordinatorStage::Lead)
     }
 
     fn end(&mut self, end: CoordinatorEnd<P>, actions: &mut Vec<CoordinatorAction<P>>) {
@@ -248,28 +239,6 @@ impl<P: DeltaPayload> Coordinator<P> {
                 self.ledger.close(*member, state, true);
             }
         }
-    }
-
-    /// Whether `commands` more fit into the control record.
-    pub fn has_room(&self, commands: usize) -> bool {
-        let waiting = self.control().map_or(0, |base| base.commands.len());
-        waiting + self.queued.len() + commands <= MAX_COMMANDS
-    }
-
-    /// The members by their newest heartbeats, and whether each lives.
-    pub fn members(&self) -> impl Iterator<Item = (&Heartbeat, bool)> {
-        let is_alive = |beat: &Heartbeat| self.bus.view.is_alive(beat.member, &self.config.times);
-        self.bus.view.heartbeats().map(move |beat| (beat, is_alive(beat)))
-    }
-
-    /// What is merged of each member.
-    pub fn ledger(&self) -> &Ledger<P> {
-        &self.ledger
-    }
-
-    /// The start of the load on the local clock; `None` before it is set.
-    pub fn start(&self) -> Option<Time> {
-        self.bus.start()
     }
 
     /// Whether all members that ever owned slots have handed in everything.

@@ -1,0 +1,146 @@
+//! Drives the agent of the protocol: carries out what it wants, and hands it what happens.
+//!
+//! `agent` runs it on its main thread.
+//! Invariant: after each step the engine has the slots and the lease of that step.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use super::bus_threads::BusThreads;
+use super::engine::AgentEngine;
+use super::error::AgentError;
+use super::inputs::{AgentInput, AgentResult, local_now, machine_time};
+use super::measured::MeasuredInterval;
+use crate::event::Interrupt;
+use crate::fleet::payload::ShardDeltas;
+use crate::fleet::protocol::{Agent, AgentAction, AgentEnd, AgentEvent};
+
+/// The agent, its engine and its bus.
+pub(super) struct AgentDriver<'a> {
+    pub(super) agent: Agent<ShardDeltas>,
+    pub(super) engine: AgentEngine,
+    pub(super) measured: MeasuredInterval,
+    pub(super) bus: BusThreads,
+    pub(super) inputs: SyncSender<AgentInput>,
+    pub(super) tell: &'a dyn Fn(String),
+    /// The signals that came.
+    pub(super) interrupts: u32,
+}
+
+impl AgentDriver<'_> {
+    pub(super) fn run(
+        mut self,
+        received: &Receiver<AgentInput>,
+    ) -> Result<AgentResult, AgentError> {
+        let mut events = VecDeque::from([AgentEvent::Tick]);
+        loop {
+            let event = match events.pop_front() {
+                Some(event) => event,
+                None => {
+                    let left = self.agent.wake().since(local_now());
+                    let left = left.min(self.measured.wait()).clamp(1_000_000, 500_000_000);
+                    let input = received.recv_timeout(Duration::from_nanos(left)).ok();
+                    match self.take(input, &mut events)? {
+                        Some(event) => event,
+                        None => continue,
+                    }
+                }
+            };
+            for action in self.agent.step(local_now(), event) {
+                if let Some(end) = self.carry_out(action, &mut events)? {
+                    return Ok(self.end(end, received));
+                }
+            }
+            self.engine.follow(&self.agent);
+            if let Some((until, payload)) = self.measured.take(false) {
+                events.push_back(AgentEvent::Health(self.measured.health()));
+                events.push_back(AgentEvent::Measured { until, payload });
+            }
+        }
+    }
+
+    /// Takes an input; returns the event of the protocol that it is.
+    fn take(
+        &mut self,
+        input: Option<AgentInput>,
+        events: &mut VecDeque<AgentEvent<ShardDeltas>>,
+    ) -> Result<Option<AgentEvent<ShardDeltas>>, AgentError> {
+        Ok(Some(match input {
+            None => AgentEvent::Tick,
+            Some(AgentInput::Reply(id, reply)) => AgentEvent::Reply { id, reply },
+            Some(AgentInput::Hint) => AgentEvent::Hint,
+            Some(AgentInput::Prepared(prepared)) => {
+                self.engine.prepared(prepared.map_err(AgentError::Prepare)?);
+                AgentEvent::Prepared
+            }
+            Some(AgentInput::Delta(delta)) => {
+                self.measured.push(*delta);
+                return Ok(None.or_else(|| self.flush(events)));
+            }
+            Some(AgentInput::EngineEnded) => {
+                if let Some((until, payload)) = self.measured.take(true) {
+                    events.push_back(AgentEvent::Measured { until, payload });
+                }
+                events.push_back(AgentEvent::Finished);
+                AgentEvent::Tick
+            }
+            Some(AgentInput::Interrupt(interrupt)) => {
+                self.interrupts += 1;
+                if self.interrupts > 1 || interrupt == Interrupt::Quit {
+                    return Err(AgentError::Interrupted(interrupt));
+                }
+                (self.tell)("leaving the run: other agents get its load (again: stop now)".into());
+                self.engine.leave();
+                AgentEvent::Leave
+            }
+        }))
+    }
+
+    /// The event of an interval that is complete.
+    fn flush(
+        &mut self,
+        events: &mut VecDeque<AgentEvent<ShardDeltas>>,
+    ) -> Option<AgentEvent<ShardDeltas>> {
+        let (until, payload) = self.measured.take(false)?;
+        events.push_back(AgentEvent::Measured { until, payload });
+        Some(AgentEvent::Health(self.measured.health()))
+    }
+
+    fn carry_out(
+        &mut self,
+        action: AgentAction<ShardDeltas>,
+        events: &mut VecDeque<AgentEvent<ShardDeltas>>,
+    ) -> Result<Option<AgentEnd>, AgentError> {
+        match action {
+            AgentAction::Send { id, request } => self.bus.send(id, request),
+            AgentAction::Prepare => {
+                (self.tell)("all agents joined; preparing the plan".to_owned());
+                self.engine.prepare(&self.agent, &self.inputs)?;
+            }
+            AgentAction::Start { at } => {
+                let is_started = self.engine.start(&self.agent, machine_time(at), &self.inputs)?;
+                if is_started {
+                    self.measured.begin(self.engine.shards());
+                } else {
+                    events.push_back(AgentEvent::Finished);
+                }
+            }
+            AgentAction::Command(command) => self.engine.command(&command.command),
+            AgentAction::Stop { cancel } => {
+                if !self.engine.stop(cancel) {
+                    events.push_back(AgentEvent::Finished);
+                }
+            }
+            AgentAction::End(end) => return Ok(Some(end)),
+        }
+        Ok(None)
+    }
+
+    /// Ends the agent; what its engine still does is cancelled.
+    fn end(self, end: AgentEnd, received: &Receiver<AgentInput>) -> AgentResult {
+        let measured = self.measured.count();
+        let failed = self.engine.end(received);
+        AgentResult { end, measured, failed }
+    }
+}

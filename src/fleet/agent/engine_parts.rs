@@ -1,0 +1,59 @@
+//! What the shards of an agent need before they start.
+//!
+//! `engine` prepares it on a thread of its own.
+//! Invariant: everything that takes long is done before the start is set.
+
+use std::time::Duration;
+
+use super::pause::pause;
+use crate::clock;
+use crate::engine::{self, Variables};
+use crate::event::packed::{Packed, PackedBytes};
+use crate::event::record::header::VERSION;
+use crate::fleet::agents::{GLOBALS, limits};
+use crate::fleet::bus::{BusAddress, BusClient};
+use crate::fleet::payload::ShardDeltas;
+use crate::fleet::setup::FleetSetup;
+use crate::fleet::variables;
+use crate::plan::Plan;
+use crate::wire::ServiceEndpoint;
+
+/// How often the bus is asked for the values of variables.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What the shards need before they start.
+pub(super) struct PreparedEngine {
+    pub(super) globals: Variables,
+    /// For each shard.
+    pub(super) endpoints: Vec<Vec<ServiceEndpoint>>,
+}
+
+/// Reads the values of the variables that `setup` set, and makes the endpoints of all services.
+pub(super) fn prepare(
+    (bus, run, patience): (&BusAddress, &str, Duration),
+    plan: &Plan,
+    setup: &FleetSetup,
+    shards: u16,
+) -> Result<PreparedEngine, String> {
+    let shown = |error: &dyn std::fmt::Display| error.to_string();
+    let mut client: BusClient<ShardDeltas> =
+        BusClient::open(bus, run, limits(plan, &setup.times)).map_err(|error| shown(&error))?;
+    let until = clock::now() + patience;
+    let bytes = loop {
+        match client.get(GLOBALS).map_err(|error| shown(&error))? {
+            Some(bytes) => break bytes,
+            None if clock::now() >= until => {
+                return Err("the values of the variables of `setup` did not come".to_owned());
+            }
+            None => pause(LOOK_EVERY),
+        }
+    };
+    let mut from = PackedBytes { left: &bytes, version: VERSION };
+    let globals = Vec::<Option<Vec<u8>>>::unpack(&mut from);
+    let globals = globals.and_then(|values| variables::read(&values));
+    let globals = globals.ok_or("the values of the variables of `setup` cannot be read")?;
+    let endpoints = (0..shards).map(|_| engine::endpoints(plan, &setup.addresses));
+    let endpoints: std::io::Result<Vec<_>> = endpoints.collect();
+    let endpoints = endpoints.map_err(|error| format!("cannot set up TLS: {error}"))?;
+    Ok(PreparedEngine { globals, endpoints })
+}

@@ -1,0 +1,28 @@
+//! What the driver of a coordinator tells the run before the load.
+//!
+//! `driver` sends it, `agents` waits for it.
+//! Invariant: the last one is the start of the load, or why there is none.
+
+use super::error::FleetError;
+use crate::clock::Time;
+use crate::fleet::protocol::{FleetPhase, MemberRefusal};
+
+/// What the driver tells before the load.
+#[derive(Debug)]
+pub(super) enum FleetNews {
+    /// So many agents have joined.
+    Joined(usize),
+    /// All have joined; each has so many shards.
+    Prepare(u16),
+    /// The start of the load.
+    Armed(Time),
+    /// An agent takes no part.
+    Refused(u16, MemberRefusal),
+    /// The run is over.
+    Ended(FleetError),
+}
+
+/// Whether a phase comes before the load.
+pub(super) const fn is_before_load(phase: FleetPhase) -> bool {
+    matches!(phase, FleetPhase::Lobby | FleetPhase::Prepare)
+}
