@@ -45,9 +45,10 @@ pub mod scenario;
 pub mod engine;
 pub mod report;
 pub mod testserver;
-// 8: files and screens of a run, live control
+// 8: files and screens of a run, live control, processes and machines of a run
 pub mod control;
 pub mod fleet;
+pub mod kubernetes;
 pub mod sinks;
 // 9: one run
 pub mod run;

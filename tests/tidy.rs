@@ -37,7 +37,7 @@ const FLOORS: [&[&str]; 12] = [
     &["pace", "resilience", "wire", "event", "forecast", "delivery"],
     &["scenario"],
     &["engine", "report", "testserver"],
-    &["sinks", "control", "fleet"],
+    &["sinks", "control", "fleet", "kubernetes"],
     &["run"],
     &[],
     &["cli"],
@@ -46,7 +46,7 @@ const FLOORS: [&[&str]; 12] = [
 /// Words that only some modules may say, and why.
 const OWNED: [(&str, &[&str], &str); 6] = [
     ("clap", &["cli"], "only the command line knows clap"),
-    ("serde_saphyr", &["scenario"], "only `scenario` knows YAML"),
+    ("serde_saphyr", &["scenario", "kubernetes"], "only `scenario` reads YAML"),
     (
         "TcpStream",
         &["wire", "testserver", "sinks"],

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "redis")]
 use super::agent;
-use super::{check, control, doctor, hit, man, plan, report, run, target};
+use super::{check, control, doctor, hit, k8s, man, plan, report, run, target};
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
 #[derive(Debug, Parser)]
@@ -80,6 +80,8 @@ pub(super) enum CliCommand {
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,
+    /// Print objects of Kubernetes that run agents
+    K8s(Box<k8s::Args>),
     /// Print a JSON Schema, for editors
     #[command(after_long_help = "\
 Examples:

@@ -19,6 +19,7 @@ mod execute;
 mod help_tests;
 mod hit;
 mod hit_streams;
+mod k8s;
 mod limits;
 mod man;
 mod output;
@@ -85,6 +86,7 @@ pub fn main() -> ExitStatus {
         #[cfg(feature = "redis")]
         CliCommand::Agent(args) => agent::run(&args, worker::compile_words),
         CliCommand::Worker => worker::run(),
+        CliCommand::K8s(args) => k8s::run(&args),
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),
         CliCommand::Man(args) => man::run(&args, Cli::command()),

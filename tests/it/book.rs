@@ -268,6 +268,7 @@ pages! {
     login "howto/login.md";
     planning "planning.md";
     fleet "fleet.md";
+    kubernetes "kubernetes.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";
     report "report.md";

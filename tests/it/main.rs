@@ -29,6 +29,7 @@ mod http2; // HTTP/2 with nginx and with misbehaving peers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis
 mod keys; // terminal keys
+mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
 mod link; // users with a slow emulated link
 mod memory; // memory does not grow with the number of requests

@@ -1,0 +1,153 @@
+//! `manada k8s render`: prints the objects of Kubernetes that run the agents of a run.
+//!
+//! Invariant: it connects to nothing; what it prints has names of Secrets, never their values.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::args;
+use super::output::{finish, print_error, print_remark};
+use crate::exit::ExitStatus;
+use crate::kubernetes::{
+    self, BusLocation, ClusterFile, ClusterName, ClusterRun, Destination, ImageReference,
+    ResourceQuantity, SecretVariable,
+};
+
+/// Maximum number of agents: a Job with a limit of failures per index has at most so many indexes.
+const MAX_AGENTS: i64 = 100_000;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "manada k8s render --agents N --bus URL --run ID --image IMAGE [OPTIONS]"
+)]
+#[command(after_long_help = "\
+Examples:
+  manada k8s render --agents 5 --run a --image manada --bus rediss://10.0.0.9 --allow 10.1.0.0/16:80
+  manada k8s render --agents 2 --run b --image manada --bus rediss://redis.example -o objects
+
+Rendering is tested against the published schemas of Kubernetes; a run in a cluster is not.")]
+pub(super) struct Args {
+    /// What to do
+    action: ClusterAction,
+    /// Number of agents
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_AGENTS))]
+    agents: u32,
+    /// The bus, e.g. rediss://redis.example:6379, without its password
+    #[arg(long, value_name = "URL", value_parser = str::parse::<BusLocation>)]
+    bus: BusLocation,
+    /// The id of the run
+    #[arg(long, value_name = "ID", value_parser = str::parse::<ClusterName>)]
+    run: ClusterName,
+    /// The image of Manada, e.g. registry.example/manada:0.2.0
+    #[arg(long, value_parser = str::parse::<ImageReference>)]
+    image: ImageReference,
+    /// The namespace (default: that of kubectl)
+    #[arg(long, value_name = "NAME", hide_short_help = true,
+        value_parser = str::parse::<ClusterName>)]
+    namespace: Option<ClusterName>,
+    /// What agents may load: HOST:PORT or CIDR:PORT; repeatable
+    ///
+    /// A NetworkPolicy contains addresses, no names: the port of a name is open to every address.
+    #[arg(long, value_name = "TARGET", value_parser = str::parse::<Destination>)]
+    allow: Vec<Destination>,
+    /// Secret with the password of the bus, key `password`
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<ClusterName>,
+        help_heading = "Secrets")]
+    bus_secret: Option<ClusterName>,
+    /// Secret with `ca.crt`, `tls.crt` and `tls.key` for the bus
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<ClusterName>,
+        help_heading = "Secrets")]
+    tls_secret: Option<ClusterName>,
+    /// Variable of the agents from a Secret, for `secret()`; repeatable
+    #[arg(long, value_name = "NAME=SECRET/KEY", value_parser = str::parse::<SecretVariable>,
+        hide_short_help = true, help_heading = "Secrets")]
+    secret_env: Vec<SecretVariable>,
+    /// Cores of an agent
+    #[arg(long, value_name = "CORES", default_value = "2", value_parser = kubernetes::cpu,
+        hide_short_help = true, help_heading = "Resources")]
+    cpu: ResourceQuantity,
+    /// Memory of an agent
+    #[arg(long, value_name = "SIZE", default_value = "1Gi", value_parser = kubernetes::memory,
+        hide_short_help = true, help_heading = "Resources")]
+    memory: ResourceQuantity,
+    /// When the agents end, whatever the run does
+    #[arg(long, value_name = "D", default_value = "4h", value_parser = args::duration,
+        hide_short_help = true, help_heading = "Resources")]
+    deadline: Duration,
+    /// Also create a Redis for this run, which stores nothing
+    #[arg(long, hide_short_help = true, help_heading = "Resources")]
+    with_redis: bool,
+    /// Folder for a file of each object; `-`: print them
+    #[arg(short, long, value_name = "DIR|-", default_value = "-", help_heading = "Output")]
+    out: PathBuf,
+}
+
+/// The actions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ClusterAction {
+    /// Print the objects as YAML
+    Render,
+}
+
+pub(super) fn run(args: &Args) -> ExitStatus {
+    let ClusterAction::Render = args.action;
+    let run = ClusterRun {
+        agents: args.agents,
+        bus: args.bus.clone(),
+        run: args.run.clone(),
+        image: args.image.clone(),
+        namespace: args.namespace.clone(),
+        bus_secret: args.bus_secret.clone(),
+        tls_secret: args.tls_secret.clone(),
+        variables: args.secret_env.clone(),
+        targets: args.allow.clone(),
+        cpu: args.cpu.clone(),
+        memory: args.memory.clone(),
+        deadline: args.deadline,
+        with_redis: args.with_redis,
+    };
+    let files = match kubernetes::render(&run) {
+        Ok(files) => files,
+        Err(refusal) => {
+            print_error(&refusal);
+            return ExitStatus::Usage;
+        }
+    };
+    for one in run.named_destinations() {
+        print_remark(&format!(
+            "note: a NetworkPolicy contains no names: port {} is open to every address because of \
+             `{}`; an address or CIDR:PORT is stricter\n",
+            one.port, one.text
+        ));
+    }
+    if run.targets.is_empty() {
+        print_remark(&"note: without `--allow` the agents reach no target\n");
+    }
+    if args.out == Path::new("-") {
+        let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
+        return finish(io::stdout().write_all(texts.join("---\n").as_bytes()), ExitStatus::Pass);
+    }
+    match write(&args.out, &files) {
+        Ok(()) => ExitStatus::Pass,
+        Err(error) => {
+            print_error(&format_args!("cannot write to {}: {error}", args.out.display()));
+            ExitStatus::Broken
+        }
+    }
+}
+
+/// Writes the files to a folder, which is made if it is missing.
+fn write(folder: &Path, files: &[ClusterFile]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for file in files {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o644);
+        options.open(folder.join(file.name))?.write_all(file.text.as_bytes())?;
+    }
+    Ok(())
+}
