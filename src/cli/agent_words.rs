@@ -116,7 +116,11 @@ fn without_options_of_coordinator(words: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::worker::compile_words;
     use super::*;
+    use crate::event::link::manifest_hash;
+    use crate::files::{BundleFile, FileRecorder, Files};
+    use crate::plan::Plan;
 
     /// The words for agents, joined by blanks.
     fn for_agents(line: &str) -> Result<String, WordsRefused> {
@@ -162,6 +166,40 @@ mod tests {
         assert_eq!(for_agents(line).unwrap(), "manada run a.yaml --users 5 --set a.b=--out");
         let hit = "manada hit --out o -n 5 -- http://x/";
         assert_eq!(for_agents(hit).unwrap(), "manada hit -n 5 -- http://x/");
+    }
+
+    #[test]
+    fn agents_compile_the_plan_of_the_coordinator_from_words_and_bundle() {
+        let place = tempfile::tempdir().unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = place.path().join("coordinator");
+        std::fs::create_dir(&folder).unwrap();
+        let at = |name: &str| folder.join(name).display().to_string();
+        std::fs::copy(root.join("scenarios/shop.yaml"), at("shop.yaml")).unwrap();
+        std::fs::write(at("body.json"), "{\"id\":1}").unwrap();
+        std::fs::write(at("urls.txt"), "http://127.0.0.1:1/a\nhttp://127.0.0.1:1/b\n").unwrap();
+        for (line, files) in [
+            (format!("manada run {} --seed 5 --out {}", at("shop.yaml"), at("out")), 1),
+            (format!("manada hit --urls {} -b @{} --seed 5", at("urls.txt"), at("body.json")), 2),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let recorder = FileRecorder::default();
+            let own = compile_words(words.iter().cloned(), &recorder.files()).unwrap();
+            let bundle = recorder.bundle([]).unwrap();
+            // Archetypes of the working directory, and limits of this user, are files, too.
+            let is_named = |file: &&BundleFile| file.path.starts_with(folder.to_str().unwrap());
+            assert_eq!(bundle.manifest.files.iter().filter(is_named).count(), files, "{line}");
+            let sent = words_for_agents(&words).unwrap();
+            let away = place.path().join("away");
+            std::fs::rename(&folder, &away).unwrap();
+            let unpacked = Files::unpack(&bundle, &[]).unwrap();
+            let mut plan = compile_words(sent.into_iter(), &unpacked).unwrap();
+            std::fs::rename(&away, &folder).unwrap();
+            plan.run_id.clone_from(&own.run_id);
+            assert_eq!(manifest_hash(&plan.manifest()), manifest_hash(&own.manifest()), "{line}");
+            let flows = |plan: &Plan| format!("{:?}", plan.archetypes);
+            assert_eq!(flows(&plan), flows(&own), "{line}");
+        }
     }
 
     #[test]
