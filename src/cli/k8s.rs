@@ -18,8 +18,8 @@ use crate::kubernetes::{
     ResourceQuantity, SecretVariable,
 };
 
-/// Maximum number of agents: a Job with a limit of failures per index has at most so many indexes.
-const MAX_AGENTS: i64 = 100_000;
+/// Maximum number of agents, as of `manada run`.
+const MAX_AGENTS: i64 = 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -63,6 +63,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<ClusterName>,
         help_heading = "Secrets")]
     tls_secret: Option<ClusterName>,
+    /// Secret with private keys and client certificates of the scenario, by file name
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<ClusterName>,
+        hide_short_help = true, help_heading = "Secrets")]
+    keys_secret: Option<ClusterName>,
     /// Variable of the agents from a Secret, for `secret()`; repeatable
     #[arg(long, value_name = "NAME=SECRET/KEY", value_parser = str::parse::<SecretVariable>,
         hide_short_help = true, help_heading = "Secrets")]
@@ -94,23 +98,30 @@ enum ClusterAction {
     Render,
 }
 
+impl Args {
+    fn cluster_run(&self) -> ClusterRun {
+        ClusterRun {
+            agents: self.agents,
+            bus: self.bus.clone(),
+            run: self.run.clone(),
+            image: self.image.clone(),
+            namespace: self.namespace.clone(),
+            bus_secret: self.bus_secret.clone(),
+            keys_secret: self.keys_secret.clone(),
+            tls_secret: self.tls_secret.clone(),
+            variables: self.secret_env.clone(),
+            targets: self.allow.clone(),
+            cpu: self.cpu.clone(),
+            memory: self.memory.clone(),
+            deadline: self.deadline,
+            with_redis: self.with_redis,
+        }
+    }
+}
+
 pub(super) fn run(args: &Args) -> ExitStatus {
     let ClusterAction::Render = args.action;
-    let run = ClusterRun {
-        agents: args.agents,
-        bus: args.bus.clone(),
-        run: args.run.clone(),
-        image: args.image.clone(),
-        namespace: args.namespace.clone(),
-        bus_secret: args.bus_secret.clone(),
-        tls_secret: args.tls_secret.clone(),
-        variables: args.secret_env.clone(),
-        targets: args.allow.clone(),
-        cpu: args.cpu.clone(),
-        memory: args.memory.clone(),
-        deadline: args.deadline,
-        with_redis: args.with_redis,
-    };
+    let run = args.cluster_run();
     let files = match kubernetes::render(&run) {
         Ok(files) => files,
         Err(refusal) => {
@@ -150,4 +161,26 @@ fn write(folder: &Path, files: &[ClusterFile]) -> io::Result<()> {
         options.open(folder.join(file.name))?.write_all(file.text.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, CliCommand};
+    use crate::kubernetes::agent_words;
+
+    #[test]
+    fn agents_accept_the_words_of_their_pods() {
+        let line = "manada k8s render --agents 2 --run shop-7 --image m --bus rediss://me@bus:6380 \
+                    --allow 10.0.0.0/8:80";
+        for more in ["", " --tls-secret a --bus-secret b --keys-secret c --secret-env A=b/c"] {
+            let parsed = Cli::try_parse_from(format!("{line}{more}").split_whitespace()).unwrap();
+            let CliCommand::K8s(args) = parsed.command else { panic!("{more}") };
+            let words = agent_words(&args.cluster_run());
+            let words = std::iter::once("manada".to_owned()).chain(words);
+            let parsed = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+            assert!(matches!(parsed.command, CliCommand::Agent(_)), "{more}");
+        }
+    }
 }

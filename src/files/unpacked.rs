@@ -93,7 +93,7 @@ impl Unpacked {
             let name = Path::new(path.file_name().unwrap_or_default()).display();
             return format!(
                 "private keys and client certificates are not sent to agents: put `{name}` into a \
-                 folder of this machine, and name it with `--allow-files DIR`"
+                 folder of this machine, and name it with `--own-files DIR`"
             );
         }
         format!(

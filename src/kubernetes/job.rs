@@ -32,6 +32,9 @@ const USER: u32 = 65_532;
 /// The folder of certificates for the bus.
 const TLS: &str = "/tls";
 
+/// The folder of private keys and client certificates of the scenario.
+const KEYS: &str = "/keys";
+
 /// Makes the Job.
 pub(super) fn job(run: &ClusterRun) -> AnyObject {
     let labels = run.labels(AGENT);
@@ -107,11 +110,14 @@ fn container(run: &ClusterRun) -> PodContainer {
     if run.tls_secret.is_some() {
         volume_mounts.push(VolumeMount { name: "tls", mount_path: TLS, read_only: true });
     }
+    if run.keys_secret.is_some() {
+        volume_mounts.push(VolumeMount { name: "keys", mount_path: KEYS, read_only: true });
+    }
     PodContainer {
         name: AGENT,
         image: run.image.to_string(),
         image_pull_policy: "IfNotPresent",
-        args: words(run),
+        args: agent_words(run),
         env,
         ports: Vec::new(),
         // No limit of CPU: the kernel would stop the agent for parts of each 100 ms, which delays
@@ -124,24 +130,25 @@ fn container(run: &ClusterRun) -> PodContainer {
 }
 
 /// The command line of an agent. It finds its ordinal in `JOB_COMPLETION_INDEX`.
-fn words(run: &ClusterRun) -> Vec<String> {
+pub fn agent_words(run: &ClusterRun) -> Vec<String> {
     let mut words: Vec<String> =
-        ["agent", "--bus", &run.bus.url, "--run", run.run.as_str(), "--journal", "/journal"]
-            .map(str::to_owned)
-            .into();
+        ["agent", "--bus", &run.bus.url, "--run", run.run.as_str()].map(str::to_owned).into();
     if run.tls_secret.is_some() {
         let files = [("--bus-ca", "ca.crt"), ("--bus-cert", "tls.crt"), ("--bus-key", "tls.key")];
         words.extend(
             files.into_iter().flat_map(|(flag, file)| [flag.to_owned(), format!("{TLS}/{file}")]),
         );
     }
-    words.extend(run.targets.iter().flat_map(|one| ["--allow".to_owned(), one.text.clone()]));
+    if run.keys_secret.is_some() {
+        words.extend(["--own-files", KEYS].map(str::to_owned));
+    }
     words
 }
 
 fn volumes(run: &ClusterRun) -> Vec<PodVolume> {
     let mut volumes = vec![empty("journal", "2Gi"), empty("tmp", "1Gi")];
     volumes.extend(run.tls_secret.iter().map(|secret| of_secret("tls", secret.as_str())));
+    volumes.extend(run.keys_secret.iter().map(|secret| of_secret("keys", secret.as_str())));
     volumes
 }
 

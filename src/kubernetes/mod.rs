@@ -14,6 +14,7 @@ mod render;
 mod run;
 
 pub use error::ClusterRefusal;
+pub use job::agent_words;
 pub use names::{
     BusLocation, ClusterName, Destination, DestinationHost, ImageReference, ResourceQuantity,
     SecretVariable, cpu, memory,

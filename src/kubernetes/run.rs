@@ -36,6 +36,8 @@ pub struct ClusterRun {
     pub bus_secret: Option<ClusterName>,
     /// The Secret with `ca.crt`, `tls.crt` and `tls.key` for the bus.
     pub tls_secret: Option<ClusterName>,
+    /// The Secret with private keys and client certificates of the scenario.
+    pub keys_secret: Option<ClusterName>,
     /// Variables of the agents.
     pub variables: Vec<SecretVariable>,
     /// What agents may load.
