@@ -184,7 +184,7 @@ mod tests {
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let recorder = FileRecorder::default();
-            let own = compile_words(words.iter().cloned(), &recorder.files()).unwrap();
+            let own = compile_words(&mut words.iter().cloned(), &recorder.files()).unwrap();
             let bundle = recorder.bundle([]).unwrap();
             // Archetypes of the working directory, and limits of this user, are files, too.
             let is_named = |file: &&BundleFile| file.path.starts_with(folder.to_str().unwrap());
@@ -193,7 +193,7 @@ mod tests {
             let away = place.path().join("away");
             std::fs::rename(&folder, &away).unwrap();
             let unpacked = Files::unpack(&bundle, &[]).unwrap();
-            let mut plan = compile_words(sent.into_iter(), &unpacked).unwrap();
+            let mut plan = compile_words(&mut sent.into_iter(), &unpacked).unwrap();
             std::fs::rename(&away, &folder).unwrap();
             plan.run_id.clone_from(&own.run_id);
             assert_eq!(manifest_hash(&plan.manifest()), manifest_hash(&own.manifest()), "{line}");
