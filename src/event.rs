@@ -29,7 +29,9 @@ pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
-pub use workers::{Adoption, LoadLease, LossPolicy, WorkerEvent, WorkerLoss, WorkerUse};
+pub use workers::{
+    Adoption, AgentAccount, AgentUse, LoadLease, LossPolicy, WorkerEvent, WorkerLoss, WorkerUse,
+};
 
 /// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +106,12 @@ pub struct DeltaSource {
     /// How long a command may take to reach all shards, ns: a change of the load takes effect later
     /// by as much.
     pub command_lead_ns: u64,
+    /// What is known of the agents of a fleet, as the coordinator updates it.
+    pub agents: Option<AgentsStatus>,
 }
+
+/// What is known of the agents of a fleet at present.
+pub type AgentsStatus = Arc<std::sync::Mutex<Vec<WorkerUse>>>;
 
 /// How long a command may take to reach all shards of this machine, ns.
 pub const COMMAND_LEAD_NS: u64 = 200_000_000;
@@ -119,7 +126,7 @@ impl DeltaSource {
         shards: usize,
     ) -> Self {
         let workers = workers.unwrap_or_else(|| tokio::sync::mpsc::channel(1).1);
-        Self { deltas, workers, commands, shards, command_lead_ns: COMMAND_LEAD_NS }
+        Self { deltas, workers, commands, shards, command_lead_ns: COMMAND_LEAD_NS, agents: None }
     }
 
     /// Sends a command to every shard. If a queue is full, it has already received enough of them;

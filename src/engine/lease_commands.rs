@@ -32,7 +32,7 @@ pub(crate) fn grant(shard: &Rc<Shard>, lease: &LoadLease) {
         // One notice for all shards of the process.
         shard.recorder.borrow_mut().push_change(StateChange {
             at: lease.since,
-            subject: ChangeSubject::Worker(range.process + 1),
+            subject: ChangeSubject::Agent(range.process),
             change: Change::NoLease { since: RunOffset::of(former.until, shard.start) },
             cause: ChangeCause::NoHeartbeat,
         });

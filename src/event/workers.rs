@@ -5,6 +5,7 @@
 
 use crate::clock::{RunOffset, Time};
 use crate::plan::slots::{OwnedSlots, ShardRange};
+use crate::stats::ChangeSubject;
 
 /// A worker process that ended before its shards did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,16 @@ pub struct WorkerLoss {
     pub range: ShardRange,
     /// How it ended, as text.
     pub why: String,
+    /// Whether it was an agent of a fleet.
+    pub is_agent: bool,
+}
+
+impl WorkerLoss {
+    /// The subject of its changes.
+    pub fn subject(&self) -> ChangeSubject {
+        let worker = self.worker as u64;
+        if self.is_agent { ChangeSubject::Agent(worker) } else { ChangeSubject::Worker(worker + 1) }
+    }
 }
 
 /// What happens to a worker.
@@ -98,4 +109,38 @@ pub struct WorkerUse {
     pub failed: Option<String>,
     /// How it ended, if it was lost.
     pub loss: Option<String>,
+    /// What is known of it if it is an agent of a fleet.
+    pub agent: Option<AgentUse>,
+}
+
+/// What the coordinator knows of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentUse {
+    /// The name of its machine.
+    pub host: String,
+    /// The cores that it may use.
+    pub cores: u64,
+    /// The slots that it has.
+    pub slots: u64,
+    /// For how long no heartbeat of it has come, ns.
+    pub silent_ns: u64,
+    /// The largest error of its estimate of the bus's clock since the start, ns.
+    pub clock_error_ns: u64,
+    /// The largest p99 of its lateness in a second, µs.
+    pub lag_us: u64,
+    /// The highest CPU use of its busiest shard in a second, thousandths of a core.
+    pub cpu_permille: u64,
+    /// How far its account is.
+    pub account: AgentAccount,
+}
+
+/// How far the account of an agent is: the sum of its deltas, against its final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentAccount {
+    /// It is at work, or its final state did not come.
+    Open,
+    /// Both are equal.
+    Exact,
+    /// They differ.
+    Differs,
 }

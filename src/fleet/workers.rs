@@ -262,6 +262,7 @@ impl RunningWorkers {
                 rss_peak: end.rss_peak.unwrap_or(process.rss_peak),
                 failed: end.failed,
                 loss: process.loss.clone(),
+                agent: None,
             });
         }
         for writer in self.writers {
@@ -312,7 +313,7 @@ impl Follower {
         process.loss = Some(why.clone());
         drop(process);
         drop(self.news.try_send((self.index, WorkerNews::Gone(why.clone()))));
-        let loss = WorkerLoss { worker: self.index, range: self.range, why };
+        let loss = WorkerLoss { worker: self.index, range: self.range, why, is_agent: false };
         drop(self.losses.blocking_send(WorkerEvent::Lost(loss)));
     }
 

@@ -10,7 +10,7 @@ use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
 use super::{addresses, client_json, failures, messages_json, monitors};
 use crate::event::Report;
-use crate::event::WorkerUse;
+use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::stats::delta::LoadWindow;
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
 use crate::units::per_second;
@@ -106,9 +106,26 @@ fn workers(report: &Report) -> Vec<Value> {
         json!({
             "first_shard": range.process, "shards": range.count(),
             "rss_bytes_peak": worker.rss_peak, "lost": worker.loss,
+            "agent": worker.agent.as_ref().map(agent),
         })
     };
     report.workers.iter().map(worker).collect()
+}
+
+/// What is known of an agent.
+fn agent(agent: &AgentUse) -> Value {
+    let exact = match agent.account {
+        AgentAccount::Open => Value::Null,
+        AgentAccount::Exact => json!(true),
+        AgentAccount::Differs => json!(false),
+    };
+    json!({
+        "host": agent.host, "cores": agent.cores, "slots": agent.slots,
+        "silent_s": agent.silent_ns as f64 / 1e9,
+        "clock_error_us": agent.clock_error_ns as f64 / 1e3,
+        "lag_us_p99_worst": agent.lag_us, "cpu_percent_max": agent.cpu_permille as f64 / 10.0,
+        "sums_agree": exact,
+    })
 }
 
 fn generator(report: &Report) -> Value {

@@ -10,7 +10,7 @@ use anstyle::Style;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::quantile_text::quantile;
-use super::rows::{ThresholdState, WorkerRow, worker_rows, workers_in_all};
+use super::rows::{ThresholdState, WorkerRow, aggregate, worker_rows, workers_in_all};
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
@@ -255,12 +255,16 @@ fn generator(out: &mut String, report: &Report) {
         ),
     );
     if let Some(all) = workers_in_all(report) {
-        wrapped(out, "workers", &all);
+        let is_fleet = report.workers.iter().any(|worker| worker.agent.is_some());
+        wrapped(out, if is_fleet { "agents" } else { "workers" }, &all);
+    }
+    if let Some(aggregate) = aggregate(report) {
+        wrapped(out, "aggregate", &aggregate);
     }
     for row in worker_rows(report) {
         if row.is_fault {
-            let WorkerRow { number, shards, end, .. } = row;
-            wrapped(out, "", &format!("worker {number} (shard {shards}) {end}"));
+            let WorkerRow { name, shards, end, .. } = row;
+            wrapped(out, "", &format!("{name} (shard {shards}) {end}"));
         }
     }
 }

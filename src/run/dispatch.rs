@@ -3,7 +3,7 @@
 //! `execute` runs it; simulations run it under virtual time.
 //! Invariant: all numbers that are shown come from here, where they agree.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::control::Controller;
 pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
@@ -273,7 +273,10 @@ impl Dispatch<'_> {
         }
         // Judging takes time, and is left out if no screen shows it.
         if self.io.sinks.has_screens() {
-            let report = self.io.aggregator.so_far(snapshot);
+            let mut report = self.io.aggregator.so_far(snapshot);
+            if let Some(agents) = &self.source.agents {
+                report.workers.clone_from(&agents.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             self.io.sinks.publish(&RunEvent::Tick(Arc::new(report)));
         }
     }

@@ -12,7 +12,7 @@ use crate::event::{Adoption, LossPolicy, WorkerLoss};
 use crate::ids::WorkloadId;
 use crate::plan::slots::{OwnedSlots, ShardRange};
 use crate::plan::{Load, LoadBound, Plan, Workload};
-use crate::stats::{Change, ChangeCause, ChangeSubject, Delta, StateChange, Unfinished};
+use crate::stats::{Change, ChangeCause, Delta, StateChange, Unfinished};
 use crate::units::nanos;
 
 /// The shards of a run on workers.
@@ -205,7 +205,7 @@ impl<'p> Losses<'p> {
 
 /// A change of a lost worker.
 fn change_of(loss: &WorkerLoss, at: RunOffset, change: Change) -> StateChange {
-    let subject = ChangeSubject::Worker(loss.worker as u64 + 1);
+    let subject = loss.subject();
     StateChange { at, subject, change, cause: ChangeCause::ProcessEnded { how: loss.why.clone() } }
 }
 

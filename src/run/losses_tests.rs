@@ -21,7 +21,7 @@ fn plan() -> Arc<Plan> {
 /// The loss of one of four workers with two shards each.
 fn loss(worker: usize) -> WorkerLoss {
     let range = ShardRange::divide(8, 4)[worker];
-    WorkerLoss { worker, range, why: "killed".to_owned() }
+    WorkerLoss { worker, range, why: "killed".to_owned(), is_agent: false }
 }
 
 /// Loses a worker, noticed at `ns`.

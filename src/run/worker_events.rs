@@ -17,7 +17,7 @@ impl Dispatch<'_> {
         match event {
             WorkerEvent::Lost(loss) => self.lost(&loss),
             WorkerEvent::Silent { worker } => {
-                let why = format!("no heartbeat of agent {} comes through the bus", worker + 1);
+                let why = format!("no heartbeat of agent {worker} comes through the bus");
                 self.io.sinks.publish(&RunEvent::Note(why.clone()));
                 if self.aborts_on_loss && self.stopped_at.is_none() {
                     self.stop(&format!("stopping: {why}"), StopCause::Workers(why));
@@ -26,7 +26,7 @@ impl Dispatch<'_> {
             WorkerEvent::Moved { worker, adoption } => {
                 self.losses.move_slots(&adoption);
                 let why = "no heartbeat came through the bus in time".to_owned();
-                let loss = WorkerLoss { worker, range: ShardRange::whole(1), why };
+                let loss = WorkerLoss { worker, range: ShardRange::whole(1), why, is_agent: true };
                 self.note(moved_change(&loss, now, &adoption));
             }
             WorkerEvent::Settled { loss, until } => {

@@ -87,7 +87,7 @@ pub fn start(
             }
             // It ends at once, and what it has not sent is gone.
             source.commands[0].try_send(ShardCommand::Cancel).unwrap();
-            let loss = WorkerLoss { worker, range, why: "killed".to_owned() };
+            let loss = WorkerLoss { worker, range, why: "killed".to_owned(), is_agent: false };
             losses.send(WorkerEvent::Lost(loss)).await.unwrap();
             while source.deltas.recv().await.is_some() {}
         });

@@ -25,6 +25,7 @@ fn subjects() -> Vec<ChangeSubject> {
         ChangeSubject::Mark,
         ChangeSubject::Former(name()),
         ChangeSubject::Worker(3),
+        ChangeSubject::Agent(0),
     ]
 }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::clock::RunOffset;
-use crate::event::packed::{Packed, PackedBytes, Shape, packed};
-use crate::event::{RunEvent, RunInfo, StopCause, WorkerUse};
+use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
+use crate::event::{AgentAccount, AgentUse, RunEvent, RunInfo, StopCause, WorkerUse};
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, GaugeSample, StateChange};
 
@@ -52,7 +52,12 @@ pub struct RecordEnd {
 
 packed! {
     RecordEnd { broken, rss_peak, workers since 10 }
-    WorkerUse { range, rss_peak, failed, loss }
+    WorkerUse { range, rss_peak, failed, loss, agent since 10 }
+    AgentUse { host, cores, slots, silent_ns, clock_error_ns, lag_us, cpu_permille, account }
+}
+
+listed! {
+    AgentAccount: Open, Exact, Differs;
 }
 
 impl RecordEntry {

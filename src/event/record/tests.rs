@@ -124,6 +124,7 @@ fn entries() -> Vec<RecordEntry> {
                 rss_peak: 7,
                 failed: None,
                 loss: Some("killed".into()),
+                agent: None,
             }],
         }),
     ]

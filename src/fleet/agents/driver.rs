@@ -6,21 +6,22 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::error::FleetError;
 use super::news::{FleetNews, is_before_load};
+use super::overview::AgentsOverview;
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::BusClient;
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{
-    Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame, FinalCheck,
-    FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, SlotTable,
+    Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame, FleetConfig,
+    FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState, SlotTable,
 };
 use crate::plan::slots::ShardRange;
 use crate::stats::Delta;
@@ -72,6 +73,7 @@ struct SeenState {
     alone_since: Option<Time>,
     is_quitting: bool,
     damaged: u64,
+    status: AgentsOverview,
 }
 
 impl FleetDriver {
@@ -186,6 +188,21 @@ impl FleetDriver {
         }
         self.observe_slots();
         self.observe_silence(events);
+        self.observe_status();
+    }
+
+    /// Updates what screens show of the agents.
+    fn observe_status(&mut self) {
+        let Some(layout) = &self.seen.layout else { return };
+        let now = clock::now();
+        self.seen.status.observe(layout, self.coordinator.members(), self.seen.tables.last(), now);
+        let ledger = self.coordinator.ledger();
+        self.seen.status.publish(layout, ledger, &self.channels.uses);
+    }
+
+    fn publish_status(&self, ledger: &Ledger<ShardDeltas>) {
+        let layout = self.seen.layout.clone().unwrap_or_default();
+        self.seen.status.publish(&layout, ledger, &self.channels.uses);
     }
 
     /// Hands on slots that moved.
@@ -218,12 +235,14 @@ impl FleetDriver {
         if !control.phase.has_load() {
             return;
         }
-        let is_alive = |member: Member| {
+        let is_silent = |member: Member| {
             let mut members = self.coordinator.members();
-            members.any(|(beat, is_alive)| beat.member == member && is_alive)
+            members.any(|(beat, is_alive)| {
+                beat.member == member && !is_alive && beat.state != MemberState::Finished
+            })
         };
         let silent: Vec<(Member, ShardRange)> =
-            layout.members().filter(|(member, _)| !is_alive(*member)).collect();
+            layout.members().filter(|(member, _)| is_silent(*member)).collect();
         for (member, range) in &silent {
             if !self.seen.silent.contains(member) {
                 let event = WorkerEvent::Silent { worker: range.process as usize };
@@ -257,29 +276,23 @@ impl FleetDriver {
                 return;
             }
         };
-        let mut uses = Vec::new();
-        let layout = self.seen.layout.take().unwrap_or_default();
+        let layout = self.seen.layout.clone().unwrap_or_default();
         for (member, range) in layout.members() {
-            let account = ledger.account(member);
-            let is_closed = account.is_some_and(MemberAccount::is_closed);
-            let loss = (!is_closed).then(|| WorkerLoss {
+            let is_closed = ledger.account(member).is_some_and(MemberAccount::is_closed);
+            if is_closed {
+                continue;
+            }
+            let loss = WorkerLoss {
                 worker: range.process as usize,
                 range,
                 why: why.to_owned(),
-            });
-            if let Some(loss) = &loss {
-                let settled =
-                    WorkerEvent::Settled { loss: loss.clone(), until: self.moved_from(member) };
-                drop(self.channels.workers.blocking_send(settled));
-            }
-            let differs = account.is_some_and(|account| account.check == FinalCheck::Corrected);
-            let failed = differs.then(|| {
-                "its deltas do not add up to its final state: the totals are not exact".to_owned()
-            });
-            let rss_peak = self.rss_of(member);
-            uses.push(WorkerUse { range, rss_peak, failed, loss: loss.map(|loss| loss.why) });
+                is_agent: true,
+            };
+            let settled = WorkerEvent::Settled { loss, until: self.moved_from(member) };
+            drop(self.channels.workers.blocking_send(settled));
+            self.seen.status.lose(member, why);
         }
-        *self.channels.uses.lock().unwrap_or_else(PoisonError::into_inner) = uses;
+        self.publish_status(&ledger);
         if let Some(error) = error {
             drop(self.channels.news.try_send(FleetNews::Ended(error)));
         }
@@ -291,10 +304,5 @@ impl FleetDriver {
         let is_moved = |pair: &&[SlotTable]| has(&pair[0]) && !has(&pair[1]);
         let moved = self.seen.tables.windows(2).find(is_moved);
         moved.map_or(RunOffset::NEVER, |pair| pair[1].from)
-    }
-
-    fn rss_of(&self, member: Member) -> u64 {
-        let mut members = self.coordinator.members();
-        members.find(|(beat, _)| beat.member == member).map_or(0, |(beat, _)| beat.health.rss)
     }
 }

@@ -7,6 +7,7 @@
 mod driver;
 mod error;
 mod news;
+mod overview;
 
 use std::sync::mpsc::{self as std_mpsc, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -306,6 +307,7 @@ impl PendingAgents {
         let shards = usize::from(self.agents) * usize::from(self.shards);
         let mut source = DeltaSource::new(self.deltas, Some(self.workers), vec![sender], shards);
         source.command_lead_ns = COMMAND_LEAD;
+        source.agents = Some(Arc::clone(&self.driver.uses));
         Ok((RunningAgents { driver: self.driver, commands: Some(commands) }, source))
     }
 }

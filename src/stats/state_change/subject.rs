@@ -37,6 +37,8 @@ pub enum ChangeSubject {
     Mark,
     /// A worker process, by its number from 1.
     Worker(u64),
+    /// An agent of a fleet, by its ordinal from 0.
+    Agent(u64),
     /// A subject as records before version 8 name it.
     Former(String),
 }
@@ -57,6 +59,7 @@ impl fmt::Display for ChangeSubject {
             Self::Memory => f.write_str("memory"),
             Self::Mark => f.write_str("mark"),
             Self::Worker(number) => write!(f, "worker {number}"),
+            Self::Agent(ordinal) => write!(f, "agent {ordinal}"),
             Self::Former(name) => f.write_str(name),
         }
     }

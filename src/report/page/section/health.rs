@@ -10,7 +10,7 @@ use super::super::view::PageView;
 use super::super::words::HtmlText;
 use super::cells::{fact, head};
 use crate::report::quantile_text::quantile;
-use crate::report::rows::worker_rows;
+use crate::report::rows::{WorkerRow, aggregate, worker_rows};
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
@@ -38,12 +38,14 @@ pub fn render(view: &PageView<'_>) -> Markup {
 fn workers(view: &PageView<'_>) -> Markup {
     let rows = worker_rows(view.report);
     html! {
-        @if !rows.is_empty() {
+        @if rows.iter().any(|row| row.agent.is_some()) {
+            (agents(&rows))
+        } @else if !rows.is_empty() {
             table {
                 (head(&[("worker", false), ("shards", false), ("memory", true), ("end", false)]))
                 tbody { @for row in rows.iter().take(MAX_WORKERS) {
                     tr {
-                        th scope="row" { (row.number) }
+                        th scope="row" { (row.name) }
                         td { (row.shards) }
                         td.n { (row.memory) }
                         td { (HtmlText(&row.end)) }
@@ -51,8 +53,46 @@ fn workers(view: &PageView<'_>) -> Markup {
                 } }
             }
         }
+        @if let Some(aggregate) = aggregate(view.report) {
+            p { "Aggregate " (aggregate) }
+        }
         @if rows.len() > MAX_WORKERS {
             p.note { "And " (rows.len() - MAX_WORKERS) " more workers." }
+        }
+    }
+}
+
+/// The agents of a fleet.
+fn agents(rows: &[WorkerRow]) -> Markup {
+    let columns = [
+        ("agent", false),
+        ("machine", false),
+        ("shards", false),
+        ("share", true),
+        ("worst lag", true),
+        ("CPU", true),
+        ("clock", true),
+        ("memory", true),
+        ("heard", false),
+        ("state", false),
+    ];
+    html! {
+        table {
+            (head(&columns))
+            tbody { @for row in rows.iter().take(MAX_WORKERS) { @if let Some(agent) = &row.agent {
+                tr {
+                    th scope="row" { (row.name) }
+                    td { (HtmlText(&agent.host)) }
+                    td { (row.shards) }
+                    td.n { (agent.share) }
+                    td.n { (agent.lag) }
+                    td.n { (agent.cpu) }
+                    td.n { (agent.clock) }
+                    td.n { (row.memory) }
+                    td { (agent.heard) }
+                    td { (HtmlText(&row.end)) }
+                }
+            } } }
         }
     }
 }

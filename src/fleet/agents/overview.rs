@@ -1,0 +1,118 @@
+//! The agents of a run as screens and reports show them.
+//!
+//! `driver` updates it after each poll.
+//! Invariant: figures are those of the agents' heartbeats; worst ones are over the whole load.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::clock::Time;
+use crate::event::{AgentAccount, AgentUse, WorkerUse};
+use crate::fleet::layout::FleetLayout;
+use crate::fleet::payload::ShardDeltas;
+use crate::fleet::protocol::{FinalCheck, Heartbeat, Ledger, Member, SlotTable};
+
+/// What is known of each agent.
+#[derive(Debug, Default)]
+pub(super) struct AgentsOverview {
+    agents: BTreeMap<Member, AgentFigures>,
+}
+
+/// The figures of one agent.
+#[derive(Clone, Debug)]
+struct AgentFigures {
+    heartbeat: Heartbeat,
+    heard: Time,
+    silent_ns: u64,
+    slots: u64,
+    clock_error: u64,
+    lag_us: u64,
+    cpu_permille: u64,
+    rss: u64,
+    loss: Option<String>,
+}
+
+impl AgentsOverview {
+    /// Takes the newest heartbeats at `now`, and the latest table.
+    pub(super) fn observe<'a>(
+        &mut self,
+        layout: &FleetLayout,
+        members: impl Iterator<Item = (&'a Heartbeat, bool)>,
+        table: Option<&SlotTable>,
+        now: Time,
+    ) {
+        let slots = table.map(SlotTable::counts).unwrap_or_default();
+        for (heartbeat, _) in members {
+            let member = heartbeat.member;
+            if layout.range(member).is_none() {
+                continue;
+            }
+            let figures = self.agents.entry(member).or_insert_with(|| AgentFigures {
+                heartbeat: heartbeat.clone(),
+                heard: now,
+                silent_ns: 0,
+                slots: 0,
+                clock_error: 0,
+                lag_us: 0,
+                cpu_permille: 0,
+                rss: 0,
+                loss: None,
+            });
+            if figures.heartbeat.beat != heartbeat.beat {
+                figures.heartbeat = heartbeat.clone();
+                figures.heard = now;
+            }
+            figures.silent_ns = now.since(figures.heard);
+            figures.slots = slots.get(&member).copied().unwrap_or(0) as u64;
+            if heartbeat.clock_error != u64::MAX {
+                figures.clock_error = figures.clock_error.max(heartbeat.clock_error);
+            }
+            let health = &heartbeat.health;
+            figures.lag_us = figures.lag_us.max(health.lag_us);
+            figures.cpu_permille = figures.cpu_permille.max(health.cpu_permille);
+            figures.rss = figures.rss.max(health.rss);
+        }
+    }
+
+    /// Nothing more comes from an agent.
+    pub(super) fn lose(&mut self, member: Member, why: &str) {
+        if let Some(figures) = self.agents.get_mut(&member) {
+            figures.loss = Some(why.to_owned());
+        }
+    }
+
+    /// Hands the agents to screens and reports.
+    pub(super) fn publish(
+        &self,
+        layout: &FleetLayout,
+        ledger: &Ledger<ShardDeltas>,
+        to: &Mutex<Vec<WorkerUse>>,
+    ) {
+        let uses = layout.members().filter_map(|(member, range)| {
+            let figures = self.agents.get(&member)?;
+            let account = match ledger.account(member).map(|account| account.check) {
+                Some(FinalCheck::Exact) => AgentAccount::Exact,
+                Some(FinalCheck::Corrected) => AgentAccount::Differs,
+                Some(FinalCheck::Open) | None => AgentAccount::Open,
+            };
+            let failed = (account == AgentAccount::Differs).then(|| {
+                "its deltas do not add up to its final state: the totals are not exact".to_owned()
+            });
+            let facts = &figures.heartbeat.facts;
+            let is_over = account != AgentAccount::Open;
+            let agent = AgentUse {
+                host: facts.host.clone(),
+                cores: u64::from(facts.cores),
+                slots: figures.slots,
+                silent_ns: if is_over { 0 } else { figures.silent_ns },
+                clock_error_ns: figures.clock_error,
+                lag_us: figures.lag_us,
+                cpu_permille: figures.cpu_permille,
+                account,
+            };
+            let (rss_peak, loss) = (figures.rss, figures.loss.clone());
+            Some(WorkerUse { range, rss_peak, failed, loss, agent: Some(agent) })
+        });
+        *to.lock().unwrap_or_else(PoisonError::into_inner) = uses.collect();
+    }
+}
