@@ -18,6 +18,8 @@ mod ends; // all ways to end
 mod exemplars; // failing exchanges, and their curl commands
 mod files; // which files a scenario may read
 #[cfg(feature = "redis")]
+mod fleet; // runs on agents over a real Redis
+#[cfg(feature = "redis")]
 mod fleet_bus; // the bus of a fleet on a real Redis
 mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
