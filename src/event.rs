@@ -9,6 +9,7 @@ pub mod control_request;
 pub mod link;
 pub mod packed;
 pub mod record;
+mod source;
 pub mod stop;
 pub mod workers;
 
@@ -28,6 +29,7 @@ use crate::verdict::{Judgement, Trust};
 pub use control::ControlCommand;
 pub use control_error::ControlError;
 pub use control_request::{ControlClient, ControlReply, ControlRequest};
+pub use source::{AgentsStatus, COMMAND_LEAD_NS, COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
 pub use stop::{Interrupt, StopCause};
 pub use workers::{
     Adoption, AgentAccount, AgentUse, LoadLease, LossPolicy, WorkerEvent, WorkerLoss, WorkerUse,
@@ -85,65 +87,6 @@ pub enum Order {
     Refresh(ServiceId),
 }
 
-/// Capacity of the delta queue to the dispatcher, for all shards; a delta may take megabytes. When
-/// the queue is full, a shard keeps its delta and merges the next one into it.
-pub const DELTA_QUEUE: usize = 16;
-
-/// Capacity of a shard's command queue; more than a person can type.
-pub const COMMAND_QUEUE: usize = 64;
-
-/// The dispatcher's channels to the shards: threads of this process, or workers.
-#[derive(Debug)]
-pub struct DeltaSource {
-    /// Receives the deltas of all shards.
-    pub deltas: tokio::sync::mpsc::Receiver<Delta>,
-    /// Receives what happens to workers, each after the deltas that the worker sent before.
-    pub workers: tokio::sync::mpsc::Receiver<WorkerEvent>,
-    /// Sends commands: to each thread with a shard, or to each worker for all of its shards.
-    pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
-    /// The number of shards.
-    pub shards: usize,
-    /// How long a command may take to reach all shards, ns: a change of the load takes effect later
-    /// by as much.
-    pub command_lead_ns: u64,
-    /// What is known of the agents of a fleet, as the coordinator updates it.
-    pub agents: Option<AgentsStatus>,
-}
-
-/// What is known of the agents of a fleet at present.
-pub type AgentsStatus = Arc<std::sync::Mutex<Vec<WorkerUse>>>;
-
-/// How long a command may take to reach all shards of this machine, ns.
-pub const COMMAND_LEAD_NS: u64 = 200_000_000;
-
-impl DeltaSource {
-    /// The source of shards on this machine. `workers` is `None` if they are threads of this
-    /// process, which are not lost: a panic of one is an error of the run.
-    pub fn new(
-        deltas: tokio::sync::mpsc::Receiver<Delta>,
-        workers: Option<tokio::sync::mpsc::Receiver<WorkerEvent>>,
-        commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
-        shards: usize,
-    ) -> Self {
-        let workers = workers.unwrap_or_else(|| tokio::sync::mpsc::channel(1).1);
-        Self { deltas, workers, commands, shards, command_lead_ns: COMMAND_LEAD_NS, agents: None }
-    }
-
-    /// Sends a command to every shard. If a queue is full, it has already received enough of them;
-    /// if a shard has ended, it needs none.
-    pub fn broadcast(&self, command: &ShardCommand) {
-        for shard in &self.commands {
-            let _ = shard.try_send(command.clone());
-        }
-    }
-
-    /// Whether every running shard has room for `commands` more: a schedule has to change on all
-    /// shards or on none.
-    pub fn has_room(&self, commands: usize) -> bool {
-        self.commands.iter().all(|shard| shard.is_closed() || shard.capacity() >= commands)
-    }
-}
-
 /// Everything that sinks need to know before the first number.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
@@ -170,6 +113,8 @@ pub struct GeneratorInfo {
     pub shards: usize,
     /// The number of processes with shards: one is this process, several are its workers.
     pub processes: usize,
+    /// Whether the processes are agents of a fleet.
+    pub is_fleet: bool,
     /// Why these numbers.
     pub reason: String,
     /// Remarks on the setup for readers, such as a target on the same machine.
@@ -177,11 +122,12 @@ pub struct GeneratorInfo {
 }
 
 impl GeneratorInfo {
-    /// Returns the size, such as "4 shards" or "4 shards in 2 processes".
+    /// Returns the size, such as "4 shards" or "4 shards on 2 agents".
     pub fn size(&self) -> String {
         let shards = counted(self.shards as u64, "shard");
         match self.processes {
             0 | 1 => shards,
+            processes if self.is_fleet => format!("{shards} on {processes} agents"),
             processes => format!("{shards} in {processes} processes"),
         }
     }

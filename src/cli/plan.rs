@@ -124,6 +124,7 @@ fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
             tier: tier.name.to_owned(),
             shards: tier.shards,
             processes: tier.processes,
+            is_fleet: false,
             reason: tier.reason,
             remarks: Vec::new(),
         },

@@ -40,7 +40,7 @@ impl RunAggregator {
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
         let warmup_ns = nanos(plan.warmup);
         let mut tally = Tally::new(&plan.series_layout(), shards, scheduled);
-        tally.set_processes(info.generator.processes);
+        tally.set_processes(info.generator.processes, info.generator.is_fleet);
         Self {
             tally,
             watch: Watch::new(&plan.thresholds, plan.subjects(), shards, warmup_ns),

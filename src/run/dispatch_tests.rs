@@ -40,6 +40,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             tier: String::new(),
             shards: 1,
             processes: 1,
+            is_fleet: false,
             reason: String::new(),
             remarks: vec![],
         };

@@ -57,6 +57,7 @@ fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &Monitor
             tier: tier.name.to_owned(),
             shards: tier.shards,
             processes: tier.processes,
+            is_fleet: options.agents.is_some(),
             reason: tier.reason.clone(),
             remarks: machine::remarks(plan),
         },

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod own_delay;
 mod part;
 pub mod pool;
+pub mod process_times;
 mod receive_lag;
 pub mod recorder;
 pub mod resilience_snapshot;
@@ -47,6 +48,7 @@ pub use outcome::{
 };
 pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
+pub use process_times::ProcessFigures;
 pub use recorder::Recorder;
 pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};

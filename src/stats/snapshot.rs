@@ -12,6 +12,7 @@ use super::exemplar::Exemplar;
 use super::latency::Latency;
 use super::messages::{MessageWindow, StreamCounts};
 use super::pool::PoolUse;
+use super::process_times::ProcessFigures;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::state_change::StateChanges;
 use super::user_levels::WorstUsers;
@@ -111,6 +112,8 @@ pub struct Health {
     pub ledger: Vec<String>,
     /// ∫ calls in flight dt over Σ time in flight of calls, minus one.
     pub little_error: f64,
+    /// The times of each process; empty if there is one.
+    pub processes: Vec<ProcessFigures>,
 }
 
 impl Snapshot {

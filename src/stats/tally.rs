@@ -11,6 +11,7 @@ use super::delta::{Delta, Window};
 use super::messages::{HeldStreams, StreamCounts};
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
+use super::process_times::ProcessTimes;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot, StreamsSnapshot};
@@ -34,6 +35,8 @@ pub struct Tally {
     users_peaks: BTreeMap<usize, u64>,
     /// The number of processes; each has every n-th shard.
     processes: usize,
+    /// The times of each process; empty if there is one.
+    by_process: Vec<ProcessTimes>,
     connections_peak: u64,
     streams: StreamLevels,
     health: Health,
@@ -99,6 +102,7 @@ impl Tally {
             warmup_ns: shape.warmup.ns(),
             users_peaks: BTreeMap::new(),
             processes: 1,
+            by_process: Vec::new(),
             connections_peak: 0,
             streams: StreamLevels::default(),
             health: Health::default(),
@@ -107,9 +111,20 @@ impl Tally {
         }
     }
 
-    /// The shards are in so many processes: each counts the users of its own process.
-    pub fn set_processes(&mut self, processes: usize) {
+    /// The shards are in so many processes, workers or agents: each counts the users of its own
+    /// process.
+    pub fn set_processes(&mut self, processes: usize, are_agents: bool) {
         self.processes = processes.max(1);
+        if processes > 1 {
+            let name = |process| {
+                if are_agents {
+                    format!("agent {process}")
+                } else {
+                    format!("worker {}", process + 1)
+                }
+            };
+            self.by_process = (0..processes).map(|at| ProcessTimes::new(name(at))).collect();
+        }
     }
 
     /// Notes that the load was stopped: later calls are drain.
@@ -134,6 +149,9 @@ impl Tally {
             } else {
                 self.warmup.merge(window);
             }
+        }
+        if let Some(times) = self.by_process.get_mut(delta.shard % self.processes) {
+            times.absorb(delta);
         }
         let Some(shard) = self.shards.get_mut(delta.shard) else { return };
         let before = std::mem::replace(&mut shard.gauges, delta.gauges);
@@ -190,7 +208,11 @@ impl Tally {
             users_peak: self.users_peaks.values().sum(),
             connections_peak: self.connections_peak,
             streams: self.streams.snapshot(&self.total.streams, &gauges),
-            health: Health { little_error: little_error(&gauges), ..self.health.clone() },
+            health: Health {
+                little_error: little_error(&gauges),
+                processes: self.by_process.iter().map(ProcessTimes::figures).collect(),
+                ..self.health.clone()
+            },
         }
     }
 

@@ -137,6 +137,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
                 tier: "world".to_owned(),
                 shards,
                 processes: 1,
+                is_fleet: false,
                 reason: String::new(),
                 remarks: Vec::new(),
             },

@@ -91,7 +91,7 @@ packed! {
         streams_wanted since 9, monitors,
     }
     Monitor { name, unit, owner }
-    GeneratorInfo { tier, shards, processes since 10, reason, remarks }
+    GeneratorInfo { tier, shards, processes since 10, is_fleet since 10, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,

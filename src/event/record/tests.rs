@@ -67,6 +67,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
             tier: "micro".into(),
             shards,
             processes: 1,
+            is_fleet: false,
             reason: String::new(),
             remarks: vec!["r".into()],
         },

@@ -35,6 +35,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
             tier: "threads".into(),
             shards: 2,
             processes: 1,
+            is_fleet: false,
             reason: text.to_owned(),
             remarks: vec![text.to_owned()],
         },

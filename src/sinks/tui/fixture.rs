@@ -121,6 +121,7 @@ fn make_opening() -> RunInfo {
             tier: "threads".to_owned(),
             shards: 2,
             processes: 1,
+            is_fleet: false,
             reason: "one core would be 80 % busy".to_owned(),
             remarks: vec!["the target shares this machine with the generator".to_owned()],
         },

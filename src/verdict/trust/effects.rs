@@ -127,7 +127,7 @@ mod tests {
         ("`lost_workers`; `lost_lease`", LOST_WORKERS),
         ("`generator_errors`", NOT_MADE),
         ("`late_users`", MISSING_USERS),
-        ("`generator_bound`", BOUND),
+        ("`generator_bound`; `outlier`", BOUND),
         ("`receiver_bound`", RECEIVED_LATE),
         ("`ledger`, `littles_law`", ALL),
     ];

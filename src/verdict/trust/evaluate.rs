@@ -16,6 +16,7 @@ use super::effects::figure;
 use super::lateness::{
     check_lag, check_late_users, check_run_queue, check_stalls, check_wake_ups, worst,
 };
+use super::processes::{check_outlier, name_the_latest};
 use super::reason::{TrustContext, TrustLevel, TrustReason};
 use super::receiver::check_receiver;
 use crate::stats::Snapshot;
@@ -43,9 +44,11 @@ impl Trust {
         reasons.extend(check_wake_ups(snapshot));
         reasons.extend(check_receiver(snapshot, context));
         reasons.extend(context.has_unpaced.then(|| check_saturation(snapshot)).flatten());
+        reasons.extend(check_outlier(snapshot));
         reasons.extend(check_ledger(snapshot));
         reasons.extend(check_littles_law(snapshot));
         blame_other_programs(&mut reasons);
+        name_the_latest(&mut reasons, snapshot);
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.level));
         let level = reasons.first().map_or(TrustLevel::Yes, |reason| reason.level);
         Self { level, reasons }

@@ -8,6 +8,7 @@ mod checks;
 mod effects;
 mod evaluate;
 mod lateness;
+mod processes;
 mod reason;
 mod receiver;
 
