@@ -30,8 +30,10 @@ pub(crate) struct AgentRow {
     pub(crate) host: String,
     /// Its share of the slots.
     pub(crate) share: String,
-    /// Since when it was heard last.
+    /// When it was heard last.
     pub(crate) heard: String,
+    /// Whether that is too long ago.
+    pub(crate) is_silent: bool,
     /// Its worst lateness: the p99 of a second.
     pub(crate) lag: String,
     /// The highest CPU use of its busiest shard.
@@ -62,6 +64,7 @@ fn agent_row(agent: &AgentUse) -> AgentRow {
         host: format!("{} ({} cores)", agent.host, agent.cores),
         share: format!("{:.1} %", agent.slots as f64 * 100.0 / SLOTS as f64),
         heard: if agent.silent_ns >= SILENCE { format!("{silence} ago") } else { "now".to_owned() },
+        is_silent: agent.silent_ns >= SILENCE,
         lag: show_us(agent.lag_us),
         cpu: format!("{:.0} %", agent.cpu_permille as f64 / 10.0),
         clock: format!("± {}", show_us(agent.clock_error_ns / 1_000)),

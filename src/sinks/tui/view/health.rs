@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{nothing, time, title, wrapped};
-use crate::report::rows::reason_value;
+use crate::report::rows::{reason_value, worker_rows};
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds, columns as laid};
 use crate::sinks::tui::text::{clean, fit, width};
@@ -17,11 +17,15 @@ use crate::stats::{Histogram, Latency, MonitorOwner, MonitorUnit};
 use crate::units::{counted, show_bytes, show_count, show_rate, show_us};
 use crate::verdict::trust::TrustLevel;
 
+/// Workers, or agents, that are listed.
+const MAX_WORKERS: usize = 100;
+
 /// Makes it.
 pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     trust(&mut lines, context, columns);
     generator(&mut lines, context, columns);
+    workers(&mut lines, context, columns);
     monitors(&mut lines, context, columns);
     machine(&mut lines, context, columns);
     super::context::text(&lines, columns)
@@ -111,6 +115,46 @@ fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns:
     }
     for remark in &generator.remarks {
         pair(lines, "", remark, columns, theme.dim(), theme);
+    }
+}
+
+/// The workers, or the agents of a fleet with their figures.
+fn workers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (rows, theme) = (worker_rows(context.report), context.theme);
+    if rows.is_empty() {
+        return;
+    }
+    lines.push(Line::default());
+    let is_fleet = rows.iter().any(|row| row.agent.is_some());
+    lines.push(title(if is_fleet { "Agents" } else { "Workers" }, columns, theme));
+    for row in rows.iter().take(MAX_WORKERS) {
+        let text = match &row.agent {
+            None => format!("{}, {}", row.end, row.memory),
+            Some(agent) => format!(
+                "{}, heard {}, {} of the load, lag {}, CPU {}, clock {}, {}, {}",
+                row.end,
+                agent.heard,
+                agent.share,
+                agent.lag,
+                agent.cpu,
+                agent.clock,
+                row.memory,
+                agent.host
+            ),
+        };
+        let is_silent = row.agent.as_ref().is_some_and(|agent| agent.is_silent);
+        let style = if row.is_fault {
+            theme.bad()
+        } else if is_silent {
+            theme.warn()
+        } else {
+            Style::new()
+        };
+        pair(lines, &row.name, &text, columns, style, theme);
+    }
+    if rows.len() > MAX_WORKERS {
+        let more = format!("and {} more", rows.len() - MAX_WORKERS);
+        pair(lines, "", &more, columns, theme.dim(), theme);
     }
 }
 
