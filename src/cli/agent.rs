@@ -4,13 +4,17 @@
 //! code, from the files of the coordinator.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use clap::ValueEnum;
 
 use super::args;
 use super::bus_args::BusArgs;
+use super::limits;
 use super::output::{finish, print_error, print_remark};
 use super::signals::Signals;
 use crate::event::Interrupt;
@@ -20,25 +24,43 @@ use crate::fleet::agent::{self, AgentHooks, AgentOptions, AgentResult};
 use crate::fleet::bus;
 use crate::fleet::protocol::{AgentEnd, MemberRefusal};
 use crate::fleet::setup::FleetSetup;
+use crate::fleet::signature::{SigningKey, TrustedKey};
 use crate::fleet::worker::PlanRefusal;
 use crate::plan::Plan;
+use crate::plan::allowed_targets::{AllowedTarget, AllowedTargets};
 use crate::run::machine;
+use crate::scenario::agent_limits;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   manada agent --bus redis://127.0.0.1:6379 --run shop-1 --ordinal 0
-  manada agent --bus rediss://bus.example:6379 --run shop-1          in Kubernetes: its own ordinal
-  manada agent --run shop-1 --acl                                     rights on Redis")]
+  manada agent --bus rediss://bus.example:6379 --run shop-1 --allow shop.example:443
+  manada agent --run shop-1 --acl | redis-cli                       rights on Redis
+  manada agent --new-key plan.key                                   a key for --sign-key")]
 pub(super) struct Args {
     /// Id of the run, as the coordinator prints it
-    #[arg(long, value_name = "ID", env = "MANADA_RUN")]
-    run: String,
+    #[arg(long, value_name = "ID", env = "MANADA_RUN", required_unless_present = "new_key")]
+    run: Option<String>,
     /// Place of this agent among all, from 0
     ///
     /// Kubernetes sets JOB_COMPLETION_INDEX in each pod of an Indexed Job.
     #[arg(long, value_name = "N", env = "JOB_COMPLETION_INDEX", default_value_t = 0)]
     ordinal: u16,
+    /// Target that this agent may load, whatever the plan says; repeatable
+    ///
+    /// HOST[:PORT] or CIDR[:PORT], e.g. shop.example:443, '*.test', 10.0.0.0/8:8080, [fd00::/8]:80;
+    /// unix:/PATH for a socket; `any` for all hosts. Required if the bus is on another machine.
+    #[arg(long, value_name = "TARGET", help_heading = "Safety")]
+    allow: Vec<AllowedTarget>,
+    /// Run only plans that are signed with this key, e.g. ed25519:…; repeatable
+    ///
+    /// `manada run --sign-key FILE` signs, and prints the key.
+    #[arg(long, value_name = "KEY", help_heading = "Safety")]
+    trust_key: Vec<TrustedKey>,
+    /// Make a key for `run --sign-key`, print what agents trust, and end
+    #[arg(long, value_name = "FILE", help_heading = "Safety")]
+    new_key: Option<PathBuf>,
     #[command(flatten)]
     bus: BusArgs,
     /// How long to wait for the run
@@ -47,12 +69,22 @@ pub(super) struct Args {
     /// Folder with private keys and client certificates of the scenario, which never travel
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     own_files: Vec<PathBuf>,
-    /// Print the rules of Redis for an agent of this run, and end
-    #[arg(long)]
-    acl: bool,
+    /// Print the Redis command that gives a user the rights for this run, and end
+    #[arg(long, value_enum, value_name = "ROLE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "agent", help_heading = "Safety")]
+    acl: Option<AclRole>,
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Whose rights are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AclRole {
+    /// The user `manada-agent`
+    Agent,
+    /// The user `manada-coordinator`
+    Coordinator,
 }
 
 /// Compiles the plan of a command line; its files are read from the given ones.
@@ -60,58 +92,102 @@ pub(super) type CompileWords =
     fn(&mut dyn Iterator<Item = OsString>, &Files) -> Result<Plan, PlanRefusal>;
 
 pub(super) fn run(args: &Args, compile_words: CompileWords) -> ExitStatus {
-    if args.acl {
-        return match bus::agent_rule(&args.run, "manada-agent") {
-            Ok(rule) => finish(writeln!(io::stdout(), "{rule}"), ExitStatus::Pass),
-            Err(error) => {
-                print_error(&error);
-                error.ending()
-            }
-        };
+    let printed = match (&args.new_key, args.acl) {
+        (Some(path), _) => Some(new_key(path)),
+        (None, Some(role)) => Some(acl(args.run.as_deref().unwrap_or_default(), role)),
+        (None, None) => None,
+    };
+    match printed {
+        Some(Ok(line)) => finish(writeln!(io::stdout(), "{line}"), ExitStatus::Pass),
+        Some(Err((why, status))) => refuse(&why, status),
+        None => join(args, compile_words),
     }
-    let bus = match args.bus.address() {
-        Ok(bus) => bus,
-        Err(error) => {
-            print_error(&error);
-            return error.ending();
-        }
+}
+
+fn refuse(why: &dyn Display, status: ExitStatus) -> ExitStatus {
+    print_error(why);
+    status
+}
+
+/// Makes a key; returns what agents trust.
+fn new_key(path: &Path) -> Result<String, PlanRefusal> {
+    let key = SigningKey::create(path).map_err(|error| (error.to_string(), ExitStatus::Broken))?;
+    Ok(format!("--trust-key {}", key.public()))
+}
+
+/// The rule of a user.
+fn acl(run: &str, role: AclRole) -> Result<String, PlanRefusal> {
+    let rule = match role {
+        AclRole::Agent => bus::agent_rule(run, "manada-agent"),
+        AclRole::Coordinator => bus::coordinator_rule(run, "manada-coordinator"),
+    };
+    rule.map_err(|error| (error.to_string(), error.ending()))
+}
+
+/// What the agent is started with.
+fn options(args: &Args) -> Result<AgentOptions, PlanRefusal> {
+    let run = args.run.clone().unwrap_or_default();
+    bus::check_run_id(&run).map_err(|error| (error.to_string(), error.ending()))?;
+    let bus = args.bus.address().map_err(|error| (error.to_string(), error.ending()))?;
+    if args.allow.is_empty() && !bus.is_loopback() {
+        let why = "the bus is on another machine, from which any plan may come: name what this \
+                   agent may load with `--allow HOST:PORT` (repeatable), or all hosts with \
+                   `--allow any`";
+        return Err((why.to_owned(), ExitStatus::Usage));
+    }
+    Ok(AgentOptions {
+        bus,
+        run,
+        ordinal: args.ordinal,
+        patience: args.join_timeout,
+        own_folders: args.own_files.clone(),
+        trusted: args.trust_key.clone(),
+    })
+}
+
+/// Adds the limits of this machine to a plan.
+fn restrict(args: &Args, plan: &mut Plan) -> Result<(), PlanRefusal> {
+    let own = limits::safety_file(&Files::default());
+    let allowed = (!args.allow.is_empty()).then(|| AllowedTargets::new(args.allow.clone()));
+    agent_limits::restrict(plan, own.as_deref(), allowed)
+        .map_err(|mistakes| (mistakes.lines(), ExitStatus::Scenario))
+}
+
+/// Joins the run, and takes part until its end.
+fn join(args: &Args, compile_words: CompileWords) -> ExitStatus {
+    let options = match options(args) {
+        Ok(options) => options,
+        Err((why, status)) => return refuse(&why, status),
     };
     let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            print_error(&format_args!("cannot start a thread for signals: {error}"));
-            return ExitStatus::Broken;
+            let why = format_args!("cannot start a thread for signals: {error}");
+            return refuse(&why, ExitStatus::Broken);
         }
     };
-    let options = AgentOptions {
-        bus,
-        run: args.run.clone(),
-        ordinal: args.ordinal,
-        patience: args.join_timeout,
-        own_folders: args.own_files.clone(),
-    };
-    let name = format!("agent {} of {}", args.ordinal, args.run);
+    let name = format!("agent {} of {}", args.ordinal, options.run);
     let tell = |line: String| {
         if !args.quiet {
             print_remark(&format!("{name}: {line}\n"));
         }
     };
-    let interrupts = |listener: tokio::sync::mpsc::Sender<Interrupt>| signals.pass_to(listener);
     let hooks = AgentHooks {
-        compile: |setup: &FleetSetup, files: &Files| {
+        compile: &|setup: &FleetSetup, files: &Files| {
             let mut words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
             compile_words(&mut words, files)
         },
-        body_budget: machine::body_budget,
-        interrupts: &interrupts,
+        restrict: &|plan| restrict(args, plan),
+        check_part: &|plan, agents| {
+            machine::check_part(plan, agents).map_err(|error| (error.to_string(), error.ending()))
+        },
+        body_budget: &machine::body_budget,
+        interrupts: &|listener: tokio::sync::mpsc::Sender<Interrupt>| signals.pass_to(listener),
         tell: &tell,
     };
-    match agent::run(&options, hooks) {
+    match agent::run(&options, &hooks) {
         Ok(result) => end(&result, &tell),
-        Err(error) => {
-            print_error(&format_args!("{name}: {error}"));
-            error.ending()
-        }
+        Err(error) => refuse(&format_args!("{name}: {error}"), error.ending()),
     }
 }
 
@@ -130,6 +206,9 @@ fn end(result: &AgentResult, tell: &dyn Fn(String)) -> ExitStatus {
         ),
         AgentEnd::Refused(MemberRefusal::TooMany) => {
             ("refused: its ordinal is not below the number of agents", ExitStatus::Usage)
+        }
+        AgentEnd::Refused(MemberRefusal::Unable) => {
+            ("refused: it cannot run the plan", ExitStatus::Scenario)
         }
         AgentEnd::Abandoned => (
             "the bus, or the coordinator, did not answer any more, or the run ended without it",

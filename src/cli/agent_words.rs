@@ -31,6 +31,7 @@ const OF_COORDINATOR: &[&str] = &[
     "report",
     "run",
     "shards",
+    "sign-key",
     "stay",
     "ui",
     "web",

@@ -45,7 +45,7 @@ pub(super) struct BusArgs {
         help_heading = "Fleet"
     )]
     bus_key: Option<PathBuf>,
-    /// Allow redis:// to another machine, without encryption
+    /// Use redis:// to another machine, without encryption
     #[arg(long, hide_short_help = true, help_heading = "Fleet")]
     insecure_bus: bool,
 }

@@ -48,7 +48,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Run a scenario
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Load one or several URLs, without a scenario
     Hit(Box<hit::Args>),
     /// Check a scenario, or dry-run it with --once
@@ -76,7 +76,7 @@ pub(super) enum CliCommand {
     ///
     /// The run is that of `manada run --agents`; a Redis or Valkey joins them.
     #[cfg(feature = "redis")]
-    Agent(agent::Args),
+    Agent(Box<agent::Args>),
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,

@@ -21,6 +21,8 @@ use crate::exit::ExitStatus;
 use crate::files::{FileRecorder, Files};
 #[cfg(feature = "redis")]
 use crate::fleet::bus::check_run_id;
+#[cfg(feature = "redis")]
+use crate::fleet::signature::SigningKey;
 use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::run::agents::AgentsOptions;
@@ -74,6 +76,17 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "D", default_value = "60s", value_parser = args::duration,
         hide_short_help = true, help_heading = "Fleet")]
     join_timeout: Duration,
+    /// Sign the plan with this key, for agents with --trust-key
+    ///
+    /// Ed25519, PKCS#8 in PEM or DER; `manada agent --new-key FILE` makes one.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "agents",
+        hide_short_help = true,
+        help_heading = "Fleet"
+    )]
+    sign_key: Option<PathBuf>,
     #[command(flatten)]
     bus: BusArgs,
 }
@@ -106,6 +119,8 @@ impl Args {
         let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
         let id = self.fleet.run.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
         check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
+        let sign_key = self.fleet.sign_key.as_deref().map(SigningKey::read).transpose();
+        let sign_key = sign_key.map_err(|e| (e.to_string(), ExitStatus::Usage))?;
         Ok(Some(AgentsOptions {
             bus,
             id,
@@ -113,6 +128,7 @@ impl Args {
             join_timeout: self.fleet.join_timeout,
             words: words.into_iter().map(OsStringExt::into_vec).collect(),
             bundle,
+            sign_key,
         }))
     }
 

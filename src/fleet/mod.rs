@@ -19,6 +19,8 @@ pub mod payload;
 pub mod protocol;
 #[cfg(feature = "redis")]
 pub mod setup;
+#[cfg(feature = "redis")]
+pub mod signature;
 mod variables;
 pub mod worker;
 pub mod workers;

@@ -4,8 +4,10 @@
 //! Invariant: an agent of another build refuses it: its first line has the hash of all forms.
 
 use super::protocol::FleetTimes;
+use super::signature::without_signature;
 use crate::event::packed::frame::checksum;
 use crate::event::packed::{Packed, PackedBytes, Shape, packed};
+use crate::files::Sha256Hash;
 use crate::plan::Address;
 use crate::seed::Seed;
 
@@ -40,6 +42,11 @@ fn first_line() -> String {
     format!("manada setup {version} shapes {hash:08x}\n")
 }
 
+/// The name of the value with these files: nothing else can be in it.
+pub fn bundle_name(bundle: &[u8]) -> String {
+    format!("blob:{}", Sha256Hash::of(bundle))
+}
+
 impl FleetSetup {
     /// Writes it.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -48,12 +55,13 @@ impl FleetSetup {
         bytes
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, also if it is signed: `signature` verifies
+    /// that.
     ///
     /// # Errors
     /// Why it cannot be read, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let expected = first_line();
+        let (expected, bytes) = (first_line(), without_signature(bytes));
         let end = bytes.iter().take(128).position(|byte| *byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(0, |end| end + 1));
         if line != expected.as_bytes() {

@@ -17,7 +17,9 @@ mod workload;
 use feeds::FeedDemand;
 pub use load::TargetAssumptions;
 use load::{InFlight, WorkloadVolume, workload_volume};
-pub use needs::{MachineLimits, MachineNeeds, MachineShortage, certain_needs, certain_shortages};
+pub use needs::{
+    MachineLimits, MachineNeeds, MachineShortage, certain_needs, certain_shortages, shortages,
+};
 use streams::{MessageForecast, StreamForecast};
 use visits::VisitAssumptions;
 use workload::forecast_workload;

@@ -90,6 +90,23 @@ impl MachineNeeds {
     }
 }
 
+impl MachineNeeds {
+    /// Returns the needs of one of this number of machines among which the load is divided.
+    #[must_use]
+    pub fn on_machines(&self, machines: u64) -> Self {
+        let part = |all: u64| all.div_ceil(machines.max(1));
+        let port =
+            |need: &PortNeed| PortNeed { connections: part(need.connections), ..need.clone() };
+        Self {
+            users: part(self.users),
+            connections: part(self.connections),
+            descriptors: part(self.connections) + OWN_DESCRIPTORS,
+            ports: self.ports.iter().map(port).collect(),
+            memory: OWN_BYTES + part(self.memory.saturating_sub(OWN_BYTES)),
+        }
+    }
+}
+
 /// Connections from one local address to one target address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortNeed {

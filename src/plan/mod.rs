@@ -4,10 +4,12 @@
 //! Invariant: a Plan needs no further checks; every id in it refers to an existing item.
 
 pub mod address_scope;
+pub mod allowed_targets;
 pub mod call;
 pub mod data;
 pub mod endpoint_pattern;
 pub mod flow;
+mod host_pattern;
 pub mod load;
 pub mod load_override;
 pub mod manifest;

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::address_scope::{self, AddressScope};
+use super::allowed_targets::AllowedTargets;
 use super::endpoint_pattern;
+pub use super::host_pattern::HostPattern;
 use crate::redact::SensitiveNames;
 use crate::units::Rate;
 
@@ -23,6 +25,8 @@ pub const TRIAL_RATE: u64 = 10;
 pub struct Safety {
     /// Lists of allowed hosts, each with its origin; a host has to be in all of them.
     pub hosts: Vec<(Vec<HostPattern>, String)>,
+    /// What the agent that executes the plan may connect to; `None`: it has no such list.
+    pub allowed: Option<AllowedTargets>,
     /// Public hosts that the user is authorised to load.
     pub authorised: Vec<HostPattern>,
     /// Denied methods, in upper case, with their origin.
@@ -41,15 +45,6 @@ pub struct Safety {
     pub run_header: Option<String>,
     /// Names of keys whose values are secret.
     pub names: SensitiveNames,
-}
-
-/// A pattern for hosts, by name or by address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPattern {
-    /// A name in lower case, in which `*` matches anything.
-    Name(String),
-    /// A network: an address and the length of its prefix, bits.
-    Net(IpAddr, u8),
 }
 
 /// A pattern for paths, in which `*` matches anything.
@@ -74,43 +69,6 @@ impl ErrorRateLimit {
     pub fn usual() -> Self {
         let origin = "the built-in limit".to_owned();
         Self { errors: 0.95, over: Duration::from_secs(30), min_calls: 100, origin }
-    }
-}
-
-impl HostPattern {
-    /// Reads `*.staging.example`, `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = address_scope::normalize_host(text.trim());
-        let (base, bits) = match text.split_once('/') {
-            Some((base, bits)) => (base, Some(bits.parse::<u8>().ok()?)),
-            None => (text.as_str(), None),
-        };
-        if let Ok(ip) = base.parse::<IpAddr>() {
-            let all = if ip.is_ipv4() { 32 } else { 128 };
-            let bits = bits.unwrap_or(all);
-            return (bits <= all).then_some(Self::Net(ip, bits));
-        }
-        let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-        let is_name = bits.is_none() && !text.is_empty() && text.chars().all(of_name);
-        is_name.then_some(Self::Name(text))
-    }
-
-    fn has_name(&self, name: &str) -> bool {
-        let Self::Name(pattern) = self else { return false };
-        endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes())
-    }
-
-    fn has_address(&self, ip: IpAddr) -> bool {
-        let Self::Net(base, bits) = *self else { return false };
-        let same = |a: u128, b: u128, width: u32| {
-            let shift = width - u32::from(bits);
-            shift >= 128 || a >> shift == b >> shift
-        };
-        match (base, ip, address_scope::embedded_ipv4(ip)) {
-            (IpAddr::V4(a), _, IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b), _) => same(a.to_bits(), b.to_bits(), 128),
-            _ => false,
-        }
     }
 }
 

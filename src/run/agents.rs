@@ -15,6 +15,7 @@ use crate::event::{Interrupt, LossPolicy, RunEvent};
 use crate::fleet::agents::AgentsRun;
 pub(super) use crate::fleet::agents::{PendingAgents, RunningAgents};
 use crate::fleet::bus::BusAddress;
+use crate::fleet::signature::SigningKey;
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 use crate::units::counted;
@@ -34,6 +35,8 @@ pub struct AgentsOptions {
     pub words: Vec<Vec<u8>>,
     /// The files of the scenario.
     pub bundle: Vec<u8>,
+    /// What signs the plan.
+    pub sign_key: Option<SigningKey>,
 }
 
 /// The number of agents.
@@ -55,6 +58,7 @@ pub(super) fn gather(
         id: options.id.clone(),
         words: options.words.clone(),
         bundle: options.bundle.clone(),
+        sign_key: options.sign_key.as_ref(),
         addresses,
         agents: options.agents,
         shards: shards.and_then(|shards| u16::try_from(shards).ok()),
@@ -66,6 +70,10 @@ pub(super) fn gather(
     sinks.publish(&RunEvent::Note(format!(
         "run {id}: waiting for {agents}; on each machine: manada agent --bus {bus} --run {id}"
     )));
+    if let Some(key) = &options.sign_key {
+        let key = key.public();
+        sinks.publish(&RunEvent::Note(format!("the plan is signed: --trust-key {key}")));
+    }
     let (sender, mut receiver) = mpsc::channel(4);
     interrupts(sender);
     let joined = clock::block_on(async {

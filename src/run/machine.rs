@@ -5,7 +5,7 @@
 
 use super::error::RunError;
 use crate::engine::startup::tier;
-use crate::forecast::{self, MachineLimits};
+use crate::forecast::{self, MachineLimits, MachineShortage};
 use crate::host;
 use crate::plan::{Load, Plan};
 use crate::units::{show_bytes, show_count};
@@ -50,11 +50,23 @@ pub fn check_division(plan: &Plan, processes: usize) -> Result<(), RunError> {
 /// Refuses a plan that needs more than this machine has.
 pub(super) fn check(plan: &Plan, processes: usize) -> Result<(), RunError> {
     check_division(plan, processes)?;
-    let refused = forecast::certain_shortages(plan, &limits(processes));
-    if refused.is_empty() {
+    refuse(&forecast::certain_shortages(plan, &limits(processes)))
+}
+
+/// Refuses a plan of which this machine cannot generate the part of one of so many agents.
+///
+/// # Errors
+/// If the part needs more than this machine has.
+pub fn check_part(plan: &Plan, agents: u16) -> Result<(), RunError> {
+    let needs = forecast::certain_needs(plan).on_machines(agents.into());
+    refuse(&forecast::shortages(&needs, &limits(1)))
+}
+
+fn refuse(shortages: &[MachineShortage]) -> Result<(), RunError> {
+    if shortages.is_empty() {
         return Ok(());
     }
-    let why: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    let why: Vec<String> = shortages.iter().map(ToString::to_string).collect();
     Err(RunError::TooBig(why.join("\n")))
 }
 

@@ -6,6 +6,7 @@
 //! `syntax` reads YAML and reports mistakes; `flow`, `load`, `service` and `client` compile the
 //! parts of a scenario, `compile` all of it; `lint` warns; `schema` describes the language.
 
+pub mod agent_limits;
 #[cfg(test)]
 mod bundle_tests;
 mod client;

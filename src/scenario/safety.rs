@@ -257,6 +257,9 @@ pub(crate) fn enforce(
             }
         }
     }
+    if let Some((most, _)) = &safety.max_users {
+        lower_default_users(plan, *most);
+    }
     check_maximums(diagnostics, label, plan, &safety);
     let (users, rate) = peak_load(plan);
     safety.is_trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
@@ -290,7 +293,25 @@ fn peak_load(plan: &Plan) -> (u64, u64) {
     })
 }
 
-fn check_maximums(diagnostics: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Safety) {
+/// Lowers the maximum of users of open workloads that have the default: it was not requested
+/// explicitly, so this is no mistake.
+fn lower_default_users(plan: &mut Plan, most: u64) {
+    for workload in &mut plan.workloads {
+        if let Load::Open(open) = &mut workload.load
+            && open.max_users == DEFAULT_MAX_USERS
+        {
+            open.max_users = open.max_users.min(most);
+        }
+    }
+}
+
+/// Reports a load that exceeds the maximums.
+pub(crate) fn check_maximums(
+    diagnostics: &mut Diagnostics,
+    label: &str,
+    plan: &Plan,
+    safety: &Safety,
+) {
     let (_, rate) = peak_load(plan);
     if let Some((most, origin)) = &safety.max_rate
         && rate > most.units()
@@ -303,14 +324,6 @@ fn check_maximums(diagnostics: &mut Diagnostics, label: &str, plan: &mut Plan, s
             .help("lower the rate, or raise `max_rate` there");
     }
     let Some((most, origin)) = &safety.max_users else { return };
-    for workload in &mut plan.workloads {
-        // The default maximum was not requested explicitly, so it is lowered without a mistake.
-        if let Load::Open(open) = &mut workload.load
-            && open.max_users == DEFAULT_MAX_USERS
-        {
-            open.max_users = open.max_users.min(*most);
-        }
-    }
     let users = plan.peak_users();
     if users > *most {
         let message = format!("{users} users at the peak: {origin} allows {most}");
@@ -321,7 +334,7 @@ fn check_maximums(diagnostics: &mut Diagnostics, label: &str, plan: &mut Plan, s
 }
 
 /// Returns the services that are refused, as far as names tell, with the reason.
-fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
+pub(crate) fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
     let mut refused_services = Vec::new();
     for service in &plan.services {
         let ServiceTarget::Url(address) = &service.target else { continue };

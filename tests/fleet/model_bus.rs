@@ -102,7 +102,7 @@ impl ModelBus {
         let clock = self.clock(now);
         match request {
             BusRequest::Look { ordinal } => {
-                BusReply::Looked { top: self.keys.beats.get(ordinal).cloned(), clock }
+                BusReply::Looked { top: self.keys.beats.get(ordinal).cloned().map(Box::new), clock }
             }
             BusRequest::Join { after, heartbeat } => {
                 let top = self.keys.beats.get(&heartbeat.ordinal()).map(Heartbeat::id);

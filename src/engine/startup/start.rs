@@ -19,7 +19,7 @@ use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
 use crate::host;
 use crate::plan::data::claims;
 use crate::plan::slots::ShardRange;
-use crate::plan::{Address, Plan, ServiceTarget};
+use crate::plan::{Address, Plan, Safety, ServiceTarget};
 use crate::wire::{ServiceEndpoint, Wire};
 
 /// Running shards.
@@ -98,9 +98,13 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEn
         .iter()
         .zip(addresses)
         .map(|(service, address)| {
-            // Safety limits do not apply to the built-in target, wherever it listens.
+            // Safety limits do not apply to the built-in target, wherever it listens; what an agent
+            // allows does.
             let safety = match service.target {
-                ServiceTarget::Builtin(_) => Arc::default(),
+                ServiceTarget::Builtin(_) => {
+                    let allowed = plan.safety.allowed.clone();
+                    Arc::new(Safety { allowed, ..Safety::default() })
+                }
                 ServiceTarget::Url(_) => Arc::clone(&plan.safety),
             };
             ServiceEndpoint::new(&service.transport, address, plan.seed, safety)

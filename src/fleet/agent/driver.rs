@@ -71,7 +71,7 @@ impl AgentDriver<'_> {
             Some(AgentInput::Reply(id, reply)) => AgentEvent::Reply { id, reply },
             Some(AgentInput::Hint) => AgentEvent::Hint,
             Some(AgentInput::Prepared(prepared)) => {
-                self.engine.prepared(prepared.map_err(AgentError::Prepare)?);
+                self.engine.prepared((*prepared)?);
                 AgentEvent::Prepared
             }
             Some(AgentInput::Delta(delta)) => {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::checks::look_up;
+use super::error::AgentError;
 use super::pause::pause;
 use crate::clock;
 use crate::engine::{self, Variables};
@@ -34,16 +36,15 @@ pub(super) fn prepare(
     plan: &Plan,
     setup: &FleetSetup,
     shards: u16,
-) -> Result<PreparedEngine, String> {
-    let shown = |error: &dyn std::fmt::Display| error.to_string();
-    let mut client: BusClient<ShardDeltas> =
-        BusClient::open(bus, run, limits(plan, &setup.times)).map_err(|error| shown(&error))?;
+) -> Result<PreparedEngine, AgentError> {
+    let mut client: BusClient<ShardDeltas> = BusClient::open(bus, run, limits(plan, &setup.times))?;
     let until = clock::now() + patience;
+    let failed = |why: &str| AgentError::Prepare(why.to_owned());
     let bytes = loop {
-        match client.get(GLOBALS).map_err(|error| shown(&error))? {
+        match client.get(GLOBALS)? {
             Some(bytes) => break bytes,
             None if clock::now() >= until => {
-                return Err("the values of the variables of `setup` did not come".to_owned());
+                return Err(failed("the values of the variables of `setup` did not come"));
             }
             None => pause(LOOK_EVERY),
         }
@@ -51,9 +52,13 @@ pub(super) fn prepare(
     let mut from = PackedBytes { left: &bytes, version: VERSION };
     let globals = Vec::<Option<Vec<u8>>>::unpack(&mut from);
     let globals = globals.and_then(|values| variables::read(&values));
-    let globals = globals.ok_or("the values of the variables of `setup` cannot be read")?;
+    let unreadable = || failed("the values of the variables of `setup` cannot be read");
+    let globals = globals.ok_or_else(unreadable)?;
     let endpoints = (0..shards).map(|_| engine::endpoints(plan, &setup.addresses));
     let endpoints: std::io::Result<Vec<_>> = endpoints.collect();
-    let endpoints = endpoints.map_err(|error| format!("cannot set up TLS: {error}"))?;
+    let endpoints = endpoints.map_err(|error| failed(&format!("cannot set up TLS: {error}")))?;
+    if let Some(first) = endpoints.first() {
+        look_up(plan, first)?;
+    }
     Ok(PreparedEngine { globals, endpoints })
 }

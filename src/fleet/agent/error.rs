@@ -9,6 +9,7 @@ use crate::event::Interrupt;
 use crate::exit::ExitStatus;
 use crate::files::BundleError;
 use crate::fleet::bus::BusError;
+use crate::fleet::signature::Distrust;
 use crate::fleet::worker::PlanRefusal;
 use crate::units::show_duration;
 
@@ -41,6 +42,9 @@ pub enum AgentError {
         /// The ordinal of this one.
         ordinal: u16,
     },
+    /// The plan has not the signature that this agent demands.
+    #[error(transparent)]
+    Distrusted(Distrust),
     /// What the coordinator wrote cannot be used.
     #[error("{0}")]
     Setup(String),
@@ -74,6 +78,20 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Whether the coordinator is told: it is a reason against the plan, on this machine.
+    pub(super) fn is_against_plan(&self) -> bool {
+        matches!(
+            self,
+            Self::Distrusted(_)
+                | Self::Setup(_)
+                | Self::Bundle(_)
+                | Self::Unpack(_)
+                | Self::Variables(_)
+                | Self::Refused(..)
+                | Self::Prepare(_)
+        )
+    }
+
     pub(super) fn refused((why, status): PlanRefusal) -> Self {
         Self::Refused(why, status)
     }
@@ -84,7 +102,7 @@ impl AgentError {
             Self::Bus(error) => error.ending(),
             Self::TooMany { .. } => ExitStatus::Usage,
             Self::Refused(_, status) => *status,
-            Self::Variables(_) => ExitStatus::Scenario,
+            Self::Variables(_) | Self::Distrusted(_) => ExitStatus::Scenario,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
             _ => ExitStatus::Broken,
         }

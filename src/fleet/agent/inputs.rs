@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine_parts::PreparedEngine;
+use super::error::AgentError;
 use crate::clock::{self, Time};
 use crate::event::Interrupt;
 use crate::fleet::bus::BusAddress;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{AgentEnd, BusReply, RequestId};
+use crate::fleet::signature::TrustedKey;
 use crate::stats::Delta;
 
 /// What an agent is started with.
@@ -27,6 +29,8 @@ pub struct AgentOptions {
     pub patience: Duration,
     /// Folders with private keys and client certificates of this machine.
     pub own_folders: Vec<PathBuf>,
+    /// The keys with which plans have to be signed; none: any plan is run.
+    pub trusted: Vec<TrustedKey>,
 }
 
 /// How an agent ended.
@@ -61,7 +65,7 @@ pub(super) const INPUTS: usize = 64;
 pub(super) enum AgentInput {
     Reply(RequestId, BusReply<ShardDeltas>),
     Hint,
-    Prepared(Box<Result<PreparedEngine, String>>),
+    Prepared(Box<Result<PreparedEngine, AgentError>>),
     Delta(Box<Delta>),
     /// All shards have ended.
     EngineEnded,

@@ -16,13 +16,15 @@ use crate::event::Interrupt;
 use crate::files::{Bundle, Files};
 use crate::fleet::bus::{BusClient, BusError, BusLimits};
 use crate::fleet::payload::ShardDeltas;
-use crate::fleet::setup::FleetSetup;
+use crate::fleet::setup::{FleetSetup, bundle_name};
+use crate::fleet::signature::verify;
 
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Bounds before the plan is known: nothing but plain values is read.
-const LIMITS: BusLimits = BusLimits { max_frame: 0, request_timeout: Duration::from_secs(5) };
+pub(super) const LIMITS: BusLimits =
+    BusLimits { max_frame: 0, request_timeout: Duration::from_secs(5) };
 
 /// Waits for the setup of the run; returns it with the files of the scenario.
 pub(super) fn find(
@@ -54,13 +56,20 @@ pub(super) fn find(
             return Err(AgentError::Interrupted(interrupt));
         }
     };
+    verify(&bytes, &options.run, &options.trusted).map_err(AgentError::Distrusted)?;
     let setup = FleetSetup::from_bytes(&bytes).map_err(AgentError::Setup)?;
     if options.ordinal >= setup.agents {
         return Err(AgentError::TooMany { agents: setup.agents, ordinal: options.ordinal });
     }
-    let bundle = client.get(&setup.bundle)?;
+    let bytes = client.get(&setup.bundle)?;
     let missing = || AgentError::Setup("the bus has lost the files of the scenario".to_owned());
-    let bundle = Bundle::from_bytes(&bundle.ok_or_else(missing)?)?;
+    let bytes = bytes.ok_or_else(missing)?;
+    if setup.bundle != bundle_name(&bytes) {
+        let why = "the files of the scenario are not those that the coordinator wrote: they were \
+                   changed on the bus; find out which program wrote there";
+        return Err(AgentError::Setup(why.to_owned()));
+    }
+    let bundle = Bundle::from_bytes(&bytes)?;
     let variables = bundle.manifest.missing_variables();
     if !variables.is_empty() {
         return Err(AgentError::Variables(variables.join(", ")));

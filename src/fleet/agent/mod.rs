@@ -6,6 +6,7 @@
 //! sent again, or is in the result of the agent as not received.
 
 mod bus_threads;
+mod checks;
 mod driver;
 mod engine;
 mod engine_parts;
@@ -14,6 +15,7 @@ mod inputs;
 mod lobby;
 mod measured;
 mod pause;
+mod telling;
 
 use std::sync::mpsc::{self as std_mpsc, SyncSender};
 
@@ -36,11 +38,15 @@ pub use inputs::{AgentOptions, AgentResult};
 use measured::MeasuredInterval;
 
 /// What the caller does for an agent.
-pub struct AgentHooks<'a, C, B> {
+pub struct AgentHooks<'a> {
     /// Compiles the plan that a setup names, from these files.
-    pub compile: C,
+    pub compile: &'a dyn Fn(&FleetSetup, &Files) -> Result<Plan, PlanRefusal>,
+    /// Adds the limits of this machine to a plan.
+    pub restrict: &'a dyn Fn(&mut Plan) -> Result<(), PlanRefusal>,
+    /// Refuses a plan of which this machine cannot run the part of one of so many agents.
+    pub check_part: &'a dyn Fn(&Plan, u16) -> Result<(), PlanRefusal>,
     /// The memory for bodies that a plan may take here, bytes.
-    pub body_budget: B,
+    pub body_budget: &'a dyn Fn(&Plan) -> u64,
     /// Passes signals to a listener.
     pub interrupts: &'a dyn Fn(mpsc::Sender<Interrupt>),
     /// Gets lines for people.
@@ -50,20 +56,26 @@ pub struct AgentHooks<'a, C, B> {
 /// Runs an agent to its end.
 ///
 /// # Errors
-/// If the bus cannot be used, the run does not appear, or the plan cannot be run here.
-pub fn run<C, B>(
-    options: &AgentOptions,
-    hooks: AgentHooks<'_, C, B>,
-) -> Result<AgentResult, AgentError>
-where
-    C: FnOnce(&FleetSetup, &Files) -> Result<Plan, PlanRefusal>,
-    B: FnOnce(&Plan) -> u64,
-{
+/// If the bus cannot be used, the run does not appear, or the plan cannot, or may not, be run here.
+pub fn run(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResult, AgentError> {
+    run_plan(options, hooks).inspect_err(|error| {
+        if error.is_against_plan() {
+            telling::tell(options, error);
+        }
+    })
+}
+
+fn run_plan(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResult, AgentError> {
     let (setup, bundle) = lobby::find(options, hooks.interrupts, hooks.tell)?;
     let files = lobby::unpack(&bundle, &options.own_folders)?;
     let mut plan = (hooks.compile)(&setup, &files).map_err(AgentError::refused)?;
     plan.seed = setup.seed;
     plan.run_id.clone_from(&setup.run_id);
+    // Before limits of this machine are added: those of the coordinator are part of the plan.
+    let hash = u64::from(manifest_hash(&plan.manifest()));
+    (hooks.restrict)(&mut plan).map_err(AgentError::refused)?;
+    checks::check(&plan, &setup)?;
+    (hooks.check_part)(&plan, setup.agents).map_err(AgentError::refused)?;
     crate::wire::body::bodies::set_budget((hooks.body_budget)(&plan));
     let (inputs, received) = std_mpsc::sync_channel(INPUTS);
     let bus = BusThreads::start(options, &plan, &setup.times, &inputs)?;
@@ -74,7 +86,7 @@ where
     let config = AgentConfig {
         ordinal: Ordinal(options.ordinal),
         entropy: rand::random(),
-        plan: u64::from(manifest_hash(&plan.manifest())),
+        plan: hash,
         times: setup.times,
         facts: super::agents::machine_facts(),
     };

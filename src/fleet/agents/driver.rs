@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::error::FleetError;
 use super::news::{FleetNews, is_before_load};
 use super::overview::AgentsOverview;
+use super::refused::RefusedAgents;
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::BusClient;
@@ -159,7 +160,9 @@ impl FleetDriver {
         // The run may not wait for news any more.
         let tell = |one: FleetNews| drop(news.try_send(one));
         for (member, why) in control.refused.iter().skip(self.seen.refused) {
-            tell(FleetNews::Refused(member.ordinal.0, *why));
+            let beat = self.coordinator.members().find(|(beat, _)| beat.member == *member);
+            let reason = beat.map(|(beat, _)| beat.facts.reason.clone()).unwrap_or_default();
+            tell(FleetNews::Refused(member.ordinal.0, *why, reason));
         }
         self.seen.refused = control.refused.len();
         if is_before_load(phase) {
@@ -176,7 +179,7 @@ impl FleetDriver {
             tell(FleetNews::Prepare(control.shards));
         }
         if phase.is_ending() && control.tables.is_empty() {
-            tell(FleetNews::Ended(FleetError::NotReady));
+            tell(FleetNews::Ended(FleetError::NotReady { refused: RefusedAgents::default() }));
             self.seen.is_quitting = true;
         }
         if let (None, Some(first), Some(start)) =

@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::refused::RefusedAgents;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
 use crate::fleet::bus::BusError;
@@ -27,7 +28,7 @@ pub enum FleetError {
     /// Too few agents came.
     #[error(
         "{joined} of {agents} agents joined within {}; start `manada agent --bus … --run {id}` on \
-         each machine, or raise --join-timeout",
+         each machine, or raise --join-timeout{refused}",
         show_duration(*timeout)
     )]
     TooFew {
@@ -39,13 +40,18 @@ pub enum FleetError {
         timeout: Duration,
         /// The id of the run.
         id: String,
+        /// Those that were refused.
+        refused: RefusedAgents,
     },
     /// Not all agents prepared the plan.
     #[error(
         "not all agents prepared the plan within --join-timeout; the messages of the agents have \
-         the reason"
+         the reason{refused}"
     )]
-    NotReady,
+    NotReady {
+        /// Those that were refused.
+        refused: RefusedAgents,
+    },
     /// Another coordinator leads the run.
     #[error("another coordinator has taken over the run")]
     Fenced,

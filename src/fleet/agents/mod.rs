@@ -8,6 +8,7 @@ mod driver;
 mod error;
 mod news;
 mod overview;
+mod refused;
 
 use std::sync::mpsc::{self as std_mpsc, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,8 @@ use tokio::sync::mpsc;
 use super::bus::{BusAddress, BusClient, BusLimits};
 use super::payload::ShardDeltas;
 use super::protocol::{FleetConfig, FleetTimes, LeaderStart, MemberRefusal};
-use super::setup::FleetSetup;
+use super::setup::{FleetSetup, bundle_name};
+use super::signature::SigningKey;
 use super::variables;
 use crate::clock::{RunOffset, Time};
 use crate::engine::Variables;
@@ -30,7 +32,6 @@ use crate::event::{
     COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, Interrupt, LossPolicy, ShardCommand, WorkerEvent,
     WorkerUse,
 };
-use crate::files::Sha256Hash;
 use crate::host;
 use crate::plan::slots::SLOTS;
 use crate::plan::{Address, Plan, Workload};
@@ -39,6 +40,7 @@ use crate::units::nanos;
 use driver::{DriverCommand, FleetDriver};
 pub use error::FleetError;
 use news::FleetNews;
+use refused::{RefusedAgents, refusal};
 
 /// The plain value with the values of the variables that `setup` set.
 pub(super) const GLOBALS: &str = "once:globals";
@@ -77,6 +79,8 @@ pub struct AgentsRun<'a> {
     pub words: Vec<Vec<u8>>,
     /// The files of the scenario.
     pub bundle: Vec<u8>,
+    /// What signs the plan.
+    pub sign_key: Option<&'a SigningKey>,
     /// The address of each service.
     pub addresses: &'a [Address],
     /// The number of agents.
@@ -101,6 +105,7 @@ pub struct PendingAgents {
     id: String,
     join_timeout: Duration,
     start: Option<Time>,
+    refused: RefusedAgents,
 }
 
 /// Agents at work.
@@ -134,7 +139,7 @@ impl PendingAgents {
         let times = times(run.plan);
         let limits = limits(run.plan, &times);
         let mut client = BusClient::open(run.bus, &run.id, limits)?;
-        let bundle = format!("blob:{}", Sha256Hash::of(&run.bundle));
+        let bundle = bundle_name(&run.bundle);
         client.put_new(&bundle, &run.bundle)?;
         let setup = FleetSetup {
             words: run.words,
@@ -145,7 +150,9 @@ impl PendingAgents {
             bundle,
             times,
         };
-        if !client.put_new("setup", &setup.to_bytes())? {
+        let setup = setup.to_bytes();
+        let signed = run.sign_key.map(|key| key.sign(&run.id, &setup));
+        if !client.put_new("setup", &signed.unwrap_or(setup))? {
             return Err(FleetError::Occupied { id: run.id });
         }
         let load_ends = run.plan.workloads.iter().map(Workload::end);
@@ -196,6 +203,7 @@ impl PendingAgents {
             id: run.id,
             join_timeout: run.join_timeout,
             start: None,
+            refused: RefusedAgents::default(),
         })
     }
 
@@ -219,10 +227,13 @@ impl PendingAgents {
                     self.shards = shards;
                     return Ok(());
                 }
-                FleetNews::Refused(ordinal, why) => tell(refusal(ordinal, why, agents)),
-                FleetNews::Ended(FleetError::NotReady) => {
+                FleetNews::Refused(ordinal, why, reason) => {
+                    tell(self.refuse(ordinal, why, &reason));
+                }
+                FleetNews::Ended(FleetError::NotReady { .. }) => {
                     let (id, timeout) = (self.id.clone(), self.join_timeout);
-                    return Err(FleetError::TooFew { joined, agents, timeout, id });
+                    let refused = self.refused.clone();
+                    return Err(FleetError::TooFew { joined, agents, timeout, id, refused });
                 }
                 FleetNews::Ended(error) => return Err(error),
                 FleetNews::Joined(_) | FleetNews::Armed(_) => {}
@@ -250,7 +261,12 @@ impl PendingAgents {
                     self.start = Some(start);
                     return Ok(start);
                 }
-                FleetNews::Refused(ordinal, why) => tell(refusal(ordinal, why, self.agents)),
+                FleetNews::Refused(ordinal, why, reason) => {
+                    tell(self.refuse(ordinal, why, &reason));
+                }
+                FleetNews::Ended(FleetError::NotReady { .. }) => {
+                    return Err(FleetError::NotReady { refused: self.refused.clone() });
+                }
                 FleetNews::Ended(error) => return Err(error),
                 FleetNews::Joined(_) | FleetNews::Prepare(_) => {}
             }
@@ -264,8 +280,18 @@ impl PendingAgents {
         tokio::select! {
             Some(news) = self.news.recv() => Ok(news),
             Some(interrupt) = interrupts.recv() => Err(FleetError::Interrupted(interrupt)),
-            else => Err(FleetError::NotReady),
+            else => Err(FleetError::NotReady { refused: self.refused.clone() }),
         }
+    }
+
+    /// Notes why an agent takes no part; returns it as a line.
+    fn refuse(&mut self, ordinal: u16, why: MemberRefusal, reason: &[u8]) -> String {
+        let line = refusal(ordinal, why, reason, self.agents);
+        // One beyond the number changes nothing.
+        if why != MemberRefusal::TooMany {
+            self.refused.add(ordinal, line.clone());
+        }
+        line
     }
 
     /// The number of agents.
@@ -334,23 +360,10 @@ impl RunningAgents {
     }
 }
 
-/// Why an agent takes no part, as a line.
-fn refusal(ordinal: u16, why: MemberRefusal, agents: u16) -> String {
-    match why {
-        MemberRefusal::OtherPlan => format!(
-            "agent {ordinal} is refused: it compiled another plan; its variables, or files that do \
-             not travel, differ"
-        ),
-        MemberRefusal::TooMany => format!(
-            "agent {ordinal} is refused: the run has {agents} agents, with ordinals from 0 to {}",
-            agents - 1
-        ),
-    }
-}
-
 /// The name of this machine, and its cores.
 pub(super) fn machine_facts() -> super::protocol::MemberFacts {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let cores = u16::try_from(host::cores().len()).unwrap_or(u16::MAX);
-    super::protocol::MemberFacts { host: host.chars().take(64).collect(), cores }
+    let host = host.chars().take(64).collect();
+    super::protocol::MemberFacts { host, cores, reason: Vec::new() }
 }

@@ -16,8 +16,8 @@ pub(super) enum FleetNews {
     Prepare(u16),
     /// The start of the load.
     Armed(Time),
-    /// An agent takes no part.
-    Refused(u16, MemberRefusal),
+    /// An agent takes no part; why, and its own words if it has any.
+    Refused(u16, MemberRefusal, Vec<u8>),
     /// The run is over.
     Ended(FleetError),
 }

@@ -40,6 +40,7 @@ pub struct BusAddress {
     client: Client,
     /// As it is shown: without the password.
     shown: String,
+    is_loopback: bool,
     is_encrypted: bool,
 }
 
@@ -100,12 +101,17 @@ impl BusAddress {
         // Users of least privilege may not name their library.
         let info = info.set_redis_settings(settings.set_skip_set_lib_name());
         let client = client_of(info, is_encrypted, options)?;
-        Ok(Self { client, shown, is_encrypted })
+        Ok(Self { client, shown, is_loopback: is_loopback(&host), is_encrypted })
     }
 
     /// The client of the library.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether the bus is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.is_loopback
     }
 
     /// Whether the connection is encrypted.

@@ -141,7 +141,7 @@ impl<P: BusPayload> BusClient<P> {
         };
         // A damaged heartbeat is no missing one: the process before may still send.
         let top = entry.map(|entry| self.values.read_heartbeat(ordinal, &entry)).transpose()?;
-        Ok(BusReply::Looked { top, clock })
+        Ok(BusReply::Looked { top: top.map(Box::new), clock })
     }
 
     fn join(

@@ -77,7 +77,7 @@ fn control() -> impl Strategy<Value = ControlRecord> {
             closed,
         },
     );
-    let refusals = [MemberRefusal::OtherPlan, MemberRefusal::TooMany];
+    let refusals = [MemberRefusal::OtherPlan, MemberRefusal::TooMany, MemberRefusal::Unable];
     let refused = vec((member(), proptest::sample::select(refusals.to_vec())), 0..5);
     let numbers = (any::<[u64; 9]>(), any::<Option<u64>>(), any::<bool>(), "[a-z0-9._-]{1,64}");
     let lists = (vec(table(), 0..8), vec(acknowledgement, 0..9), refused);
@@ -125,7 +125,11 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
             measured: n[8],
             clock_error: n[9],
             command: n[10],
-            facts: MemberFacts { host: "node-1".to_owned(), cores: n[11] as u16 },
+            facts: MemberFacts {
+                host: "node-1".to_owned(),
+                cores: n[11] as u16,
+                reason: b"no \xff".to_vec(),
+            },
             health: MemberHealth { lag_us: n[11], cpu_permille: n[10], rss: n[9] },
         }
     })

@@ -43,8 +43,8 @@ wrapped!(Ordinal, Incarnation, BusTime);
 
 listed! {
     FleetPhase: Lobby, Prepare, Armed, Running, Draining, Aborting, Done;
-    MemberRefusal: OtherPlan, TooMany;
-    MemberState: Joined, Ready, Leaving, Finished;
+    MemberRefusal: OtherPlan, TooMany, Unable;
+    MemberState: Joined, Ready, Leaving, Finished, Unable;
     FinalCheck: Open, Exact, Corrected;
 }
 
@@ -62,7 +62,7 @@ packed! {
         kept_from, measured, clock_error, command, facts, health,
     }
     FleetCommand { number, command }
-    MemberFacts { host, cores }
+    MemberFacts { host, cores, reason }
     MemberHealth { lag_us, cpu_permille, rss }
     DeclaredLoss { member, since, until }
     @[P: BusPayload] DeltaFrame<P> { first, last, since, until, payload }

@@ -50,7 +50,8 @@ pub struct Agent<P: DeltaPayload> {
 }
 
 impl<P: DeltaPayload> Agent<P> {
-    /// An agent that begins to join at `now`.
+    /// An agent that begins to join at `now`. One whose facts have a reason against the plan only
+    /// tells it: it ends once the coordinator has refused it.
     pub fn new(config: AgentConfig, now: Time) -> Self {
         // Its incarnation is chosen when the bus has told its time.
         let member = Member { ordinal: config.ordinal, incarnation: Incarnation(0) };
@@ -65,13 +66,15 @@ impl<P: DeltaPayload> Agent<P> {
             own_end: RunOffset::NEVER,
             led_at: now,
         };
+        let is_unable = !config.facts.reason.is_empty();
+        let state = if is_unable { MemberState::Unable } else { MemberState::Joined };
         Self {
             config,
             view,
             join: None,
             has_joined: false,
             previous_horizon: RunOffset::ZERO,
-            state: MemberState::Joined,
+            state,
             outbox: Outbox::default(),
             next_beat: 0,
             next_request: 0,
@@ -79,9 +82,9 @@ impl<P: DeltaPayload> Agent<P> {
             data_due: now,
             beat: None,
             data: None,
-            was_told_to_prepare: false,
+            was_told_to_prepare: is_unable,
             was_started: false,
-            was_stopped: false,
+            was_stopped: is_unable,
             command: 0,
             health: MemberHealth::default(),
             end: None,

@@ -121,7 +121,7 @@ pub enum BusReply<P: DeltaPayload> {
     /// Of `Look`.
     Looked {
         /// The ordinal's newest heartbeat.
-        top: Option<Heartbeat>,
+        top: Option<Box<Heartbeat>>,
         /// The time of the bus.
         clock: BusTime,
     },

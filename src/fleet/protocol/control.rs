@@ -124,6 +124,9 @@ pub struct FleetCommand {
 /// The most commands that wait until all members have carried them out.
 pub const MAX_COMMANDS: usize = 64;
 
+/// The longest reason of a member that cannot run the plan, bytes.
+pub const MAX_REASON: usize = 1_000;
+
 /// What the process of a member is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberFacts {
@@ -131,6 +134,9 @@ pub struct MemberFacts {
     pub host: String,
     /// The cores that it may use.
     pub cores: u16,
+    /// Why it cannot, or may not, run the plan; empty if it can. As bytes: a text of another
+    /// machine, at most [`MAX_REASON`] of them.
+    pub reason: Vec<u8>,
 }
 
 /// How a member fares, as it tells with its heartbeats.
@@ -166,6 +172,8 @@ pub enum MemberRefusal {
     OtherPlan,
     /// Its ordinal is not below the number of agents.
     TooMany,
+    /// It cannot, or may not, run the plan: its facts say why.
+    Unable,
 }
 
 /// Which heartbeat of one ordinal, in the order of the bus: a later process has a larger one than
@@ -190,6 +198,8 @@ pub enum MemberState {
     Leaving,
     /// It sends nothing more, and its intervals are complete.
     Finished,
+    /// It cannot, or may not, run the plan.
+    Unable,
 }
 
 /// What a member tells with each heartbeat.

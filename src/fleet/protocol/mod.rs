@@ -41,7 +41,7 @@ pub use bus::{BusReply, BusRequest, HorizonLimit, PollReply, RequestId};
 pub use clock_estimate::{ClockEstimate, DRIFT_PPM};
 pub use control::{
     Acknowledgement, ControlRecord, FleetCommand, FleetPhase, Heartbeat, HeartbeatId, MAX_COMMANDS,
-    MemberFacts, MemberHealth, MemberRefusal, MemberState, Revision,
+    MAX_REASON, MemberFacts, MemberHealth, MemberRefusal, MemberState, Revision,
 };
 pub use coordinator::Coordinator;
 pub use coordinator::config::{FleetConfig, LeaderStart};

@@ -115,7 +115,7 @@ impl ServiceEndpoint {
             let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
             Resolved { addresses, until: Time::NEVER }
         });
-        let refusal = RefCell::new(refusal(transport, &host, &next_hop.0, &safety));
+        let refusal = RefCell::new(refusal(transport, (&host, port), &next_hop, &safety));
         Ok(Self {
             safety,
             refusal,
@@ -273,7 +273,10 @@ impl ServiceEndpoint {
     ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (mut allowed, mut refusal) = (Vec::new(), None);
         for address in found {
-            match self.safety.refusal(&self.next_hop.0, address.ip()) {
+            let (name, ip) = (&self.next_hop.0, address.ip());
+            let targets = self.safety.allowed.as_ref();
+            let by_allowed = || targets?.refusal(name, Some(ip), address.port(), false);
+            match self.safety.refusal(name, ip).or_else(by_allowed) {
                 None => allowed.push(address),
                 Some(why) => refusal = Some(why),
             }
@@ -325,13 +328,18 @@ impl ServiceEndpoint {
 /// resolves, and the name of the next hop.
 fn refusal(
     transport: &TransportConfig,
-    host: &str,
-    next_hop: &str,
+    (host, port): (&str, u16),
+    next_hop: &(String, u16),
     safety: &Safety,
 ) -> Option<String> {
-    if transport.unix.is_some() {
-        return None;
+    let allowed = safety.allowed.as_ref();
+    if let Some(path) = &transport.unix {
+        return allowed?.socket_refusal(path);
     }
-    let behind_proxy = transport.proxy.as_ref().and_then(|_| safety.refusal_by_name(host, true));
-    behind_proxy.or_else(|| safety.refusal_by_name(next_hop, false))
+    let refusal = |host: &str, port: u16, is_final: bool| {
+        let by_allowed = || allowed?.refusal(host, None, port, is_final);
+        safety.refusal_by_name(host, is_final).or_else(by_allowed)
+    };
+    let behind_proxy = transport.proxy.as_ref().and_then(|_| refusal(host, port, true));
+    behind_proxy.or_else(|| refusal(&next_hop.0, next_hop.1, false))
 }

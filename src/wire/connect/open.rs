@@ -109,11 +109,11 @@ async fn open_transport(
     endpoint: &ServiceEndpoint,
     context: &mut ExchangeContext<'_>,
 ) -> Result<Transport, AttemptOutcome> {
-    if let Some(path) = &endpoint.unix {
-        return connect_to_socket_file(path, context).await.map(Transport::Unix);
-    }
     if endpoint.refusal().is_some() {
         return Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden));
+    }
+    if let Some(path) = &endpoint.unix {
+        return connect_to_socket_file(path, context).await.map(Transport::Unix);
     }
     let mut connecting = clock::now();
     let mut tcp = resolve_and_connect(endpoint, context, &mut connecting).await?;

@@ -69,10 +69,12 @@ impl DraftInput<'_> {
 
     fn refuse(&self, record: &mut ControlRecord) {
         for heartbeat in self.view.alive(&self.config.times) {
-            let why = if heartbeat.plan != self.config.plan {
-                MemberRefusal::OtherPlan
-            } else if heartbeat.member.ordinal.0 >= self.config.agents {
+            let why = if heartbeat.member.ordinal.0 >= self.config.agents {
                 MemberRefusal::TooMany
+            } else if heartbeat.state == MemberState::Unable {
+                MemberRefusal::Unable
+            } else if heartbeat.plan != self.config.plan {
+                MemberRefusal::OtherPlan
             } else {
                 continue;
             };
