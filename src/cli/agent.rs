@@ -169,7 +169,7 @@ fn join(args: &Args, compile_words: CompileWords) -> ExitStatus {
     let name = format!("agent {} of {}", args.ordinal, options.run);
     let tell = |line: String| {
         if !args.quiet {
-            print_remark(&format!("{name}: {line}\n"));
+            print_remark(&format_args!("{name}: {line}"));
         }
     };
     let hooks = AgentHooks {
@@ -210,6 +210,10 @@ fn end(result: &AgentResult, tell: &dyn Fn(String)) -> ExitStatus {
         AgentEnd::Refused(MemberRefusal::Unable) => {
             ("refused: it cannot run the plan", ExitStatus::Scenario)
         }
+        AgentEnd::NotStarted => (
+            "the run ended before its load started; the coordinator has the reason",
+            ExitStatus::Broken,
+        ),
         AgentEnd::Abandoned => (
             "the bus, or the coordinator, did not answer any more, or the run ended without it",
             ExitStatus::Broken,

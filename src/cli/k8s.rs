@@ -53,6 +53,7 @@ pub(super) struct Args {
     /// What agents may load: HOST:PORT or CIDR:PORT; repeatable
     ///
     /// A NetworkPolicy contains addresses, no names: the port of a name is open to every address.
+    /// The agents themselves get the list, too.
     #[arg(long, value_name = "TARGET", value_parser = str::parse::<Destination>)]
     allow: Vec<Destination>,
     /// Secret with the password of the bus, key `password`
@@ -137,7 +138,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         ));
     }
     if run.targets.is_empty() {
-        print_remark(&"note: without `--allow` the agents reach no target\n");
+        print_remark(&"note: without `--allow` the agents reach no target, and refuse to start\n");
     }
     if args.out == Path::new("-") {
         let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn agents_accept_the_words_of_their_pods() {
         let line = "manada k8s render --agents 2 --run shop-7 --image m --bus rediss://me@bus:6380 \
-                    --allow 10.0.0.0/8:80";
+                    --allow 10.0.0.0/8:80 --allow [fd00::/8]:80 --allow shop.example:443";
         for more in ["", " --tls-secret a --bus-secret b --keys-secret c --secret-env A=b/c"] {
             let parsed = Cli::try_parse_from(format!("{line}{more}").split_whitespace()).unwrap();
             let CliCommand::K8s(args) = parsed.command else { panic!("{more}") };

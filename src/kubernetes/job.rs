@@ -142,6 +142,7 @@ pub fn agent_words(run: &ClusterRun) -> Vec<String> {
     if run.keys_secret.is_some() {
         words.extend(["--own-files", KEYS].map(str::to_owned));
     }
+    words.extend(run.targets.iter().flat_map(|one| ["--allow".to_owned(), one.text.clone()]));
     words
 }
 

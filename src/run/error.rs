@@ -19,7 +19,7 @@ pub enum RunError {
     #[error("{0}")]
     TooBig(String),
     /// The plan cannot be divided among processes; the text says why.
-    #[error("the scenario runs in one process only: {0}; leave out `--processes`")]
+    #[error("the scenario runs in one process only: {0}; leave out `--processes` or `--agents`")]
     SingleProcess(&'static str),
     /// The workers could not be started.
     #[error(transparent)]

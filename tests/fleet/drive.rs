@@ -113,7 +113,7 @@ impl World {
                         }
                         AgentEnd::Superseded => self.met.agents_superseded += 1,
                         AgentEnd::Abandoned => self.met.agents_abandoned += 1,
-                        AgentEnd::Refused(_) => {}
+                        AgentEnd::Refused(_) | AgentEnd::NotStarted => {}
                     }
                 }
             }

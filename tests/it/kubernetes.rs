@@ -40,6 +40,8 @@ const OWN_REDIS: &[&str] = &[
     "bus",
     "--tls-secret",
     "bus-tls",
+    "--allow",
+    "203.0.113.7:443",
 ];
 
 fn root() -> PathBuf {

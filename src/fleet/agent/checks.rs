@@ -28,8 +28,8 @@ pub(super) fn check(plan: &Plan, setup: &FleetSetup) -> Result<(), AgentError> {
     };
     let mut pairs = plan.services.iter().zip(&setup.addresses);
     if plan.services.len() != setup.addresses.len() || !pairs.all(|(one, at)| is_same(one, at)) {
-        let why = "the coordinator wrote other addresses than the plan has; this is no run of \
-                   Manada, or something changed it on the bus";
+        let why = "services have other addresses here than at the coordinator: environment \
+                   variables of this machine differ, or something changed the run on the bus";
         return Err(AgentError::Setup(why.to_owned()));
     }
     let endpoints = engine::endpoints(plan, &setup.addresses);

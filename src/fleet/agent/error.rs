@@ -102,7 +102,7 @@ impl AgentError {
             Self::Bus(error) => error.ending(),
             Self::TooMany { .. } => ExitStatus::Usage,
             Self::Refused(_, status) => *status,
-            Self::Variables(_) | Self::Distrusted(_) => ExitStatus::Scenario,
+            Self::Variables(_) | Self::Distrusted(_) | Self::Setup(_) => ExitStatus::Scenario,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
             _ => ExitStatus::Broken,
         }

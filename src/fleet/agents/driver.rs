@@ -167,8 +167,11 @@ impl FleetDriver {
         self.seen.refused = control.refused.len();
         if is_before_load(phase) {
             let joined = self.coordinator.members();
-            let joined = joined
-                .filter(|(beat, is_alive)| *is_alive && control.refusal(beat.member).is_none());
+            let joined = joined.filter(|(beat, is_alive)| {
+                *is_alive
+                    && beat.state != MemberState::Unable
+                    && control.refusal(beat.member).is_none()
+            });
             let joined = joined.count();
             if joined != std::mem::replace(&mut self.seen.joined, joined) {
                 tell(FleetNews::Joined(joined));

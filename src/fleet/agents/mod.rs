@@ -219,7 +219,7 @@ impl PendingAgents {
         let (agents, mut joined) = (self.agents, 0);
         loop {
             match self.next(interrupts).await? {
-                FleetNews::Joined(count) if count > joined => {
+                FleetNews::Joined(count) => {
                     joined = count;
                     tell(format!("{joined} of {agents} agents joined"));
                 }
@@ -236,7 +236,7 @@ impl PendingAgents {
                     return Err(FleetError::TooFew { joined, agents, timeout, id, refused });
                 }
                 FleetNews::Ended(error) => return Err(error),
-                FleetNews::Joined(_) | FleetNews::Armed(_) => {}
+                FleetNews::Armed(_) => {}
             }
         }
     }

@@ -23,7 +23,7 @@ pub fn agent_rule(run: &str, user: &str) -> Result<String, BusError> {
          +unsubscribe &{wake} \
          (+get %R~{control} %R~{setup} %R~{setup}:* %R~{blob} %R~{once}) \
          (+watch +xrevrange %R~{beat}) (+xadd +expire %W~{beat} %W~{delta}) \
-         (+set %W~{last} %W~{once})",
+         (+set %W~{last})",
         wake = keys.wake(),
         control = keys.control(),
         setup = of("setup"),

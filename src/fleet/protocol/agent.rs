@@ -310,6 +310,10 @@ impl<P: DeltaPayload> Agent<P> {
         if control.phase == FleetPhase::Done {
             return self.end(AgentEnd::Abandoned, actions);
         }
+        // Without a table there was no load, and there is nothing to hand in.
+        if control.phase.is_ending() && control.tables.is_empty() && !self.was_started {
+            return self.end(AgentEnd::NotStarted, actions);
+        }
         self.data_due = self.data_due.min(now.after(self.view.times.heartbeat));
         if control.phase >= FleetPhase::Prepare && !self.was_told_to_prepare {
             self.was_told_to_prepare = true;

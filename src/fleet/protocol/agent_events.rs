@@ -92,6 +92,8 @@ pub enum AgentEnd {
     Superseded,
     /// It takes no part.
     Refused(MemberRefusal),
+    /// The run ended before its load started.
+    NotStarted,
     /// Bus or coordinator were away for too long, or the run ended without it; its journal has what
     /// it measured.
     Abandoned,

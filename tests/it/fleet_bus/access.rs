@@ -60,10 +60,12 @@ fn rules_permit_what_the_protocol_needs_and_nothing_else() {
     }
     assert_eq!(agent.get("setup").unwrap().as_deref(), Some(&b"variables"[..]));
     assert_eq!(agent.get("blob:12").unwrap().as_deref(), Some(&b"a file"[..]));
+    // What the coordinator sets once for all agents.
     assert!(
-        agent.put_new("once:seed", b"x").unwrap() && !agent.put_new("once:seed", b"y").unwrap()
+        leader.put_new("once:seed", b"x").unwrap() && !leader.put_new("once:seed", b"y").unwrap()
     );
     assert!(agent.get("once:seed").unwrap().is_some());
+    assert!(matches!(agent.put("once:other", b"x"), Err(BusError::NoPermission { .. })));
     // The coordinator: all of its requests.
     let limits = vec![manada::fleet::protocol::HorizonLimit { member: me, from: RunOffset::NEVER }];
     let snapshot = FleetSnapshot { token: 1, number: 1, ledger: Ledger::default() };
