@@ -69,6 +69,9 @@ pub(super) struct Args {
     /// Folder with private keys and client certificates of the scenario, which never travel
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     own_files: Vec<PathBuf>,
+    /// Folder for a journal of what this agent measures, for `manada merge`
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     /// Print the Redis command that gives a user the rights for this run, and end
     #[arg(long, value_enum, value_name = "ROLE", num_args = 0..=1, require_equals = true,
         default_missing_value = "agent", help_heading = "Safety")]
@@ -142,6 +145,8 @@ fn options(args: &Args) -> Result<AgentOptions, PlanRefusal> {
         patience: args.join_timeout,
         own_folders: args.own_files.clone(),
         trusted: args.trust_key.clone(),
+        journal: args.journal.clone(),
+        machine: machine::facts(),
     })
 }
 

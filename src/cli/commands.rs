@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "redis")]
 use super::agent;
-use super::{check, control, doctor, hit, k8s, man, plan, report, run, target};
+use super::{check, control, doctor, hit, k8s, man, merge, plan, report, run, target};
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
 #[derive(Debug, Parser)]
@@ -60,6 +60,10 @@ pub(super) enum CliCommand {
     Plan(plan::Args),
     /// Show, judge or export a finished run
     Report(report::Args),
+    /// Make the report of a run on many machines from its agents' journals
+    ///
+    /// `manada agent --journal DIR` writes them. Needed if the coordinator's own report is lost.
+    Merge(merge::Args),
     /// Control a running test
     ///
     /// Pauses or scales the load, sets a rate or a number of users, forces a breaker, mutes a step.

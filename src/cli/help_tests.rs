@@ -10,8 +10,8 @@ use super::{Cli, man, redact_error, spellings, suggest_flag};
 /// Maximum lines of `-h` on a terminal of 80 columns: the commands with the most options.
 const LONG: usize = 37;
 
-/// Maximum lines of `-h` of all others.
-const SHORT: usize = 28;
+/// Maximum lines of `-h` of all others; that of the program lists every command.
+const SHORT: usize = 30;
 
 /// All visible commands, beginning with the command line itself.
 fn commands() -> Vec<Command> {

@@ -22,6 +22,7 @@ mod hit_streams;
 mod k8s;
 mod limits;
 mod man;
+mod merge;
 mod output;
 mod plan;
 mod report;
@@ -80,6 +81,7 @@ pub fn main() -> ExitStatus {
         CliCommand::Check(args) => check::run(&args),
         CliCommand::Plan(args) => plan::run(&args),
         CliCommand::Report(args) => report::run(&args),
+        CliCommand::Merge(args) => merge::run(&args),
         CliCommand::Control(args) => control::run(&args),
         CliCommand::Doctor(args) => doctor::run(&args),
         CliCommand::Target(args) => target::run(args),

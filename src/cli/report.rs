@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     }
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
     let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
-    let file = match open(&path) {
+    let file = match open_file(&path) {
         Ok(file) => file,
         Err(error) => {
             let has_record = |folder: &Path| folder.join(record::FILE).is_file();
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 }
 
 /// Opens a record. A pipe or a device is refused, because info or reading it might never end.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     let is_file = file.metadata()?.is_file();

@@ -3,11 +3,13 @@
 //! The coordinator and each agent derive it from the control record.
 //! Invariant: both derive the same from the same tables, so nothing of it is exchanged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::protocol::{Member, SlotTable};
+use crate::clock::RunOffset;
 use crate::event::Adoption;
 use crate::plan::slots::ShardRange;
+use crate::stats::{Change, ChangeCause, ChangeSubject, StateChange};
 
 /// The shards of the members that the first table names.
 #[derive(Clone, Debug, Default)]
@@ -55,13 +57,30 @@ impl FleetLayout {
         });
         Adoption { slots: slots.collect(), from: table.from }
     }
+
+    /// The members whose last slots went to others from one table to the next, as changes.
+    pub fn moves(&self, former: &SlotTable, table: &SlotTable, at: RunOffset) -> Vec<StateChange> {
+        let adoption = self.adoption(former, table);
+        let owners: BTreeSet<u16> = adoption.slots.iter().map(|(_, owner)| *owner).collect();
+        let (shards, after) = (owners.len() as u64, table.counts());
+        let before = former.counts();
+        let losers = before.keys().filter(|member| !after.contains_key(member));
+        let losers = losers.filter_map(|member| self.range(*member));
+        losers
+            .map(|range| StateChange {
+                at,
+                subject: ChangeSubject::Agent(range.process),
+                change: Change::Redistributed { shards, from: table.from },
+                cause: ChangeCause::NoHeartbeat,
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::protocol::{Incarnation, Ordinal};
     use super::*;
-    use crate::clock::RunOffset;
 
     #[test]
     fn slots_of_the_first_table_are_those_of_the_shards_and_moved_ones_are_dealt_in_turn() {

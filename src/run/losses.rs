@@ -204,7 +204,7 @@ impl<'p> Losses<'p> {
 }
 
 /// A change of a lost worker.
-fn change_of(loss: &WorkerLoss, at: RunOffset, change: Change) -> StateChange {
+pub(super) fn change_of(loss: &WorkerLoss, at: RunOffset, change: Change) -> StateChange {
     let subject = loss.subject();
     StateChange { at, subject, change, cause: ChangeCause::ProcessEnded { how: loss.why.clone() } }
 }

@@ -11,7 +11,7 @@ use crate::plan::{Load, Plan};
 use crate::units::{show_bytes, show_count};
 
 /// The facts of the machine, by name.
-pub(super) fn facts() -> Vec<(String, String)> {
+pub fn facts() -> Vec<(String, String)> {
     let facts = host::MachineFacts::read();
     let mut all = vec![
         ("manada", env!("CARGO_PKG_VERSION").to_owned()),

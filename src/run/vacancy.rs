@@ -11,6 +11,7 @@ use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay, TargetUsers};
 use crate::plan::slots::{OwnedSlots, SlotSet};
 use crate::plan::{Load, LoadBound, Plan, Workload};
+use crate::stats::sample::SeriesLayout;
 use crate::stats::{Calls, Delta, Gauges, Iterations, Recorder, Unfinished};
 use crate::units::nanos;
 
@@ -212,13 +213,24 @@ fn target(
     TargetUsers::new(&stays, from)
 }
 
-/// Ends what a lost shard had under way at its last delta: starts that were due and had not begun
-/// are unserved. Returns the delta, and the time of the shard's last one.
+/// Ends what a lost shard had under way at its last delta; other shards serve the rest, or it is
+/// counted later.
 pub(super) fn cut(unfinished: Unfinished, plan: &Plan) -> (Delta, RunOffset) {
-    let at = RunOffset::from_ns(unfinished.gauges().elapsed_ns);
     let open: Vec<bool> =
         plan.workloads.iter().map(|load| matches!(load.load, Load::Open(_))).collect();
-    let mut delta = unfinished.cut(&plan.series_layout(), &open, at);
+    cut_off(unfinished, &plan.series_layout(), &open)
+}
+
+/// Ends what a lost shard had under way at its last delta: starts that were due and had not begun
+/// are unserved. `open`: whether each workload has a schedule. Returns the delta, and the time of
+/// the shard's last one.
+pub(super) fn cut_off(
+    unfinished: Unfinished,
+    layout: &SeriesLayout,
+    open: &[bool],
+) -> (Delta, RunOffset) {
+    let at = RunOffset::from_ns(unfinished.gauges().elapsed_ns);
+    let mut delta = unfinished.cut(layout, open, at);
     for (iterations, _) in &mut delta.workloads {
         iterations.unserved += std::mem::take(&mut iterations.not_reached);
     }

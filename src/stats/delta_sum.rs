@@ -50,6 +50,12 @@ impl TimeSum {
         }
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum_us = self.sum_us.wrapping_add(other.sum_us);
+        self.buckets = self.buckets.wrapping_add(other.buckets);
+    }
+
     fn add_histogram(&mut self, part: &Histogram) {
         self.count += part.count();
         self.sum_us = self.sum_us.wrapping_add(part.sum_us());
@@ -58,6 +64,20 @@ impl TimeSum {
 }
 
 impl DeltaSum {
+    /// Adds the sum of other deltas.
+    pub fn merge(&mut self, other: &Self) {
+        let (loads, series) = (other.iterations.len(), other.series.len());
+        self.iterations.resize(self.iterations.len().max(loads), Iterations::default());
+        self.series.resize(self.series.len().max(series), SeriesSum::default());
+        self.iterations.iter_mut().zip(&other.iterations).for_each(|(mine, one)| mine.add(one));
+        self.attempts.add(&other.attempts);
+        for (mine, one) in self.series.iter_mut().zip(&other.series) {
+            mine.calls.add(&one.calls);
+            mine.response.merge(&one.response);
+            mine.service.merge(&one.service);
+        }
+    }
+
     /// Adds a delta.
     pub fn add(&mut self, delta: &Delta) {
         if self.iterations.len() < delta.workloads.len() {

@@ -24,6 +24,18 @@ pub use writer::RecordWriter;
 /// The name of the file.
 pub const FILE: &str = "run.record";
 
+/// The name of the journal of an agent: a record of what its shards measured.
+pub fn journal_name(ordinal: u16, incarnation: u64) -> String {
+    format!("agent-{ordinal}-{incarnation}.record")
+}
+
+/// The ordinal and the incarnation in the name of a journal; `None` if it is none.
+pub fn parse_journal_name(name: &str) -> Option<(u16, u64)> {
+    let (ordinal, incarnation) =
+        name.strip_prefix("agent-")?.strip_suffix(".record")?.split_once('-')?;
+    Some((ordinal.parse().ok()?, incarnation.parse().ok()?))
+}
+
 #[cfg(test)]
 pub(crate) mod tests;
 

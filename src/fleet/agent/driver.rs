@@ -11,6 +11,7 @@ use super::bus_threads::BusThreads;
 use super::engine::AgentEngine;
 use super::error::AgentError;
 use super::inputs::{AgentInput, AgentResult, local_now, machine_time};
+use super::journal::AgentJournal;
 use super::measured::MeasuredInterval;
 use crate::event::Interrupt;
 use crate::fleet::payload::ShardDeltas;
@@ -21,6 +22,7 @@ pub(super) struct AgentDriver<'a> {
     pub(super) agent: Agent<ShardDeltas>,
     pub(super) engine: AgentEngine,
     pub(super) measured: MeasuredInterval,
+    pub(super) journal: AgentJournal,
     pub(super) bus: BusThreads,
     pub(super) inputs: SyncSender<AgentInput>,
     pub(super) tell: &'a dyn Fn(String),
@@ -52,10 +54,12 @@ impl AgentDriver<'_> {
                     return Ok(self.end(end, received));
                 }
             }
-            self.engine.follow(&self.agent);
-            if let Some((until, payload)) = self.measured.take(false) {
-                events.push_back(AgentEvent::Health(self.measured.health()));
-                events.push_back(AgentEvent::Measured { until, payload });
+            for change in self.engine.follow(&self.agent) {
+                self.journal.add_change(change);
+            }
+            self.take_interval(false, &mut events);
+            if let Some(failure) = self.journal.take_failure() {
+                (self.tell)(failure);
             }
         }
     }
@@ -76,12 +80,12 @@ impl AgentDriver<'_> {
             }
             Some(AgentInput::Delta(delta)) => {
                 self.measured.push(*delta);
-                return Ok(None.or_else(|| self.flush(events)));
+                self.take_interval(false, events);
+                return Ok(events.pop_front());
             }
             Some(AgentInput::EngineEnded) => {
-                if let Some((until, payload)) = self.measured.take(true) {
-                    events.push_back(AgentEvent::Measured { until, payload });
-                }
+                self.engine.note_end();
+                self.take_interval(true, events);
                 events.push_back(AgentEvent::Finished);
                 AgentEvent::Tick
             }
@@ -97,14 +101,12 @@ impl AgentDriver<'_> {
         }))
     }
 
-    /// The event of an interval that is complete.
-    fn flush(
-        &mut self,
-        events: &mut VecDeque<AgentEvent<ShardDeltas>>,
-    ) -> Option<AgentEvent<ShardDeltas>> {
-        let (until, payload) = self.measured.take(false)?;
+    /// Takes an interval that is complete: it is in the journal before it goes to the bus.
+    fn take_interval(&mut self, is_last: bool, events: &mut VecDeque<AgentEvent<ShardDeltas>>) {
+        let Some((until, payload)) = self.measured.take(is_last) else { return };
+        self.journal.add_deltas(&payload.deltas);
+        events.push_back(AgentEvent::Health(self.measured.health()));
         events.push_back(AgentEvent::Measured { until, payload });
-        Some(AgentEvent::Health(self.measured.health()))
     }
 
     fn carry_out(
@@ -119,15 +121,19 @@ impl AgentDriver<'_> {
                 self.engine.prepare(&self.agent, &self.inputs)?;
             }
             AgentAction::Start { at } => {
-                let is_started = self.engine.start(&self.agent, machine_time(at), &self.inputs)?;
-                if is_started {
+                let at = machine_time(at);
+                if let Some(range) = self.engine.start(&self.agent, at, &self.inputs)? {
                     self.measured.begin(self.engine.shards());
+                    self.journal.begin(self.engine.run_info(range, at), self.agent.member(), range);
                 } else {
                     events.push_back(AgentEvent::Finished);
                 }
             }
             AgentAction::Command(command) => self.engine.command(&command.command),
             AgentAction::Stop { cancel } => {
+                if self.agent.control().is_some_and(|control| control.phase.is_ending()) {
+                    self.journal.stop(self.agent.schedule(local_now()));
+                }
                 if !self.engine.stop(cancel) {
                     events.push_back(AgentEvent::Finished);
                 }
@@ -137,10 +143,18 @@ impl AgentDriver<'_> {
         Ok(None)
     }
 
-    /// Ends the agent; what its engine still does is cancelled.
-    fn end(self, end: AgentEnd, received: &Receiver<AgentInput>) -> AgentResult {
-        let measured = self.measured.count();
-        let failed = self.engine.end(received);
+    /// Ends the agent; what its engine still does is cancelled. The journal has also what does not
+    /// reach the bus any more.
+    fn end(mut self, end: AgentEnd, received: &Receiver<AgentInput>) -> AgentResult {
+        let (measured, mut journal) = (self.measured.count(), self.journal);
+        if let Some((_, rest)) = self.measured.take(true) {
+            journal.add_deltas(&rest.deltas);
+        }
+        let failed = self.engine.end(received, |delta| journal.add_deltas([delta]));
+        journal.end(failed.clone());
+        if let Some(failure) = journal.take_failure() {
+            (self.tell)(failure);
+        }
         AgentResult { end, measured, failed }
     }
 }

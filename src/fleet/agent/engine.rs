@@ -11,19 +11,26 @@ use tokio::sync::mpsc;
 
 use super::engine_parts::{PreparedEngine, prepare};
 use super::error::AgentError;
-use super::inputs::{AgentInput, AgentOptions, machine_time};
+use super::inputs::{AgentInput, AgentOptions, local_now, machine_time};
 use crate::clock::{self, RunOffset, Time};
+use crate::engine::startup::tier::{self, EngineSize};
 use crate::engine::{self, Engine};
-use crate::event::{LoadLease, ShardCommand};
+use crate::event::{GeneratorInfo, LoadLease, RunInfo, ShardCommand};
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{Agent, Grant, SlotTable};
 use crate::fleet::setup::FleetSetup;
+use crate::host;
 use crate::plan::Plan;
 use crate::plan::slots::ShardRange;
+use crate::stats::{Delta, StateChange};
+use crate::units::counted;
 
 /// How long shards may take to end once they are cancelled.
 const CANCEL: Duration = Duration::from_secs(12);
+
+/// How long the last deltas of shards that have ended may take from one thread to the other.
+const LAST_DELTAS: Duration = Duration::from_millis(500);
 
 /// How long the agent waits for others to get its slots once it leaves, ns.
 const HAND_OVER: u64 = 10_000_000_000;
@@ -41,6 +48,8 @@ pub(super) struct AgentEngine {
     /// Since when the agent leaves.
     leaving: Option<Time>,
     is_stopped: bool,
+    /// Whether the last delta of all shards has come.
+    is_over: bool,
 }
 
 /// Shards at work.
@@ -73,6 +82,7 @@ impl AgentEngine {
             table: None,
             leaving: None,
             is_stopped: false,
+            is_over: false,
         }
     }
 
@@ -107,19 +117,20 @@ impl AgentEngine {
         segments.map(|segment| segment.shard as usize).collect()
     }
 
-    /// Starts the shards; `false` if the agent has no slots: it came after the start.
+    /// Starts the shards, and returns them; `None` if the agent has no slots: it came after the
+    /// start.
     pub(super) fn start(
         &mut self,
         agent: &Agent<ShardDeltas>,
         at: Time,
         inputs: &SyncSender<AgentInput>,
-    ) -> Result<bool, AgentError> {
+    ) -> Result<Option<ShardRange>, AgentError> {
         let first = agent.tables().first().cloned();
         let shards = agent.control().map_or(1, |control| control.shards);
-        let Some((first, prepared)) = first.zip(self.prepared.take()) else { return Ok(false) };
+        let Some((first, prepared)) = first.zip(self.prepared.take()) else { return Ok(None) };
         self.layout = FleetLayout::new(&first, shards);
         self.table = Some(first);
-        let Some(range) = self.layout.range(agent.member()) else { return Ok(false) };
+        let Some(range) = self.layout.range(agent.member()) else { return Ok(None) };
         let PreparedEngine { globals, endpoints } = prepared;
         let addresses = self.setup.addresses.clone();
         let (mut setups, mut source) = engine::set_up(&self.plan, addresses, range, at, &globals);
@@ -140,18 +151,47 @@ impl AgentEngine {
         let own_end = RunOffset::NEVER;
         self.running =
             Some(RunningEngine { engine: started, commands, range, grant: None, own_end });
-        Ok(true)
+        Ok(Some(range))
     }
 
-    /// Hands slots that moved, and then the lease, to the shards.
-    pub(super) fn follow(&mut self, agent: &Agent<ShardDeltas>) {
-        let Some(running) = &mut self.running else { return };
+    /// Describes the run, of which this agent has the shards of `range`, since its start.
+    pub(super) fn run_info(&self, range: ShardRange, start: Time) -> RunInfo {
+        let (processes, shards) = (range.processes, range.total);
+        let facts = host::MachineFacts::read();
+        let size = EngineSize::default();
+        let tier = tier::choose(&self.plan, host::cores().len(), facts.descriptors(), size);
+        let words = self.setup.words.iter();
+        RunInfo {
+            plan: Arc::new(self.plan.manifest()),
+            started_at: clock::wall() + Duration::from_nanos(start.since(clock::now())),
+            generator: GeneratorInfo {
+                tier: tier.name.to_owned(),
+                shards: shards as usize,
+                processes: processes as usize,
+                reason: format!(
+                    "{} with {} in all, set by --agents",
+                    counted(processes, "agent"),
+                    counted(shards, "shard")
+                ),
+                remarks: Vec::new(),
+            },
+            command: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
+            machine: self.options.machine.clone(),
+            monitors: Vec::new(),
+        }
+    }
+
+    /// Hands slots that moved, and then the lease, to the shards. Returns the moves.
+    pub(super) fn follow(&mut self, agent: &Agent<ShardDeltas>) -> Vec<StateChange> {
+        let mut moves = Vec::new();
+        let Some(running) = &mut self.running else { return moves };
         let member = agent.member();
         let has_slots = |table: &SlotTable| table.counts().contains_key(&member);
         for table in agent.tables() {
             let Some(former) = self.table.take_if(|former| former.epoch < table.epoch) else {
                 continue;
             };
+            moves.extend(self.layout.moves(&former, table, agent.schedule(local_now())));
             if has_slots(&former) && !has_slots(table) {
                 running.broadcast(&ShardCommand::Release(table.from));
                 self.leaving = None;
@@ -181,6 +221,7 @@ impl AgentEngine {
             self.leaving = None;
             running.broadcast(&ShardCommand::Drain);
         }
+        moves
     }
 
     /// Carries a command out.
@@ -188,6 +229,11 @@ impl AgentEngine {
         if let Some(running) = &self.running {
             running.broadcast(command);
         }
+    }
+
+    /// The last delta of all shards has come.
+    pub(super) fn note_end(&mut self) {
+        self.is_over = true;
     }
 
     /// The agent leaves: others are to get its slots.
@@ -204,8 +250,13 @@ impl AgentEngine {
         true
     }
 
-    /// Waits for the shards to end; cancels those that have not. Returns why one failed.
-    pub(super) fn end(self, received: &Receiver<AgentInput>) -> Option<String> {
+    /// Waits for the shards to end; cancels those that have not. `take` gets what they still
+    /// measure. Returns why one failed.
+    pub(super) fn end(
+        self,
+        received: &Receiver<AgentInput>,
+        mut take: impl FnMut(&Delta),
+    ) -> Option<String> {
         let running = self.running?;
         running.broadcast(&ShardCommand::Cancel);
         let until = clock::now() + CANCEL;
@@ -213,7 +264,19 @@ impl AgentEngine {
             |running: &RunningEngine| running.commands.iter().all(mpsc::Sender::is_closed);
         while !has_ended(&running) && clock::now() < until {
             // Deltas are taken off the queue, so that shards can end.
-            drop(received.recv_timeout(Duration::from_millis(50)));
+            if let Ok(AgentInput::Delta(delta)) = received.recv_timeout(Duration::from_millis(50)) {
+                take(&delta);
+            }
+        }
+        // The thread that passes deltas on may have some left.
+        let until = clock::now() + LAST_DELTAS;
+        let mut is_over = self.is_over;
+        while !is_over && clock::now() < until {
+            match received.recv_timeout(LAST_DELTAS) {
+                Ok(AgentInput::Delta(delta)) => take(&delta),
+                Ok(input) => is_over = matches!(input, AgentInput::EngineEnded),
+                Err(_) => is_over = true,
+            }
         }
         if !has_ended(&running) {
             return Some("a shard did not stop: a user's work does not end".to_owned());

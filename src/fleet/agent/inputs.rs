@@ -31,6 +31,10 @@ pub struct AgentOptions {
     pub own_folders: Vec<PathBuf>,
     /// The keys with which plans have to be signed; none: any plan is run.
     pub trusted: Vec<TrustedKey>,
+    /// The folder of its journal; `None`: it keeps none.
+    pub journal: Option<PathBuf>,
+    /// What this machine is, for the journal.
+    pub machine: Vec<(String, String)>,
 }
 
 /// How an agent ended.

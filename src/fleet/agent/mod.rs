@@ -12,6 +12,7 @@ mod engine;
 mod engine_parts;
 mod error;
 mod inputs;
+mod journal;
 mod lobby;
 mod measured;
 mod pause;
@@ -35,6 +36,7 @@ use engine::AgentEngine;
 pub use error::AgentError;
 use inputs::{AgentInput, INPUTS, local_now};
 pub use inputs::{AgentOptions, AgentResult};
+use journal::AgentJournal;
 use measured::MeasuredInterval;
 
 /// What the caller does for an agent.
@@ -66,6 +68,10 @@ pub fn run(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResult
 }
 
 fn run_plan(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResult, AgentError> {
+    let mut journal = AgentJournal::new(options.journal.as_deref());
+    if let Some(failure) = journal.take_failure() {
+        (hooks.tell)(failure);
+    }
     let (setup, bundle) = lobby::find(options, hooks.interrupts, hooks.tell)?;
     let files = lobby::unpack(&bundle, &options.own_folders)?;
     let mut plan = (hooks.compile)(&setup, &files).map_err(AgentError::refused)?;
@@ -94,6 +100,7 @@ fn run_plan(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResul
         agent: Agent::new(config, local_now()),
         engine: AgentEngine::new(options, plan, setup),
         measured: MeasuredInterval::default(),
+        journal,
         bus,
         inputs,
         tell: hooks.tell,
