@@ -169,9 +169,9 @@ impl AgentEngine {
                 shards: shards as usize,
                 processes: processes as usize,
                 reason: format!(
-                    "{} with {} in all, set by --agents",
+                    "{} with {} each, set by --agents",
                     counted(processes, "agent"),
-                    counted(shards, "shard")
+                    counted(shards / processes.max(1), "shard")
                 ),
                 remarks: Vec::new(),
             },
