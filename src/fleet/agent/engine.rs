@@ -168,6 +168,7 @@ impl AgentEngine {
                 tier: tier.name.to_owned(),
                 shards: shards as usize,
                 processes: processes as usize,
+                is_fleet: true,
                 reason: format!(
                     "{} with {} each, set by --agents",
                     counted(processes, "agent"),
