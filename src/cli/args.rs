@@ -23,9 +23,9 @@ use crate::sinks::exports::ExportTarget;
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::verdict::Threshold;
 
-/// Options of `run` and `hit`.
+/// Options of `run` and `hit` for the load and its judgement.
 #[derive(Debug, Args)]
-pub(super) struct CommonArgs {
+pub(super) struct GeneratorArgs {
     /// Threshold, e.g. 'errors < 1%'; repeatable
     ///
     /// Added to those of the scenario. The exit code is 4 if a threshold fails.
@@ -39,6 +39,11 @@ pub(super) struct CommonArgs {
     pub(super) size: SizeArgs,
     #[command(flatten)]
     pub(super) loss: LossArgs,
+}
+
+/// Options of all commands that execute a run.
+#[derive(Debug, Args)]
+pub(super) struct CommonArgs {
     /// Folder for the report, e.g. reports/today
     ///
     /// `run` writes to reports/NAME-TIME by default; `hit` writes files only with --out.

@@ -7,7 +7,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "redis")]
-use super::agent;
+use super::{agent, coordinate};
 use super::{check, control, doctor, hit, k8s, man, merge, plan, report, run, target};
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
@@ -81,6 +81,9 @@ pub(super) enum CliCommand {
     /// The run is that of `manada run --agents`; a Redis or Valkey joins them.
     #[cfg(feature = "redis")]
     Agent(Box<agent::Args>),
+    /// Go on with a run on many machines whose coordinator died
+    #[cfg(feature = "redis")]
+    Coordinate(Box<coordinate::Args>),
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,

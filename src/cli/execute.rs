@@ -3,27 +3,29 @@
 //! `run` and `hit` both call it, so there is one path.
 //! Invariant: whatever can fail before the load fails before it.
 
-use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{CommonArgs, OutputArgs};
+use super::args::{CommonArgs, GeneratorArgs, OutputArgs};
 use super::output::{fail, finish, print_error, print_remark};
 use super::screen::ScreenHandle;
+use super::shown_command::shown_command;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
 use crate::clock;
 use crate::control::{ControlHandles, socket};
-use crate::event::Report;
+use crate::engine::startup::tier::EngineSize;
 use crate::event::control_request::ControlClient;
+use crate::event::{LossPolicy, Report, record};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
-use crate::redact::{self, MASK, Redactor, SensitiveNames};
+use crate::redact;
 use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
-use crate::run::agents::AgentsOptions;
+use crate::run::agents::{AgentsOptions, keep_journal};
 use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
@@ -53,13 +55,32 @@ pub(super) struct ResultOutput<'a> {
     pub(super) layout: Option<PeerLayout>,
 }
 
+/// What generates the load of a run.
+#[derive(Debug)]
+pub(super) struct LoadGenerators {
+    pub(super) size: EngineSize,
+    pub(super) on_loss: LossPolicy,
+    /// The agents of a fleet, if they do.
+    pub(super) agents: Option<AgentsOptions>,
+    /// The command line for the report; `None`: that of this process.
+    pub(super) command: Option<Vec<String>>,
+}
+
+impl LoadGenerators {
+    /// Shards of this machine.
+    pub(super) fn of(args: &GeneratorArgs) -> Self {
+        let on_loss = args.loss.on_loss.into();
+        Self { size: args.size.size(), on_loss, agents: None, command: None }
+    }
+}
+
 /// Executes a plan; `layout` replaces the summary.
 pub(super) fn execute_plan(
     plan: Plan,
     common: &CommonArgs,
     folder_use: OutputFolder,
     layout: Option<PeerLayout>,
-    agents: Option<AgentsOptions>,
+    mut generators: LoadGenerators,
 ) -> ExitStatus {
     let scenario = plan.scenario.clone();
     // Every failure replaces the report of an earlier run.
@@ -94,12 +115,16 @@ pub(super) fn execute_plan(
             return fail(&error, ExitStatus::Broken);
         }
     };
+    if let (Some(agents), Some(folder)) = (&mut generators.agents, &folder) {
+        keep_journal(agents, folder.path());
+    }
+    let command = || shown_command(std::env::args_os(), &plan.safety.names);
     let options = RunOptions {
-        command: shown_command(std::env::args_os(), &plan.safety.names),
+        command: generators.command.unwrap_or_else(command),
         words: std::env::args_os().collect(),
-        size: common.size.size(),
-        on_loss: common.loss.on_loss.into(),
-        agents,
+        size: generators.size,
+        on_loss: generators.on_loss,
+        agents: generators.agents,
         monitors,
     };
     let open = |handles| control(handles, common, &screen, client.as_ref());
@@ -125,7 +150,12 @@ pub(super) fn execute_plan(
     let result = ResultOutput { folder, note: &note, layout };
     let summary = sinks.join();
     screen.wait_until_left(&signals.hurry());
-    finish_report(summary, &streams, report, &common.output, &result)
+    let status = finish_report(summary, &streams, report, &common.output, &result);
+    if let Some(folder) = folder.filter(|_| status != ExitStatus::Broken) {
+        // The run is over: no other coordinator goes on with it. There may be none.
+        drop(fs::remove_file(folder.join(record::FLEET_JOURNAL)));
+    }
+    status
 }
 
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
@@ -332,34 +362,6 @@ fn print(
     anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
 }
 
-/// Returns the command line for reports: without the values of headers and keys with sensitive
-/// names.
-fn shown_command(words: impl Iterator<Item = OsString>, names: &SensitiveNames) -> Vec<String> {
-    let redactor = Redactor::new(names);
-    let mut is_login = false;
-    let hide = |word: OsString| {
-        // A path may not be valid text.
-        let word = word.to_string_lossy();
-        let was_login = std::mem::replace(&mut is_login, word == "-u" || word == "--user");
-        if was_login {
-            return MASK.to_owned();
-        }
-        for flag in ["--user=", "-u"] {
-            if word.len() > flag.len() && word.starts_with(flag) {
-                return format!("{flag}{MASK}");
-            }
-        }
-        let (name, _) = word.split_once(':').unwrap_or((&word, ""));
-        let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
-        let is_header = plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if is_header && name.len() < word.len() && redactor.is_sensitive(plain) {
-            return format!("{name}: {MASK}");
-        }
-        redactor.word(&word).into_owned()
-    };
-    words.map(hide).collect()
-}
-
 /// Returns `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.
 fn default_folder(scenario: &str) -> PathBuf {
     let name: String = scenario
@@ -370,31 +372,4 @@ fn default_folder(scenario: &str) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
     let time = time.replace([':', '-'], "").replace('Z', "");
     PathBuf::from("reports").join(format!("{name}-{time}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
-    use super::*;
-
-    #[test]
-    fn command_line_is_shown_without_credentials_in_any_bytes() {
-        for (word, shown) in [
-            (&b"--out"[..], "--out"),
-            (b"reports/\xff", "reports/\u{fffd}"),
-            (b"Cookie: a=b; c=d&e,f", "Cookie: ***"),
-            (b"--header=Authorization: Basic a, b", "--header=Authorization: ***"),
-            (b"-HX-Api-Key: a", "-HX-Api-Key: ***"),
-            (b"http://u:p@127.0.0.1:9090", "http://***@127.0.0.1:9090"),
-            (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
-        ] {
-            let words = [OsString::from_vec(word.to_vec())];
-            assert_eq!(shown_command(words.into_iter(), &SensitiveNames::default()), [shown]);
-        }
-        let words = ["hit", "-u", "me:pw", "--user", "a:b", "--user=c:d", "-ue:f", "-U"];
-        let shown =
-            shown_command(words.into_iter().map(OsString::from), &SensitiveNames::default());
-        assert_eq!(shown, ["hit", "-u", "***", "--user", "***", "--user=***", "-u***", "-U"]);
-    }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::args::{self, CommonArgs};
-use super::execute::{self, OutputFolder};
+use super::args::{self, CommonArgs, GeneratorArgs};
+use super::execute::{self, LoadGenerators, OutputFolder};
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
@@ -81,6 +81,8 @@ pub(super) struct Args {
         help_heading = "Results"
     )]
     format: Option<HitFormat>,
+    #[command(flatten)]
+    generator: GeneratorArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -266,8 +268,8 @@ impl Args {
                 unix: connection.unix.clone(),
                 proxy: connection.proxy.clone(),
             },
-            seed: self.common.seed,
-            thresholds: self.common.threshold.clone(),
+            seed: self.generator.seed,
+            thresholds: self.generator.threshold.clone(),
         })
     }
 }
@@ -326,7 +328,9 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match compile(args, &Files::default()) {
         Ok(plan) => {
             let layout = args.format.map(PeerLayout::from);
-            execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout, None)
+            let generators = LoadGenerators::of(&args.generator);
+            let folder_use = OutputFolder::IfGiven;
+            execute::execute_plan(plan, &args.common, folder_use, layout, generators)
         }
         Err(HitFailure::File(message)) => fail(reports, name, &message, ExitStatus::Scenario),
         Err(HitFailure::Mistakes(mistakes, status)) => {

@@ -13,6 +13,8 @@ mod bus_args;
 mod check;
 mod commands;
 mod control;
+#[cfg(feature = "redis")]
+mod coordinate;
 mod doctor;
 mod execute;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod plan;
 mod report;
 mod run;
 mod screen;
+mod shown_command;
 mod signals;
 mod spellings;
 mod target;
@@ -87,6 +90,8 @@ pub fn main() -> ExitStatus {
         CliCommand::Target(args) => target::run(args),
         #[cfg(feature = "redis")]
         CliCommand::Agent(args) => agent::run(&args, worker::compile_words),
+        #[cfg(feature = "redis")]
+        CliCommand::Coordinate(args) => coordinate::run(&args, worker::compile_words),
         CliCommand::Worker => worker::run(),
         CliCommand::K8s(args) => k8s::run(&args),
         CliCommand::Schema { of } => schema(of),

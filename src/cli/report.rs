@@ -110,7 +110,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
 }
 
 /// Whether the record is in this folder.
-fn is_in_folder(folder: &Path, record: &Path) -> bool {
+pub(super) fn is_in_folder(folder: &Path, record: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
     record.parent().and_then(real).is_some_and(|parent| real(folder) == Some(parent))
 }

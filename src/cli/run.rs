@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[cfg(feature = "redis")]
 use std::time::Duration;
 
-use super::args::{self, CommonArgs, LoadArgs, OverlayArgs};
+use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
-use super::execute::{self, OutputFolder};
+use super::execute::{self, LoadGenerators, OutputFolder};
 use super::limits::UserLimits;
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
@@ -25,6 +25,8 @@ use crate::fleet::bus::check_run_id;
 use crate::fleet::signature::SigningKey;
 use crate::plan::Plan;
 use crate::redact::Redactor;
+#[cfg(feature = "redis")]
+use crate::run::agents::AgentsBegin;
 use crate::run::agents::AgentsOptions;
 use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
 use crate::template::recording_variables;
@@ -49,6 +51,8 @@ pub(super) struct Args {
     #[cfg(feature = "redis")]
     #[command(flatten)]
     fleet: FleetArgs,
+    #[command(flatten)]
+    generator: GeneratorArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -121,14 +125,18 @@ impl Args {
         check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
         let sign_key = self.fleet.sign_key.as_deref().map(SigningKey::read).transpose();
         let sign_key = sign_key.map_err(|e| (e.to_string(), ExitStatus::Usage))?;
+        let shards = self.generator.size.shards.and_then(|shards| u16::try_from(shards).ok());
+        let words = words.into_iter().map(OsStringExt::into_vec).collect();
         Ok(Some(AgentsOptions {
             bus,
             id,
             agents,
             join_timeout: self.fleet.join_timeout,
-            words: words.into_iter().map(OsStringExt::into_vec).collect(),
-            bundle,
-            sign_key,
+            shards,
+            on_loss: self.generator.loss.on_loss.into(),
+            begin: AgentsBegin::New { words, bundle, sign_key },
+            journal: None,
+            former: None,
         }))
     }
 
@@ -155,8 +163,8 @@ pub(super) fn compile(
     files: &Files,
 ) -> Result<(Plan, Vec<Warning>), (Mistakes, ExitStatus)> {
     let overrides = ScenarioOverrides {
-        seed: args.common.seed,
-        thresholds: args.common.threshold.clone(),
+        seed: args.generator.seed,
+        thresholds: args.generator.threshold.clone(),
         ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
     scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
@@ -184,7 +192,8 @@ pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) 
                     return fail(&args.common.output.report, &plan.scenario, &why, status);
                 }
             };
-            execute::execute_plan(plan, &args.common, OutputFolder::Always, None, agents)
+            let generators = LoadGenerators { agents, ..LoadGenerators::of(&args.generator) };
+            execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators)
         }
         Err((mistakes, status)) => {
             print_remark(&mistakes.render(true));

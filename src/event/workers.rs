@@ -52,6 +52,13 @@ pub enum WorkerEvent {
         /// What is due from then on belongs to others.
         until: RunOffset,
     },
+    /// The fleet cannot be led any more: the run ends here.
+    Ended {
+        /// Why.
+        why: String,
+    },
+    /// A remark on the fleet.
+    Told(String),
 }
 
 /// What becomes of the load of a lost worker.

@@ -1,12 +1,13 @@
 //! What the coordinator of a fleet writes for its agents before the run: the plain value `setup`.
 //!
-//! `agents` writes it, `agent` reads it.
+//! `agents` writes it; `agent` reads it, and a coordinator that resumes the run.
 //! Invariant: an agent of another build refuses it: its first line has the hash of all forms.
 
 use super::protocol::FleetTimes;
 use super::signature::without_signature;
+use crate::event::LossPolicy;
 use crate::event::packed::frame::checksum;
-use crate::event::packed::{Packed, PackedBytes, Shape, packed};
+use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
 use crate::files::Sha256Hash;
 use crate::plan::Address;
 use crate::seed::Seed;
@@ -28,10 +29,22 @@ pub struct FleetSetup {
     pub bundle: String,
     /// The times of the protocol.
     pub times: FleetTimes,
+    /// The shards of each agent, if they are set.
+    pub shards: Option<u16>,
+    /// How long agents may take to join, and again to prepare, ns.
+    pub join_timeout: u64,
+    /// What becomes of the load of a lost agent.
+    pub on_loss: LossPolicy,
+}
+
+listed! {
+    LossPolicy: Redistribute, Continue, Abort;
 }
 
 packed! {
-    FleetSetup { words, seed, run_id, addresses, agents, bundle, times }
+    FleetSetup {
+        words, seed, run_id, addresses, agents, bundle, times, shards, join_timeout, on_loss,
+    }
 }
 
 /// The first line of a setup of this build.
@@ -100,6 +113,9 @@ mod tests {
             agents: 3,
             bundle: "blob:abc".to_owned(),
             times: FleetTimes::default(),
+            shards: Some(2),
+            join_timeout: 7,
+            on_loss: LossPolicy::Abort,
         };
         let bytes = setup.to_bytes();
         let read = FleetSetup::from_bytes(&bytes).unwrap();

@@ -6,12 +6,32 @@
 use std::sync::Arc;
 
 use crate::engine::Variables;
+#[cfg(feature = "redis")]
+use crate::event::packed::{Packed, PackedBytes};
+#[cfg(feature = "redis")]
+use crate::event::record::header::VERSION;
 use crate::template::exact_json;
 
 /// Writes the values of variables; `None` if one is unset.
 pub(super) fn write(variables: &Variables) -> Vec<Option<Vec<u8>>> {
     let json = |value| serde_json::to_vec(value).unwrap_or_default();
     variables.iter().map(|value| value.as_ref().map(json)).collect()
+}
+
+/// The same as one value of a bus.
+#[cfg(feature = "redis")]
+pub(super) fn to_bytes(variables: &Variables) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(variables).pack(&mut bytes);
+    bytes
+}
+
+/// Reads what [`to_bytes`] wrote; `None` if it is damaged.
+#[cfg(feature = "redis")]
+pub(super) fn from_bytes(bytes: &[u8]) -> Option<Variables> {
+    let mut from = PackedBytes { left: bytes, version: VERSION };
+    let values = Vec::<Option<Vec<u8>>>::unpack(&mut from)?;
+    read(&values)
 }
 
 /// Reads what [`write`] wrote; `None` if it is not JSON.

@@ -29,6 +29,9 @@ const GRACE: u64 = 45;
 /// User and group of all containers: `nonroot` of images without a distribution.
 const USER: u32 = 65_532;
 
+/// The folder of what agents measured.
+const JOURNAL: &str = "/journal";
+
 /// The folder of certificates for the bus.
 const TLS: &str = "/tls";
 
@@ -104,7 +107,7 @@ fn container(run: &ClusterRun) -> PodContainer {
     );
     env.extend(variables.map(|one| from_secret(&one.name, one.secret.as_str(), &one.key)));
     let mut volume_mounts = vec![
-        VolumeMount { name: "journal", mount_path: "/journal", read_only: false },
+        VolumeMount { name: "journal", mount_path: JOURNAL, read_only: false },
         VolumeMount { name: "tmp", mount_path: "/tmp", read_only: false },
     ];
     if run.tls_secret.is_some() {
@@ -132,7 +135,9 @@ fn container(run: &ClusterRun) -> PodContainer {
 /// The command line of an agent. It finds its ordinal in `JOB_COMPLETION_INDEX`.
 pub fn agent_words(run: &ClusterRun) -> Vec<String> {
     let mut words: Vec<String> =
-        ["agent", "--bus", &run.bus.url, "--run", run.run.as_str()].map(str::to_owned).into();
+        ["agent", "--bus", &run.bus.url, "--run", run.run.as_str(), "--journal", JOURNAL]
+            .map(str::to_owned)
+            .into();
     if run.tls_secret.is_some() {
         let files = [("--bus-ca", "ca.crt"), ("--bus-cert", "tls.crt"), ("--bus-key", "tls.key")];
         words.extend(

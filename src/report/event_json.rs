@@ -60,6 +60,10 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
         Change::NoLease { since } => {
             ("no_lease", none, json!({ "since_s": since.ns() as f64 / 1e9 }))
         }
+        Change::Unmerged { since, until } => {
+            let (since_s, until_s) = (since.ns() as f64 / 1e9, until.ns() as f64 / 1e9);
+            ("unmerged", none, json!({ "since_s": since_s, "until_s": until_s }))
+        }
         Change::Redistributed { shards, from } => {
             let from_s = from.ns() as f64 / 1e9;
             ("redistributed", none, json!({ "shards": shards, "from_s": from_s }))

@@ -3,19 +3,24 @@
 //! `execute` opens it before `setup`, and `generators` start what it gathered.
 //! Invariant: nothing is sent to the target before all agents have joined.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::dispatch_io::FormerEntries;
 use super::error::RunError;
+use super::former::{self, FormerRecord};
 use crate::clock;
 use crate::engine::Variables;
 use crate::engine::startup::tier::EngineTier;
-use crate::event::{Interrupt, LossPolicy, RunEvent};
-use crate::fleet::agents::AgentsRun;
+use crate::event::record::RecordEntry;
+use crate::event::{Interrupt, LossPolicy, RunEvent, RunInfo};
+pub use crate::fleet::agents::AgentsBegin;
+use crate::fleet::agents::{AgentsRun, FleetError, FormerDeltas, max_frame, plan_hash};
 pub(super) use crate::fleet::agents::{PendingAgents, RunningAgents};
 use crate::fleet::bus::BusAddress;
-use crate::fleet::signature::SigningKey;
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 use crate::units::counted;
@@ -31,12 +36,64 @@ pub struct AgentsOptions {
     pub agents: u16,
     /// How long agents may take to join, and again to prepare.
     pub join_timeout: Duration,
-    /// The command line that agents compile, program first.
-    pub words: Vec<Vec<u8>>,
-    /// The files of the scenario.
-    pub bundle: Vec<u8>,
-    /// What signs the plan.
-    pub sign_key: Option<SigningKey>,
+    /// The shards of each agent; `None`: as many as the smallest machine has cores.
+    pub shards: Option<u16>,
+    /// What becomes of the load of a lost agent.
+    pub on_loss: LossPolicy,
+    /// Whether the run begins here.
+    pub begin: AgentsBegin,
+    /// The folder for the journal of what is merged; `None`: there is none.
+    pub journal: Option<PathBuf>,
+    /// The run as a former coordinator began it.
+    pub former: Option<Arc<FormerRun>>,
+}
+
+/// The run of a former coordinator.
+#[derive(Debug)]
+pub struct FormerRun {
+    /// The address of each service.
+    pub addresses: Vec<Address>,
+    /// Its record, if that is there.
+    pub record: Option<FormerRecord>,
+}
+
+/// The folder in which the journal of what is merged is kept.
+pub fn keep_journal(options: &mut AgentsOptions, folder: &Path) {
+    options.journal = Some(folder.to_owned());
+}
+
+/// The addresses of all services, if a former coordinator has told them to the agents.
+pub(super) fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
+    options.former.as_ref().map(|former| former.addresses.clone())
+}
+
+/// The description of the run as a former coordinator wrote it.
+pub(super) fn former_info(options: &AgentsOptions) -> Option<&RunInfo> {
+    Some(options.former.as_ref()?.record.as_ref()?.info())
+}
+
+/// What a former coordinator merged and recorded, in order.
+pub(super) fn former_entries(
+    options: &AgentsOptions,
+    plan: &Plan,
+    pending: &PendingAgents,
+) -> Result<FormerEntries, RunError> {
+    let restored = pending.restored();
+    let losses = restored.losses.clone().into_iter();
+    let losses = losses.map(|loss| RecordEntry::EventLogged(Arc::new(loss)));
+    let AgentsBegin::Resume { former: Some(folder) } = &options.begin else {
+        return Ok(Box::new(losses));
+    };
+    let run = (options.id.as_str(), plan_hash(plan));
+    // Without a frame there may be no journal.
+    let deltas = (restored.frames > 0)
+        .then(|| FormerDeltas::open(folder, run, restored.frames, max_frame(plan)))
+        .transpose()
+        .map_err(FleetError::Journal)?;
+    let record = options.former.as_ref().and_then(|former| former.record.as_ref());
+    let entries = record.map(FormerRecord::entries).unwrap_or_default();
+    let deltas = deltas.into_iter().flatten();
+    Ok(Box::new(losses.chain(former::in_order(deltas, entries, plan.series_layout()))))
 }
 
 /// The number of agents.
@@ -48,29 +105,30 @@ pub(super) fn count(options: &AgentsOptions) -> usize {
 pub(super) fn gather(
     options: &AgentsOptions,
     (plan, addresses): (&Plan, &[Address]),
-    (shards, on_loss): (Option<usize>, LossPolicy),
     sinks: &mut SinkSet,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<PendingAgents, RunError> {
-    let mut pending = PendingAgents::open(AgentsRun {
+    let mut pending = PendingAgents::open(&AgentsRun {
         plan,
         bus: &options.bus,
         id: options.id.clone(),
-        words: options.words.clone(),
-        bundle: options.bundle.clone(),
-        sign_key: options.sign_key.as_ref(),
+        begin: options.begin.clone(),
         addresses,
         agents: options.agents,
-        shards: shards.and_then(|shards| u16::try_from(shards).ok()),
+        shards: options.shards,
         join_timeout: options.join_timeout,
-        on_loss,
+        on_loss: options.on_loss,
+        journal: options.journal.as_deref(),
     })?;
     let agents = counted(u64::from(options.agents), "agent");
     let (id, bus) = (&options.id, &options.bus);
-    sinks.publish(&RunEvent::Note(format!(
-        "run {id}: waiting for {agents}; on each machine: manada agent --bus {bus} --run {id}"
-    )));
-    if let Some(key) = &options.sign_key {
+    sinks.publish(&RunEvent::Note(match options.begin {
+        AgentsBegin::New { .. } => format!(
+            "run {id}: waiting for {agents}; on each machine: manada agent --bus {bus} --run {id}"
+        ),
+        AgentsBegin::Resume { .. } => format!("run {id}: this coordinator goes on with it"),
+    }));
+    if let AgentsBegin::New { sign_key: Some(key), .. } = &options.begin {
         let key = key.public();
         sinks.publish(&RunEvent::Note(format!("the plan is signed: --trust-key {key}")));
     }

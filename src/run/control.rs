@@ -73,6 +73,20 @@ impl<'a> Controller<'a> {
         self.overrides.iter().map(|load| load.curve.clone()).collect()
     }
 
+    /// A former coordinator changed the load of a workload, as agents have carried out.
+    pub(super) fn restore(&mut self, workload: &str, load: LoadOverride, at: RunOffset) {
+        let loads = &self.plan.workloads;
+        let Some((id, workload)) = WorkloadId::number(loads).find(|(_, one)| one.name == workload)
+        else {
+            return;
+        };
+        let current = &mut self.overrides[id];
+        let from = at.in_workload(workload.zero());
+        let curve = current.curve.overridden_from(from.ns(), &load.curve(&workload.load));
+        *current = WorkloadOverride { load, curve, changes: current.changes + 1 };
+        self.last = self.last.max(at);
+    }
+
     /// The load of each workload: users, or starts per second.
     pub(super) fn target_levels(&self, now: RunOffset) -> Vec<f64> {
         let loads = self.plan.workloads.iter().zip(&self.overrides);

@@ -54,6 +54,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) losses: Losses<'a>,
     /// Whether the run stops when one is lost.
     pub(super) aborts_on_loss: bool,
+    /// Moves of slots that a former coordinator recorded.
+    pub(super) former_moves: Vec<StateChange>,
 }
 
 /// Runs the loop until the last shard has ended. The first interrupt drains, the second cancels; a
@@ -84,9 +86,11 @@ pub async fn dispatch<'a>(
         under_way: vec![true; left],
         losses: Losses::new(plan, start, followed, outside.on_loss),
         aborts_on_loss: outside.on_loss == LossPolicy::Abort,
+        former_moves: Vec::new(),
     };
+    run.replay(outside.former);
     let alarm = Timer::new();
-    let mut next_second = start.after(SECOND_NS + SETTLE_NS);
+    let mut next_second = first_second(start);
     let mut is_silent = false;
     loop {
         let happened = tokio::select! {
@@ -137,6 +141,12 @@ pub async fn dispatch<'a>(
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// When the next second is to be evaluated: a run that is resumed began long ago.
+fn first_second(start: Time) -> Time {
+    let over = clock::now().since(start) / SECOND_NS;
+    start.after((over + 1) * SECOND_NS + SETTLE_NS)
+}
 
 /// How long shards may take to end after they were cancelled at the end of the grace, ns.
 const GRACE_CUT_NS: u64 = 10_000_000_000;

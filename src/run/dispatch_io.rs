@@ -6,11 +6,14 @@
 use tokio::sync::mpsc;
 
 use super::aggregator::RunAggregator;
+use crate::event::record::RecordEntry;
 use crate::event::{ControlRequest, Interrupt, LossPolicy};
 use crate::sinks::SinkSet;
 
+/// What a former coordinator of the run merged and recorded, in order.
+pub type FormerEntries = Box<dyn Iterator<Item = RecordEntry>>;
+
 /// Inputs from outside during a run.
-#[derive(Debug)]
 pub struct DispatchInputs {
     /// Signals that end it.
     pub interrupts: mpsc::Receiver<Interrupt>,
@@ -18,6 +21,8 @@ pub struct DispatchInputs {
     pub commands: mpsc::Receiver<ControlRequest>,
     /// What becomes of the load of a lost worker.
     pub on_loss: LossPolicy,
+    /// What comes before anything else, if the run is resumed.
+    pub former: FormerEntries,
 }
 
 /// What the loop works with.

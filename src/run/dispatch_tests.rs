@@ -61,7 +61,12 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let mut sinks = SinkSet::default();
         let process = ProcessGauges { rss: &mut || None, limit: None, monitors: &mut Vec::new };
         let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
-        let outside = DispatchInputs { interrupts, commands, on_loss: LossPolicy::default() };
+        let outside = DispatchInputs {
+            interrupts,
+            commands,
+            on_loss: LossPolicy::default(),
+            former: Box::new(std::iter::empty()),
+        };
         let stuck = dispatch(&plan, clock::now(), source, io, outside).await;
         stuck.iter().for_each(|shard| aggregator.lose(*shard));
         (clock::now().0 / SECOND_NS, stuck, aggregator.conclude(RecordEnd::default()))

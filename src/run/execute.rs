@@ -15,7 +15,7 @@ use super::error::RunError;
 use super::generators::{self, GeneratorEnd, Generators, PreparedGenerators};
 use super::monitors::MonitorSet;
 use super::options::RunOptions;
-use super::{look_up, machine, sections, targets};
+use super::{look_up, machine, sections};
 use crate::clock;
 use crate::control::ControlHandles;
 use crate::engine::startup::tier::{self, EngineTier};
@@ -50,16 +50,17 @@ fn memory_gauge<'a>(
 
 /// Describes a run.
 fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &MonitorSet) -> RunInfo {
+    let former = options.former_info();
     RunInfo {
         plan: Arc::new(plan.manifest()),
-        started_at: clock::wall(),
+        started_at: former.map_or_else(clock::wall, |former| former.started_at),
         generator: GeneratorInfo {
             tier: tier.name.to_owned(),
             shards: tier.shards,
             processes: tier.processes,
             is_fleet: options.agents.is_some(),
             reason: tier.reason.clone(),
-            remarks: machine::remarks(plan),
+            remarks: options.remarks(plan),
         },
         command: options.command.clone(),
         machine: machine::facts(),
@@ -82,10 +83,10 @@ pub fn run(
     let plan = Arc::new(plan);
     let mut tier = tier::choose(&plan, host::cores().len(), machine::descriptors(), options.size);
     options.check(&plan, &tier)?;
-    let (addresses, running_targets) = targets::start(&plan)?;
+    let (addresses, running_targets) = options.targets(&plan)?;
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
-    let gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
-    let globals = sections::setup(&plan, &addresses, &interrupts)?;
+    let mut gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
+    let globals = sections::setup(&plan, &addresses, gathered.as_mut(), &interrupts)?;
     let monitors = MonitorSet::new(&options.monitors)?;
     let info = Arc::new(info(&plan, options, &tier, &monitors));
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
@@ -104,6 +105,7 @@ pub fn run(
     let reading = monitors
         .begin(start, &prepared.pids())
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
+    let former = options.former(&plan, &prepared)?;
     let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;
     let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);
     let stuck = clock::block_on(async {
@@ -120,7 +122,7 @@ pub fn run(
             monitors: &mut || reading.take(),
         };
         let io = DispatchIo { aggregator: &mut aggregator, sinks, process };
-        let inputs = DispatchInputs { interrupts: receiver, commands: received, on_loss };
+        let inputs = DispatchInputs { interrupts: receiver, commands: received, on_loss, former };
         let stuck = dispatch::dispatch(&plan, start, source, io, inputs).await;
         // Replies that are under way are sent: the client that sent `stop` gets one.
         tokio::task::yield_now().await;
@@ -128,15 +130,14 @@ pub fn run(
     })
     .map_err(|e| RunError::World("cannot start the dispatcher", e))?;
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
-    let GeneratorEnd { failed: broken, workers } = generators.join(&stuck);
-    if let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
+    let GeneratorEnd { failed: broken, workers, is_fenced } = generators.join(&stuck);
+    if !is_fenced && let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
         sinks.publish(&RunEvent::Note(format!("teardown failed: {why}")));
     }
     drop(running_targets);
 
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
-    let failed: Vec<String> =
-        broken.iter().map(|error| format!("a shard failed: {error}")).collect();
+    let failed = broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let rss_peak = generators::rss_peak(&workers);
     let end = RecordEnd { broken: failed, rss_peak, workers };
     let report = Arc::new(aggregator.conclude(end));

@@ -46,6 +46,8 @@ pub(super) struct GeneratorEnd {
     pub(super) failed: Vec<String>,
     /// The use of each worker, if there were any.
     pub(super) workers: Vec<WorkerUse>,
+    /// Whether another coordinator leads the run now.
+    pub(super) is_fenced: bool,
 }
 
 impl PreparedGenerators {
@@ -147,17 +149,17 @@ impl Generators {
         match self {
             Self::Threads(engine) => {
                 let failed = engine.join(stuck).err().map(|error| error.to_string());
-                GeneratorEnd { failed: failed.into_iter().collect(), workers: Vec::new() }
+                GeneratorEnd { failed: failed.into_iter().collect(), ..GeneratorEnd::default() }
             }
             Self::Agents(running) => {
-                let workers = running.join(!stuck.is_empty());
+                let (workers, is_fenced) = running.join(!stuck.is_empty());
                 let failed = workers.iter().filter_map(|worker| worker.failed.clone()).collect();
-                GeneratorEnd { failed, workers }
+                GeneratorEnd { failed, workers, is_fenced }
             }
             Self::Workers(running) => {
                 let workers = running.join(stuck);
                 let failed = workers.iter().filter_map(|worker| worker.failed.clone()).collect();
-                GeneratorEnd { failed, workers }
+                GeneratorEnd { failed, workers, ..GeneratorEnd::default() }
             }
         }
     }

@@ -20,6 +20,8 @@ mod error;
 mod error_rate_abort;
 mod execute;
 mod exit_status;
+#[cfg(feature = "redis")]
+mod former;
 mod generators;
 mod look_up;
 mod losses;
@@ -29,6 +31,7 @@ mod merge_error;
 pub mod monitors;
 mod options;
 pub mod replay;
+mod resumed;
 mod sections;
 mod status;
 mod supervisor;
@@ -40,6 +43,8 @@ mod workload_override;
 pub use dispatch::DispatchInputs;
 pub use error::RunError;
 pub use execute::{ControlGuards, run};
+#[cfg(feature = "redis")]
+pub use former::FormerRecord;
 pub use machine::{descriptors, limits};
 pub use merge_error::MergeError;
 pub use monitors::{MonitorError, MonitorSource};

@@ -3,14 +3,16 @@
 //! Invariant: the same names as in `agents`, so that nothing else depends on the feature.
 
 use std::convert::Infallible;
+use std::path::Path;
 
 use tokio::sync::mpsc;
 
+use super::dispatch_io::FormerEntries;
 use super::error::RunError;
 use crate::clock::Time;
 use crate::engine::Variables;
 use crate::engine::startup::tier::EngineTier;
-use crate::event::{DeltaSource, Interrupt, LossPolicy, WorkerUse};
+use crate::event::{DeltaSource, Interrupt, RunInfo, WorkerUse};
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 
@@ -29,9 +31,34 @@ impl NoAgents {
         match self.0 {}
     }
 
-    pub(super) fn join(self, _is_stuck: bool) -> Vec<WorkerUse> {
+    pub(super) fn join(self, _is_stuck: bool) -> (Vec<WorkerUse>, bool) {
         match self.0 {}
     }
+
+    pub(super) fn globals(&mut self) -> Result<Option<Variables>, RunError> {
+        match self.0 {}
+    }
+}
+
+/// The folder in which the journal of what is merged is kept.
+pub fn keep_journal(options: &mut AgentsOptions, _: &Path) {
+    match *options {}
+}
+
+pub(super) fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
+    match *options {}
+}
+
+pub(super) fn former_info(options: &AgentsOptions) -> Option<&RunInfo> {
+    match *options {}
+}
+
+pub(super) fn former_entries(
+    options: &AgentsOptions,
+    _: &Plan,
+    _: &PendingAgents,
+) -> Result<FormerEntries, RunError> {
+    match *options {}
 }
 
 pub(super) fn count(options: &AgentsOptions) -> usize {
@@ -41,7 +68,6 @@ pub(super) fn count(options: &AgentsOptions) -> usize {
 pub(super) fn gather(
     options: &AgentsOptions,
     _: (&Plan, &[Address]),
-    _: (Option<usize>, LossPolicy),
     _: &mut SinkSet,
     _: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<PendingAgents, RunError> {

@@ -8,13 +8,17 @@ use std::ffi::OsString;
 use tokio::sync::mpsc;
 
 use super::agents::{self, AgentsOptions, PendingAgents};
+use super::dispatch_io::FormerEntries;
 use super::error::RunError;
+use super::generators::PreparedGenerators;
 use super::machine;
 use super::monitors::MonitorSource;
+use super::targets;
 use crate::engine::startup::tier::{EngineSize, EngineTier};
-use crate::event::{Interrupt, LossPolicy};
+use crate::event::{Interrupt, LossPolicy, RunInfo};
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
+use crate::testserver::process::TestServerProcess;
 
 /// Options of a run beside its plan.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,49 @@ impl RunOptions {
         }
     }
 
+    /// The addresses of all services, and the built-in targets that were started.
+    pub(super) fn targets(
+        &self,
+        plan: &Plan,
+    ) -> Result<(Vec<Address>, Vec<TestServerProcess>), RunError> {
+        match self.agents.as_ref().and_then(agents::former_addresses) {
+            Some(addresses) => Ok((addresses, Vec::new())),
+            None => targets::start(plan),
+        }
+    }
+
+    /// What a former coordinator merged and recorded, if the run is resumed.
+    pub(super) fn former(
+        &self,
+        plan: &Plan,
+        prepared: &PreparedGenerators,
+    ) -> Result<FormerEntries, RunError> {
+        match (&self.agents, prepared) {
+            (Some(options), PreparedGenerators::Agents(pending)) => {
+                agents::former_entries(options, plan, pending)
+            }
+            _ => Ok(Box::new(std::iter::empty())),
+        }
+    }
+
+    /// Remarks on the setup for readers.
+    pub(super) fn remarks(&self, plan: &Plan) -> Vec<String> {
+        let mut remarks = machine::remarks(plan);
+        if self.agents.as_ref().and_then(agents::former_addresses).is_some() {
+            remarks.push(
+                "Resumed by another coordinator: target levels and monitors are missing for the \
+                 time without one."
+                    .to_owned(),
+            );
+        }
+        remarks
+    }
+
+    /// The description of the run as a former coordinator wrote it.
+    pub(super) fn former_info(&self) -> Option<&RunInfo> {
+        self.agents.as_ref().and_then(agents::former_info)
+    }
+
     /// Waits for the agents, if the run has any; sets the size of the engine by them.
     pub(super) fn gather(
         &self,
@@ -52,8 +99,7 @@ impl RunOptions {
         interrupts: &impl Fn(mpsc::Sender<Interrupt>),
     ) -> Result<Option<PendingAgents>, RunError> {
         let Some(options) = &self.agents else { return Ok(None) };
-        let size = (self.size.shards, self.on_loss);
-        let pending = agents::gather(options, (plan, addresses), size, sinks, interrupts)?;
+        let pending = agents::gather(options, (plan, addresses), sinks, interrupts)?;
         *tier = agents::tier(&pending, tier);
         Ok(Some(pending))
     }

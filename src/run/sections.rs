@@ -7,6 +7,7 @@ use std::cell::Cell;
 
 use tokio::sync::mpsc;
 
+use super::agents::PendingAgents;
 use super::error::RunError;
 use crate::clock;
 use crate::engine::single_user::SingleUserRun;
@@ -21,8 +22,13 @@ use crate::wire::Wire;
 pub(super) fn setup(
     plan: &Plan,
     addresses: &[Address],
+    pending: Option<&mut PendingAgents>,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<Variables, RunError> {
+    if let Some(done) = pending.map(PendingAgents::globals).transpose()?.flatten() {
+        // A former coordinator of the run has carried it out.
+        return Ok(done);
+    }
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
     let (done, stopped) =
         run_single_user(plan, setup, addresses.to_vec(), Variables::default(), interrupts)?;

@@ -27,8 +27,20 @@ impl Dispatch<'_> {
                 self.losses.move_slots(&adoption);
                 let why = "no heartbeat came through the bus in time".to_owned();
                 let loss = WorkerLoss { worker, range: ShardRange::whole(1), why, is_agent: true };
-                self.note(moved_change(&loss, now, &adoption));
+                let moved = moved_change(&loss, now, &adoption);
+                let is_same = |former: &StateChange| {
+                    (&former.subject, &former.change) == (&moved.subject, &moved.change)
+                };
+                if !self.former_moves.iter().any(is_same) {
+                    self.note(moved);
+                }
             }
+            WorkerEvent::Ended { why } => {
+                if self.stopped_at.is_none() {
+                    self.stop(&format!("stopping: {why}"), StopCause::Workers(why));
+                }
+            }
+            WorkerEvent::Told(text) => self.io.sinks.publish(&RunEvent::Note(text)),
             WorkerEvent::Settled { loss, until } => {
                 let (at, curves) = ((now, self.stopped_at), self.control.curves());
                 let outcome = self.losses.settle(&loss, at, until, &curves);

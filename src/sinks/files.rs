@@ -68,7 +68,8 @@ impl RunFiles {
     /// # Errors
     /// As for [`RunFolder::claim`].
     pub fn claim(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
-        let names: Vec<&str> = names().collect();
+        // The coordinator of a fleet keeps its journal beside them.
+        let names: Vec<&str> = names().chain([record::FLEET_JOURNAL]).collect();
         RunFolder::claim(path, &names, force)
     }
 

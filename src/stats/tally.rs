@@ -15,7 +15,7 @@ use super::process_times::ProcessTimes;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot, StreamsSnapshot};
-use super::state_change::{MAX_RUN_CHANGES, StateChange};
+use super::state_change::{Change, ChangeSubject, MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
 use crate::clock::RunOffset;
 
@@ -53,6 +53,8 @@ struct ShardState {
     pools: Vec<PoolUse>,
     guarded: ResilienceSnapshot,
     saturated: u64,
+    /// Whether a part of its deltas is missing, as a state change tells: its ledgers lack it.
+    is_partial: bool,
 }
 
 /// How many streams were open and wanted.
@@ -92,6 +94,7 @@ impl Tally {
             pools: vec![PoolUse::default(); shape.pools],
             guarded: ResilienceSnapshot::default(),
             saturated: 0,
+            is_partial: false,
         };
         Self {
             total: Delta::new(shape, 0),
@@ -134,6 +137,13 @@ impl Tally {
 
     /// Stores a state change that belongs to no shard.
     pub fn push_change(&mut self, change: StateChange) {
+        if let (ChangeSubject::Agent(agent), Change::Unmerged { .. }) =
+            (&change.subject, &change.change)
+        {
+            let (agent, step) = (usize::try_from(*agent).unwrap_or(usize::MAX), self.processes);
+            let own = self.shards.iter_mut().skip(agent).step_by(step);
+            own.for_each(|shard| shard.is_partial = true);
+        }
         self.total.changes.push(change, MAX_RUN_CHANGES);
     }
 
@@ -247,7 +257,7 @@ impl Tally {
 
     /// Checks a shard's ledgers and updates the worst health values.
     fn check_ledgers(&mut self, index: usize, before: &Gauges) {
-        let ShardState { counts, gauges, saturated, .. } = &mut self.shards[index];
+        let ShardState { counts, gauges, saturated, is_partial, .. } = &mut self.shards[index];
         let mut broken = Vec::new();
         let (mut running, mut calls_running) = (0, 0);
         let (mut due, mut accounted) = (0, gauges.assigned);
@@ -281,7 +291,7 @@ impl Tally {
         if !counts.attempts.holds() {
             broken.push(format!("attempt counts do not add up: {:?}", counts.attempts));
         }
-        for text in broken {
+        for text in broken.into_iter().filter(|_| !*is_partial) {
             if self.health.ledger.len() < MAX_LEDGER_ERRORS {
                 let second = gauges.elapsed_ns / 1_000_000_000;
                 self.health.ledger.push(format!("shard {index}, second {second}: {text}"));

@@ -149,7 +149,12 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
-        let inputs = DispatchInputs { interrupts, commands, on_loss: world.on_loss.into() };
+        let inputs = DispatchInputs {
+            interrupts,
+            commands,
+            on_loss: world.on_loss.into(),
+            former: Box::new(std::iter::empty()),
+        };
         let mut sinks = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         sinks.add("said", WhenFull::Block, LogCollector(Arc::clone(&said))).unwrap();

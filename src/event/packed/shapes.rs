@@ -130,6 +130,7 @@ variants! {
         14 WorkerLost { reported_until }
         15 Redistributed { shards, from }
         16 NoLease { since }
+        17 Unmerged { since, until }
     }
     Remedy {
         0 TrimMemory {}

@@ -54,6 +54,7 @@ fn changes() -> Vec<Change> {
         Change::WorkerLost { reported_until: RunOffset::from_ns(9) },
         Change::Redistributed { shards: 3, from: RunOffset::from_ns(10) },
         Change::NoLease { since: RunOffset::from_ns(11) },
+        Change::Unmerged { since: RunOffset::ZERO, until: RunOffset::from_ns(12) },
     ]
 }
 

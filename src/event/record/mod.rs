@@ -24,6 +24,9 @@ pub use writer::RecordWriter;
 /// The name of the file.
 pub const FILE: &str = "run.record";
 
+/// The name of the file with what a coordinator merged, from which another one can go on.
+pub const FLEET_JOURNAL: &str = "fleet.journal";
+
 /// The name of the journal of an agent: a record of what its shards measured.
 pub fn journal_name(ordinal: u16, incarnation: u64) -> String {
     format!("agent-{ordinal}-{incarnation}.record")

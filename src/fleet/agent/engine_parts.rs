@@ -10,8 +10,6 @@ use super::error::AgentError;
 use super::pause::pause;
 use crate::clock;
 use crate::engine::{self, Variables};
-use crate::event::packed::{Packed, PackedBytes};
-use crate::event::record::header::VERSION;
 use crate::fleet::agents::{GLOBALS, limits};
 use crate::fleet::bus::{BusAddress, BusClient};
 use crate::fleet::payload::ShardDeltas;
@@ -49,11 +47,8 @@ pub(super) fn prepare(
             None => pause(LOOK_EVERY),
         }
     };
-    let mut from = PackedBytes { left: &bytes, version: VERSION };
-    let globals = Vec::<Option<Vec<u8>>>::unpack(&mut from);
-    let globals = globals.and_then(|values| variables::read(&values));
     let unreadable = || failed("the values of the variables of `setup` cannot be read");
-    let globals = globals.ok_or_else(unreadable)?;
+    let globals = variables::from_bytes(&bytes).ok_or_else(unreadable)?;
     let endpoints = (0..shards).map(|_| engine::endpoints(plan, &setup.addresses));
     let endpoints: std::io::Result<Vec<_>> = endpoints.collect();
     let endpoints = endpoints.map_err(|error| failed(&format!("cannot set up TLS: {error}")))?;

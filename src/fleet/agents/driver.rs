@@ -5,6 +5,8 @@
 //! the slots of a table before anything that depends on them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::error::FleetError;
-use super::news::{FleetNews, is_before_load};
+use super::history::FleetHistory;
+use super::news::{FleetNews, RestoredRun, is_before_load};
 use super::overview::AgentsOverview;
 use super::refused::RefusedAgents;
 use crate::clock::{self, RunOffset, Time};
@@ -21,12 +24,12 @@ use crate::fleet::bus::BusClient;
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{
-    Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame, FleetConfig,
-    FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState, SlotTable,
+    BusRequest, Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame,
+    FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState, SlotTable,
 };
 use crate::plan::slots::ShardRange;
-use crate::stats::Delta;
 use crate::stats::sample::SeriesLayout;
+use crate::stats::{Change, ChangeCause, ChangeSubject, Delta, StateChange};
 
 /// A command to the driver.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(super) struct FleetChannels {
     pub(super) deltas: mpsc::Sender<Delta>,
     pub(super) workers: mpsc::Sender<WorkerEvent>,
     pub(super) uses: Arc<Mutex<Vec<WorkerUse>>>,
+    /// Set once another coordinator leads.
+    pub(super) is_fenced: Arc<AtomicBool>,
 }
 
 /// The driver.
@@ -55,6 +60,7 @@ pub(super) struct FleetDriver {
     client: BusClient<ShardDeltas>,
     coordinator: Coordinator<ShardDeltas>,
     channels: FleetChannels,
+    history: FleetHistory,
     series: SeriesLayout,
     give_up: u64,
     seen: SeenState,
@@ -73,6 +79,8 @@ struct SeenState {
     /// Since when no member lives.
     alone_since: Option<Time>,
     is_quitting: bool,
+    /// Whether what former coordinators merged is to be restored first.
+    must_restore: bool,
     damaged: u64,
     status: AgentsOverview,
 }
@@ -83,12 +91,14 @@ impl FleetDriver {
         config: FleetConfig,
         start: LeaderStart,
         channels: FleetChannels,
+        history: FleetHistory,
         series: SeriesLayout,
     ) -> Self {
         let give_up = config.times.give_up;
         let coordinator = Coordinator::new(config, start, rand::random(), clock::now());
-        let seen = SeenState::default();
-        Self { client, coordinator, channels, series, give_up, seen }
+        let must_restore = start != LeaderStart::New;
+        let seen = SeenState { must_restore, ..SeenState::default() };
+        Self { client, coordinator, channels, history, series, give_up, seen }
     }
 
     /// Runs until the run is over.
@@ -100,8 +110,12 @@ impl FleetDriver {
                 None => self.wait(),
             };
             for action in self.coordinator.step(clock::now(), event) {
+                self.restore();
                 match action {
                     CoordinatorAction::Send { id, request } => {
+                        if matches!(*request, BusRequest::WriteSnapshot { .. }) {
+                            self.history.sync();
+                        }
                         let reply = self.client.carry_out(&request);
                         events.push_back(CoordinatorEvent::Reply { id, reply });
                     }
@@ -109,7 +123,9 @@ impl FleetDriver {
                     CoordinatorAction::End(end) => return self.end(*end),
                 }
             }
+            self.restore();
             self.observe(&mut events);
+            self.tell_messages();
             if self.seen.is_quitting && self.has_told_the_end() {
                 return;
             }
@@ -138,8 +154,40 @@ impl FleetDriver {
         self.coordinator.control().is_none_or(|control| control.phase.is_ending())
     }
 
+    /// Goes on from what former coordinators merged, once the snapshot of the last one is loaded.
+    fn restore(&mut self) {
+        if !(self.seen.must_restore && self.coordinator.has_loaded()) {
+            return;
+        }
+        self.seen.must_restore = false;
+        let (frames, merged) = self.history.restore();
+        let losses = self.coordinator.restore(&merged).into_iter();
+        let losses = losses.filter_map(|loss| Some((loss.member?, loss))).map(|(member, loss)| {
+            self.seen.status.excuse(member);
+            StateChange {
+                at: loss.until,
+                subject: ChangeSubject::Agent(u64::from(member.ordinal.0)),
+                change: Change::Unmerged { since: loss.since, until: loss.until },
+                cause: ChangeCause::ProcessEnded {
+                    how: "no coordinator has it any more, and the agent has forgotten it"
+                        .to_owned(),
+                },
+            }
+        });
+        let restored = RestoredRun { frames, losses: losses.collect() };
+        drop(self.channels.news.try_send(FleetNews::Restored(restored)));
+    }
+
+    fn tell_messages(&mut self) {
+        for message in self.history.take_messages() {
+            // The run may not wait for remarks any more.
+            drop(self.channels.workers.blocking_send(WorkerEvent::Told(message)));
+        }
+    }
+
     /// Hands the deltas of a frame on.
     fn merge(&mut self, member: Member, frame: DeltaFrame<ShardDeltas>) {
+        let frame = self.history.add(member, frame);
         let range = self.seen.layout.as_ref().and_then(|layout| layout.range(member));
         for delta in frame.payload.deltas {
             let is_own = range.is_some_and(|range| range.contains(delta.shard as u64));
@@ -155,7 +203,8 @@ impl FleetDriver {
 
     /// Hands on what has changed.
     fn observe(&mut self, events: &mut VecDeque<CoordinatorEvent<ShardDeltas>>) {
-        let Some(control) = self.coordinator.control() else { return };
+        let control = self.coordinator.control().filter(|_| !self.seen.must_restore);
+        let Some(control) = control else { return };
         let (phase, news) = (control.phase, &self.channels.news);
         // The run may not wait for news any more.
         let tell = |one: FleetNews| drop(news.try_send(one));
@@ -266,6 +315,10 @@ impl FleetDriver {
 
     /// Settles the accounts of agents from which nothing more comes.
     fn end(mut self, end: CoordinatorEnd<ShardDeltas>) {
+        if self.seen.layout.is_none() {
+            // The run was over when this coordinator came.
+            self.observe(&mut VecDeque::new());
+        }
         self.observe_slots();
         let (ledger, why, error) = match end {
             CoordinatorEnd::Done(result) => (result.ledger, "its last deltas did not come", None),
@@ -299,8 +352,12 @@ impl FleetDriver {
             self.seen.status.lose(member, why);
         }
         self.publish_status(&ledger);
+        self.tell_messages();
         if let Some(error) = error {
+            self.channels.is_fenced.store(matches!(error, FleetError::Fenced), Relaxed);
+            let why = error.to_string();
             drop(self.channels.news.try_send(FleetNews::Ended(error)));
+            drop(self.channels.workers.blocking_send(WorkerEvent::Ended { why }));
         }
     }
 

@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::journal::FleetJournalError;
 use super::refused::RefusedAgents;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
@@ -25,6 +26,18 @@ pub enum FleetError {
         /// The id.
         id: String,
     },
+    /// The bus has no run of this id.
+    #[error("the bus has no run `{id}`; `manada run --agents` printed its id when it began")]
+    NoRun {
+        /// The id.
+        id: String,
+    },
+    /// What the former coordinator wrote for agents cannot be used.
+    #[error("{0}")]
+    Setup(String),
+    /// The journal of the former coordinator cannot be read any more.
+    #[error("cannot read the journal of the former coordinator: {0}")]
+    Journal(#[source] FleetJournalError),
     /// Too few agents came.
     #[error(
         "{joined} of {agents} agents joined within {}; start `manada agent --bus … --run {id}` on \

@@ -6,40 +6,40 @@
 
 mod driver;
 mod error;
+mod history;
+mod journal;
 mod news;
+mod open;
 mod overview;
 mod refused;
 
-use std::sync::mpsc::{self as std_mpsc, SyncSender};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::bus::{BusAddress, BusClient, BusLimits};
+use super::bus::{BusClient, BusLimits};
 use super::payload::ShardDeltas;
-use super::protocol::{FleetConfig, FleetTimes, LeaderStart, MemberRefusal};
-use super::setup::{FleetSetup, bundle_name};
-use super::signature::SigningKey;
+use super::protocol::{FleetTimes, MemberRefusal};
 use super::variables;
-use crate::clock::{RunOffset, Time};
+use crate::clock::Time;
 use crate::engine::Variables;
-use crate::event::link::manifest_hash;
-use crate::event::packed::Packed;
-use crate::event::record::max_delta;
-use crate::event::{
-    COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, Interrupt, LossPolicy, ShardCommand, WorkerEvent,
-    WorkerUse,
-};
+use crate::event::{COMMAND_QUEUE, DeltaSource, Interrupt, ShardCommand, WorkerEvent, WorkerUse};
 use crate::host;
-use crate::plan::slots::SLOTS;
-use crate::plan::{Address, Plan, Workload};
+use crate::plan::Plan;
 use crate::stats::Delta;
 use crate::units::nanos;
-use driver::{DriverCommand, FleetDriver};
+use driver::DriverCommand;
 pub use error::FleetError;
+pub use history::FormerDeltas;
+pub use journal::FleetJournalError;
 use news::FleetNews;
+pub use news::RestoredRun;
+pub use open::{AgentsBegin, AgentsRun, max_frame, plan_hash, read_setup};
 use refused::{RefusedAgents, refusal};
 
 /// The plain value with the values of the variables that `setup` set.
@@ -60,37 +60,10 @@ pub fn times(plan: &Plan) -> FleetTimes {
 
 /// The bounds of what is read from the bus for a plan.
 pub(super) fn limits(plan: &Plan, times: &FleetTimes) -> BusLimits {
-    let shards = SLOTS as usize;
     BusLimits {
-        max_frame: max_delta(&plan.series_layout()).saturating_mul(shards),
+        max_frame: max_frame(plan),
         request_timeout: Duration::from_nanos(times.request_timeout),
     }
-}
-
-/// A run on agents.
-pub struct AgentsRun<'a> {
-    /// The plan, as compiled here.
-    pub plan: &'a Plan,
-    /// The bus.
-    pub bus: &'a BusAddress,
-    /// The id of the run on the bus.
-    pub id: String,
-    /// The command line that agents compile, program first.
-    pub words: Vec<Vec<u8>>,
-    /// The files of the scenario.
-    pub bundle: Vec<u8>,
-    /// What signs the plan.
-    pub sign_key: Option<&'a SigningKey>,
-    /// The address of each service.
-    pub addresses: &'a [Address],
-    /// The number of agents.
-    pub agents: u16,
-    /// The shards of each agent; `None`: as many as the smallest machine has cores.
-    pub shards: Option<u16>,
-    /// How long agents may take to join, and again to prepare.
-    pub join_timeout: Duration,
-    /// What becomes of the load of a lost agent.
-    pub on_loss: LossPolicy,
 }
 
 /// Agents that join, or prepare the plan.
@@ -106,6 +79,8 @@ pub struct PendingAgents {
     join_timeout: Duration,
     start: Option<Time>,
     refused: RefusedAgents,
+    /// What a former coordinator merged.
+    restored: RestoredRun,
 }
 
 /// Agents at work.
@@ -119,6 +94,7 @@ struct DriverHandle {
     down: SyncSender<DriverCommand>,
     thread: Option<JoinHandle<()>>,
     uses: Arc<Mutex<Vec<WorkerUse>>>,
+    is_fenced: Arc<AtomicBool>,
 }
 
 impl Drop for DriverHandle {
@@ -131,82 +107,6 @@ impl Drop for DriverHandle {
 }
 
 impl PendingAgents {
-    /// Writes what agents are to run to the bus, and begins to lead the run.
-    ///
-    /// # Errors
-    /// If the bus cannot be used, or has a run of this id.
-    pub fn open(run: AgentsRun<'_>) -> Result<Self, FleetError> {
-        let times = times(run.plan);
-        let limits = limits(run.plan, &times);
-        let mut client = BusClient::open(run.bus, &run.id, limits)?;
-        let bundle = bundle_name(&run.bundle);
-        client.put_new(&bundle, &run.bundle)?;
-        let setup = FleetSetup {
-            words: run.words,
-            seed: run.plan.seed,
-            run_id: run.plan.run_id.clone(),
-            addresses: run.addresses.to_vec(),
-            agents: run.agents,
-            bundle,
-            times,
-        };
-        let setup = setup.to_bytes();
-        let signed = run.sign_key.map(|key| key.sign(&run.id, &setup));
-        if !client.put_new("setup", &signed.unwrap_or(setup))? {
-            return Err(FleetError::Occupied { id: run.id });
-        }
-        let load_ends = run.plan.workloads.iter().map(Workload::end);
-        let end = load_ends.fold(RunOffset::ZERO, |end, own| {
-            end.max(own.map_or(RunOffset::NEVER, |own| RunOffset::from_ns(nanos(own))))
-        });
-        let config = FleetConfig {
-            run: run.id.clone(),
-            plan: u64::from(manifest_hash(&run.plan.manifest())),
-            agents: run.agents,
-            min_agents: run.agents,
-            join_timeout: nanos(run.join_timeout),
-            shards: run.shards,
-            slots: SLOTS as usize,
-            end,
-            on_loss: run.on_loss,
-            returns_slots: false,
-            times,
-        };
-        let (down, commands) = std_mpsc::sync_channel(COMMAND_QUEUE);
-        let (news_sender, news) = mpsc::channel(64);
-        let (delta_sender, deltas) = mpsc::channel(DELTA_QUEUE);
-        let (worker_sender, workers) = mpsc::channel(256);
-        let uses = Arc::new(Mutex::new(Vec::new()));
-        let driver = FleetDriver::new(
-            BusClient::open(run.bus, &run.id, limits)?,
-            config,
-            LeaderStart::New,
-            driver::FleetChannels {
-                commands,
-                news: news_sender,
-                deltas: delta_sender,
-                workers: worker_sender,
-                uses: Arc::clone(&uses),
-            },
-            run.plan.series_layout(),
-        );
-        let thread = std::thread::Builder::new().name("fleet".to_owned());
-        let thread = thread.spawn(move || driver.run()).map_err(FleetError::Thread)?;
-        Ok(Self {
-            driver: DriverHandle { down, thread: Some(thread), uses },
-            client,
-            news,
-            deltas,
-            workers,
-            agents: run.agents,
-            shards: 0,
-            id: run.id,
-            join_timeout: run.join_timeout,
-            start: None,
-            refused: RefusedAgents::default(),
-        })
-    }
-
     /// Waits until all agents have joined; `tell` gets a line whenever another one has.
     ///
     /// # Errors
@@ -236,6 +136,7 @@ impl PendingAgents {
                     return Err(FleetError::TooFew { joined, agents, timeout, id, refused });
                 }
                 FleetNews::Ended(error) => return Err(error),
+                FleetNews::Restored(restored) => self.restored = restored,
                 FleetNews::Armed(_) => {}
             }
         }
@@ -252,9 +153,7 @@ impl PendingAgents {
         interrupts: &mut mpsc::Receiver<Interrupt>,
         mut tell: impl FnMut(String),
     ) -> Result<Time, FleetError> {
-        let mut bytes = Vec::new();
-        variables::write(globals).pack(&mut bytes);
-        self.client.put_new(GLOBALS, &bytes)?;
+        self.client.put_new(GLOBALS, &variables::to_bytes(globals))?;
         loop {
             match self.next(interrupts).await? {
                 FleetNews::Armed(start) => {
@@ -268,7 +167,7 @@ impl PendingAgents {
                     return Err(FleetError::NotReady { refused: self.refused.clone() });
                 }
                 FleetNews::Ended(error) => return Err(error),
-                FleetNews::Joined(_) | FleetNews::Prepare(_) => {}
+                FleetNews::Joined(_) | FleetNews::Prepare(_) | FleetNews::Restored(_) => {}
             }
         }
     }
@@ -292,6 +191,22 @@ impl PendingAgents {
             self.refused.add(ordinal, line.clone());
         }
         line
+    }
+
+    /// The values of the variables of `setup`, if a former coordinator has carried it out.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn globals(&mut self) -> Result<Option<Variables>, FleetError> {
+        let Some(bytes) = self.client.get(GLOBALS)? else { return Ok(None) };
+        let globals = variables::from_bytes(&bytes);
+        let damaged = "the values of the variables of `setup` on the bus cannot be read";
+        globals.map(Some).ok_or_else(|| FleetError::Setup(damaged.to_owned()))
+    }
+
+    /// What is left of the work of a former coordinator.
+    pub fn restored(&self) -> &RestoredRun {
+        &self.restored
     }
 
     /// The number of agents.
@@ -346,7 +261,9 @@ impl RunningAgents {
 
     /// Waits until the coordinator has everything, or knows that it will not come; `is_stuck`: the
     /// dispatcher waits no longer.
-    pub fn join(mut self, is_stuck: bool) -> Vec<WorkerUse> {
+    /// Returns the agents, and whether another coordinator leads: what follows the load is for that
+    /// one to do.
+    pub fn join(mut self, is_stuck: bool) -> (Vec<WorkerUse>, bool) {
         if is_stuck {
             drop(self.driver.down.send(DriverCommand::Abort));
         }
@@ -356,7 +273,8 @@ impl RunningAgents {
         if let Some(thread) = self.commands.take() {
             drop(thread.join());
         }
-        self.driver.uses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let uses = self.driver.uses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (uses, self.driver.is_fenced.load(Relaxed))
     }
 }
 

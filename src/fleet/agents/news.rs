@@ -6,6 +6,16 @@
 use super::error::FleetError;
 use crate::clock::Time;
 use crate::fleet::protocol::{FleetPhase, MemberRefusal};
+use crate::stats::StateChange;
+
+/// What is left of the work of former coordinators.
+#[derive(Clone, Debug, Default)]
+pub struct RestoredRun {
+    /// The frames of their journal, which are to be merged again.
+    pub frames: u64,
+    /// What they had merged, and the journal does not have.
+    pub losses: Vec<StateChange>,
+}
 
 /// What the driver tells before the load.
 #[derive(Debug)]
@@ -16,6 +26,8 @@ pub(super) enum FleetNews {
     Prepare(u16),
     /// The start of the load.
     Armed(Time),
+    /// What the former coordinator merged is found.
+    Restored(RestoredRun),
     /// An agent takes no part; why, and its own words if it has any.
     Refused(u16, MemberRefusal, Vec<u8>),
     /// The run is over.

@@ -46,6 +46,7 @@ pub use control::{
 pub use coordinator::Coordinator;
 pub use coordinator::config::{FleetConfig, LeaderStart};
 pub use coordinator::events::{CoordinatorAction, CoordinatorEnd, CoordinatorEvent, FleetResult};
+pub use coordinator::restore::MergedFrames;
 pub use lease::{Grant, Lease};
 pub use ledger::{DeclaredLoss, FinalCheck, FleetSnapshot, FrameUse, Ledger, MemberAccount};
 pub use member::{BusTime, FleetTimes, Incarnation, Member, Ordinal};

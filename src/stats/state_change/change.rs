@@ -114,6 +114,13 @@ pub enum Change {
         /// When the former one ended: what became due since was not sent.
         since: RunOffset,
     },
+    /// A coordinator of a fleet merged what an agent measured, and died with it.
+    Unmerged {
+        /// From when on it is not in the report.
+        since: RunOffset,
+        /// Until when.
+        until: RunOffset,
+    },
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -171,9 +178,10 @@ impl Change {
             | Self::SwitchedBreaker { .. }
             | Self::Mute { .. }
             | Self::Mark { .. } => ChangeKind::Control,
-            Self::WorkerLost { .. } | Self::Redistributed { .. } | Self::NoLease { .. } => {
-                ChangeKind::Worker
-            }
+            Self::WorkerLost { .. }
+            | Self::Redistributed { .. }
+            | Self::NoLease { .. }
+            | Self::Unmerged { .. } => ChangeKind::Worker,
             Self::Former { kind, .. } => *kind,
         }
     }
@@ -243,6 +251,10 @@ impl fmt::Display for Change {
             Self::NoLease { since } => {
                 let since = show_duration(Duration::from_nanos(since.ns()));
                 write!(f, "had no lease since {since}; what became due was not sent")
+            }
+            Self::Unmerged { since, until } => {
+                let shown = |at: &RunOffset| show_duration(Duration::from_nanos(at.ns()));
+                write!(f, "its work from {} to {} is not in the report", shown(since), shown(until))
             }
             Self::Redistributed { shards, from } => {
                 let from = show_duration(Duration::from_nanos(from.ns()));

@@ -23,7 +23,9 @@ pub(super) fn check_lost_starts(snapshot: &Snapshot) -> Option<TrustReason> {
 /// Checks for workers that were lost, and agents without a lease: their load was not served, and
 /// what lost ones did since their last delta is not in the report.
 pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
-    let is_lost = |change: &&StateChange| matches!(change.change, Change::WorkerLost { .. });
+    let is_lost = |change: &&StateChange| {
+        matches!(change.change, Change::WorkerLost { .. } | Change::Unmerged { .. })
+    };
     let is_idle = |change: &&StateChange| matches!(change.change, Change::NoLease { .. });
     let changes = || snapshot.changes.list.iter();
     let mut lost: Vec<&StateChange> = changes().filter(is_lost).collect();
@@ -40,6 +42,11 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
     let due = iterations.due.max(iterations.started + iterations.unserved);
     let observed =
         share(iterations.unserved, due).max(share(target.saturating_sub(present), target));
+    let unmerged = changes().filter_map(|change| match change.change {
+        Change::Unmerged { since, until } => Some(until.since(since)),
+        _ => None,
+    });
+    let observed = observed.max(share(unmerged.max().unwrap_or(0), snapshot.elapsed_ns));
     let level = if observed > LOST { TrustLevel::No } else { TrustLevel::Degraded };
     let limit = if observed > LOST { LOST } else { 0.0 };
     let others = match lost.len() {
@@ -50,6 +57,7 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
         matches!(change.change, Change::Redistributed { .. }) && change.subject == last.subject
     };
     let load = match snapshot.changes.list.iter().find(moved) {
+        _ if matches!(last.change, Change::Unmerged { .. }) => "all figures lack it".to_owned(),
         Some(moved) => format!("{}; what was due before is unserved", moved.change),
         None if check == "lost_lease" => "it serves its load again".to_owned(),
         None => "its load was not served from then on".to_owned(),

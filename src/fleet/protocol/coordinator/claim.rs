@@ -128,6 +128,7 @@ impl<P: DeltaPayload> Coordinator<P> {
     /// Takes the snapshot of the former leader.
     pub(super) fn load(&mut self, snapshot: Option<Arc<FleetSnapshot<P>>>) {
         self.stage = CoordinatorStage::Lead;
+        self.has_loaded = true;
         let Some(base) = &self.bus.base else { return };
         if let Some(snapshot) = snapshot {
             (self.snapshots, self.ledger) = (snapshot.number, snapshot.ledger.clone());

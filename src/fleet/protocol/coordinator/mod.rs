@@ -13,6 +13,7 @@ pub(super) mod events;
 mod fleet_view;
 mod followed;
 mod requests;
+pub(super) mod restore;
 mod status;
 
 use std::collections::VecDeque;
@@ -57,6 +58,8 @@ pub struct Coordinator<P: DeltaPayload> {
     snapshots: u64,
     /// Whether the bus may have lost that snapshot.
     is_snapshot_lost: bool,
+    /// Whether it has read the snapshot of a former leader.
+    has_loaded: bool,
     /// Whether members may have measured something of which nothing is known.
     has_unknown_members: bool,
     command: Option<FleetPhase>,
@@ -82,6 +85,7 @@ impl<P: DeltaPayload> Coordinator<P> {
             saved: None,
             snapshots: 0,
             is_snapshot_lost: false,
+            has_loaded: false,
             has_unknown_members: false,
             command: None,
             queued: VecDeque::new(),
