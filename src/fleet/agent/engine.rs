@@ -175,7 +175,6 @@ impl AgentEngine {
                     counted(shards / processes.max(1), "shard")
                 ),
                 remarks: Vec::new(),
-                is_fleet: true,
             },
             command: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
             machine: self.options.machine.clone(),
