@@ -1,7 +1,7 @@
 //! `manada coordinate`: goes on with a run on agents whose coordinator died.
 //!
-//! Invariant: the plan is the one that the agents run: compiled by the same code, from the words and
-//! files that the former coordinator wrote to the bus.
+//! Invariant: the plan is the one that the agents run: compiled by the same code, from the words
+//! and files that the former coordinator wrote to the bus.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -104,7 +104,7 @@ fn resume(
         let found = &record.info().plan.run_id;
         if *found != setup.run_id {
             let why = format!(
-                "{} is the folder of the run {found}; expected that of {}, which is `{}` on the bus",
+                "{} is the folder of the run {found}; expected that of {}, `{}` on the bus",
                 from.display(),
                 setup.run_id,
                 args.resume

@@ -157,7 +157,15 @@ pub fn recording_variables<T>(compile: impl FnOnce() -> T) -> (T, BTreeSet<Strin
     (result, FOUND.take().unwrap_or_default())
 }
 
+/// The variable with the password of a fleet's bus: an agent has it, and a plan comes from another
+/// machine.
+pub const OWN_VARIABLE: &str = "MANADA_BUS_PASSWORD";
+
 fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
+    if names[0] == OWN_VARIABLE {
+        let message = format!("`{OWN_VARIABLE}` is for Manada itself: no scenario can read it");
+        return Err(ParseErrorKind::Misplaced(message));
+    }
     let value = match (std::env::var(&names[0]), names.get(1)) {
         (Ok(value), _) => {
             FOUND.with_borrow_mut(|found| found.as_mut().map(|all| all.insert(names[0].clone())));
@@ -178,6 +186,18 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_password_of_the_bus_is_no_variable_of_scenarios() {
+        for function in ["env", "secret"] {
+            for names in
+                [vec![OWN_VARIABLE.to_owned()], vec![OWN_VARIABLE.to_owned(), "x".to_owned()]]
+            {
+                let refused = read(function, &names).unwrap_err();
+                assert!(matches!(refused, ParseErrorKind::Misplaced(_)), "{refused:?}");
+            }
+        }
+    }
 
     #[test]
     fn calls_are_distinguished_from_variables_filters_and_texts() {

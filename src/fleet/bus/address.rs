@@ -16,7 +16,7 @@ use super::error::{BusError, one_line};
 
 /// The environment variable with the password: a command line can be read by other users of a
 /// machine.
-pub const PASSWORD_VARIABLE: &str = "MANADA_BUS_PASSWORD";
+pub use crate::template::OWN_VARIABLE as PASSWORD_VARIABLE;
 
 /// The longest file of certificates, bytes.
 const MAX_FILE: u64 = 1 << 20;
