@@ -23,6 +23,8 @@ mod fleet; // runs on agents over a real Redis
 mod fleet_bus; // the bus of a fleet on a real Redis
 #[cfg(feature = "redis")]
 mod fleet_input; // fleets that are set up wrongly, and plans that an agent does not run
+#[cfg(feature = "redis")]
+mod fleet_resume; // coordinators that die, and journals of agents
 mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in its own folder, within limits
