@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,16 +101,7 @@ fn resume(
         None => None,
     };
     if let (Some(from), Some(record)) = (&args.from, &record) {
-        let found = &record.info().plan.run_id;
-        if *found != setup.run_id {
-            let why = format!(
-                "{} is the folder of the run {found}; expected that of {}, `{}` on the bus",
-                from.display(),
-                setup.run_id,
-                args.resume
-            );
-            return Err((why, ExitStatus::Usage));
-        }
+        check_former(from, record, setup, &args.resume)?;
     }
     if args.from.is_none() {
         print_remark(
@@ -136,4 +127,26 @@ fn resume(
         command: Some(shown.collect()),
     };
     Ok(execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators))
+}
+
+/// Checks that the folder is that of the run, and that the run can go on from it.
+fn check_former(
+    from: &Path,
+    record: &FormerRecord,
+    setup: &FleetSetup,
+    id: &str,
+) -> Result<(), (String, ExitStatus)> {
+    let (shown, found) = (from.display(), &record.info().plan.run_id);
+    let why = if *found != setup.run_id {
+        let expected = &setup.run_id;
+        format!(
+            "{shown} is the folder of the run {found}; expected that of {expected}, `{id}` on the \
+             bus"
+        )
+    } else if record.has_ended() && !from.join(record::FLEET_JOURNAL).exists() {
+        format!("the run is over, and {shown} has its report: `manada report {shown}`")
+    } else {
+        return Ok(());
+    };
+    Err((why, ExitStatus::Usage))
 }

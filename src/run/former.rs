@@ -23,6 +23,7 @@ pub struct FormerRecord {
     info: Arc<RunInfo>,
     /// Each with its time.
     entries: VecDeque<(RunOffset, RecordEntry)>,
+    has_ended: bool,
 }
 
 impl FormerRecord {
@@ -44,7 +45,7 @@ impl FormerRecord {
             return Err(io::Error::other("not a regular file").into());
         }
         let (info, mut reader) = RecordReader::new(file)?;
-        let mut entries = VecDeque::new();
+        let (mut entries, mut has_ended) = (VecDeque::new(), false);
         while let Some(entry) = reader.next_entry()? {
             let at = match &entry {
                 RecordEntry::Gauges(sample) => {
@@ -62,11 +63,20 @@ impl FormerRecord {
                 }
                 // That coordinator could not lead any more.
                 RecordEntry::Stopped(cause, at) if !matches!(cause, StopCause::Workers(_)) => *at,
+                RecordEntry::Ended(_) => {
+                    has_ended = true;
+                    continue;
+                }
                 _ => continue,
             };
             entries.push_back((at, entry));
         }
-        Ok(Some(Self { info, entries }))
+        Ok(Some(Self { info, entries, has_ended }))
+    }
+
+    /// Whether that coordinator wrote its report.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The description of the run.

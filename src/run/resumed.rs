@@ -14,7 +14,12 @@ use crate::stats::{Change, ChangeSubject, StateChange};
 impl Dispatch<'_> {
     /// Takes the entries of a former coordinator.
     pub(super) fn replay(&mut self, former: FormerEntries) {
+        let mut newer = Vec::new();
         for entry in former {
+            // The fleet is led meanwhile: its deltas must not wait.
+            while let Ok(delta) = self.source.deltas.try_recv() {
+                newer.push(delta);
+            }
             match entry {
                 RecordEntry::Delta(delta) => {
                     let delta = std::sync::Arc::unwrap_or_clone(delta);
@@ -40,6 +45,7 @@ impl Dispatch<'_> {
                 RecordEntry::Started(_) | RecordEntry::Ended(_) => {}
             }
         }
+        newer.into_iter().for_each(|delta| self.measured(Box::new(delta)));
     }
 
     fn replay_change(&mut self, change: StateChange) {

@@ -148,6 +148,9 @@ fn run_of_a_killed_coordinator_goes_on_and_its_report_is_whole() {
     assert!(!done.path("out/fleet.journal").exists(), "nothing is to be resumed");
     let again = Manada::new(&["report", done.path("out").to_str().unwrap(), "--json"]).go();
     assert_eq!(again.json(), report);
+    let over = fleet.resume(&["--from", done.path("out").to_str().unwrap()]).go();
+    assert_eq!(over.code, Some(2), "{over}");
+    assert!(over.stderr.contains("the run is over"), "{over}");
     let journals = fleet.journals();
     let (_folder, requests) = fleet.end();
     assert_eq!(count(&report, "calls.made"), requests, "{report}");

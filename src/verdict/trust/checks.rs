@@ -46,7 +46,7 @@ pub(super) fn check_lost_workers(snapshot: &Snapshot) -> Option<TrustReason> {
         Change::Unmerged { since, until } => Some(until.since(since)),
         _ => None,
     });
-    let observed = observed.max(share(unmerged.max().unwrap_or(0), snapshot.elapsed_ns));
+    let observed = observed.max(share(unmerged.max().unwrap_or(0), snapshot.elapsed_ns).min(1.0));
     let level = if observed > LOST { TrustLevel::No } else { TrustLevel::Degraded };
     let limit = if observed > LOST { LOST } else { 0.0 };
     let others = match lost.len() {
