@@ -16,6 +16,8 @@ use crate::event::LoadLease;
 pub(crate) struct ShardLease {
     /// Whether the shard needs one.
     is_needed: Cell<bool>,
+    /// Until when the shard knows what is its own; `NEVER` if it needs no lease.
+    until: Cell<Time>,
     granted: Cell<Option<LoadLease>>,
     /// What is due from then on belongs to others.
     released: Cell<RunOffset>,
@@ -37,6 +39,7 @@ impl ShardLease {
     pub(crate) fn new(is_needed: bool) -> Self {
         Self {
             is_needed: Cell::new(is_needed),
+            until: Cell::new(if is_needed { Time(0) } else { Time::NEVER }),
             granted: Cell::default(),
             released: Cell::new(RunOffset::NEVER),
         }
@@ -63,11 +66,9 @@ impl ShardLease {
     }
 
     /// Until when the shard knows what is its own.
+    #[inline]
     pub(crate) fn until(&self) -> Time {
-        if !self.is_needed.get() {
-            return Time::NEVER;
-        }
-        self.granted.get().map_or(Time(0), |lease| lease.until)
+        self.until.get()
     }
 
     /// The lease that holds now, or held last.
@@ -77,6 +78,9 @@ impl ShardLease {
 
     /// Takes a lease; returns the former one.
     pub(crate) fn grant(&self, lease: LoadLease) -> Option<LoadLease> {
+        if self.is_needed.get() {
+            self.until.set(lease.until);
+        }
         self.granted.replace(Some(lease))
     }
 
@@ -94,5 +98,6 @@ impl ShardLease {
     /// No lease is needed any more: nothing new begins.
     pub(crate) fn end(&self) {
         self.is_needed.set(false);
+        self.until.set(Time::NEVER);
     }
 }
