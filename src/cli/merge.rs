@@ -7,14 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::{self, OutputArgs};
-use super::execute::{self, ResultOutput};
 use super::output::fail;
+use super::rebuilt;
 use super::report::open_file;
 use crate::event::record::parse_journal_name;
 use crate::exit::ExitStatus;
 use crate::run::merge::{self, JournalFile};
 use crate::sinks::SinkSet;
-use crate::sinks::folder::RunFolder;
 use crate::verdict::Threshold;
 
 #[derive(Debug, clap::Args)]
@@ -53,32 +52,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(journals) => journals,
         Err(why) => return fail(&why, ExitStatus::Scenario),
     };
-    let claimed = args.out.as_deref().map(|out| execute::claim_folder(out, args.force)).transpose();
-    let out = match claimed {
-        Ok(out) => out,
-        Err(error) => return fail(&error, ExitStatus::Broken),
+    let made = |sinks: &mut SinkSet| {
+        merge::merge(journals, rules, sinks).map_err(|error| error.to_string())
     };
-    let mut sinks = SinkSet::default();
-    let added = execute::add_files(&mut sinks, out.as_ref())
-        .and_then(|()| execute::add_exports(&mut sinks, &args.output.report));
-    let streams = match added {
-        Ok(streams) => streams,
-        Err(error) => {
-            let _ = sinks.join();
-            out.as_deref().map(RunFolder::sweep);
-            return fail(&error, ExitStatus::Broken);
-        }
-    };
-    let report = match merge::merge(journals, rules, &mut sinks) {
-        Ok(report) => report,
-        Err(error) => {
-            let _ = sinks.join();
-            out.as_deref().map(RunFolder::sweep);
-            return fail(&error, ExitStatus::Scenario);
-        }
-    };
-    let result = ResultOutput { folder: args.out.as_deref(), ..ResultOutput::default() };
-    execute::finish_report(sinks.join(), &streams, report, &args.output, &result)
+    rebuilt::write((args.out.as_deref(), args.force), &args.output, &fail, made)
 }
 
 /// Opens the journals of all folders, and those that are named.

@@ -27,6 +27,7 @@ mod man;
 mod merge;
 mod output;
 mod plan;
+mod rebuilt;
 mod report;
 mod run;
 mod screen;

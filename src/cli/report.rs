@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::args::{self, OutputArgs};
-use super::execute::{self, ResultOutput};
 use super::output::fail;
+use super::rebuilt;
 use crate::event::record;
 use crate::exit::ExitStatus;
 use crate::run::replay;
 use crate::sinks::SinkSet;
-use crate::sinks::folder::RunFolder;
 use crate::suggest::nearest_path;
 use crate::verdict::Threshold;
 
@@ -73,32 +72,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         let why = "--out is the folder of the record; choose another";
         return fail(&why, ExitStatus::Usage);
     }
-    let claimed = args.out.as_deref().map(|out| execute::claim_folder(out, args.force)).transpose();
-    let out = match claimed {
-        Ok(out) => out,
-        Err(error) => return fail(&error, ExitStatus::Broken),
+    let made = |sinks: &mut SinkSet| {
+        replay::replay(file, rules, sinks).map_err(|error| format!("cannot read {shown}: {error}"))
     };
-    let mut sinks = SinkSet::default();
-    let added = execute::add_files(&mut sinks, out.as_ref())
-        .and_then(|()| execute::add_exports(&mut sinks, &args.output.report));
-    let streams = match added {
-        Ok(streams) => streams,
-        Err(error) => {
-            let _ = sinks.join();
-            out.as_deref().map(RunFolder::sweep);
-            return fail(&error, ExitStatus::Broken);
-        }
-    };
-    let report = match replay::replay(file, rules, &mut sinks) {
-        Ok(report) => report,
-        Err(error) => {
-            let _ = sinks.join();
-            out.as_deref().map(RunFolder::sweep);
-            return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
-        }
-    };
-    let result = ResultOutput { folder: args.out.as_deref(), ..ResultOutput::default() };
-    execute::finish_report(sinks.join(), &streams, report, &args.output, &result)
+    rebuilt::write((args.out.as_deref(), args.force), &args.output, &fail, made)
 }
 
 /// Opens a record. A pipe or a device is refused, because info or reading it might never end.

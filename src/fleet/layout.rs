@@ -18,7 +18,7 @@ pub struct FleetLayout {
 }
 
 impl FleetLayout {
-    /// The layout of a fleet with this first table and so many shards for each agent: slots go to
+    /// The layout of a fleet with this first table and this number of shards per agent: slots go to
     /// members in turn, and shards do.
     pub fn new(first: &SlotTable, shards: u16) -> Self {
         let mut members: Vec<Member> = Vec::new();

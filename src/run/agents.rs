@@ -160,15 +160,5 @@ pub(super) fn prepare(
 
 /// The size of the engine of all agents.
 pub(super) fn tier(pending: &PendingAgents, by_need: &EngineTier) -> EngineTier {
-    let (agents, shards) = (pending.agents(), pending.shards_each());
-    EngineTier {
-        name: by_need.name,
-        shards: agents * shards,
-        processes: agents,
-        reason: format!(
-            "{} with {} each, set by --agents",
-            counted(agents as u64, "agent"),
-            counted(shards as u64, "shard")
-        ),
-    }
+    by_need.clone().on_agents(pending.agents(), pending.shards_each())
 }

@@ -25,6 +25,19 @@ pub struct EngineTier {
     pub reason: String,
 }
 
+impl EngineTier {
+    /// The size on so many agents of a fleet, with `shards` each.
+    #[must_use]
+    pub fn on_agents(self, agents: usize, shards: usize) -> Self {
+        let reason = format!(
+            "{} with {} each, set by --agents",
+            counted(agents as u64, "agent"),
+            counted(shards as u64, "shard")
+        );
+        Self { shards: agents * shards, processes: agents, reason, ..self }
+    }
+}
+
 /// What the command line sets of the engine's size; `None`: by need.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineSize {

@@ -43,10 +43,7 @@ impl AgentDriver<'_> {
                     let left = self.agent.wake().since(local_now());
                     let left = left.min(self.measured.wait()).clamp(1_000_000, 500_000_000);
                     let input = received.recv_timeout(Duration::from_nanos(left)).ok();
-                    match self.take(input, &mut events)? {
-                        Some(event) => event,
-                        None => continue,
-                    }
+                    self.take(input, &mut events)?
                 }
             };
             for action in self.agent.step(local_now(), event) {
@@ -69,8 +66,8 @@ impl AgentDriver<'_> {
         &mut self,
         input: Option<AgentInput>,
         events: &mut VecDeque<AgentEvent<ShardDeltas>>,
-    ) -> Result<Option<AgentEvent<ShardDeltas>>, AgentError> {
-        Ok(Some(match input {
+    ) -> Result<AgentEvent<ShardDeltas>, AgentError> {
+        Ok(match input {
             None => AgentEvent::Tick,
             Some(AgentInput::Reply(id, reply)) => AgentEvent::Reply { id, reply },
             Some(AgentInput::Hint) => AgentEvent::Hint,
@@ -80,8 +77,7 @@ impl AgentDriver<'_> {
             }
             Some(AgentInput::Delta(delta)) => {
                 self.measured.push(*delta);
-                self.take_interval(false, events);
-                return Ok(events.pop_front());
+                AgentEvent::Tick
             }
             Some(AgentInput::EngineEnded) => {
                 self.engine.note_end();
@@ -98,7 +94,7 @@ impl AgentDriver<'_> {
                 self.engine.leave();
                 AgentEvent::Leave
             }
-        }))
+        })
     }
 
     /// Takes an interval that is complete: it is in the journal before it goes to the bus.

@@ -24,7 +24,6 @@ use crate::host;
 use crate::plan::Plan;
 use crate::plan::slots::ShardRange;
 use crate::stats::{Delta, StateChange};
-use crate::units::counted;
 
 /// How long shards may take to end once they are cancelled.
 const CANCEL: Duration = Duration::from_secs(12);
@@ -47,7 +46,6 @@ pub(super) struct AgentEngine {
     table: Option<SlotTable>,
     /// Since when the agent leaves.
     leaving: Option<Time>,
-    is_stopped: bool,
     /// Whether the last delta of all shards has come.
     is_over: bool,
 }
@@ -81,7 +79,6 @@ impl AgentEngine {
             layout: FleetLayout::default(),
             table: None,
             leaving: None,
-            is_stopped: false,
             is_over: false,
         }
     }
@@ -160,20 +157,17 @@ impl AgentEngine {
         let facts = host::MachineFacts::read();
         let size = EngineSize::default();
         let tier = tier::choose(&self.plan, host::cores().len(), facts.descriptors(), size);
+        let tier = tier.on_agents(processes as usize, (shards / processes.max(1)) as usize);
         let words = self.setup.words.iter();
         RunInfo {
             plan: Arc::new(self.plan.manifest()),
             started_at: clock::wall() + Duration::from_nanos(start.since(clock::now())),
             generator: GeneratorInfo {
                 tier: tier.name.to_owned(),
-                shards: shards as usize,
-                processes: processes as usize,
+                shards: tier.shards,
+                processes: tier.processes,
                 is_fleet: true,
-                reason: format!(
-                    "{} with {} each, set by --agents",
-                    counted(processes, "agent"),
-                    counted(shards / processes.max(1), "shard")
-                ),
+                reason: tier.reason,
                 remarks: Vec::new(),
             },
             command: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
@@ -244,7 +238,6 @@ impl AgentEngine {
 
     /// Ends the load; `false` if nothing runs whose end would be reported.
     pub(super) fn stop(&mut self, cancel: bool) -> bool {
-        self.is_stopped = true;
         let Some(running) = &self.running else { return false };
         let command = if cancel { ShardCommand::Cancel } else { ShardCommand::Drain };
         running.broadcast(&command);

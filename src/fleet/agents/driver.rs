@@ -81,7 +81,6 @@ struct SeenState {
     is_quitting: bool,
     /// Whether what former coordinators merged is to be restored first.
     must_restore: bool,
-    damaged: u64,
     status: AgentsOverview,
 }
 
@@ -192,8 +191,7 @@ impl FleetDriver {
         for delta in frame.payload.deltas {
             let is_own = range.is_some_and(|range| range.contains(delta.shard as u64));
             if !(is_own && delta.fits(&self.series)) {
-                // An agent of this build never sends one; the double entry shows it.
-                self.seen.damaged += 1;
+                // An agent of this build never sends one.
                 continue;
             }
             // The dispatcher may not wait for deltas any more.
@@ -251,8 +249,7 @@ impl FleetDriver {
         let Some(layout) = &self.seen.layout else { return };
         let now = clock::now();
         self.seen.status.observe(layout, self.coordinator.members(), self.seen.tables.last(), now);
-        let ledger = self.coordinator.ledger();
-        self.seen.status.publish(layout, ledger, &self.channels.uses);
+        self.publish_status(self.coordinator.ledger());
     }
 
     fn publish_status(&self, ledger: &Ledger<ShardDeltas>) {

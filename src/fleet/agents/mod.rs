@@ -254,11 +254,6 @@ impl PendingAgents {
 }
 
 impl RunningAgents {
-    /// The memory that agents hold is that of other machines.
-    pub fn rss(&self) -> u64 {
-        0
-    }
-
     /// Waits until the coordinator has everything, or knows that it will not come; `is_stuck`: the
     /// dispatcher waits no longer.
     /// Returns the agents, and whether another coordinator leads: what follows the load is for that

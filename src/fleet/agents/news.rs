@@ -20,9 +20,9 @@ pub struct RestoredRun {
 /// What the driver tells before the load.
 #[derive(Debug)]
 pub(super) enum FleetNews {
-    /// So many agents have joined.
+    /// The number of agents that have joined.
     Joined(usize),
-    /// All have joined; each has so many shards.
+    /// All have joined; the number of shards of each.
     Prepare(u16),
     /// The start of the load.
     Armed(Time),
