@@ -22,10 +22,11 @@ use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::BusClient;
 use crate::fleet::layout::FleetLayout;
-use crate::fleet::payload::ShardDeltas;
+use crate::fleet::payload::{self, ShardDeltas};
 use crate::fleet::protocol::{
-    BusRequest, Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent, DeltaFrame,
-    FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState, SlotTable,
+    BusReply, BusRequest, Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent,
+    DeltaFrame, FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState,
+    SlotTable,
 };
 use crate::plan::slots::ShardRange;
 use crate::stats::sample::SeriesLayout;
@@ -104,10 +105,13 @@ impl FleetDriver {
     pub(super) fn run(mut self) {
         let mut events = VecDeque::from([CoordinatorEvent::Tick]);
         loop {
-            let event = match events.pop_front() {
+            let mut event = match events.pop_front() {
                 Some(event) => event,
                 None => self.wait(),
             };
+            if let CoordinatorEvent::Reply { reply, .. } = &mut event {
+                self.leave_out_foreign(reply);
+            }
             for action in self.coordinator.step(clock::now(), event) {
                 self.restore();
                 match action {
@@ -184,16 +188,18 @@ impl FleetDriver {
         }
     }
 
+    /// Leaves out deltas that no agent of this build and plan sends, before they are merged.
+    fn leave_out_foreign(&mut self, reply: &mut BusReply<ShardDeltas>) {
+        let Some(layout) = &self.seen.layout else { return };
+        for member in payload::leave_out_foreign(reply, layout, &self.series) {
+            self.seen.status.distrust(member);
+        }
+    }
+
     /// Hands the deltas of a frame on.
     fn merge(&mut self, member: Member, frame: DeltaFrame<ShardDeltas>) {
         let frame = self.history.add(member, frame);
-        let range = self.seen.layout.as_ref().and_then(|layout| layout.range(member));
         for delta in frame.payload.deltas {
-            let is_own = range.is_some_and(|range| range.contains(delta.shard as u64));
-            if !(is_own && delta.fits(&self.series)) {
-                // An agent of this build never sends one.
-                continue;
-            }
             // The dispatcher may not wait for deltas any more.
             drop(self.channels.deltas.blocking_send(delta));
         }

@@ -18,6 +18,8 @@ pub(super) struct AgentsOverview {
     agents: BTreeMap<Member, AgentFigures>,
     /// Agents of which a former coordinator lost a part: that their sums differ is known.
     excused: BTreeSet<Member>,
+    /// Agents that sent deltas which are not of the plan, or of shards of others.
+    distrusted: BTreeSet<Member>,
 }
 
 /// The figures of one agent.
@@ -81,6 +83,11 @@ impl AgentsOverview {
         self.excused.insert(member);
     }
 
+    /// Deltas of an agent are not of the plan, or of shards of others: they are not counted.
+    pub(super) fn distrust(&mut self, member: Member) {
+        self.distrusted.insert(member);
+    }
+
     /// Nothing more comes from an agent.
     pub(super) fn lose(&mut self, member: Member, why: &str) {
         if let Some(figures) = self.agents.get_mut(&member) {
@@ -103,9 +110,17 @@ impl AgentsOverview {
                 Some(FinalCheck::Open) | None => AgentAccount::Open,
             };
             let is_wrong = account == AgentAccount::Differs && !self.excused.contains(&member);
-            let failed = is_wrong.then(|| {
-                "its deltas do not add up to its final state: the totals are not exact".to_owned()
-            });
+            let failed = if self.distrusted.contains(&member) {
+                Some(
+                    "some of its deltas are not of this plan and are not counted: the totals are \
+                     not exact",
+                )
+            } else {
+                is_wrong.then_some(
+                    "its deltas do not add up to its final state: the totals are not exact",
+                )
+            };
+            let failed = failed.map(str::to_owned);
             let facts = &figures.heartbeat.facts;
             let is_over = account != AgentAccount::Open;
             let agent = AgentUse {
