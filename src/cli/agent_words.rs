@@ -19,6 +19,7 @@ const OF_COORDINATOR: &[&str] = &[
     "bus-ca",
     "bus-cert",
     "bus-key",
+    "env-may-differ",
     "force",
     "insecure-bus",
     "join-timeout",
@@ -117,6 +118,8 @@ fn without_options_of_coordinator(words: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::worker::compile_words;
     use super::*;
     use crate::event::link::manifest_hash;
@@ -186,7 +189,7 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let recorder = FileRecorder::default();
             let own = compile_words(&mut words.iter().cloned(), &recorder.files()).unwrap();
-            let bundle = recorder.bundle([]).unwrap();
+            let bundle = recorder.bundle(BTreeMap::new()).unwrap();
             // Archetypes of the working directory, and limits of this user, are files, too.
             let is_named = |file: &&BundleFile| file.path.starts_with(folder.to_str().unwrap());
             assert_eq!(bundle.manifest.files.iter().filter(is_named).count(), files, "{line}");

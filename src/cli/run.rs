@@ -2,7 +2,7 @@
 //!
 //! Invariant: the command line changes the scenario, never the way it is executed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 #[cfg(feature = "redis")]
@@ -18,18 +18,22 @@ use super::execute::{self, LoadGenerators, OutputFolder};
 use super::limits::UserLimits;
 use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
+#[cfg(feature = "redis")]
+use crate::files::VariableCheck;
 use crate::files::{FileRecorder, Files};
 #[cfg(feature = "redis")]
 use crate::fleet::bus::check_run_id;
 #[cfg(feature = "redis")]
 use crate::fleet::signature::SigningKey;
 use crate::plan::Plan;
+#[cfg(feature = "redis")]
+use crate::printable::printable;
 use crate::redact::Redactor;
 #[cfg(feature = "redis")]
 use crate::run::agents::AgentsBegin;
 use crate::run::agents::AgentsOptions;
 use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
-use crate::template::recording_variables;
+use crate::template::{VariableUse, recording_variables};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -80,6 +84,18 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "D", default_value = "60s", value_parser = args::duration,
         hide_short_help = true, help_heading = "Fleet")]
     join_timeout: Duration,
+    /// A variable read with env() whose value may differ between agents; repeatable
+    ///
+    /// Agents whose variables have other values than the coordinator's are refused, except for
+    /// these, and for those that the scenario reads with secret().
+    #[arg(
+        long,
+        value_name = "VARIABLE",
+        requires = "agents",
+        hide_short_help = true,
+        help_heading = "Fleet"
+    )]
+    env_may_differ: Vec<String>,
     /// Sign the plan with this key, for agents with --trust-key
     ///
     /// Ed25519, PKCS#8 in PEM or DER; `manada agent --new-key FILE` makes one.
@@ -112,17 +128,19 @@ impl Args {
     fn agents_options<E: Display>(
         &self,
         recorder: &FileRecorder,
-        variables: BTreeSet<String>,
+        variables: &BTreeMap<String, VariableUse>,
         words_for_agents: WordsForAgents<E>,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         let Some(agents) = self.fleet.agents else { return Ok(None) };
         let bus = self.fleet.bus.address().map_err(|e| (e.to_string(), e.ending()))?;
         let words: Vec<OsString> = std::env::args_os().collect();
         let words = words_for_agents(&words).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
-        let bundle = recorder.bundle(variables).and_then(|bundle| bundle.to_bytes());
-        let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
         let id = self.fleet.run.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
         check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
+        let checks = variable_checks(variables, &id, &self.fleet.env_may_differ);
+        let checks = checks.map_err(|why| (why, ExitStatus::Usage))?;
+        let bundle = recorder.bundle(checks).and_then(|bundle| bundle.to_bytes());
+        let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
         let sign_key = self.fleet.sign_key.as_deref().map(SigningKey::read).transpose();
         let sign_key = sign_key.map_err(|e| (e.to_string(), ExitStatus::Usage))?;
         let shards = self.generator.size.shards.and_then(|shards| u16::try_from(shards).ok());
@@ -145,7 +163,7 @@ impl Args {
     fn agents_options<E: Display>(
         &self,
         _: &FileRecorder,
-        _: BTreeSet<String>,
+        _: &BTreeMap<String, VariableUse>,
         _: WordsForAgents<E>,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         Ok(None)
@@ -155,6 +173,34 @@ impl Args {
     pub(super) fn credential(&self, redactor: &Redactor<'_>) -> Option<&'static str> {
         self.changes.set.iter().any(|text| args::is_credential(redactor, text)).then_some("--set")
     }
+}
+
+/// What agents check of the variables that the scenario reads; `may_differ` are names of some.
+#[cfg(feature = "redis")]
+fn variable_checks(
+    variables: &BTreeMap<String, VariableUse>,
+    run: &str,
+    may_differ: &[String],
+) -> Result<BTreeMap<String, VariableCheck>, String> {
+    let is_read = |name: &&String| variables.get(*name) == Some(&VariableUse::Public);
+    if let Some(name) = may_differ.iter().find(|name| !is_read(name)) {
+        return Err(format!(
+            "--env-may-differ {}: the scenario does not read this variable with env(); values of \
+             secret() may differ anyway",
+            printable(name)
+        ));
+    }
+    let checks = variables.iter().filter_map(|(name, how)| {
+        let value = std::env::var_os(name);
+        let check = if *how == VariableUse::Secret || may_differ.contains(name) {
+            // Without a value here, the default is as good there.
+            value.map(|_| VariableCheck::Set)?
+        } else {
+            VariableCheck::equal(run, name, value.as_deref())
+        };
+        Some((name.clone(), check))
+    });
+    Ok(checks.collect())
 }
 
 /// Compiles the scenario with the overrides of the command line; its files are read from `files`.
@@ -186,7 +232,7 @@ pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) 
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            let agents = match args.agents_options(&recorder, variables, words_for_agents) {
+            let agents = match args.agents_options(&recorder, &variables, words_for_agents) {
                 Ok(agents) => agents,
                 Err((why, status)) => {
                     return fail(&args.common.output.report, &plan.scenario, &why, status);

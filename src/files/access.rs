@@ -4,6 +4,7 @@
 //! Invariant: with a bundle, no answer depends on the disk of the agent, except for private keys
 //! and client certificates, which never leave the machine that they are on.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::error::BundleError;
 use super::recording::Recording;
 use super::role::FileRole;
 use super::unpacked::Unpacked;
+use super::variable::VariableCheck;
 
 /// Where files are read from; by default the disk.
 #[derive(Clone, Debug, Default)]
@@ -141,16 +143,16 @@ impl FileRecorder {
         Files(FileAccess::Recorded(Arc::clone(&self.0)))
     }
 
-    /// Makes a bundle of all files that were read; `variables` are the names of the environment
+    /// Makes a bundle of all files that were read; `variables` are the environment
     /// variables that the scenario reads.
     ///
     /// # Errors
     /// If a file changed, may not be sent or cannot be sent, or if all are too large.
     pub fn bundle(
         &self,
-        variables: impl IntoIterator<Item = String>,
+        variables: BTreeMap<String, VariableCheck>,
     ) -> Result<Bundle, BundleError> {
         let recording = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        recording.bundle(variables.into_iter().collect())
+        recording.bundle(variables)
     }
 }

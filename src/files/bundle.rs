@@ -14,7 +14,7 @@ use super::manifest::{BundleFile, BundleManifest, MAX_FILES};
 const MAX_MANIFEST: usize = 16 << 20;
 
 /// The first bytes; the number is the version of the format.
-const MAGIC: &[u8] = b"manada-bundle 1\n";
+const MAGIC: &[u8] = b"manada-bundle 2\n";
 
 /// The files of a scenario, with their contents.
 #[derive(Clone, Debug, PartialEq, Eq)]

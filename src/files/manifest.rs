@@ -3,13 +3,14 @@
 //! `recording` makes it, `bundle` packs it with the contents.
 //! Invariant: a manifest that was received is checked before it is used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::BundleError;
 use super::hash::Sha256Hash;
 use super::role::FileRole;
+use super::variable::{VariableCheck, VariableError, VariableFault};
 
 /// Maximum length of all contents, bytes.
 pub const MAX_BUNDLE: u64 = 512 << 20;
@@ -41,15 +42,25 @@ pub struct BundleManifest {
     pub files: Vec<BundleFile>,
     /// Paths of private keys and client certificates.
     pub not_sent: Vec<String>,
-    /// Names of environment variables that the scenario reads; never their values.
-    pub variables: BTreeSet<String>,
+    /// Environment variables that the scenario reads, by name; never their values.
+    pub variables: BTreeMap<String, VariableCheck>,
 }
 
 impl BundleManifest {
-    /// Returns the variables that this process does not have.
-    pub fn missing_variables(&self) -> Vec<&str> {
-        let variables = self.variables.iter().map(String::as_str);
-        variables.filter(|name| std::env::var_os(name).is_none()).collect()
+    /// Checks the variables of this process for the run `run`.
+    ///
+    /// # Errors
+    /// If some are missing, or have other values than those of the coordinator.
+    pub fn check_variables(&self, run: &str) -> Result<(), VariableError> {
+        let mut error = VariableError::default();
+        for (name, check) in &self.variables {
+            match check.find(run, name, std::env::var_os(name).as_deref()) {
+                Some(VariableFault::Missing) => error.missing.push(name.clone()),
+                Some(VariableFault::Other) => error.other.push(name.clone()),
+                None => {}
+            }
+        }
+        if error == VariableError::default() { Ok(()) } else { Err(error) }
     }
 
     /// The contents in the order in which they are packed: that of the first file with each.

@@ -15,6 +15,7 @@ mod role;
 #[cfg(test)]
 mod tests;
 mod unpacked;
+mod variable;
 
 pub use access::{FileRecorder, Files};
 pub use bundle::Bundle;
@@ -22,3 +23,4 @@ pub use error::BundleError;
 pub use hash::Sha256Hash;
 pub use manifest::{BundleFile, BundleManifest, MAX_BUNDLE};
 pub use role::FileRole;
+pub use variable::{VariableCheck, VariableError};

@@ -4,7 +4,7 @@
 //! Invariant: a bundle has exactly the content that was compiled: a file that changes between is an
 //! error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use super::error::BundleError;
 use super::hash::Sha256Hash;
 use super::manifest::{BundleFile, BundleManifest, MAX_BUNDLE, MAX_FILES};
 use super::role::FileRole;
+use super::variable::VariableCheck;
 
 /// A word in the first and the last line of all private keys in PEM (RFC 7468).
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
@@ -66,7 +67,10 @@ impl Recording {
     }
 
     /// Makes a bundle of the files; see [`FileRecorder::bundle`](super::FileRecorder::bundle).
-    pub(super) fn bundle(&self, variables: BTreeSet<String>) -> Result<Bundle, BundleError> {
+    pub(super) fn bundle(
+        &self,
+        variables: BTreeMap<String, VariableCheck>,
+    ) -> Result<Bundle, BundleError> {
         if self.has_standard_input {
             return Err(BundleError::StandardInput);
         }

@@ -1,5 +1,6 @@
 //! Tests of recorded files, bundles as bytes, and unpacked bundles.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -25,6 +26,10 @@ fn recorded(folder: &Path, names: &[(&str, FileRole)]) -> FileRecorder {
     recorder
 }
 
+fn variables(name: &str) -> BTreeMap<String, VariableCheck> {
+    BTreeMap::from([(name.to_owned(), VariableCheck::Set)])
+}
+
 fn sent(bundle: &Bundle) -> Bundle {
     Bundle::from_bytes(&bundle.to_bytes().unwrap()).unwrap()
 }
@@ -44,7 +49,7 @@ fn every_path_of_a_file_leads_to_its_content_without_the_disk() {
         ("sub/../rows.csv", FileRole::Data),
         ("link.csv", FileRole::Data),
     ];
-    let bundle = recorded(&root, &names).bundle(["HOME".to_owned()]).unwrap();
+    let bundle = recorded(&root, &names).bundle(variables("HOME")).unwrap();
     let bytes = bundle.to_bytes().unwrap();
     // Two files with one content are sent once.
     assert!(bytes.ends_with(b"onetwo"), "{:?}", bundle.manifest);
@@ -62,7 +67,7 @@ fn every_path_of_a_file_leads_to_its_content_without_the_disk() {
         assert_eq!(files.real_path(&root.join(name)).unwrap(), real.join("rows.csv"), "{name}");
     }
     assert_eq!(files.names_in(&root.join("sub"), 9), [root.join("sub/b.yaml")]);
-    assert_eq!(received.manifest.missing_variables(), [""; 0]);
+    assert_eq!(received.manifest.check_variables("r1"), Ok(()));
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn what_is_not_in_the_bundle_is_not_there() {
     fs::write(place.path().join("a.yaml"), "one").unwrap();
     fs::write(place.path().join("other.yaml"), "other").unwrap();
     let recorder = recorded(place.path(), &[("a.yaml", FileRole::Scenario)]);
-    let bundle = recorder.bundle(["MANADA_NO_SUCH_VARIABLE".to_owned()]).unwrap();
+    let bundle = recorder.bundle(variables("MANADA_NO_SUCH_VARIABLE")).unwrap();
     let files = Files::unpack(&sent(&bundle), &[]).unwrap();
     let other = place.path().join("other.yaml");
     assert!(!files.is_file(&other));
@@ -80,7 +85,8 @@ fn what_is_not_in_the_bundle_is_not_there() {
     assert!(error.to_string().contains("the coordinator sent no"), "{error}");
     assert!(files.standard_input().is_err());
     assert_eq!(files.limits(|| Some(other)), None);
-    assert_eq!(bundle.manifest.missing_variables(), ["MANADA_NO_SUCH_VARIABLE"]);
+    let error = bundle.manifest.check_variables("r1").unwrap_err();
+    assert_eq!(error.missing, ["MANADA_NO_SUCH_VARIABLE"]);
 }
 
 #[test]
@@ -97,7 +103,7 @@ fn keys_stay_on_their_machine_and_agents_have_their_own() {
         ("client.pem", FileRole::ClientCertificate),
         ("client.key", FileRole::PrivateKey),
     ];
-    let bundle = recorded(&here, &names).bundle([]).unwrap();
+    let bundle = recorded(&here, &names).bundle(BTreeMap::new()).unwrap();
     let bytes = bundle.to_bytes().unwrap();
     let has = |text: &str| memchr::memmem::find(&bytes, text.as_bytes()).is_some();
     assert!(has("coordinator's ca.pem") && has("/client.key"));
@@ -117,7 +123,8 @@ fn keys_stay_on_their_machine_and_agents_have_their_own() {
 fn files_that_cannot_be_sent_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
-    let refused = |recorder: &FileRecorder| recorder.bundle([]).unwrap_err().to_string();
+    let refused =
+        |recorder: &FileRecorder| recorder.bundle(BTreeMap::new()).unwrap_err().to_string();
     fs::write(path("a.yaml"), "one").unwrap();
     let recorder = recorded(place.path(), &[("a.yaml", FileRole::Scenario)]);
     fs::write(path("a.yaml"), "two").unwrap();
@@ -133,7 +140,7 @@ fn files_that_cannot_be_sent_are_refused() {
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     fs::write(path("both.pem"), key).unwrap();
     let as_body = recorded(place.path(), &[("both.pem", FileRole::Body)]);
-    assert_eq!(as_body.bundle([]).unwrap().manifest.files.len(), 1);
+    assert_eq!(as_body.bundle(BTreeMap::new()).unwrap().manifest.files.len(), 1);
     let recorder = recorded(place.path(), &[("both.pem", FileRole::Certificates)]);
     assert!(refused(&recorder).contains("both.pem` contains a private key"));
     let recorder = FileRecorder::default();
@@ -175,7 +182,7 @@ fn hostile_bytes_are_refused() {
     fs::write(place.path().join("a.yaml"), "one").unwrap();
     fs::write(place.path().join("b.yaml"), "other").unwrap();
     let names = [("a.yaml", FileRole::Scenario), ("b.yaml", FileRole::Scenario)];
-    let bundle = recorded(place.path(), &names).bundle([]).unwrap();
+    let bundle = recorded(place.path(), &names).bundle(BTreeMap::new()).unwrap();
     let bytes = bundle.to_bytes().unwrap();
     for end in 0..bytes.len() {
         assert!(Bundle::from_bytes(&bytes[..end]).is_err(), "{end}");
@@ -217,7 +224,8 @@ fn hostile_bytes_are_refused() {
 fn an_unpacked_bundle_is_private_and_goes_with_its_last_user() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("rows.csv"), "rows").unwrap();
-    let bundle = recorded(place.path(), &[("rows.csv", FileRole::Data)]).bundle([]).unwrap();
+    let bundle =
+        recorded(place.path(), &[("rows.csv", FileRole::Data)]).bundle(BTreeMap::new()).unwrap();
     let files = Files::unpack(&bundle, &[]).unwrap();
     let path = files.location(&place.path().join("rows.csv")).unwrap();
     let folder: PathBuf = path.parent().unwrap().to_owned();

@@ -1,11 +1,12 @@
 //! Scenarios compiled from a bundle, in a place that has none of their files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{ScenarioOverrides, load};
 use crate::event::link::manifest_hash;
-use crate::files::{Bundle, FileRecorder, FileRole, Files};
+use crate::files::{Bundle, FileRecorder, FileRole, Files, VariableCheck};
 use crate::plan::Plan;
 use crate::seed::Seed;
 use crate::template::recording_variables;
@@ -30,6 +31,7 @@ fn twice(folder: &Path, name: &str) -> (Plan, Plan, Bundle) {
     let path = folder.join(name);
     let recorder = FileRecorder::default();
     let (plan, variables) = recording_variables(|| compiled(&path, recorder.files()).unwrap());
+    let variables = variables.into_keys().map(|name| (name, VariableCheck::Set)).collect();
     let bundle = recorder.bundle(variables).unwrap();
     let bundle = Bundle::from_bytes(&bundle.to_bytes().unwrap()).unwrap();
     let away = folder.with_extension("away");
@@ -133,7 +135,7 @@ flow:
     assert_eq!(of(FileRole::Body), "body.bin");
     assert_eq!(of(FileRole::Distribution), "times.csv");
     assert_eq!(of(FileRole::Certificates), "ca.pem");
-    let variables: Vec<_> = bundle.manifest.variables.iter().map(String::as_str).collect();
+    let variables: Vec<_> = bundle.manifest.variables.keys().map(String::as_str).collect();
     assert_eq!(variables, ["CARGO_PKG_NAME"]);
     let rows = |plan: &Plan| plan.archetypes.iter().map(|one| one.data.len()).sum::<usize>();
     assert_eq!((rows(&plan), rows(&again)), (2, 2));
@@ -158,13 +160,13 @@ fn a_file_that_was_not_sent_is_a_mistake_with_its_place() {
     fs::write(&path, text("      - include: steps.yaml\n")).unwrap();
     let other = FileRecorder::default();
     drop(other.files().open(&path, FileRole::Scenario).unwrap());
-    let files = Files::unpack(&other.bundle([]).unwrap(), &[]).unwrap();
+    let files = Files::unpack(&other.bundle(BTreeMap::new()).unwrap(), &[]).unwrap();
     let why = compiled(&path, files).unwrap_err();
     assert!(why.contains("main.yaml:7:18"), "{why}");
     assert!(why.contains("file `steps.yaml` not found"), "{why}");
     assert!(why.contains("the coordinator sent no"), "{why}");
     fs::write(&path, text("")).unwrap();
-    let missing = Files::unpack(&recorder.bundle([]).unwrap(), &[]).unwrap();
+    let missing = Files::unpack(&recorder.bundle(BTreeMap::new()).unwrap(), &[]).unwrap();
     let why = compiled(Path::new("elsewhere.yaml"), missing).unwrap_err();
     assert!(why.contains("elsewhere.yaml") && why.contains("sent no"), "{why}");
 }
@@ -184,7 +186,7 @@ fn the_limits_of_the_user_of_the_coordinator_hold() {
         ..ScenarioOverrides::default()
     };
     load(&path, &overrides).unwrap();
-    let files = Files::unpack(&recorder.bundle([]).unwrap(), &[]).unwrap();
+    let files = Files::unpack(&recorder.bundle(BTreeMap::new()).unwrap(), &[]).unwrap();
     assert_eq!(files.limits(|| None), Some(limits));
     assert_eq!(compiled(&path, files).unwrap().safety.max_users.as_ref().unwrap().0, 999);
 }

@@ -5,7 +5,7 @@
 //! Invariant: the value of an environment variable never becomes part of a source text.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use minijinja::Value;
@@ -145,14 +145,22 @@ fn arguments(source: &str, from: usize) -> Option<(Vec<String>, usize)> {
 thread_local! {
     /// Names of variables that templates found, while they are recorded. Of a thread, because
     /// templates are parsed in many places, and a scenario is compiled on one thread.
-    static FOUND: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
+    static FOUND: RefCell<Option<BTreeMap<String, VariableUse>>> = const { RefCell::new(None) };
+}
+
+/// How a scenario reads a variable of the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VariableUse {
+    /// By `env`.
+    Public,
+    /// By `secret`, at least once.
+    Secret,
 }
 
 /// Calls `compile`, and also returns the names of the environment variables that `env` and
-/// `secret` read in it on this thread; those that are not set, and have a default, are not among
-/// them.
-pub fn recording_variables<T>(compile: impl FnOnce() -> T) -> (T, BTreeSet<String>) {
-    FOUND.replace(Some(BTreeSet::new()));
+/// `secret` read in it on this thread, also of those that are not set and have a default.
+pub fn recording_variables<T>(compile: impl FnOnce() -> T) -> (T, BTreeMap<String, VariableUse>) {
+    FOUND.replace(Some(BTreeMap::new()));
     let result = compile();
     (result, FOUND.take().unwrap_or_default())
 }
@@ -166,11 +174,14 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
         let message = format!("`{OWN_VARIABLE}` is for Manada itself: no scenario can read it");
         return Err(ParseErrorKind::Misplaced(message));
     }
+    let own_use = if function == "secret" { VariableUse::Secret } else { VariableUse::Public };
+    FOUND.with_borrow_mut(|found| {
+        let all = found.as_mut()?.entry(names[0].clone()).or_insert(own_use);
+        *all = own_use.max(*all);
+        Some(())
+    });
     let value = match (std::env::var(&names[0]), names.get(1)) {
-        (Ok(value), _) => {
-            FOUND.with_borrow_mut(|found| found.as_mut().map(|all| all.insert(names[0].clone())));
-            value
-        }
+        (Ok(value), _) => value,
         (Err(std::env::VarError::NotPresent), Some(default)) => default.clone(),
         (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
     };
@@ -222,9 +233,12 @@ mod tests {
         assert_eq!(found.source, "fn__0 ~ fn__1 ~ env");
         let values: Vec<String> = found.constants.iter().map(|(_, v)| v.to_string()).collect();
         assert_eq!(values, ["manada", "a ) b"]);
-        let text = "env('CARGO_PKG_NAME') ~ secret('NO_SUCH', 'a-default-7')";
-        let (_, names) = recording_variables(|| rewrite(text, &[]).unwrap());
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["CARGO_PKG_NAME"]);
+        let text = "env('CARGO_PKG_NAME') ~ env('NO_SUCH', '') ~ secret('NO_SUCH', 'a-default-7') \
+                    ~ env('NO_SUCH', '')";
+        let (_, found) = recording_variables(|| rewrite(text, &[]).unwrap());
+        let found: Vec<_> = found.iter().map(|(name, how)| (name.as_str(), *how)).collect();
+        let expected = [("CARGO_PKG_NAME", VariableUse::Public), ("NO_SUCH", VariableUse::Secret)];
+        assert_eq!(found, expected);
         let missing = rewrite("x ~ env('NO_SUCH')", &[]).unwrap_err();
         assert_eq!(missing, (ParseErrorKind::Environment("NO_SUCH".to_owned()), 4..18));
         for source in ["env()", "env(x)", "env('a', 'b', 'c')", "secret('a' ~ 'b')", "env('a\\n')"]

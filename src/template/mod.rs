@@ -27,7 +27,7 @@ mod tests;
 mod typed;
 mod work;
 
-pub use calls::{OWN_VARIABLE, recording_variables};
+pub use calls::{OWN_VARIABLE, VariableUse, recording_variables};
 pub use compiled::Template;
 pub use encode::{Encoding, MAX_OUTPUT};
 pub use error::{ParseError, ParseErrorKind, RenderError};

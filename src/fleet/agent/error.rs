@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
-use crate::files::BundleError;
+use crate::files::{BundleError, VariableError};
 use crate::fleet::bus::BusError;
 use crate::fleet::signature::Distrust;
 use crate::fleet::worker::PlanRefusal;
@@ -54,12 +54,9 @@ pub enum AgentError {
     /// The files of the scenario cannot be written here.
     #[error("cannot write the files of the scenario: {0}")]
     Unpack(#[source] io::Error),
-    /// Variables that the scenario reads are missing here.
-    #[error(
-        "the scenario reads environment variables that this machine does not have: {0}; set them \
-         before the agent starts, since values of variables are never sent"
-    )]
-    Variables(String),
+    /// Variables that the scenario reads are missing here, or have other values.
+    #[error(transparent)]
+    Variables(#[from] VariableError),
     /// The plan cannot be run here: why, and the exit status.
     #[error("{0}")]
     Refused(String, ExitStatus),

@@ -70,10 +70,7 @@ pub(super) fn find(
         return Err(AgentError::Setup(why.to_owned()));
     }
     let bundle = Bundle::from_bytes(&bytes)?;
-    let variables = bundle.manifest.missing_variables();
-    if !variables.is_empty() {
-        return Err(AgentError::Variables(variables.join(", ")));
-    }
+    bundle.manifest.check_variables(&options.run)?;
     Ok((setup, bundle))
 }
 

@@ -103,15 +103,9 @@ pub fn read_setup(
     }
     let bundle = Bundle::from_bytes(&bundle)
         .map_err(|error| FleetError::Setup(format!("the files of the scenario: {error}")))?;
-    let missing = bundle.manifest.missing_variables();
-    if missing.is_empty() {
-        return Ok((setup, bundle));
-    }
-    Err(FleetError::Setup(format!(
-        "the scenario reads environment variables that this machine does not have: {}; set them, \
-         since values of variables are never sent",
-        missing.join(", ")
-    )))
+    let checked = bundle.manifest.check_variables(id);
+    checked.map_err(|error| FleetError::Setup(error.to_string()))?;
+    Ok((setup, bundle))
 }
 
 /// The hash by which the processes of a fleet compare a plan.

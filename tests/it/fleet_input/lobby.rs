@@ -66,12 +66,17 @@ fn of_two_agents_with_one_ordinal_the_newer_one_takes_part() {
 #[test]
 fn agents_of_other_plans_variables_and_builds_are_refused_and_named() {
     let redis = Redis::start();
-    let flow = scenario("\"http://127.0.0.1:1\"").replace("/products", "\"/{{ env('PLACE') }}\"");
+    let flow = scenario("\"http://127.0.0.1:1\"")
+        .replace("/products", "\"/{{ env('PLACE') }}{{ env('ZONE', '') }}\"");
     let coordinator = coordinator(&redis, &flow, &[]).env("PLACE", "a").start();
     coordinator.hear("waiting for 1 agent");
     let without = agent(&redis, &[]).go();
     assert_end(&without, 3, &["variables that this machine does not have: PLACE"]);
     coordinator.hear("agent 0 does not run the plan: the scenario reads environment variables");
+    let differs = agent(&redis, &[]).env("PLACE", "b-42").env("ZONE", "z").go();
+    let parts = ["other values here than at the coordinator: PLACE, ZONE; ", "--env-may-differ"];
+    assert_end(&differs, 3, &parts);
+    coordinator.hear("agent 0 does not run the plan: environment variables have other values");
     // As an agent that compiled another plan.
     let member = Member { ordinal: Ordinal(0), incarnation: Incarnation(u64::MAX / 2) };
     let mut other = client(&redis, "r1");
@@ -92,6 +97,30 @@ fn agents_of_other_plans_variables_and_builds_are_refused_and_named() {
     assert_end(&done, 3, &["another build of manada", "9.9.9", "use one build"]);
     client(&redis, "r3").put("setup", b"x").unwrap();
     assert_end(&agent(&redis, &["--run", "r3"]).go(), 3, &["another build of manada"]);
+}
+
+#[test]
+fn variables_that_may_differ_and_secrets_are_those_of_each_agent() {
+    let (redis, target) = (Redis::start(), Builtin::start(&[]));
+    let path = "\"/{{ env('PLACE') }}?token={{ secret('TOKEN') }}\"";
+    let flow = scenario(&format!("\"{}\"", target.url(""))).replace("/products", path);
+    let unread = coordinator(&redis, &flow, &["--env-may-differ", "TOKEN"]);
+    let unread = unread.env("PLACE", "products").env("TOKEN", "of-coordinator").go();
+    assert_end(&unread, 2, &["--env-may-differ TOKEN: the scenario does not read"]);
+    let words = ["--agents", "2", "--env-may-differ", "PLACE"];
+    let coordinator = coordinator(&redis, &flow, &words).env("PLACE", "products");
+    let coordinator = coordinator.env("TOKEN", "of-coordinator").start();
+    coordinator.hear("waiting for 2 agents");
+    let agents = [("0", "products"), ("1", "search")].map(|(ordinal, place)| {
+        let agent = agent(&redis, &["--ordinal", ordinal]).env("PLACE", place);
+        agent.env("TOKEN", format!("of-agent-{ordinal}")).start()
+    });
+    coordinator.wait().report(0);
+    for agent in agents {
+        assert_end(&agent.wait(), 0, &[]);
+    }
+    assert_eq!(["/products", "/search"].map(|route| target.count(route)), [10, 10]);
+    target.end();
 }
 
 /// A client of a run on the bus, as an attacker may have one.
