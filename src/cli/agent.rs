@@ -215,6 +215,11 @@ fn end(result: &AgentResult, tell: &dyn Fn(String)) -> ExitStatus {
         AgentEnd::Refused(MemberRefusal::Unable) => {
             ("refused: it cannot run the plan", ExitStatus::Scenario)
         }
+        AgentEnd::Refused(MemberRefusal::TooLate) => (
+            "refused: the load was divided before this agent joined; other agents have that of its \
+             predecessor, as far as --on-loss says so",
+            ExitStatus::Scenario,
+        ),
         AgentEnd::NotStarted => (
             "the run ended before its load started; the coordinator has the reason",
             ExitStatus::Broken,

@@ -5,7 +5,7 @@
 
 use crate::clock::{RunOffset, Time};
 use crate::plan::slots::{OwnedSlots, ShardRange};
-use crate::stats::ChangeSubject;
+use crate::stats::{ChangeSubject, FirstStart};
 
 /// A worker process that ended before its shards did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,8 @@ pub struct AgentUse {
     pub silent_ns: u64,
     /// The largest error of its estimate of the bus's clock since the start, ns.
     pub clock_error_ns: u64,
+    /// The first iteration that it began; `None` if there was none.
+    pub first_start: Option<FirstStart>,
     /// The largest p99 of its lateness in a second, µs.
     pub lag_us: u64,
     /// The highest CPU use of its busiest shard in a second, thousandths of a core.

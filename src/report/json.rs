@@ -123,6 +123,8 @@ fn agent(agent: &AgentUse) -> Value {
         "host": agent.host, "cores": agent.cores, "slots": agent.slots,
         "silent_s": agent.silent_ns as f64 / 1e9,
         "clock_error_us": agent.clock_error_ns as f64 / 1e3,
+        "first_start_s": agent.first_start.map(|start| start.intended.ns() as f64 / 1e9),
+        "first_start_lag_us": agent.first_start.map(|start| start.lag_ns as f64 / 1e3),
         "lag_us_p99_worst": agent.lag_us, "cpu_percent_max": agent.cpu_permille as f64 / 10.0,
         "sums_agree": exact,
     })
@@ -133,6 +135,10 @@ fn generator(report: &Report) -> Value {
     json!({
         "tier": generator.tier, "shards": generator.shards,
         "processes": generator.processes.max(1), "workers": workers(report),
+        "start_skew_us": rows::start_skew(report).map(|skew| json!({
+            "by_lag": skew.by_lag_ns.map(|ns| ns as f64 / 1e3),
+            "by_clocks_max": skew.by_clocks_ns as f64 / 1e3,
+        })),
         "reason": generator.reason, "remarks": generator.remarks,
         "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
         "run_queue_share": snapshot.health.run_queue_share,

@@ -4,6 +4,7 @@
 //! Invariant: each sum named here holds at every second, for every shard and for all of them.
 
 use super::outcome::CallResult;
+use crate::clock::RunOffset;
 
 /// Iterations by result.
 ///
@@ -105,6 +106,15 @@ pub struct Connections {
     pub bytes_received: u64,
 }
 
+/// The first iteration that a shard, or a process, began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstStart {
+    /// When it was due.
+    pub intended: RunOffset,
+    /// How late it began, ns.
+    pub lag_ns: u64,
+}
+
 /// A shard's state at the end of an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
@@ -136,6 +146,8 @@ pub struct Gauges {
     pub longest_stall_ns: u64,
     /// Time since the run began, ns.
     pub elapsed_ns: u64,
+    /// The first iteration that the shard began; `None` if there was none.
+    pub first_start: Option<FirstStart>,
     /// When the shard's last iteration so far ended, ns after the run's start.
     pub last_done_ns: u64,
     /// ∫ calls in flight dt since the run began, call·ns, from the engine's own gauge.

@@ -35,7 +35,7 @@ pub mod unfinished;
 pub mod user_levels;
 
 pub use addresses::{AddressUse, Addresses};
-pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
+pub use counts::{Attempts, Calls, Connections, Departures, FirstStart, Gauges, Iterations};
 pub use delta::{Delta, Window};
 pub use delta_sum::{DeltaSum, SeriesSum, TimeSum};
 pub use heat::HeatColumn;

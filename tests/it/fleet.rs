@@ -171,6 +171,22 @@ fn traffic(log: &std::path::Path) -> Vec<(String, String)> {
     all
 }
 
+/// Asserts that each agent has told its first start, and that the skew is that of their lags.
+fn assert_first_starts(report: &Value, seconds: f64) {
+    let workers = report["generator"]["workers"].as_array().unwrap();
+    let of = |name: &str| -> Vec<f64> {
+        workers.iter().map(|one| one["agent"][name].as_f64().unwrap()).collect()
+    };
+    assert!(of("first_start_s").iter().all(|at| (0.0..seconds).contains(at)), "{workers:?}");
+    let lags = of("first_start_lag_us");
+    let most = lags.iter().fold(0.0f64, |most, lag| most.max(*lag));
+    let least = lags.iter().fold(f64::MAX, |least, lag| least.min(*lag));
+    let skew = &report["generator"]["start_skew_us"];
+    assert!((skew["by_lag"].as_f64().unwrap() - (most - least)).abs() < 0.01, "{workers:?}");
+    let clock = of("clock_error_us").iter().fold(0.0f64, |most, error| most.max(*error));
+    assert!((skew["by_clocks_max"].as_f64().unwrap() - 2.0 * clock).abs() < 0.01, "{skew}");
+}
+
 #[test]
 fn agents_send_what_one_process_sends() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,6 +208,7 @@ fn agents_send_what_one_process_sends() {
             assert_eq!(api(&report)[name], api(&alone)[name], "{agents} agents: {name}");
         }
         assert_eq!(count(&report, "generator.processes"), u64::from(agents));
+        assert_first_starts(&report, 3.0);
     }
 }
 
@@ -213,6 +230,25 @@ fn others_serve_the_load_of_a_killed_agent() {
     assert_eq!((slots[1], slots.iter().sum::<u64>()), (0, 4_096));
     // Until it is noticed, about six seconds of its third are not served.
     assert!(count(api(&result.report), "unserved") > 100, "{}", result.report);
+}
+
+#[test]
+fn a_replacement_that_comes_after_the_start_is_refused_and_others_serve_the_load() {
+    let mut fleet = Fleet::start(3, 9, &[]);
+    fleet.agents[1].signal(Signal::KILL);
+    let killed = fleet.agents.remove(1);
+    let bus = format!("redis://{}", fleet.redis.address);
+    let again = agent(&bus, 1).wait();
+    assert_eq!(again.code, Some(3), "{again}");
+    assert!(again.stderr.contains("the load was divided before this agent joined"), "{again}");
+    fleet.coordinator.hear("agent 1 was started again after the load had been divided");
+    fleet.coordinator.hear("agent 1: its load is served by 2 other shards from");
+    let result = fleet.wait(0);
+    assert_eq!(killed.wait().code, None);
+    result.check();
+    let agents = result.report["generator"]["workers"].as_array().unwrap();
+    let lost: Vec<bool> = agents.iter().map(|one| one["lost"].is_string()).collect();
+    assert_eq!(lost, [false, true, false], "{agents:?}");
 }
 
 #[test]

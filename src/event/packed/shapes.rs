@@ -11,9 +11,10 @@ use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::{
     AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
     Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, GaugeSample, Gauges, HeldStreams, Iterations, LoadOverride, MemoryRelief,
-    MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority,
-    Remedy, ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
+    Departures, FirstStart, GaugeSample, Gauges, HeldStreams, Iterations, LoadOverride,
+    MemoryRelief, MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay,
+    PoolUse, Priority, Remedy, ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause,
+    Window,
 };
 use crate::verdict::TrustContext;
 
@@ -47,11 +48,12 @@ packed! {
     AddressUse { connected, failed, slower }
     Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
+    FirstStart { intended, lag_ns }
     Gauges {
         assigned, running_iterations, running_calls, users, users_peak, connections,
         streams since 9, streams_wanted since 9, cpu_ns,
-        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
-        in_flight_integral, call_time, running_call_time,
+        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns,
+        first_start since 10, last_done_ns, in_flight_integral, call_time, running_call_time,
     }
     LoadWindow {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,

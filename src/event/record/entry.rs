@@ -53,7 +53,9 @@ pub struct RecordEnd {
 packed! {
     RecordEnd { broken, rss_peak, workers since 10 }
     WorkerUse { range, rss_peak, failed, loss, agent since 10 }
-    AgentUse { host, cores, slots, silent_ns, clock_error_ns, lag_us, cpu_permille, account }
+    AgentUse {
+        host, cores, slots, silent_ns, clock_error_ns, first_start, lag_us, cpu_permille, account,
+    }
 }
 
 listed! {

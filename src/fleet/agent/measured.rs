@@ -58,6 +58,8 @@ impl MeasuredInterval {
             self.busy_permille = self.busy_permille.max(busy);
             (shard.has_sent, shard.has_ended) = (true, delta.last);
         }
+        let first = [self.health.first_start, delta.gauges.first_start].into_iter().flatten();
+        self.health.first_start = first.min_by_key(|start| start.intended);
         for load in delta.windows.iter().flat_map(|window| &window.workloads) {
             self.lag.merge(&load.lag);
         }

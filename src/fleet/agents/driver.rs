@@ -17,7 +17,7 @@ use super::error::FleetError;
 use super::history::FleetHistory;
 use super::news::{FleetNews, RestoredRun, is_before_load};
 use super::overview::AgentsOverview;
-use super::refused::RefusedAgents;
+use super::refused::{RefusedAgents, refusal};
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::BusClient;
@@ -25,8 +25,8 @@ use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::{self, ShardDeltas};
 use crate::fleet::protocol::{
     BusReply, BusRequest, Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent,
-    DeltaFrame, FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberState,
-    SlotTable,
+    DeltaFrame, FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberRefusal,
+    MemberState, SlotTable,
 };
 use crate::plan::slots::ShardRange;
 use crate::stats::sample::SeriesLayout;
@@ -215,6 +215,11 @@ impl FleetDriver {
         for (member, why) in control.refused.iter().skip(self.seen.refused) {
             let beat = self.coordinator.members().find(|(beat, _)| beat.member == *member);
             let reason = beat.map(|(beat, _)| beat.facts.reason.clone()).unwrap_or_default();
+            if *why == MemberRefusal::TooLate {
+                let line = refusal(member.ordinal.0, *why, &reason, 0);
+                drop(self.channels.workers.blocking_send(WorkerEvent::Told(line)));
+                continue;
+            }
             tell(FleetNews::Refused(member.ordinal.0, *why, reason));
         }
         self.seen.refused = control.refused.len();

@@ -11,6 +11,7 @@ use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{FinalCheck, Heartbeat, Ledger, Member, SlotTable};
+use crate::stats::FirstStart;
 
 /// What is known of each agent.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ struct AgentFigures {
     silent_ns: u64,
     slots: u64,
     clock_error: u64,
+    first_start: Option<FirstStart>,
     lag_us: u64,
     cpu_permille: u64,
     rss: u64,
@@ -57,6 +59,7 @@ impl AgentsOverview {
                 silent_ns: 0,
                 slots: 0,
                 clock_error: 0,
+                first_start: None,
                 lag_us: 0,
                 cpu_permille: 0,
                 rss: 0,
@@ -72,6 +75,7 @@ impl AgentsOverview {
                 figures.clock_error = figures.clock_error.max(heartbeat.clock_error);
             }
             let health = &heartbeat.health;
+            figures.first_start = health.first_start.or(figures.first_start);
             figures.lag_us = figures.lag_us.max(health.lag_us);
             figures.cpu_permille = figures.cpu_permille.max(health.cpu_permille);
             figures.rss = figures.rss.max(health.rss);
@@ -129,6 +133,7 @@ impl AgentsOverview {
                 slots: figures.slots,
                 silent_ns: if is_over { 0 } else { figures.silent_ns },
                 clock_error_ns: figures.clock_error,
+                first_start: figures.first_start,
                 lag_us: figures.lag_us,
                 cpu_permille: figures.cpu_permille,
                 account,

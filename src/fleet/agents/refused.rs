@@ -46,6 +46,10 @@ pub(super) fn refusal(ordinal: u16, why: MemberRefusal, reason: &[u8], agents: u
             "agent {ordinal} is refused: the run has {agents} agents, with ordinals from 0 to {}",
             agents - 1
         ),
+        MemberRefusal::TooLate => format!(
+            "agent {ordinal} was started again after the load had been divided: it takes no part, \
+             and ends"
+        ),
         MemberRefusal::Unable => {
             let reason = String::from_utf8_lossy(&reason[..reason.len().min(MAX_REASON)]);
             let lines: Vec<&str> =

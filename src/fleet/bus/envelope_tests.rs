@@ -13,6 +13,7 @@ use crate::fleet::protocol::{
     MemberRefusal, MemberState, Ordinal, Revision, SlotTable,
 };
 use crate::fleet::protocol::{FleetCommand, MemberFacts, MemberHealth};
+use crate::stats::FirstStart;
 
 /// A payload of its own: other tests have theirs.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +78,12 @@ fn control() -> impl Strategy<Value = ControlRecord> {
             closed,
         },
     );
-    let refusals = [MemberRefusal::OtherPlan, MemberRefusal::TooMany, MemberRefusal::Unable];
+    let refusals = [
+        MemberRefusal::OtherPlan,
+        MemberRefusal::TooMany,
+        MemberRefusal::Unable,
+        MemberRefusal::TooLate,
+    ];
     let refused = vec((member(), proptest::sample::select(refusals.to_vec())), 0..5);
     let numbers = (any::<[u64; 9]>(), any::<Option<u64>>(), any::<bool>(), "[a-z0-9._-]{1,64}");
     let lists = (vec(table(), 0..8), vec(acknowledgement, 0..9), refused);
@@ -130,7 +136,13 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
                 cores: n[11] as u16,
                 reason: b"no \xff".to_vec(),
             },
-            health: MemberHealth { lag_us: n[11], cpu_permille: n[10], rss: n[9] },
+            health: MemberHealth {
+                first_start: (n[9] % 2 == 0)
+                    .then_some(FirstStart { intended: RunOffset::from_ns(n[8]), lag_ns: n[7] }),
+                lag_us: n[11],
+                cpu_permille: n[10],
+                rss: n[9],
+            },
         }
     })
 }

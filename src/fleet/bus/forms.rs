@@ -43,7 +43,7 @@ wrapped!(Ordinal, Incarnation, BusTime);
 
 listed! {
     FleetPhase: Lobby, Prepare, Armed, Running, Draining, Aborting, Done;
-    MemberRefusal: OtherPlan, TooMany, Unable;
+    MemberRefusal: OtherPlan, TooMany, Unable, TooLate;
     MemberState: Joined, Ready, Leaving, Finished, Unable;
     FinalCheck: Open, Exact, Corrected;
 }
@@ -63,7 +63,7 @@ packed! {
     }
     FleetCommand { number, command }
     MemberFacts { host, cores, reason }
-    MemberHealth { lag_us, cpu_permille, rss }
+    MemberHealth { first_start, lag_us, cpu_permille, rss }
     DeclaredLoss { member, since, until }
     @[P: BusPayload] DeltaFrame<P> { first, last, since, until, payload }
     @[P: BusPayload] FinalState<P> { intervals, until, sum }

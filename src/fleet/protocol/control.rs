@@ -14,6 +14,7 @@ use super::member::{BusTime, FleetTimes, Incarnation, Member, Ordinal};
 use super::slot_table::SlotTable;
 use crate::clock::RunOffset;
 use crate::event::ShardCommand;
+use crate::stats::FirstStart;
 
 /// Which control record: first the leader, then the write. The leader takes a number for each write
 /// that it issues, so that it can tell afterwards which of them was carried out.
@@ -142,6 +143,8 @@ pub struct MemberFacts {
 /// How a member fares, as it tells with its heartbeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemberHealth {
+    /// The first iteration that it began; `None` if there was none.
+    pub first_start: Option<FirstStart>,
     /// p99 of its lateness in the last whole second, µs.
     pub lag_us: u64,
     /// The CPU use of its busiest shard in that second, thousandths of a core.
@@ -174,6 +177,8 @@ pub enum MemberRefusal {
     TooMany,
     /// It cannot, or may not, run the plan: its facts say why.
     Unable,
+    /// It joined after the load had been divided, and takes over none of it.
+    TooLate,
 }
 
 /// Which heartbeat of one ordinal, in the order of the bus: a later process has a larger one than

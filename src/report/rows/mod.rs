@@ -32,5 +32,5 @@ pub(crate) use steps::{drain_note, lost_note, percentile};
 pub(crate) use thresholds::{ThresholdRow, ThresholdState, bound_reason, thresholds, verdict};
 pub(crate) use totals::{TotalsRow, totals};
 pub(crate) use trust::reason_value;
-pub(crate) use workers::{WorkerRow, aggregate, worker_rows, workers_in_all};
+pub(crate) use workers::{WorkerRow, aggregate, start_skew, worker_rows, workers_in_all};
 pub(crate) use workloads::{WorkloadRow, workloads};

@@ -40,6 +40,8 @@ pub(crate) struct AgentRow {
     pub(crate) cpu: String,
     /// The largest error of its clock.
     pub(crate) clock: String,
+    /// How late its first iteration began.
+    pub(crate) first_lag: String,
 }
 
 /// Shards listed in full.
@@ -68,6 +70,9 @@ fn agent_row(agent: &AgentUse) -> AgentRow {
         lag: show_us(agent.lag_us),
         cpu: format!("{:.0} %", agent.cpu_permille as f64 / 10.0),
         clock: format!("± {}", show_us(agent.clock_error_ns / 1_000)),
+        first_lag: agent
+            .first_start
+            .map_or_else(|| "-".to_owned(), |start| show_us(start.lag_ns / 1_000)),
     }
 }
 
@@ -114,6 +119,23 @@ pub(crate) fn workers_in_all(report: &Report) -> Option<String> {
     Some(format!("{} of {of}", report.workers.len()))
 }
 
+/// How far apart agents began.
+pub(crate) struct StartSkew {
+    /// From the least to the largest lag of a first iteration; `None` if there was none.
+    pub(crate) by_lag_ns: Option<u64>,
+    /// What the errors of their clocks permit at most.
+    pub(crate) by_clocks_ns: u64,
+}
+
+/// How far apart agents began; `None` if there are no agents.
+pub(crate) fn start_skew(report: &Report) -> Option<StartSkew> {
+    let agents = || report.workers.iter().filter_map(|worker| worker.agent.as_ref());
+    let clock = agents().map(|agent| agent.clock_error_ns).max()?;
+    let lags = || agents().filter_map(|agent| Some(agent.first_start?.lag_ns));
+    let by_lag_ns = lags().max().zip(lags().min()).map(|(most, least)| most - least);
+    Some(StartSkew { by_lag_ns, by_clocks_ns: 2 * clock })
+}
+
 /// Whether the deltas of the agents add up to what they measured; `None` if there are no agents.
 pub(crate) fn aggregate(report: &Report) -> Option<String> {
     let agents = || report.workers.iter().filter_map(|worker| worker.agent.as_ref());
@@ -124,9 +146,13 @@ pub(crate) fn aggregate(report: &Report) -> Option<String> {
     }
     let exact = of(AgentAccount::Exact);
     let differ = of(AgentAccount::Differs);
-    let clock = agents().map(|agent| agent.clock_error_ns).max().unwrap_or(0);
-    let skew = show_us(clock / 500);
-    let skew = format!("starts of agents at most {skew} apart by their clocks");
+    let skew = start_skew(report)?;
+    let by_lag = skew.by_lag_ns.map(|ns| format!(", {} by their lag", show_us(ns / 1_000)));
+    let skew = format!(
+        "starts of agents at most {} apart by their clocks{}",
+        show_us(skew.by_clocks_ns / 1_000),
+        by_lag.unwrap_or_default()
+    );
     Some(if exact == all {
         format!("exact: deltas and final states of {all} agents agree; {skew}")
     } else if differ > 0 {

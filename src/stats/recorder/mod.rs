@@ -10,7 +10,7 @@ mod starts;
 
 use std::collections::BTreeSet;
 
-use super::counts::Gauges;
+use super::counts::{FirstStart, Gauges};
 use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
@@ -40,6 +40,7 @@ pub struct Recorder {
     /// Due starts that were assigned to a user task and have not begun yet.
     assigned: u64,
     running_iterations: u64,
+    first_start: Option<FirstStart>,
     last_done: RunOffset,
     running_calls: u64,
     in_flight_integral: u128,
@@ -62,6 +63,7 @@ impl Recorder {
             current: 0,
             assigned: 0,
             running_iterations: 0,
+            first_start: None,
             last_done: RunOffset::ZERO,
             running_calls: 0,
             in_flight_integral: 0,
@@ -238,6 +240,7 @@ impl Recorder {
         self.advance_in_flight(now);
         gauges.assigned = self.assigned;
         gauges.running_iterations = self.running_iterations;
+        gauges.first_start = self.first_start;
         gauges.last_done_ns = self.last_done.ns();
         gauges.running_calls = self.running_calls;
         gauges.stalled_ns = self.stalls.total_ns();

@@ -6,6 +6,7 @@
 use super::{NOTABLE_LAG_NS, Recorder};
 use crate::clock::RunOffset;
 use crate::ids::WorkloadId;
+use crate::stats::counts::FirstStart;
 use crate::stats::latency::{Latency, Untimed};
 use crate::stats::own_delay::Delayed;
 use crate::stats::sample::IterationEnd;
@@ -104,6 +105,9 @@ impl Recorder {
     /// Records that an iteration begins, `lag_ns` after it was intended.
     pub fn begin_iteration(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.running_iterations += 1;
+        if self.first_start.is_none() {
+            self.first_start = Some(FirstStart { intended, lag_ns });
+        }
         self.delta.workloads[workload].0.started += 1;
         let window = self.load_window(workload, intended);
         window.started += 1;

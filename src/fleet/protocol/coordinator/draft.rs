@@ -75,6 +75,8 @@ impl DraftInput<'_> {
                 MemberRefusal::Unable
             } else if heartbeat.plan != self.config.plan {
                 MemberRefusal::OtherPlan
+            } else if self.is_too_late(heartbeat.member) {
+                MemberRefusal::TooLate
             } else {
                 continue;
             };
@@ -82,6 +84,13 @@ impl DraftInput<'_> {
                 record.refused.push((heartbeat.member, why));
             }
         }
+    }
+
+    /// Whether a member joined after slots were dealt, in a fleet that gives it none later.
+    fn is_too_late(&self, member: Member) -> bool {
+        let first = self.base.tables.first();
+        !self.config.returns_slots
+            && first.is_some_and(|first| !first.owners.iter().flatten().any(|one| *one == member))
     }
 
     /// Adds new commands, and leaves those out that all owners of slots have carried out. One that

@@ -72,6 +72,7 @@ fn agents(rows: &[WorkerRow]) -> Markup {
         ("worst lag", true),
         ("CPU", true),
         ("clock", true),
+        ("first lag", true),
         ("memory", true),
         ("heard", false),
         ("state", false),
@@ -88,6 +89,7 @@ fn agents(rows: &[WorkerRow]) -> Markup {
                     td.n { (agent.lag) }
                     td.n { (agent.cpu) }
                     td.n { (agent.clock) }
+                    td.n { (agent.first_lag) }
                     td.n { (row.memory) }
                     td { (agent.heard) }
                     td { (HtmlText(&row.end)) }

@@ -131,11 +131,12 @@ fn workers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u
         let text = match &row.agent {
             None => format!("{}, {}", row.end, row.memory),
             Some(agent) => format!(
-                "{}, heard {}, {} of the load, lag {}, CPU {}, clock {}, {}, {}",
+                "{}, heard {}, {} of the load, lag {}, first {}, CPU {}, clock {}, {}, {}",
                 row.end,
                 agent.heard,
                 agent.share,
                 agent.lag,
+                agent.first_lag,
                 agent.cpu,
                 agent.clock,
                 row.memory,
