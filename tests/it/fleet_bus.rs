@@ -1,7 +1,7 @@
 //! The bus of a fleet on a real Redis: the same replies as the model that the protocol is proven
 //! with, and what becomes of requests when the server fails, refuses, forgets or is none.
 
-mod access; // users, passwords, rules of access, TLS
+pub(crate) mod access; // users, passwords, rules of access, TLS
 mod conformance; // random requests, compared with the model
 mod failures; // restarts, lost data, no memory, pauses, lost connections
 mod hostile; // damaged values, large streams, other servers

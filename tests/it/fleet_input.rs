@@ -11,6 +11,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, Running};
 use crate::instances::Redis;
 
+mod encrypted; // certificates that do not fit
 mod limits; // targets, signatures, and what a machine has
 mod lobby; // agents too many, too few, of other plans; signals
 

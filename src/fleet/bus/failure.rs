@@ -105,7 +105,8 @@ fn of_io(address: &BusAddress, failed: &io::Error, why: String) -> BusError {
 fn tls_cure(error: &rustls::Error) -> &'static str {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     match error {
-        Tls::InvalidCertificate(Bad::UnknownIssuer) => {
+        // Another authority may have the same name: then the signature is wrong.
+        Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "name the authority of its certificate with --bus-ca"
         }
         Tls::InvalidCertificate(_) => "check the names and dates of its certificate",

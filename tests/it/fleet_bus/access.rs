@@ -154,9 +154,20 @@ fn forbidden(agent: &mut redis::Connection) {
 
 /// Writes a certificate for this machine and its key; returns their paths.
 fn certificate(authority: &Authority, folder: &Path, name: &str) -> [String; 2] {
+    certificate_with(authority, folder, name, |_| {})
+}
+
+/// Writes a certificate for this machine, with changes, and its key; returns their paths.
+pub(crate) fn certificate_with(
+    authority: &Authority,
+    folder: &Path,
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> [String; 2] {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
+    change(&mut params);
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
     let files = [("crt", certificate.pem()), ("key", key.serialize_pem())];
@@ -165,6 +176,25 @@ fn certificate(authority: &Authority, folder: &Path, name: &str) -> [String; 2] 
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     })
+}
+
+/// A Redis that speaks TLS alone, with these files: certificate, key, authority of clients.
+pub(crate) fn encrypted(files: &[&str; 3], is_mutual: bool) -> Redis {
+    let [cert, key, ca] = files;
+    Redis::with(&[
+        "--port",
+        "0",
+        "--tls-port",
+        "PORT",
+        "--tls-cert-file",
+        cert,
+        "--tls-key-file",
+        key,
+        "--tls-ca-cert-file",
+        ca,
+        "--tls-auth-clients",
+        if is_mutual { "yes" } else { "no" },
+    ])
 }
 
 #[test]
@@ -183,20 +213,7 @@ fn encrypted_bus_is_used_with_its_authority_and_with_client_certificates() {
         allow_plaintext: false,
     };
     for is_mutual in [false, true] {
-        let redis = Redis::with(&[
-            "--port",
-            "0",
-            "--tls-port",
-            "PORT",
-            "--tls-cert-file",
-            &cert,
-            "--tls-key-file",
-            &key,
-            "--tls-ca-cert-file",
-            ca.to_str().unwrap(),
-            "--tls-auth-clients",
-            if is_mutual { "yes" } else { "no" },
-        ]);
+        let redis = encrypted(&[&cert, &key, ca.to_str().unwrap()], is_mutual);
         let url = format!("rediss://{}", redis.address);
         let own = is_mutual.then_some((&client_cert, &client_key));
         let address = BusAddress::parse(&url, &with(own)).unwrap();
