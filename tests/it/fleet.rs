@@ -1,6 +1,8 @@
 //! Runs on agents over a real Redis: what arrives at the target is what one process sends, whatever
 //! becomes of agents and of the bus.
 
+mod faults; // a bus that refuses, and damaged values on it
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -5,11 +5,13 @@
 //! Invariant: the protocol has at most one heartbeat and one delta under way, so no queue grows.
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::AgentError;
 use super::inputs::{AgentInput, AgentOptions};
+use crate::clock;
 use crate::fleet::agents::limits;
-use crate::fleet::bus::BusClient;
+use crate::fleet::bus::{BusClient, BusTrouble};
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{BusRequest, FleetTimes, RequestId};
 use crate::plan::Plan;
@@ -33,13 +35,14 @@ impl BusThreads {
         times: &FleetTimes,
         inputs: &SyncSender<AgentInput>,
     ) -> Result<Self, AgentError> {
+        let trouble = Arc::<Mutex<BusTrouble>>::default();
         let thread = |name: &str| {
             let client = BusClient::open(&options.bus, &options.run, limits(plan, times))?;
             let (sender, receiver) = mpsc::sync_channel(QUEUE);
-            let inputs = inputs.clone();
+            let (inputs, trouble) = (inputs.clone(), Arc::clone(&trouble));
             let thread = std::thread::Builder::new().name(name.to_owned());
             thread
-                .spawn(move || carry_out(client, &receiver, &inputs))
+                .spawn(move || carry_out(client, &receiver, &inputs, &trouble))
                 .map_err(AgentError::Thread)?;
             Ok::<_, AgentError>(sender)
         };
@@ -61,9 +64,16 @@ fn carry_out(
     mut client: BusClient<ShardDeltas>,
     requests: &Receiver<Request>,
     inputs: &SyncSender<AgentInput>,
+    trouble: &Mutex<BusTrouble>,
 ) {
     while let Ok((id, request)) = requests.recv() {
         let reply = client.carry_out(&request);
+        let mut own = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = own.observe(clock::now(), &mut client, &request, &reply);
+        drop(own);
+        for message in messages {
+            drop(inputs.send(AgentInput::Told(message)));
+        }
         if inputs.send(AgentInput::Reply(id, reply)).is_err() {
             return;
         }

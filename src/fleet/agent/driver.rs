@@ -71,6 +71,10 @@ impl AgentDriver<'_> {
             None => AgentEvent::Tick,
             Some(AgentInput::Reply(id, reply)) => AgentEvent::Reply { id, reply },
             Some(AgentInput::Hint) => AgentEvent::Hint,
+            Some(AgentInput::Told(message)) => {
+                (self.tell)(message);
+                AgentEvent::Tick
+            }
             Some(AgentInput::Prepared(prepared)) => {
                 self.engine.prepared((*prepared)?);
                 AgentEvent::Prepared

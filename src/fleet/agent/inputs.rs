@@ -69,6 +69,8 @@ pub(super) const INPUTS: usize = 64;
 pub(super) enum AgentInput {
     Reply(RequestId, BusReply<ShardDeltas>),
     Hint,
+    /// A line for people.
+    Told(String),
     Prepared(Box<Result<PreparedEngine, AgentError>>),
     Delta(Box<Delta>),
     /// All shards have ended.

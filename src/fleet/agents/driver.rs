@@ -20,7 +20,7 @@ use super::overview::AgentsOverview;
 use super::refused::{RefusedAgents, refusal};
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
-use crate::fleet::bus::BusClient;
+use crate::fleet::bus::{BusClient, BusTrouble};
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::{self, ShardDeltas};
 use crate::fleet::protocol::{
@@ -65,6 +65,9 @@ pub(super) struct FleetDriver {
     series: SeriesLayout,
     give_up: u64,
     seen: SeenState,
+    trouble: BusTrouble,
+    /// Messages that were not told.
+    messages: Vec<String>,
 }
 
 /// What was handed on.
@@ -98,7 +101,8 @@ impl FleetDriver {
         let coordinator = Coordinator::new(config, start, rand::random(), clock::now());
         let must_restore = start != LeaderStart::New;
         let seen = SeenState { must_restore, ..SeenState::default() };
-        Self { client, coordinator, channels, history, series, give_up, seen }
+        let (trouble, messages) = (BusTrouble::default(), Vec::new());
+        Self { client, coordinator, channels, history, series, give_up, seen, trouble, messages }
     }
 
     /// Runs until the run is over.
@@ -120,6 +124,9 @@ impl FleetDriver {
                             self.history.sync();
                         }
                         let reply = self.client.carry_out(&request);
+                        let (now, trouble) = (clock::now(), &mut self.trouble);
+                        let messages = trouble.observe(now, &mut self.client, &request, &reply);
+                        self.messages.extend(messages);
                         events.push_back(CoordinatorEvent::Reply { id, reply });
                     }
                     CoordinatorAction::Merge { member, frame } => self.merge(member, frame),
@@ -182,9 +189,14 @@ impl FleetDriver {
     }
 
     fn tell_messages(&mut self) {
-        for message in self.history.take_messages() {
+        self.messages.extend(self.history.take_messages());
+        for message in self.messages.drain(..) {
             // The run may not wait for remarks any more.
-            drop(self.channels.workers.blocking_send(WorkerEvent::Told(message)));
+            if self.seen.layout.is_some() {
+                drop(self.channels.workers.blocking_send(WorkerEvent::Told(message)));
+            } else {
+                drop(self.channels.news.try_send(FleetNews::Told(message)));
+            }
         }
     }
 

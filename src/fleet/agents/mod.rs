@@ -137,6 +137,7 @@ impl PendingAgents {
                 }
                 FleetNews::Ended(error) => return Err(error),
                 FleetNews::Restored(restored) => self.restored = restored,
+                FleetNews::Told(message) => tell(message),
                 FleetNews::Armed(_) => {}
             }
         }
@@ -167,6 +168,7 @@ impl PendingAgents {
                     return Err(FleetError::NotReady { refused: self.refused.clone() });
                 }
                 FleetNews::Ended(error) => return Err(error),
+                FleetNews::Told(message) => tell(message),
                 FleetNews::Joined(_) | FleetNews::Prepare(_) | FleetNews::Restored(_) => {}
             }
         }

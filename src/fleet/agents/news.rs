@@ -30,6 +30,8 @@ pub(super) enum FleetNews {
     Restored(RestoredRun),
     /// An agent takes no part; why, and its own words if it has any.
     Refused(u16, MemberRefusal, Vec<u8>),
+    /// A remark on the bus.
+    Told(String),
     /// The run is over.
     Ended(FleetError),
 }

@@ -81,9 +81,10 @@ impl<P: BusPayload> BusClient<P> {
         self.values.damaged
     }
 
-    /// Why the last of them cannot be read.
-    pub fn last_damage(&self) -> Option<&BusError> {
-        self.values.damage.as_ref()
+    /// Takes why those of them cannot be read that were noticed since the last call; of very many,
+    /// the first.
+    pub fn take_damages(&mut self) -> Vec<BusError> {
+        std::mem::take(&mut self.values.damages)
     }
 
     /// A key of this run.

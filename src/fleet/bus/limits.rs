@@ -27,6 +27,9 @@ pub(super) const RECORDS_TO_RENEWAL: u64 = 600;
 /// The bytes of frames and final states that one poll reads; at least one of them is read.
 pub(super) const BYTES_OF_A_POLL: usize = 16 << 20;
 
+/// Damaged values that are told; further ones are only counted.
+pub(super) const MAX_DAMAGES: usize = 16;
+
 /// Bounds that the caller gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLimits {

@@ -21,6 +21,7 @@ mod plain;
 mod poll;
 mod replies;
 mod scripts;
+mod trouble;
 mod values;
 
 pub use acl::{agent_rule, coordinator_rule};
@@ -31,3 +32,4 @@ pub use forms::BusPayload;
 pub use hints::BusHints;
 pub use keys::check_run_id;
 pub use limits::BusLimits;
+pub use trouble::BusTrouble;

@@ -12,7 +12,7 @@ use super::envelope::{EnvelopeError, Envelopes, FrameKind};
 use super::error::BusError;
 use super::forms::BusPayload;
 use super::keys::BusKeys;
-use super::limits::BusLimits;
+use super::limits::{BusLimits, MAX_DAMAGES};
 use super::replies::StreamEntry;
 use crate::event::packed::Packed;
 use crate::fleet::protocol::{
@@ -49,8 +49,8 @@ pub(super) struct BusValues<P> {
     control: Option<(Vec<u8>, Arc<ControlRecord>)>,
     /// How many values were left out because they are damaged.
     pub(super) damaged: u64,
-    /// Why the last of them was.
-    pub(super) damage: Option<BusError>,
+    /// Why the latest of them were, at most [`MAX_DAMAGES`] that were not taken.
+    pub(super) damages: Vec<BusError>,
 }
 
 impl<P: BusPayload> BusValues<P> {
@@ -65,7 +65,7 @@ impl<P: BusPayload> BusValues<P> {
             envelopes: Envelopes::new(limits.frame()),
             control: None,
             damaged: 0,
-            damage: None,
+            damages: Vec::new(),
         })
     }
 
@@ -98,7 +98,9 @@ impl<P: BusPayload> BusValues<P> {
     fn or_count<T>(&mut self, read: Result<T, BusError>) -> Option<T> {
         read.inspect_err(|error| {
             self.damaged += 1;
-            self.damage = Some(error.clone());
+            if self.damages.len() < MAX_DAMAGES {
+                self.damages.push(error.clone());
+            }
         })
         .ok()
     }

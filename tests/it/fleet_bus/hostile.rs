@@ -53,7 +53,7 @@ fn damaged_heartbeats_frames_and_finals_are_left_out_and_counted() {
     // The ordinal is not missing: it has the heartbeat that was read before.
     assert_eq!(polled.heartbeats, whole.heartbeats);
     assert_eq!(bus.damaged(), 4);
-    let why = bus.last_damage().unwrap().to_string();
+    let why = bus.take_damages().pop().unwrap().to_string();
     assert!(why.starts_with("manada:{r1}:final:1:3 is not a frame of manada; "), "{why}");
     // A heartbeat that cannot be read is no free place: the process before may still send.
     let look = bus.carry_out(&BusRequest::Look { ordinal: Ordinal(0) });
