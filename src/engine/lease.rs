@@ -45,12 +45,13 @@ impl ShardLease {
         }
     }
 
-    /// Decides on a start that is due at `intended`.
+    /// Decides on a start that is due at `intended`. Reads the time only if a lease is needed.
     #[inline]
-    pub(crate) fn decide(&self, now: Time, intended: RunOffset) -> LeaseUse {
+    pub(crate) fn decide(&self, now: impl FnOnce() -> Time, intended: RunOffset) -> LeaseUse {
         if !self.is_needed.get() {
             return LeaseUse::Begin;
         }
+        let now = now();
         match self.granted.get() {
             Some(lease) if intended >= lease.end => LeaseUse::Unserved,
             Some(lease) if now < lease.until && intended < lease.since => LeaseUse::Unserved,

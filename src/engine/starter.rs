@@ -255,7 +255,7 @@ impl Starter<'_> {
                 continue;
             }
             let intended = RunOffset::of(due, shard.start);
-            let lease_use = shard.lease.decide(clock::now(), intended);
+            let lease_use = shard.lease.decide(clock::now, intended);
             if lease_use == LeaseUse::Wait {
                 in_a_row = 0;
                 self.wait_for_lease(intended, version).await;
@@ -319,7 +319,7 @@ impl Starter<'_> {
     async fn wait_for_lease(&self, intended: RunOffset, version: u64) {
         self.timer.set(Time::NEVER);
         let is_over = || {
-            let decided = self.shard.lease.decide(clock::now(), intended) != LeaseUse::Wait;
+            let decided = self.shard.lease.decide(clock::now, intended) != LeaseUse::Wait;
             decided || self.shard.is_draining() || self.live().version() != version
         };
         poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }).await;
