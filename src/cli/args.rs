@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, UserLimits};
@@ -111,29 +112,28 @@ pub(super) struct SizeArgs {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct LossArgs {
     /// What becomes of the load of a process that is lost
-    #[arg(long, value_enum, default_value_t = OnLoss::Redistribute, value_name = "POLICY",
+    #[arg(long, value_enum, default_value_t = LossPolicy::Redistribute, value_name = "POLICY",
         hide_short_help = true, help_heading = "Load")]
-    pub(super) on_loss: OnLoss,
+    pub(super) on_loss: LossPolicy,
 }
 
-/// The value of `--on-loss`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum OnLoss {
-    /// The other processes serve it after half a second; what is due before counts as unserved
-    Redistribute,
-    /// It counts as unserved
-    Continue,
-    /// The run stops
-    Abort,
-}
+/// The values of `--on-loss`.
+impl ValueEnum for LossPolicy {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Redistribute, Self::Continue, Self::Abort]
+    }
 
-impl From<OnLoss> for LossPolicy {
-    fn from(on_loss: OnLoss) -> Self {
-        match on_loss {
-            OnLoss::Redistribute => Self::Redistribute,
-            OnLoss::Continue => Self::Continue,
-            OnLoss::Abort => Self::Abort,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Redistribute => (
+                "redistribute",
+                "The other processes serve it after half a second; what is due before counts as \
+                 unserved",
+            ),
+            Self::Continue => ("continue", "It counts as unserved"),
+            Self::Abort => ("abort", "The run stops"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) struct LoadGenerators {
 impl LoadGenerators {
     /// Shards of this machine.
     pub(super) fn of(args: &GeneratorArgs) -> Self {
-        let on_loss = args.loss.on_loss.into();
+        let on_loss = args.loss.on_loss;
         Self { size: args.size.size(), on_loss, agents: None, command: None }
     }
 }

@@ -151,7 +151,7 @@ impl Args {
             agents,
             join_timeout: self.fleet.join_timeout,
             shards,
-            on_loss: self.generator.loss.on_loss.into(),
+            on_loss: self.generator.loss.on_loss,
             begin: AgentsBegin::New { words, bundle, sign_key },
             journal: None,
             former: None,

@@ -12,6 +12,8 @@ pub mod agent;
 pub mod agents;
 #[cfg(feature = "redis")]
 pub mod bus;
+#[cfg(feature = "redis")]
+pub mod derived;
 mod error;
 mod layout;
 mod loss;

@@ -5,13 +5,9 @@ use std::io::{Seek, Write};
 
 use super::*;
 use crate::clock::Time;
-use crate::event::record::RecordWriter;
 use crate::event::record::tests::info;
-use crate::ids::WorkloadId;
-use crate::stats::sample::IterationEnd;
-use crate::stats::{Gauges, Recorder};
-
-const SECOND_NS: u64 = 1_000_000_000;
+use crate::run::recorded_starts::{SECOND_NS, record_of, second_of_starts};
+use crate::stats::Recorder;
 
 /// The information of a run on two agents with a shard each.
 fn run_info() -> RunInfo {
@@ -23,22 +19,10 @@ fn run_info() -> RunInfo {
 /// The entries of the journal of an agent: ten starts in each second.
 fn entries(info: RunInfo, agent: usize, seconds: u64) -> Vec<RecordEntry> {
     let mut recorder = Recorder::new(info.plan.series_layout(), agent, Time(0));
-    let workload = WorkloadId::default();
     let mut entries = vec![RecordEntry::Started(Arc::new(info))];
     for second in 0..seconds {
-        for k in 0..10 {
-            let at = RunOffset::from_ns(second * SECOND_NS + k * SECOND_NS / 10);
-            if second + k > 0 {
-                let before = RunOffset::from_ns(at.ns() - SECOND_NS / 10);
-                let end = IterationEnd::Completed;
-                recorder.end_iteration(workload, before, end, (1_000, 0), at);
-            }
-            recorder.record_due(workload, at);
-            recorder.begin_start(workload, at, 0);
-        }
-        let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000 * (1 + agent as u64);
-        let gauges = Gauges { elapsed_ns, ..Gauges::default() };
-        let mut delta = recorder.take_interval(gauges, Time(elapsed_ns));
+        let late_ns = 3_000_000 * (1 + agent as u64);
+        let mut delta = second_of_starts(&mut recorder, second, late_ns);
         delta.last = second + 1 == seconds;
         entries.push(RecordEntry::Delta(Arc::new(delta)));
     }
@@ -48,11 +32,7 @@ fn entries(info: RunInfo, agent: usize, seconds: u64) -> Vec<RecordEntry> {
 
 fn journal(name: &str, entries: &[RecordEntry]) -> JournalFile {
     let mut file = tempfile::tempfile().unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = RecordWriter::new(&mut bytes).unwrap();
-    entries.iter().for_each(|entry| writer.write(entry).unwrap());
-    drop(writer);
-    file.write_all(&bytes).unwrap();
+    file.write_all(&record_of(entries)).unwrap();
     file.rewind().unwrap();
     JournalFile { name: name.to_owned(), file }
 }

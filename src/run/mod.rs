@@ -30,6 +30,8 @@ pub mod merge;
 mod merge_error;
 pub mod monitors;
 mod options;
+#[cfg(test)]
+mod recorded_starts;
 pub mod replay;
 mod resumed;
 mod sections;

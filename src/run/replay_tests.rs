@@ -1,37 +1,20 @@
 //! Records of runs that were killed.
 
 use super::*;
-use crate::clock::{RunOffset, Time};
-use crate::event::record::RecordWriter;
+use crate::clock::Time;
 use crate::event::record::tests::info;
-use crate::ids::WorkloadId;
-use crate::stats::sample::IterationEnd;
-use crate::stats::{GaugeSample, Gauges, Recorder};
+use crate::run::recorded_starts::{SECOND_NS, record_of, second_of_starts};
+use crate::stats::{GaugeSample, Recorder};
 
-const SECOND_NS: u64 = 1_000_000_000;
-
-/// Ten starts of each shard in each second, of which the last is under way when the shard sheds.
+/// Ten starts of each of two shards in each second.
 fn entries(seconds: u64) -> Vec<RecordEntry> {
     let info = info(2);
     let mut recorders: Vec<Recorder> =
         (0..2).map(|shard| Recorder::new(info.plan.series_layout(), shard, Time(0))).collect();
-    let (workload, mut entries) = (WorkloadId::default(), vec![RecordEntry::Started(info)]);
+    let mut entries = vec![RecordEntry::Started(info)];
     for second in 0..seconds {
         for recorder in &mut recorders {
-            for k in 0..10 {
-                let at = RunOffset::from_ns(second * SECOND_NS + k * SECOND_NS / 10);
-                if second + k > 0 {
-                    let before = RunOffset::from_ns(at.ns() - SECOND_NS / 10);
-                    let end = IterationEnd::Completed;
-                    recorder.end_iteration(workload, before, end, (1_000, 0), at);
-                }
-                recorder.record_due(workload, at);
-                recorder.begin_start(workload, at, 0);
-            }
-            // Shards do not shed at the same moment.
-            let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;
-            let gauges = Gauges { elapsed_ns, ..Gauges::default() };
-            let delta = recorder.take_interval(gauges, Time(elapsed_ns));
+            let delta = second_of_starts(recorder, second, 3_000_000);
             entries.push(RecordEntry::Delta(Arc::new(delta)));
         }
         let moment =
@@ -42,11 +25,7 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
 }
 
 fn replayed(entries: &[RecordEntry]) -> Arc<Report> {
-    let mut bytes = Vec::new();
-    let mut writer = RecordWriter::new(&mut bytes).unwrap();
-    entries.iter().for_each(|entry| writer.write(entry).unwrap());
-    drop(writer);
-    replay(bytes.as_slice(), None, &mut SinkSet::default()).unwrap()
+    replay(record_of(entries).as_slice(), None, &mut SinkSet::default()).unwrap()
 }
 
 #[test]

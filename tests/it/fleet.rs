@@ -4,7 +4,6 @@
 mod faults; // a bus that refuses, and damaged values on it
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use manada::clock;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::arrival_log::{arrivals, rows};
 use crate::builtin::Builtin;
 use crate::harness::{LIMIT, Manada, Running, count};
 use crate::instances::{Redis, wait_until};
@@ -101,22 +101,6 @@ fn agent(bus: &str, ordinal: u16) -> Running {
     Manada::new(&["agent", "--bus", bus, "--run", "it", "--ordinal", &ordinal]).start()
 }
 
-/// How often each arrival came to the target, by its log; and the number of all requests.
-fn arrivals(log: &std::path::Path) -> (BTreeMap<u64, u64>, u64) {
-    let log = fs::read_to_string(log).unwrap();
-    let mut lines = log.lines();
-    let names = lines.next().unwrap().split(',');
-    let index = names.enumerate().find(|(_, name)| *name == "index").unwrap().0;
-    let (mut arrivals, mut requests) = (BTreeMap::new(), 0);
-    for line in lines {
-        requests += 1;
-        if let Ok(number) = line.split(',').nth(index).unwrap().parse() {
-            *arrivals.entry(number).or_default() += 1;
-        }
-    }
-    (arrivals, requests)
-}
-
 fn api(report: &Value) -> &Value {
     let all = report["workloads"].as_array().unwrap();
     &all.iter().find(|workload| workload["name"] == "api").unwrap()["iterations"]
@@ -159,16 +143,9 @@ impl FleetResult {
 }
 
 /// The rows of the target's log that make an arrival: number and hash of the request.
-fn traffic(log: &std::path::Path) -> Vec<(String, String)> {
-    let log = fs::read_to_string(log).unwrap();
-    let mut lines = log.lines();
-    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let at = |name: &str| names.iter().position(|own| *own == name).unwrap();
-    let (index, request) = (at("index"), at("request"));
-    let fields = lines.map(|line| line.split(',').collect::<Vec<_>>());
-    let arrivals = fields.filter(|fields| !fields[index].is_empty());
-    let mut all: Vec<_> =
-        arrivals.map(|fields| (fields[index].to_owned(), fields[request].to_owned())).collect();
+fn traffic(log: &std::path::Path) -> Vec<[String; 2]> {
+    let mut all = rows(log, ["index", "request"]);
+    all.retain(|[index, _]| !index.is_empty());
     all.sort_unstable();
     all
 }

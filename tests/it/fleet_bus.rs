@@ -6,6 +6,7 @@ mod conformance; // random requests, compared with the model
 mod failures; // restarts, lost data, no memory, pauses, lost connections
 mod hostile; // damaged values, large streams, other servers
 mod model; // the model of the bus, from the simulator
+mod scale; // many agents, and what they cost
 mod shared; // plain values and hints
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 
 mod abort_and_overrides; // thresholds that stop a run; environments and settings
 mod addresses; // names with several addresses, or none
+mod arrival_log; // the log of the built-in target
 mod bodies; // wrong codings, charsets, numbers with all their digits
 mod book; // examples of the documentation
 mod book_pages; // their blocks of code

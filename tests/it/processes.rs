@@ -1,13 +1,13 @@
 //! Tests of a run on several processes: what they share, what they refuse, and what is left of a
 //! run when one of them is lost.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use manada::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::arrival_log::arrivals;
 use crate::builtin::Builtin;
 use crate::harness::{LIMIT, Manada, Running, count};
 
@@ -70,22 +70,6 @@ fn event<'r>(report: &'r Value, kind: &str) -> Option<&'r Value> {
     all.iter().rev().find(|event| event["kind"] == kind).map(|event| &event["to"])
 }
 
-/// How often each arrival came to the target, by its log.
-fn arrivals(log: &std::path::Path) -> BTreeMap<String, u64> {
-    let log = fs::read_to_string(log).unwrap();
-    let mut lines = log.lines();
-    let names = lines.next().unwrap().split(',');
-    let index = names.enumerate().find(|(_, name)| *name == "index").unwrap().0;
-    let mut arrivals = BTreeMap::new();
-    for line in lines {
-        let number = line.split(',').nth(index).unwrap();
-        if !number.is_empty() {
-            *arrivals.entry(number.to_owned()).or_default() += 1;
-        }
-    }
-    arrivals
-}
-
 /// Runs an open load of 100/s for six seconds on three workers, and kills the second one after a
 /// second. Returns the report, after checks that hold for each policy.
 fn with_a_loss(policy: &str, code: i32) -> Value {
@@ -114,7 +98,7 @@ fn with_a_loss(policy: &str, code: i32) -> Value {
     let reported = count(api, "started");
     assert!(arrived >= reported && arrived <= reported + unserved, "{arrived} {api}");
     target.end();
-    let arrivals = arrivals(&log);
+    let (arrivals, _) = arrivals(&log);
     assert_eq!(arrivals.len() as u64, arrived);
     assert!(arrivals.values().all(|times| *times == 1), "one came twice: {arrivals:?}");
     // The record gives the same report.
@@ -175,7 +159,7 @@ fn slots_that_a_lost_worker_had_adopted_move_again() {
     let api = workload(&report, "api");
     assert_eq!(count(api, "due"), 900, "{api}");
     target.end();
-    let arrivals = arrivals(&log);
+    let (arrivals, _) = arrivals(&log);
     assert!(arrivals.values().all(|times| *times == 1), "one came twice: {arrivals:?}");
     let missing = 900 - arrivals.len() as u64;
     assert!(missing <= count(api, "unserved") + count(api, "dropped"), "{missing} {api}");

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::arrival_log::rows;
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 
@@ -15,7 +16,7 @@ const OPEN: &str =
 const COUNTED: &str = "    users: 30\n    iterations: 600";
 
 /// Returns the target's log: number and request of each arrival.
-fn traffic(load: &str, header: &str, size: &[&str], seed: &str) -> BTreeSet<(String, String)> {
+fn traffic(load: &str, header: &str, size: &[&str], seed: &str) -> BTreeSet<[String; 2]> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("arrivals.csv");
     let target = Builtin::start(&["--log", log.to_str().unwrap()]);
@@ -31,18 +32,7 @@ fn traffic(load: &str, header: &str, size: &[&str], seed: &str) -> BTreeSet<(Str
     assert_eq!(count(&report, "calls.made"), count(&report, "calls.ok"), "{report}");
     assert_eq!(report["seed"].to_string(), seed);
     target.end();
-    let log = std::fs::read_to_string(&log).unwrap();
-    let mut lines = log.lines();
-    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let at = |name: &str| names.iter().position(|own| *own == name).unwrap();
-    let (index, request) = (at("index"), at("request"));
-    let rows: Vec<(String, String)> = lines
-        .map(|line| {
-            let fields: Vec<&str> = line.split(',').collect();
-            (fields[index].to_owned(), fields[request].to_owned())
-        })
-        .collect();
-    let set: BTreeSet<_> = rows.iter().cloned().collect();
+    let set: BTreeSet<_> = rows(&log, ["index", "request"]).into_iter().collect();
     assert_eq!(set.len() as u64, count(&report, "calls.made"), "each was logged once");
     set
 }

@@ -14,6 +14,7 @@ mod error;
 mod inputs;
 mod journal;
 mod lobby;
+mod machine;
 mod measured;
 mod pause;
 mod telling;
@@ -23,11 +24,11 @@ use std::sync::mpsc::{self as std_mpsc, SyncSender};
 use tokio::sync::mpsc;
 
 use super::bus::BusHints;
+use super::derived::plan_hash;
 use super::protocol::{Agent, AgentConfig, Ordinal};
 use super::setup::FleetSetup;
 use super::worker::PlanRefusal;
 use crate::event::Interrupt;
-use crate::event::link::manifest_hash;
 use crate::files::Files;
 use crate::plan::Plan;
 use bus_threads::BusThreads;
@@ -78,7 +79,7 @@ fn run_plan(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResul
     plan.seed = setup.seed;
     plan.run_id.clone_from(&setup.run_id);
     // Before limits of this machine are added: those of the coordinator are part of the plan.
-    let hash = u64::from(manifest_hash(&plan.manifest()));
+    let hash = plan_hash(&plan);
     (hooks.restrict)(&mut plan).map_err(AgentError::refused)?;
     checks::check(&plan, &setup)?;
     (hooks.check_part)(&plan, setup.agents).map_err(AgentError::refused)?;
@@ -94,7 +95,7 @@ fn run_plan(options: &AgentOptions, hooks: &AgentHooks<'_>) -> Result<AgentResul
         entropy: rand::random(),
         plan: hash,
         times: setup.times,
-        facts: super::agents::machine_facts(),
+        facts: machine::machine_facts(),
     };
     let driver = AgentDriver {
         agent: Agent::new(config, local_now()),

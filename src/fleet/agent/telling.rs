@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::AgentError;
 use super::inputs::{AgentOptions, local_now};
 use super::lobby::LIMITS;
+use super::machine::machine_facts;
 use super::pause::pause;
 use crate::clock;
 use crate::fleet::bus::BusClient;
@@ -35,7 +36,7 @@ pub(super) fn tell(options: &AgentOptions, why: &AgentError) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let facts = crate::fleet::agents::machine_facts();
+    let facts = machine_facts();
     let config = AgentConfig {
         ordinal: Ordinal(options.ordinal),
         entropy: rand::random(),

@@ -22,49 +22,27 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::bus::{BusClient, BusLimits};
+use super::bus::BusClient;
+use super::derived::GLOBALS;
 use super::payload::ShardDeltas;
-use super::protocol::{FleetTimes, MemberRefusal};
+use super::protocol::MemberRefusal;
 use super::variables;
 use crate::clock::Time;
 use crate::engine::Variables;
 use crate::event::{COMMAND_QUEUE, DeltaSource, Interrupt, ShardCommand, WorkerEvent, WorkerUse};
-use crate::host;
-use crate::plan::Plan;
 use crate::stats::Delta;
-use crate::units::nanos;
 use driver::DriverCommand;
 pub use error::FleetError;
 pub use history::FormerDeltas;
 pub use journal::FleetJournalError;
 use news::FleetNews;
 pub use news::RestoredRun;
-pub use open::{AgentsBegin, AgentsRun, max_frame, plan_hash, read_setup};
+pub use open::{AgentsBegin, AgentsRun, read_setup};
 use refused::{RefusedAgents, refusal};
-
-/// The plain value with the values of the variables that `setup` set.
-pub(super) const GLOBALS: &str = "once:globals";
-
-/// How long the members may take to end beyond the grace of the plan, ns.
-const DRAIN_BEYOND_GRACE: u64 = 30_000_000_000;
 
 /// How long a change of the load takes to reach all agents, ns: heartbeats are half a second apart,
 /// and one may fail.
 const COMMAND_LEAD: u64 = 2_500_000_000;
-
-/// The times of the protocol for a plan.
-pub fn times(plan: &Plan) -> FleetTimes {
-    let drain = nanos(plan.grace).saturating_add(DRAIN_BEYOND_GRACE);
-    FleetTimes { drain, ..FleetTimes::default() }
-}
-
-/// The bounds of what is read from the bus for a plan.
-pub(super) fn limits(plan: &Plan, times: &FleetTimes) -> BusLimits {
-    BusLimits {
-        max_frame: max_frame(plan),
-        request_timeout: Duration::from_nanos(times.request_timeout),
-    }
-}
 
 /// Agents that join, or prepare the plan.
 pub struct PendingAgents {
@@ -273,12 +251,4 @@ impl RunningAgents {
         let uses = self.driver.uses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (uses, self.driver.is_fenced.load(Relaxed))
     }
-}
-
-/// The name of this machine, and its cores.
-pub(super) fn machine_facts() -> super::protocol::MemberFacts {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let cores = u16::try_from(host::cores().len()).unwrap_or(u16::MAX);
-    let host = host.chars().take(64).collect();
-    super::protocol::MemberFacts { host, cores, reason: Vec::new() }
 }

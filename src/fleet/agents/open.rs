@@ -17,13 +17,12 @@ use super::history::FleetHistory;
 use super::journal::JournalRun;
 use super::news::RestoredRun;
 use super::refused::RefusedAgents;
-use super::{DriverHandle, PendingAgents, limits, times};
+use super::{DriverHandle, PendingAgents};
 use crate::clock::RunOffset;
-use crate::event::link::manifest_hash;
-use crate::event::record::max_delta;
 use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, LossPolicy};
 use crate::files::Bundle;
 use crate::fleet::bus::{BusAddress, BusClient, BusLimits};
+use crate::fleet::derived::{limits, plan_hash, times};
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{FleetConfig, FleetTimes, LeaderStart};
 use crate::fleet::setup::{FleetSetup, bundle_name};
@@ -106,16 +105,6 @@ pub fn read_setup(
     let checked = bundle.manifest.check_variables(id);
     checked.map_err(|error| FleetError::Setup(error.to_string()))?;
     Ok((setup, bundle))
-}
-
-/// The hash by which the processes of a fleet compare a plan.
-pub fn plan_hash(plan: &Plan) -> u64 {
-    u64::from(manifest_hash(&plan.manifest()))
-}
-
-/// The longest frame of a plan, bytes.
-pub fn max_frame(plan: &Plan) -> usize {
-    max_delta(&plan.series_layout()).saturating_mul(SLOTS as usize)
 }
 
 impl AgentsRun<'_> {
