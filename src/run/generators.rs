@@ -153,7 +153,11 @@ impl Generators {
             }
             Self::Agents(running) => {
                 let (workers, is_fenced) = running.join(!stuck.is_empty());
-                let failed = workers.iter().filter_map(|worker| worker.failed.clone()).collect();
+                let named = |worker: &WorkerUse| {
+                    let why = worker.failed.as_ref()?;
+                    Some(format!("agent {}: {why}", worker.range.process))
+                };
+                let failed = workers.iter().filter_map(named).collect();
                 GeneratorEnd { failed, workers, is_fenced }
             }
             Self::Workers(running) => {

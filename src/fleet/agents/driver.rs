@@ -205,6 +205,12 @@ impl FleetDriver {
         let Some(layout) = &self.seen.layout else { return };
         for member in payload::leave_out_foreign(reply, layout, &self.series) {
             self.seen.status.distrust(member);
+            let agent = member.ordinal.0;
+            let what = format!(
+                "a delta of agent {agent} is that of another agent or plan; another program may \
+                 have written it"
+            );
+            self.messages.extend(self.trouble.note_damage(&what));
         }
     }
 

@@ -69,7 +69,9 @@ pub enum FleetError {
     #[error("another coordinator has taken over the run")]
     Fenced,
     /// The bus was away for too long.
-    #[error("the bus could not be reached for a minute; what agents measured is in their folders")]
+    #[error(
+        "the bus could not be reached for a minute; journals of agents (--journal) have what they measured, and `manada merge` makes a report of them"
+    )]
     BusLost,
     /// A signal came before the load.
     #[error("stopped by {0} before the load started")]

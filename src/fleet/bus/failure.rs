@@ -18,7 +18,8 @@ pub(super) fn error_of(address: &BusAddress, error: &RedisError) -> BusError {
         return of_io(address, failed, why);
     }
     let why = match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => one_line(&format!("{code} {detail}")),
+        // A sentence goes on after it.
+        (Some(code), Some(detail)) => one_line(&format!("{code} {}", detail.trim_end_matches('.'))),
         _ => why,
     };
     if error.kind() == ErrorKind::AuthenticationFailed {

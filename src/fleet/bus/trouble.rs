@@ -73,7 +73,8 @@ impl BusTrouble {
         is_told.then(|| format!("the bus works again after {}", show_duration(tenths)))
     }
 
-    fn note_damage(&mut self, damage: &str) -> Option<String> {
+    /// Notes a value that is left out; returns what is to be told of it.
+    pub fn note_damage(&mut self, damage: &str) -> Option<String> {
         if self.damages.len() >= MAX_DAMAGES || !self.damages.insert(damage.to_owned()) {
             return None;
         }
