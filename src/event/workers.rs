@@ -133,7 +133,7 @@ pub struct AgentUse {
     pub silent_ns: u64,
     /// The largest error of its estimate of the bus's clock since the start, ns.
     pub clock_error_ns: u64,
-    /// The first iteration that it began; `None` if there was none.
+    /// Its first start; `None` if there was none.
     pub first_start: Option<FirstStart>,
     /// The largest p99 of its lateness in a second, µs.
     pub lag_us: u64,

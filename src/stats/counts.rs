@@ -106,12 +106,12 @@ pub struct Connections {
     pub bytes_received: u64,
 }
 
-/// The first iteration that a shard, or a process, began.
+/// The first start of a shard, or of a process: an arrival, or a user of the closed model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstStart {
     /// When it was due.
     pub intended: RunOffset,
-    /// How late it began, ns.
+    /// How late it was, ns.
     pub lag_ns: u64,
 }
 
@@ -146,7 +146,7 @@ pub struct Gauges {
     pub longest_stall_ns: u64,
     /// Time since the run began, ns.
     pub elapsed_ns: u64,
-    /// The first iteration that the shard began; `None` if there was none.
+    /// The first start of the shard; `None` if there was none.
     pub first_start: Option<FirstStart>,
     /// When the shard's last iteration so far ended, ns after the run's start.
     pub last_done_ns: u64,

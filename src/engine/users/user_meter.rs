@@ -74,7 +74,10 @@ impl UserMeter {
     /// A user of the closed model is there from now on.
     pub(crate) fn user_arrived(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
         self.count(recorder);
-        self.record_lateness(stay, clock::now(), recorder);
+        let (now, due) = (clock::now(), stay.enter.time(self.zero));
+        let intended = RunOffset::of(due, self.start);
+        recorder.borrow_mut().note_first_start(intended, now.since(due));
+        self.record_lateness(stay, now, recorder);
         self.present.set(self.present.get() + 1);
     }
 

@@ -143,7 +143,7 @@ pub struct MemberFacts {
 /// How a member fares, as it tells with its heartbeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemberHealth {
-    /// The first iteration that it began; `None` if there was none.
+    /// Its first start; `None` if there was none.
     pub first_start: Option<FirstStart>,
     /// p99 of its lateness in the last whole second, µs.
     pub lag_us: u64,

@@ -40,7 +40,7 @@ pub(crate) struct AgentRow {
     pub(crate) cpu: String,
     /// The largest error of its clock.
     pub(crate) clock: String,
-    /// How late its first iteration began.
+    /// How late its first start was.
     pub(crate) first_lag: String,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn workers_in_all(report: &Report) -> Option<String> {
 
 /// How far apart agents began.
 pub(crate) struct StartSkew {
-    /// From the least to the largest lag of a first iteration; `None` if there was none.
+    /// From the least to the largest lag of a first start; `None` if there was none.
     pub(crate) by_lag_ns: Option<u64>,
     /// What the errors of their clocks permit at most.
     pub(crate) by_clocks_ns: u64,

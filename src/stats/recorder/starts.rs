@@ -91,6 +91,15 @@ impl Recorder {
         }
     }
 
+    /// Notes the first arrival that begins, or the first user of the closed model that comes,
+    /// `lag_ns` after it was intended. Later ones change nothing.
+    #[inline]
+    pub fn note_first_start(&mut self, intended: RunOffset, lag_ns: u64) {
+        if self.first_start.is_none() {
+            self.first_start = Some(FirstStart { intended, lag_ns });
+        }
+    }
+
     /// Records that the generator admitted a user of the closed model `late_ns` after `at`.
     pub fn record_late_user(&mut self, workload: WorkloadId, at: RunOffset, late_ns: u64) {
         self.load_window(workload, at).late_user_ns += late_ns;
@@ -99,15 +108,13 @@ impl Recorder {
     /// Records that a due start begins, `lag_ns` after it was intended.
     pub fn begin_start(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.assigned -= 1;
+        self.note_first_start(intended, lag_ns);
         self.begin_iteration(workload, intended, lag_ns);
     }
 
     /// Records that an iteration begins, `lag_ns` after it was intended.
     pub fn begin_iteration(&mut self, workload: WorkloadId, intended: RunOffset, lag_ns: u64) {
         self.running_iterations += 1;
-        if self.first_start.is_none() {
-            self.first_start = Some(FirstStart { intended, lag_ns });
-        }
         self.delta.workloads[workload].0.started += 1;
         let window = self.load_window(workload, intended);
         window.started += 1;
@@ -146,6 +153,30 @@ impl Recorder {
                 load.iteration_delayed.get_or_insert_default().as_mut();
             record(measured, took_ns);
             record(less, took_ns.saturating_sub(delay_ns));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::stats::Gauges;
+    use crate::stats::sample::SeriesLayout;
+
+    #[test]
+    fn every_delta_has_the_first_start_of_the_shard() {
+        let layout = SeriesLayout { workloads: 1, checks: vec![0], ..SeriesLayout::default() };
+        let mut recorder = Recorder::new(layout, 0, Time(0));
+        let gauges =
+            |recorder: &mut Recorder| recorder.take_interval(Gauges::default(), Time(9)).gauges;
+        assert_eq!(gauges(&mut recorder).first_start, None);
+        let workload = WorkloadId::default();
+        for (at, lag_ns) in [(70, 5), (10, 9)] {
+            recorder.record_due(workload, RunOffset::from_ns(at));
+            recorder.begin_start(workload, RunOffset::from_ns(at), lag_ns);
+            let expected = FirstStart { intended: RunOffset::from_ns(70), lag_ns: 5 };
+            assert_eq!(gauges(&mut recorder).first_start, Some(expected));
         }
     }
 }
