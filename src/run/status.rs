@@ -77,7 +77,7 @@ impl StatusTracker {
                     "started_per_s": per_s,
                     "due": open.then_some(iterations.due),
                     "started": iterations.started,
-                    "running": iterations.started - iterations.ended(),
+                    "running": iterations.running(),
                     "calls": own.made,
                     "errors": own.ended() - own.ok - own.cancelled,
                 })

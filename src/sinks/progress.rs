@@ -77,10 +77,7 @@ impl Pulses {
 /// Returns the users of a workload: those within an iteration, and for the only closed workload
 /// also those between two iterations.
 pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: WorkloadId) -> u64 {
-    let running = |at: WorkloadId| {
-        let iterations = &snapshot.workloads[at].0;
-        iterations.started - iterations.ended()
-    };
+    let running = |at: WorkloadId| snapshot.workloads[at].0.running();
     let closed = |at: &WorkloadId| !plan.workloads[*at].open;
     let all = WorkloadId::first(plan.workloads.len());
     if closed(&workload) && all.clone().filter(closed).count() == 1 {

@@ -183,6 +183,12 @@ add_fields!(Gauges:
     running_call_time);
 
 impl Iterations {
+    /// Those that have begun and not ended; zero if deltas with their starts are missing, since
+    /// they were left out of the sum.
+    pub fn running(&self) -> u64 {
+        self.started.saturating_sub(self.ended())
+    }
+
     /// Iterations that have ended.
     pub const fn ended(&self) -> u64 {
         self.completed + self.ended_early + self.interrupted

@@ -262,7 +262,7 @@ impl Tally {
         let (mut running, mut calls_running) = (0, 0);
         let (mut due, mut accounted) = (0, gauges.assigned);
         for (workload, (iterations, calls)) in counts.workloads.iter().enumerate() {
-            running += iterations.started - iterations.ended().min(iterations.started);
+            running += iterations.running();
             calls_running += calls.made - calls.ended().min(calls.made);
             if self.open[workload] {
                 due += iterations.due;

@@ -88,7 +88,7 @@ impl Unfinished {
             if *open {
                 cut.0.not_reached = iterations.due.saturating_sub(accounted);
             }
-            cut.0.interrupted = iterations.started.saturating_sub(iterations.ended());
+            cut.0.interrupted = iterations.running();
             cut.1.unfinished = calls.made.saturating_sub(calls.ended());
         }
         for ((second, measured), left) in self.windows {

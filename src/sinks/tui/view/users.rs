@@ -138,7 +138,7 @@ fn ledger(
             count(all.started),
             count(all.completed),
             alarm(all.ended_early),
-            count(all.started - all.ended()),
+            count(all.running()),
             alarm(all.dropped),
             alarm(all.suppressed),
             count(all.interrupted),
