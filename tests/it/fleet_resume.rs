@@ -133,7 +133,7 @@ fn events<'r>(report: &'r Value, kind: &str) -> Vec<&'r str> {
 #[test]
 fn run_of_a_killed_coordinator_goes_on_and_its_report_is_whole() {
     let fleet = JournalFleet::start(9);
-    fleet.coordinator.hear("3s of 9s");
+    fleet.coordinator.hear_second(3);
     fleet.coordinator.signal(Signal::KILL);
     let former = fleet.coordinator.path("out");
     assert!(former.join("fleet.journal").is_file());
@@ -166,7 +166,7 @@ fn run_of_a_killed_coordinator_goes_on_and_its_report_is_whole() {
 fn what_only_the_lost_folder_had_is_a_declared_loss() {
     let fleet = JournalFleet::start(9);
     // Snapshots are two seconds apart: agents have forgotten the first seconds.
-    fleet.coordinator.hear("6s of 9s");
+    fleet.coordinator.hear_second(6);
     fleet.coordinator.signal(Signal::KILL);
     let done = fleet.resume(&["--without-folder"]).go();
     assert_eq!(done.code, Some(0), "{done}");
@@ -185,7 +185,7 @@ fn what_only_the_lost_folder_had_is_a_declared_loss() {
 #[test]
 fn second_coordinator_replaces_the_first_which_says_so() {
     let fleet = JournalFleet::start(8);
-    fleet.coordinator.hear("2s of 8s");
+    fleet.coordinator.hear_second(2);
     let former = fleet.coordinator.path("out").to_str().unwrap().to_owned();
     let second = fleet.resume(&["--from", &former]).start();
     fleet.coordinator.hear("another coordinator has taken over the run");

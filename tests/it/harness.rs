@@ -232,6 +232,16 @@ impl Running {
         assert!(heard.is_some(), "it never said {text:?}, but:\n{}", self.stderr.text());
     }
 
+    /// Waits until it has written a line of progress of this second of the load, or of a later one:
+    /// on a busy machine it leaves some out.
+    pub(crate) fn hear_second(&self, second: u64) {
+        let second_of = |line: &str| line.trim_start().split_once("s of ")?.0.parse().ok();
+        let is_late = |line: &str| second_of(line).is_some_and(|found: u64| found >= second);
+        let is_there = |said: &[u8]| String::from_utf8_lossy(said).lines().any(is_late);
+        let heard = self.stderr.until(|said, _| is_there(said));
+        assert!(heard.is_some(), "it never reached {second} s, but:\n{}", self.stderr.text());
+    }
+
     /// Waits for the line on standard error that begins with this text, and returns it.
     pub(crate) fn heard_line(&self, begin: &str) -> String {
         let find = |said: &str| {

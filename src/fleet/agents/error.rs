@@ -70,7 +70,8 @@ pub enum FleetError {
     Fenced,
     /// The bus was away for too long.
     #[error(
-        "the bus could not be reached for a minute; journals of agents (--journal) have what they measured, and `manada merge` makes a report of them"
+        "the bus could not be reached for a minute; journals of agents (--journal) have what they \
+         measured, and `manada merge` makes a report of them"
     )]
     BusLost,
     /// A signal came before the load.
