@@ -32,12 +32,14 @@ pub mod verdict;
 pub mod extract;
 // 4: a valid run
 pub mod plan;
-// 5: pure policies of time and resilience, forecasts; the wire; the events of a run
+// 5: pure policies of time and resilience, forecasts; the wire; the client beside the load; events
 pub mod delivery;
 pub mod event;
 pub mod forecast;
 pub mod pace;
 pub mod resilience;
+#[cfg(any(feature = "monitor", feature = "metrics"))]
+pub mod side_client;
 pub mod wire;
 // 6: the language
 pub mod scenario;

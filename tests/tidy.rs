@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 12] = [
     &["verdict", "template"],
     &["extract"],
     &["plan"],
-    &["pace", "resilience", "wire", "event", "forecast", "delivery"],
+    &["pace", "resilience", "wire", "event", "forecast", "delivery", "side_client"],
     &["scenario"],
     &["engine", "report", "testserver"],
     &["sinks", "control", "fleet", "kubernetes"],

@@ -11,6 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, UserLimits};
+use super::metrics::MetricsArgs;
 use super::output::fail;
 use crate::engine::startup::tier::EngineSize;
 use crate::event::LossPolicy;
@@ -85,6 +86,8 @@ pub(super) struct CommonArgs {
     /// Disable live control (control socket, hotkeys, dashboard controls)
     #[arg(long, hide_short_help = true, help_heading = "Display")]
     pub(super) no_control: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, GeneratorArgs, OutputArgs};
+use super::metrics::MetricsReceivers;
 use super::output::{fail, finish, print_error, print_remark};
 use super::screen::ScreenHandle;
 use super::shown_command::shown_command;
@@ -107,12 +108,13 @@ pub(super) fn execute_plan(
     sinks.set_hurry(signals.hurry());
     // Without live control no sink gets a client.
     let client = (!common.no_control).then(ControlClient::default);
-    let (screen, streams) = match add_sinks(&mut sinks, common, folder.as_ref(), client.as_ref()) {
+    let added = add_sinks(&mut sinks, &plan, common, folder.as_ref(), client.as_ref());
+    let (screen, streams, receivers) = match added {
         Ok(added) => added,
         Err(error) => {
             let _ = sinks.join();
             folder.as_deref().map(RunFolder::sweep);
-            return fail(&error, ExitStatus::Broken);
+            return fail(&error, status_of(&error));
         }
     };
     if let (Some(agents), Some(folder)) = (&mut generators.agents, &folder) {
@@ -145,17 +147,25 @@ pub(super) fn execute_plan(
         }
     };
     let folder = folder.as_ref().map(|folder| folder.path());
-    let note =
-        if folder_use == OutputFolder::IfGiven { summary::nothing_kept() } else { String::new() };
-    let result = ResultOutput { folder, note: &note, layout };
+    let note = (folder_use == OutputFolder::IfGiven).then(summary::nothing_kept);
+    let result = ResultOutput { folder, note: note.as_deref().unwrap_or_default(), layout };
     let summary = sinks.join();
     screen.wait_until_left(&signals.hurry());
+    receivers.finish(&signals.hurry());
     let status = finish_report(summary, &streams, report, &common.output, &result);
     if let Some(folder) = folder.filter(|_| status != ExitStatus::Broken) {
         // The run is over: no other coordinator goes on with it. There may be none.
         drop(fs::remove_file(folder.join(record::FLEET_JOURNAL)));
     }
     status
+}
+
+/// The status for an option that is wrong, or for what the system refuses.
+fn status_of(error: &io::Error) -> ExitStatus {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => ExitStatus::Usage,
+        _ => ExitStatus::Broken,
+    }
 }
 
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
@@ -235,16 +245,19 @@ fn paths(folder: Option<&Path>, reports: &[ExportTarget]) -> Vec<PathBuf> {
 
 fn add_sinks(
     sinks: &mut SinkSet,
+    plan: &Plan,
     common: &CommonArgs,
     folder: Option<&Arc<RunFolder>>,
     client: Option<&ControlClient>,
-) -> io::Result<(ScreenHandle, StreamExports)> {
+) -> io::Result<(ScreenHandle, StreamExports, MetricsReceivers)> {
     add_files(sinks, folder)?;
     let streams = add_exports(sinks, &common.output.report)?;
-    let lines = dashboard(sinks, common, client)?;
+    let mut lines = dashboard(sinks, common, client)?;
+    let (receivers, more) = common.metrics.open(|| plan.manifest(), sinks)?;
+    lines.extend(more);
     let screen = ScreenHandle::add(sinks, common, client)?;
     lines.iter().for_each(|text| screen.print_remark(text));
-    Ok((screen, streams))
+    Ok((screen, streams, receivers))
 }
 
 /// Starts the dashboard in the browser, if requested; returns lines to print.

@@ -25,6 +25,11 @@ mod k8s;
 mod limits;
 mod man;
 mod merge;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_metrics.rs"]
+mod metrics;
 mod output;
 mod plan;
 mod rebuilt;

@@ -4,6 +4,8 @@
 //! Invariant: no sink slows the engine. A slow screen loses frames, which are counted and reported;
 //! a file loses nothing; the last event reaches every sink.
 
+#[cfg(any(feature = "web", feature = "metrics"))]
+mod client_connections;
 mod endpoints;
 pub mod exports;
 pub mod files;
@@ -11,6 +13,8 @@ pub mod folder;
 mod health;
 mod hlog;
 mod messages;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod notice_throttle;
 mod policy_timeseries;
 mod pools;

@@ -269,6 +269,7 @@ pages! {
     planning "planning.md";
     fleet "fleet.md";
     kubernetes "kubernetes.md";
+    metrics "metrics.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";
     report "report.md";

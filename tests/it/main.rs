@@ -40,6 +40,7 @@ mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
 mod link; // users with a slow emulated link
 mod memory; // memory does not grow with the number of requests
+mod metrics; // metrics at real receivers, and at receivers in trouble
 mod misbehave; // misbehaving targets
 mod monitors; // monitors: the generator's and the target's figures
 mod nchan; // streams with a real nginx and nchan

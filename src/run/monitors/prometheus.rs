@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::MonitorError;
+use crate::side_client::{cause, side_client};
 use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
 /// The timeout of a query.
@@ -74,11 +75,7 @@ impl Client {
     fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
         let failed = |error: &dyn std::fmt::Display| unavailable(url, query, error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = reqwest::Client::builder()
-            .timeout(QUERY_TIMEOUT)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build();
+        let http = side_client(QUERY_TIMEOUT);
         Ok(Self {
             url: format!("{url}/api/v1/query"),
             query: query.to_owned(),
@@ -92,9 +89,9 @@ impl Client {
         let failed = |reason| unavailable(&self.url, &self.query, reason);
         let answer = self.runtime.block_on(async {
             let request = self.http.get(&self.url).query(&[("query", &self.query)]);
-            let mut answer = request.send().await.map_err(|error| told(&error))?;
+            let mut answer = request.send().await.map_err(|error| cause(&error))?;
             let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| told(&error))? {
+            while let Some(chunk) = answer.chunk().await.map_err(|error| cause(&error))? {
                 body.extend_from_slice(&chunk);
                 if body.len() > MOST {
                     return Err(format!("response exceeds {MOST} bytes"));
@@ -109,15 +106,6 @@ impl Client {
 /// A query that a server does not respond to.
 fn unavailable(url: &str, query: &str, reason: String) -> MonitorError {
     MonitorError::Unavailable { monitor: format!("`{query}` at {url}"), reason }
-}
-
-/// An error with its cause: `reqwest` says only that something failed.
-fn told(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 /// The one value in a response of Prometheus' HTTP API, version 1.

@@ -4,7 +4,6 @@
 //! Invariant: it never slows the run: it holds only the latest report, renders it only for
 //! connected browsers, and a slow browser misses frames.
 
-mod connection;
 mod hub;
 mod request_guard;
 mod server;

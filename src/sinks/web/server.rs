@@ -21,7 +21,6 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::connection::{BrowserListener, MAX_CONNECTIONS, attend};
 use super::hub::Hub;
 use super::request_guard::RequestGuard;
 use super::shell::{PAGE, POLICY};
@@ -30,6 +29,7 @@ use crate::clock;
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::event::control_request::ControlClient;
+use crate::sinks::client_connections::{ClientListener, MAX_CONNECTIONS, attend};
 use crate::stats::ControlOrigin;
 
 /// Maximum time for clients to receive the end of the run.
@@ -62,7 +62,7 @@ pub fn serve(listener: TcpListener, shared: Arc<ServerState>) -> io::Result<()> 
         let attending = tokio::task::spawn_local(attend(listener, line, move || hub.tick()));
         let place = shared.gate.place;
         let (mut ends, mut ended) = (shared.is_over.clone(), shared.is_over.clone());
-        let server = axum::serve(BrowserListener { accepted, place }, router(shared));
+        let server = axum::serve(ClientListener { accepted, place }, router(shared));
         let over = async move { drop(ends.wait_for(|over| *over).await) };
         let server = server.with_graceful_shutdown(over).into_future();
         let late = async {

@@ -1,6 +1,7 @@
-//! Connections of browsers, each with a limit on how long it may block the server.
+//! Connections of clients of a sink, each with a limit on how long it may block the server.
 //!
-//! `server` accepts them from here; a task on the same thread supervises all of them.
+//! The servers of the dashboard and of metrics accept them from here; a task on the same thread
+//! supervises all of them.
 //! Invariant: a connection to which nothing could be written for [`MAX_SILENCE`] is closed, whether
 //! its client sends a request too slowly or reads a response too slowly.
 
@@ -30,7 +31,7 @@ pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection.
 #[derive(Debug)]
-pub struct BrowserConnection {
+pub struct ClientConnection {
     stream: TcpStream,
     life: Arc<ConnectionLifetime>,
 }
@@ -47,18 +48,18 @@ pub struct ConnectionLifetime {
 
 /// Accepted connections, for the server.
 #[derive(Debug)]
-pub struct BrowserListener {
+pub struct ClientListener {
     /// Receives accepted connections.
-    pub accepted: Receiver<BrowserConnection>,
+    pub accepted: Receiver<ClientConnection>,
     /// The local address.
     pub place: SocketAddr,
 }
 
-impl axum::serve::Listener for BrowserListener {
-    type Io = BrowserConnection;
+impl axum::serve::Listener for ClientListener {
+    type Io = ClientConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (BrowserConnection, SocketAddr) {
+    async fn accept(&mut self) -> (ClientConnection, SocketAddr) {
         match self.accepted.recv().await {
             Some(line) => (line, self.place),
             // No connection is accepted any more, because the server is stopping.
@@ -72,7 +73,7 @@ impl axum::serve::Listener for BrowserListener {
 }
 
 /// Accepts connections, and closes those that block the server.
-pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, tick: impl Fn()) {
+pub async fn attend(listener: TcpListener, accepted: Sender<ClientConnection>, tick: impl Fn()) {
     let mut lives: Vec<Weak<ConnectionLifetime>> = Vec::new();
     let alarm = clock::Timer::new();
     let mut next_look = clock::now() + PAUSE;
@@ -82,7 +83,7 @@ pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, 
                 Ok((stream, _)) => {
                     lives.retain(|life| life.strong_count() > 0);
                     if lives.len() < MAX_CONNECTIONS {
-                        let line = BrowserConnection::new(stream);
+                        let line = ClientConnection::new(stream);
                         lives.push(Arc::downgrade(&line.life));
                         if accepted.send(line).await.is_err() {
                             return;
@@ -102,7 +103,7 @@ pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, 
     }
 }
 
-impl BrowserConnection {
+impl ClientConnection {
     fn new(stream: TcpStream) -> Self {
         let life = Arc::new(ConnectionLifetime::default());
         life.since.store(clock::now().0, Relaxed);
@@ -133,7 +134,7 @@ impl ConnectionLifetime {
     }
 }
 
-impl AsyncRead for BrowserConnection {
+impl AsyncRead for ClientConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -144,7 +145,7 @@ impl AsyncRead for BrowserConnection {
     }
 }
 
-impl AsyncWrite for BrowserConnection {
+impl AsyncWrite for ClientConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_nothing_in_is_gone() {
+    fn a_client_that_reads_nothing_is_gone() {
         let life = ConnectionLifetime::default();
         for (at_s, is_over) in [(14, false), (16, true)] {
             life.look(Time(at_s * 1_000_000_000));

@@ -1,0 +1,124 @@
+//! `--metrics`, `--remote-write`: the receivers of a run's metrics.
+//!
+//! `execute` opens them before the run, and waits for them after it.
+//! Invariant: what is wrong with their options is an error before the load; what a receiver does is
+//! never one.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+
+use clap::{Args, ValueEnum};
+
+use super::output::print_remark;
+use crate::plan::RunManifest;
+use crate::sinks::metrics::remote_write::{HEADERS_VARIABLE, HistogramForm, RemoteWrite};
+use crate::sinks::metrics::{MetricsEndpoint, check_size};
+use crate::sinks::{SinkSet, WhenFull};
+
+/// The default address: the port that OpenTelemetry's exporters for Prometheus have.
+const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// Options for metrics.
+#[derive(Clone, Debug, Args)]
+pub(super) struct MetricsArgs {
+    /// Serve metrics to Prometheus at http://ADDR/metrics
+    ///
+    /// ADDR is the address to listen on (default: 127.0.0.1:9464). After the run, the command waits
+    /// for one more scrape: at most twice the time between the last two, and 60 s.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
+        hide_short_help = true, help_heading = "Metrics")]
+    #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
+    metrics: Option<Option<SocketAddr>>,
+    /// Push metrics to a Prometheus remote-write receiver every 5 s
+    ///
+    /// For example http://127.0.0.1:9090/api/v1/write. Version 2 of the protocol is used if the
+    /// receiver has it. Headers, such as one with a token, come from the variable
+    /// MANADA_REMOTE_WRITE_HEADERS, as name=value,name=value.
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = "Metrics")]
+    remote_write: Option<String>,
+    /// Form of histograms that are pushed
+    ///
+    /// classic: a series for each bound, which every receiver takes; native: one native histogram
+    /// with exponential buckets, for receivers that have them turned on.
+    #[arg(long, value_enum, default_value_t = HistogramFormArg::Classic, value_name = "FORM",
+        requires = "remote_write", hide_short_help = true, help_heading = "Metrics")]
+    remote_write_histograms: HistogramFormArg,
+}
+
+/// A form of histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum HistogramFormArg {
+    Classic,
+    Native,
+}
+
+/// The receivers of a run.
+#[derive(Debug, Default)]
+pub(super) struct MetricsReceivers {
+    endpoint: Option<MetricsEndpoint>,
+    remote_write: Option<RemoteWrite>,
+}
+
+impl MetricsArgs {
+    /// Opens what is wanted; returns lines to print. `manifest` is called if anything is.
+    ///
+    /// # Errors
+    /// If an address cannot be bound, an option is wrong, or the run has too many metrics.
+    pub(super) fn open(
+        &self,
+        manifest: impl FnOnce() -> RunManifest,
+        sinks: &mut SinkSet,
+    ) -> io::Result<(MetricsReceivers, Vec<String>)> {
+        let (mut receivers, mut lines) = (MetricsReceivers::default(), Vec::new());
+        if self.metrics.is_none() && self.remote_write.is_none() {
+            return Ok((receivers, lines));
+        }
+        check_size(&manifest()).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        if let Some(place) = self.metrics {
+            let place = place.unwrap_or(PLACE);
+            let endpoint = MetricsEndpoint::open(place).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot serve metrics at {place}: {error}"))
+            })?;
+            sinks.add("metrics", WhenFull::DropNewest, endpoint.sink())?;
+            lines.push(format!("metrics: {}", endpoint.url()));
+            if endpoint.is_remote() {
+                lines.push(
+                    "metrics are not on loopback: every machine that reaches the address can read \
+                     them"
+                        .to_owned(),
+                );
+            }
+            receivers.endpoint = Some(endpoint);
+        }
+        if let Some(url) = &self.remote_write {
+            let headers = std::env::var(HEADERS_VARIABLE).unwrap_or_default();
+            let form = match self.remote_write_histograms {
+                HistogramFormArg::Classic => HistogramForm::Classic,
+                HistogramFormArg::Native => HistogramForm::Native,
+            };
+            let remote_write = RemoteWrite::open(url, &headers, form)?;
+            sinks.add("remote-write", WhenFull::DropNewest, remote_write.sink())?;
+            receivers.remote_write = Some(remote_write);
+        }
+        Ok((receivers, lines))
+    }
+}
+
+impl MetricsReceivers {
+    /// Waits until the receivers have the final figures, a bounded time or until `hurry` is set,
+    /// and prints what was lost.
+    pub(super) fn finish(self, hurry: &AtomicBool) {
+        let lost = self.remote_write.and_then(|remote_write| remote_write.finish(hurry));
+        lost.iter().for_each(|text| print_remark(text));
+        let Some(endpoint) = self.endpoint else { return };
+        let Some(wait) = endpoint.final_wait() else { return };
+        let seconds = wait.as_secs_f64().ceil();
+        print_remark(&format_args!(
+            "waiting up to {seconds} s for one more scrape of the metrics; Ctrl-C ends it"
+        ));
+        if !endpoint.wait_for_final_scrape(hurry) {
+            print_remark(&"the final metrics were not scraped");
+        }
+    }
+}

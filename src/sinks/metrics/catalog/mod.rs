@@ -1,0 +1,35 @@
+//! Which metrics a run has, and their samples.
+//!
+//! Encoders call it with the report so far.
+//! Invariant: counts are those of the report: what a receiver adds up equals `summary.json`.
+
+mod client;
+mod run;
+mod samples;
+mod size;
+mod steps;
+mod view;
+mod workloads;
+
+pub use size::check_size;
+use view::ReportView;
+
+use super::family::MetricFamily;
+use crate::event::Report;
+
+/// All metrics of the report so far.
+pub(super) fn families(report: &Report) -> Vec<MetricFamily<'_>> {
+    let view = ReportView { report };
+    let mut all = vec![run::info(view)];
+    all.extend(run::state(view));
+    all.extend(workloads::counts(view));
+    all.extend(workloads::durations(view));
+    all.extend(steps::steps(view));
+    all.extend(steps::messages(view));
+    all.extend(client::network(view));
+    all.extend(client::breakers(view));
+    all.extend(run::generator(view));
+    all.extend(run::thresholds(view));
+    all.retain(|family| !family.samples.is_empty());
+    all
+}

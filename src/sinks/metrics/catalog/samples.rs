@@ -1,0 +1,83 @@
+//! Samples and families, made in few words.
+//!
+//! The parts of the catalog call it.
+//! Invariant: samples of a family have the value that its kind demands.
+
+use std::borrow::Cow;
+
+use crate::sinks::metrics::family::{
+    Label, MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
+};
+
+/// A label.
+pub(super) fn label<'r>(name: &'static str, value: impl Into<Cow<'r, str>>) -> Label<'r> {
+    (Cow::Borrowed(name), value.into())
+}
+
+fn sample<'r>(labels: Vec<Label<'r>>, value: MetricValue<'r>) -> MetricSample<'r> {
+    MetricSample { labels, value }
+}
+
+/// A sample of a counter.
+pub(super) fn count(labels: Vec<Label<'_>>, count: u64) -> MetricSample<'_> {
+    sample(labels, MetricValue::Count(count))
+}
+
+/// A sample of a gauge.
+pub(super) fn level(labels: Vec<Label<'_>>, level: f64) -> MetricSample<'_> {
+    sample(labels, MetricValue::Level(level))
+}
+
+/// A counter.
+pub(super) fn counter<'r>(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = MetricSample<'r>>,
+) -> MetricFamily<'r> {
+    family(name, help, MetricKind::Counter, MetricUnit::One, samples)
+}
+
+/// A gauge.
+pub(super) fn gauge<'r>(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = MetricSample<'r>>,
+) -> MetricFamily<'r> {
+    family(name, help, MetricKind::Gauge, MetricUnit::One, samples)
+}
+
+/// A histogram of times; distributions without any are left out.
+pub(super) fn times<'r>(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = (Vec<Label<'r>>, Times<'r>)>,
+) -> MetricFamily<'r> {
+    let samples = samples.into_iter().filter(|(_, times)| times.count() > 0);
+    let samples = samples.map(|(labels, times)| sample(labels, MetricValue::Times(times)));
+    family(name, help, MetricKind::Histogram, MetricUnit::Seconds, samples)
+}
+
+/// All samples of a metric.
+pub(super) fn family<'r>(
+    name: &'static str,
+    help: &'static str,
+    kind: MetricKind,
+    unit: MetricUnit,
+    samples: impl IntoIterator<Item = MetricSample<'r>>,
+) -> MetricFamily<'r> {
+    MetricFamily { name, help, kind, unit, samples: samples.into_iter().collect() }
+}
+
+/// A sample for each value of a label.
+pub(super) fn with_label<'r>(
+    name: &'static str,
+    labels: &[Label<'r>],
+    counts: impl IntoIterator<Item = (&'static str, u64)>,
+) -> Vec<MetricSample<'r>> {
+    let one = |(value, n)| {
+        let mut own = labels.to_vec();
+        own.push(label(name, value));
+        count(own, n)
+    };
+    counts.into_iter().map(one).collect()
+}

@@ -1,0 +1,71 @@
+//! The parts of a report that metrics come from, each with its labels.
+//!
+//! The parts of the catalog read it.
+//! Invariant: figures of the warm-up and of the measured time are never in one sample.
+
+use std::borrow::Cow;
+
+use super::samples::label;
+use crate::event::Report;
+use crate::ids::StepId;
+use crate::sinks::metrics::family::{Label, label_name};
+use crate::stats::delta::{LoadWindow, StepWindow, Window};
+
+/// The part of the run that a window is of, as the value of the label `period`.
+pub(super) const PERIODS: [&str; 2] = ["warmup", "measured"];
+
+/// A report as metrics see it.
+#[derive(Clone, Copy)]
+pub(super) struct ReportView<'r> {
+    pub(super) report: &'r Report,
+}
+
+impl<'r> ReportView<'r> {
+    /// The windows of warm-up and measured time, each with its period.
+    pub(super) fn windows(self) -> impl Iterator<Item = (&'static str, &'r Window)> + use<'r> {
+        let snapshot = &self.report.snapshot;
+        PERIODS.into_iter().zip([&snapshot.warmup, &snapshot.measured])
+    }
+
+    /// The series that have been called, by period.
+    pub(super) fn series(
+        self,
+    ) -> impl Iterator<Item = (Vec<Label<'r>>, StepId, &'r StepWindow)> + use<'r> {
+        let (report, windows) = (self.report, self.windows());
+        windows.flat_map(move |(period, window)| {
+            StepId::number(&window.steps).filter_map(move |(id, step)| {
+                Some((step_labels(report, id, period), id, &**step.as_ref()?))
+            })
+        })
+    }
+
+    /// The workloads, by period.
+    pub(super) fn workloads(
+        self,
+    ) -> impl Iterator<Item = (Vec<Label<'r>>, &'r LoadWindow)> + use<'r> {
+        let (plan, windows) = (&self.report.info.plan, self.windows());
+        windows.flat_map(move |(period, window)| {
+            let loads = plan.workloads.iter().zip(&window.workloads);
+            loads.map(move |(load, window)| {
+                (vec![label("workload", &load.name), label("period", period)], window)
+            })
+        })
+    }
+}
+
+/// The labels of a series: workload, archetype, step, its tags, and the period.
+fn step_labels<'r>(report: &'r Report, step: StepId, period: &'static str) -> Vec<Label<'r>> {
+    let plan = &report.info.plan;
+    let series = &plan.steps[step.index()];
+    let mut labels = vec![
+        label("workload", &plan.workloads[series.workload.index()].name),
+        label("archetype", &plan.archetypes[series.archetype.index()]),
+        label("step", &series.name),
+        label("period", period),
+    ];
+    let tags = series.tags.iter();
+    labels.extend(tags.map(|(name, value)| {
+        (Cow::Owned(format!("tag_{}", label_name(name))), Cow::Borrowed(value.as_str()))
+    }));
+    labels
+}

@@ -1,0 +1,180 @@
+//! Requests to a receiver of metrics over HTTP.
+//!
+//! Senders of batches use it.
+//! Invariant: a request takes a bounded time, follows no redirect, and reads a bounded part of the
+//! response. No message shows the credentials of the URL.
+
+use std::io;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+
+use super::delivery::SendResult;
+use crate::printable::printable;
+use crate::side_client::{cause, side_client};
+
+/// The timeout of a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest part of a response that is read, bytes.
+const MOST: usize = 4 << 10;
+
+/// The longest part of a response that a message quotes, characters.
+const QUOTED: usize = 200;
+
+/// A receiver.
+pub(super) struct HttpPush {
+    /// With credentials: `reqwest` makes a header of them.
+    url: Url,
+    headers: HeaderMap,
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+}
+
+/// A response of a receiver.
+pub(super) struct PushResponse {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl HttpPush {
+    /// Prepares requests to `url` with these headers in addition.
+    ///
+    /// # Errors
+    /// If the system provides no runtime, or no roots of trust.
+    pub(super) fn new(url: Url, headers: HeaderMap) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let http = side_client(TIMEOUT).map_err(io::Error::other)?;
+        Ok(Self { url, headers, runtime, http })
+    }
+
+    /// Sends a body.
+    ///
+    /// # Errors
+    /// Why there is no response, as text.
+    pub(super) fn post(
+        &self,
+        headers: &[(HeaderName, &'static str)],
+        body: Vec<u8>,
+    ) -> Result<PushResponse, String> {
+        let mut all = self.headers.clone();
+        for (name, value) in headers {
+            all.insert(name, HeaderValue::from_static(value));
+        }
+        self.runtime.block_on(async {
+            let request = self.http.post(self.url.clone()).headers(all).body(body);
+            let mut response = request.send().await.map_err(|error| cause(&error))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let mut body = Vec::new();
+            while body.len() < MOST
+                && let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))?
+            {
+                body.extend_from_slice(&chunk[..chunk.len().min(MOST - body.len())]);
+            }
+            Ok(PushResponse { status, headers, body })
+        })
+    }
+}
+
+impl PushResponse {
+    /// What became of a batch: 2xx have taken it, 429 and 5xx may take it later, all else never
+    /// will.
+    pub(super) fn result(&self) -> SendResult {
+        let status = self.status;
+        if status.is_success() {
+            return SendResult::Delivered;
+        }
+        let text = String::from_utf8_lossy(&self.body);
+        let text: String = printable(text.trim()).chars().take(QUOTED).collect();
+        let why = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            SendResult::Retry(self.retry_after(), why)
+        } else {
+            SendResult::Rejected(why)
+        }
+    }
+
+    /// The pause that the receiver demands, given in seconds.
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+/// A URL without its credentials, for messages.
+pub(super) fn shown_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Both fail only for URLs without a host, which have no credentials.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.to_string()
+}
+
+/// Headers as `name=value,name=value`, the form that OpenTelemetry uses in variables. Values may be
+/// percent-encoded.
+///
+/// # Errors
+/// What is wrong, without the value.
+pub(super) fn headers(text: &str) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = name.trim();
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        let (Ok(known), false) = (parsed, value.is_empty()) else {
+            return Err("expected `name=value`, separated by commas".to_owned());
+        };
+        let value = percent_decoded(value.trim());
+        let Ok(mut value) = HeaderValue::from_bytes(&value) else {
+            return Err(format!("the value of `{name}` is no value of a header"));
+        };
+        value.set_sensitive(true);
+        headers.append(known, value);
+    }
+    Ok(headers)
+}
+
+/// Decodes `%41`; anything else stays as it is.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let (bytes, mut out) = (text.as_bytes(), Vec::new());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        let digits = digits.filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_come_from_one_text_and_errors_do_not_show_values() {
+        let parsed = headers("authorization=Bearer%20a%2Cb, x-tenant=1%zz").unwrap();
+        assert_eq!(parsed["authorization"], "Bearer a,b");
+        assert_eq!(parsed["x-tenant"], "1%zz");
+        for bad in ["authorization", "=x", "a b=c", "x=", "x=secret%0Aevil"] {
+            let error = headers(bad).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_do_not_show_credentials() {
+        let url = Url::parse("https://user:pa%2Fss@h:9/api?x=1").unwrap();
+        assert_eq!(shown_url(&url), "https://h:9/api?x=1");
+    }
+}

@@ -1,0 +1,17 @@
+//! Metrics of a run for receivers of others: Prometheus by scrape and by remote write.
+//!
+//! `cli` opens them and adds them to the sinks.
+//! Invariant: they read the report of each second and nothing else, so they cost the load nothing.
+
+mod buckets;
+mod catalog;
+mod delivery;
+mod family;
+mod http_push;
+mod protobuf;
+pub mod remote_write;
+mod scrape;
+mod text;
+
+pub use catalog::check_size;
+pub use scrape::{MetricsEndpoint, MetricsSink};
