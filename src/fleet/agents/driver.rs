@@ -4,7 +4,7 @@
 //! Invariant: deltas of an agent are handed on in order, before its loss is; the dispatcher gets
 //! the slots of a table before anything that depends on them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -316,14 +316,11 @@ impl FleetDriver {
         if !control.phase.has_load() {
             return;
         }
-        let is_silent = |member: Member| {
-            let mut members = self.coordinator.members();
-            members.any(|(beat, is_alive)| {
-                beat.member == member && !is_alive && beat.state != MemberState::Finished
-            })
-        };
+        let members = self.coordinator.members();
+        let silent = members.filter(|(beat, alive)| !alive && beat.state != MemberState::Finished);
+        let silent: BTreeSet<Member> = silent.map(|(beat, _)| beat.member).collect();
         let silent: Vec<(Member, ShardRange)> =
-            layout.members().filter(|(member, _)| is_silent(*member)).collect();
+            layout.members().filter(|(member, _)| silent.contains(member)).collect();
         for (member, range) in &silent {
             if !self.seen.silent.contains(member) {
                 let event = WorkerEvent::Silent { worker: range.process as usize };
