@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, Running, Tied};
+use crate::nginx::Nginx;
 use crate::peer::{Peer, Server};
 use crate::prometheus::{Prometheus, ask, pause, value_at};
 
@@ -224,6 +225,20 @@ fn receivers_in_trouble_cost_metrics_and_nothing_else() {
         assert!(line.contains(wanted) && line.contains("the report is complete"), "{line}");
         assert!(!line.contains("s3cret") && !line.contains('\x1b'), "{line}");
     }
+}
+
+#[test]
+fn a_receiver_with_tls_is_trusted_by_the_roots_of_the_system() {
+    let (target, nginx) = (Builtin::start(&[]), Nginx::start());
+    let url = format!("https://{}/upload", nginx.tls);
+    let words = ["hit", &target.url("/"), "-r", "20/s", "-d", "1s", "--ui", "none", "--json"];
+    let run = || Manada::new(&words).words(&["--remote-write", &url]);
+    let trusted = run().env("SSL_CERT_FILE", nginx.path("cert.pem")).go();
+    summary(&trusted);
+    assert!(!trusted.stderr.contains("lost"), "{trusted}");
+    let done = run().go();
+    summary(&done);
+    assert!(done.stderr.contains("certificate"), "{done}");
 }
 
 #[test]

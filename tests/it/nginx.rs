@@ -81,6 +81,11 @@ impl Nginx {
             assert!(open, "nginx does not listen: {log:?}");
         }
     }
+
+    /// A file of its folder, such as `cert.pem`.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
 }
 
 impl Drop for Nginx {

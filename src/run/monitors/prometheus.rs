@@ -75,7 +75,7 @@ impl Client {
     fn new(url: &str, query: &str) -> Result<Self, MonitorError> {
         let failed = |error: &dyn std::fmt::Display| unavailable(url, query, error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = side_client(QUERY_TIMEOUT);
+        let http = side_client(url, QUERY_TIMEOUT);
         Ok(Self {
             url: format!("{url}/api/v1/query"),
             query: query.to_owned(),

@@ -46,7 +46,7 @@ impl HttpPush {
     /// If the system provides no runtime, or no roots of trust.
     pub(super) fn new(url: Url, headers: HeaderMap) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = side_client(TIMEOUT).map_err(io::Error::other)?;
+        let http = side_client(url.as_str(), TIMEOUT).map_err(io::Error::other)?;
         Ok(Self { url, headers, runtime, http })
     }
 
