@@ -4,7 +4,7 @@
 //! Invariant: deltas of an agent are handed on in order, before its loss is; the dispatcher gets
 //! the slots of a table before anything that depends on them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,9 +15,8 @@ use tokio::sync::mpsc;
 
 use super::error::FleetError;
 use super::history::FleetHistory;
-use super::news::{FleetNews, RestoredRun, is_before_load};
+use super::news::{FleetNews, RestoredRun};
 use super::overview::AgentsOverview;
-use super::refused::{RefusedAgents, refusal};
 use crate::clock::{self, RunOffset, Time};
 use crate::event::{ShardCommand, WorkerEvent, WorkerLoss, WorkerUse};
 use crate::fleet::bus::{BusClient, BusTrouble};
@@ -25,10 +24,8 @@ use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::{self, ShardDeltas};
 use crate::fleet::protocol::{
     BusReply, BusRequest, Coordinator, CoordinatorAction, CoordinatorEnd, CoordinatorEvent,
-    DeltaFrame, FleetConfig, FleetPhase, LeaderStart, Ledger, Member, MemberAccount, MemberRefusal,
-    MemberState, SlotTable,
+    DeltaFrame, FleetConfig, LeaderStart, Ledger, Member, MemberAccount, SlotTable,
 };
-use crate::plan::slots::ShardRange;
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Change, ChangeCause, ChangeSubject, Delta, StateChange};
 
@@ -59,12 +56,12 @@ pub(super) struct FleetChannels {
 /// The driver.
 pub(super) struct FleetDriver {
     client: BusClient<ShardDeltas>,
-    coordinator: Coordinator<ShardDeltas>,
-    channels: FleetChannels,
+    pub(super) coordinator: Coordinator<ShardDeltas>,
+    pub(super) channels: FleetChannels,
     history: FleetHistory,
     series: SeriesLayout,
-    give_up: u64,
-    seen: SeenState,
+    pub(super) give_up: u64,
+    pub(super) seen: SeenState,
     trouble: BusTrouble,
     /// Messages that were not told.
     messages: Vec<String>,
@@ -72,20 +69,20 @@ pub(super) struct FleetDriver {
 
 /// What was handed on.
 #[derive(Default)]
-struct SeenState {
-    joined: usize,
-    refused: usize,
-    has_prepared: bool,
-    layout: Option<FleetLayout>,
-    tables: Vec<SlotTable>,
+pub(super) struct SeenState {
+    pub(super) joined: usize,
+    pub(super) refused: usize,
+    pub(super) has_prepared: bool,
+    pub(super) layout: Option<FleetLayout>,
+    pub(super) tables: Vec<SlotTable>,
     /// Members that were silent when last looked at.
-    silent: Vec<Member>,
+    pub(super) silent: Vec<Member>,
     /// Since when no member lives.
-    alone_since: Option<Time>,
-    is_quitting: bool,
+    pub(super) alone_since: Option<Time>,
+    pub(super) is_quitting: bool,
     /// Whether what former coordinators merged is to be restored first.
-    must_restore: bool,
-    status: AgentsOverview,
+    pub(super) must_restore: bool,
+    pub(super) status: AgentsOverview,
 }
 
 impl FleetDriver {
@@ -220,119 +217,6 @@ impl FleetDriver {
         for delta in frame.payload.deltas {
             // The dispatcher may not wait for deltas any more.
             drop(self.channels.deltas.blocking_send(delta));
-        }
-    }
-
-    /// Hands on what has changed.
-    fn observe(&mut self, events: &mut VecDeque<CoordinatorEvent<ShardDeltas>>) {
-        let control = self.coordinator.control().filter(|_| !self.seen.must_restore);
-        let Some(control) = control else { return };
-        let (phase, news) = (control.phase, &self.channels.news);
-        // The run may not wait for news any more.
-        let tell = |one: FleetNews| drop(news.try_send(one));
-        for (member, why) in control.refused.iter().skip(self.seen.refused) {
-            let beat = self.coordinator.members().find(|(beat, _)| beat.member == *member);
-            let reason = beat.map(|(beat, _)| beat.facts.reason.clone()).unwrap_or_default();
-            if *why == MemberRefusal::TooLate {
-                let line = refusal(member.ordinal.0, *why, &reason, 0);
-                drop(self.channels.workers.blocking_send(WorkerEvent::Told(line)));
-                continue;
-            }
-            tell(FleetNews::Refused(member.ordinal.0, *why, reason));
-        }
-        self.seen.refused = control.refused.len();
-        if is_before_load(phase) {
-            let joined = self.coordinator.members();
-            let joined = joined.filter(|(beat, is_alive)| {
-                *is_alive
-                    && beat.state != MemberState::Unable
-                    && control.refusal(beat.member).is_none()
-            });
-            let joined = joined.count();
-            if joined != std::mem::replace(&mut self.seen.joined, joined) {
-                tell(FleetNews::Joined(joined));
-            }
-        }
-        if phase >= FleetPhase::Prepare && control.shards > 0 && !self.seen.has_prepared {
-            self.seen.has_prepared = true;
-            tell(FleetNews::Prepare(control.shards));
-        }
-        if phase.is_ending() && control.tables.is_empty() {
-            tell(FleetNews::Ended(FleetError::NotReady { refused: RefusedAgents::default() }));
-            self.seen.is_quitting = true;
-        }
-        if let (None, Some(first), Some(start)) =
-            (&self.seen.layout, control.tables.first(), self.coordinator.start())
-        {
-            self.seen.layout = Some(FleetLayout::new(first, control.shards));
-            self.seen.tables.push(first.clone());
-            tell(FleetNews::Armed(start));
-        }
-        self.observe_slots();
-        self.observe_silence(events);
-        self.observe_status();
-    }
-
-    /// Updates what screens show of the agents.
-    fn observe_status(&mut self) {
-        let Some(layout) = &self.seen.layout else { return };
-        let now = clock::now();
-        self.seen.status.observe(layout, self.coordinator.members(), self.seen.tables.last(), now);
-        self.publish_status(self.coordinator.ledger());
-    }
-
-    fn publish_status(&self, ledger: &Ledger<ShardDeltas>) {
-        let layout = self.seen.layout.clone().unwrap_or_default();
-        self.seen.status.publish(&layout, ledger, &self.channels.uses);
-    }
-
-    /// Hands on slots that moved.
-    fn observe_slots(&mut self) {
-        let (Some(control), Some(layout)) = (self.coordinator.control(), &self.seen.layout) else {
-            return;
-        };
-        for table in &control.tables {
-            let Some(former) = self.seen.tables.last() else { return };
-            if table.epoch <= former.epoch {
-                continue;
-            }
-            let adoption = layout.adoption(former, table);
-            let (before, after) = (former.counts(), table.counts());
-            let losers = before.keys().filter(|member| !after.contains_key(member));
-            for range in losers.filter_map(|loser| layout.range(*loser)) {
-                let (worker, adoption) = (range.process as usize, adoption.clone());
-                let moved = WorkerEvent::Moved { worker, adoption };
-                drop(self.channels.workers.blocking_send(moved));
-            }
-            self.seen.tables.push(table.clone());
-        }
-    }
-
-    /// Hands on which agents are silent, and ends the load if none is left.
-    fn observe_silence(&mut self, events: &mut VecDeque<CoordinatorEvent<ShardDeltas>>) {
-        let (Some(control), Some(layout)) = (self.coordinator.control(), &self.seen.layout) else {
-            return;
-        };
-        if !control.phase.has_load() {
-            return;
-        }
-        let members = self.coordinator.members();
-        let silent = members.filter(|(beat, alive)| !alive && beat.state != MemberState::Finished);
-        let silent: BTreeSet<Member> = silent.map(|(beat, _)| beat.member).collect();
-        let silent: Vec<(Member, ShardRange)> =
-            layout.members().filter(|(member, _)| silent.contains(member)).collect();
-        for (member, range) in &silent {
-            if !self.seen.silent.contains(member) {
-                let event = WorkerEvent::Silent { worker: range.process as usize };
-                drop(self.channels.workers.blocking_send(event));
-            }
-        }
-        let is_alone = silent.len() == layout.members().count();
-        self.seen.silent = silent.into_iter().map(|(member, _)| member).collect();
-        let now = clock::now();
-        self.seen.alone_since = is_alone.then(|| self.seen.alone_since.unwrap_or(now));
-        if self.seen.alone_since.is_some_and(|since| now.since(since) >= self.give_up) {
-            events.push_back(CoordinatorEvent::Abort);
         }
     }
 

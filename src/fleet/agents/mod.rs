@@ -9,6 +9,7 @@ mod error;
 mod history;
 mod journal;
 mod news;
+mod observations;
 mod open;
 mod overview;
 mod refused;
