@@ -5,7 +5,13 @@
 
 // Without screens, the parts of `report` and `control` that only they use are unused.
 #![cfg_attr(
-    not(all(feature = "tui", feature = "web", feature = "monitor", feature = "css")),
+    not(all(
+        feature = "tui",
+        feature = "web",
+        feature = "monitor",
+        feature = "css",
+        feature = "history"
+    )),
     allow(unused)
 )]
 
@@ -21,10 +27,12 @@ pub mod seed;
 mod suggest;
 mod trace;
 pub mod units;
-// 1: what was measured; load curves, distributions, queues; the files of a scenario
+// 1: what was measured; load curves, distributions, queues; the files of a scenario; databases
 pub mod curve;
 pub mod files;
 pub mod stats;
+#[cfg(feature = "history")]
+pub mod store;
 // 2: rules over results; text templates
 pub mod template;
 pub mod verdict;
@@ -52,7 +60,9 @@ pub mod control;
 pub mod fleet;
 pub mod kubernetes;
 pub mod sinks;
-// 9: one run
+// 9: one run; the history of runs
+#[cfg(feature = "history")]
+pub mod history;
 pub mod run;
 // 11: the command line
 pub mod cli;

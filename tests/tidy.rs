@@ -38,7 +38,7 @@ const FLOORS: [&[&str]; 12] = [
     &["scenario"],
     &["engine", "report", "testserver"],
     &["sinks", "control", "fleet", "kubernetes"],
-    &["run"],
+    &["run", "history"],
     &[],
     &["cli"],
 ];

@@ -21,11 +21,13 @@ const OF_COORDINATOR: &[&str] = &[
     "bus-key",
     "env-may-differ",
     "force",
+    "history",
     "insecure-bus",
     "join-timeout",
     "json",
     "monitor",
     "no-control",
+    "no-history",
     "on-loss",
     "out",
     "processes",
@@ -34,6 +36,7 @@ const OF_COORDINATOR: &[&str] = &[
     "shards",
     "sign-key",
     "stay",
+    "tag",
     "ui",
     "web",
 ];
@@ -212,7 +215,8 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         let known: Vec<&str> = run.get_arguments().filter_map(clap::Arg::get_long).collect();
         for name in OF_COORDINATOR {
-            let has_all = cfg!(all(feature = "web", feature = "tui", feature = "redis"));
+            let has_all =
+                cfg!(all(feature = "web", feature = "tui", feature = "redis", feature = "history"));
             assert!(known.contains(name) || !has_all, "{name}");
         }
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+#[cfg(feature = "history")]
+use super::history_args::HistoryArgs;
 use super::limits::{self, UserLimits};
 use super::metrics::MetricsArgs;
 use super::output::fail;
@@ -86,6 +88,9 @@ pub(super) struct CommonArgs {
     /// Disable live control (control socket, hotkeys, dashboard controls)
     #[arg(long, hide_short_help = true, help_heading = "Display")]
     pub(super) no_control: bool,
+    #[cfg(feature = "history")]
+    #[command(flatten)]
+    pub(super) history: HistoryArgs,
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,
     #[command(flatten)]

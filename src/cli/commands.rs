@@ -6,6 +6,8 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "history")]
+use super::history;
 #[cfg(feature = "redis")]
 use super::{agent, coordinate};
 use super::{check, control, doctor, hit, k8s, man, merge, plan, report, run, target};
@@ -30,6 +32,7 @@ Examples:
   manada doctor                               check the limits of this machine
   manada control quickstart pause             pause a running test from another terminal
   manada report reports/quickstart-…          show a finished run again
+  manada history                              list earlier runs
 
 Exit codes:
   0    passed
@@ -60,10 +63,15 @@ pub(super) enum CliCommand {
     Plan(plan::Args),
     /// Show, judge or export a finished run
     Report(report::Args),
-    /// Make the report of a run on many machines from its agents' journals
+    /// Make the report of a run from the journals of its agents
     ///
     /// `manada agent --journal DIR` writes them. Needed if the coordinator's own report is lost.
     Merge(merge::Args),
+    /// List earlier runs, and show a metric over them
+    ///
+    /// `manada run` writes each run to the history.
+    #[cfg(feature = "history")]
+    History(history::Args),
     /// Control a running test
     ///
     /// Pauses or scales the load, sets a rate or a number of users, forces a breaker, mutes a step.

@@ -13,8 +13,9 @@ use std::time::Duration;
 use super::agent::CompileWords;
 use super::args::CommonArgs;
 use super::bus_args::BusArgs;
-use super::execute::{self, LoadGenerators, OutputFolder};
+use super::execute::{self, LoadGenerators};
 use super::output::{fail, print_remark};
+use super::output_folder::OutputFolder;
 use super::report::is_in_folder;
 use crate::engine::startup::tier::EngineSize;
 use crate::event::record;
@@ -125,6 +126,7 @@ fn resume(
         on_loss: setup.on_loss,
         agents: Some(agents),
         command: Some(shown.collect()),
+        scenario: None,
     };
     Ok(execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators))
 }

@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, GeneratorArgs, OutputArgs};
+#[cfg(feature = "history")]
+use super::history_writer::HistoryWriter;
 use super::metrics::MetricsReceivers;
 use super::output::{fail, finish, print_error, print_remark};
+use super::output_folder::{OutputFolder, claim, unwritable};
 use super::screen::ScreenHandle;
 use super::shown_command::shown_command;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
-use crate::clock;
 use crate::control::{ControlHandles, socket};
 use crate::engine::startup::tier::EngineSize;
 use crate::event::control_request::ControlClient;
@@ -35,15 +37,6 @@ use crate::sinks::folder::RunFolder;
 use crate::sinks::web;
 use crate::sinks::{SinkSet, SinkSummary, WhenFull};
 use crate::units::counted;
-
-/// Whether a run writes a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OutputFolder {
-    /// Always: the given folder, or one named after scenario and time.
-    Always,
-    /// Only if a folder is given.
-    IfGiven,
-}
 
 /// What a finished run prints, and its files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,13 +58,16 @@ pub(super) struct LoadGenerators {
     pub(super) agents: Option<AgentsOptions>,
     /// The command line for the report; `None`: that of this process.
     pub(super) command: Option<Vec<String>>,
+    /// The file of the scenario, whose commit is kept.
+    pub(super) scenario: Option<PathBuf>,
 }
 
 impl LoadGenerators {
     /// Shards of this machine.
     pub(super) fn of(args: &GeneratorArgs) -> Self {
         let on_loss = args.loss.on_loss;
-        Self { size: args.size.size(), on_loss, agents: None, command: None }
+        let size = args.size.size();
+        Self { size, on_loss, agents: None, command: None, scenario: None }
     }
 }
 
@@ -117,18 +113,16 @@ pub(super) fn execute_plan(
             return fail(&error, status_of(&error));
         }
     };
+    #[cfg(feature = "history")]
+    let history = {
+        let file = generators.scenario.as_deref();
+        let is_default = folder_use == OutputFolder::Always;
+        HistoryWriter::begin(&plan, file, &common.history, is_default, &mut sinks)
+    };
     if let (Some(agents), Some(folder)) = (&mut generators.agents, &folder) {
         keep_journal(agents, folder.path());
     }
-    let command = || shown_command(std::env::args_os(), &plan.safety.names);
-    let options = RunOptions {
-        command: generators.command.unwrap_or_else(command),
-        words: std::env::args_os().collect(),
-        size: generators.size,
-        on_loss: generators.on_loss,
-        agents: generators.agents,
-        monitors,
-    };
+    let options = run_options(&plan, generators, monitors);
     let open = |handles| control(handles, common, &screen, client.as_ref());
     let listen = |listener| signals.pass_to(listener);
     let report = match run::run(plan, &options, &mut sinks, listen, open) {
@@ -152,7 +146,9 @@ pub(super) fn execute_plan(
     let summary = sinks.join();
     screen.wait_until_left(&signals.hurry());
     receivers.finish(&signals.hurry());
-    let status = finish_report(summary, &streams, report, &common.output, &result);
+    let status = finish_report(summary, &streams, Arc::clone(&report), &common.output, &result);
+    #[cfg(feature = "history")]
+    history.write(&report);
     if let Some(folder) = folder.filter(|_| status != ExitStatus::Broken) {
         // The run is over: no other coordinator goes on with it. There may be none.
         drop(fs::remove_file(folder.join(record::FLEET_JOURNAL)));
@@ -168,6 +164,23 @@ fn status_of(error: &io::Error) -> ExitStatus {
     }
 }
 
+/// What the run needs to know beside its plan.
+fn run_options(
+    plan: &Plan,
+    generators: LoadGenerators,
+    monitors: Vec<MonitorSource>,
+) -> RunOptions {
+    let command = || shown_command(std::env::args_os(), &plan.safety.names);
+    RunOptions {
+        command: generators.command.unwrap_or_else(command),
+        words: std::env::args_os().collect(),
+        size: generators.size,
+        on_loss: generators.on_loss,
+        agents: generators.agents,
+        monitors,
+    }
+}
+
 /// Parses `--monitor`: its words come joined, or in one word with spaces between them.
 fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, MonitorError> {
     let words = |value: &String| -> Vec<String> {
@@ -175,35 +188,6 @@ fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, MonitorError>
         value.splitn(3, split).map(str::to_owned).collect()
     };
     MonitorSource::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
-}
-
-/// Claims the folder of a run, before anything else is done.
-fn claim(
-    plan: &Plan,
-    common: &CommonArgs,
-    folder_use: OutputFolder,
-) -> io::Result<Option<Arc<RunFolder>>> {
-    match (&common.out, folder_use) {
-        (Some(path), _) => claim_folder(path, common.force).map(Some),
-        (None, OutputFolder::Always) => {
-            let first = default_folder(&plan.scenario);
-            RunFolder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
-        }
-        (None, OutputFolder::IfGiven) => Ok(None),
-    }
-}
-
-/// Claims the folder at `path`.
-///
-/// # Errors
-/// If another run has it, or it cannot be written; the text names it.
-pub(super) fn claim_folder(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
-    RunFiles::claim(path, force).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
-    let place = folder.display();
-    io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
 }
 
 /// Writes the reports to standard output once all sinks have ended, and prints the result. All of
@@ -373,16 +357,4 @@ fn print(
         text.push_str(result.note);
     }
     anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
-}
-
-/// Returns `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.
-fn default_folder(scenario: &str) -> PathBuf {
-    let name: String = scenario
-        .chars()
-        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-        .collect();
-    let name = name.trim_start_matches('.');
-    let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
-    let time = time.replace([':', '-'], "").replace('Z', "");
-    PathBuf::from("reports").join(format!("{name}-{time}"))
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::args::{self, CommonArgs, GeneratorArgs};
-use super::execute::{self, LoadGenerators, OutputFolder};
+use super::execute::{self, LoadGenerators};
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::output::{fail, print_remark, report_failure};
+use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
 use crate::files::{FileRole, Files};
 use crate::plan::Plan;

@@ -19,6 +19,12 @@ mod doctor;
 mod execute;
 #[cfg(test)]
 mod help_tests;
+#[cfg(feature = "history")]
+mod history;
+#[cfg(feature = "history")]
+mod history_args;
+#[cfg(feature = "history")]
+mod history_writer;
 mod hit;
 mod hit_streams;
 mod k8s;
@@ -31,6 +37,7 @@ mod metrics;
 #[path = "no_metrics.rs"]
 mod metrics;
 mod output;
+mod output_folder;
 mod plan;
 mod rebuilt;
 mod report;
@@ -91,6 +98,8 @@ pub fn main() -> ExitStatus {
         CliCommand::Plan(args) => plan::run(&args),
         CliCommand::Report(args) => report::run(&args),
         CliCommand::Merge(args) => merge::run(&args),
+        #[cfg(feature = "history")]
+        CliCommand::History(args) => history::run(&args),
         CliCommand::Control(args) => control::run(&args),
         CliCommand::Doctor(args) => doctor::run(&args),
         CliCommand::Target(args) => target::run(args),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::args::OutputArgs;
 use super::execute::{self, ResultOutput};
+use super::output_folder;
 use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::sinks::SinkSet;
@@ -22,7 +23,7 @@ pub(super) fn write(
     fail: &dyn Fn(&dyn Display, ExitStatus) -> ExitStatus,
     make: impl FnOnce(&mut SinkSet) -> Result<Arc<Report>, String>,
 ) -> ExitStatus {
-    let folder = match out.map(|out| execute::claim_folder(out, force)).transpose() {
+    let folder = match out.map(|out| output_folder::claim_folder(out, force)).transpose() {
         Ok(folder) => folder,
         Err(error) => return fail(&error, ExitStatus::Broken),
     };

@@ -14,9 +14,10 @@ use std::time::Duration;
 use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
-use super::execute::{self, LoadGenerators, OutputFolder};
+use super::execute::{self, LoadGenerators};
 use super::limits::UserLimits;
 use super::output::{fail, print_remark, report_failure};
+use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
 #[cfg(feature = "redis")]
 use crate::files::VariableCheck;
@@ -238,7 +239,9 @@ pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) 
                     return fail(&args.common.output.report, &plan.scenario, &why, status);
                 }
             };
-            let generators = LoadGenerators { agents, ..LoadGenerators::of(&args.generator) };
+            let scenario = Some(args.scenario.clone());
+            let generators =
+                LoadGenerators { agents, scenario, ..LoadGenerators::of(&args.generator) };
             execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators)
         }
         Err((mistakes, status)) => {

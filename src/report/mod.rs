@@ -34,4 +34,4 @@ pub(crate) mod rows;
 pub(crate) mod steps;
 pub mod summary;
 mod text_lines;
-mod text_table;
+pub(crate) mod text_table;

@@ -54,13 +54,7 @@ impl<W: Write> HlogFile<W> {
         if latency.responses().count() + latency.timeouts().count() == 0 {
             return Ok(());
         }
-        let mut hdr =
-            Hdr::<u64>::new_with_bounds(1, Histogram::MAX_US, 3).map_err(io::Error::other)?;
-        for part in [latency.responses(), latency.timeouts()] {
-            for (us, count) in part.buckets() {
-                hdr.record_n(us.min(Histogram::MAX_US), count).map_err(io::Error::other)?;
-            }
-        }
+        let hdr = to_hdr(latency)?;
         let mut serializer = V2DeflateSerializer::new();
         IntervalLogWriterBuilder::new()
             .begin_log_with(&mut self.out, &mut serializer)?
@@ -70,4 +64,15 @@ impl<W: Write> HlogFile<W> {
                 IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
             })
     }
+}
+
+/// Returns the responses, and the timeouts at their age, as a histogram of HdrHistogram.
+pub(crate) fn to_hdr(latency: &Latency) -> io::Result<Hdr<u64>> {
+    let mut hdr = Hdr::<u64>::new_with_bounds(1, Histogram::MAX_US, 3).map_err(io::Error::other)?;
+    for part in [latency.responses(), latency.timeouts()] {
+        for (us, count) in part.buckets() {
+            hdr.record_n(us.min(Histogram::MAX_US), count).map_err(io::Error::other)?;
+        }
+    }
+    Ok(hdr)
 }

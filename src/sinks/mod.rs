@@ -11,7 +11,7 @@ pub mod exports;
 pub mod files;
 pub mod folder;
 mod health;
-mod hlog;
+pub(crate) mod hlog;
 mod messages;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -200,6 +200,8 @@ fn shell(folder: &Path, line: &str) -> Output {
         .env("PATH", path)
         .env_remove("MANADA_SAFETY")
         .env("XDG_CONFIG_HOME", folder.join(".config"))
+        .env("XDG_DATA_HOME", folder.join(".data"))
+        .env_remove("MANADA_HISTORY")
         .env("XDG_RUNTIME_DIR", folder.join("runtime"))
         .envs(ENVIRONMENT)
         .env("GITHUB_STEP_SUMMARY", folder.join("summary"))
@@ -268,6 +270,7 @@ pages! {
     login "howto/login.md";
     planning "planning.md";
     fleet "fleet.md";
+    history "history.md";
     kubernetes "kubernetes.md";
     metrics "metrics.md";
     rates "howto/rates.md";

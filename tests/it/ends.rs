@@ -105,6 +105,7 @@ fn talkative(folder: &std::path::Path, stderr: impl Into<Stdio>) -> Tied {
     let text = TALKATIVE.replace("{{ 'x' * 1 }}", &"x".repeat(4_000)).replace("vars: {}\n", "");
     std::fs::write(folder.join("scenario.yaml"), text).unwrap();
     let mut command = Command::new(MANADA);
+    command.env("MANADA_HISTORY", "none");
     command.args(["run", "scenario.yaml", "--ui", "plain", "-v", "--json", "--out", "out"]);
     command.current_dir(folder).env_remove("MANADA_SAFETY").stdin(Stdio::null());
     command.stdout(File::create(folder.join("stdout")).unwrap()).stderr(stderr);

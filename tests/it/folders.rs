@@ -27,6 +27,7 @@ fn second_run_does_not_touch_first_runs_files() {
     assert!(before.contains("run.record"), "{before:?}");
     for force in [&[][..], &["--force"]] {
         let mut command = Command::new(MANADA);
+        command.env("MANADA_HISTORY", "none");
         command.args(["hit", &url, "-c", "1", "-n", "1", "--out", "r"]).args(force);
         let second = command.current_dir(running.path("")).output().unwrap();
         let said = String::from_utf8_lossy(&second.stderr).into_owned();
@@ -50,6 +51,7 @@ fn concurrent_runs_have_separate_folders() {
     fs::write(root.path().join("s.yaml"), scenario).unwrap();
     let start = || {
         let mut command = Command::new(MANADA);
+        command.env("MANADA_HISTORY", "none");
         command.args(["run", "s.yaml", "--ui", "none", "-qq", "--shards", "1"]);
         command.current_dir(root.path()).stdout(Stdio::null()).spawn().unwrap()
     };
@@ -84,6 +86,7 @@ fn no_link_in_a_folder_is_followed() {
         assert!(!done.path(name).is_symlink(), "{name}");
     }
     let mut command = Command::new(MANADA);
+    command.env("MANADA_HISTORY", "none");
     command.args(["hit", &url, "-n", "1", "-c", "1", "--out", "link"]);
     let output = command.current_dir(done.path("")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

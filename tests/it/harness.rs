@@ -197,6 +197,8 @@ impl Manada {
             .env_remove("NO_COLOR")
             // The user who runs the tests may have a safety file.
             .env_remove("MANADA_SAFETY")
+            // Tests leave nothing in the user's history.
+            .env("MANADA_HISTORY", "none")
             .env("XDG_CONFIG_HOME", self.folder.path().join(".config"))
             .env("XDG_RUNTIME_DIR", self.folder.path())
             .envs(self.environment)

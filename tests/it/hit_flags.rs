@@ -152,6 +152,7 @@ fn a_body_comes_from_standard_input() {
     });
     let url = server.url();
     let mut child = Command::new(env!("CARGO_BIN_EXE_manada"))
+        .env("MANADA_HISTORY", "none")
         .args(["hit", &url, "-n", "1", "-c", "1", "-m", "POST", "-b", "@-", "--ui", "none", "-qq"])
         // With a threshold that holds on any busy machine.
         .args(["--threshold", "calls > 0"])

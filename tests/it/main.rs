@@ -30,6 +30,10 @@ mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
+#[cfg(feature = "history")]
+mod history; // the run history in a file
+#[cfg(feature = "postgres")]
+mod history_postgres; // the run history in a real PostgreSQL
 mod hit_flags; // flags of `hit`, and spellings of other tools
 mod hit_streams; // streams of `hit`: WebSockets, listeners, responses in pieces
 mod http2; // HTTP/2 with nginx and with misbehaving peers

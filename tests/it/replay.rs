@@ -31,6 +31,7 @@ fn run(target: &Builtin, words: &[&str]) -> Done {
 /// Runs `manada report` in the folder of a run.
 fn again(done: &Done, words: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(MANADA);
+    command.env("MANADA_HISTORY", "none");
     let output = command.arg("report").args(words).current_dir(done.path("")).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))

@@ -43,6 +43,7 @@ impl Terminal {
         let mut child = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .current_dir(folder.path())
+            .env("MANADA_HISTORY", "none")
             .env("TERM", "xterm")
             .env("LC_ALL", "C.UTF-8")
             .env_remove("NO_COLOR")

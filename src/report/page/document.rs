@@ -60,13 +60,7 @@ pub struct RenderedSection {
 pub fn document(report: &Report) -> String {
     let mut parts = sections(report);
     parts.retain(|part| part.inner.is_some());
-    let title = title(report);
-    let body = html! {
-        (bar(&title, &parts))
-        main { @for part in &parts { (place(part)) } }
-        footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
-    };
-    page(&title, &policy(), &body, SCRIPT)
+    sections_page(&title(report), &parts)
 }
 
 /// Returns a page that says why a run was not carried out.
@@ -83,6 +77,16 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
         footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
     };
     page(&title, &policy(), &body, SCRIPT)
+}
+
+/// Returns a file of these sections.
+pub fn sections_page(title: &str, parts: &[RenderedSection]) -> String {
+    let body = html! {
+        (bar(title, parts))
+        main { @for part in parts { (place(part)) } }
+        footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
+    };
+    page(title, &policy(), &body, SCRIPT)
 }
 
 /// Returns a page with `live` on top and empty sections, which `script` fills.

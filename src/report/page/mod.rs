@@ -9,10 +9,14 @@ mod document;
 mod section;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(feature = "history")]
+mod trend;
 mod view;
 mod words;
 
 pub(crate) use document::{
     RenderedSection, SCRIPT, STYLE, document, hash, not_carried_out, sections, shell, title,
 };
+#[cfg(feature = "history")]
+pub(crate) use trend::{TrendPoint, TrendUnit, trend};
 pub(crate) use words::short;

@@ -22,7 +22,7 @@ pub(super) fn head(columns: &[(&str, bool)]) -> Markup {
 }
 
 /// A table that the script can sort, and that scrolls if it is too wide.
-pub(super) fn sortable(key: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
+pub fn sortable(key: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label={ "Table: " (key) } {
             table.sortable data-key=(key) { (head(columns)) tbody { (rows) } }

@@ -4,6 +4,8 @@
 //! Invariant: a section without anything to show renders nothing.
 
 mod cells;
+#[cfg(feature = "history")]
+pub(super) use cells::sortable;
 pub mod checks;
 pub mod client;
 pub mod distribution;
