@@ -60,7 +60,9 @@ pub mod control;
 pub mod fleet;
 pub mod kubernetes;
 pub mod sinks;
-// 9: one run; the history of runs
+// 9: one run; the history of runs; files for Prometheus and Grafana
+#[cfg(feature = "metrics")]
+pub mod dashboards;
 #[cfg(feature = "history")]
 pub mod history;
 pub mod run;

@@ -38,7 +38,7 @@ const FLOORS: [&[&str]; 12] = [
     &["scenario"],
     &["engine", "report", "testserver"],
     &["sinks", "control", "fleet", "kubernetes"],
-    &["run", "history"],
+    &["run", "history", "dashboards"],
     &[],
     &["cli"],
 ];
@@ -46,7 +46,7 @@ const FLOORS: [&[&str]; 12] = [
 /// Words that only some modules may say, and why.
 const OWNED: [(&str, &[&str], &str); 6] = [
     ("clap", &["cli"], "only the command line knows clap"),
-    ("serde_saphyr", &["scenario", "kubernetes"], "only `scenario` reads YAML"),
+    ("serde_saphyr", &["scenario", "kubernetes", "dashboards"], "only `scenario` reads YAML"),
     (
         "TcpStream",
         &["wire", "testserver", "sinks"],

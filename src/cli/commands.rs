@@ -6,6 +6,8 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "metrics")]
+use super::dashboards;
 #[cfg(feature = "history")]
 use super::history;
 #[cfg(feature = "redis")]
@@ -95,6 +97,11 @@ pub(super) enum CliCommand {
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,
+    /// Write rules and dashboards for Prometheus and Grafana
+    ///
+    /// Made for a scenario: an alert for each of its thresholds.
+    #[cfg(feature = "metrics")]
+    Dashboards(Box<dashboards::Args>),
     /// Print objects of Kubernetes that run agents
     K8s(Box<k8s::Args>),
     /// Print a JSON Schema, for editors

@@ -15,6 +15,8 @@ mod commands;
 mod control;
 #[cfg(feature = "redis")]
 mod coordinate;
+#[cfg(feature = "metrics")]
+mod dashboards;
 mod doctor;
 mod execute;
 #[cfg(test)]
@@ -108,6 +110,8 @@ pub fn main() -> ExitStatus {
         #[cfg(feature = "redis")]
         CliCommand::Coordinate(args) => coordinate::run(&args, worker::compile_words),
         CliCommand::Worker => worker::run(),
+        #[cfg(feature = "metrics")]
+        CliCommand::Dashboards(args) => dashboards::run(&args),
         CliCommand::K8s(args) => k8s::run(&args),
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),

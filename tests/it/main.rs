@@ -14,6 +14,7 @@ mod builtin; // `manada target` as a process, and its counts
 mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it
+mod dashboards; // files for Prometheus and Grafana, and their own tools
 mod dry_run; // dry runs: `check --once`
 mod ends; // all ways to end
 mod exemplars; // failing exchanges, and their curl commands

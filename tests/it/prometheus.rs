@@ -26,32 +26,15 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it, and waits for its first scrape.
     pub(crate) fn start() -> Self {
-        let program = ["/usr/bin/prometheus", "/usr/local/bin/prometheus"];
-        let program = program.iter().find(|path| Path::new(path).exists()).expect(
-            "this test needs prometheus: `apt-get install prometheus`, or run scripts/test, \
-             which does",
-        );
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let address = free.to_string();
-        let config = folder.path().join("prometheus.yml");
+        let address = free_address();
         let text = format!(
             "scrape_configs:\n- job_name: own\n  scrape_interval: 1s\n  static_configs:\n  \
              - targets: ['{address}']\n- job_name: run\n  scrape_interval: 1s\n  \
              file_sd_configs:\n  - files: ['targets.json']\n    refresh_interval: 1s\n"
         );
-        std::fs::write(&config, text).unwrap();
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-remote-write-receiver")
-            .arg("--enable-feature=native-histograms")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Self { _child: Tied(child), address, folder };
+        std::fs::write(folder.path().join("prometheus.yml"), text).unwrap();
+        let started = Self::with_config(folder, address);
         let tries = LIMIT.as_millis() / 100;
         let scraped = (0..tries).any(|_| {
             let up = started.ask("/api/v1/query?query=up").contains("\"1\"");
@@ -62,6 +45,27 @@ impl Prometheus {
         });
         assert!(scraped, "prometheus does not scrape");
         started
+    }
+
+    /// Starts it at this address with the `prometheus.yml` of a folder.
+    pub(crate) fn with_config(folder: TempDir, address: String) -> Self {
+        let program = ["/usr/bin/prometheus", "/usr/local/bin/prometheus"];
+        let program = program.iter().find(|path| Path::new(path).exists()).expect(
+            "this test needs prometheus: `apt-get install prometheus`, or run scripts/test, \
+             which does",
+        );
+        let config = folder.path().join("prometheus.yml");
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--web.enable-remote-write-receiver")
+            .arg("--enable-feature=native-histograms")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { _child: Tied(child), address, folder }
     }
 
     /// Scrapes this address from now on, as the job `run`.
@@ -80,6 +84,11 @@ impl Prometheus {
     fn ask(&self, path: &str) -> String {
         ask(&self.address, path)
     }
+}
+
+/// A free address of loopback.
+pub(crate) fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// Waits a moment: a server that reports nothing is polled.

@@ -140,7 +140,7 @@ impl MetricFamily<'_> {
 }
 
 /// A name of a label that Prometheus permits: `[a-zA-Z_][a-zA-Z0-9_]*`.
-pub(super) fn label_name(text: &str) -> String {
+pub fn label_name(text: &str) -> String {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut name: String = text.chars().map(|c| if is_fit(c) { c } else { '_' }).collect();
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -13,5 +13,7 @@ pub mod remote_write;
 mod scrape;
 mod text;
 
-pub use catalog::check_size;
+pub use buckets::BOUNDS_US;
+pub use catalog::{check_size, metric_names};
+pub use family::label_name;
 pub use scrape::{MetricsEndpoint, MetricsSink};

@@ -17,8 +17,23 @@ use view::ReportView;
 use super::family::MetricFamily;
 use crate::event::Report;
 
-/// All metrics of the report so far.
+/// All metrics of the report so far that have samples.
 pub(super) fn families(report: &Report) -> Vec<MetricFamily<'_>> {
+    let mut all = known_families(report);
+    all.retain(|family| !family.samples.is_empty());
+    all
+}
+
+/// The names of the metrics that a run such as this one may have, as Prometheus knows them.
+pub fn metric_names(report: &Report) -> Vec<String> {
+    let name = |family: &MetricFamily<'_>| {
+        let total = if family.is_counter() { "_total" } else { "" };
+        family.prometheus_name() + total
+    };
+    known_families(report).iter().map(name).collect()
+}
+
+fn known_families(report: &Report) -> Vec<MetricFamily<'_>> {
     let view = ReportView { report };
     let mut all = vec![run::info(view)];
     all.extend(run::state(view));
@@ -30,6 +45,5 @@ pub(super) fn families(report: &Report) -> Vec<MetricFamily<'_>> {
     all.extend(client::breakers(view));
     all.extend(run::generator(view));
     all.extend(run::thresholds(view));
-    all.retain(|family| !family.samples.is_empty());
     all
 }
