@@ -77,7 +77,7 @@ pub(super) fn generator(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
         ),
         family(
             "manada.process.memory",
-            "Resident memory of this process.",
+            "Resident memory of this process and its workers.",
             MetricKind::Gauge,
             MetricUnit::Bytes,
             memory.map(|(_, bytes)| level(Vec::new(), bytes)),
