@@ -117,7 +117,7 @@ impl MetricsReceivers {
         print_remark(&format_args!(
             "waiting up to {seconds} s for one more scrape of the metrics; Ctrl-C ends it"
         ));
-        if !endpoint.wait_for_final_scrape(hurry) {
+        if !endpoint.wait_for_final_scrape(wait, hurry) {
             print_remark(&"the final metrics were not scraped");
         }
     }

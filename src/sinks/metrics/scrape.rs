@@ -115,12 +115,11 @@ impl Scrapes {
         self.has_end |= has_end;
     }
 
-    /// Until when the end of the run waits for one more scrape: twice the time between the last two
-    /// after the last one. Without two scrapes there is nothing to wait for.
-    fn wait_until(&self, now: Time) -> Option<Time> {
-        let (last, interval) = (self.last?, self.interval_ns?);
-        let until = last.after(interval.saturating_mul(2)).min(now + LONGEST_WAIT);
-        (!self.has_end && until > now).then_some(until)
+    /// How long the end of the run waits for one more scrape: twice the time between the last two.
+    /// Without two scrapes there is nothing to wait for.
+    fn final_wait(&self) -> Option<Duration> {
+        let interval = self.interval_ns.filter(|_| !self.has_end)?;
+        Some(Duration::from_nanos(interval.saturating_mul(2)).min(LONGEST_WAIT))
     }
 }
 
@@ -208,18 +207,18 @@ impl MetricsEndpoint {
     /// How long the end of the run waits for one more scrape, so that the receiver has the final
     /// figures; `None` if it does not.
     pub fn final_wait(&self) -> Option<Duration> {
-        let now = clock::now();
-        let until = lock(&self.state.scrapes).wait_until(now)?;
-        Some(Duration::from_nanos(until.since(now)))
+        lock(&self.state.scrapes).final_wait()
     }
 
-    /// Waits for one more scrape, at most [`Self::final_wait`], or until `hurry` is set. Returns
-    /// whether the final figures were scraped.
-    pub fn wait_for_final_scrape(&self, hurry: &AtomicBool) -> bool {
-        while !hurry.load(Relaxed) && self.final_wait().is_some() {
+    /// Waits for one more scrape, at most `wait`, or until `hurry` is set. Returns whether the
+    /// final figures were scraped.
+    pub fn wait_for_final_scrape(&self, wait: Duration, hurry: &AtomicBool) -> bool {
+        let until = clock::now() + wait;
+        let has_end = || lock(&self.state.scrapes).has_end;
+        while !has_end() && !hurry.load(Relaxed) && clock::now() < until {
             std::thread::park_timeout(LOOK);
         }
-        lock(&self.state.scrapes).has_end
+        has_end()
     }
 }
 
@@ -295,16 +294,15 @@ mod tests {
     fn the_end_waits_for_one_more_scrape_as_long_as_two_of_them_take() {
         let at = |s: u64| Time(s * 1_000_000_000);
         let mut scrapes = Scrapes::default();
-        assert_eq!(scrapes.wait_until(at(7)), None);
+        assert_eq!(scrapes.final_wait(), None);
         scrapes.add(at(10), false);
-        assert_eq!(scrapes.wait_until(at(11)), None, "how often it is scraped is not known");
+        assert_eq!(scrapes.final_wait(), None, "how often it is scraped is not known");
         scrapes.add(at(25), false);
-        assert_eq!(scrapes.wait_until(at(30)), Some(at(55)));
-        assert_eq!(scrapes.wait_until(at(55)), None);
+        assert_eq!(scrapes.final_wait(), Some(Duration::from_secs(30)));
         let mut rare = scrapes;
         rare.add(at(1_000), false);
-        assert_eq!(rare.wait_until(at(1_001)), Some(at(1_061)));
+        assert_eq!(rare.final_wait(), Some(LONGEST_WAIT));
         scrapes.add(at(40), true);
-        assert_eq!(scrapes.wait_until(at(41)), None, "the final figures were scraped");
+        assert_eq!(scrapes.final_wait(), None, "the final figures were scraped");
     }
 }

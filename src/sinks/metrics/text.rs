@@ -64,7 +64,9 @@ impl TextWriter {
         for sample in &family.samples {
             match &sample.value {
                 MetricValue::Count(n) => self.sample(sampled, &sample.labels, None, n),
-                MetricValue::Level(level) => self.sample(sampled, &sample.labels, None, level),
+                MetricValue::Level(level) => {
+                    self.sample(sampled, &sample.labels, None, &number(*level));
+                }
                 MetricValue::Times(times) => self.times(&base, &sample.labels, times),
             }
         }
@@ -111,6 +113,15 @@ impl TextWriter {
     }
 }
 
+/// A number; infinite ones by the name that both formats have for them.
+fn number(value: f64) -> String {
+    match value {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        value => value.to_string(),
+    }
+}
+
 /// A bound in seconds, with the decimal point that OpenMetrics demands.
 pub(super) fn bound_text(us: u64) -> String {
     let text = (us as f64 / 1e6).to_string();
@@ -137,6 +148,12 @@ mod tests {
         let labels = vec![("step".into(), "a \"b\"\\\nc".into())];
         let samples = vec![MetricSample { labels, value }];
         MetricFamily { name, help: "Help.", kind, unit, samples }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_have_their_names() {
+        let all = [0.5, 2e10, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(number);
+        assert_eq!(all, ["0.5", "20000000000", "+Inf", "-Inf", "NaN"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::report::rows;
 use crate::sinks::metrics::family::{MetricFamily, MetricKind, MetricUnit};
 use crate::stats::BreakerState;
 
+/// Attempts, errors, connections and bytes.
 pub(super) fn network(view: ReportView<'_>) -> [MetricFamily<'_>; 7] {
     let snapshot = &view.report.snapshot;
     let (attempts, connections) = (&snapshot.attempts, &snapshot.connections);
@@ -68,6 +69,7 @@ pub(super) fn network(view: ReportView<'_>) -> [MetricFamily<'_>; 7] {
     ]
 }
 
+/// Circuit breakers that are configured.
 pub(super) fn breakers(view: ReportView<'_>) -> [MetricFamily<'_>; 2] {
     let breakers = view.report.info.plan.client.breakers.iter();
     let breakers = breakers.zip(&view.report.snapshot.resilience.breakers);

@@ -2,12 +2,13 @@
 //!
 //! Invariant: a level that is not known has no sample.
 
-use super::samples::{family, gauge, label, level};
+use super::samples::{family, gauge, label, level, unique};
 use super::view::ReportView;
 use crate::sinks::metrics::family::{MetricFamily, MetricKind, MetricUnit};
 use crate::stats::{MonitorOwner, MonitorUnit};
 use crate::verdict::trust::TrustLevel;
 
+/// The run, described by labels.
 pub(super) fn info(view: ReportView<'_>) -> MetricFamily<'_> {
     let plan = &view.report.info.plan;
     let labels = vec![
@@ -20,6 +21,7 @@ pub(super) fn info(view: ReportView<'_>) -> MetricFamily<'_> {
     gauge("manada.run.info", "The run, described by labels; the value is 1.", [level(labels, 1.0)])
 }
 
+/// The state of the run at this moment.
 pub(super) fn state(view: ReportView<'_>) -> [MetricFamily<'_>; 6] {
     let (report, snapshot) = (view.report, &view.report.snapshot);
     let one = |value: u64| [level(Vec::new(), value as f64)];
@@ -50,6 +52,7 @@ pub(super) fn state(view: ReportView<'_>) -> [MetricFamily<'_>; 6] {
     ]
 }
 
+/// Health of the generator, and readings of monitors.
 pub(super) fn generator(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
     let health = &view.report.snapshot.health;
     let seconds = |name, help, value| {
@@ -85,7 +88,7 @@ pub(super) fn generator(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
         gauge(
             "manada.monitor",
             "Readings of monitors, in the unit of the label.",
-            readings.map(|(monitor, reading)| {
+            unique(readings.map(|(monitor, reading)| {
                 let owner = match monitor.owner {
                     MonitorOwner::Generator => "generator",
                     MonitorOwner::Target => "target",
@@ -99,11 +102,12 @@ pub(super) fn generator(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
                 };
                 let name = label("monitor", &monitor.name);
                 level(vec![label("owner", owner), name, label("unit", unit)], reading)
-            }),
+            })),
         ),
     ]
 }
 
+/// Thresholds so far. A rule that stands twice is judged once.
 pub(super) fn thresholds<'r>(view: ReportView<'r>) -> [MetricFamily<'r>; 2] {
     let judged = view.report.judgements.iter();
     let rule = |rule: &'r str| vec![label("rule", rule)];
@@ -111,16 +115,18 @@ pub(super) fn thresholds<'r>(view: ReportView<'r>) -> [MetricFamily<'r>; 2] {
         gauge(
             "manada.threshold.passed",
             "Whether a threshold holds so far.",
-            judged
-                .clone()
-                .filter(|one| one.observed.is_some())
-                .map(|one| level(rule(&one.threshold.rule), f64::from(u8::from(one.passed)))),
+            unique(
+                judged
+                    .clone()
+                    .filter(|one| one.observed.is_some())
+                    .map(|one| level(rule(&one.threshold.rule), f64::from(u8::from(one.passed)))),
+            ),
         ),
         gauge(
             "manada.threshold.observed",
             "The value that a threshold judges, in its own unit: microseconds, a share, a \
              count, or per second.",
-            judged.filter_map(|one| Some(level(rule(&one.threshold.rule), one.observed?))),
+            unique(judged.filter_map(|one| Some(level(rule(&one.threshold.rule), one.observed?)))),
         ),
     ]
 }

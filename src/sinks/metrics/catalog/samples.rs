@@ -4,6 +4,7 @@
 //! Invariant: samples of a family have the value that its kind demands.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::sinks::metrics::family::{
     Label, MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
@@ -66,6 +67,15 @@ pub(super) fn family<'r>(
     samples: impl IntoIterator<Item = MetricSample<'r>>,
 ) -> MetricFamily<'r> {
     MetricFamily { name, help, kind, unit, samples: samples.into_iter().collect() }
+}
+
+/// Samples with different labels: of several with the same ones, the first, since receivers refuse
+/// others.
+pub(super) fn unique<'r>(
+    samples: impl IntoIterator<Item = MetricSample<'r>>,
+) -> Vec<MetricSample<'r>> {
+    let mut known = HashSet::new();
+    samples.into_iter().filter(|sample| known.insert(sample.labels.clone())).collect()
 }
 
 /// A sample for each value of a label.

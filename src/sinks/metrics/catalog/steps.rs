@@ -26,6 +26,7 @@ pub(super) fn call_results(calls: &Calls) -> [(&'static str, u64); 8] {
 pub(super) const STATUS_CLASSES: [&str; 9] =
     ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"];
 
+/// Calls, responses, checks and times of steps.
 pub(super) fn steps(view: ReportView<'_>) -> [MetricFamily<'_>; 5] {
     let checks = &view.report.info.plan.checks;
     [
@@ -71,6 +72,7 @@ pub(super) fn steps(view: ReportView<'_>) -> [MetricFamily<'_>; 5] {
     ]
 }
 
+/// Messages of streams, if there are any.
 pub(super) fn messages(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
     if !view.report.info.plan.has_streams {
         return Vec::new();

@@ -63,9 +63,12 @@ fn step_labels<'r>(report: &'r Report, step: StepId, period: &'static str) -> Ve
         label("step", &series.name),
         label("period", period),
     ];
-    let tags = series.tags.iter();
-    labels.extend(tags.map(|(name, value)| {
-        (Cow::Owned(format!("tag_{}", label_name(name))), Cow::Borrowed(value.as_str()))
-    }));
+    for (name, value) in &series.tags {
+        let name = format!("tag_{}", label_name(name));
+        // Of two tags whose names differ in signs alone, the first one stays.
+        if !labels.iter().any(|(known, _)| *known == name) {
+            labels.push((Cow::Owned(name), Cow::Borrowed(value.as_str())));
+        }
+    }
     labels
 }
