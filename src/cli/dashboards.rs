@@ -3,15 +3,14 @@
 //! Invariant: it accepts what `check` accepts, connects to nothing, and replaces no file unless
 //! told to.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::args::OverlayArgs;
+use super::file_set::write_files;
 use super::limits::{self, UserLimits};
 use super::output::{finish, print_error, print_remark};
-use crate::dashboards::{self, BucketForm, GeneratedFile};
+use crate::dashboards::{self, BucketForm};
 use crate::exit::ExitStatus;
 use crate::files::Files;
 use crate::scenario::{self, ScenarioOverrides};
@@ -76,22 +75,13 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         ));
         return ExitStatus::Usage;
     }
-    if let Err(error) = write(&args.out, &files) {
+    if let Err(error) =
+        write_files(&args.out, files.iter().map(|file| (file.name, file.text.as_str())))
+    {
         print_error(&format_args!("cannot write to {}: {error}", args.out.display()));
         return ExitStatus::Broken;
     }
     let names: Vec<&str> = files.iter().map(|file| file.name).collect();
     let text = format!("{}: {}\n", args.out.display(), names.join(", "));
     finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
-}
-
-/// Writes the files to a folder, which is made if it is missing.
-fn write(folder: &Path, files: &[GeneratedFile]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for file in files {
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o644);
-        options.open(folder.join(file.name))?.write_all(file.text.as_bytes())?;
-    }
-    Ok(())
 }

@@ -2,20 +2,19 @@
 //!
 //! Invariant: it connects to nothing; what it prints has names of Secrets, never their values.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::args;
+use super::file_set::write_files;
 use super::output::{finish, print_error, print_remark};
 use crate::exit::ExitStatus;
 use crate::kubernetes::{
-    self, BusLocation, ClusterFile, ClusterName, ClusterRun, Destination, ImageReference,
-    ResourceQuantity, SecretVariable,
+    self, BusLocation, ClusterName, ClusterRun, Destination, ImageReference, ResourceQuantity,
+    SecretVariable,
 };
 
 /// Maximum number of agents, as of `manada run`.
@@ -144,24 +143,13 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
         return finish(io::stdout().write_all(texts.join("---\n").as_bytes()), ExitStatus::Pass);
     }
-    match write(&args.out, &files) {
+    match write_files(&args.out, files.iter().map(|file| (file.name, file.text.as_str()))) {
         Ok(()) => ExitStatus::Pass,
         Err(error) => {
             print_error(&format_args!("cannot write to {}: {error}", args.out.display()));
             ExitStatus::Broken
         }
     }
-}
-
-/// Writes the files to a folder, which is made if it is missing.
-fn write(folder: &Path, files: &[ClusterFile]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for file in files {
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o644);
-        options.open(folder.join(file.name))?.write_all(file.text.as_bytes())?;
-    }
-    Ok(())
 }
 
 #[cfg(all(test, feature = "redis"))]

@@ -19,6 +19,7 @@ mod coordinate;
 mod dashboards;
 mod doctor;
 mod execute;
+mod file_set;
 #[cfg(test)]
 mod help_tests;
 #[cfg(feature = "history")]

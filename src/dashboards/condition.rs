@@ -2,7 +2,7 @@
 //!
 //! `alerts` makes alerts of them.
 //! Invariant: a condition is built only of metrics that have what the threshold judges; what is
-//! left out of them, or interpolated, is told with the condition.
+//! left out of them, or interpolated, stands with the condition.
 
 use super::names::MetricName;
 use super::promql::{BucketForm, CountedTime, Matchers, QueriedTimes, seconds};

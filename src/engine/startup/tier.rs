@@ -26,7 +26,7 @@ pub struct EngineTier {
 }
 
 impl EngineTier {
-    /// The size on so many agents of a fleet, with `shards` each.
+    /// The size on this number of agents, with `shards` each.
     #[must_use]
     pub fn on_agents(self, agents: usize, shards: usize) -> Self {
         let reason = format!(

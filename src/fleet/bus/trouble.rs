@@ -1,8 +1,8 @@
-//! What people are told of a bus that fails, and of damaged values that it has.
+//! Messages about a bus that fails, and about damaged values on it.
 //!
 //! The drivers of coordinator and agents hand in each request with its reply.
-//! Invariant: an outage is told once, with its cause and the cure, and so is its end; a short one,
-//! which costs nothing, is not. The number of lines about damaged values is bounded.
+//! Invariant: an outage has one message, with its cause and the cure, and its end another; a short
+//! one, which costs nothing, has none. The number of lines about damaged values is bounded.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::fleet::protocol::{BusReply, BusRequest};
 use crate::units::show_duration;
 
-/// For how long requests fail before it is told, ns.
+/// For how long requests fail before there is a message, ns.
 const TELL_AFTER: u64 = 1_000_000_000;
 
 /// How requests to a bus have fared so far.
