@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use rustix::process::Signal;
 
 use crate::harness::{LIMIT, MANADA, Manada, Tied, count};
-use crate::peer::Server;
+use crate::peer::{Server, refusing_address};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -143,8 +143,7 @@ fn closed_standard_error_does_not_change_exit() {
 
 #[test]
 fn run_without_responses_fails() {
-    // A port without a listener.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_bound, free) = refusing_address();
     for words in [&["-n", "5"][..], &["-n", "5", "--threshold", "lag.p99 < 1h"]] {
         let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:said"];
         let done = Manada::hit(&format!("http://{free}/"), words).words(&forms).go();

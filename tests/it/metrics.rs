@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, Running, Tied};
 use crate::nginx::Nginx;
-use crate::peer::{Peer, Server};
+use crate::peer::{Peer, Server, refusing_address};
 use crate::prometheus::{Prometheus, ask, pause, value_at};
 
 /// Two steps, one with a tag, and a warm-up, so that figures of both periods are there.
@@ -195,17 +195,14 @@ fn victoria_metrics_has_the_sums_of_the_report_by_remote_write() {
 #[test]
 fn receivers_in_trouble_cost_metrics_and_nothing_else() {
     let target = Builtin::start(&[]);
-    let answering = |answer: &'static str| {
-        Server::start(move |peer| {
-            peer.request();
-            peer.send(answer.as_bytes());
-        })
+    let answering = |answer: &'static [u8]| {
+        Server::start(move |peer| while peer.whole_request().is_some() && peer.send(answer) {})
     };
-    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_bound, refusing) = refusing_address();
     let servers = [
-        answering("HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nno \x1b[31mlabel"),
-        answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
-        answering("nonsense\r\n\r\n"),
+        answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nno \x1b[31mlabel"),
+        answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        answering(b"nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(Server::url).collect();

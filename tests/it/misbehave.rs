@@ -1,17 +1,15 @@
 //! Tests of misbehaving targets: each gets its own error, in limited time, and never counts as
 //! fast.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use manada::wire::websocket::handshake;
 use serde_json::{Value, json};
-use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Manada, count};
-use crate::peer::{Peer, Server, Then};
+use crate::peer::{Peer, Server, Then, refusing_address};
 use crate::sums::answered;
 
 /// Four requests by two users, with this timeout.
@@ -232,10 +230,7 @@ fn a_target_that_hangs_up_at_once() {
 
 #[test]
 fn port_without_listener() {
-    // Bound without listening, so that no other process can take the port.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let (_bound, address) = refusing_address();
     let report = Manada::hit(&format!("http://{address}/"), &WORDS).go().measured();
     assert_eq!(count(&report, "calls.failed"), 4, "{report}");
     assert_eq!(count(&report, "attempts.sent"), 0, "{report}");

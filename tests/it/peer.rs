@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 /// Maximum wait of a connection for its client.
 const LIFE: Duration = Duration::from_secs(10);
 /// Maximum operations of a connection; more than any script needs.
@@ -100,6 +102,14 @@ impl Server {
     }
 }
 
+/// An address that refuses connections, and the socket that keeps others from taking its port.
+pub(crate) fn refusing_address() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
 /// What a connection does after a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Then {
@@ -131,6 +141,17 @@ impl Peer {
         }
         self.shared.requests.fetch_add(1, SeqCst);
         Some(String::from_utf8_lossy(&head).into_owned())
+    }
+
+    /// Waits for a request with a body whose length is declared; returns its head. Bytes that are
+    /// left unread would reset the connection, and the client would lose the response.
+    pub(crate) fn whole_request(&mut self) -> Option<String> {
+        let head = self.head()?;
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = lengths.next().map_or(0, |(_, value)| value.trim().parse().unwrap());
+        self.stream.read_exact(&mut vec![0; length]).ok()?;
+        Some(head)
     }
 
     /// Sends bytes at once.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
-use crate::peer::{Peer, Server};
+use crate::peer::{Peer, Server, refusing_address};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -130,8 +130,7 @@ fn non_idempotent_request_is_not_retried() {
 
 #[test]
 fn unsent_request_is_retried() {
-    // A port without a listener any more.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_bound, address) = refusing_address();
     for method in ["get", "post"] {
         let call = format!("{{ {method}: / }}");
         let retries = "{ max: 3, backoff: { base: 1ms } }";
