@@ -74,6 +74,17 @@ impl Seed {
     }
 }
 
+/// One number of several, by the mixing of [`Seed::rng`]: different words give different numbers,
+/// but for chance.
+#[inline]
+pub fn mixed(words: impl IntoIterator<Item = u64>) -> u64 {
+    let mut key = 0x6d61_6e61_6461u64;
+    for word in words {
+        key = mix(key.wrapping_add(word).wrapping_add(0x9e37_79b9_7f4a_7c15));
+    }
+    key
+}
+
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

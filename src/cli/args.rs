@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use super::call_args::CallArgs;
 #[cfg(feature = "history")]
 use super::history_args::HistoryArgs;
 use super::limits::{self, UserLimits};
@@ -93,6 +94,8 @@ pub(super) struct CommonArgs {
     pub(super) history: HistoryArgs,
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(super) calls: CallArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

@@ -8,8 +8,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::args::{CommonArgs, GeneratorArgs, OutputArgs};
+use super::call_args::CallFiles;
 #[cfg(feature = "history")]
 use super::history_writer::HistoryWriter;
 use super::metrics::MetricsReceivers;
@@ -71,6 +73,20 @@ impl LoadGenerators {
     }
 }
 
+/// What leaves a run beside its reports.
+struct SideOutputs {
+    metrics: MetricsReceivers,
+    calls: CallFiles,
+}
+
+impl SideOutputs {
+    /// Waits for receivers of metrics, and prints what was lost or left out.
+    fn finish(self, hurry: &AtomicBool) {
+        self.metrics.finish(hurry);
+        self.calls.finish();
+    }
+}
+
 /// Executes a plan; `layout` replaces the summary.
 pub(super) fn execute_plan(
     plan: Plan,
@@ -105,7 +121,7 @@ pub(super) fn execute_plan(
     // Without live control no sink gets a client.
     let client = (!common.no_control).then(ControlClient::default);
     let added = add_sinks(&mut sinks, &plan, common, folder.as_ref(), client.as_ref());
-    let (screen, streams, receivers) = match added {
+    let (screen, streams, side) = match added {
         Ok(added) => added,
         Err(error) => {
             let _ = sinks.join();
@@ -145,7 +161,7 @@ pub(super) fn execute_plan(
     let result = ResultOutput { folder, note: note.as_deref().unwrap_or_default(), layout };
     let summary = sinks.join();
     screen.wait_until_left(&signals.hurry());
-    receivers.finish(&signals.hurry());
+    side.finish(&signals.hurry());
     let status = finish_report(summary, &streams, Arc::clone(&report), &common.output, &result);
     #[cfg(feature = "history")]
     history.write(&report);
@@ -233,15 +249,16 @@ fn add_sinks(
     common: &CommonArgs,
     folder: Option<&Arc<RunFolder>>,
     client: Option<&ControlClient>,
-) -> io::Result<(ScreenHandle, StreamExports, MetricsReceivers)> {
+) -> io::Result<(ScreenHandle, StreamExports, SideOutputs)> {
     add_files(sinks, folder)?;
     let streams = add_exports(sinks, &common.output.report)?;
     let mut lines = dashboard(sinks, common, client)?;
-    let (receivers, more) = common.metrics.open(|| plan.manifest(), sinks)?;
+    let (metrics, more) = common.metrics.open(|| plan.manifest(), sinks)?;
     lines.extend(more);
+    let calls = common.calls.open(sinks)?;
     let screen = ScreenHandle::add(sinks, common, client)?;
     lines.iter().for_each(|text| screen.print_remark(text));
-    Ok((screen, streams, receivers))
+    Ok((screen, streams, SideOutputs { metrics, calls }))
 }
 
 /// Starts the dashboard in the browser, if requested; returns lines to print.

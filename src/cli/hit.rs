@@ -311,8 +311,9 @@ pub(super) enum HitFailure {
 pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
     let hit = args.hit(files).map_err(HitFailure::File)?;
     // Every mistake in these options was made on the command line.
-    let plan =
+    let mut plan =
         hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
+    args.common.calls.apply(&mut plan);
     let hosts = &args.limits.authorised;
     hit::within_limits(plan, files, limits::safety_file(files).as_deref(), hosts).map_err(
         |mistakes| {

@@ -10,6 +10,7 @@ pub mod agent_words;
 mod args;
 #[cfg(feature = "redis")]
 mod bus_args;
+mod call_args;
 mod check;
 mod commands;
 mod control;

@@ -214,11 +214,14 @@ pub(super) fn compile(
         thresholds: args.generator.threshold.clone(),
         ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
-    scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
+    let loaded = scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
         let status =
             if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
         (mistakes, status)
-    })
+    });
+    let (mut plan, warnings) = loaded?;
+    args.common.calls.apply(&mut plan);
+    Ok((plan, warnings))
 }
 
 /// Returns the words of a command line that agents compile.

@@ -13,7 +13,7 @@ use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, cookies, hedge, redirect};
+use crate::engine::call::{body, cookies, hedge, redirect, trace_context};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
 use crate::engine::streams;
@@ -85,8 +85,14 @@ pub(crate) fn call<'a>(
         }
         let CallAttempts { blocked_ns, at, capture, last, outgoing, .. } = &attempts;
         let left = last.done.max(*at);
-        let blocked =
-            BlockedTime { blocked_ns: *blocked_ns, left, taken_up: timing.picked_up, own };
+        let made = attempts.retries + u32::from(attempts.resends) + 1;
+        let blocked = BlockedTime {
+            blocked_ns: *blocked_ns,
+            left,
+            taken_up: timing.picked_up,
+            own,
+            attempts: made,
+        };
         let end = conclude(context, user, blocked, (last, capture), outgoing.bytes);
         if prepared.is_more {
             streams::end_call(context, user, (last, capture), end.result);
@@ -105,7 +111,7 @@ fn render<'b>(
     timing: &CallTiming,
     buffer: &'b mut Vec<u8>,
 ) -> Result<&'b [u8], RenderError> {
-    let fixed = prepared.request.as_static();
+    let mut fixed = prepared.request.as_static();
     if fixed.is_none() {
         *buffer = shard.buffers.take();
         let mut scratch = shard.buffers.scratch();
@@ -116,8 +122,14 @@ fn render<'b>(
     if (has_cookies || prepared.is_more)
         && let Some(whole) = add_parts(shard, user, prepared, timing, fixed.unwrap_or(buffer))?
     {
-        *buffer = whole;
-        return Ok(buffer);
+        (*buffer, fixed) = (whole, None);
+    }
+    if prepared.sends_trace_context
+        && let Some(whole) =
+            trace_context::add(shard, user, prepared, timing.intended, fixed.unwrap_or(buffer))
+    {
+        shard.buffers.give_back(std::mem::replace(buffer, whole));
+        fixed = None;
     }
     Ok(fixed.unwrap_or(buffer))
 }

@@ -27,7 +27,7 @@ use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::plan::slots::{OwnedSlots, Segment};
 use crate::plan::{Address, Plan, Workload};
 use crate::seed::Rng;
-use crate::stats::Recorder;
+use crate::stats::{Recorder, TraceIds};
 use crate::template::{RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::{ConnectionSlot, Wire};
@@ -49,6 +49,8 @@ pub(crate) struct Shard {
     pub(crate) wire: Wire,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) resilience: ResilienceState,
+    /// The ids of iterations and calls; `None` if no calls are kept one by one.
+    pub(crate) trace_ids: Option<TraceIds>,
     /// By archetype.
     pub(crate) flows: Vec<PreparedFlow>,
     /// The variables that the scenario's `setup` set.
@@ -95,13 +97,18 @@ impl Shard {
         let flow = |id| PreparedFlow::new(setup, id, &names);
         let schedule = |workload| LiveSchedule::new(&plan, workload, setup.start);
         let lease = Rc::new(ShardLease::new(setup.is_leased));
+        let mut recorder = Recorder::new(plan.series_layout(), index, setup.start);
+        if let Some(records) = plan.call_records {
+            recorder.keep_calls(records.sampling, setup.segment.shards as usize);
+        }
         let meter = |id| UserMeter::new(setup, id, &lifecycle, &lease);
         Self {
             flows: ArchetypeId::first(plan.archetypes.len()).map(flow).collect(),
             schedules: plan.workloads.iter().map(schedule).collect(),
             user_meters: WorkloadId::first(plan.workloads.len()).map(meter).collect(),
             rows: RowSource::new(&plan, &setup.claims),
-            recorder: RefCell::new(Recorder::new(plan.series_layout(), index, setup.start)),
+            recorder: RefCell::new(recorder),
+            trace_ids: plan.call_records.map(|_| TraceIds::new(&plan.run_id, plan.seed)),
             resilience: ResilienceState::new(setup),
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,

@@ -6,6 +6,7 @@
 pub mod address_scope;
 pub mod allowed_targets;
 pub mod call;
+pub mod call_records;
 pub mod data;
 pub mod endpoint_pattern;
 pub mod flow;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{Call, OnFail, RequestBody, RequestTemplate};
+pub use call_records::CallRecordOptions;
 pub use endpoint_pattern::{Endpoint, EndpointPattern, Endpoints};
 pub use flow::{Archetype, Step};
 pub use load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Share, Users, Workload};
@@ -84,6 +86,8 @@ pub struct Plan {
     pub safety: Arc<Safety>,
     /// The client's policies.
     pub policies: Policies,
+    /// Calls that are kept one by one; `None` if none are.
+    pub call_records: Option<CallRecordOptions>,
     /// The scenario files, for the report.
     pub sources: Vec<SourceFile>,
 }
@@ -199,6 +203,7 @@ impl Plan {
             safety: Arc::clone(&self.safety),
             // Setup and teardown are not part of the simulated client's behaviour.
             policies: Policies::default(),
+            call_records: None,
             sources: Vec::new(),
         }
     }

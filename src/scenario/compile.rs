@@ -117,6 +117,7 @@ pub(crate) fn scenario(
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
         policies,
+        call_records: None,
         sources: Vec::new(),
     };
     Some(CompiledScenario { plan, spans, limits })

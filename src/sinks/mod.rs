@@ -5,6 +5,7 @@
 //! a file loses nothing; the last event reaches every sink.
 
 #[cfg(any(feature = "web", feature = "metrics"))]
+pub mod calls;
 mod client_connections;
 mod endpoints;
 pub mod exports;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::addresses::Addresses;
+use super::call_record::KeptCalls;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
@@ -75,6 +76,8 @@ pub struct Delta {
     pub resilience: ResilienceSnapshot,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
+    /// Calls and iterations that are kept one by one.
+    pub kept: KeptCalls,
     /// The shard at the end of the interval.
     pub gauges: Gauges,
     /// Whether this is the shard's last delta.
@@ -215,6 +218,7 @@ impl Delta {
             pools: vec![PoolUse::default(); shape.pools],
             resilience: ResilienceSnapshot::default(),
             windows: Vec::new(),
+            kept: KeptCalls::default(),
             gauges: Gauges::default(),
             last: false,
         }
@@ -237,6 +241,14 @@ impl Delta {
             && self.departures.len() == shape.workloads
             && self.windows.iter().all(window)
             && self.failures.first.values().all(|one| one.step.index() < steps)
+            && self.kept.calls.iter().all(|one| {
+                one.step.index() < steps && one.iteration.workload.index() < shape.workloads
+            })
+            && self
+                .kept
+                .iterations
+                .iter()
+                .all(|one| one.iteration.workload.index() < shape.workloads)
     }
 
     /// Adds what the same shard counted later.
@@ -258,6 +270,7 @@ impl Delta {
             }
         }
         self.windows.sort_by_key(|window| (window.second, window.measured));
+        self.kept.merge(later.kept);
         self.gauges = later.gauges;
         self.last |= later.last;
     }

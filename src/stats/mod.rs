@@ -4,6 +4,7 @@
 //! Invariant: merging is exact and independent of order; a percentile is never averaged.
 
 pub mod addresses;
+pub mod call_record;
 mod cause;
 pub mod counts;
 pub mod delta;
@@ -31,10 +32,12 @@ pub mod stall;
 pub mod state_change;
 pub mod tally;
 pub mod timeline;
+pub mod trace_ids;
 pub mod unfinished;
 pub mod user_levels;
 
 pub use addresses::{AddressUse, Addresses};
+pub use call_record::{CallRecord, CallSampling, IterationRecord, KeptCalls};
 pub use counts::{Attempts, Calls, Connections, Departures, FirstStart, Gauges, Iterations};
 pub use delta::{Delta, Window};
 pub use delta_sum::{DeltaSum, SeriesSum, TimeSum};
@@ -61,5 +64,6 @@ pub use state_change::{
 };
 pub use tally::Tally;
 pub use timeline::{GaugeSample, Point, Timeline};
+pub use trace_ids::{IterationId, TraceIds};
 pub use unfinished::Unfinished;
 pub use user_levels::WorstUsers;

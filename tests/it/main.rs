@@ -66,6 +66,7 @@ mod report; // the folder and the document of a run
 mod resilient; // the reports of a resilient client
 mod retries; // retry storms, budgets, idempotent requests
 mod safety; // safety limits
+mod samples; // calls one by one
 mod scenarios; // shipped scenarios, and examples of the language page
 mod secrets; // secrets appear in no output
 mod seed; // the same seed gives the same traffic

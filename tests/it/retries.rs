@@ -3,7 +3,6 @@
 //!
 //! Invariant: the target's count is decisive, not the client's own.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 

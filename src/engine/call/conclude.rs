@@ -4,6 +4,7 @@
 //! Invariant: a call that was begun is recorded exactly once, also if it is cancelled or never
 //! sent.
 
+use super::call_record;
 use super::checks::{self, CheckedResponse, FailedChecks};
 use super::context::CallContext;
 use super::exemplar;
@@ -30,6 +31,8 @@ pub(crate) struct BlockedTime {
     pub(crate) taken_up: Time,
     /// Delays that the shard itself added.
     pub(crate) own: ShardDelays,
+    /// Attempts that were made, without redirects.
+    pub(crate) attempts: u32,
 }
 
 /// The time that a shard itself adds to a call, ns.
@@ -47,7 +50,7 @@ impl BlockedTime {
     pub(crate) fn none(shard: &Shard, picked_up: Time) -> Self {
         let stalled_ns = shard.recorder.borrow().stalled_ns();
         let own = ShardDelays { prepared_ns: 0, stalled_ns };
-        Self { blocked_ns: 0, left: picked_up, taken_up: picked_up, own }
+        Self { blocked_ns: 0, left: picked_up, taken_up: picked_up, own, attempts: 0 }
     }
 }
 
@@ -140,6 +143,10 @@ pub(crate) fn record(
         recorder.record_blocked(sample.intended, cause, unready_ns);
     }
     recorder.end_call(&sample, blocked.left);
+    drop(recorder);
+    if let Some(ids) = &call.shard.trace_ids {
+        call_record::keep(call, user, (&sample, exchange, blocked.attempts), ids);
+    }
     // A redirect that is not followed was a response, too: the target is alive.
     let responded = matches!(
         exchange.outcome,

@@ -5,6 +5,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod body;
+pub(crate) mod call_record;
 pub(crate) mod checks;
 pub(crate) mod conclude;
 pub(crate) mod context;
@@ -20,3 +21,4 @@ pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod timing;
 pub(crate) mod trace;
+pub(crate) mod trace_context;

@@ -10,7 +10,7 @@ use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::stream::{AnswerFormat, StreamAct, StreamForm, StreamStep};
-use crate::plan::{Archetype, Call};
+use crate::plan::{Archetype, Call, Plan, Service};
 use crate::units::nanos;
 use crate::wire::tokens::streamed::StreamedFormat;
 use crate::wire::{CaptureRequest, TakesOver};
@@ -53,6 +53,8 @@ pub(crate) struct PreparedCall {
     /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
     /// observed as it comes.
     pub(crate) is_more: bool,
+    /// Whether its requests carry `traceparent`.
+    pub(crate) sends_trace_context: bool,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
     /// order.
     pub(crate) check_ids: Vec<usize>,
@@ -121,6 +123,7 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
+                sends_trace_context: sends_trace_context(plan, call, service),
                 check_ids: call
                     .check_names()
                     .filter_map(|name| known.iter().position(|other| *other == name))
@@ -141,6 +144,14 @@ impl PreparedFlow {
             pace_ns: kind.pace.map(nanos),
         }
     }
+}
+
+/// Whether requests of a call carry `traceparent`; a header of the scenario's own stays.
+fn sends_trace_context(plan: &Plan, call: &Call, service: &Service) -> bool {
+    let own = call.request.headers.iter().chain(&service.headers);
+    plan.call_records.is_some_and(|records| records.trace_context.is_some())
+        && call.sends_request()
+        && !own.into_iter().any(|(name, _)| name.eq_ignore_ascii_case("traceparent"))
 }
 
 /// Whether the shard has next to nothing to do for a step.

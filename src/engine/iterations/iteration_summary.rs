@@ -4,8 +4,10 @@
 //! Invariant: each iteration that is recorded as begun is recorded as ended once.
 
 use crate::clock::{RunOffset, Time};
+use crate::engine::call::call_record;
 use crate::engine::call::timing::CallTiming;
 use crate::engine::shard::Shard;
+use crate::engine::users::user::User;
 use crate::ids::WorkloadId;
 use crate::stats::sample::IterationEnd;
 
@@ -37,21 +39,17 @@ pub(crate) fn record_begin(shard: &Shard, workload: WorkloadId, timing: &CallTim
 }
 
 /// Records that an iteration, which was due at `due`, has ended.
-pub(crate) fn record_end(
-    shard: &Shard,
-    workload: WorkloadId,
-    due: Time,
-    summary: &IterationSummary,
-) {
+pub(crate) fn record_end(shard: &Shard, user: &User, due: Time, summary: &IterationSummary) {
     let duration_ns = summary.done.since(due).saturating_sub(summary.thought_ns);
     let offset = |at| RunOffset::of(at, shard.start);
     let times = (duration_ns, summary.delay_ns);
     shard.recorder.borrow_mut().end_iteration(
-        workload,
+        user.workload,
         offset(due),
         summary.end,
         times,
         offset(summary.done),
     );
+    call_record::keep_iteration(shard, user, (due, summary.done), summary.end);
     debug_assert!(summary.end != IterationEnd::Completed || summary.done >= due);
 }

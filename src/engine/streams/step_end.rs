@@ -84,7 +84,7 @@ fn blocked(context: CallContext<'_>, begun: StepBegun, dispatched: Time) -> Bloc
     let prepared_ns = dispatched.since(context.timing.picked_up);
     let own = ShardDelays { prepared_ns, stalled_ns: begun.stalled_ns };
     // The reader stamps a message; its user gets its turn later.
-    BlockedTime { blocked_ns: 0, left: clock::now(), taken_up: begun.at, own }
+    BlockedTime { blocked_ns: 0, left: clock::now(), taken_up: begun.at, own, attempts: 1 }
 }
 
 /// Ends a step whose stream is not open: its opening failed, or it has not run.

@@ -165,8 +165,7 @@ impl<'a> ClosedUser<'a> {
     }
 
     fn record_end(&self, intended: Time, (summary, _): (IterationSummary, bool)) {
-        let (shard, workload) = (self.runner.shard, self.who.workload);
-        iteration_summary::record_end(shard, workload, intended, &summary);
+        iteration_summary::record_end(self.runner.shard, self.runner.user, intended, &summary);
     }
 
     /// Ends the streams of an iteration that has `ended`, and hands that on.

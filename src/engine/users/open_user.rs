@@ -29,7 +29,7 @@ pub(crate) fn run(
         let Some(timing) = begin(shard, user, id, (start.number, due)) else { return };
         let publishing = shard.count_publisher(user.archetype);
         let (summary, has_begun) = IterationRunner::new(shard, user, timing).iteration(true).await;
-        record_end(shard, id, due, summary);
+        record_end(shard, user, due, summary);
         if let Some(until) = pause_after(summary) {
             // After a pause at the end of its flow the user is still there, as long as it may be.
             let _ = user.deadline.pause_until(until).await;
@@ -75,8 +75,8 @@ fn begin(
 
 // What an iteration returns is passed on by value: borrowed, each user's task would hold it.
 
-fn record_end(shard: &Shard, id: WorkloadId, due: Time, summary: IterationSummary) {
-    iteration_summary::record_end(shard, id, due, &summary);
+fn record_end(shard: &Shard, user: &User, due: Time, summary: IterationSummary) {
+    iteration_summary::record_end(shard, user, due, &summary);
 }
 
 /// Until when the user pauses after its iteration; `None` if it leaves at once.

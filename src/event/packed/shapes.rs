@@ -6,19 +6,23 @@ use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{RunManifest, Series, SourceFile};
+use crate::stats::call_record::{AttemptPhases, KeptBecause};
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
+use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse, Calls,
-    Change, ChangeCause, ChangeKind, Connections, ControlOrigin, DegradationLevel, Delayed, Delta,
-    Departures, FirstStart, GaugeSample, Gauges, HeldStreams, Iterations, LoadOverride,
-    MemoryRelief, MessageCounts, MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay,
-    PoolUse, Priority, Remedy, ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause,
-    Window,
+    AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse,
+    CallRecord, CallResult, Calls, Change, ChangeCause, ChangeKind, Connections, ControlOrigin,
+    DegradationLevel, Delayed, Delta, Departures, FirstStart, GaugeSample, Gauges, HeldStreams,
+    IterationId, IterationRecord, Iterations, KeptCalls, LoadOverride, MemoryRelief, MessageCounts,
+    MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy,
+    ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 
 listed! {
+    CallResult: Ok, Failed, Timeout, Unfinished, Own, Suppressed, Muted;
+    IterationEnd: Completed, Early, Interrupted;
     BreakerSwitch: Open, Close, Reset;
     Priority: Low, Medium, High, Critical;
     DegradationLevel: Normal, Light, Heavy, Emergency;
@@ -92,6 +96,15 @@ packed! {
         second, target, users, running, connections, streams since 9,
         streams_wanted since 9, monitors,
     }
+    IterationId { workload, item, iteration }
+    AttemptPhases { dns_ns, connect_ns, tls_ns, first_byte_ns }
+    KeptBecause { sampled, failed, slowest }
+    CallRecord {
+        iteration, key, step, user, intended, lag_ns, blocked_ns, service_ns, response_ns, phases,
+        attempts, bytes_sent, bytes_received, outcome, result, because,
+    }
+    IterationRecord { iteration, key, user, intended, done, end }
+    KeptCalls { calls, iterations, sampled_left_out, failed_left_out }
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, processes since 10, is_fleet since 10, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
@@ -109,7 +122,7 @@ packed! {
         shard, workloads, departures, attempts, connections, streams since 9, addresses,
         statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
-        windows, gauges, last,
+        windows, kept since 10, gauges, last,
     }
 }
 

@@ -80,6 +80,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             grace: compile::GRACE,
             safety: Arc::default(),
             policies: policies(hit, mode),
+            call_records: None,
             sources: Vec::new(),
         }
     });

@@ -4,12 +4,14 @@
 //! Invariant: each recorded event is in exactly one Delta.
 
 mod attempts;
+mod call_keeper;
 mod messages;
 mod remarks;
 mod starts;
 
 use std::collections::BTreeSet;
 
+use super::call_record::{CallRecord, CallSampling, IterationRecord};
 use super::counts::{FirstStart, Gauges};
 use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::exemplar::FailureMode;
@@ -22,6 +24,7 @@ use super::stall::LoopStalls;
 use crate::clock::{RunOffset, Time};
 use crate::ids::{GroupId, StepId, WorkloadId};
 pub use attempts::AttemptReason;
+use call_keeper::CallKeeper;
 
 /// A call with more lag than this is also recorded without its lag.
 const NOTABLE_LAG_NS: u64 = 1_000_000;
@@ -50,6 +53,8 @@ pub struct Recorder {
     call_time: u128,
     /// Σ pick-up time of running calls, to compute how long they have been running.
     running_since: u128,
+    /// Keeps calls one by one; `None` if the run needs none.
+    keeper: Option<Box<CallKeeper>>,
 }
 
 impl Recorder {
@@ -72,6 +77,7 @@ impl Recorder {
             receive_lag: ReceiveLag::default(),
             call_time: 0,
             running_since: 0,
+            keeper: None,
         }
     }
 
@@ -229,6 +235,35 @@ impl Recorder {
         }
     }
 
+    /// Keeps calls one by one from now on; `shards` is their number over the whole run.
+    pub fn keep_calls(&mut self, sampling: CallSampling, shards: usize) {
+        let steps = self.shape.checks.len();
+        self.keeper = Some(Box::new(CallKeeper::new(sampling, shards, steps)));
+    }
+
+    /// Keeps a call if it is of use: the key of its iteration, its series, result and response
+    /// time, ns.
+    #[inline]
+    pub fn keep_call(
+        &mut self,
+        (key, step): (u64, StepId),
+        (result, response_ns): (CallResult, u64),
+        record: impl FnOnce() -> CallRecord,
+    ) {
+        if let Some(keeper) = &mut self.keeper
+            && keeper.wants(key, step, result, response_ns)
+        {
+            keeper.keep(record());
+        }
+    }
+
+    /// Keeps an iteration if it is sampled.
+    pub fn keep_iteration(&mut self, record: IterationRecord) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep_iteration(record);
+        }
+    }
+
     /// Iterations that have begun and not ended.
     pub fn running_iterations(&self) -> u64 {
         self.running_iterations
@@ -254,6 +289,7 @@ impl Recorder {
         self.current = 0;
         delta.windows.sort_by_key(|window| (window.second, window.measured));
         delta.gauges = gauges;
+        delta.kept = self.keeper.as_mut().map(|keeper| keeper.take()).unwrap_or_default();
         delta
     }
 

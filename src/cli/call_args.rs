@@ -1,0 +1,83 @@
+//! `--samples`: what leaves a run call by call.
+//!
+//! `run` and `hit` put it into the plan, since shards keep the calls; `execute` opens the files.
+//! Invariant: a file that cannot be written is an error before the load.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::print_remark;
+use crate::plan::{CallRecordOptions, Plan};
+use crate::sinks::calls::{SampleCounts, SamplesFile};
+use crate::sinks::{SinkSet, WhenFull};
+use crate::stats::CallSampling;
+use crate::units::{Rate, counted, parse_rate, show_count};
+
+/// Options for calls one by one.
+#[derive(Clone, Debug, Args)]
+pub(super) struct CallArgs {
+    /// Write calls one by one to FILE, as lines of JSON
+    ///
+    /// A FILE that ends in .zst is compressed by Zstandard. The file is written during the run, and
+    /// replaces an earlier one.
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Results")]
+    samples: Option<PathBuf>,
+    /// Maximum rate of calls in the file of --samples
+    ///
+    /// If there are more, all calls of a part of the iterations are written: the same part of all
+    /// steps. The number that was left out is printed.
+    #[arg(long, value_name = "RATE", default_value = "10000/s", value_parser = parse_rate,
+        requires = "samples", hide_short_help = true, help_heading = "Results")]
+    samples_rate: Rate,
+}
+
+/// The files of a run.
+#[derive(Debug, Default)]
+pub(super) struct CallFiles {
+    samples: Option<(PathBuf, SampleCounts)>,
+}
+
+impl CallArgs {
+    /// Has the shards of a plan keep what is wanted.
+    pub(super) fn apply(&self, plan: &mut Plan) {
+        if self.samples.is_some() {
+            let most_per_second = self.samples_rate.as_f64().ceil() as u64;
+            plan.call_records = Some(CallRecordOptions {
+                sampling: CallSampling { below: u64::MAX, most_per_second },
+                trace_context: None,
+            });
+        }
+    }
+
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub(super) fn open(&self, sinks: &mut SinkSet) -> io::Result<CallFiles> {
+        let Some(path) = &self.samples else { return Ok(CallFiles::default()) };
+        let file = SamplesFile::create(path)?;
+        let counts = file.counts();
+        sinks.add("samples", WhenFull::Block, file)?;
+        Ok(CallFiles { samples: Some((path.clone(), counts)) })
+    }
+}
+
+impl CallFiles {
+    /// Prints how many calls the files have.
+    pub(super) fn finish(self) {
+        let Some((path, counts)) = self.samples else { return };
+        let (written, left_out) = counts.get();
+        let path = path.display();
+        if left_out == 0 {
+            return print_remark(&format_args!("{path}: {}", counted(written, "call")));
+        }
+        let share = 100.0 * written as f64 / (written + left_out) as f64;
+        print_remark(&format_args!(
+            "{path}: {} of {} ({share:.1} %); raise --samples-rate for more",
+            show_count(written),
+            counted(written + left_out, "call")
+        ));
+    }
+}

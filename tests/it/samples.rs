@@ -1,0 +1,99 @@
+//! Calls one by one: what a file of samples has adds up to the report.
+//!
+//! Invariant: no figure depends on how fast the machine is.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::builtin::Builtin;
+use crate::harness::{Done, Manada, count};
+
+fn scenario(target: &Builtin) -> String {
+    format!(
+        "services: {{ shop: {{ url: '{}' }} }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - get: /?a\n      name: look\n    \
+         - get: /status/404\n      name: miss\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    \
+         arrivals: {{ rate: 50/s }}\n    duration: 3s\n",
+        target.url("")
+    )
+}
+
+fn run(target: &Builtin, words: &[&str]) -> Done {
+    let all = [&["run", "s.yaml", "--json", "--ui", "none", "--seed", "7"], words];
+    Manada::new(&all.concat()).file("s.yaml", scenario(target)).go()
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn sum(lines: &[Value], key: &str) -> u64 {
+    lines.iter().map(|line| line[key].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn samples_add_up_to_the_report() {
+    let target = Builtin::start(&[]);
+    for processes in ["1", "2"] {
+        let done = run(&target, &["--samples", "calls.ndjson", "--processes", processes]);
+        let report = done.report(0);
+        let calls = lines(&done.read("calls.ndjson"));
+        assert_eq!(calls.len() as u64, count(&report, "calls.made"), "{done}");
+        assert_eq!(calls.len(), 300, "{done}");
+        let failed = calls.iter().filter(|call| call["result"] == "failed").count() as u64;
+        assert_eq!(failed, count(&report, "calls.failed"), "{done}");
+        assert_eq!(sum(&calls, "bytes_received"), count(&report, "bytes.received"), "{done}");
+        assert_eq!(sum(&calls, "bytes_sent"), count(&report, "bytes.sent"), "{done}");
+        assert_eq!(sum(&calls, "attempts"), 300, "{done}");
+        // The mean of the report is the mean of the calls; it is rounded to µs per call.
+        let (mut us, mut slowest) = (0.0, 0.0f64);
+        for call in &calls {
+            let response = call["response_us"].as_f64().unwrap();
+            assert!(response >= call["service_us"].as_f64().unwrap(), "{call}");
+            let is_miss = call["step"] == "miss";
+            assert_eq!(call["status"], if is_miss { 404 } else { 200 }, "{call}");
+            assert_eq!(call["trace_id"].as_str().unwrap().len(), 32, "{call}");
+            us += response;
+            slowest = slowest.max(response);
+        }
+        let mean = report["response_us"]["mean"].as_f64().unwrap();
+        assert!((us / 300.0 - mean).abs() < mean / 100.0 + 2.0, "{} {mean} {done}", us / 300.0);
+        let max = report["response_us"]["max"].as_f64().unwrap();
+        assert!((slowest - max).abs() <= max / 100.0 + 2.0, "{slowest} {max} {done}");
+        let mut traces: Vec<&str> =
+            calls.iter().map(|call| call["trace_id"].as_str().unwrap()).collect();
+        traces.sort_unstable();
+        traces.dedup();
+        assert_eq!(traces.len(), 150, "one trace for each iteration");
+        assert!(done.stderr.contains("calls.ndjson: 300 calls"), "{done}");
+    }
+}
+
+#[test]
+fn a_bound_leaves_whole_iterations_out_and_counts_them() {
+    let target = Builtin::start(&[]);
+    let words = ["--samples", "calls.ndjson.zst", "--samples-rate", "16/s", "--shards", "1"];
+    let done = run(&target, &words);
+    let made = count(&done.report(0), "calls.made");
+    let bytes = std::fs::read(done.path("calls.ndjson.zst")).unwrap();
+    let (mut left, mut text) = (bytes.as_slice(), String::new());
+    while !left.is_empty() {
+        let mut frame = ruzstd::decoding::StreamingDecoder::new(&mut left).unwrap();
+        frame.read_to_string(&mut text).unwrap();
+    }
+    let calls = lines(&text);
+    assert!(!calls.is_empty() && calls.len() as u64 <= made / 2, "{} {done}", calls.len());
+    let said = format!("calls.ndjson.zst: {} of {made} calls", calls.len());
+    assert!(done.stderr.contains(&said), "{said} {done}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_the_run_before_the_load() {
+    let target = Builtin::start(&[]);
+    let done = run(&target, &["--samples", "none/calls.ndjson"]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert!(done.stderr.contains("cannot write none/calls.ndjson"), "{done}");
+    assert_eq!(target.count("/"), 0);
+}
