@@ -4,8 +4,8 @@
 //! Invariant: no sink slows the engine. A slow screen loses frames, which are counted and reported;
 //! a file loses nothing; the last event reaches every sink.
 
-#[cfg(any(feature = "web", feature = "metrics"))]
 pub mod calls;
+#[cfg(any(feature = "web", feature = "metrics"))]
 mod client_connections;
 mod endpoints;
 pub mod exports;
