@@ -3,7 +3,8 @@
 //!
 //! Encoders call it.
 //! Invariant: the counts of all buckets add up to the number of times; a time that is not known is
-//! above every bound.
+//! above every bound. A count never falls while times are added: receivers would take that for a
+//! new start of the counter.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +25,14 @@ const FINEST: i32 = 8;
 
 /// The number of times at or below each bound of [`BOUNDS_US`].
 ///
-/// Times are kept with three digits: one that is less than 0.1 % below a bound may be counted above
+/// Times are kept with three digits: one that is less than 0.1 % above a bound may be counted below
 /// it.
 pub(super) fn cumulative(times: &Times<'_>) -> [u64; BOUNDS_US.len()] {
     let mut counts = [0; BOUNDS_US.len()];
     let (mut total, mut at) = (0, 0);
     for (highest, count) in times.known.buckets() {
-        let highest = highest.min(times.known.max_us());
-        while BOUNDS_US.get(at).is_some_and(|bound| *bound < highest) {
+        let lowest = lowest(highest);
+        while BOUNDS_US.get(at).is_some_and(|bound| *bound < lowest) {
             counts[at] = total;
             at += 1;
         }
@@ -60,7 +61,7 @@ impl ExponentialBuckets {
     pub(super) fn of(times: &Times<'_>) -> Self {
         let mut all = Self { schema: FINEST, ..Self::default() };
         for (highest, count) in times.known.buckets() {
-            let us = highest.min(times.known.max_us());
+            let us = lowest(highest);
             if us == 0 {
                 all.zeros += count;
             } else {
@@ -90,6 +91,13 @@ impl ExponentialBuckets {
     }
 }
 
+/// The shortest time of the bucket of a [`Histogram`](crate::stats::Histogram) whose longest one is
+/// `highest`: 1,024 buckets for each doubling above 2,048 µs, one for each µs below.
+fn lowest(highest: u64) -> u64 {
+    let digits = highest.checked_ilog2().unwrap_or(0).saturating_sub(10);
+    highest >> digits << digits
+}
+
 /// The index of the bucket of a time.
 fn index(us: u64, schema: i32) -> i32 {
     let scale = f64::from(1u32 << schema);
@@ -115,11 +123,28 @@ mod tests {
         let counts = cumulative(&times);
         let at = |us| counts[BOUNDS_US.iter().position(|bound| *bound == us).unwrap()];
         // 100,000 µs lies in the bucket of 99,968 to 100,031.
-        assert_eq!([100, 250, 50_000, 100_000, 250_000].map(at), [2, 3, 3, 4, 5]);
+        assert_eq!([100, 250, 50_000, 100_000, 250_000].map(at), [2, 3, 3, 5, 5]);
         assert_eq!([30_000_000, 60_000_000].map(at), [5, 6]);
         let mut single = Histogram::default();
         single.record(100_000);
-        assert_eq!(cumulative(&Times::from(&single))[9], 1, "no time is above the longest");
+        assert_eq!(cumulative(&Times::from(&single))[9], 1, "a bound belongs to its bucket");
+    }
+
+    #[test]
+    fn counts_never_fall_while_longer_times_are_added() {
+        // Each is a bound, or just below one, and the longest time so far.
+        let mut growing = Histogram::default();
+        let (mut former, mut former_native) = ([0; BOUNDS_US.len()], BTreeMap::new());
+        for us in BOUNDS_US.into_iter().flat_map(|us| [us - us / 4_000, us, us + us / 900]) {
+            growing.record(us);
+            let counts = cumulative(&Times::from(&growing));
+            assert!(counts.iter().zip(former).all(|(now, then)| *now >= then), "{us}: {counts:?}");
+            let native = ExponentialBuckets::of(&Times::from(&growing));
+            assert_eq!(native.schema, FINEST);
+            let has_fallen = |(index, then): (&i32, &u64)| native.counts.get(index) < Some(then);
+            assert!(!former_native.iter().any(has_fallen), "{us}: {native:?}");
+            (former, former_native) = (counts, native.counts);
+        }
     }
 
     #[test]
@@ -132,7 +157,8 @@ mod tests {
             let (index, count) = buckets.counts.first_key_value().unwrap();
             let bound = |index: i32| (f64::from(index) / 256.0).exp2() * 1e6;
             assert_eq!(*count, 1);
-            assert!(bound(index - 1) < us as f64 && us as f64 <= bound(*index) * 1.000_001, "{us}");
+            let us = lowest(us) as f64;
+            assert!(bound(index - 1) < us && us <= bound(*index) * 1.000_001, "{us}");
         }
         // One second is exactly a power of two.
         assert_eq!(index(1_000_000, FINEST), 0);
@@ -150,7 +176,7 @@ mod tests {
         // Each value is in the bucket that its schema gives it, but for the precision of three
         // digits.
         for (us, _) in wide.buckets().filter(|(us, _)| *us > 0) {
-            assert!(buckets.counts.contains_key(&index(us.min(wide.max_us()), buckets.schema)));
+            assert!(buckets.counts.contains_key(&index(lowest(us), buckets.schema)));
         }
     }
 }
