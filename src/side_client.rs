@@ -16,6 +16,29 @@ use rustls_platform_verifier::BuilderVerifierExt;
 /// # Errors
 /// If the roots cannot be read, as text.
 pub fn side_client(url: &str, timeout: Duration) -> Result<reqwest::Client, String> {
+    let config = tls_config(url)?;
+    let client = builder(timeout).tls_backend_preconfigured(config);
+    client.build().map_err(|error| cause(&error))
+}
+
+/// As [`side_client`], but all requests use HTTP/2, as gRPC does.
+///
+/// # Errors
+/// If the roots cannot be read, as text.
+#[cfg(feature = "metrics")]
+pub fn side_client_http2(url: &str, timeout: Duration) -> Result<reqwest::Client, String> {
+    let mut config = tls_config(url)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let client = builder(timeout).tls_backend_preconfigured(config).http2_prior_knowledge();
+    client.build().map_err(|error| cause(&error))
+}
+
+fn builder(timeout: Duration) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder().timeout(timeout).no_proxy();
+    client.redirect(reqwest::redirect::Policy::none())
+}
+
+fn tls_config(url: &str) -> Result<ClientConfig, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions();
     let scheme = url.split(':').next().unwrap_or_default();
@@ -24,14 +47,7 @@ pub fn side_client(url: &str, timeout: Duration) -> Result<reqwest::Client, Stri
     } else {
         config.map(|config| config.with_root_certificates(RootCertStore::empty()))
     };
-    let config = config.map_err(|error| error.to_string())?;
-    reqwest::Client::builder()
-        .timeout(timeout)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_backend_preconfigured(config.with_no_client_auth())
-        .build()
-        .map_err(|error| cause(&error))
+    Ok(config.map_err(|error| error.to_string())?.with_no_client_auth())
 }
 
 /// An error with its cause: `reqwest` says only that something failed.

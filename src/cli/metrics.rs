@@ -1,4 +1,4 @@
-//! `--metrics`, `--remote-write`: the receivers of a run's metrics.
+//! `--metrics`, `--remote-write`, `--otlp`: the receivers of a run's metrics.
 //!
 //! `execute` opens them before the run, and waits for them after it.
 //! Invariant: what is wrong with their options is an error before the load; what a receiver does is
@@ -10,10 +10,12 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 
+use super::otlp::OtlpArgs;
 use super::output::print_remark;
 use crate::plan::RunManifest;
 use crate::sinks::metrics::remote_write::{HEADERS_VARIABLE, HistogramForm, RemoteWrite};
 use crate::sinks::metrics::{MetricsEndpoint, check_size};
+use crate::sinks::otlp::OtlpExporter;
 use crate::sinks::{SinkSet, WhenFull};
 
 /// The default address: the port that OpenTelemetry's exporters for Prometheus have.
@@ -44,6 +46,8 @@ pub(super) struct MetricsArgs {
     #[arg(long, value_enum, default_value_t = HistogramFormArg::Classic, value_name = "FORM",
         requires = "remote_write", hide_short_help = true, help_heading = "Metrics")]
     remote_write_histograms: HistogramFormArg,
+    #[command(flatten)]
+    otlp: OtlpArgs,
 }
 
 /// A form of histograms.
@@ -58,6 +62,7 @@ enum HistogramFormArg {
 pub(super) struct MetricsReceivers {
     endpoint: Option<MetricsEndpoint>,
     remote_write: Option<RemoteWrite>,
+    otlp: Option<OtlpExporter>,
 }
 
 impl MetricsArgs {
@@ -67,14 +72,15 @@ impl MetricsArgs {
     /// If an address cannot be bound, an option is wrong, or the run has too many metrics.
     pub(super) fn open(
         &self,
-        manifest: impl FnOnce() -> RunManifest,
+        manifest: impl Fn() -> RunManifest,
         sinks: &mut SinkSet,
     ) -> io::Result<(MetricsReceivers, Vec<String>)> {
         let (mut receivers, mut lines) = (MetricsReceivers::default(), Vec::new());
-        if self.metrics.is_none() && self.remote_write.is_none() {
-            return Ok((receivers, lines));
+        if self.metrics.is_some() || self.remote_write.is_some() || self.otlp.has_metrics() {
+            check_size(&manifest())
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         }
-        check_size(&manifest()).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        receivers.otlp = self.otlp.open(manifest, sinks)?;
         if let Some(place) = self.metrics {
             let place = place.unwrap_or(PLACE);
             let endpoint = MetricsEndpoint::open(place).map_err(|error| {
@@ -110,6 +116,8 @@ impl MetricsReceivers {
     /// and prints what was lost.
     pub(super) fn finish(self, hurry: &AtomicBool) {
         let lost = self.remote_write.and_then(|remote_write| remote_write.finish(hurry));
+        lost.iter().for_each(|text| print_remark(text));
+        let lost = self.otlp.map(|otlp| otlp.finish(hurry)).unwrap_or_default();
         lost.iter().for_each(|text| print_remark(text));
         let Some(endpoint) = self.endpoint else { return };
         let Some(wait) = endpoint.final_wait() else { return };

@@ -40,6 +40,8 @@ mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_metrics.rs"]
 mod metrics;
+#[cfg(feature = "metrics")]
+mod otlp;
 mod output;
 mod output_folder;
 mod plan;

@@ -23,7 +23,7 @@ impl NoMetricsArgs {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
     pub(super) fn open(
         &self,
-        _: impl FnOnce() -> RunManifest,
+        _: impl Fn() -> RunManifest,
         _: &mut SinkSet,
     ) -> io::Result<(NoReceivers, Vec<String>)> {
         Ok((NoReceivers {}, Vec::new()))

@@ -89,6 +89,11 @@ fn status_bytes(name: &str) -> Option<u64> {
     Some(kib * 1_024)
 }
 
+/// The name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The kernel's name and release, for the report.
 pub fn kernel() -> String {
     let name = rustix::system::uname();

@@ -17,6 +17,8 @@ mod messages;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod notice_throttle;
+#[cfg(feature = "metrics")]
+pub mod otlp;
 mod policy_timeseries;
 mod pools;
 pub mod progress;

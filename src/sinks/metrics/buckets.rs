@@ -23,6 +23,10 @@ const MAX_BUCKETS: usize = 160;
 /// The finest schema: 256 buckets for each doubling.
 const FINEST: i32 = 8;
 
+/// The binary logarithm of the seconds that times which are not known count as where no bucket is
+/// infinite: 8,192 s, above every known time, which is an hour at most.
+const BEYOND: i32 = 13;
+
 /// The number of times at or below each bound of [`BOUNDS_US`].
 ///
 /// Times are kept with three digits: one that is less than 0.1 % above a bound may be counted below
@@ -47,18 +51,45 @@ pub(super) fn cumulative(times: &Times<'_>) -> [u64; BOUNDS_US.len()] {
 /// Bucket `i` has the times above `base^(i-1)` and up to `base^i`; see the specification of native
 /// histograms of Prometheus.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ExponentialBuckets {
+pub(in crate::sinks) struct ExponentialBuckets {
     /// How fine the buckets are: `base = 2^(2^-schema)`.
-    pub(super) schema: i32,
+    pub(in crate::sinks) schema: i32,
     /// Times of zero.
-    pub(super) zeros: u64,
+    pub(in crate::sinks) zeros: u64,
     /// The others, by the index of their bucket.
-    pub(super) counts: BTreeMap<i32, u64>,
+    pub(in crate::sinks) counts: BTreeMap<i32, u64>,
 }
 
 impl ExponentialBuckets {
     /// The known times, as finely as [`MAX_BUCKETS`] permit.
     pub(super) fn of(times: &Times<'_>) -> Self {
+        let mut all = Self::finest(times);
+        while all.counts.len() > MAX_BUCKETS {
+            all.halve();
+        }
+        all
+    }
+
+    /// All times in at most [`MAX_BUCKETS`] indices that follow each other; those that are not
+    /// known in a bucket above every known one.
+    pub(in crate::sinks) fn contiguous(times: &Times<'_>) -> Self {
+        let mut all = Self::finest(times);
+        if times.unknown > 0 {
+            all.counts.insert(BEYOND << FINEST, times.unknown);
+        }
+        while all.range().len() > MAX_BUCKETS {
+            all.halve();
+        }
+        all
+    }
+
+    /// The indices from the first bucket to the last.
+    pub(in crate::sinks) fn range(&self) -> std::ops::Range<i32> {
+        let first = self.counts.first_key_value().map_or(0, |(index, _)| *index);
+        first..self.counts.last_key_value().map_or(0, |(index, _)| *index + 1)
+    }
+
+    fn finest(times: &Times<'_>) -> Self {
         let mut all = Self { schema: FINEST, ..Self::default() };
         for (highest, count) in times.known.buckets() {
             let us = lowest(highest);
@@ -67,9 +98,6 @@ impl ExponentialBuckets {
             } else {
                 *all.counts.entry(index(us, FINEST)).or_default() += count;
             }
-        }
-        while all.counts.len() > MAX_BUCKETS {
-            all.halve();
         }
         all
     }

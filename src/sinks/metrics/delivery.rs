@@ -28,14 +28,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long the end of a run waits for a receiver.
-const LAST_WAIT: Duration = Duration::from_secs(10);
+pub(in crate::sinks) const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a wait looks whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What became of an attempt to send a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SendResult {
+pub(in crate::sinks) enum SendResult {
     /// The receiver has it.
     Delivered,
     /// It may be sent again; after this pause if the receiver demands one.
@@ -45,14 +45,14 @@ pub(super) enum SendResult {
 }
 
 /// Sends batches to a receiver.
-pub(super) trait BatchSender: Send + 'static {
+pub(in crate::sinks) trait BatchSender: Send + 'static {
     /// Sends a batch; takes a bounded time.
     fn send(&mut self, batch: &[u8]) -> SendResult;
 }
 
 /// What became of all batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct DeliveryCounts {
+pub(in crate::sinks) struct DeliveryCounts {
     pub(super) delivered: u64,
     pub(super) rejected: u64,
     pub(super) dropped: u64,
@@ -61,8 +61,8 @@ pub(super) struct DeliveryCounts {
 }
 
 impl DeliveryCounts {
-    /// What was lost, for the user; `None` if nothing was.
-    pub(super) fn loss(&self, receiver: &str) -> Option<String> {
+    /// What was lost, for the user; `None` if nothing was. `content`: what the batches have.
+    pub(in crate::sinks) fn loss(&self, receiver: &str, content: &str) -> Option<String> {
         let lost = self.rejected + self.dropped;
         if lost == 0 {
             return None;
@@ -70,7 +70,7 @@ impl DeliveryCounts {
         let all = counted(self.delivered + lost, "request");
         let why = self.why.as_deref().unwrap_or("it was too slow");
         Some(format!(
-            "{receiver}: {} of {all} with metrics lost: {why}; the report is complete",
+            "{receiver}: {} of {all} with {content} lost: {why}; the report is complete",
             show_count(lost)
         ))
     }
@@ -78,7 +78,7 @@ impl DeliveryCounts {
 
 /// The queue to a receiver.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub(in crate::sinks) struct Delivery {
     shared: Arc<DeliveryState>,
     thread: Option<JoinHandle<()>>,
 }
@@ -203,7 +203,7 @@ impl Delivery {
     ///
     /// # Errors
     /// If the system provides no thread.
-    pub(super) fn start(name: &str, sender: impl BatchSender) -> io::Result<Self> {
+    pub(in crate::sinks) fn start(name: &str, sender: impl BatchSender) -> io::Result<Self> {
         let shared = Arc::new(DeliveryState::default());
         let state = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name(name.to_owned());
@@ -212,15 +212,24 @@ impl Delivery {
     }
 
     /// Takes batches, for the sink that makes them.
-    pub(super) fn intake(&self) -> BatchIntake {
+    pub(in crate::sinks) fn intake(&self) -> BatchIntake {
         BatchIntake { shared: Arc::clone(&self.shared) }
     }
 
     /// Waits for the rest, some seconds or until `hurry` is set. Returns what became of all.
-    pub(super) fn finish(mut self, hurry: &AtomicBool) -> DeliveryCounts {
+    pub(in crate::sinks) fn finish(self, hurry: &AtomicBool) -> DeliveryCounts {
+        self.finish_by(clock::now() + LAST_WAIT, hurry)
+    }
+
+    /// Tells that no batch follows, before one of several receivers is waited for.
+    pub(in crate::sinks) fn close(&self) {
         self.shared.lock().is_closed = true;
         self.shared.changed.notify_all();
-        let until = clock::now() + LAST_WAIT;
+    }
+
+    /// As [`Self::finish`], but waits at most until this time.
+    pub(in crate::sinks) fn finish_by(mut self, until: Time, hurry: &AtomicBool) -> DeliveryCounts {
+        self.close();
         let thread = self.thread.take();
         let is_under_way = || thread.as_ref().is_some_and(|thread| !thread.is_finished());
         while is_under_way() && clock::now() < until && !hurry.load(Relaxed) {
@@ -238,13 +247,13 @@ impl Delivery {
 
 /// The end of a queue at which batches come in.
 #[derive(Clone, Debug)]
-pub(super) struct BatchIntake {
+pub(in crate::sinks) struct BatchIntake {
     shared: Arc<DeliveryState>,
 }
 
 impl BatchIntake {
     /// Adds a batch.
-    pub(super) fn push(&self, batch: Vec<u8>) {
+    pub(in crate::sinks) fn push(&self, batch: Vec<u8>) {
         self.shared.lock().push(batch.into());
         self.shared.changed.notify_all();
     }
@@ -298,7 +307,7 @@ mod tests {
         let DeliveryCounts { delivered, rejected, dropped, .. } = all.counts;
         assert_eq!((delivered, rejected, dropped, all.bytes), (2, 1, 0, 0));
         assert_eq!(
-            all.counts.loss("http://r").unwrap(),
+            all.counts.loss("http://r", "metrics").unwrap(),
             "http://r: 1 of 3 requests with metrics lost: 400; the report is complete"
         );
     }

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use crate::stats::{Histogram, Latency};
 
 /// A label of a sample: name and value.
-pub(super) type Label<'r> = (Cow<'r, str>, Cow<'r, str>);
+pub(in crate::sinks) type Label<'r> = (Cow<'r, str>, Cow<'r, str>);
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MetricKind {
+pub(in crate::sinks) enum MetricKind {
     /// A count since the start of the run, which only rises.
     Counter,
     /// A level, which rises and falls.
@@ -23,7 +23,7 @@ pub(super) enum MetricKind {
 
 /// The unit of a metric, by its name in UCUM, as OpenTelemetry uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MetricUnit {
+pub(in crate::sinks) enum MetricUnit {
     /// Things that are counted.
     One,
     /// Seconds.
@@ -36,7 +36,7 @@ pub(super) enum MetricUnit {
 
 impl MetricUnit {
     /// The unit in the name of a metric of Prometheus; empty for counts.
-    pub(super) const fn suffix(self) -> &'static str {
+    pub(in crate::sinks) const fn suffix(self) -> &'static str {
         match self {
             Self::One => "",
             Self::Seconds => "seconds",
@@ -48,31 +48,31 @@ impl MetricUnit {
 
 /// All samples of a metric.
 #[derive(Clone, Debug)]
-pub(super) struct MetricFamily<'r> {
+pub(in crate::sinks) struct MetricFamily<'r> {
     /// The name with dots, as OpenTelemetry writes it, such as `manada.response.duration`.
-    pub(super) name: &'static str,
+    pub(in crate::sinks) name: &'static str,
     /// What it measures, one sentence.
-    pub(super) help: &'static str,
+    pub(in crate::sinks) help: &'static str,
     /// The kind of all samples.
-    pub(super) kind: MetricKind,
+    pub(in crate::sinks) kind: MetricKind,
     /// The unit of all samples.
-    pub(super) unit: MetricUnit,
+    pub(in crate::sinks) unit: MetricUnit,
     /// One for each combination of labels.
-    pub(super) samples: Vec<MetricSample<'r>>,
+    pub(in crate::sinks) samples: Vec<MetricSample<'r>>,
 }
 
 /// The value of a metric with these labels.
 #[derive(Clone, Debug)]
-pub(super) struct MetricSample<'r> {
+pub(in crate::sinks) struct MetricSample<'r> {
     /// In the order in which they are written.
-    pub(super) labels: Vec<Label<'r>>,
+    pub(in crate::sinks) labels: Vec<Label<'r>>,
     /// The value.
-    pub(super) value: MetricValue<'r>,
+    pub(in crate::sinks) value: MetricValue<'r>,
 }
 
 /// A value.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum MetricValue<'r> {
+pub(in crate::sinks) enum MetricValue<'r> {
     /// Of a counter.
     Count(u64),
     /// Of a gauge.
@@ -83,13 +83,13 @@ pub(super) enum MetricValue<'r> {
 
 /// A distribution of times.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times<'r> {
+pub(in crate::sinks) struct Times<'r> {
     /// The times that are known.
-    pub(super) known: &'r Histogram,
+    pub(in crate::sinks) known: &'r Histogram,
     /// How many are not known: they rank above all known ones.
-    pub(super) unknown: u64,
+    pub(in crate::sinks) unknown: u64,
     /// The sum of the lower bounds of those, µs.
-    pub(super) at_least_us: u64,
+    pub(in crate::sinks) at_least_us: u64,
 }
 
 impl<'r> From<&'r Histogram> for Times<'r> {
@@ -110,20 +110,20 @@ impl<'r> From<&'r Latency> for Times<'r> {
 
 impl Times<'_> {
     /// The number of all times.
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::sinks) fn count(&self) -> u64 {
         self.known.count() + self.unknown
     }
 
     /// Their sum, s. Of unknown times it has the lower bounds: calls that timed out count with
     /// their age, others with nothing.
-    pub(super) fn sum_s(&self) -> f64 {
+    pub(in crate::sinks) fn sum_s(&self) -> f64 {
         (self.known.sum_us() + self.at_least_us) as f64 / 1e6
     }
 }
 
 impl MetricFamily<'_> {
     /// The name by the conventions of Prometheus, without `_total`: underscores, then the unit.
-    pub(super) fn prometheus_name(&self) -> String {
+    pub(in crate::sinks) fn prometheus_name(&self) -> String {
         let mut name = self.name.replace('.', "_");
         let unit = self.unit.suffix();
         if !unit.is_empty() {
@@ -134,7 +134,7 @@ impl MetricFamily<'_> {
     }
 
     /// Whether samples are counts whose name ends in `_total`.
-    pub(super) fn is_counter(&self) -> bool {
+    pub(in crate::sinks) fn is_counter(&self) -> bool {
         self.kind == MetricKind::Counter
     }
 }

@@ -11,6 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
 use super::delivery::SendResult;
+use crate::clock;
 use crate::printable::printable;
 use crate::side_client::{cause, side_client};
 
@@ -18,13 +19,13 @@ use crate::side_client::{cause, side_client};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest part of a response that is read, bytes.
-const MOST: usize = 4 << 10;
+pub(in crate::sinks) const MOST: usize = 64 << 10;
 
 /// The longest part of a response that a message quotes, characters.
 const QUOTED: usize = 200;
 
 /// A receiver.
-pub(super) struct HttpPush {
+pub(in crate::sinks) struct HttpPush {
     /// With credentials: `reqwest` makes a header of them.
     url: Url,
     headers: HeaderMap,
@@ -33,10 +34,11 @@ pub(super) struct HttpPush {
 }
 
 /// A response of a receiver.
-pub(super) struct PushResponse {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    body: Vec<u8>,
+pub(in crate::sinks) struct PushResponse {
+    pub(in crate::sinks) status: StatusCode,
+    pub(in crate::sinks) headers: HeaderMap,
+    /// Its beginning: at most [`MOST`] bytes.
+    pub(in crate::sinks) body: Vec<u8>,
 }
 
 impl HttpPush {
@@ -44,7 +46,7 @@ impl HttpPush {
     ///
     /// # Errors
     /// If the system provides no runtime, or no roots of trust.
-    pub(super) fn new(url: Url, headers: HeaderMap) -> io::Result<Self> {
+    pub(in crate::sinks) fn new(url: Url, headers: HeaderMap) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let http = side_client(url.as_str(), TIMEOUT).map_err(io::Error::other)?;
         Ok(Self { url, headers, runtime, http })
@@ -54,7 +56,7 @@ impl HttpPush {
     ///
     /// # Errors
     /// Why there is no response, as text.
-    pub(super) fn post(
+    pub(in crate::sinks) fn post(
         &self,
         headers: &[(HeaderName, &'static str)],
         body: Vec<u8>,
@@ -81,14 +83,12 @@ impl HttpPush {
 impl PushResponse {
     /// What became of a batch: 2xx have taken it, 429 and 5xx may take it later, all else never
     /// will.
-    pub(super) fn result(&self) -> SendResult {
+    pub(in crate::sinks) fn result(&self) -> SendResult {
         let status = self.status;
         if status.is_success() {
             return SendResult::Delivered;
         }
-        let text = String::from_utf8_lossy(&self.body);
-        let text: String = printable(text.trim()).chars().take(QUOTED).collect();
-        let why = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
+        let why = why(&status.to_string(), &String::from_utf8_lossy(&self.body));
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             SendResult::Retry(self.retry_after(), why)
         } else {
@@ -96,15 +96,24 @@ impl PushResponse {
         }
     }
 
-    /// The pause that the receiver demands, given in seconds.
-    fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+    /// The pause that the receiver demands, given in seconds or as a date.
+    pub(in crate::sinks) fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(clock::wall()).ok(),
+        }
     }
 }
 
+/// Why a request failed: a status, and the beginning of what a receiver tells about it.
+pub(in crate::sinks) fn why(status: &str, text: &str) -> String {
+    let text: String = printable(text.trim()).chars().take(QUOTED).collect();
+    if text.is_empty() { status.to_owned() } else { format!("{status}: {text}") }
+}
+
 /// A URL without its credentials, for messages.
-pub(super) fn shown_url(url: &Url) -> String {
+pub(in crate::sinks) fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
     // Both fail only for URLs without a host, which have no credentials.
     let _ = shown.set_username("");
@@ -117,7 +126,7 @@ pub(super) fn shown_url(url: &Url) -> String {
 ///
 /// # Errors
 /// What is wrong, without the value.
-pub(super) fn headers(text: &str) -> Result<HeaderMap, String> {
+pub(in crate::sinks) fn headers(text: &str) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -137,7 +146,7 @@ pub(super) fn headers(text: &str) -> Result<HeaderMap, String> {
 }
 
 /// Decodes `%41`; anything else stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(in crate::sinks) fn percent_decoded(text: &str) -> Vec<u8> {
     let (bytes, mut out) = (text.as_bytes(), Vec::new());
     let mut at = 0;
     while at < bytes.len() {

@@ -3,11 +3,11 @@
 //! `cli` opens them and adds them to the sinks.
 //! Invariant: they read the report of each second and nothing else, so they cost the load nothing.
 
-mod buckets;
-mod catalog;
-mod delivery;
-mod family;
-mod http_push;
+pub(in crate::sinks) mod buckets;
+pub(in crate::sinks) mod catalog;
+pub(in crate::sinks) mod delivery;
+pub(in crate::sinks) mod family;
+pub(in crate::sinks) mod http_push;
 mod protobuf;
 pub mod remote_write;
 mod scrape;

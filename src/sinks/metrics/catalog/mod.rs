@@ -18,7 +18,7 @@ use super::family::MetricFamily;
 use crate::event::Report;
 
 /// All metrics of the report so far that have samples.
-pub(super) fn families(report: &Report) -> Vec<MetricFamily<'_>> {
+pub(in crate::sinks) fn families(report: &Report) -> Vec<MetricFamily<'_>> {
     let mut all = known_families(report);
     all.retain(|family| !family.samples.is_empty());
     all

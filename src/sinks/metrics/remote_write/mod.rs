@@ -92,7 +92,7 @@ impl RemoteWrite {
     /// user.
     pub fn finish(self, hurry: &AtomicBool) -> Option<String> {
         let receiver = format!("--remote-write {}", self.url);
-        self.delivery.finish(hurry).loss(&receiver)
+        self.delivery.finish(hurry).loss(&receiver, "metrics")
     }
 }
 

@@ -1,0 +1,110 @@
+//! `--otlp`: telemetry for OpenTelemetry.
+//!
+//! `metrics` has its options, opens it before the run and waits for it after it.
+//! Invariant: what is wrong with an option or a variable is an error before the load.
+
+use std::io;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+
+use crate::plan::RunManifest;
+use crate::sinks::otlp::{
+    ATTRIBUTES_VARIABLE, HEADERS_VARIABLE, OtlpExporter, OtlpLogSink, OtlpMetricsSink, OtlpOptions,
+    OtlpProtocol, OtlpSignal, SERVICE_VARIABLE,
+};
+use crate::sinks::{SinkSet, WhenFull};
+
+/// Options for OpenTelemetry.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OtlpArgs {
+    /// Push telemetry to a receiver of OpenTelemetry (OTLP)
+    ///
+    /// For example http://127.0.0.1:4318; /v1/metrics and so on are added. Headers, such as one
+    /// with a token, come from the variable OTEL_EXPORTER_OTLP_HEADERS, attributes of the resource
+    /// from OTEL_RESOURCE_ATTRIBUTES, all as name=value,name=value; and OTEL_SERVICE_NAME.
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = "Metrics")]
+    otlp: Option<String>,
+    /// Protocol of --otlp
+    #[arg(long, value_enum, default_value_t = OtlpProtocol::Http, value_name = "PROTOCOL",
+        requires = "otlp", hide_short_help = true, help_heading = "Metrics")]
+    otlp_protocol: OtlpProtocol,
+    /// Telemetry that --otlp sends, e.g. metrics,logs (default: all)
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "SIGNALS",
+        requires = "otlp",
+        hide_short_help = true,
+        help_heading = "Metrics"
+    )]
+    otlp_signals: Vec<OtlpSignal>,
+}
+
+/// The values of `--otlp-protocol`.
+impl ValueEnum for OtlpProtocol {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Http, Self::Grpc]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Http => PossibleValue::new("http").help("Protobuf over HTTP, usually port 4318"),
+            Self::Grpc => PossibleValue::new("grpc").help("gRPC, usually port 4317"),
+        })
+    }
+}
+
+/// The values of `--otlp-signals`.
+impl ValueEnum for OtlpSignal {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl OtlpArgs {
+    /// Whether metrics are sent.
+    pub(super) fn has_metrics(&self) -> bool {
+        self.otlp.is_some() && self.signals().contains(&OtlpSignal::Metrics)
+    }
+
+    fn signals(&self) -> &[OtlpSignal] {
+        if self.otlp_signals.is_empty() { &OtlpSignal::ALL } else { &self.otlp_signals }
+    }
+
+    /// Opens the exporter, if it is wanted, and adds its sinks.
+    ///
+    /// # Errors
+    /// If an option is wrong.
+    pub(super) fn open(
+        &self,
+        manifest: impl FnOnce() -> RunManifest,
+        sinks: &mut SinkSet,
+    ) -> io::Result<Option<OtlpExporter>> {
+        let Some(url) = &self.otlp else { return Ok(None) };
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        let options = OtlpOptions {
+            url,
+            protocol: self.otlp_protocol,
+            signals: self.signals(),
+            headers: &variable(HEADERS_VARIABLE),
+            attributes: &variable(ATTRIBUTES_VARIABLE),
+            service: &variable(SERVICE_VARIABLE),
+        };
+        let exporter = OtlpExporter::open(&options, &manifest())?;
+        if exporter.intake().takes(OtlpSignal::Metrics) {
+            let sink = OtlpMetricsSink::new(exporter.intake());
+            sinks.add("otlp-metrics", WhenFull::DropNewest, sink)?;
+        }
+        if exporter.intake().takes(OtlpSignal::Logs) {
+            let sink = OtlpLogSink::new(exporter.intake());
+            sinks.add("otlp-logs", WhenFull::DropNewest, sink)?;
+        }
+        Ok(Some(exporter))
+    }
+}
