@@ -1,4 +1,4 @@
-//! `--samples`: what leaves a run call by call.
+//! `--samples`, `--trace-ratio`: what leaves a run call by call.
 //!
 //! `run` and `hit` put it into the plan, since shards keep the calls; `execute` opens the files.
 //! Invariant: a file that cannot be written is an error before the load.
@@ -13,7 +13,11 @@ use crate::plan::{CallRecordOptions, Plan};
 use crate::sinks::calls::{SampleCounts, SamplesFile};
 use crate::sinks::{SinkSet, WhenFull};
 use crate::stats::CallSampling;
-use crate::units::{Rate, counted, parse_rate, show_count};
+use crate::stats::trace_ids::keys_of_share;
+use crate::units::{Rate, counted, parse_rate, parse_share, show_count};
+
+/// Maximum number of sampled calls per second that are traced.
+const TRACED_CALLS: u64 = 2_000;
 
 /// Options for calls one by one.
 #[derive(Clone, Debug, Args)]
@@ -31,6 +35,14 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "RATE", default_value = "10000/s", value_parser = parse_rate,
         requires = "samples", hide_short_help = true, help_heading = "Results")]
     samples_rate: Rate,
+    /// Share of iterations that are traced, e.g. 1% (default: no traces)
+    ///
+    /// Requests carry the header traceparent (W3C Trace Context), by which the spans of a target
+    /// join those of the run. --otlp receives the spans of these iterations, of failed calls, and
+    /// of the slowest call of each step and second.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, hide_short_help = true,
+        help_heading = "Results")]
+    trace_ratio: Option<f64>,
 }
 
 /// The files of a run.
@@ -42,13 +54,16 @@ pub(super) struct CallFiles {
 impl CallArgs {
     /// Has the shards of a plan keep what is wanted.
     pub(super) fn apply(&self, plan: &mut Plan) {
-        if self.samples.is_some() {
-            let most_per_second = self.samples_rate.as_f64().ceil() as u64;
-            plan.call_records = Some(CallRecordOptions {
-                sampling: CallSampling { below: u64::MAX, most_per_second },
-                trace_context: None,
-            });
-        }
+        let trace_context = self.trace_ratio.map(keys_of_share);
+        let sampling = match (&self.samples, trace_context) {
+            (Some(_), _) => CallSampling {
+                below: u64::MAX,
+                most_per_second: self.samples_rate.as_f64().ceil() as u64,
+            },
+            (None, Some(below)) => CallSampling { below, most_per_second: TRACED_CALLS },
+            (None, None) => return,
+        };
+        plan.call_records = Some(CallRecordOptions { sampling, trace_context });
     }
 
     /// Opens the files.

@@ -253,7 +253,7 @@ fn add_sinks(
     add_files(sinks, folder)?;
     let streams = add_exports(sinks, &common.output.report)?;
     let mut lines = dashboard(sinks, common, client)?;
-    let (metrics, more) = common.metrics.open(|| plan.manifest(), sinks)?;
+    let (metrics, more) = common.metrics.open(plan, sinks)?;
     lines.extend(more);
     let calls = common.calls.open(sinks)?;
     let screen = ScreenHandle::add(sinks, common, client)?;

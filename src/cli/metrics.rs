@@ -10,12 +10,11 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 
-use super::otlp::OtlpArgs;
+use super::otlp::{OpenOtlp, OtlpArgs};
 use super::output::print_remark;
-use crate::plan::RunManifest;
+use crate::plan::Plan;
 use crate::sinks::metrics::remote_write::{HEADERS_VARIABLE, HistogramForm, RemoteWrite};
 use crate::sinks::metrics::{MetricsEndpoint, check_size};
-use crate::sinks::otlp::OtlpExporter;
 use crate::sinks::{SinkSet, WhenFull};
 
 /// The default address: the port that OpenTelemetry's exporters for Prometheus have.
@@ -62,25 +61,26 @@ enum HistogramFormArg {
 pub(super) struct MetricsReceivers {
     endpoint: Option<MetricsEndpoint>,
     remote_write: Option<RemoteWrite>,
-    otlp: Option<OtlpExporter>,
+    otlp: Option<OpenOtlp>,
 }
 
 impl MetricsArgs {
-    /// Opens what is wanted; returns lines to print. `manifest` is called if anything is.
+    /// Opens what is wanted; returns lines to print.
     ///
     /// # Errors
     /// If an address cannot be bound, an option is wrong, or the run has too many metrics.
     pub(super) fn open(
         &self,
-        manifest: impl Fn() -> RunManifest,
+        plan: &Plan,
         sinks: &mut SinkSet,
     ) -> io::Result<(MetricsReceivers, Vec<String>)> {
         let (mut receivers, mut lines) = (MetricsReceivers::default(), Vec::new());
         if self.metrics.is_some() || self.remote_write.is_some() || self.otlp.has_metrics() {
-            check_size(&manifest())
+            check_size(&plan.manifest())
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         }
-        receivers.otlp = self.otlp.open(manifest, sinks)?;
+        let traced_below = plan.call_records.and_then(|records| records.trace_context);
+        receivers.otlp = self.otlp.open((|| plan.manifest(), traced_below), sinks)?;
         if let Some(place) = self.metrics {
             let place = place.unwrap_or(PLACE);
             let endpoint = MetricsEndpoint::open(place).map_err(|error| {

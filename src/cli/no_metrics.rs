@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use crate::plan::RunManifest;
+use crate::plan::Plan;
 use crate::sinks::SinkSet;
 
 pub(super) use {NoMetricsArgs as MetricsArgs, NoReceivers as MetricsReceivers};
@@ -21,11 +21,7 @@ pub(super) struct NoReceivers {}
 
 impl NoMetricsArgs {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
-    pub(super) fn open(
-        &self,
-        _: impl Fn() -> RunManifest,
-        _: &mut SinkSet,
-    ) -> io::Result<(NoReceivers, Vec<String>)> {
+    pub(super) fn open(&self, _: &Plan, _: &mut SinkSet) -> io::Result<(NoReceivers, Vec<String>)> {
         Ok((NoReceivers {}, Vec::new()))
     }
 }

@@ -4,16 +4,18 @@
 //! Invariant: what is wrong with an option or a variable is an error before the load.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::plan::RunManifest;
 use crate::sinks::otlp::{
-    ATTRIBUTES_VARIABLE, HEADERS_VARIABLE, OtlpExporter, OtlpLogSink, OtlpMetricsSink, OtlpOptions,
-    OtlpProtocol, OtlpSignal, SERVICE_VARIABLE,
+    ATTRIBUTES_VARIABLE, HEADERS_VARIABLE, LeftOutSpans, OtlpExporter, OtlpLogSink,
+    OtlpMetricsSink, OtlpOptions, OtlpProtocol, OtlpSignal, OtlpSpanSink, SERVICE_VARIABLE,
 };
 use crate::sinks::{SinkSet, WhenFull};
+use crate::units::counted;
 
 /// Options for OpenTelemetry.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +42,30 @@ pub(super) struct OtlpArgs {
         help_heading = "Metrics"
     )]
     otlp_signals: Vec<OtlpSignal>,
+}
+
+/// The exporter of a run.
+#[derive(Debug)]
+pub(super) struct OpenOtlp {
+    exporter: OtlpExporter,
+    left_out: LeftOutSpans,
+}
+
+impl OpenOtlp {
+    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost or left out,
+    /// for the user.
+    pub(super) fn finish(self, hurry: &AtomicBool) -> Vec<String> {
+        let mut lines = self.exporter.finish(hurry);
+        let (sampled, failed) = self.left_out.get();
+        if sampled + failed > 0 {
+            lines.push(format!(
+                "traces: {} of sampled iterations and {} were left out, since there were too many",
+                counted(sampled, "call"),
+                counted(failed, "failed call")
+            ));
+        }
+        lines
+    }
 }
 
 /// The values of `--otlp-protocol`.
@@ -83,9 +109,9 @@ impl OtlpArgs {
     /// If an option is wrong.
     pub(super) fn open(
         &self,
-        manifest: impl FnOnce() -> RunManifest,
+        (manifest, traced_below): (impl FnOnce() -> RunManifest, Option<u64>),
         sinks: &mut SinkSet,
-    ) -> io::Result<Option<OtlpExporter>> {
+    ) -> io::Result<Option<OpenOtlp>> {
         let Some(url) = &self.otlp else { return Ok(None) };
         let variable = |name| std::env::var(name).unwrap_or_default();
         let options = OtlpOptions {
@@ -105,6 +131,14 @@ impl OtlpArgs {
             let sink = OtlpLogSink::new(exporter.intake());
             sinks.add("otlp-logs", WhenFull::DropNewest, sink)?;
         }
-        Ok(Some(exporter))
+        let mut left_out = LeftOutSpans::default();
+        if let Some(below) = traced_below
+            && exporter.intake().takes(OtlpSignal::Traces)
+        {
+            let sink = OtlpSpanSink::new(exporter.intake(), below);
+            left_out = sink.left_out();
+            sinks.add("otlp-traces", WhenFull::DropNewest, sink)?;
+        }
+        Ok(Some(OpenOtlp { exporter, left_out }))
     }
 }

@@ -3,11 +3,13 @@
 //! Invariant: no figure depends on how fast the machine is.
 
 use std::io::Read;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, count};
+use crate::peer::Server;
 
 fn scenario(target: &Builtin) -> String {
     format!(
@@ -96,4 +98,58 @@ fn a_file_that_cannot_be_written_ends_the_run_before_the_load() {
     assert_eq!(done.code, Some(1), "{done}");
     assert!(done.stderr.contains("cannot write none/calls.ndjson"), "{done}");
     assert_eq!(target.count("/"), 0);
+}
+
+#[test]
+fn requests_carry_the_ids_of_their_calls() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&seen);
+    let server = Server::start(move |peer| {
+        while let Some(head) = peer.whole_request() {
+            heads.lock().unwrap().push(head);
+            if !peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") {
+                return;
+            }
+        }
+    });
+    let text = format!(
+        "services: {{ shop: {{ url: 'http://{}' }} }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - get: /static\n    - get: '/{{{{ user.number }}}}'\n    \
+         - {{ post: /own, headers: {{ Traceparent: mine }}, body: text }}\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 2\n    iterations: 40\n",
+        server.address()
+    );
+    let words = ["run", "s.yaml", "--json", "--ui", "none", "--seed", "7", "--samples", "c.ndjson"];
+    let run = |more: &[&str]| {
+        let done = Manada::new(&[&words, more].concat()).file("s.yaml", text.clone()).go();
+        done.report(0);
+        let heads: Vec<String> = std::mem::take(&mut *seen.lock().unwrap());
+        (lines(&done.read("c.ndjson")), heads)
+    };
+    let parent = |head: &String| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("traceparent:"));
+        line.map(|line| line.split_once(": ").unwrap().1.to_owned())
+    };
+    let (_, heads) = run(&[]);
+    assert!(heads.iter().filter(|head| !head.contains("/own")).all(|head| parent(head).is_none()));
+    let (calls, heads) = run(&["--trace-ratio", "25%"]);
+    assert_eq!((calls.len(), heads.len()), (120, 120));
+    let mut sampled = std::collections::BTreeSet::new();
+    for head in &heads {
+        let value = parent(head).unwrap();
+        if head.contains("/own") {
+            assert_eq!(value, "mine", "a header of the scenario's own stays");
+            continue;
+        }
+        let parts: Vec<&str> = value.split('-').collect();
+        let [version, trace, span, flags] = parts[..] else { panic!("{value}") };
+        assert_eq!((version, trace.len(), span.len(), flags.len()), ("00", 32, 16, 2), "{value}");
+        let is_its = |call: &&Value| call["trace_id"] == trace && call["span_id"] == span;
+        assert_eq!(calls.iter().filter(is_its).count(), 1, "{value} {head}");
+        if flags == "01" {
+            sampled.insert(trace.to_owned());
+        }
+    }
+    // The seed is fixed, and so is what it samples: some of the 40 iterations.
+    assert!((4..=16).contains(&sampled.len()), "{}", sampled.len());
 }

@@ -13,6 +13,7 @@ mod outcome;
 mod requests;
 mod resource;
 mod run_log;
+mod spans;
 
 pub use exporter::{OtlpExporter, OtlpIntake, OtlpOptions, OtlpProtocol, OtlpSignal};
 pub use messages::{
@@ -22,3 +23,4 @@ pub use messages::{
 pub use metrics::OtlpMetricsSink;
 pub use resource::{ATTRIBUTES_VARIABLE, HEADERS_VARIABLE, SERVICE_VARIABLE};
 pub use run_log::OtlpLogSink;
+pub use spans::{LeftOutSpans, OtlpSpanSink};

@@ -1,0 +1,239 @@
+//! Kept calls and iterations as spans.
+//!
+//! `cli` adds the sink, if a run has traces.
+//! Invariant: a span of a call has the id that its request carries in `traceparent`; a call whose
+//! iteration is not sampled is the root of its trace.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::exporter::OtlpIntake;
+use super::messages::{
+    AttributeMessage, OtlpSpan, SpanEvent, SpanKind, SpanStatus, StatusCodeNumber,
+};
+use super::metrics::unix_ns;
+use crate::event::{RunEvent, RunInfo};
+use crate::seed::mixed;
+use crate::sinks::Sink;
+use crate::stats::sample::IterationEnd;
+use crate::stats::{AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord, TraceIds};
+
+/// The sink of a run's spans.
+#[derive(Debug)]
+pub struct OtlpSpanSink {
+    intake: OtlpIntake,
+    /// The bound of the sampling keys of sampled iterations.
+    below: u64,
+    run: Option<RunSpans>,
+    left_out: LeftOutSpans,
+}
+
+/// Calls that have no span although they were sampled, or failed.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOutSpans(Arc<[AtomicU64; 2]>);
+
+impl LeftOutSpans {
+    /// The number of sampled calls, and of failed ones.
+    pub fn get(&self) -> (u64, u64) {
+        (self.0[0].load(Relaxed), self.0[1].load(Relaxed))
+    }
+}
+
+/// What spans of a run need.
+#[derive(Debug)]
+struct RunSpans {
+    info: Arc<RunInfo>,
+    ids: TraceIds,
+    /// The start of the run, nanoseconds since 1970.
+    start: u64,
+}
+
+impl OtlpSpanSink {
+    /// A sink of this exporter; iterations whose sampling key is below `below` are sampled.
+    pub fn new(intake: OtlpIntake, below: u64) -> Self {
+        Self { intake, below, run: None, left_out: LeftOutSpans::default() }
+    }
+
+    /// The counts of what was left out, also after the sink was added.
+    pub fn left_out(&self) -> LeftOutSpans {
+        self.left_out.clone()
+    }
+
+    fn add(&self, run: &RunSpans, delta: &Delta) {
+        let kept = &delta.kept;
+        let mut spans = Vec::new();
+        for one in kept.iterations.iter().filter(|one| one.key < self.below) {
+            spans.push(run.iteration(one));
+        }
+        for call in &kept.calls {
+            let is_sampled = call.because.sampled && call.key < self.below;
+            if is_sampled || call.because.failed || call.because.slowest {
+                run.call(call, is_sampled, &mut spans);
+            }
+        }
+        self.left_out.0[0].fetch_add(kept.sampled_left_out, Relaxed);
+        self.left_out.0[1].fetch_add(kept.failed_left_out, Relaxed);
+        self.intake.push_spans(spans);
+    }
+}
+
+impl RunSpans {
+    fn new(info: &Arc<RunInfo>) -> Self {
+        let ids = TraceIds::new(&info.plan.run_id, info.plan.seed);
+        Self { ids, start: unix_ns(info.started_at), info: Arc::clone(info) }
+    }
+
+    fn iteration(&self, one: &IterationRecord) -> OtlpSpan {
+        let workload = &self.info.plan.workloads[one.iteration.workload].name;
+        let failed = one.end == IterationEnd::Early;
+        let end = match one.end {
+            IterationEnd::Completed => "completed",
+            IterationEnd::Early => "ended_early",
+            IterationEnd::Interrupted => "interrupted",
+        };
+        OtlpSpan {
+            trace_id: self.ids.trace_id(one.iteration).to_be_bytes().to_vec(),
+            span_id: self.ids.iteration_span(one.iteration).to_be_bytes().to_vec(),
+            name: format!("iteration of {workload}"),
+            kind: SpanKind::Internal.into(),
+            start: self.start + one.intended.ns(),
+            end: self.start + one.done.ns(),
+            attributes: vec![
+                AttributeMessage::new("manada.workload", workload.as_str()),
+                AttributeMessage::new("manada.user", whole(one.user)),
+                AttributeMessage::new("manada.iteration", whole(one.iteration.iteration)),
+                AttributeMessage::new("manada.iteration.end", end),
+            ],
+            status: Some(status(failed.then_some(end))),
+            flags: 1,
+            ..OtlpSpan::default()
+        }
+    }
+
+    /// The span of a call, and that of its last attempt.
+    fn call(&self, call: &CallRecord, is_sampled: bool, spans: &mut Vec<OtlpSpan>) {
+        let plan = &self.info.plan;
+        let series = &plan.steps[call.step];
+        let trace_id = self.ids.trace_id(call.iteration).to_be_bytes().to_vec();
+        let id = self.ids.call_span(call.iteration, call.step, call.intended);
+        let parent = self.ids.iteration_span(call.iteration).to_be_bytes().to_vec();
+        let begun = self.start + call.intended.ns();
+        let end = begun + call.response_ns;
+        let error = error(call);
+        let flags = u32::from(is_sampled);
+        let mut attributes = vec![
+            AttributeMessage::new("manada.workload", plan.workloads[series.workload].name.as_str()),
+            AttributeMessage::new(
+                "manada.archetype",
+                plan.archetypes[series.archetype.index()].as_str(),
+            ),
+            AttributeMessage::new("manada.step", series.name.as_str()),
+            AttributeMessage::new("manada.user", whole(call.user)),
+            AttributeMessage::new("manada.iteration", whole(call.iteration.iteration)),
+            AttributeMessage::new("manada.lag_us", whole(call.lag_ns / 1_000)),
+            AttributeMessage::new("manada.blocked_us", whole(call.blocked_ns / 1_000)),
+            AttributeMessage::new("manada.slowest", call.because.slowest),
+            AttributeMessage::new("http.request.resend_count", whole(resends(call))),
+        ];
+        if let AttemptOutcome::Responded(status) = call.outcome {
+            let name = "http.response.status_code";
+            attributes.push(AttributeMessage::new(name, i64::from(status)));
+        }
+        if let Some(error) = &error {
+            attributes.push(AttributeMessage::new("error.type", error.as_str()));
+        }
+        spans.push(OtlpSpan {
+            trace_id: trace_id.clone(),
+            span_id: id.to_be_bytes().to_vec(),
+            parent_span_id: if is_sampled { parent } else { Vec::new() },
+            name: series.name.clone(),
+            kind: SpanKind::Client.into(),
+            start: begun,
+            end,
+            attributes,
+            status: Some(status(error.as_deref())),
+            flags,
+            ..OtlpSpan::default()
+        });
+        if call.attempts > 0 {
+            let begun = end.saturating_sub(call.service_ns);
+            spans.push(OtlpSpan {
+                trace_id,
+                span_id: mixed([id, 3]).max(1).to_be_bytes().to_vec(),
+                parent_span_id: id.to_be_bytes().to_vec(),
+                name: format!("attempt {}", call.attempts),
+                kind: SpanKind::Internal.into(),
+                start: begun,
+                end,
+                events: phases(call, begun),
+                status: Some(status(error.as_deref())),
+                flags,
+                ..OtlpSpan::default()
+            });
+        }
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Attempts after the first.
+fn resends(call: &CallRecord) -> u64 {
+    u64::from(call.attempts.saturating_sub(1))
+}
+
+/// Why a call has failed; `None` if it has not.
+fn error(call: &CallRecord) -> Option<String> {
+    let has_failed = !matches!(call.result, CallResult::Ok | CallResult::Muted);
+    has_failed.then(|| match call.outcome {
+        AttemptOutcome::Done => "check".to_owned(),
+        outcome => outcome.to_string(),
+    })
+}
+
+fn status(error: Option<&str>) -> SpanStatus {
+    let code = if error.is_some() { StatusCodeNumber::Error } else { StatusCodeNumber::Unset };
+    SpanStatus { message: error.unwrap_or_default().to_owned(), code: code.into() }
+}
+
+/// The ends of the phases of an attempt that began at `begun`.
+fn phases(call: &CallRecord, begun: u64) -> Vec<SpanEvent> {
+    let phases = &call.phases;
+    let mut at = begun;
+    let mut events = Vec::new();
+    for (name, ns) in
+        [("dns", phases.dns_ns), ("connect", phases.connect_ns), ("tls", phases.tls_ns)]
+    {
+        if ns > 0 {
+            at += ns;
+            events.push(SpanEvent { at, name: name.to_owned(), attributes: Vec::new() });
+        }
+    }
+    if phases.first_byte_ns > 0 {
+        let (at, name) = (begun + phases.first_byte_ns, "first_byte".to_owned());
+        events.push(SpanEvent { at, name, attributes: Vec::new() });
+    }
+    events
+}
+
+impl Sink for OtlpSpanSink {
+    fn wants(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::Started(_) | RunEvent::Delta(_))
+    }
+
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        match event {
+            RunEvent::Started(info) => self.run = Some(RunSpans::new(info)),
+            RunEvent::Delta(delta) => {
+                if let Some(run) = &self.run {
+                    self.add(run, delta);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
