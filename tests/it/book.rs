@@ -273,6 +273,7 @@ pages! {
     history "history.md";
     kubernetes "kubernetes.md";
     metrics "metrics.md";
+    opentelemetry "opentelemetry.md";
     alerts "alerts.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";

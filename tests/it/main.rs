@@ -50,6 +50,8 @@ mod misbehave; // misbehaving targets
 mod monitors; // monitors: the generator's and the target's figures
 mod nchan; // streams with a real nginx and nchan
 mod nginx; // a real nginx
+mod otlp; // OpenTelemetry at real receivers, and at receivers in trouble
+mod otlp_receivers; // receivers of OpenTelemetry that others wrote
 mod outages; // a resilient client at a target that stalls, dies, refuses
 mod page; // the report and the dashboard in a real browser
 mod peer; // a scripted TCP server

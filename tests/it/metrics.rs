@@ -17,7 +17,7 @@ use crate::peer::{Peer, Server, refusing_address};
 use crate::prometheus::{Prometheus, ask, pause, value_at};
 
 /// Two steps, one with a tag, and a warm-up, so that figures of both periods are there.
-fn scenario(target: &Builtin) -> String {
+pub(crate) fn scenario(target: &Builtin) -> String {
     format!(
         "services: {{ shop: {{ url: '{}' }} }}\n\
          archetypes:\n  buyer:\n    flow:\n    - get: /?a\n      name: look\n      \
@@ -29,7 +29,7 @@ fn scenario(target: &Builtin) -> String {
 }
 
 /// A run of that scenario with these words.
-fn start(target: &Builtin, words: &[&str]) -> Running {
+pub(crate) fn start(target: &Builtin, words: &[&str]) -> Running {
     let all = [&["run", "s.yaml", "--json", "--ui", "none", "--no-control", "--seed", "7"], words];
     Manada::new(&all.concat()).file("s.yaml", scenario(target)).start()
 }
@@ -40,7 +40,7 @@ fn summary(done: &Done) -> Value {
 }
 
 /// The calls of a step in the document.
-fn step<'v>(summary: &'v Value, name: &str) -> &'v Value {
+pub(crate) fn step<'v>(summary: &'v Value, name: &str) -> &'v Value {
     let steps = summary["steps"].as_array().unwrap();
     steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("{steps:#?}"))
 }

@@ -204,6 +204,12 @@ impl OtlpIntake {
         &self.resource
     }
 
+    /// One that takes nothing.
+    #[cfg(test)]
+    pub(super) fn off() -> Self {
+        Self { resource: Arc::default(), batches: [const { None }; 3] }
+    }
+
     fn push(&self, signal: OtlpSignal, requests: Vec<Vec<u8>>) {
         let Some(batches) = &self.batches[signal as usize] else { return };
         requests.into_iter().for_each(|request| batches.push(request));

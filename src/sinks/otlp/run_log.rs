@@ -215,3 +215,29 @@ fn severity_of(change: &Change) -> LogSeverity {
         _ => info,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::register_secret;
+
+    fn text(record: &OtlpLogRecord) -> String {
+        format!("{:?}", record.body)
+    }
+
+    #[test]
+    fn records_without_room_are_counted_and_secrets_masked() {
+        register_secret("otlp-s3cret-value").unwrap();
+        let mut sink = OtlpLogSink::new(OtlpIntake::off());
+        let lines = vec!["token otlp-s3cret-value".to_owned(); MAX_WAITING + 5];
+        sink.take(&RunEvent::LogLines(lines, 7)).unwrap();
+        assert_eq!((sink.waiting.len(), sink.lost), (MAX_WAITING, 12));
+        assert!(sink.waiting.iter().all(|record| !text(record).contains("s3cret")));
+        sink.flush();
+        let [record] = &*sink.waiting else { panic!("{:?}", sink.waiting) };
+        assert!(text(record).contains("12 more records were left out"), "{record:?}");
+        assert_eq!((record.severity(), &*record.severity_text), (LogSeverity::Warn, "WARN"));
+        sink.flush();
+        assert_eq!((sink.waiting.len(), sink.lost), (0, 0));
+    }
+}
