@@ -81,6 +81,7 @@ mod terminal; // a terminal for the program
 mod timing; // attribution of time
 mod tls; // valid and invalid certificates
 mod tokens; // token streams in the words of all APIs
+mod traces; // spans at a receiver of OpenTelemetry
 mod transport; // other addresses, sockets, sources, proxies, client certificates
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it restores the terminal

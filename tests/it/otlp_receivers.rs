@@ -105,6 +105,8 @@ pub(crate) struct Received {
     /// The unit of each metric, and the name of its data.
     pub(crate) kinds: BTreeMap<String, (String, String)>,
     pub(crate) logs: Vec<Value>,
+    /// Spans; over gRPC alone.
+    pub(crate) spans: Vec<Value>,
     /// The attributes of the last resource; oteltap does not print them.
     pub(crate) resource: BTreeMap<String, String>,
 }
@@ -114,12 +116,13 @@ impl Received {
         let mut all = Self::default();
         for line in lines {
             if let Some(request) = line.get("request") {
-                for kind in ["Metrics", "Logs"] {
+                for kind in ["Metrics", "Logs", "Spans"] {
                     for of in array(&request[format!("resource{kind}")]) {
                         all.resource = attributes(&of["resource"]);
                         for scope in array(&of[format!("scope{kind}")]) {
                             array(&scope["metrics"]).for_each(|metric| all.metric(metric));
                             all.logs.extend(array(&scope["logRecords"]).cloned());
+                            all.spans.extend(array(&scope["spans"]).cloned());
                         }
                     }
                 }

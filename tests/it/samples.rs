@@ -114,7 +114,8 @@ fn requests_carry_the_ids_of_their_calls() {
     });
     let text = format!(
         "services: {{ shop: {{ url: 'http://{}' }} }}\n\
-         archetypes:\n  buyer:\n    flow:\n    - get: /static\n    - get: '/{{{{ user.number }}}}'\n    \
+         archetypes:\n  buyer:\n    flow:\n    - get: /static\n    \
+         - get: '/{{{{ user.number }}}}'\n    \
          - {{ post: /own, headers: {{ Traceparent: mine }}, body: text }}\n\
          workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 2\n    iterations: 40\n",
         server.address()

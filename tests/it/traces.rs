@@ -1,0 +1,90 @@
+//! Traces: spans at a receiver that others wrote, joined to requests at the target and to samples.
+//!
+//! Invariant: which iterations are sampled follows from the seed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::Value;
+
+use crate::harness::Manada;
+use crate::otlp_receivers::{OtlpReceiver, attributes, whole};
+use crate::peer::Server;
+
+/// The hexadecimal form of an id of a span, which JSON of protobuf has in base64.
+fn hex(value: &Value) -> String {
+    let bytes = BASE64_STANDARD.decode(value.as_str().unwrap_or_default()).unwrap();
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[test]
+fn spans_join_the_requests_of_a_target() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let parents = Arc::clone(&seen);
+    let server = Server::start(move |peer| {
+        while let Some(head) = peer.whole_request() {
+            let line = head.lines().find_map(|line| line.strip_prefix("traceparent: "));
+            parents.lock().unwrap().push(line.unwrap_or_default().to_owned());
+            let status = if head.starts_with("GET /bad") { "500 Oh" } else { "200 OK" };
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            if !peer.send(response.as_bytes()) {
+                return;
+            }
+        }
+    });
+    let receiver = OtlpReceiver::grpc(None);
+    let text = format!(
+        "services: {{ shop: {{ url: 'http://{}' }} }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - {{ get: /good, name: good }}\n    \
+         - {{ get: /bad, name: bad }}\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 2\n    iterations: 40\n",
+        server.address()
+    );
+    let url = format!("http://{}", receiver.address);
+    let words = ["run", "s.yaml", "--json", "--ui", "none", "--seed", "7", "--shards", "1"];
+    let traced = ["--trace-ratio", "25%", "--otlp", &url, "--otlp-protocol", "grpc"];
+    let done = Manada::new(&[&words[..], &traced].concat()).file("s.yaml", text).go();
+    let report = done.report(0);
+    assert_eq!(report["calls"]["failed"], 40, "{done}");
+    let received = receiver.received();
+    let spans: BTreeMap<String, &Value> =
+        received.spans.iter().map(|span| (hex(&span["spanId"]), span)).collect();
+    assert_eq!(spans.len(), received.spans.len(), "ids of spans differ");
+    let (mut sampled, mut failed, mut iterations) = (0, 0, 0);
+    let parents = seen.lock().unwrap().clone();
+    for (id, span) in &spans {
+        let (trace, parent) = (hex(&span["traceId"]), hex(&span["parentSpanId"]));
+        let times = ["startTimeUnixNano", "endTimeUnixNano"].map(|name| whole(&span[name]));
+        assert!(times[0] <= times[1] && times[0] > Some(1.7e18), "{span}");
+        let name = span["name"].as_str().unwrap();
+        if name == "iteration of shop" {
+            iterations += 1;
+            assert_eq!(parent, "", "{span}");
+        } else if name.starts_with("attempt") {
+            assert_eq!(hex(&spans[&parent]["traceId"]), trace, "{span}");
+            let events = span["events"].as_array().unwrap();
+            assert!(events.iter().any(|event| event["name"] == "first_byte"), "{span}");
+        } else {
+            let flag = if parent.is_empty() { "00" } else { "01" };
+            let header = format!("00-{trace}-{id}-{flag}");
+            assert_eq!(parents.iter().filter(|one| **one == header).count(), 1, "{header} {span}");
+            let known = attributes(span);
+            let wanted = if name == "bad" { "500" } else { "200" };
+            assert_eq!(known["http.response.status_code"], wanted, "{span}");
+            let code = if name == "bad" { "STATUS_CODE_ERROR" } else { "" };
+            assert_eq!(span["status"]["code"].as_str().unwrap_or_default(), code, "{span}");
+            failed += u32::from(name == "bad");
+            if !parent.is_empty() {
+                sampled += 1;
+                assert_eq!(hex(&spans[&parent]["traceId"]), trace, "{span}");
+            }
+        }
+    }
+    let flagged = parents.iter().filter(|one| one.ends_with("-01")).count();
+    assert_eq!((sampled, iterations * 2), (flagged, flagged), "all calls of sampled iterations");
+    assert!((4..=16).contains(&iterations), "{iterations}");
+    // Eight failures of a kind in an interval, also of iterations that are not sampled.
+    assert!(failed >= 8, "{failed} {done}");
+    assert!(done.stderr.contains("failed calls were left out"), "{done}");
+}
