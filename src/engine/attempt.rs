@@ -85,7 +85,9 @@ pub(crate) fn call<'a>(
         }
         let CallAttempts { blocked_ns, at, capture, last, outgoing, .. } = &attempts;
         let left = last.done.max(*at);
-        let made = attempts.retries + u32::from(attempts.resends) + 1;
+        // What policy suppressed after all was not made.
+        let has_begun = !matches!(last.outcome, AttemptOutcome::Suppressed(_));
+        let made = attempts.retries + u32::from(attempts.resends) + u32::from(has_begun);
         let blocked = BlockedTime {
             blocked_ns: *blocked_ns,
             left,

@@ -7,6 +7,7 @@ any free one; the first line tells it. The metadata `x-test-status` lets a reque
 
 import json
 import sys
+import threading
 from concurrent import futures
 
 import grpc
@@ -21,9 +22,13 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as tra
 
 failed = set()
 
+output = threading.Lock()
+
 
 def print_line(value):
-    print(json.dumps(value), flush=True)
+    # Requests come on several threads, and print writes a text and the end of its line apart.
+    with output:
+        print(json.dumps(value), flush=True)
 
 
 def receive(signal, request, context, response, partial, field):
