@@ -231,7 +231,8 @@ fn a_receiver_with_tls_is_trusted_by_the_roots_of_the_system() {
     let (target, nginx) = (Builtin::start(&[]), Nginx::start());
     let url = format!("https://{}/upload", nginx.tls);
     let words = ["hit", &target.url("/"), "-r", "20/s", "-d", "1s", "--ui", "none", "--json"];
-    let run = || Manada::new(&words).words(&["--remote-write", &url]);
+    let rule = ["--threshold", "errors < 1%"];
+    let run = || Manada::new(&words).words(&["--remote-write", &url]).words(&rule);
     let trusted = run().env("SSL_CERT_FILE", nginx.path("cert.pem")).go();
     summary(&trusted);
     assert!(!trusted.stderr.contains("lost"), "{trusted}");
