@@ -1,4 +1,4 @@
-//! `--metrics`, `--remote-write`, `--otlp`: the receivers of a run's metrics.
+//! `--metrics`, `--remote-write`, `--influx`, `--otlp`: the receivers of a run's metrics.
 //!
 //! `execute` opens them before the run, and waits for them after it.
 //! Invariant: what is wrong with their options is an error before the load; what a receiver does is
@@ -13,7 +13,8 @@ use clap::{Args, ValueEnum};
 use super::otlp::{OpenOtlp, OtlpArgs};
 use super::output::print_remark;
 use crate::plan::Plan;
-use crate::sinks::metrics::remote_write::{HEADERS_VARIABLE, HistogramForm, RemoteWrite};
+use crate::sinks::metrics::influx::{self, Influx};
+use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
 use crate::sinks::metrics::{MetricsEndpoint, check_size};
 use crate::sinks::{SinkSet, WhenFull};
 
@@ -45,6 +46,13 @@ pub(super) struct MetricsArgs {
     #[arg(long, value_enum, default_value_t = HistogramFormArg::Classic, value_name = "FORM",
         requires = "remote_write", hide_short_help = true, help_heading = "Metrics")]
     remote_write_histograms: HistogramFormArg,
+    /// Push metrics to InfluxDB each second, as line protocol
+    ///
+    /// The URL to write to: http://127.0.0.1:8086/write?db=load for InfluxDB 1,
+    /// 'http://127.0.0.1:8086/api/v2/write?org=team&bucket=load' for InfluxDB 2. Headers, such as
+    /// one with a token, come from the variable MANADA_INFLUX_HEADERS, as name=value,name=value.
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = "Metrics")]
+    influx: Option<String>,
     #[command(flatten)]
     otlp: OtlpArgs,
 }
@@ -61,10 +69,18 @@ enum HistogramFormArg {
 pub(super) struct MetricsReceivers {
     endpoint: Option<MetricsEndpoint>,
     remote_write: Option<RemoteWrite>,
+    influx: Option<Influx>,
     otlp: Option<OpenOtlp>,
 }
 
 impl MetricsArgs {
+    /// Whether a receiver of metrics is wanted.
+    fn has_metrics(&self) -> bool {
+        let Self { metrics, remote_write, influx, otlp, .. } = self;
+        let is_pushed = remote_write.is_some() || influx.is_some() || otlp.has_metrics();
+        metrics.is_some() || is_pushed
+    }
+
     /// Opens what is wanted; returns lines to print.
     ///
     /// # Errors
@@ -75,7 +91,7 @@ impl MetricsArgs {
         sinks: &mut SinkSet,
     ) -> io::Result<(MetricsReceivers, Vec<String>)> {
         let (mut receivers, mut lines) = (MetricsReceivers::default(), Vec::new());
-        if self.metrics.is_some() || self.remote_write.is_some() || self.otlp.has_metrics() {
+        if self.has_metrics() {
             check_size(&plan.manifest())
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         }
@@ -97,17 +113,29 @@ impl MetricsArgs {
             }
             receivers.endpoint = Some(endpoint);
         }
+        self.open_pushes(&mut receivers, sinks)?;
+        Ok((receivers, lines))
+    }
+
+    /// Opens the receivers that metrics are pushed to.
+    fn open_pushes(&self, receivers: &mut MetricsReceivers, sinks: &mut SinkSet) -> io::Result<()> {
+        let variable = |name| std::env::var(name).unwrap_or_default();
         if let Some(url) = &self.remote_write {
-            let headers = std::env::var(HEADERS_VARIABLE).unwrap_or_default();
             let form = match self.remote_write_histograms {
                 HistogramFormArg::Classic => HistogramForm::Classic,
                 HistogramFormArg::Native => HistogramForm::Native,
             };
-            let remote_write = RemoteWrite::open(url, &headers, form)?;
+            let remote_write =
+                RemoteWrite::open(url, &variable(remote_write::HEADERS_VARIABLE), form)?;
             sinks.add("remote-write", WhenFull::DropNewest, remote_write.sink())?;
             receivers.remote_write = Some(remote_write);
         }
-        Ok((receivers, lines))
+        if let Some(url) = &self.influx {
+            let influx = Influx::open(url, &variable(influx::HEADERS_VARIABLE))?;
+            sinks.add("influx", WhenFull::DropNewest, influx.sink())?;
+            receivers.influx = Some(influx);
+        }
+        Ok(())
     }
 }
 
@@ -115,8 +143,11 @@ impl MetricsReceivers {
     /// Waits until the receivers have the final figures, a bounded time or until `hurry` is set,
     /// and prints what was lost.
     pub(super) fn finish(self, hurry: &AtomicBool) {
-        let lost = self.remote_write.and_then(|remote_write| remote_write.finish(hurry));
-        lost.iter().for_each(|text| print_remark(text));
+        let lost = [
+            self.remote_write.and_then(|remote_write| remote_write.finish(hurry)),
+            self.influx.and_then(|influx| influx.finish(hurry)),
+        ];
+        lost.iter().flatten().for_each(|text| print_remark(text));
         let lost = self.otlp.map(|otlp| otlp.finish(hurry)).unwrap_or_default();
         lost.iter().for_each(|text| print_remark(text));
         let Some(endpoint) = self.endpoint else { return };

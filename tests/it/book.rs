@@ -274,6 +274,7 @@ pages! {
     kubernetes "kubernetes.md";
     metrics "metrics.md";
     opentelemetry "opentelemetry.md";
+    exports "exports.md";
     alerts "alerts.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";

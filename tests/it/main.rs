@@ -38,11 +38,13 @@ mod history_postgres; // the run history in a real PostgreSQL
 mod hit_flags; // flags of `hit`, and spellings of other tools
 mod hit_streams; // streams of `hit`: WebSockets, listeners, responses in pieces
 mod http2; // HTTP/2 with nginx and with misbehaving peers
+mod influx; // line protocol at a real InfluxDB, and at strict and wrong receivers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis
 mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
+mod line_protocol; // a strict parser of line protocol
 mod link; // users with a slow emulated link
 mod memory; // memory does not grow with the number of requests
 mod metrics; // metrics at real receivers, and at receivers in trouble

@@ -146,12 +146,18 @@ impl Peer {
     /// Waits for a request with a body whose length is declared; returns its head. Bytes that are
     /// left unread would reset the connection, and the client would lose the response.
     pub(crate) fn whole_request(&mut self) -> Option<String> {
+        self.head_and_body().map(|(head, _)| head)
+    }
+
+    /// As [`Self::whole_request`], with the body.
+    pub(crate) fn head_and_body(&mut self) -> Option<(String, Vec<u8>)> {
         let head = self.head()?;
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         let length = lengths.next().map_or(0, |(_, value)| value.trim().parse().unwrap());
-        self.stream.read_exact(&mut vec![0; length]).ok()?;
-        Some(head)
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).ok()?;
+        Some((head, body))
     }
 
     /// Sends bytes at once.

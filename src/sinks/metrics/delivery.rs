@@ -33,6 +33,27 @@ pub(in crate::sinks) const LAST_WAIT: Duration = Duration::from_secs(10);
 /// How often a wait looks whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Bytes that are sent at once, and the number of items in them: what is lost is counted in items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sinks) struct Batch {
+    pub(in crate::sinks) bytes: Arc<[u8]>,
+    pub(in crate::sinks) items: u64,
+}
+
+impl Batch {
+    /// A batch of this number of items.
+    pub(in crate::sinks) fn new(bytes: Vec<u8>, items: u64) -> Self {
+        Self { bytes: bytes.into(), items }
+    }
+}
+
+impl From<Vec<u8>> for Batch {
+    /// A request that is counted as a whole.
+    fn from(request: Vec<u8>) -> Self {
+        Self::new(request, 1)
+    }
+}
+
 /// What became of an attempt to send a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sinks) enum SendResult {
@@ -42,15 +63,50 @@ pub(in crate::sinks) enum SendResult {
     Retry(Option<Duration>, String),
     /// It will never be taken.
     Rejected(String),
+    /// It is too large: these are sent in its place.
+    Split(Vec<Batch>),
+    /// The receiver decided item by item.
+    Partly(PartResult),
+}
+
+/// What became of the items of a batch; those that are neither rejected nor to be sent again were
+/// taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::sinks) struct PartResult {
+    /// How many will never be taken.
+    pub(in crate::sinks) rejected: u64,
+    /// Those that may be sent again.
+    pub(in crate::sinks) again: Option<Batch>,
+    /// Why items were rejected, or are sent again.
+    pub(in crate::sinks) why: String,
 }
 
 /// Sends batches to a receiver.
 pub(in crate::sinks) trait BatchSender: Send + 'static {
     /// Sends a batch; takes a bounded time.
-    fn send(&mut self, batch: &[u8]) -> SendResult;
+    fn send(&mut self, batch: &Batch) -> SendResult;
 }
 
-/// What became of all batches.
+/// What the items of a receiver are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sinks) enum DeliveryItem {
+    /// Requests with this content.
+    Request(&'static str),
+    /// Points of line protocol.
+    Point,
+}
+
+impl DeliveryItem {
+    /// A number of them.
+    fn counted(self, n: u64) -> String {
+        match self {
+            Self::Request(content) => format!("{} with {content}", counted(n, "request")),
+            Self::Point => counted(n, "point"),
+        }
+    }
+}
+
+/// What became of all items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::sinks) struct DeliveryCounts {
     pub(super) delivered: u64,
@@ -61,16 +117,16 @@ pub(in crate::sinks) struct DeliveryCounts {
 }
 
 impl DeliveryCounts {
-    /// What was lost, for the user; `None` if nothing was. `content`: what the batches have.
-    pub(in crate::sinks) fn loss(&self, receiver: &str, content: &str) -> Option<String> {
+    /// What was lost, for the user; `None` if nothing was.
+    pub(in crate::sinks) fn loss(&self, receiver: &str, item: DeliveryItem) -> Option<String> {
         let lost = self.rejected + self.dropped;
         if lost == 0 {
             return None;
         }
-        let all = counted(self.delivered + lost, "request");
+        let all = item.counted(self.delivered + lost);
         let why = self.why.as_deref().unwrap_or("it was too slow");
         Some(format!(
-            "{receiver}: {} of {all} with {content} lost: {why}; the report is complete",
+            "{receiver}: {} of {all} lost: {why}; the report is complete",
             show_count(lost)
         ))
     }
@@ -91,7 +147,7 @@ struct DeliveryState {
 
 #[derive(Debug, Default)]
 struct BatchQueue {
-    waiting: VecDeque<Arc<[u8]>>,
+    waiting: VecDeque<Batch>,
     bytes: usize,
     is_closed: bool,
     /// Set once nothing may be waited for any more.
@@ -102,8 +158,8 @@ struct BatchQueue {
 }
 
 impl BatchQueue {
-    fn push(&mut self, batch: Arc<[u8]>) {
-        self.bytes += batch.len();
+    fn push(&mut self, batch: Batch) {
+        self.bytes += batch.bytes.len();
         self.waiting.push_back(batch);
         while self.waiting.len() > MAX_BATCHES || self.bytes > MAX_BYTES && self.waiting.len() > 1 {
             self.drop_oldest();
@@ -112,46 +168,85 @@ impl BatchQueue {
 
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.waiting.pop_front() {
-            self.bytes -= oldest.len();
-            self.counts.dropped += 1;
+            self.bytes -= oldest.bytes.len();
+            self.counts.dropped += oldest.items;
             self.counts.why.clone_from(&self.failure);
         }
     }
 
-    /// Settles a batch that was sent; it may have been dropped meanwhile. Returns the pause before
-    /// the next attempt.
-    fn settle(&mut self, batch: &Arc<[u8]>, result: SendResult, failures: &mut u32) -> Duration {
-        let is_first = self.waiting.front().is_some_and(|first| Arc::ptr_eq(first, batch));
-        let take = |queue: &mut Self| {
+    /// Takes a batch that was sent off the queue; it may have been dropped meanwhile. `rest`: what
+    /// of it is sent again, in its place.
+    fn take(&mut self, batch: &Batch, rest: impl IntoIterator<Item = Batch>) {
+        let is_first =
+            self.waiting.front().is_some_and(|first| Arc::ptr_eq(&first.bytes, &batch.bytes));
+        if is_first {
+            self.bytes -= batch.bytes.len();
+            self.waiting.pop_front();
+        } else {
+            self.counts.dropped -= batch.items;
+        }
+        let rest: Vec<Batch> = rest.into_iter().collect();
+        for part in rest.into_iter().rev() {
             if is_first {
-                queue.bytes -= batch.len();
-                queue.waiting.pop_front();
+                self.bytes += part.bytes.len();
+                self.waiting.push_front(part);
             } else {
-                queue.counts.dropped -= 1;
+                self.counts.dropped += part.items;
             }
-        };
+        }
+    }
+
+    /// Settles a batch that was sent. Returns the pause before the next attempt.
+    fn settle(&mut self, batch: &Batch, result: SendResult, failures: &mut u32) -> Duration {
         match result {
             SendResult::Delivered => {
-                take(self);
-                self.counts.delivered += 1;
+                self.take(batch, None);
+                self.counts.delivered += batch.items;
                 self.failure = None;
                 *failures = 0;
                 Duration::ZERO
             }
             SendResult::Rejected(why) => {
-                take(self);
-                self.counts.rejected += 1;
+                self.take(batch, None);
+                self.counts.rejected += batch.items;
                 self.counts.why = Some(why);
                 *failures = 0;
                 Duration::ZERO
             }
-            SendResult::Retry(pause, why) => {
-                self.failure = Some(why);
-                let doubled = FIRST_PAUSE.saturating_mul(1 << (*failures).min(10));
-                *failures += 1;
-                pause.unwrap_or_default().max(doubled).min(LONGEST_PAUSE)
+            SendResult::Split(parts) => {
+                self.take(batch, parts);
+                Duration::ZERO
             }
+            SendResult::Partly(PartResult { rejected, again, why }) => {
+                let left = again.as_ref().map_or(0, |again| again.items).min(batch.items);
+                let rejected = rejected.min(batch.items - left);
+                let taken = batch.items - left - rejected;
+                self.counts.delivered += taken;
+                self.counts.rejected += rejected;
+                if rejected > 0 {
+                    self.counts.why = Some(why.clone());
+                }
+                if taken + rejected > 0 {
+                    *failures = 0;
+                }
+                let is_whole = again.is_none();
+                self.take(batch, again);
+                if is_whole {
+                    self.failure = None;
+                    return Duration::ZERO;
+                }
+                self.fail(None, why, failures)
+            }
+            SendResult::Retry(pause, why) => self.fail(pause, why, failures),
         }
+    }
+
+    /// Notes a failure that may pass. Returns the pause after it.
+    fn fail(&mut self, pause: Option<Duration>, why: String, failures: &mut u32) -> Duration {
+        self.failure = Some(why);
+        let doubled = FIRST_PAUSE.saturating_mul(1 << (*failures).min(10));
+        *failures += 1;
+        pause.unwrap_or_default().max(doubled).min(LONGEST_PAUSE)
     }
 }
 
@@ -171,14 +266,14 @@ impl DeliveryState {
     }
 
     /// Waits for the oldest batch; `None` once there will be none.
-    fn next(&self) -> Option<Arc<[u8]>> {
+    fn next(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
             if queue.is_given_up {
                 return None;
             }
             if let Some(batch) = queue.waiting.front() {
-                return Some(Arc::clone(batch));
+                return Some(batch.clone());
             }
             if queue.is_closed {
                 return None;
@@ -253,78 +348,12 @@ pub(in crate::sinks) struct BatchIntake {
 
 impl BatchIntake {
     /// Adds a batch.
-    pub(in crate::sinks) fn push(&self, batch: Vec<u8>) {
+    pub(in crate::sinks) fn push(&self, batch: impl Into<Batch>) {
         self.shared.lock().push(batch.into());
         self.shared.changed.notify_all();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(sizes: impl IntoIterator<Item = usize>) -> BatchQueue {
-        let mut queue = BatchQueue::default();
-        sizes.into_iter().for_each(|size| queue.push(vec![0; size].into()));
-        queue
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest_batch_and_counts_it() {
-        let mut many = queue([1; MAX_BATCHES + 3]);
-        assert_eq!((many.waiting.len(), many.bytes, many.counts.dropped), (MAX_BATCHES, 64, 3));
-        many.failure = Some("503".to_owned());
-        many.push(vec![0; 5].into());
-        assert_eq!((many.counts.dropped, many.counts.why.as_deref()), (4, Some("503")));
-        let large = queue([MAX_BYTES, MAX_BYTES, 7]);
-        assert_eq!((large.waiting.len(), large.counts.dropped), (1, 2));
-        let alone = queue([MAX_BYTES + 1]);
-        assert_eq!((alone.waiting.len(), alone.counts.dropped), (1, 0));
-    }
-
-    #[test]
-    fn each_batch_is_counted_once() {
-        let mut all = queue([1, 2, 3]);
-        let mut failures = 0;
-        let first = Arc::clone(&all.waiting[0]);
-        let retry = |pause| SendResult::Retry(pause, "refused".to_owned());
-        let mut pauses = Vec::new();
-        for _ in 0..3 {
-            pauses.push(all.settle(&first, retry(None), &mut failures).as_millis());
-        }
-        assert_eq!(pauses, [250, 500, 1_000]);
-        let demanded = all.settle(&first, retry(Some(Duration::from_secs(9))), &mut failures);
-        assert_eq!(demanded, Duration::from_secs(9));
-        let demanded = all.settle(&first, retry(Some(Duration::from_mins(15))), &mut failures);
-        assert_eq!(demanded, LONGEST_PAUSE);
-        assert_eq!(all.settle(&first, SendResult::Delivered, &mut failures), Duration::ZERO);
-        let second = Arc::clone(&all.waiting[0]);
-        // It arrives although the queue has dropped it meanwhile.
-        all.drop_oldest();
-        all.settle(&second, SendResult::Delivered, &mut failures);
-        let third = Arc::clone(&all.waiting[0]);
-        all.settle(&third, SendResult::Rejected("400".to_owned()), &mut failures);
-        let DeliveryCounts { delivered, rejected, dropped, .. } = all.counts;
-        assert_eq!((delivered, rejected, dropped, all.bytes), (2, 1, 0, 0));
-        assert_eq!(
-            all.counts.loss("http://r", "metrics").unwrap(),
-            "http://r: 1 of 3 requests with metrics lost: 400; the report is complete"
-        );
-    }
-
-    struct Down;
-
-    impl BatchSender for Down {
-        fn send(&mut self, _: &[u8]) -> SendResult {
-            SendResult::Retry(Some(LONGEST_PAUSE), "down".to_owned())
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_run_gives_up_a_receiver_that_is_down() {
-        let delivery = Delivery::start("down", Down).unwrap();
-        (0..5).for_each(|_| delivery.intake().push(vec![1]));
-        let counts = delivery.finish(&AtomicBool::new(true));
-        assert_eq!((counts.delivered, counts.dropped), (0, 5));
-    }
-}
+#[path = "delivery_tests.rs"]
+mod tests;

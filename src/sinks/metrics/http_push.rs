@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 
 use super::delivery::SendResult;
 use crate::clock;
@@ -23,6 +23,9 @@ pub(in crate::sinks) const MOST: usize = 64 << 10;
 
 /// The longest part of a response that a message quotes, characters.
 const QUOTED: usize = 200;
+
+/// The name of the program, for the header `User-Agent`.
+pub(in crate::sinks) const AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
 
 /// A receiver.
 pub(in crate::sinks) struct HttpPush {
@@ -52,7 +55,7 @@ impl HttpPush {
         Ok(Self { url, headers, runtime, http })
     }
 
-    /// Sends a body.
+    /// Posts a body to the URL.
     ///
     /// # Errors
     /// Why there is no response, as text.
@@ -61,19 +64,34 @@ impl HttpPush {
         headers: &[(HeaderName, &'static str)],
         body: Vec<u8>,
     ) -> Result<PushResponse, String> {
+        self.send(Method::POST, self.url.clone(), headers, body, MOST)
+    }
+
+    /// Sends a body to a URL of the receiver, and reads up to `most` bytes of the response.
+    ///
+    /// # Errors
+    /// Why there is no response, as text.
+    pub(in crate::sinks) fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: &[(HeaderName, &'static str)],
+        body: Vec<u8>,
+        most: usize,
+    ) -> Result<PushResponse, String> {
         let mut all = self.headers.clone();
         for (name, value) in headers {
             all.insert(name, HeaderValue::from_static(value));
         }
         self.runtime.block_on(async {
-            let request = self.http.post(self.url.clone()).headers(all).body(body);
+            let request = self.http.request(method, url).headers(all).body(body);
             let mut response = request.send().await.map_err(|error| cause(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
             let mut body = Vec::new();
-            while body.len() < MOST
+            while body.len() < most
                 && let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))?
             {
-                body.extend_from_slice(&chunk[..chunk.len().min(MOST - body.len())]);
+                body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
             }
             Ok(PushResponse { status, headers, body })
         })
@@ -112,17 +130,41 @@ pub(in crate::sinks) fn why(status: &str, text: &str) -> String {
     if text.is_empty() { status.to_owned() } else { format!("{status}: {text}") }
 }
 
-/// A URL without its credentials, for messages.
+/// The URL of a receiver that an option names. `expected`: what it should be, with an example.
+///
+/// # Errors
+/// If it is no URL of HTTP.
+pub(in crate::sinks) fn receiver_url(option: &str, url: &str, expected: &str) -> io::Result<Url> {
+    let parsed = Url::parse(url).ok();
+    let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    parsed.ok_or_else(|| wrong(format!("{option} expects {expected}")))
+}
+
+/// An error of an option.
+pub(in crate::sinks) fn wrong(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// A URL for messages: without its credentials, and without its query, which may have some.
 pub(in crate::sinks) fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
     // Both fail only for URLs without a host, which have no credentials.
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
+    shown.set_query(None);
     shown.to_string()
 }
 
-/// Headers as `name=value,name=value`, the form that OpenTelemetry uses in variables. Values may be
-/// percent-encoded.
+/// Headers of a variable, as `name=value,name=value`, the form that OpenTelemetry uses. Values may
+/// be percent-encoded.
+///
+/// # Errors
+/// What is wrong, without the value.
+pub(in crate::sinks) fn variable_headers(variable: &str, text: &str) -> io::Result<HeaderMap> {
+    headers(text).map_err(|why| wrong(format!("{variable}: {why}")))
+}
+
+/// Headers in that form.
 ///
 /// # Errors
 /// What is wrong, without the value.
@@ -184,6 +226,6 @@ mod tests {
     #[test]
     fn messages_do_not_show_credentials() {
         let url = Url::parse("https://user:pa%2Fss@h:9/api?x=1").unwrap();
-        assert_eq!(shown_url(&url), "https://h:9/api?x=1");
+        assert_eq!(shown_url(&url), "https://h:9/api");
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics of a run for receivers of others: Prometheus by scrape and by remote write.
+//! Metrics of a run for receivers of others: Prometheus by scrape and by remote write, InfluxDB.
 //!
 //! `cli` opens them and adds them to the sinks.
 //! Invariant: they read the report of each second and nothing else, so they cost the load nothing.
@@ -8,6 +8,8 @@ pub(in crate::sinks) mod catalog;
 pub(in crate::sinks) mod delivery;
 pub(in crate::sinks) mod family;
 pub(in crate::sinks) mod http_push;
+pub mod influx;
+mod interval;
 mod protobuf;
 pub mod remote_write;
 mod scrape;

@@ -19,7 +19,7 @@ use super::requests;
 use super::resource::{HEADERS_VARIABLE, resource};
 use crate::clock;
 use crate::plan::RunManifest;
-use crate::sinks::metrics::delivery::{BatchIntake, Delivery, LAST_WAIT};
+use crate::sinks::metrics::delivery::{BatchIntake, Delivery, DeliveryItem, LAST_WAIT};
 use crate::sinks::metrics::http_push::{HttpPush, headers, shown_url};
 
 /// How requests reach a receiver.
@@ -141,7 +141,7 @@ impl OtlpExporter {
         let mut lines = Vec::new();
         for SignalQueue { signal, delivery, rejected } in self.queues {
             let counts = delivery.finish_by(until, hurry);
-            lines.extend(counts.loss(&self.receiver, signal.name()));
+            lines.extend(counts.loss(&self.receiver, DeliveryItem::Request(signal.name())));
             lines.extend(rejected.text(&self.receiver, signal.items()));
         }
         lines

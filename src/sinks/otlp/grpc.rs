@@ -19,7 +19,7 @@ use reqwest::{StatusCode, Url};
 use super::http::AGENT;
 use super::outcome::{RejectedItems, grpc_failure};
 use crate::side_client::{cause, side_client_http2};
-use crate::sinks::metrics::delivery::{BatchSender, SendResult};
+use crate::sinks::metrics::delivery::{Batch, BatchSender, SendResult};
 use crate::sinks::metrics::http_push::percent_decoded;
 
 /// The timeout of a call.
@@ -108,7 +108,8 @@ impl GrpcSender {
 }
 
 impl BatchSender for GrpcSender {
-    fn send(&mut self, batch: &[u8]) -> SendResult {
+    fn send(&mut self, batch: &Batch) -> SendResult {
+        let batch = &*batch.bytes;
         let Ok(length) = u32::try_from(batch.len()) else {
             return SendResult::Rejected("the request is too long".to_owned());
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 
 use super::outcome::{RejectedItems, http_failure};
-use crate::sinks::metrics::delivery::{BatchSender, SendResult};
+use crate::sinks::metrics::delivery::{Batch, BatchSender, SendResult};
 use crate::sinks::metrics::http_push::{HttpPush, MOST, PushResponse};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -22,9 +22,9 @@ pub(super) struct HttpSender {
 }
 
 impl BatchSender for HttpSender {
-    fn send(&mut self, batch: &[u8]) -> SendResult {
+    fn send(&mut self, batch: &Batch) -> SendResult {
         let headers = [(CONTENT_TYPE, PROTOBUF), (USER_AGENT, AGENT)];
-        match self.push.post(&headers, batch.to_vec()) {
+        match self.push.post(&headers, batch.bytes.to_vec()) {
             Ok(response) => self.result(&response),
             Err(why) => SendResult::Retry(None, why),
         }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::redact;
 use crate::sinks::metrics::family::{
     Label, MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
 };
@@ -15,7 +16,13 @@ pub(super) fn label<'r>(name: &'static str, value: impl Into<Cow<'r, str>>) -> L
     (Cow::Borrowed(name), value.into())
 }
 
-fn sample<'r>(labels: Vec<Label<'r>>, value: MetricValue<'r>) -> MetricSample<'r> {
+/// A sample; secrets in its labels are masked.
+fn sample<'r>(mut labels: Vec<Label<'r>>, value: MetricValue<'r>) -> MetricSample<'r> {
+    for (_, text) in &mut labels {
+        if let Cow::Owned(masked) = redact::redact_secrets(text) {
+            *text = Cow::Owned(masked);
+        }
+    }
     MetricSample { labels, value }
 }
 

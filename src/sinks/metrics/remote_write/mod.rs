@@ -14,14 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prost::Message;
-use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 
 pub use encode::{HistogramForm, WriteVersion};
 
 use super::catalog;
-use super::delivery::{BatchIntake, BatchSender, Delivery, SendResult};
-use super::http_push::{HttpPush, PushResponse, headers, shown_url};
+use super::delivery::{Batch, BatchIntake, BatchSender, Delivery, DeliveryItem, SendResult};
+use super::http_push::{AGENT, HttpPush, PushResponse, receiver_url, shown_url, variable_headers};
 use crate::clock::{self, Time};
 use crate::event::{Report, RunEvent};
 use crate::sinks::Sink;
@@ -40,8 +39,6 @@ const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-v
 /// With it a receiver of version 2 confirms how many samples it wrote.
 const WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
 
-const AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
-
 /// An open connection to a receiver.
 #[derive(Debug)]
 pub struct RemoteWrite {
@@ -57,19 +54,9 @@ impl RemoteWrite {
     /// # Errors
     /// If the URL or the headers are wrong, or the system provides no thread.
     pub fn open(url: &str, header_text: &str, form: HistogramForm) -> io::Result<Self> {
-        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
-        let parsed = Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let Some(url) = parsed else {
-            return Err(wrong(
-                "--remote-write expects the URL of a receiver, such as \
-                 http://127.0.0.1:9090/api/v1/write"
-                    .to_owned(),
-            ));
-        };
-        let headers =
-            headers(header_text).map_err(|why| wrong(format!("{HEADERS_VARIABLE}: {why}")))?;
+        let example = "the URL of a receiver, such as http://127.0.0.1:9090/api/v1/write";
+        let url = receiver_url("--remote-write", url, example)?;
+        let headers = variable_headers(HEADERS_VARIABLE, header_text)?;
         let shown = shown_url(&url);
         let version = Arc::new(AtomicU8::new(0));
         let push = HttpPush::new(url, headers)?;
@@ -92,7 +79,7 @@ impl RemoteWrite {
     /// user.
     pub fn finish(self, hurry: &AtomicBool) -> Option<String> {
         let receiver = format!("--remote-write {}", self.url);
-        self.delivery.finish(hurry).loss(&receiver, "metrics")
+        self.delivery.finish(hurry).loss(&receiver, DeliveryItem::Request("metrics"))
     }
 }
 
@@ -134,7 +121,7 @@ impl RemoteWriteSink {
         for request in encode::requests(&families, &own, times, version, self.form) {
             let mut batch = vec![number_of(version)];
             batch.extend(request);
-            self.batches.push(batch);
+            self.batches.push(Batch::new(batch, 1));
         }
     }
 }
@@ -164,8 +151,10 @@ struct WriteSender {
 }
 
 impl BatchSender for WriteSender {
-    fn send(&mut self, batch: &[u8]) -> SendResult {
-        let Some((number, request)) = batch.split_first() else { return SendResult::Delivered };
+    fn send(&mut self, batch: &Batch) -> SendResult {
+        let Some((number, request)) = batch.bytes.split_first() else {
+            return SendResult::Delivered;
+        };
         if self.version.load(Relaxed) == 0
             && let Some(version) = self.negotiate()
         {
