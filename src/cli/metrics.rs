@@ -1,4 +1,5 @@
-//! `--metrics`, `--remote-write`, `--influx`, `--otlp`: the receivers of a run's metrics.
+//! `--metrics`, `--remote-write`, `--influx`, `--statsd`, `--otlp`: the receivers of a run's
+//! metrics.
 //!
 //! `execute` opens them before the run, and waits for them after it.
 //! Invariant: what is wrong with their options is an error before the load; what a receiver does is
@@ -15,6 +16,7 @@ use super::output::print_remark;
 use crate::plan::Plan;
 use crate::sinks::metrics::influx::{self, Influx};
 use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
+use crate::sinks::metrics::statsd::{Statsd, StatsdTags};
 use crate::sinks::metrics::{MetricsEndpoint, check_size};
 use crate::sinks::{SinkSet, WhenFull};
 
@@ -53,8 +55,27 @@ pub(super) struct MetricsArgs {
     /// one with a token, come from the variable MANADA_INFLUX_HEADERS, as name=value,name=value.
     #[arg(long, value_name = "URL", hide_short_help = true, help_heading = "Metrics")]
     influx: Option<String>,
+    /// Send metrics to StatsD or DogStatsD each second
+    ///
+    /// HOST:PORT, such as 127.0.0.1:8125, for UDP; unix:PATH for a socket of datagrams.
+    #[arg(long, value_name = "ADDR", hide_short_help = true, help_heading = "Metrics")]
+    statsd: Option<String>,
+    /// How labels are sent to StatsD
+    ///
+    /// dogstatsd: as tags (name:1|c|#step:buy), which Datadog, Telegraf, Vector and the exporter of
+    /// Prometheus read; none: as parts of the name (name.buy:1|c), which every StatsD reads.
+    #[arg(long, value_enum, default_value_t = StatsdTagsArg::Dogstatsd, value_name = "FORM",
+        requires = "statsd", hide_short_help = true, help_heading = "Metrics")]
+    statsd_tags: StatsdTagsArg,
     #[command(flatten)]
     otlp: OtlpArgs,
+}
+
+/// A form of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatsdTagsArg {
+    Dogstatsd,
+    None,
 }
 
 /// A form of histograms.
@@ -70,15 +91,16 @@ pub(super) struct MetricsReceivers {
     endpoint: Option<MetricsEndpoint>,
     remote_write: Option<RemoteWrite>,
     influx: Option<Influx>,
+    statsd: Option<Statsd>,
     otlp: Option<OpenOtlp>,
 }
 
 impl MetricsArgs {
     /// Whether a receiver of metrics is wanted.
     fn has_metrics(&self) -> bool {
-        let Self { metrics, remote_write, influx, otlp, .. } = self;
-        let is_pushed = remote_write.is_some() || influx.is_some() || otlp.has_metrics();
-        metrics.is_some() || is_pushed
+        let Self { metrics, remote_write, influx, statsd, otlp, .. } = self;
+        let is_pushed = remote_write.is_some() || influx.is_some() || statsd.is_some();
+        metrics.is_some() || is_pushed || otlp.has_metrics()
     }
 
     /// Opens what is wanted; returns lines to print.
@@ -135,6 +157,15 @@ impl MetricsArgs {
             sinks.add("influx", WhenFull::DropNewest, influx.sink())?;
             receivers.influx = Some(influx);
         }
+        if let Some(address) = &self.statsd {
+            let tags = match self.statsd_tags {
+                StatsdTagsArg::Dogstatsd => StatsdTags::Dogstatsd,
+                StatsdTagsArg::None => StatsdTags::None,
+            };
+            let statsd = Statsd::open(address, tags)?;
+            sinks.add("statsd", WhenFull::DropNewest, statsd.sink())?;
+            receivers.statsd = Some(statsd);
+        }
         Ok(())
     }
 }
@@ -146,6 +177,7 @@ impl MetricsReceivers {
         let lost = [
             self.remote_write.and_then(|remote_write| remote_write.finish(hurry)),
             self.influx.and_then(|influx| influx.finish(hurry)),
+            self.statsd.and_then(Statsd::finish),
         ];
         lost.iter().flatten().for_each(|text| print_remark(text));
         let lost = self.otlp.map(|otlp| otlp.finish(hurry)).unwrap_or_default();

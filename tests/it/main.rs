@@ -77,6 +77,7 @@ mod seed; // the same seed gives the same traffic
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
 mod stale; // kept connections that the target closed
+mod statsd; // datagrams of StatsD
 mod subprotocols; // archetypes of protocols over WebSocket at real servers
 mod sums; // the sums that hold in every report
 mod terminal; // a terminal for the program

@@ -92,6 +92,8 @@ pub(in crate::sinks) trait BatchSender: Send + 'static {
 pub(in crate::sinks) enum DeliveryItem {
     /// Requests with this content.
     Request(&'static str),
+    /// Datagrams with metrics.
+    Datagram,
     /// Points of line protocol.
     Point,
 }
@@ -101,6 +103,7 @@ impl DeliveryItem {
     fn counted(self, n: u64) -> String {
         match self {
             Self::Request(content) => format!("{} with {content}", counted(n, "request")),
+            Self::Datagram => format!("{} with metrics", counted(n, "datagram")),
             Self::Point => counted(n, "point"),
         }
     }

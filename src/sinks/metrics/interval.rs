@@ -1,4 +1,4 @@
-//! What changed between two reports: the times of an interval.
+//! What changed between two reports: counts of an interval, and the times of it.
 //!
 //! Sinks for receivers that cannot subtract distributions use it.
 //! Invariant: the changes of all intervals of a run add up to its last report.
@@ -27,6 +27,7 @@ pub(super) struct IntervalStart<'r> {
 pub(super) struct IntervalTimes {
     known: Histogram,
     unknown: u64,
+    sum_us: u64,
 }
 
 impl<'r> IntervalStart<'r> {
@@ -35,12 +36,20 @@ impl<'r> IntervalStart<'r> {
         let mut samples = HashMap::new();
         for family in families {
             for sample in &family.samples {
-                if matches!(sample.value, MetricValue::Times(_)) {
+                if !matches!(sample.value, MetricValue::Level(_)) {
                     samples.insert((family.name, sample.labels.clone()), sample.value);
                 }
             }
         }
         Self { samples }
+    }
+
+    /// The count of the interval, of a counter that is `now` at its end.
+    pub(super) fn count(&self, name: &'static str, labels: &[Label<'r>], now: u64) -> u64 {
+        match self.samples.get(&(name, labels.to_vec())) {
+            Some(MetricValue::Count(before)) => now.saturating_sub(*before),
+            _ => now,
+        }
     }
 
     /// The times of the interval, of those that are `now` there at its end.
@@ -50,11 +59,17 @@ impl<'r> IntervalStart<'r> {
         labels: &[Label<'r>],
         now: &Times<'_>,
     ) -> IntervalTimes {
-        let all = || IntervalTimes { known: now.known.clone(), unknown: now.unknown };
+        let sum_us = |times: &Times<'_>| times.known.sum_us() + times.at_least_us;
+        let all = || IntervalTimes {
+            known: now.known.clone(),
+            unknown: now.unknown,
+            sum_us: sum_us(now),
+        };
         match self.samples.get(&(name, labels.to_vec())) {
             Some(MetricValue::Times(before)) => IntervalTimes {
                 known: now.known.without(before.known),
                 unknown: now.unknown.saturating_sub(before.unknown),
+                sum_us: sum_us(now).saturating_sub(sum_us(before)),
             },
             _ => all(),
         }
@@ -62,11 +77,20 @@ impl<'r> IntervalStart<'r> {
 }
 
 impl IntervalTimes {
+    /// The number of times.
+    pub(super) fn count(&self) -> u64 {
+        self.known.count() + self.unknown
+    }
+
+    /// Their sum, µs; of unknown times it has the lower bounds.
+    pub(super) const fn sum_us(&self) -> u64 {
+        self.sum_us
+    }
+
     /// Shortest, quantiles and longest by name, µs; without those that are not known: calls without
     /// a response are above all others.
     pub(super) fn figures_us(&self) -> Vec<(&'static str, u64)> {
-        let known = self.known.count();
-        let count = known + self.unknown;
+        let (known, count) = (self.known.count(), self.count());
         let mut figures = Vec::new();
         if known > 0 {
             figures.push(("min", self.known.min_us()));
@@ -95,8 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_has_the_times_since_its_beginning() {
+    fn an_interval_has_what_came_since_its_beginning() {
+        let start = IntervalStart::at(&family(MetricValue::Count(7)));
         let of = |step: &'static str| [(("step").into(), step.into())];
+        assert_eq!(start.count("m", &of("a"), 9), 2);
+        assert_eq!(start.count("m", &of("b"), 9), 9);
+        assert_eq!(IntervalStart::default().count("m", &of("a"), 9), 9);
 
         let mut before = Latency::default();
         before.record_response(900_000_000);
@@ -105,6 +133,7 @@ mod tests {
         (1..=99).for_each(|ms| now.record_response(ms * 1_000_000));
         let start = IntervalStart::at(&family(MetricValue::Times(Times::from(&before))));
         let times = start.times("m", &of("a"), &Times::from(&now));
+        assert_eq!((times.count(), times.sum_us()), (99, 4_950_000));
         let figures = times.figures_us();
         let names: Vec<_> = figures.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["min", "p50", "p90", "p95", "p99", "p999", "max"]);
@@ -121,6 +150,7 @@ mod tests {
         let labels = [];
         let times = IntervalStart::default().times("m", &labels, &Times::from(&latency));
         assert_eq!(times.figures_us(), [("min", 2_000), ("p50", 2_000), ("p90", 2_000)]);
+        assert_eq!((times.count(), times.sum_us()), (10, 23_000));
         assert!(IntervalTimes::default().figures_us().is_empty());
     }
 }

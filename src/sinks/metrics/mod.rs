@@ -1,4 +1,5 @@
-//! Metrics of a run for receivers of others: Prometheus by scrape and by remote write, InfluxDB.
+//! Metrics of a run for receivers of others: Prometheus by scrape and by remote write, InfluxDB,
+//! StatsD.
 //!
 //! `cli` opens them and adds them to the sinks.
 //! Invariant: they read the report of each second and nothing else, so they cost the load nothing.
@@ -13,6 +14,7 @@ mod interval;
 mod protobuf;
 pub mod remote_write;
 mod scrape;
+pub mod statsd;
 mod text;
 
 pub use buckets::BOUNDS_US;
