@@ -1,5 +1,5 @@
-//! `--metrics`, `--remote-write`, `--influx`, `--statsd`, `--otlp`: the receivers of a run's
-//! metrics.
+//! `--metrics`, `--remote-write`, `--influx`, `--statsd`, `--elasticsearch`, `--otlp`: the
+//! receivers of a run.
 //!
 //! `execute` opens them before the run, and waits for them after it.
 //! Invariant: what is wrong with their options is an error before the load; what a receiver does is
@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use super::otlp::{OpenOtlp, OtlpArgs};
 use super::output::print_remark;
 use crate::plan::Plan;
+use crate::sinks::elasticsearch::{self, Elasticsearch};
 use crate::sinks::metrics::influx::{self, Influx};
 use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
 use crate::sinks::metrics::statsd::{Statsd, StatsdTags};
@@ -67,6 +68,13 @@ pub(super) struct MetricsArgs {
     #[arg(long, value_enum, default_value_t = StatsdTagsArg::Dogstatsd, value_name = "FORM",
         requires = "statsd", hide_short_help = true, help_heading = "Metrics")]
     statsd_tags: StatsdTagsArg,
+    /// Write seconds, failures and events to Elasticsearch or OpenSearch
+    ///
+    /// The URL of a node, such as http://127.0.0.1:9200. Documents go to the indices
+    /// manada-seconds, manada-failures and manada-events. Headers, such as one with an API key,
+    /// come from the variable MANADA_ELASTICSEARCH_HEADERS, as name=value,name=value.
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = "Metrics")]
+    elasticsearch: Option<String>,
     #[command(flatten)]
     otlp: OtlpArgs,
 }
@@ -92,6 +100,7 @@ pub(super) struct MetricsReceivers {
     remote_write: Option<RemoteWrite>,
     influx: Option<Influx>,
     statsd: Option<Statsd>,
+    elasticsearch: Option<Elasticsearch>,
     otlp: Option<OpenOtlp>,
 }
 
@@ -166,6 +175,11 @@ impl MetricsArgs {
             sinks.add("statsd", WhenFull::DropNewest, statsd.sink())?;
             receivers.statsd = Some(statsd);
         }
+        if let Some(url) = &self.elasticsearch {
+            let opened = Elasticsearch::open(url, &variable(elasticsearch::HEADERS_VARIABLE))?;
+            sinks.add("elasticsearch", WhenFull::DropNewest, opened.sink())?;
+            receivers.elasticsearch = Some(opened);
+        }
         Ok(())
     }
 }
@@ -180,6 +194,8 @@ impl MetricsReceivers {
             self.statsd.and_then(Statsd::finish),
         ];
         lost.iter().flatten().for_each(|text| print_remark(text));
+        let lost = self.elasticsearch.map(|opened| opened.finish(hurry)).unwrap_or_default();
+        lost.iter().for_each(|text| print_remark(text));
         let lost = self.otlp.map(|otlp| otlp.finish(hurry)).unwrap_or_default();
         lost.iter().for_each(|text| print_remark(text));
         let Some(endpoint) = self.endpoint else { return };

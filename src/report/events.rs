@@ -28,7 +28,8 @@ fn in_order(report: &Report) -> Vec<&StateChange> {
     notices
 }
 
-fn entry(change: &StateChange) -> Value {
+/// A change as JSON.
+pub(crate) fn entry(change: &StateChange) -> Value {
     let mut entry = json!({
         "at_s": (change.at.ns() / 1_000_000) as f64 / 1e3,
         "topic": change.kind().name(),

@@ -7,6 +7,8 @@
 pub mod calls;
 #[cfg(any(feature = "web", feature = "metrics"))]
 mod client_connections;
+#[cfg(feature = "metrics")]
+pub mod elasticsearch;
 mod endpoints;
 pub mod exports;
 pub mod files;

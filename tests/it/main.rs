@@ -16,6 +16,7 @@ mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it
 mod dashboards; // files for Prometheus and Grafana, and their own tools
 mod dry_run; // dry runs: `check --once`
+mod elasticsearch; // documents at a strict fake of the bulk API, and at wrong receivers
 mod ends; // all ways to end
 mod exemplars; // failing exchanges, and their curl commands
 mod files; // which files a scenario may read

@@ -96,6 +96,8 @@ pub(in crate::sinks) enum DeliveryItem {
     Datagram,
     /// Points of line protocol.
     Point,
+    /// Documents.
+    Document,
 }
 
 impl DeliveryItem {
@@ -105,6 +107,7 @@ impl DeliveryItem {
             Self::Request(content) => format!("{} with {content}", counted(n, "request")),
             Self::Datagram => format!("{} with metrics", counted(n, "datagram")),
             Self::Point => counted(n, "point"),
+            Self::Document => counted(n, "document"),
         }
     }
 }
