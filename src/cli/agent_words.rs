@@ -19,9 +19,11 @@ const OF_COORDINATOR: &[&str] = &[
     "bus-ca",
     "bus-cert",
     "bus-key",
+    "elasticsearch",
     "env-may-differ",
     "force",
     "history",
+    "influx",
     "insecure-bus",
     "join-timeout",
     "json",
@@ -41,6 +43,8 @@ const OF_COORDINATOR: &[&str] = &[
     "run",
     "shards",
     "sign-key",
+    "statsd",
+    "statsd-tags",
     "stay",
     "tag",
     "ui",
@@ -177,6 +181,15 @@ mod tests {
                     --monitor prometheus http://me:pw@p q --watch pid 3 --json --processes 2 \
                     --set a.b=--out --no-control";
         assert_eq!(for_agents(line).unwrap(), "manada run a.yaml --users 5 --set a.b=--out");
+        #[cfg(feature = "metrics")]
+        assert_eq!(
+            for_agents(
+                "manada run a.yaml --influx http://me:pw@i/write --statsd=h:8125 --statsd-tags \
+                 none --elasticsearch http://me:pw@e"
+            )
+            .unwrap(),
+            "manada run a.yaml"
+        );
         let hit = "manada hit --out o -n 5 -- http://x/";
         assert_eq!(for_agents(hit).unwrap(), "manada hit -n 5 -- http://x/");
     }
