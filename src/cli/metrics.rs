@@ -19,6 +19,7 @@ use crate::sinks::metrics::influx::{self, Influx};
 use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
 use crate::sinks::metrics::statsd::{Statsd, StatsdTags};
 use crate::sinks::metrics::{MetricsEndpoint, check_size};
+use crate::sinks::push::LastWait;
 use crate::sinks::{SinkSet, WhenFull};
 
 /// The default address: the port that OpenTelemetry's exporters for Prometheus have.
@@ -188,15 +189,13 @@ impl MetricsReceivers {
     /// Waits until the receivers have the final figures, a bounded time or until `hurry` is set,
     /// and prints what was lost.
     pub(super) fn finish(self, hurry: &AtomicBool) {
-        let lost = [
-            self.remote_write.and_then(|remote_write| remote_write.finish(hurry)),
-            self.influx.and_then(|influx| influx.finish(hurry)),
-            self.statsd.and_then(Statsd::finish),
-        ];
-        lost.iter().flatten().for_each(|text| print_remark(text));
-        let lost = self.elasticsearch.map(|opened| opened.finish(hurry)).unwrap_or_default();
-        lost.iter().for_each(|text| print_remark(text));
-        let lost = self.otlp.map(|otlp| otlp.finish(hurry)).unwrap_or_default();
+        let wait = LastWait::begin(hurry);
+        let mut lost = Vec::new();
+        lost.extend(self.remote_write.and_then(|opened| opened.finish(wait)));
+        lost.extend(self.influx.and_then(|opened| opened.finish(wait)));
+        lost.extend(self.statsd.and_then(Statsd::finish));
+        lost.extend(self.elasticsearch.map(|opened| opened.finish(wait)).into_iter().flatten());
+        lost.extend(self.otlp.map(|opened| opened.finish(wait)).into_iter().flatten());
         lost.iter().for_each(|text| print_remark(text));
         let Some(endpoint) = self.endpoint else { return };
         let Some(wait) = endpoint.final_wait() else { return };

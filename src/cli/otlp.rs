@@ -4,7 +4,6 @@
 //! Invariant: what is wrong with an option or a variable is an error before the load.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -14,6 +13,7 @@ use crate::sinks::otlp::{
     ATTRIBUTES_VARIABLE, HEADERS_VARIABLE, LeftOutSpans, OtlpExporter, OtlpLogSink,
     OtlpMetricsSink, OtlpOptions, OtlpProtocol, OtlpSignal, OtlpSpanSink, SERVICE_VARIABLE,
 };
+use crate::sinks::push::LastWait;
 use crate::sinks::{SinkSet, WhenFull};
 use crate::units::counted;
 
@@ -52,10 +52,9 @@ pub(super) struct OpenOtlp {
 }
 
 impl OpenOtlp {
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost or left out,
-    /// for the user.
-    pub(super) fn finish(self, hurry: &AtomicBool) -> Vec<String> {
-        let mut lines = self.exporter.finish(hurry);
+    /// Waits for the rest. Returns what was lost or left out, for the user.
+    pub(super) fn finish(self, wait: LastWait<'_>) -> Vec<String> {
+        let mut lines = self.exporter.finish(wait);
         let (sampled, failed) = self.left_out.get();
         if sampled + failed > 0 {
             lines.push(format!(

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::percent_decode_str;
+
 /// Names that also match the end of a key's word (`authtoken`). docs/secrets.md lists them, and a
 /// test compares.
 const ENDINGS: [&str; 15] = [
@@ -179,7 +181,7 @@ fn joined(name: &str) -> String {
 /// Splits a key into words in lower case, at signs, digits and changes to upper case;
 /// percent-encoded signs are decoded first.
 fn words(key: &str) -> Vec<String> {
-    let decoded = percent_decoded(key);
+    let decoded = percent_decode_str(key).decode_utf8_lossy();
     let (mut words, mut word, mut was_lower) = (Vec::new(), String::new(), false);
     for c in decoded.chars() {
         let begins = c.is_uppercase() && was_lower;
@@ -195,26 +197,6 @@ fn words(key: &str) -> Vec<String> {
         words.push(word);
     }
     words
-}
-
-fn percent_decoded(key: &str) -> String {
-    let bytes = key.as_bytes();
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match byte.filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub mod otlp;
 mod policy_timeseries;
 mod pools;
 pub mod progress;
+#[cfg(feature = "metrics")]
+pub mod push;
 mod sink_set;
 mod timeline;
 #[cfg(feature = "tui")]

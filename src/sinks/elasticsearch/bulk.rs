@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::template::template;
 use crate::printable::printable;
-use crate::sinks::metrics::delivery::{Batch, BatchSender, PartResult, SendResult};
-use crate::sinks::metrics::http_push::{AGENT, HttpPush, PushResponse};
+use crate::sinks::push::delivery::{Batch, BatchSender, PartResult, SendResult};
+use crate::sinks::push::http_push::{AGENT, HttpPush, PushResponse};
 
 /// Maximum documents of a request.
 const MAX_DOCUMENTS: u64 = 1_000;

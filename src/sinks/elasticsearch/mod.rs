@@ -10,12 +10,12 @@ mod documents;
 mod template;
 
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sink;
-use super::metrics::delivery::{BatchIntake, Delivery, DeliveryItem};
-use super::metrics::http_push::{receiver_url, shown_url, variable_headers};
+use super::push::LastWait;
+use super::push::delivery::{BatchIntake, Delivery, DeliveryItem};
+use super::push::http_push::{receiver_url, shown_url, variable_headers};
 use crate::event::RunEvent;
 use bulk::{BulkBody, BulkSender};
 use documents::DocumentWriter;
@@ -57,11 +57,10 @@ impl Elasticsearch {
         }
     }
 
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost or refused,
-    /// for the user.
-    pub fn finish(self, hurry: &AtomicBool) -> Vec<String> {
+    /// Waits for the rest. Returns what was lost or refused, for the user.
+    pub fn finish(self, wait: LastWait<'_>) -> Vec<String> {
         let receiver = format!("--elasticsearch {}", self.url);
-        let lost = self.delivery.finish(hurry).loss(&receiver, DeliveryItem::Document);
+        let lost = self.delivery.finish(wait).loss(&receiver, DeliveryItem::Document);
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
         let refused = refused.map(|why| {
             format!(

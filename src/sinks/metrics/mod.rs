@@ -6,9 +6,7 @@
 
 pub(in crate::sinks) mod buckets;
 pub(in crate::sinks) mod catalog;
-pub(in crate::sinks) mod delivery;
 pub(in crate::sinks) mod family;
-pub(in crate::sinks) mod http_push;
 pub mod influx;
 mod interval;
 mod protobuf;

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -17,10 +16,10 @@ use super::messages::{OtlpLogRecord, OtlpSpan, ResourceMessage};
 use super::outcome::RejectedItems;
 use super::requests;
 use super::resource::{HEADERS_VARIABLE, resource};
-use crate::clock;
 use crate::plan::RunManifest;
-use crate::sinks::metrics::delivery::{BatchIntake, Delivery, DeliveryItem, LAST_WAIT};
-use crate::sinks::metrics::http_push::{HttpPush, headers, shown_url};
+use crate::sinks::push::LastWait;
+use crate::sinks::push::delivery::{BatchIntake, Delivery, DeliveryItem};
+use crate::sinks::push::http_push::{HttpPush, headers, shown_url};
 
 /// How requests reach a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,14 +132,11 @@ impl OtlpExporter {
         self.intake.clone()
     }
 
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost, for the
-    /// user.
-    pub fn finish(self, hurry: &AtomicBool) -> Vec<String> {
-        let until = clock::now() + LAST_WAIT;
-        self.queues.iter().for_each(|queue| queue.delivery.close());
+    /// Waits for the rest. Returns what was lost, for the user.
+    pub fn finish(self, wait: LastWait<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         for SignalQueue { signal, delivery, rejected } in self.queues {
-            let counts = delivery.finish_by(until, hurry);
+            let counts = delivery.finish(wait);
             lines.extend(counts.loss(&self.receiver, DeliveryItem::Request(signal.name())));
             lines.extend(rejected.text(&self.receiver, signal.items()));
         }

@@ -13,14 +13,14 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http_body::Body;
+use percent_encoding::percent_decode_str;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT};
 use reqwest::{StatusCode, Url};
 
 use super::http::AGENT;
 use super::outcome::{RejectedItems, grpc_failure};
 use crate::side_client::{cause, side_client_http2};
-use crate::sinks::metrics::delivery::{Batch, BatchSender, SendResult};
-use crate::sinks::metrics::http_push::percent_decoded;
+use crate::sinks::push::delivery::{Batch, BatchSender, SendResult};
 
 /// The timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,9 +101,9 @@ impl GrpcSender {
             };
         }
         let details = text("grpc-status-details-bin").and_then(|text| BASE64.decode(text).ok());
-        let told = percent_decoded(text("grpc-message").unwrap_or_default());
-        let told = String::from_utf8_lossy(&told);
-        grpc_failure(code.parse().unwrap_or(2), &told, &details.unwrap_or_default())
+        let message = text("grpc-message").unwrap_or_default();
+        let message = percent_decode_str(message).decode_utf8_lossy();
+        grpc_failure(code.parse().unwrap_or(2), &message, &details.unwrap_or_default())
     }
 }
 

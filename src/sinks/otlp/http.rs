@@ -8,8 +8,8 @@ use std::sync::Arc;
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 
 use super::outcome::{RejectedItems, http_failure};
-use crate::sinks::metrics::delivery::{Batch, BatchSender, SendResult};
-use crate::sinks::metrics::http_push::{HttpPush, MOST, PushResponse};
+use crate::sinks::push::delivery::{Batch, BatchSender, SendResult};
+use crate::sinks::push::http_push::{HttpPush, MOST, PushResponse};
 
 const PROTOBUF: &str = "application/x-protobuf";
 

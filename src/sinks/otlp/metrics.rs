@@ -4,7 +4,7 @@
 //! Invariant: a request has at most [`MAX_POINTS`] points; a metric's points follow each other.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 
@@ -14,7 +14,7 @@ use super::messages::{
     MetricData, MetricsRequest, NumberPoint, OtlpMetric, PointValue, ResourceMessage,
     ResourceMetrics, ScopeMessage, ScopeMetrics, SumData,
 };
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::event::{Report, RunEvent};
 use crate::sinks::Sink;
 use crate::sinks::metrics::buckets::ExponentialBuckets;
@@ -22,9 +22,7 @@ use crate::sinks::metrics::catalog;
 use crate::sinks::metrics::family::{
     MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
 };
-
-/// The time between two pushes.
-const INTERVAL: Duration = Duration::from_secs(5);
+use crate::sinks::push::PushTimer;
 
 /// Maximum number of points in a request: with labels and buckets some hundred bytes each, so that
 /// it stays below the 4 MiB that receivers of gRPC take.
@@ -34,13 +32,13 @@ const MAX_POINTS: usize = 2_000;
 #[derive(Debug)]
 pub struct OtlpMetricsSink {
     intake: OtlpIntake,
-    next: Time,
+    timer: PushTimer,
 }
 
 impl OtlpMetricsSink {
     /// A sink of this exporter.
     pub fn new(intake: OtlpIntake) -> Self {
-        Self { intake, next: Time(0) }
+        Self { intake, timer: PushTimer::default() }
     }
 
     fn push(&self, report: &Report) {
@@ -53,17 +51,12 @@ impl OtlpMetricsSink {
 
 impl Sink for OtlpMetricsSink {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Tick(_) | RunEvent::Ended(_))
+        PushTimer::wants(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
-        match event {
-            RunEvent::Tick(report) if clock::now() >= self.next => {
-                self.next = clock::now() + INTERVAL;
-                self.push(report);
-            }
-            RunEvent::Ended(report) => self.push(report),
-            _ => {}
+        if let Some(report) = self.timer.due(event) {
+            self.push(report);
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use prost::Message;
 
 use super::messages::{ExportResponse, RetryInfoMessage, RpcStatus};
 use crate::printable::printable;
-use crate::sinks::metrics::delivery::SendResult;
-use crate::sinks::metrics::http_push::why;
+use crate::sinks::push::delivery::SendResult;
+use crate::sinks::push::http_push::why;
 use crate::units::show_count;
 
 /// Longest text of a receiver that is kept, characters.

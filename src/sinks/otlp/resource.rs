@@ -6,7 +6,6 @@
 use super::messages::{AttributeMessage, AttributeText, AttributeValue, ResourceMessage};
 use crate::host;
 use crate::plan::RunManifest;
-use crate::sinks::metrics::http_push::percent_decoded;
 
 /// The variable with headers of the requests: `name=value,name=value`.
 pub const HEADERS_VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
@@ -60,7 +59,9 @@ fn set(all: &mut Vec<AttributeMessage>, name: &str, text: String) {
 
 /// Parses `name=value,name=value`; both may be percent-encoded.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-    let decoded = |text: &str| String::from_utf8(percent_decoded(text.trim())).ok();
+    let decoded = |text: &str| {
+        percent_encoding::percent_decode_str(text.trim()).decode_utf8().ok().map(String::from)
+    };
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
         Some((decoded(name).filter(|name| !name.is_empty())?, decoded(value)?))

@@ -6,9 +6,9 @@
 
 use std::fmt::Write;
 
-use crate::sinks::metrics::delivery::Batch;
 use crate::sinks::metrics::family::{Label, MetricFamily, MetricValue};
 use crate::sinks::metrics::interval::IntervalStart;
+use crate::sinks::push::delivery::Batch;
 
 /// Maximum lines in a request: what InfluxDB's documentation advises.
 const MAX_LINES: u64 = 5_000;

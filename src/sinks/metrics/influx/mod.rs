@@ -8,23 +8,23 @@ mod lines;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::UNIX_EPOCH;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 
 use super::catalog;
-use super::delivery::{
-    Batch, BatchIntake, BatchSender, Delivery, DeliveryItem, PartResult, SendResult,
-};
-use super::http_push::{
-    AGENT, HttpPush, PushResponse, receiver_url, shown_url, variable_headers, wrong,
-};
 use super::interval::IntervalStart;
 use crate::clock;
 use crate::event::{Report, RunEvent};
 use crate::sinks::Sink;
+use crate::sinks::push::LastWait;
+use crate::sinks::push::delivery::{
+    Batch, BatchIntake, BatchSender, Delivery, DeliveryItem, PartResult, SendResult,
+};
+use crate::sinks::push::http_push::{
+    AGENT, HttpPush, PushResponse, receiver_url, shown_url, variable_headers, wrong,
+};
 
 /// The variable with headers of the requests: `name=value,name=value`.
 pub const HEADERS_VARIABLE: &str = "MANADA_INFLUX_HEADERS";
@@ -72,11 +72,10 @@ impl Influx {
         InfluxSink { batches: self.delivery.intake(), before: None }
     }
 
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost, for the
-    /// user.
-    pub fn finish(self, hurry: &AtomicBool) -> Option<String> {
+    /// Waits for the rest. Returns what was lost, for the user.
+    pub fn finish(self, wait: LastWait<'_>) -> Option<String> {
         let receiver = format!("--influx {}", self.url);
-        self.delivery.finish(hurry).loss(&receiver, DeliveryItem::Point)
+        self.delivery.finish(wait).loss(&receiver, DeliveryItem::Point)
     }
 }
 

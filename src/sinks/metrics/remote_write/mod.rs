@@ -9,9 +9,9 @@ mod messages;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU8};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
@@ -19,19 +19,21 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 pub use encode::{HistogramForm, WriteVersion};
 
 use super::catalog;
-use super::delivery::{Batch, BatchIntake, BatchSender, Delivery, DeliveryItem, SendResult};
-use super::http_push::{AGENT, HttpPush, PushResponse, receiver_url, shown_url, variable_headers};
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::event::{Report, RunEvent};
 use crate::sinks::Sink;
+use crate::sinks::push::delivery::{
+    Batch, BatchIntake, BatchSender, Delivery, DeliveryItem, SendResult,
+};
+use crate::sinks::push::http_push::{
+    AGENT, HttpPush, PushResponse, receiver_url, shown_url, variable_headers,
+};
+use crate::sinks::push::{LastWait, PushTimer};
 use encode::PushTimes;
 use messages::WriteRequest2;
 
 /// The variable with headers of the requests: `name=value,name=value`.
 pub const HEADERS_VARIABLE: &str = "MANADA_REMOTE_WRITE_HEADERS";
-
-/// The time between two pushes.
-const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The version of the protocol.
 const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
@@ -71,15 +73,14 @@ impl RemoteWrite {
             batches: self.delivery.intake(),
             version: Arc::clone(&self.version),
             form: self.form,
-            next: Time(0),
+            timer: PushTimer::default(),
         }
     }
 
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what was lost, for the
-    /// user.
-    pub fn finish(self, hurry: &AtomicBool) -> Option<String> {
+    /// Waits for the rest. Returns what was lost, for the user.
+    pub fn finish(self, wait: LastWait<'_>) -> Option<String> {
         let receiver = format!("--remote-write {}", self.url);
-        self.delivery.finish(hurry).loss(&receiver, DeliveryItem::Request("metrics"))
+        self.delivery.finish(wait).loss(&receiver, DeliveryItem::Request("metrics"))
     }
 }
 
@@ -89,22 +90,17 @@ pub struct RemoteWriteSink {
     batches: BatchIntake,
     version: Arc<AtomicU8>,
     form: HistogramForm,
-    next: Time,
+    timer: PushTimer,
 }
 
 impl Sink for RemoteWriteSink {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Tick(_) | RunEvent::Ended(_))
+        PushTimer::wants(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
-        match event {
-            RunEvent::Tick(report) if clock::now() >= self.next => {
-                self.next = clock::now() + INTERVAL;
-                self.push(report);
-            }
-            RunEvent::Ended(report) => self.push(report),
-            _ => {}
+        if let Some(report) = self.timer.due(event) {
+            self.push(report);
         }
         Ok(())
     }

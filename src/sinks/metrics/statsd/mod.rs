@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use datagrams::StatsdTags;
 
 use super::catalog;
-use super::delivery::{DeliveryCounts, DeliveryItem};
-use super::http_push::wrong;
 use super::interval::IntervalStart;
 use crate::event::{Report, RunEvent};
 use crate::sinks::Sink;
+use crate::sinks::push::delivery::{DeliveryCounts, DeliveryItem};
+use crate::sinks::push::http_push::wrong;
 
 /// A receiver.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Requests to a receiver of metrics over HTTP.
+//! Requests to a receiver over HTTP.
 //!
 //! Senders of batches use it.
 //! Invariant: a request takes a bounded time, follows no redirect, and reads a bounded part of the
@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 
@@ -177,7 +178,7 @@ pub(in crate::sinks) fn headers(text: &str) -> Result<HeaderMap, String> {
         let (Ok(known), false) = (parsed, value.is_empty()) else {
             return Err("expected `name=value`, separated by commas".to_owned());
         };
-        let value = percent_decoded(value.trim());
+        let value: Vec<u8> = percent_decode_str(value.trim()).collect();
         let Ok(mut value) = HeaderValue::from_bytes(&value) else {
             return Err(format!("the value of `{name}` is no value of a header"));
         };
@@ -185,27 +186,6 @@ pub(in crate::sinks) fn headers(text: &str) -> Result<HeaderMap, String> {
         headers.append(known, value);
     }
     Ok(headers)
-}
-
-/// Decodes `%41`; anything else stays as it is.
-pub(in crate::sinks) fn percent_decoded(text: &str) -> Vec<u8> {
-    let (bytes, mut out) = (text.as_bytes(), Vec::new());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let digits = digits.filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tests of the queue to a receiver: each item is counted once.
 
+use std::sync::atomic::AtomicBool;
+
 use super::*;
 
 fn queue(sizes: impl IntoIterator<Item = usize>) -> BatchQueue {
@@ -63,7 +65,7 @@ impl BatchSender for Down {
 fn the_end_of_a_run_gives_up_a_receiver_that_is_down() {
     let delivery = Delivery::start("down", Down).unwrap();
     (0..5).for_each(|_| delivery.intake().push(Batch::new(vec![1], 1)));
-    let counts = delivery.finish(&AtomicBool::new(true));
+    let counts = delivery.finish(LastWait::begin(&AtomicBool::new(true)));
     assert_eq!((counts.delivered, counts.dropped), (0, 5));
 }
 

@@ -6,12 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::LastWait;
 use crate::clock::{self, Time};
 use crate::units::{counted, show_count};
 
@@ -26,12 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest pause, also if a receiver demands a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// How long the end of a run waits for a receiver.
-pub(in crate::sinks) const LAST_WAIT: Duration = Duration::from_secs(10);
-
-/// How often a wait looks whether it is over.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Bytes that are sent at once, and the number of items in them: what is lost is counted in items.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,11 +108,11 @@ impl DeliveryItem {
 /// What became of all items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::sinks) struct DeliveryCounts {
-    pub(super) delivered: u64,
-    pub(super) rejected: u64,
-    pub(super) dropped: u64,
+    pub(in crate::sinks) delivered: u64,
+    pub(in crate::sinks) rejected: u64,
+    pub(in crate::sinks) dropped: u64,
     /// Why the last one failed that was lost.
-    pub(super) why: Option<String>,
+    pub(in crate::sinks) why: Option<String>,
 }
 
 impl DeliveryCounts {
@@ -142,7 +135,7 @@ impl DeliveryCounts {
 #[derive(Debug)]
 pub(in crate::sinks) struct Delivery {
     shared: Arc<DeliveryState>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
@@ -309,7 +302,7 @@ impl Delivery {
         let state = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || state.run(sender))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread })
     }
 
     /// Takes batches, for the sink that makes them.
@@ -317,25 +310,11 @@ impl Delivery {
         BatchIntake { shared: Arc::clone(&self.shared) }
     }
 
-    /// Waits for the rest, some seconds or until `hurry` is set. Returns what became of all.
-    pub(in crate::sinks) fn finish(self, hurry: &AtomicBool) -> DeliveryCounts {
-        self.finish_by(clock::now() + LAST_WAIT, hurry)
-    }
-
-    /// Tells that no batch follows, before one of several receivers is waited for.
-    pub(in crate::sinks) fn close(&self) {
+    /// Waits for the rest. Returns what became of all.
+    pub(in crate::sinks) fn finish(self, wait: LastWait<'_>) -> DeliveryCounts {
         self.shared.lock().is_closed = true;
         self.shared.changed.notify_all();
-    }
-
-    /// As [`Self::finish`], but waits at most until this time.
-    pub(in crate::sinks) fn finish_by(mut self, until: Time, hurry: &AtomicBool) -> DeliveryCounts {
-        self.close();
-        let thread = self.thread.take();
-        let is_under_way = || thread.as_ref().is_some_and(|thread| !thread.is_finished());
-        while is_under_way() && clock::now() < until && !hurry.load(Relaxed) {
-            std::thread::park_timeout(LOOK);
-        }
+        wait.wait_while(|| !self.thread.is_finished());
         let mut queue = self.shared.lock();
         queue.is_given_up = true;
         while !queue.waiting.is_empty() {
