@@ -19,6 +19,7 @@
 pub mod clock;
 pub mod exit;
 mod foreign;
+pub mod hex;
 pub mod host;
 pub mod ids;
 pub mod printable;

@@ -68,7 +68,7 @@ impl Seed {
     pub fn rng(self, stream: Stream, part: u64, index: u64) -> Rng {
         let mut key = mix(self.0 ^ 0x6d61_6e61_6461);
         for word in [stream as u64, part, index] {
-            key = mix(key.wrapping_add(word).wrapping_add(0x9e37_79b9_7f4a_7c15));
+            key = added(key, word);
         }
         Rng::seed_from_u64(key)
     }
@@ -78,11 +78,13 @@ impl Seed {
 /// but for chance.
 #[inline]
 pub fn mixed(words: impl IntoIterator<Item = u64>) -> u64 {
-    let mut key = 0x6d61_6e61_6461u64;
-    for word in words {
-        key = mix(key.wrapping_add(word).wrapping_add(0x9e37_79b9_7f4a_7c15));
-    }
-    key
+    words.into_iter().fold(0x6d61_6e61_6461, added)
+}
+
+/// A number of [`mixed`], with one more word.
+#[inline]
+pub fn added(key: u64, word: u64) -> u64 {
+    mix(key.wrapping_add(word).wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 const fn mix(mut z: u64) -> u64 {

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 12] = [
         "printable",
         "suggest",
         "foreign",
+        "hex",
         "trace",
     ],
     &["stats", "curve", "store", "files"],

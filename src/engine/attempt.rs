@@ -120,15 +120,17 @@ fn render<'b>(
         let mut scope = user.scope(shard, timing.intended);
         prepared.request.render(&mut scope, buffer, &mut scratch)?;
     }
+    if prepared.sends_trace_context {
+        if let Some(bytes) = fixed.take() {
+            *buffer = shard.buffers.take();
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
+        }
+        trace_context::fill(shard, user, prepared, timing.intended, buffer);
+    }
     let has_cookies = prepared.cookies && user.jar.is_some();
     if (has_cookies || prepared.is_more)
         && let Some(whole) = add_parts(shard, user, prepared, timing, fixed.unwrap_or(buffer))?
-    {
-        (*buffer, fixed) = (whole, None);
-    }
-    if prepared.sends_trace_context
-        && let Some(whole) =
-            trace_context::add(shard, user, prepared, timing.intended, fixed.unwrap_or(buffer))
     {
         shard.buffers.give_back(std::mem::replace(buffer, whole));
         fixed = None;

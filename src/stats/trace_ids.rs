@@ -6,7 +6,7 @@
 
 use crate::clock::RunOffset;
 use crate::ids::{StepId, WorkloadId};
-use crate::seed::{Seed, mixed};
+use crate::seed::{Seed, added, mixed};
 
 /// An iteration of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,15 @@ pub struct TraceIds {
     seed: u64,
 }
 
+/// The ids of an iteration, computed once for all that a call needs of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IterationIds {
+    /// The sampling key.
+    pub key: u64,
+    /// The lower half of the trace.
+    low: u64,
+}
+
 impl TraceIds {
     /// The ids of the run `run_id`.
     pub fn new(run_id: &str, seed: Seed) -> Self {
@@ -33,34 +42,51 @@ impl TraceIds {
             .as_bytes()
             .chunks(8)
             .map(|part| part.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
-        Self { run: mixed(words), seed: seed.value() }
+        Self { run: mixed(words), seed: mixed([seed.value()]) }
     }
 
     /// A number of an iteration, evenly spread over all of them: an iteration is sampled if it is
     /// below the share that is wanted.
     #[inline]
     pub fn sampling_key(&self, of: IterationId) -> u64 {
-        mixed([self.seed, of.workload.index() as u64, of.item, of.iteration])
+        let workload = added(self.seed, of.workload.index() as u64);
+        added(added(workload, of.item), of.iteration)
+    }
+
+    /// The ids of an iteration.
+    #[inline]
+    pub fn of(&self, iteration: IterationId) -> IterationIds {
+        let key = self.sampling_key(iteration);
+        IterationIds { key, low: added(self.run, key) }
     }
 
     /// The trace of an iteration (W3C Trace Context, 16 bytes, not all of them zero).
-    #[inline]
     pub fn trace_id(&self, of: IterationId) -> u128 {
-        let low = mixed([self.run, of.workload.index() as u64, of.item, of.iteration]);
-        let high = mixed([self.run, low]);
-        (u128::from(high) << 64 | u128::from(low)).max(1)
+        self.of(of).trace_id()
     }
 
     /// The span of a whole iteration (8 bytes, not all of them zero).
     pub fn iteration_span(&self, of: IterationId) -> u64 {
-        mixed([self.trace_id(of) as u64, 1]).max(1)
+        added(self.of(of).low, 1).max(1)
     }
 
     /// The span of the call of a step that was intended at a time.
-    #[inline]
     pub fn call_span(&self, of: IterationId, step: StepId, intended: RunOffset) -> u64 {
-        let low = mixed([self.run, of.workload.index() as u64, of.item, of.iteration]);
-        mixed([low, 2, step.index() as u64, intended.ns()]).max(1)
+        self.of(of).call_span(step, intended)
+    }
+}
+
+impl IterationIds {
+    /// As [`TraceIds::trace_id`].
+    #[inline]
+    pub fn trace_id(&self) -> u128 {
+        (u128::from(added(self.low, 0)) << 64 | u128::from(self.low)).max(1)
+    }
+
+    /// As [`TraceIds::call_span`].
+    #[inline]
+    pub fn call_span(&self, step: StepId, intended: RunOffset) -> u64 {
+        added(added(self.low, 2 + step.index() as u64), intended.ns()).max(1)
     }
 }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::encode::{self, Encoding};
 use super::error::invalid;
+use crate::hex::hex;
 
 /// Returns a value as text, in the form it has outside of JSON.
 pub(super) fn text(value: &Value) -> Result<Vec<u8>, Error> {
@@ -37,12 +38,6 @@ pub(super) fn hash(value: &Value, algorithm: Option<&str>) -> Result<String, Err
             return Err(invalid(format!("hash() supports {known}, not {other:?}")));
         }
     })
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Encodes a text as padded base64 (RFC 4648 §4).

@@ -18,9 +18,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::SigningKey;
 
-use super::codec::{hex, json, text};
+use super::codec::{json, text};
 use super::error::invalid;
 use super::work::charge;
+use crate::hex::hex;
 
 /// Maximum signing keys that a thread caches, so that each is parsed once.
 const MAX_CACHED_KEYS: usize = 16;

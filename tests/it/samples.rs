@@ -103,6 +103,27 @@ fn a_file_that_cannot_be_written_ends_the_run_before_the_load() {
     assert_eq!(target.count("/"), 0);
 }
 
+/// Checks the header `baggage` of a request.
+fn check_baggage(head: &str) {
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let bags: Vec<&str> = headers
+        .filter(|(name, _)| name.eq_ignore_ascii_case("baggage"))
+        .map(|(_, value)| value)
+        .collect();
+    if head.contains("/bag") {
+        assert_eq!(bags, ["mine=1"], "a header of the scenario's own stays");
+    } else if head.contains("/own") {
+        assert!(bags.is_empty(), "{head}");
+    } else {
+        let step = if head.contains("/static") { "GET%20%2Fstatic" } else { "GET%20%2F" };
+        let [bag] = bags[..] else { panic!("{head}") };
+        let (run, rest) = bag.split_once(",manada.scenario=").unwrap();
+        assert!(run.starts_with("manada.run_id="), "{bag}");
+        let expected = format!("s,manada.archetype=buyer,manada.step={step}");
+        assert!(rest.starts_with(&expected), "{bag}");
+    }
+}
+
 #[test]
 fn requests_carry_the_ids_of_their_calls() {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -119,7 +140,8 @@ fn requests_carry_the_ids_of_their_calls() {
         "services: {{ shop: {{ url: 'http://{}' }} }}\n\
          archetypes:\n  buyer:\n    flow:\n    - get: /static\n    \
          - get: '/{{{{ user.number }}}}'\n    \
-         - {{ post: /own, headers: {{ Traceparent: mine }}, body: text }}\n\
+         - {{ post: /own, headers: {{ Traceparent: mine }}, body: text }}\n    \
+         - {{ get: /bag, name: 'a bag, or two', headers: {{ BAGGAGE: 'mine=1' }} }}\n\
          workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 2\n    iterations: 40\n",
         server.address()
     );
@@ -138,9 +160,10 @@ fn requests_carry_the_ids_of_their_calls() {
     let (_, heads) = run(&[]);
     assert!(heads.iter().filter(|head| !head.contains("/own")).all(|head| parent(head).is_none()));
     let (calls, heads) = run(&["--trace-ratio", "25%"]);
-    assert_eq!((calls.len(), heads.len()), (120, 120));
+    assert_eq!((calls.len(), heads.len()), (160, 160));
     let mut sampled = std::collections::BTreeSet::new();
     for head in &heads {
+        check_baggage(head);
         let value = parent(head).unwrap();
         if head.contains("/own") {
             assert_eq!(value, "mine", "a header of the scenario's own stays");

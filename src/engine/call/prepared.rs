@@ -4,13 +4,14 @@
 //! Invariant: it does not change during the run.
 
 use super::request::PreparedRequest;
+use super::trace_context;
 use crate::curve::Distribution;
 use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::stream::{AnswerFormat, StreamAct, StreamForm, StreamStep};
-use crate::plan::{Archetype, Call, Plan, Service};
+use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::tokens::streamed::StreamedFormat;
 use crate::wire::{CaptureRequest, TakesOver};
@@ -94,11 +95,18 @@ impl PreparedFlow {
                 call.request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
             };
             let address = &setup.addresses[call.service];
+            let trace_headers = trace_context::headers(plan, kind, call, service);
             let closes =
                 pool.is_some_and(|at| policies.pools[at].strategy == PoolStrategy::PerRequest);
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
-                request: PreparedRequest::new(call, service, address, &plan.safety, closes),
+                request: PreparedRequest::new(
+                    call,
+                    service,
+                    address,
+                    &plan.safety,
+                    (closes, trace_headers.as_deref()),
+                ),
                 endpoint,
                 pool,
                 priority: call
@@ -123,11 +131,8 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
-                sends_trace_context: sends_trace_context(plan, call, service),
-                check_ids: call
-                    .check_names()
-                    .filter_map(|name| known.iter().position(|other| *other == name))
-                    .collect(),
+                sends_trace_context: trace_headers.is_some(),
+                check_ids: check_ids(call, known),
                 call: call.clone(),
             }
         };
@@ -146,12 +151,10 @@ impl PreparedFlow {
     }
 }
 
-/// Whether requests of a call carry `traceparent`; a header of the scenario's own stays.
-fn sends_trace_context(plan: &Plan, call: &Call, service: &Service) -> bool {
-    let own = call.request.headers.iter().chain(&service.headers);
-    plan.call_records.is_some_and(|records| records.trace_context.is_some())
-        && call.sends_request()
-        && !own.into_iter().any(|(name, _)| name.eq_ignore_ascii_case("traceparent"))
+/// Indexes of a call's checks, expects and captures among those of its series.
+fn check_ids(call: &Call, known: &[String]) -> Vec<usize> {
+    let index = |name| known.iter().position(|other| *other == name);
+    call.check_names().filter_map(index).collect()
 }
 
 /// Whether the shard has next to nothing to do for a step.

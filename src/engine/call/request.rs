@@ -51,13 +51,14 @@ pub(crate) enum PreparedRequest {
 }
 
 impl PreparedRequest {
-    /// Prepares `call` for a service at `address`; `closes`: its connection carries no other.
+    /// Prepares `call` for a service at `address`. `closes`: its connection carries no other;
+    /// `first_headers`: lines that stand before all others.
     pub(crate) fn new(
         call: &Call,
         service: &Service,
         address: &Address,
         safety: &Arc<Safety>,
-        closes: bool,
+        (closes, first_headers): (bool, Option<&str>),
     ) -> Self {
         let request = &call.request;
         let mut head = HeadBuilder::default();
@@ -72,6 +73,7 @@ impl PreparedRequest {
         let is_signed =
             auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
         let line_of_signed = is_signed.then(|| head.split());
+        head.text(first_headers.unwrap_or_default());
         let own =
             |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let served =
