@@ -62,15 +62,21 @@ impl Seed {
     }
 
     /// Returns the generator of item `index` of part `part` (a workload, a user) of `stream`.
+    pub fn rng(self, stream: Stream, part: u64, index: u64) -> Rng {
+        Rng::seed_from_u64(self.key(stream, part, index))
+    }
+
+    /// The number that such a generator begins with.
     ///
     /// Each word is mixed by the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) before
     /// the next is added, so neighbouring items share nothing.
-    pub fn rng(self, stream: Stream, part: u64, index: u64) -> Rng {
+    #[inline]
+    pub fn key(self, stream: Stream, part: u64, index: u64) -> u64 {
         let mut key = mix(self.0 ^ 0x6d61_6e61_6461);
         for word in [stream as u64, part, index] {
             key = added(key, word);
         }
-        Rng::seed_from_u64(key)
+        key
     }
 }
 

@@ -7,13 +7,13 @@
 
 use std::num::NonZero;
 
-use crate::clock;
+use crate::clock::{self, RunOffset};
 use crate::engine::call::attempts::CallAttempts;
 use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_render, suppress};
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, cookies, hedge, redirect, trace_context};
+use crate::engine::call::{body, call_record, cookies, hedge, redirect};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
 use crate::engine::streams;
@@ -120,13 +120,15 @@ fn render<'b>(
         let mut scope = user.scope(shard, timing.intended);
         prepared.request.render(&mut scope, buffer, &mut scratch)?;
     }
-    if prepared.sends_trace_context {
+    if let (Some(place), Some(context)) = (prepared.trace_place, shard.trace_context) {
         if let Some(bytes) = fixed.take() {
             *buffer = shard.buffers.take();
             buffer.clear();
             buffer.extend_from_slice(bytes);
         }
-        trace_context::fill(shard, user, prepared, timing.intended, buffer);
+        let step = user.step(prepared.call.series);
+        let intended = RunOffset::of(timing.intended, shard.start);
+        context.fill(user.key, (step, intended), place, buffer);
     }
     let has_cookies = prepared.cookies && user.jar.is_some();
     if (has_cookies || prepared.is_more)
@@ -217,6 +219,7 @@ impl CallAttempts<'_> {
                 resilience.refund_retry();
                 return;
             }
+            call_record::note_earlier(shard, user, &self.last);
             (self.reason, self.retries) = (AttemptReason::Retry, self.retries + 1);
         }
     }
@@ -253,6 +256,7 @@ impl CallAttempts<'_> {
                 if !again {
                     break;
                 }
+                call_record::note_earlier(self.context.shard, user, &self.last);
                 (self.reason, self.at) = (AttemptReason::StaleResend, self.last.done);
             }
             if self.capture.sets_cookie {

@@ -12,6 +12,7 @@ use crate::clock::{self, Time};
 use crate::engine::admission_gate::AdmissionGate;
 use crate::engine::buffers::Buffers;
 use crate::engine::call::prepared::PreparedFlow;
+use crate::engine::call::trace_context::TraceContext;
 use crate::engine::iterations::trace_recorder::TraceRecorder;
 use crate::engine::lease::ShardLease;
 use crate::engine::lifecycle::Lifecycle;
@@ -27,7 +28,7 @@ use crate::ids::{ArchetypeId, ServiceId, StepId, WorkloadId, indexed_by};
 use crate::plan::slots::{OwnedSlots, Segment};
 use crate::plan::{Address, Plan, Workload};
 use crate::seed::Rng;
-use crate::stats::{Recorder, TraceIds};
+use crate::stats::Recorder;
 use crate::template::{RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::{ConnectionSlot, Wire};
@@ -49,8 +50,8 @@ pub(crate) struct Shard {
     pub(crate) wire: Wire,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) resilience: ResilienceState,
-    /// The ids of iterations and calls; `None` if no calls are kept one by one.
-    pub(crate) trace_ids: Option<TraceIds>,
+    /// What requests say of their traces; `None` if they say nothing.
+    pub(crate) trace_context: Option<TraceContext>,
     /// By archetype.
     pub(crate) flows: Vec<PreparedFlow>,
     /// The variables that the scenario's `setup` set.
@@ -108,7 +109,7 @@ impl Shard {
             user_meters: WorkloadId::first(plan.workloads.len()).map(meter).collect(),
             rows: RowSource::new(&plan, &setup.claims),
             recorder: RefCell::new(recorder),
-            trace_ids: plan.call_records.map(|_| TraceIds::new(&plan.run_id, plan.seed)),
+            trace_context: TraceContext::of(&plan),
             resilience: ResilienceState::new(setup),
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,
@@ -155,7 +156,7 @@ impl Shard {
         &'a self,
         (archetype, at): (ArchetypeId, Time),
         (user, iteration): (u64, u64),
-        (variables, rng, work): (&'a [Option<Value>], &'a mut Rng, &'a mut u64),
+        (variables, rng, work): (&'a [Option<Value>], &'a mut Rng, &'a mut u32),
     ) -> RenderScope<'a> {
         RenderScope {
             variables,

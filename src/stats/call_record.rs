@@ -13,6 +13,9 @@ use crate::ids::StepId;
 /// The bound of records that a delta has after it was merged with later ones.
 const MAX_MERGED: usize = 1 << 16;
 
+/// Maximum number of attempts before the last one that a call keeps.
+pub const MAX_EARLIER: usize = 32;
+
 /// Which calls are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallSampling {
@@ -34,7 +37,7 @@ pub struct KeptBecause {
     pub slowest: bool,
 }
 
-/// How long the phases of the last attempt took, ns; 0 for one that did not occur.
+/// How long the phases of an attempt took, ns; 0 for one that did not occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptPhases {
     /// Name look-up.
@@ -47,12 +50,25 @@ pub struct AttemptPhases {
     pub first_byte_ns: u64,
 }
 
+/// An attempt of a call before its last one, or beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierAttempt {
+    /// When its first action began.
+    pub begun: RunOffset,
+    /// From there to its end, ns.
+    pub service_ns: u64,
+    /// Its phases.
+    pub phases: AttemptPhases,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+}
+
 /// A call that was kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallRecord {
     /// Its iteration.
     pub iteration: IterationId,
-    /// The sampling key of its iteration.
+    /// The key of its iteration, from which its ids and its sampling follow.
     pub key: u64,
     /// Its series.
     pub step: StepId,
@@ -70,8 +86,11 @@ pub struct CallRecord {
     pub response_ns: u64,
     /// The phases of the last attempt.
     pub phases: AttemptPhases,
-    /// Attempts that were made, without redirects; 0 if it was never sent.
+    /// Attempts that were made one after the other, without redirects; 0 if it was never sent.
     pub attempts: u32,
+    /// The attempts before the last one, and those beside another, in the order in which they
+    /// ended; at most [`MAX_EARLIER`].
+    pub earlier: Vec<EarlierAttempt>,
     /// Bytes that the last attempt sent.
     pub bytes_sent: u64,
     /// Bytes that the last attempt received.
@@ -89,7 +108,7 @@ pub struct CallRecord {
 pub struct IterationRecord {
     /// The iteration.
     pub iteration: IterationId,
-    /// Its sampling key.
+    /// Its key, from which its ids and its sampling follow.
     pub key: u64,
     /// The number of its user.
     pub user: u64,

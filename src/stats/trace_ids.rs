@@ -6,7 +6,7 @@
 
 use crate::clock::RunOffset;
 use crate::ids::{StepId, WorkloadId};
-use crate::seed::{Seed, added, mixed};
+use crate::seed::{added, mixed};
 
 /// An iteration of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,70 +23,62 @@ pub struct IterationId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceIds {
     run: u64,
-    seed: u64,
 }
 
-/// The ids of an iteration, computed once for all that a call needs of them.
+/// The ids of an iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IterationIds {
-    /// The sampling key.
-    pub key: u64,
-    /// The lower half of the trace.
+    run: u64,
     low: u64,
 }
 
 impl TraceIds {
     /// The ids of the run `run_id`.
-    pub fn new(run_id: &str, seed: Seed) -> Self {
+    pub fn new(run_id: &str) -> Self {
         let words = run_id
             .as_bytes()
             .chunks(8)
             .map(|part| part.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
-        Self { run: mixed(words), seed: mixed([seed.value()]) }
+        Self { run: mixed(words).max(1) }
     }
 
-    /// A number of an iteration, evenly spread over all of them: an iteration is sampled if it is
-    /// below the share that is wanted.
+    /// The ids of the iteration with this key: a number that follows from the seed, and is evenly
+    /// spread over all iterations ([`CallRecord::key`](super::CallRecord::key)).
     #[inline]
-    pub fn sampling_key(&self, of: IterationId) -> u64 {
-        let workload = added(self.seed, of.workload.index() as u64);
-        added(added(workload, of.item), of.iteration)
-    }
-
-    /// The ids of an iteration.
-    #[inline]
-    pub fn of(&self, iteration: IterationId) -> IterationIds {
-        let key = self.sampling_key(iteration);
-        IterationIds { key, low: added(self.run, key) }
-    }
-
-    /// The trace of an iteration (W3C Trace Context, 16 bytes, not all of them zero).
-    pub fn trace_id(&self, of: IterationId) -> u128 {
-        self.of(of).trace_id()
-    }
-
-    /// The span of a whole iteration (8 bytes, not all of them zero).
-    pub fn iteration_span(&self, of: IterationId) -> u64 {
-        added(self.of(of).low, 1).max(1)
-    }
-
-    /// The span of the call of a step that was intended at a time.
-    pub fn call_span(&self, of: IterationId, step: StepId, intended: RunOffset) -> u64 {
-        self.of(of).call_span(step, intended)
+    pub fn of(self, key: u64) -> IterationIds {
+        IterationIds { run: self.run, low: added(self.run, key) }
     }
 }
 
 impl IterationIds {
-    /// As [`TraceIds::trace_id`].
-    #[inline]
-    pub fn trace_id(&self) -> u128 {
-        (u128::from(added(self.low, 0)) << 64 | u128::from(self.low)).max(1)
+    /// The trace (W3C Trace Context, 16 bytes, not all of them zero). Its first half is the same in
+    /// all traces of a run.
+    pub fn trace(self) -> u128 {
+        u128::from(self.run) << 64 | u128::from(self.low)
     }
 
-    /// As [`TraceIds::call_span`].
+    /// The second half of the trace, which is its own.
     #[inline]
-    pub fn call_span(&self, step: StepId, intended: RunOffset) -> u64 {
-        added(added(self.low, 2 + step.index() as u64), intended.ns()).max(1)
+    pub fn own_half(self) -> u64 {
+        self.low
+    }
+
+    /// The span of the whole iteration (8 bytes, not all of them zero).
+    pub fn span(self) -> u64 {
+        added(self.low, 1).max(1)
+    }
+
+    /// The span of the call of a step that was intended at a time.
+    #[inline]
+    pub fn call_span(self, step: StepId, intended: RunOffset) -> u64 {
+        // Steps are 2⁴⁸ ns apart, which is three days: one word for both.
+        let place = (2 + step.index() as u64) << 48;
+        added(self.low, place.wrapping_add(intended.ns())).max(1)
+    }
+
+    /// The span of the attempt of a call with this number, from 1 on.
+    pub fn attempt_span(call: u64, number: u32) -> u64 {
+        mixed([call, u64::from(number)]).max(1)
     }
 }
 
@@ -101,44 +93,42 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::seed::{Seed, Stream};
 
-    fn iterations() -> impl Iterator<Item = IterationId> {
-        (0..4).flat_map(|workload| {
-            (0..2_500).map(move |item| IterationId {
-                workload: WorkloadId::new(workload),
-                item: item / 10,
-                iteration: item % 10,
-            })
-        })
+    /// The keys of the iterations of some users.
+    fn keys(seed: u64) -> impl Iterator<Item = u64> {
+        let seed = Seed::new(seed).unwrap();
+        (0..10_000).map(move |n| seed.key(Stream::Content, n / 10, n % 10))
     }
 
     #[test]
     fn ids_differ_and_depend_on_the_run() {
-        let seed = Seed::new(7).unwrap();
-        let (ids, others) = (TraceIds::new("19a-1", seed), TraceIds::new("19a-2", seed));
+        let (ids, others) = (TraceIds::new("19a-1"), TraceIds::new("19a-2"));
         let mut traces = BTreeSet::new();
         let mut spans = BTreeSet::new();
-        for one in iterations() {
-            assert!(traces.insert(ids.trace_id(one)));
-            assert!(traces.insert(others.trace_id(one)));
-            assert!(spans.insert(ids.iteration_span(one)));
+        for (n, key) in keys(7).enumerate() {
+            assert!(traces.insert(ids.of(key).trace()));
+            assert!(traces.insert(others.of(key).trace()));
+            assert!(spans.insert(ids.of(key).span()));
             for step in 0..2 {
-                let intended = RunOffset::from_ns(one.item);
-                assert!(spans.insert(ids.call_span(one, StepId::new(step), intended)));
+                let intended = RunOffset::from_ns(n as u64 % 7);
+                let call = ids.of(key).call_span(StepId::new(step), intended);
+                assert!(spans.insert(call));
+                assert!(
+                    (1..3).all(|number| spans.insert(IterationIds::attempt_span(call, number)))
+                );
             }
-            assert_eq!(ids.sampling_key(one), others.sampling_key(one));
         }
     }
 
     #[test]
     fn a_share_of_the_keys_is_that_share_of_the_iterations() {
-        let ids = TraceIds::new("19a-1", Seed::new(11).unwrap());
         assert_eq!((keys_of_share(0.0), keys_of_share(1.0)), (0, u64::MAX));
         assert_eq!(keys_of_share(0.25), 1 << 62);
         for ratio in [0.01, 0.1, 0.5] {
             let below = keys_of_share(ratio);
-            let all = iterations().count() as f64;
-            let sampled = iterations().filter(|one| ids.sampling_key(*one) < below).count() as f64;
+            let all = keys(11).count() as f64;
+            let sampled = keys(11).filter(|key| *key < below).count() as f64;
             // Four standard deviations of a binomial distribution; the seed is fixed.
             let bound = 4.0 * (all * ratio * (1.0 - ratio)).sqrt();
             assert!((sampled - all * ratio).abs() < bound, "{sampled} of {all} for {ratio}");

@@ -87,7 +87,7 @@ thread_local! {
 pub(super) fn with_generator<T>(
     rng: &mut Rng,
     now_ms: u64,
-    work: &mut u64,
+    work: &mut u32,
     evaluation: impl FnOnce() -> T,
 ) -> T {
     CURRENT_MS.set(now_ms);

@@ -28,7 +28,7 @@ pub struct RenderScope<'a> {
     /// Intended time of the call, by the wall clock: ms since the epoch.
     pub now_ms: u64,
     /// The work that expressions may still do in this iteration; starts at `MAX_ITERATION_WORK`.
-    pub work: &'a mut u64,
+    pub work: &'a mut u32,
     /// Whether the value of a variable comes from a response, by slot.
     pub from_responses: &'a [bool],
 }

@@ -15,7 +15,7 @@ fn render_with(template: &Template, x: Value) -> Result<String, RenderError> {
 fn render_within(
     template: &Template,
     x: Value,
-    work: &mut u64,
+    work: &mut u32,
     from_responses: &[bool],
 ) -> Result<String, RenderError> {
     let names = names();

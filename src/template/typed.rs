@@ -76,7 +76,8 @@ impl TypedTemplate {
         let mut left = work::MAX_VALUE;
         let weighed = work::weigh(&value, MAX_DEPTH, &mut left);
         let weight = work::MAX_VALUE - left;
-        *scope.work = scope.work.saturating_sub(weight);
+        // At most `MAX_VALUE`.
+        *scope.work = scope.work.saturating_sub(weight as u32);
         match weighed {
             Ok(()) => Ok(value),
             Err(limit) => {

@@ -11,10 +11,10 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
 /// Maximum work of one evaluation. A unit is a byte read or written; each item counts `ITEM`.
-pub const MAX_WORK: u64 = 64 << 20;
+pub const MAX_WORK: u32 = 64 << 20;
 
 /// Maximum work of all expressions of one iteration, in the same units.
-pub const MAX_ITERATION_WORK: u64 = 1 << 30;
+pub const MAX_ITERATION_WORK: u32 = 1 << 30;
 
 /// The largest value of a variable: 1 MiB, in the same units.
 pub const MAX_VALUE: u64 = 1 << 20;
@@ -39,11 +39,12 @@ pub(super) enum WorkLimit {
 
 /// Runs an evaluation with at most [`MAX_WORK`] of its iteration's remaining work, and subtracts
 /// what it used from `left`.
-pub(super) fn within<T>(left: &mut u64, evaluation: impl FnOnce() -> T) -> T {
+pub(super) fn within<T>(left: &mut u32, evaluation: impl FnOnce() -> T) -> T {
     let allowed = (*left).min(MAX_WORK);
-    LEFT.set(allowed);
+    LEFT.set(u64::from(allowed));
     let result = evaluation();
-    *left -= allowed - LEFT.get();
+    // What was used is no more than what was left, and fits.
+    *left -= allowed - LEFT.get() as u32;
     result
 }
 

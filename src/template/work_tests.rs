@@ -8,7 +8,7 @@ use super::super::{
 use crate::seed::{Seed, Stream};
 
 /// Returns the value of an expression that reads `k`, and the work it took.
-fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) {
+fn worked(text: &str, k: Value, left: u32) -> (Result<Value, RenderError>, u32) {
     let names = ["k".to_owned()];
     let typed = TypedTemplate::parse(&format!("{{{{ {text} }}}}"), &names).unwrap();
     let mut work = left;

@@ -90,3 +90,67 @@ fn spans_join_the_requests_of_a_target() {
     assert!(failed >= 8, "{failed} {done}");
     assert!(done.stderr.contains("failed calls were left out"), "{done}");
 }
+
+#[test]
+fn each_attempt_of_a_call_has_a_span() {
+    let server = Server::start(move |peer| {
+        let mut count = 0;
+        while peer.whole_request().is_some() {
+            count += 1;
+            // Of each three requests of a connection, the third one succeeds.
+            let status = if count % 3 == 0 { "200 OK" } else { "503 Busy" };
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            if !peer.send(response.as_bytes()) {
+                return;
+            }
+        }
+    });
+    let receiver = OtlpReceiver::grpc(None);
+    let text = format!(
+        "services: {{ shop: {{ url: 'http://{}' }} }}\n\
+         client: resilient\n\
+         retries: {{ max: 3, budget: none, backoff: {{ base: 1ms }}, when: [503] }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - {{ get: /, name: one }}\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 1\n    iterations: 4\n",
+        server.address()
+    );
+    let url = format!("http://{}", receiver.address);
+    let words = ["run", "s.yaml", "--json", "--ui", "none", "--threshold", "errors < 60%"];
+    let traced = ["--trace-ratio", "100%", "--otlp", &url, "--otlp-protocol", "grpc"];
+    let done = Manada::new(&[&words[..], &traced].concat()).file("s.yaml", text).go();
+    assert_eq!(done.report(0)["calls"]["ok"], 4, "{done}");
+    let received = receiver.received();
+    let named = |name: &str| -> Vec<&Value> {
+        received.spans.iter().filter(|span| span["name"] == name).collect()
+    };
+    let calls = named("one");
+    assert_eq!(calls.len(), 4, "{done}");
+    for call in calls {
+        let of_call = |name: &str| -> &Value {
+            let all = named(name);
+            let mut own = all.into_iter().filter(|span| span["parentSpanId"] == call["spanId"]);
+            let (first, second) = (own.next(), own.next());
+            assert!(second.is_none(), "{name} twice");
+            first.unwrap()
+        };
+        let mut end = 0.0;
+        for (name, code) in [
+            ("attempt 1", Some("STATUS_CODE_ERROR")),
+            ("attempt 2", Some("STATUS_CODE_ERROR")),
+            ("attempt 3", None),
+        ] {
+            let span = of_call(name);
+            assert_eq!(
+                span["status"]["code"].as_str().filter(|code| *code != "STATUS_CODE_UNSET"),
+                code,
+                "{span}"
+            );
+            let times =
+                ["startTimeUnixNano", "endTimeUnixNano"].map(|name| whole(&span[name]).unwrap());
+            assert!(end <= times[0] && times[0] <= times[1], "{span}");
+            end = times[1];
+        }
+        assert_eq!(whole(&call["endTimeUnixNano"]), Some(end), "{call}");
+        assert_eq!(attributes(call)["http.request.resend_count"], "2", "{call}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Calls and iterations that are kept one by one.
 //!
-//! `conclude` calls it for each call and `iteration_summary` for each iteration, if the run keeps
-//! any.
+//! `conclude` calls it for each call and `iteration_summary` for each iteration that the recorder
+//! wants; `attempt` and `hedge` note the attempts before the last one.
 //! Invariant: a call is described only if the recorder keeps it.
 
 use std::num::NonZero;
@@ -10,32 +10,43 @@ use super::context::CallContext;
 use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
-use crate::stats::call_record::{AttemptPhases, KeptBecause};
+use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause, MAX_EARLIER};
 use crate::stats::sample::IterationEnd;
-use crate::stats::{CallRecord, Exchange, IterationId, IterationRecord, Sample, TraceIds};
+use crate::stats::{CallRecord, Exchange, IterationId, IterationRecord, Sample};
 
-/// The iteration that a user makes.
-#[inline]
-pub(crate) fn iteration_of(user: &User) -> IterationId {
+fn iteration_of(user: &User) -> IterationId {
     IterationId { workload: user.workload, item: user.item, iteration: user.iteration }
 }
 
-/// Keeps a call if it is of use; `exchange` is that of its last attempt, and `attempts` their
-/// number.
-pub(crate) fn keep(
+/// Notes an attempt after which another is made, or beside which another was.
+#[cold]
+pub(crate) fn note_earlier(shard: &Shard, user: &mut User, exchange: &Exchange) {
+    if shard.plan.call_records.is_none() {
+        return;
+    }
+    let earlier = &mut user.extras().earlier_attempts;
+    if earlier.len() < MAX_EARLIER {
+        earlier.push(EarlierAttempt {
+            begun: RunOffset::of(exchange.dispatched, shard.start),
+            service_ns: exchange.done.since(exchange.dispatched),
+            phases: phases(exchange),
+            outcome: exchange.outcome,
+        });
+    }
+}
+
+/// Describes a call; `exchange` is that of its last attempt, and `attempts` their number.
+#[cold]
+pub(crate) fn describe(
     call: CallContext<'_>,
     user: &User,
     (sample, exchange, attempts): (&Sample, &Exchange, u32),
-    ids: &TraceIds,
-) {
-    let iteration = iteration_of(user);
-    let key = ids.sampling_key(iteration);
-    let mut recorder = call.shard.recorder.borrow_mut();
-    let end = (sample.result, sample.response_ns);
-    recorder.keep_call((key, sample.step), end, || CallRecord {
-        iteration,
-        key,
-        step: sample.step,
+    earlier: Vec<EarlierAttempt>,
+) -> CallRecord {
+    CallRecord {
+        iteration: iteration_of(user),
+        key: user.key,
+        step: call.step(user),
         user: user.number,
         intended: sample.intended,
         lag_ns: sample.lag_ns,
@@ -44,12 +55,13 @@ pub(crate) fn keep(
         response_ns: sample.response_ns,
         phases: phases(exchange),
         attempts,
+        earlier,
         bytes_sent: exchange.bytes_sent,
         bytes_received: exchange.bytes_received,
         outcome: sample.outcome,
         result: sample.result,
         because: KeptBecause::default(),
-    });
+    }
 }
 
 fn phases(exchange: &Exchange) -> AttemptPhases {
@@ -64,21 +76,13 @@ fn phases(exchange: &Exchange) -> AttemptPhases {
     }
 }
 
-/// Keeps an iteration, which was due and done at these times, if it is sampled.
-pub(crate) fn keep_iteration(
-    shard: &Shard,
+/// Describes an iteration, which was due and done at these times.
+#[cold]
+pub(crate) fn describe_iteration(
     user: &User,
-    (due, done): (Time, Time),
+    (intended, done): (RunOffset, RunOffset),
     end: IterationEnd,
-) {
-    let Some(ids) = &shard.trace_ids else { return };
-    let iteration = iteration_of(user);
-    shard.recorder.borrow_mut().keep_iteration(IterationRecord {
-        iteration,
-        key: ids.sampling_key(iteration),
-        user: user.number,
-        intended: RunOffset::of(due, shard.start),
-        done: RunOffset::of(done, shard.start),
-        end,
-    });
+) -> IterationRecord {
+    let (iteration, key) = (iteration_of(user), user.key);
+    IterationRecord { iteration, key, user: user.number, intended, done, end }
 }

@@ -118,7 +118,7 @@ fn report_call(
 /// Counts a call; the exchange is that of its last attempt.
 pub(crate) fn record(
     call: CallContext<'_>,
-    user: &User,
+    user: &mut User,
     blocked: BlockedTime,
     exchange: &Exchange,
     result: CallResult,
@@ -143,10 +143,20 @@ pub(crate) fn record(
         recorder.record_blocked(sample.intended, cause, unready_ns);
     }
     recorder.end_call(&sample, blocked.left);
-    drop(recorder);
-    if let Some(ids) = &call.shard.trace_ids {
-        call_record::keep(call, user, (&sample, exchange, blocked.attempts), ids);
+    if recorder.keeps_calls() {
+        let extras = user.extras.as_mut();
+        let earlier = extras.map(|extras| std::mem::take(&mut extras.earlier_attempts));
+        if recorder.wants_call(user.key, &sample) {
+            let ended = (&sample, exchange, blocked.attempts);
+            recorder.keep_call(call_record::describe(
+                call,
+                user,
+                ended,
+                earlier.unwrap_or_default(),
+            ));
+        }
     }
+    drop(recorder);
     // A redirect that is not followed was a response, too: the target is alive.
     let responded = matches!(
         exchange.outcome,

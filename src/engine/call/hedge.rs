@@ -10,8 +10,9 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use super::attempts::CallAttempts;
+use super::call_record;
 use super::prepared::PreparedCall;
-use crate::clock;
+use crate::clock::{self, RunOffset};
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::stats::recorder::AttemptReason;
@@ -87,18 +88,9 @@ pub(crate) async fn race(
         std::mem::swap(&mut slot, &mut beside);
         std::mem::swap(&mut attempts.capture, &mut capture);
     }
-    let mut recorder = shard.recorder.borrow_mut();
-    match result.other {
-        Some((exchange, resend)) => {
-            let stale = resend == Resend::Stale;
-            recorder.end_attempt(&exchange, outgoing.intended, stale);
-        }
-        None => {
-            let cancelled = if result.by_second { first } else { second };
-            recorder.cancel_attempt(&cancelled_exchange(cancelled));
-        }
-    }
-    drop(recorder);
+    let cancelled = if result.by_second { first } else { second };
+    let other = end_other(shard, outgoing.intended, result.other, cancelled);
+    call_record::note_earlier(shard, user, &other);
     beside.close();
     if let Some(pool) = shard.resilience.pool_of(attempts.context.prepared).filter(|_| !has_link) {
         pool.give_back(service, beside, &shard.wire, false, clock::now());
@@ -106,6 +98,23 @@ pub(crate) async fn race(
     user.slots[service] = slot;
     attempts.last = result.ended.0;
     result.ended.1
+}
+
+/// Measures the attempt that is not the call's: it ended by itself, or is cancelled.
+fn end_other(
+    shard: &Shard,
+    intended: RunOffset,
+    ended: Option<ExchangeResult>,
+    dropped: Exchange,
+) -> Exchange {
+    let mut recorder = shard.recorder.borrow_mut();
+    if let Some((exchange, resend)) = ended {
+        recorder.end_attempt(&exchange, intended, resend == Resend::Stale);
+        return exchange;
+    }
+    let cancelled = cancelled_exchange(dropped);
+    recorder.cancel_attempt(&cancelled);
+    cancelled
 }
 
 /// Runs one of the two exchanges.

@@ -4,7 +4,7 @@
 //! Invariant: it does not change during the run.
 
 use super::request::PreparedRequest;
-use super::trace_context;
+use super::trace_context::{self, TracePlace};
 use crate::curve::Distribution;
 use crate::engine::startup::setup::ShardSetup;
 use crate::ids::{ArchetypeId, EndpointId, PoolId};
@@ -54,8 +54,8 @@ pub(crate) struct PreparedCall {
     /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
     /// observed as it comes.
     pub(crate) is_more: bool,
-    /// Whether its requests carry `traceparent`.
-    pub(crate) sends_trace_context: bool,
+    /// Where its requests carry `traceparent`, if they do.
+    pub(crate) trace_place: Option<TracePlace>,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
     /// order.
     pub(crate) check_ids: Vec<usize>,
@@ -99,14 +99,11 @@ impl PreparedFlow {
             let closes =
                 pool.is_some_and(|at| policies.pools[at].strategy == PoolStrategy::PerRequest);
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
+            let first = (closes, trace_headers.as_deref());
+            let request = PreparedRequest::new(call, service, address, &plan.safety, first);
             PreparedCall {
-                request: PreparedRequest::new(
-                    call,
-                    service,
-                    address,
-                    &plan.safety,
-                    (closes, trace_headers.as_deref()),
-                ),
+                trace_place: trace_headers.is_some().then(|| TracePlace::of(&request)),
+                request,
                 endpoint,
                 pool,
                 priority: call
@@ -131,7 +128,6 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
-                sends_trace_context: trace_headers.is_some(),
                 check_ids: check_ids(call, known),
                 call: call.clone(),
             }

@@ -28,7 +28,7 @@ use crate::template::{MAX_ITERATION_WORK, RenderError, Template};
 const STEPS_IN_A_ROW: u32 = 1_000;
 
 /// After this much work of expressions, about a millisecond, other users get a turn.
-const WORK_IN_A_ROW: u64 = 4 << 20;
+const WORK_IN_A_ROW: u32 = 4 << 20;
 
 /// After this many steps in a row that take no time, the iteration ends as an endless loop.
 const ENDLESS: u32 = 1_000_000;
@@ -162,7 +162,7 @@ impl<'a> IterationRunner<'a> {
                         in_a_row += 1;
                         let left = self.user.work;
                         let went = self.control(step, at);
-                        let done = |left: u64| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
+                        let done = |left: u32| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
                         let has_worked = done(left) != done(self.user.work);
                         if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
                             && let Err(end) = self.yield_if_spinning(in_a_row).await

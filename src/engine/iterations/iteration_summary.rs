@@ -43,13 +43,13 @@ pub(crate) fn record_end(shard: &Shard, user: &User, due: Time, summary: &Iterat
     let duration_ns = summary.done.since(due).saturating_sub(summary.thought_ns);
     let offset = |at| RunOffset::of(at, shard.start);
     let times = (duration_ns, summary.delay_ns);
-    shard.recorder.borrow_mut().end_iteration(
-        user.workload,
-        offset(due),
-        summary.end,
-        times,
-        offset(summary.done),
-    );
-    call_record::keep_iteration(shard, user, (due, summary.done), summary.end);
+    let (due_at, done_at) = (offset(due), offset(summary.done));
+    let mut recorder = shard.recorder.borrow_mut();
+    recorder.end_iteration(user.workload, due_at, summary.end, times, done_at);
+    if recorder.wants_iteration(user.key) {
+        let record = call_record::describe_iteration(user, (due_at, done_at), summary.end);
+        recorder.keep_iteration(record);
+    }
+    drop(recorder);
     debug_assert!(summary.end != IterationEnd::Completed || summary.done >= due);
 }

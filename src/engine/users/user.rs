@@ -18,13 +18,14 @@ use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;
 use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
+use crate::stats::call_record::EarlierAttempt;
 use crate::template::{MAX_ITERATION_WORK, RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::cookie::jar::CookieJar;
 use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink, Wire};
 
 /// The shortest and the longest wait after a call that got no response, ns.
-const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
+const BACKOFF_NS: (u32, u32) = (100_000_000, 1_000_000_000);
 
 /// The seed of a generator that draws nothing that is used.
 const UNUSED: Seed = Seed::ZERO;
@@ -44,6 +45,8 @@ pub(crate) struct User {
     /// The number of the user's item over the whole run: user, arrival, or iteration of a workload
     /// that a count ends.
     pub(crate) item: u64,
+    /// The key of the iteration, from which its content, its ids and its sampling follow.
+    pub(crate) key: u64,
     /// The random generator of this iteration.
     pub(crate) rng: Rng,
     /// Variables of the user by slot.
@@ -61,9 +64,10 @@ pub(crate) struct User {
     /// The first series and the first group of the archetype.
     pub(crate) first_step: StepId,
     pub(crate) first_group: GroupId,
-    backoff_ns: u64,
+    /// At most [`BACKOFF_NS`].
+    backoff_ns: u32,
     /// The work that expressions may still do in this iteration.
-    pub(crate) work: u64,
+    pub(crate) work: u32,
 }
 
 /// State that only some flows need; boxed, so that other users take no room for it.
@@ -81,6 +85,8 @@ pub(crate) struct UserExtras {
     pub(crate) branches: Vec<User>,
     /// The user's streams.
     pub(crate) streams: UserStreams,
+    /// The attempts of the current call before its last one, if calls are kept one by one.
+    pub(crate) earlier_attempts: Vec<EarlierAttempt>,
 }
 
 /// What a copy of a user is made from; it shares the user's cookies, limit, link and hard end.
@@ -91,7 +97,8 @@ pub(crate) struct UserSnapshot {
     number: u64,
     iteration: u64,
     item: u64,
-    work: u64,
+    key: u64,
+    work: u32,
     first_step: StepId,
     first_group: GroupId,
     jar: Rc<RefCell<CookieJar>>,
@@ -124,6 +131,7 @@ impl User {
             number: 0,
             iteration: 0,
             item: 0,
+            key: 0,
             rng: UNUSED.rng(Stream::Content, 0, 0),
             variables: Vec::new(),
             slots: shard.plan.services.iter().map(|_| shard.wire.new_slot()).collect(),
@@ -151,7 +159,8 @@ impl User {
         self.item = match item {
             IterationItem::Iteration(number) | IterationItem::Of(number) => number,
         };
-        self.rng = seed.rng(Stream::Content, part, index);
+        self.key = seed.key(Stream::Content, part, index);
+        self.rng = Rng::seed_from_u64(self.key);
         self.work = MAX_ITERATION_WORK;
     }
 
@@ -202,6 +211,7 @@ impl User {
             number: self.number,
             iteration: self.iteration,
             item: self.item,
+            key: self.key,
             work: self.work,
             first_step: self.first_step,
             first_group: self.first_group,
@@ -221,6 +231,7 @@ impl User {
         self.number = of.number;
         self.iteration = of.iteration;
         self.item = of.item;
+        self.key = of.key;
         self.work = of.work;
         self.first_step = of.first_step;
         self.first_group = of.first_group;
@@ -303,12 +314,12 @@ impl User {
     pub(crate) fn back_off_after(&mut self, responded: bool) -> u64 {
         self.backoff_ns =
             if responded { 0 } else { (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1) };
-        self.backoff_ns
+        self.backoff_ns()
     }
 
     /// How long this user waits after calls without a response, ns; 0 after a response.
     pub(crate) fn backoff_ns(&self) -> u64 {
-        self.backoff_ns
+        u64::from(self.backoff_ns)
     }
 
     /// Forgets the waits after calls of the user before.

@@ -6,7 +6,7 @@ use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{RunManifest, Series, SourceFile};
-use crate::stats::call_record::{AttemptPhases, KeptBecause};
+use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::sample::IterationEnd;
@@ -99,9 +99,10 @@ packed! {
     IterationId { workload, item, iteration }
     AttemptPhases { dns_ns, connect_ns, tls_ns, first_byte_ns }
     KeptBecause { sampled, failed, slowest }
+    EarlierAttempt { begun, service_ns, phases, outcome }
     CallRecord {
         iteration, key, step, user, intended, lag_ns, blocked_ns, service_ns, response_ns, phases,
-        attempts, bytes_sent, bytes_received, outcome, result, because,
+        attempts, earlier, bytes_sent, bytes_received, outcome, result, because,
     }
     IterationRecord { iteration, key, user, intended, done, end }
     KeptCalls { calls, iterations, sampled_left_out, failed_left_out }

@@ -60,7 +60,7 @@ impl CallNames {
         });
         Self {
             started_at: info.started_at,
-            ids: TraceIds::new(&plan.run_id, plan.seed),
+            ids: TraceIds::new(&plan.run_id),
             series: series.collect(),
         }
     }
@@ -83,7 +83,7 @@ impl CallNames {
             AttemptOutcome::Done => (None, None),
             outcome => (None, Some(outcome.to_string())),
         };
-        let span = self.ids.call_span(call.iteration, call.step, call.intended);
+        let ids = self.ids.of(call.key);
         let line = CallLine {
             time: humantime::format_rfc3339_nanos(at).to_string(),
             intended_us: us(call.intended.ns()),
@@ -107,8 +107,8 @@ impl CallNames {
             attempts: call.attempts,
             bytes_sent: call.bytes_sent,
             bytes_received: call.bytes_received,
-            trace_id: format!("{:032x}", self.ids.trace_id(call.iteration)),
-            span_id: format!("{span:016x}"),
+            trace_id: format!("{:032x}", ids.trace()),
+            span_id: format!("{:016x}", ids.call_span(call.step, call.intended)),
         };
         serde_json::to_writer(&mut *out, &line)?;
         out.push(b'\n');

@@ -14,10 +14,12 @@ use super::messages::{
     AttributeMessage, OtlpSpan, SpanEvent, SpanKind, SpanStatus, StatusCodeNumber,
 };
 use super::metrics::unix_ns;
+use crate::clock::RunOffset;
 use crate::event::{RunEvent, RunInfo};
-use crate::seed::mixed;
 use crate::sinks::Sink;
+use crate::stats::call_record::{AttemptPhases, EarlierAttempt};
 use crate::stats::sample::IterationEnd;
+use crate::stats::trace_ids::IterationIds;
 use crate::stats::{AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord, TraceIds};
 
 /// The sink of a run's spans.
@@ -81,7 +83,7 @@ impl OtlpSpanSink {
 
 impl RunSpans {
     fn new(info: &Arc<RunInfo>) -> Self {
-        let ids = TraceIds::new(&info.plan.run_id, info.plan.seed);
+        let ids = TraceIds::new(&info.plan.run_id);
         Self { ids, start: unix_ns(info.started_at), info: Arc::clone(info) }
     }
 
@@ -94,8 +96,8 @@ impl RunSpans {
             IterationEnd::Interrupted => "interrupted",
         };
         OtlpSpan {
-            trace_id: self.ids.trace_id(one.iteration).to_be_bytes().to_vec(),
-            span_id: self.ids.iteration_span(one.iteration).to_be_bytes().to_vec(),
+            trace_id: self.ids.of(one.key).trace().to_be_bytes().to_vec(),
+            span_id: self.ids.of(one.key).span().to_be_bytes().to_vec(),
             name: format!("iteration of {workload}"),
             kind: SpanKind::Internal.into(),
             start: self.start + one.intended.ns(),
@@ -112,13 +114,14 @@ impl RunSpans {
         }
     }
 
-    /// The span of a call, and that of its last attempt.
+    /// The span of a call, and those of its attempts.
     fn call(&self, call: &CallRecord, is_sampled: bool, spans: &mut Vec<OtlpSpan>) {
         let plan = &self.info.plan;
         let series = &plan.steps[call.step];
-        let trace_id = self.ids.trace_id(call.iteration).to_be_bytes().to_vec();
-        let id = self.ids.call_span(call.iteration, call.step, call.intended);
-        let parent = self.ids.iteration_span(call.iteration).to_be_bytes().to_vec();
+        let ids = self.ids.of(call.key);
+        let trace_id = ids.trace().to_be_bytes().to_vec();
+        let id = ids.call_span(call.step, call.intended);
+        let parent = ids.span().to_be_bytes().to_vec();
         let begun = self.start + call.intended.ns();
         let end = begun + call.response_ns;
         let error = error(call);
@@ -157,23 +160,46 @@ impl RunSpans {
             flags,
             ..OtlpSpan::default()
         });
-        if call.attempts > 0 {
-            let begun = end.saturating_sub(call.service_ns);
-            spans.push(OtlpSpan {
-                trace_id,
-                span_id: mixed([id, 3]).max(1).to_be_bytes().to_vec(),
+        let attempts = attempts(call);
+        spans.extend(attempts.iter().zip(1..).map(|(attempt, number)| {
+            let begun = self.start + attempt.begun.ns();
+            let error = attempt_error(attempt.outcome);
+            OtlpSpan {
+                trace_id: trace_id.clone(),
+                span_id: IterationIds::attempt_span(id, number).to_be_bytes().to_vec(),
                 parent_span_id: id.to_be_bytes().to_vec(),
-                name: format!("attempt {}", call.attempts),
+                name: format!("attempt {number}"),
                 kind: SpanKind::Internal.into(),
                 start: begun,
-                end,
-                events: phases(call, begun),
+                end: begun + attempt.service_ns,
+                events: phases(&attempt.phases, begun),
                 status: Some(status(error.as_deref())),
                 flags,
                 ..OtlpSpan::default()
-            });
-        }
+            }
+        }));
     }
+}
+
+/// The attempts of a call in the order in which they ended; none if it was never sent.
+fn attempts(call: &CallRecord) -> Vec<EarlierAttempt> {
+    let mut all = call.earlier.clone();
+    if call.attempts > 0 {
+        let end = call.intended.ns() + call.response_ns;
+        all.push(EarlierAttempt {
+            begun: RunOffset::from_ns(end.saturating_sub(call.service_ns)),
+            service_ns: call.service_ns,
+            phases: call.phases,
+            outcome: call.outcome,
+        });
+    }
+    all
+}
+
+/// Why an attempt has failed; `None` if it got a response whose status is no error.
+fn attempt_error(outcome: AttemptOutcome) -> Option<String> {
+    let is_ok = matches!(outcome, AttemptOutcome::Responded(..400) | AttemptOutcome::Done);
+    (!is_ok).then(|| outcome.to_string())
 }
 
 fn whole(number: u64) -> i64 {
@@ -200,8 +226,7 @@ fn status(error: Option<&str>) -> SpanStatus {
 }
 
 /// The ends of the phases of an attempt that began at `begun`.
-fn phases(call: &CallRecord, begun: u64) -> Vec<SpanEvent> {
-    let phases = &call.phases;
+fn phases(phases: &AttemptPhases, begun: u64) -> Vec<SpanEvent> {
     let mut at = begun;
     let mut events = Vec::new();
     for (name, ns) in

@@ -121,9 +121,15 @@ impl CallKeeper {
         self.kept.sampled_left_out += left_out as u64;
     }
 
-    /// Keeps an iteration if it is sampled.
+    /// Whether the iteration with this key is sampled.
+    #[inline]
+    pub(super) fn wants_iteration(&self, key: u64) -> bool {
+        key < self.below
+    }
+
+    /// Keeps an iteration, unless there are too many.
     pub(super) fn keep_iteration(&mut self, record: IterationRecord) {
-        if record.key < self.below && self.kept.iterations.len() < self.most {
+        if self.wants_iteration(record.key) && self.kept.iterations.len() < self.most {
             self.kept.iterations.push(record);
         }
     }
@@ -188,6 +194,7 @@ mod tests {
             response_ns,
             phases: AttemptPhases::default(),
             attempts: 1,
+            earlier: Vec::new(),
             bytes_sent: 1,
             bytes_received: 1,
             outcome: AttemptOutcome::Responded(status),
@@ -197,8 +204,10 @@ mod tests {
     }
 
     fn add(recorder: &mut Recorder, one: CallRecord) {
-        let (place, end) = ((one.key, one.step), (one.result, one.response_ns));
-        recorder.keep_call(place, end, || one);
+        let keeper = recorder.keeper.as_ref().unwrap();
+        if keeper.wants(one.key, one.step, one.result, one.response_ns) {
+            recorder.keep_call(one);
+        }
     }
 
     fn take(recorder: &mut Recorder) -> KeptCalls {

@@ -241,23 +241,34 @@ impl Recorder {
         self.keeper = Some(Box::new(CallKeeper::new(sampling, shards, steps)));
     }
 
-    /// Keeps a call if it is of use: the key of its iteration, its series, result and response
-    /// time, ns.
+    /// Whether calls are kept one by one.
     #[inline]
-    pub fn keep_call(
-        &mut self,
-        (key, step): (u64, StepId),
-        (result, response_ns): (CallResult, u64),
-        record: impl FnOnce() -> CallRecord,
-    ) {
-        if let Some(keeper) = &mut self.keeper
-            && keeper.wants(key, step, result, response_ns)
-        {
-            keeper.keep(record());
+    pub fn keeps_calls(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Whether a call of the iteration with this key is to be kept.
+    #[inline]
+    pub fn wants_call(&self, key: u64, sample: &Sample) -> bool {
+        self.keeper
+            .as_ref()
+            .is_some_and(|keeper| keeper.wants(key, sample.step, sample.result, sample.response_ns))
+    }
+
+    /// Keeps a call that is wanted.
+    pub fn keep_call(&mut self, record: CallRecord) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep(record);
         }
     }
 
-    /// Keeps an iteration if it is sampled.
+    /// Whether the iteration with this key is to be kept.
+    #[inline]
+    pub fn wants_iteration(&self, key: u64) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.wants_iteration(key))
+    }
+
+    /// Keeps an iteration that is wanted.
     pub fn keep_iteration(&mut self, record: IterationRecord) {
         if let Some(keeper) = &mut self.keeper {
             keeper.keep_iteration(record);
