@@ -1,4 +1,4 @@
-//! `--samples`, `--trace-ratio`: what leaves a run call by call.
+//! `--samples`, `--trace-ratio`, `--log`: what leaves a run call by call.
 //!
 //! `run` and `hit` put it into the plan, since shards keep the calls; `execute` opens the files.
 //! Invariant: a file that cannot be written is an error before the load.
@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::log_args::{LogArgs, OpenLog};
 use super::output::print_remark;
+use crate::exit::ExitStatus;
 use crate::plan::{CallRecordOptions, Plan};
 use crate::sinks::calls::{SampleCounts, SamplesFile};
 use crate::sinks::{SinkSet, WhenFull};
@@ -43,12 +45,15 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, hide_short_help = true,
         help_heading = "Results")]
     trace_ratio: Option<f64>,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
 }
 
 /// The files of a run.
 #[derive(Debug, Default)]
 pub(super) struct CallFiles {
     samples: Option<(PathBuf, SampleCounts)>,
+    log: Option<OpenLog>,
 }
 
 impl CallArgs {
@@ -61,7 +66,10 @@ impl CallArgs {
                 most_per_second: self.samples_rate.as_f64().ceil() as u64,
             },
             (None, Some(below)) => CallSampling { below, most_per_second: TRACED_CALLS },
-            (None, None) => return,
+            (None, None) => match self.log.sampling() {
+                Some(sampling) => sampling,
+                None => return,
+            },
         };
         plan.call_records = Some(CallRecordOptions { sampling, trace_context });
     }
@@ -70,18 +78,29 @@ impl CallArgs {
     ///
     /// # Errors
     /// If one cannot be written.
-    pub(super) fn open(&self, sinks: &mut SinkSet) -> io::Result<CallFiles> {
-        let Some(path) = &self.samples else { return Ok(CallFiles::default()) };
+    pub(super) fn open(&self, plan: &Plan, sinks: &mut SinkSet) -> io::Result<CallFiles> {
+        let log = self.log.open(plan, sinks)?;
+        let Some(path) = &self.samples else { return Ok(CallFiles { samples: None, log }) };
         let file = SamplesFile::create(path)?;
         let counts = file.counts();
         sinks.add("samples", WhenFull::Block, file)?;
-        Ok(CallFiles { samples: Some((path.clone(), counts)) })
+        Ok(CallFiles { samples: Some((path.clone(), counts)), log })
     }
 }
 
 impl CallFiles {
-    /// Prints how many calls the files have.
+    /// Adds to the log why the run has no report.
+    pub(super) fn log_failure(&self, why: &str, status: ExitStatus) {
+        if let Some(log) = &self.log {
+            log.add_failure(why, status);
+        }
+    }
+
+    /// Prints how many calls the files have, and what they have not.
     pub(super) fn finish(self) {
+        if let Some(log) = self.log {
+            log.finish();
+        }
         let Some((path, counts)) = self.samples else { return };
         let (written, left_out) = counts.get();
         let path = path.display();

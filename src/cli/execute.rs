@@ -31,7 +31,7 @@ use crate::redact;
 use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
 use crate::run::agents::{AgentsOptions, keep_journal};
-use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunOptions};
+use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunError, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
@@ -148,12 +148,12 @@ pub(super) fn execute_plan(
             let _ = sinks.join();
             // The folder keeps what was measured.
             folder.as_deref().map(RunFolder::sweep);
-            if !streams.has_report() {
-                return fail(&trouble, trouble.ending());
-            }
-            let _ = streams.write(None);
-            print_error(&trouble);
-            return trouble.ending();
+            side.calls.log_failure(&trouble.to_string(), trouble.ending());
+            return if streams.has_report() {
+                end_without_report(&streams, &trouble)
+            } else {
+                fail(&trouble, trouble.ending())
+            };
         }
     };
     let folder = folder.as_ref().map(|folder| folder.path());
@@ -170,6 +170,13 @@ pub(super) fn execute_plan(
         drop(fs::remove_file(folder.join(record::FLEET_JOURNAL)));
     }
     status
+}
+
+/// Writes the reports that wait for standard output, and prints why the run failed after them.
+fn end_without_report(streams: &StreamExports, trouble: &RunError) -> ExitStatus {
+    let _ = streams.write(None);
+    print_error(trouble);
+    trouble.ending()
 }
 
 /// The status for an option that is wrong, or for what the system refuses.
@@ -255,7 +262,7 @@ fn add_sinks(
     let mut lines = dashboard(sinks, common, client)?;
     let (metrics, more) = common.metrics.open(plan, sinks)?;
     lines.extend(more);
-    let calls = common.calls.open(sinks)?;
+    let calls = common.calls.open(plan, sinks)?;
     let screen = ScreenHandle::add(sinks, common, client)?;
     lines.iter().for_each(|text| screen.print_remark(text));
     Ok((screen, streams, SideOutputs { metrics, calls }))

@@ -34,6 +34,9 @@ impl ScreenHandle {
         client: Option<&ControlClient>,
     ) -> io::Result<Self> {
         let ui = choose(common);
+        if common.calls.log.takes_stderr() && !matches!(common.ui, UiKind::Auto | UiKind::None) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, SHARED_STDERR));
+        }
         #[cfg(feature = "tui")]
         if ui == UiKind::Tui && !terminal::there_is() {
             return Err(io::Error::other(NO_TERMINAL));
@@ -134,10 +137,14 @@ impl ScreenHandle {
 const NO_TERMINAL: &str = "`--ui tui` needs a terminal on standard input and standard error, in \
                            the foreground; otherwise use `--ui plain`";
 
+/// Why there is no screen beside a log on standard error, and what to do.
+const SHARED_STDERR: &str = "`--log` without a file and `--ui` both write to standard error; write \
+                             the log to a file, such as `--log json:run.log`, or leave `--ui` out";
+
 /// Chooses the screen.
 fn choose(common: &CommonArgs) -> UiKind {
     match common.ui {
-        _ if common.output.quiet > 0 => UiKind::None,
+        _ if common.output.quiet > 0 || common.calls.log.takes_stderr() => UiKind::None,
         UiKind::Auto if common.output.verbose => UiKind::Plain,
         #[cfg(feature = "tui")]
         UiKind::Auto if terminal::there_is() && is_able() => UiKind::Tui,

@@ -26,6 +26,7 @@ mod pools;
 pub mod progress;
 #[cfg(feature = "metrics")]
 pub mod push;
+pub mod run_log;
 mod sink_set;
 mod timeline;
 #[cfg(feature = "tui")]

@@ -275,6 +275,7 @@ pages! {
     metrics "metrics.md";
     opentelemetry "opentelemetry.md";
     exports "exports.md";
+    logs "logs.md";
     alerts "alerts.md";
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";

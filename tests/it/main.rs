@@ -47,6 +47,7 @@ mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
 mod line_protocol; // a strict parser of line protocol
 mod link; // users with a slow emulated link
+mod logs; // logs of runs
 mod memory; // memory does not grow with the number of requests
 mod metrics; // metrics at real receivers, and at receivers in trouble
 mod misbehave; // misbehaving targets

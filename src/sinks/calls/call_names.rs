@@ -1,6 +1,6 @@
 //! A kept call as one JSON object, with the names that its numbers have in the plan.
 //!
-//! `samples` writes it.
+//! `samples` writes it; `run_log` takes parts of it.
 //! Invariant: an object is one line; its keys and their order do not depend on the call.
 
 use std::time::{Duration, SystemTime};
@@ -13,36 +13,36 @@ use crate::stats::{AttemptOutcome, CallRecord, CallResult, TraceIds};
 
 /// A call, as a file shows it. Times are µs with three digits, so that they are exact to the ns.
 #[derive(Serialize)]
-struct CallLine<'a> {
-    time: String,
-    intended_us: f64,
-    workload: &'a str,
-    archetype: &'a str,
-    step: &'a str,
-    user: u64,
-    item: u64,
-    iteration: u64,
-    result: &'static str,
-    status: Option<u16>,
-    error: Option<String>,
-    response_us: f64,
-    service_us: f64,
-    lag_us: f64,
-    blocked_us: f64,
-    dns_us: Option<f64>,
-    connect_us: Option<f64>,
-    tls_us: Option<f64>,
-    first_byte_us: Option<f64>,
-    attempts: u32,
-    bytes_sent: u64,
-    bytes_received: u64,
-    trace_id: String,
-    span_id: String,
+pub(in crate::sinks) struct CallLine<'a> {
+    pub(in crate::sinks) time: String,
+    pub(in crate::sinks) intended_us: f64,
+    pub(in crate::sinks) workload: &'a str,
+    pub(in crate::sinks) archetype: &'a str,
+    pub(in crate::sinks) step: &'a str,
+    pub(in crate::sinks) user: u64,
+    pub(in crate::sinks) item: u64,
+    pub(in crate::sinks) iteration: u64,
+    pub(in crate::sinks) result: &'static str,
+    pub(in crate::sinks) status: Option<u16>,
+    pub(in crate::sinks) error: Option<String>,
+    pub(in crate::sinks) response_us: f64,
+    pub(in crate::sinks) service_us: f64,
+    pub(in crate::sinks) lag_us: f64,
+    pub(in crate::sinks) blocked_us: f64,
+    pub(in crate::sinks) dns_us: Option<f64>,
+    pub(in crate::sinks) connect_us: Option<f64>,
+    pub(in crate::sinks) tls_us: Option<f64>,
+    pub(in crate::sinks) first_byte_us: Option<f64>,
+    pub(in crate::sinks) attempts: u32,
+    pub(in crate::sinks) bytes_sent: u64,
+    pub(in crate::sinks) bytes_received: u64,
+    pub(in crate::sinks) trace_id: String,
+    pub(in crate::sinks) span_id: String,
 }
 
 /// The names of a run, and its ids.
 #[derive(Debug)]
-pub(super) struct CallNames {
+pub(in crate::sinks) struct CallNames {
     started_at: SystemTime,
     ids: TraceIds,
     /// Of each series: workload, archetype and step.
@@ -51,7 +51,7 @@ pub(super) struct CallNames {
 
 impl CallNames {
     /// The names of a run.
-    pub(super) fn new(info: &RunInfo) -> Self {
+    pub(in crate::sinks) fn new(info: &RunInfo) -> Self {
         let plan = &info.plan;
         let series = StepId::first(plan.steps.len()).map(|step| {
             let series = &plan.steps[step];
@@ -65,15 +65,8 @@ impl CallNames {
         }
     }
 
-    /// Appends a call as a line.
-    ///
-    /// # Errors
-    /// None that a line in memory can have.
-    pub(super) fn write_line(
-        &self,
-        call: &CallRecord,
-        out: &mut Vec<u8>,
-    ) -> serde_json::Result<()> {
+    /// A call with its names.
+    pub(in crate::sinks) fn line(&self, call: &CallRecord) -> CallLine<'_> {
         let [workload, archetype, step] = &self.series[call.step.index()];
         let at = self.started_at + Duration::from_nanos(call.intended.ns());
         let us = |ns: u64| ns as f64 / 1e3;
@@ -84,7 +77,7 @@ impl CallNames {
             outcome => (None, Some(outcome.to_string())),
         };
         let ids = self.ids.of(call.key);
-        let line = CallLine {
+        CallLine {
             time: humantime::format_rfc3339_nanos(at).to_string(),
             intended_us: us(call.intended.ns()),
             workload,
@@ -109,8 +102,25 @@ impl CallNames {
             bytes_received: call.bytes_received,
             trace_id: format!("{:032x}", ids.trace()),
             span_id: format!("{:016x}", ids.call_span(call.step, call.intended)),
-        };
-        serde_json::to_writer(&mut *out, &line)?;
+        }
+    }
+
+    /// The ids of the iteration with this key: its trace, and the span of the whole iteration.
+    pub(in crate::sinks) fn iteration_ids(&self, key: u64) -> (String, String) {
+        let ids = self.ids.of(key);
+        (format!("{:032x}", ids.trace()), format!("{:016x}", ids.span()))
+    }
+
+    /// Appends a call as a line.
+    ///
+    /// # Errors
+    /// None that a line in memory can have.
+    pub(super) fn write_line(
+        &self,
+        call: &CallRecord,
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut *out, &self.line(call))?;
         out.push(b'\n');
         Ok(())
     }

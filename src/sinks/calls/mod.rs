@@ -3,7 +3,7 @@
 //! `cli` opens the sinks of this folder; the deltas of shards carry the calls.
 //! Invariant: no figure of a report comes from here; what is left out is counted.
 
-mod call_names;
+pub(super) mod call_names;
 mod samples;
 mod zstd_frames;
 

@@ -1,0 +1,296 @@
+//! A file of lines that is rotated by its size.
+//!
+//! `output` writes through it.
+//! Invariant: no line is cut in two, and no line is deleted but with the oldest of the files that
+//! are kept; only one run writes to a file.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::options::LogRotation;
+
+/// How often a file that another run has just rotated away is opened again.
+const ATTEMPTS: usize = 3;
+
+/// A file of lines.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    rotation: Option<LogRotation>,
+    /// `None` after it was lost, until it can be opened again.
+    open: Option<LockedFile>,
+}
+
+#[derive(Debug)]
+struct LockedFile {
+    file: File,
+    /// Device and inode.
+    id: (u64, u64),
+    /// The length; what was written to it if it is a device or a pipe.
+    len: u64,
+    is_regular: bool,
+    /// Whether the last line has no end.
+    is_cut: bool,
+}
+
+impl LogFile {
+    /// Opens a file; lines are added to those that it has.
+    ///
+    /// # Errors
+    /// If it cannot be written, or another run writes to it.
+    pub(super) fn open(path: &Path, rotation: Option<LogRotation>) -> io::Result<Self> {
+        let open = LockedFile::append_to(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+        })?;
+        Ok(Self { path: path.to_owned(), rotation, open: Some(open) })
+    }
+
+    /// Opens the file again if another program has moved or deleted it.
+    ///
+    /// # Errors
+    /// If that cannot be done. No line can be written then.
+    pub(super) fn refresh(&mut self) -> io::Result<()> {
+        if let Some(open) = &mut self.open {
+            if !open.is_regular {
+                return Ok(());
+            }
+            if fs::metadata(&self.path).is_ok_and(|there| id(&there) == open.id) {
+                // Another program may have emptied it.
+                open.len = open.file.metadata()?.len();
+                return Ok(());
+            }
+        }
+        // The lock of a file that is gone must not keep another run from it.
+        self.open = None;
+        self.open = Some(LockedFile::append_to(&self.path)?);
+        Ok(())
+    }
+
+    /// Writes a line, to a new file if this one would become too large.
+    ///
+    /// # Errors
+    /// If it cannot be written. No part of it is in the file then.
+    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let open = self.open.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let is_full = |rotation: LogRotation| {
+            open.is_regular && open.len > 0 && open.len + line.len() as u64 > rotation.size
+        };
+        if let Some(rotation) = self.rotation.filter(|rotation| is_full(*rotation)) {
+            self.rotate(rotation.kept)?;
+        }
+        self.open.as_mut().ok_or(io::ErrorKind::NotFound)?.write(line)
+    }
+
+    /// Renames the file to `FILE.1`, that one to `FILE.2` and so on, and begins a new one.
+    fn rotate(&mut self, kept: u32) -> io::Result<()> {
+        let former = |number: u32| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        // Only names up to the first free one move, so that a rotation that failed half-way
+        // deletes nothing when it is repeated.
+        let is_free = |number: &u32| former(*number).symlink_metadata().is_err();
+        let free = (1..kept).find(is_free).unwrap_or(kept);
+        for number in (1..free).rev() {
+            fs::rename(former(number), former(number + 1))?;
+        }
+        fs::rename(&self.path, former(1))?;
+        self.open = None;
+        self.open = Some(LockedFile::create(&self.path)?);
+        Ok(())
+    }
+}
+
+impl LockedFile {
+    /// Opens a file to add lines to it.
+    fn append_to(path: &Path) -> io::Result<Self> {
+        for _ in 0..ATTEMPTS {
+            let file = File::options().append(true).create(true).open(path)?;
+            let mut open = Self::locked(file)?;
+            if !open.is_regular {
+                return Ok(open);
+            }
+            // Another run may have renamed it between the opening and the lock.
+            if fs::metadata(path).is_ok_and(|there| id(&there) == open.id) {
+                open.is_cut = open.len > 0 && last_byte(path, open.len)? != b'\n';
+                return Ok(open);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "another run keeps renaming it"))
+    }
+
+    /// Creates a file that does not exist.
+    fn create(path: &Path) -> io::Result<Self> {
+        Self::locked(File::options().append(true).create_new(true).open(path)?)
+    }
+
+    fn locked(file: File) -> io::Result<Self> {
+        let there = file.metadata()?;
+        let is_regular = there.is_file();
+        if is_regular && let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            return Err(match io::Error::from(error) {
+                error if error.kind() == io::ErrorKind::WouldBlock => io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "another run writes to it; name another file",
+                ),
+                error => error,
+            });
+        }
+        let len = if is_regular { file.metadata()?.len() } else { 0 };
+        Ok(Self { file, id: id(&there), len, is_regular, is_cut: false })
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_cut {
+            self.write_all(b"\n")?;
+            self.is_cut = false;
+        }
+        self.write_all(line)
+    }
+
+    /// Writes all of `bytes`, or nothing if it is a regular file.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let error = match self.file.write(rest) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    rest = &rest[count..];
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            let is_part = rest.len() < bytes.len();
+            let is_undone = is_part && self.is_regular && self.file.set_len(self.len).is_ok();
+            self.is_cut |= is_part && !is_undone;
+            return Err(error);
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn id(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+fn last_byte(path: &Path, len: u64) -> io::Result<u8> {
+    let mut byte = [0];
+    File::open(path)?.read_exact_at(&mut byte, len - 1)?;
+    Ok(byte[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line of 32 bytes.
+    fn line(number: usize) -> String {
+        format!("line {number:>26}\n").replace("  ", "..")
+    }
+
+    fn read(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn files_are_rotated_between_lines_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let at = |number: usize| folder.path().join(format!("run.log.{number}"));
+        let mut file = LogFile::open(&path, Some(LogRotation { size: 100, kept: 3 })).unwrap();
+        for number in 0..12 {
+            assert_eq!(line(number).len(), 32);
+            file.write(line(number).as_bytes()).unwrap();
+        }
+        // Three lines of 32 bytes fit in 100; four files have all twelve.
+        let all: String = [at(3), at(2), at(1), path.clone()].map(|path| read(&path)).concat();
+        assert_eq!(all, (0..12).map(line).collect::<String>());
+        for number in 12..18 {
+            file.write(line(number).as_bytes()).unwrap();
+        }
+        assert_eq!(read(&at(3)), (6..9).map(line).collect::<String>());
+        assert_eq!(read(&path), (15..18).map(line).collect::<String>());
+        assert!(!at(4).exists());
+        // A line that is larger than a file has a file of its own.
+        let long = format!("{}\n", "x".repeat(300));
+        file.write(long.as_bytes()).unwrap();
+        file.write(line(0).as_bytes()).unwrap();
+        assert_eq!((read(&at(1)), read(&path)), (long, line(0)));
+    }
+
+    #[test]
+    fn a_rotation_that_failed_half_way_deletes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let at = |number: usize| folder.path().join(format!("run.log.{number}"));
+        fs::write(at(2), "second").unwrap();
+        fs::write(at(3), "third").unwrap();
+        let mut file = LogFile::open(&path, Some(LogRotation { size: 40, kept: 3 })).unwrap();
+        file.write(line(1).as_bytes()).unwrap();
+        file.write(line(2).as_bytes()).unwrap();
+        assert_eq!(read(&at(1)), line(1));
+        assert_eq!((read(&at(2)), read(&at(3))), ("second".to_owned(), "third".to_owned()));
+    }
+
+    #[test]
+    fn lines_are_added_to_those_of_an_earlier_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        fs::write(&path, "first\ncut").unwrap();
+        let mut file = LogFile::open(&path, None).unwrap();
+        file.write(b"next\n").unwrap();
+        assert_eq!(read(&path), "first\ncut\nnext\n");
+    }
+
+    #[test]
+    fn a_file_that_another_run_writes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let first = LogFile::open(&path, None).unwrap();
+        let error = LogFile::open(&path, None).unwrap_err().to_string();
+        assert!(error.contains("another run writes to it; name another file"), "{error}");
+        drop(first);
+        LogFile::open(&path, None).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        let path = logs.join("run.log");
+        fs::create_dir(&logs).unwrap();
+        let mut file = LogFile::open(&path, None).unwrap();
+        file.write(b"1\n").unwrap();
+        fs::rename(&path, logs.join("moved")).unwrap();
+        file.refresh().unwrap();
+        file.write(b"2\n").unwrap();
+        assert_eq!((read(&logs.join("moved")), read(&path)), ("1\n".to_owned(), "2\n".to_owned()));
+        fs::remove_dir_all(&logs).unwrap();
+        assert_eq!(file.refresh().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(file.write(b"3\n").unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::create_dir(&logs).unwrap();
+        file.refresh().unwrap();
+        file.write(b"4\n").unwrap();
+        assert_eq!(read(&path), "4\n");
+        fs::write(&path, "").unwrap();
+        file.refresh().unwrap();
+        file.write(b"5\n").unwrap();
+        assert_eq!(read(&path), "5\n");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_of_each_line() {
+        let mut file = LogFile::open(Path::new("/dev/full"), None).unwrap();
+        for _ in 0..2 {
+            file.refresh().unwrap();
+            assert_eq!(file.write(b"1\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+    }
+}
