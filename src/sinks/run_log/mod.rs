@@ -201,7 +201,7 @@ impl Sink for RunLogSink {
             RunEvent::Note(text) => self.add_text("note", text),
             RunEvent::StateChanges(changes) => {
                 changes.list.iter().for_each(|change| self.add_change(change));
-                self.leave_out(LogLevel::Info, UNKNOWN_CHANGE, changes.lost);
+                self.leave_out(LogLevel::Warn, UNKNOWN_CHANGE, changes.lost);
             }
             RunEvent::EventLogged(change) => self.add_change(change),
             RunEvent::Stopped(cause, at) => {

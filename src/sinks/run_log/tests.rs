@@ -12,7 +12,8 @@ use crate::report::page::tests::made_up;
 use crate::stats::call_record::{AttemptPhases, KeptBecause};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, CallRecord, CallResult, Delta, GaugeSample, IterationId, IterationRecord,
+    AttemptOutcome, BreakerState, CallRecord, CallResult, Change, ChangeCause, ChangeSubject,
+    Delta, GaugeSample, IterationId, IterationRecord, StateChanges,
 };
 
 /// Text that a target, or a file of other people, could contain.
@@ -181,6 +182,42 @@ fn a_level_has_the_more_important_ones() {
         kinds(LogLevel::Debug),
         "call ended failed_call iteration log started stopped threshold"
     );
+}
+
+#[test]
+fn a_state_change_has_its_kind_level_and_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.log");
+    let options = options(LogFormat::Json, &path, LogLevel::Warn);
+    let mut sink = RunLogSink::open(options, "0-0", "shop").unwrap();
+    let change = |to| StateChange {
+        at: RunOffset::from_ns(1_500_000_000),
+        subject: ChangeSubject::Workload("shop".to_owned()),
+        change: Change::Breaker { from: BreakerState::HalfOpen, to },
+        cause: ChangeCause::Connected,
+    };
+    let report = Arc::new(made_up(3, "shop"));
+    sink.take(&RunEvent::Started(Arc::clone(&report.info))).unwrap();
+    for state in [BreakerState::Open, BreakerState::Closed] {
+        sink.take(&RunEvent::EventLogged(Arc::new(change(state)))).unwrap();
+    }
+    let list = vec![change(BreakerState::Open); 7];
+    let changes = StateChanges { list, lost: 3 };
+    sink.take(&RunEvent::StateChanges(Arc::new(changes))).unwrap();
+    sink.take(&RunEvent::Gauges(Arc::new(GaugeSample::default()))).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> =
+        text.split_inclusive('\n').map(|line| fields(LogFormat::Json, line)).collect();
+    // One that closes is of level info; eight that open, of which five have room.
+    let opened = of(&lines, "breaker");
+    assert_eq!(opened.len(), 5, "{text}");
+    for line in opened {
+        assert_eq!((&*line["level"], &*line["to"]), ("warn", "open"));
+        assert_eq!(line["time"], "1970-01-01T00:00:01.500Z");
+    }
+    let left_out: Vec<_> =
+        of(&lines, "left_out").iter().map(|line| (&*line["of"], &*line["count"])).collect();
+    assert_eq!(left_out, [("breaker", "3"), ("state_change", "3")], "{text}");
 }
 
 #[test]
