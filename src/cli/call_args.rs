@@ -57,8 +57,8 @@ pub(super) struct CallFiles {
 }
 
 impl CallArgs {
-    /// Has the shards of a plan keep what is wanted.
-    pub(super) fn apply(&self, plan: &mut Plan) {
+    /// Has the shards of a plan keep what is wanted. `exports_spans`: a receiver gets spans.
+    pub(super) fn apply(&self, plan: &mut Plan, exports_spans: bool) {
         let trace_context = self.trace_ratio.map(keys_of_share);
         let sampling = match (&self.samples, trace_context) {
             (Some(_), _) => CallSampling {
@@ -71,7 +71,7 @@ impl CallArgs {
                 None => return,
             },
         };
-        plan.call_records = Some(CallRecordOptions { sampling, trace_context });
+        plan.call_records = Some(CallRecordOptions { sampling, trace_context, exports_spans });
     }
 
     /// Opens the files.

@@ -313,7 +313,7 @@ pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
     // Every mistake in these options was made on the command line.
     let mut plan =
         hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
-    args.common.calls.apply(&mut plan);
+    args.common.calls.apply(&mut plan, args.common.metrics.has_spans());
     let hosts = &args.limits.authorised;
     hit::within_limits(plan, files, limits::safety_file(files).as_deref(), hosts).map_err(
         |mistakes| {

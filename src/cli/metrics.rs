@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use super::otlp::{OpenOtlp, OtlpArgs};
 use super::output::print_remark;
-use crate::plan::Plan;
+use crate::plan::{CallRecordOptions, Plan};
 use crate::sinks::elasticsearch::{self, Elasticsearch};
 use crate::sinks::metrics::influx::{self, Influx};
 use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
@@ -106,6 +106,11 @@ pub(super) struct MetricsReceivers {
 }
 
 impl MetricsArgs {
+    /// Whether a receiver gets spans, if the run has any.
+    pub(super) fn has_spans(&self) -> bool {
+        self.otlp.has_spans()
+    }
+
     /// Whether a receiver of metrics is wanted.
     fn has_metrics(&self) -> bool {
         let Self { metrics, remote_write, influx, statsd, otlp, .. } = self;
@@ -127,8 +132,8 @@ impl MetricsArgs {
             check_size(&plan.manifest())
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         }
-        let traced_below = plan.call_records.and_then(|records| records.trace_context);
-        receivers.otlp = self.otlp.open((|| plan.manifest(), traced_below), sinks)?;
+        let traces = plan.call_records.and_then(CallRecordOptions::traces);
+        receivers.otlp = self.otlp.open((|| plan.manifest(), traces), sinks)?;
         if let Some(place) = self.metrics {
             let place = place.unwrap_or(PLACE);
             let endpoint = MetricsEndpoint::open(place).map_err(|error| {

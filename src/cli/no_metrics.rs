@@ -20,6 +20,11 @@ pub(super) struct NoMetricsArgs {}
 pub(super) struct NoReceivers {}
 
 impl NoMetricsArgs {
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn has_spans(&self) -> bool {
+        false
+    }
+
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
     pub(super) fn open(&self, _: &Plan, _: &mut SinkSet) -> io::Result<(NoReceivers, Vec<String>)> {
         Ok((NoReceivers {}, Vec::new()))

@@ -15,6 +15,7 @@ use crate::sinks::otlp::{
 };
 use crate::sinks::push::LastWait;
 use crate::sinks::{SinkSet, WhenFull};
+use crate::stats::TraceSelection;
 use crate::units::counted;
 
 /// Options for OpenTelemetry.
@@ -98,6 +99,11 @@ impl OtlpArgs {
         self.otlp.is_some() && self.signals().contains(&OtlpSignal::Metrics)
     }
 
+    /// Whether spans are sent, if a run has any.
+    pub(super) fn has_spans(&self) -> bool {
+        self.otlp.is_some() && self.signals().contains(&OtlpSignal::Traces)
+    }
+
     fn signals(&self) -> &[OtlpSignal] {
         if self.otlp_signals.is_empty() { &OtlpSignal::ALL } else { &self.otlp_signals }
     }
@@ -108,7 +114,7 @@ impl OtlpArgs {
     /// If an option is wrong.
     pub(super) fn open(
         &self,
-        (manifest, traced_below): (impl FnOnce() -> RunManifest, Option<u64>),
+        (manifest, traces): (impl FnOnce() -> RunManifest, Option<TraceSelection>),
         sinks: &mut SinkSet,
     ) -> io::Result<Option<OpenOtlp>> {
         let Some(url) = &self.otlp else { return Ok(None) };
@@ -131,10 +137,10 @@ impl OtlpArgs {
             sinks.add("otlp-logs", WhenFull::DropNewest, sink)?;
         }
         let mut left_out = LeftOutSpans::default();
-        if let Some(below) = traced_below
+        if let Some(selection) = traces
             && exporter.intake().takes(OtlpSignal::Traces)
         {
-            let sink = OtlpSpanSink::new(exporter.intake(), below);
+            let sink = OtlpSpanSink::new(exporter.intake(), selection);
             left_out = sink.left_out();
             sinks.add("otlp-traces", WhenFull::DropNewest, sink)?;
         }

@@ -220,7 +220,7 @@ pub(super) fn compile(
         (mistakes, status)
     });
     let (mut plan, warnings) = loaded?;
-    args.common.calls.apply(&mut plan);
+    args.common.calls.apply(&mut plan, args.common.metrics.has_spans());
     Ok((plan, warnings))
 }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::call_records::{CallRecordOptions, TraceInfo};
 use super::flow::Step;
 use super::policy::{BreakerName, PoolStrategy};
 use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
@@ -57,6 +58,8 @@ pub struct RunManifest {
     pub sources: Vec<SourceFile>,
     /// Whether some step uses a stream, stamps messages, or observes a response in pieces.
     pub has_streams: bool,
+    /// Its traces; `None` if it has none.
+    pub traces: Option<TraceInfo>,
 }
 
 /// A workload.
@@ -150,7 +153,13 @@ impl Plan {
             client: self.client(),
             sources: self.sources.iter().map(shown).collect(),
             has_streams: self.has_streams(),
+            traces: self.traces(),
         }
+    }
+
+    fn traces(&self) -> Option<TraceInfo> {
+        let selection = self.call_records.and_then(CallRecordOptions::traces)?;
+        Some(TraceInfo { selection, url: self.trace_url.clone() })
     }
 
     /// Returns what the trust assessment needs to know.

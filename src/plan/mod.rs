@@ -21,13 +21,14 @@ pub mod safety;
 pub mod service;
 pub mod slots;
 pub mod stream;
+pub mod trace_url;
 pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{Call, OnFail, RequestBody, RequestTemplate};
-pub use call_records::CallRecordOptions;
+pub use call_records::{CallRecordOptions, TraceInfo};
 pub use endpoint_pattern::{Endpoint, EndpointPattern, Endpoints};
 pub use flow::{Archetype, Step};
 pub use load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Share, Users, Workload};
@@ -36,6 +37,7 @@ pub use manifest::{RunManifest, SourceFile, WorkloadInfo};
 pub use policy::Policies;
 pub use safety::Safety;
 pub use service::{Address, Service, ServiceTarget};
+pub use trace_url::{ShownTrace, TraceUrl};
 
 use crate::clock::RunOffset;
 use crate::curve::Curve;
@@ -88,6 +90,8 @@ pub struct Plan {
     pub policies: Policies,
     /// Calls that are kept one by one; `None` if none are.
     pub call_records: Option<CallRecordOptions>,
+    /// Where a trace is shown, for the report.
+    pub trace_url: Option<TraceUrl>,
     /// The scenario files, for the report.
     pub sources: Vec<SourceFile>,
 }
@@ -204,6 +208,7 @@ impl Plan {
             // Setup and teardown are not part of the simulated client's behaviour.
             policies: Policies::default(),
             call_records: None,
+            trace_url: None,
             sources: Vec::new(),
         }
     }

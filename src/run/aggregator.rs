@@ -41,6 +41,9 @@ impl RunAggregator {
         let warmup_ns = nanos(plan.warmup);
         let mut tally = Tally::new(&plan.series_layout(), shards, scheduled);
         tally.set_processes(info.generator.processes, info.generator.is_fleet);
+        if let Some(traces) = &plan.traces {
+            tally.select_traces(traces.selection);
+        }
         Self {
             tally,
             watch: Watch::new(&plan.thresholds, plan.subjects(), shards, warmup_ns),

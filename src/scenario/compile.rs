@@ -63,8 +63,7 @@ pub(crate) fn scenario(
     }
     let mut context = scenario_context(&services, &limits);
     let parts = [("vars", fields.take("vars")), ("flow", fields.take("setup"))];
-    let setup = section(diagnostics, "setup", root, parts, &context);
-    let (setup, setup_spans) = setup.unzip();
+    let (setup, setup_spans) = section(diagnostics, "setup", root, parts, &context).unzip();
     context.globals = setup.as_ref().map(|setup| setup.variables.clone()).unwrap_or_default();
     let parts = [("flow", fields.take("teardown")), ("vars", None)];
     let teardown = section(diagnostics, "teardown", root, parts, &context);
@@ -118,6 +117,7 @@ pub(crate) fn scenario(
         safety: Arc::default(),
         policies,
         call_records: None,
+        trace_url: None,
         sources: Vec::new(),
     };
     Some(CompiledScenario { plan, spans, limits })

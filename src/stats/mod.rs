@@ -33,6 +33,7 @@ pub mod state_change;
 pub mod tally;
 pub mod timeline;
 pub mod trace_ids;
+pub mod traced_calls;
 pub mod unfinished;
 pub mod user_levels;
 
@@ -65,5 +66,6 @@ pub use state_change::{
 pub use tally::Tally;
 pub use timeline::{GaugeSample, Point, Timeline};
 pub use trace_ids::{IterationId, TraceIds};
+pub use traced_calls::{TraceSelection, TracedCalls};
 pub use unfinished::Unfinished;
 pub use user_levels::WorstUsers;

@@ -15,6 +15,7 @@ use super::pool::PoolUse;
 use super::process_times::ProcessFigures;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::state_change::StateChanges;
+use super::traced_calls::TracedCalls;
 use super::user_levels::WorstUsers;
 use crate::ids::{StepId, WorkloadId};
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub errors: Vec<(usize, u64)>,
     /// The first failures of each kind with their count, most frequent first.
     pub exemplars: Vec<(u64, Arc<Exemplar>)>,
+    /// Calls whose traces can be looked up; none if the run has no traces.
+    pub traced: Arc<TracedCalls>,
     /// By pool: counts of the whole run, and the current state.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: counts of the whole run, and the current state.

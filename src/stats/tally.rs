@@ -5,6 +5,7 @@
 //! its shard's ledgers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
@@ -16,6 +17,7 @@ use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot, StreamsSnapshot};
 use super::state_change::{Change, ChangeSubject, MAX_RUN_CHANGES, StateChange};
+use super::traced_calls::{TraceSelection, TracedCalls};
 use super::user_levels::UserLevels;
 use crate::clock::RunOffset;
 
@@ -41,6 +43,9 @@ pub struct Tally {
     streams: StreamLevels,
     health: Health,
     open: Vec<bool>,
+    /// Which kept calls have traces; `None` if the run has none.
+    traces: Option<TraceSelection>,
+    traced: Arc<TracedCalls>,
     /// When the run was stopped, ns after its start; `u64::MAX` if it was not.
     stopped_ns: u64,
 }
@@ -110,8 +115,15 @@ impl Tally {
             streams: StreamLevels::default(),
             health: Health::default(),
             open,
+            traces: None,
+            traced: Arc::default(),
             stopped_ns: u64::MAX,
         }
+    }
+
+    /// The run has traces: of these calls.
+    pub fn select_traces(&mut self, selection: TraceSelection) {
+        self.traces = Some(selection);
     }
 
     /// The shards are in so many processes, workers or agents: each counts the users of its own
@@ -152,6 +164,7 @@ impl Tally {
         self.total.add_counts(delta);
         self.total.failures.merge(&delta.failures);
         self.total.changes.extend(delta.changes.clone(), MAX_RUN_CHANGES);
+        self.absorb_traces(delta);
         for window in &delta.windows {
             self.user_levels.absorb(window);
             if window.measured {
@@ -174,6 +187,15 @@ impl Tally {
         *peak = delta.gauges.users_peak.max(*peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
         self.streams.observe(&delta.gauges, &sum);
+    }
+
+    /// Adds the kept calls of a delta that have traces.
+    fn absorb_traces(&mut self, delta: &Delta) {
+        let Some(selection) = self.traces.filter(|_| !delta.kept.calls.is_empty()) else { return };
+        // A snapshot that shares them keeps its own.
+        let traced = Arc::make_mut(&mut self.traced);
+        traced.absorb(&delta.kept, &delta.failures, selection, self.warmup_ns);
+        traced.retain_failures(&self.total.failures);
     }
 
     /// Returns the run so far. `load_end_ns` is the planned end of the load: rates are over the
@@ -200,6 +222,7 @@ impl Tally {
             statuses,
             errors,
             exemplars: self.total.failures.list(),
+            traced: Arc::clone(&self.traced),
             changes: self.total.changes.clone(),
             pools: self.pools(),
             resilience: self.guarded(),

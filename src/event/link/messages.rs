@@ -196,6 +196,8 @@ impl Packed for ExitStatus {
 /// Returns a hash of a plan's manifest: the coordinator and its workers compile the plan, each for
 /// itself, and files or variables may have changed between.
 pub fn manifest_hash(plan: &RunManifest) -> u32 {
+    // Spans, and links to traces, are a matter of the coordinator alone.
+    let plan = RunManifest { traces: None, ..plan.clone() };
     let mut bytes = Vec::new();
     plan.pack(&mut bytes);
     checksum(&bytes)

@@ -10,6 +10,7 @@ use super::{Packed, PackedBytes, Shape};
 use crate::clock::RunOffset;
 use crate::event::{Interrupt, StopCause};
 use crate::ids::{ArchetypeId, BreakerId, PoolId, ServiceId, StepId, WorkloadId};
+use crate::plan::TraceUrl;
 use crate::plan::policy::BreakerName;
 use crate::seed::Seed;
 use crate::stats::delta::Halt;
@@ -118,6 +119,20 @@ impl Packed for SystemTime {
 
     fn describe(shape: &mut Shape) {
         shape.text("time since the epoch");
+    }
+}
+
+impl Packed for TraceUrl {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.text().to_owned().pack(out);
+    }
+
+    fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
+        Self::parse(&String::unpack(from)?).ok()
+    }
+
+    fn describe(shape: &mut Shape) {
+        shape.text("URL of traces");
     }
 }
 

@@ -5,7 +5,7 @@
 use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
-use crate::plan::{RunManifest, Series, SourceFile};
+use crate::plan::{RunManifest, Series, SourceFile, TraceInfo};
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
@@ -16,7 +16,7 @@ use crate::stats::{
     DegradationLevel, Delayed, Delta, Departures, FirstStart, GaugeSample, Gauges, HeldStreams,
     IterationId, IterationRecord, Iterations, KeptCalls, LoadOverride, MemoryRelief, MessageCounts,
     MessageWindow, Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, Priority, Remedy,
-    ResilienceSnapshot, StateChanges, StreamCounts, TransitionCause, Window,
+    ResilienceSnapshot, StateChanges, StreamCounts, TraceSelection, TransitionCause, Window,
 };
 use crate::verdict::TrustContext;
 
@@ -112,8 +112,10 @@ packed! {
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
-        has_streams since 9,
+        has_streams since 9, traces since 10,
     }
+    TraceInfo { selection, url }
+    TraceSelection { below, exports_spans }
     WorkloadInfo { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }
     ClientInfo { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }

@@ -12,12 +12,12 @@ use crate::event::{GeneratorInfo, RunInfo, StopCause, WorkerUse};
 use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::slots::ShardRange;
-use crate::plan::{RunManifest, Series, SourceFile};
+use crate::plan::{RunManifest, Series, SourceFile, TraceInfo, TraceUrl};
 use crate::seed::Seed;
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
     Change, ChangeCause, ChangeSubject, ControlOrigin, Delta, GaugeSample, Gauges, Monitor,
-    MonitorOwner, MonitorUnit, Recorder, StateChange,
+    MonitorOwner, MonitorUnit, Recorder, StateChange, TraceSelection,
 };
 use crate::verdict::{Threshold, TrustContext};
 
@@ -58,6 +58,10 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
         },
         client: ClientInfo::default(),
         has_streams: false,
+        traces: Some(TraceInfo {
+            selection: TraceSelection { below: 7, exports_spans: true },
+            url: TraceUrl::parse("http://127.0.0.1/{trace_id}").ok(),
+        }),
         sources: vec![SourceFile { name: "a.yaml".into(), text: "scenario: été".into() }],
     };
     Arc::new(RunInfo {

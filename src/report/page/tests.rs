@@ -131,6 +131,7 @@ fn outline(text: &str) -> RunManifest {
             degrades: true,
         },
         has_streams: false,
+        traces: None,
         sources: vec![SourceFile { name: own(), text: own() }],
     }
 }

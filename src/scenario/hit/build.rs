@@ -81,6 +81,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             safety: Arc::default(),
             policies: policies(hit, mode),
             call_records: None,
+            trace_url: None,
             sources: Vec::new(),
         }
     });

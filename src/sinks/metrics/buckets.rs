@@ -9,12 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::family::Times;
-
-/// The bounds of classic histograms, µs: 100 µs to 60 s.
-pub const BOUNDS_US: [u64; 18] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
-];
+pub use crate::stats::traced_calls::BOUNDS_US;
 
 /// Maximum number of exponential buckets: that of the client libraries of Prometheus and
 /// OpenTelemetry.

@@ -68,6 +68,45 @@ pub(in crate::sinks) struct MetricSample<'r> {
     pub(in crate::sinks) labels: Vec<Label<'r>>,
     /// The value.
     pub(in crate::sinks) value: MetricValue<'r>,
+    /// Of a histogram: at most one for each bucket, in the order of their bounds.
+    pub(in crate::sinks) exemplars: Vec<TraceExemplar>,
+}
+
+impl<'r> MetricSample<'r> {
+    /// A sample without exemplars.
+    pub(in crate::sinks) const fn new(labels: Vec<Label<'r>>, value: MetricValue<'r>) -> Self {
+        Self { labels, value, exemplars: Vec::new() }
+    }
+
+    /// The exemplar of a bucket, by the index of its bound.
+    pub(in crate::sinks) fn exemplar(&self, bucket: usize) -> Option<&TraceExemplar> {
+        self.exemplars.iter().find(|one| one.bucket == bucket)
+    }
+}
+
+/// A call of a bucket that has a trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::sinks) struct TraceExemplar {
+    /// The index of the bucket's bound; the number of bounds if it is above all.
+    pub(in crate::sinks) bucket: usize,
+    /// Its trace.
+    pub(in crate::sinks) trace_id: u128,
+    /// Its span.
+    pub(in crate::sinks) span_id: u64,
+    /// Its time, s.
+    pub(in crate::sinks) seconds: f64,
+    /// When it ended, milliseconds since 1970: for a bucket it never falls.
+    pub(in crate::sinks) at_ms: u64,
+}
+
+impl TraceExemplar {
+    /// The names and values of its labels.
+    pub(in crate::sinks) fn labels(&self) -> [(&'static str, String); 2] {
+        [
+            ("trace_id", format!("{:032x}", self.trace_id)),
+            ("span_id", format!("{:016x}", self.span_id)),
+        ]
+    }
 }
 
 /// A value.

@@ -113,7 +113,7 @@ mod tests {
 
     fn family(value: MetricValue<'_>) -> [MetricFamily<'_>; 1] {
         let labels = vec![("step".into(), "a".into())];
-        let samples = vec![MetricSample { labels, value }];
+        let samples = vec![MetricSample::new(labels, value)];
         let (kind, unit) = (MetricKind::Counter, MetricUnit::One);
         [MetricFamily { name: "m", help: "", kind, unit, samples }]
     }

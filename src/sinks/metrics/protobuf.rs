@@ -7,7 +7,7 @@
 use prost::Message;
 
 use super::buckets::{BOUNDS_US, ExponentialBuckets, cumulative};
-use super::family::{MetricFamily, MetricKind, MetricSample, MetricValue, Times};
+use super::family::{MetricFamily, MetricKind, MetricSample, MetricValue, Times, TraceExemplar};
 
 /// The media type, as Prometheus asks for it.
 pub(super) const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
@@ -79,12 +79,33 @@ struct HistogramMessage {
     positive_deltas: Vec<i64>,
 }
 
-#[derive(Clone, Copy, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message)]
 struct BucketMessage {
     #[prost(uint64, tag = "1")]
     cumulative_count: u64,
     #[prost(double, tag = "2")]
     upper_bound: f64,
+    #[prost(message, optional, tag = "3")]
+    exemplar: Option<ExemplarMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ExemplarMessage {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<LabelMessage>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(message, optional, tag = "3")]
+    at: Option<TimestampMessage>,
+}
+
+/// `google.protobuf.Timestamp`.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct TimestampMessage {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
 }
 
 /// Buckets whose indices follow each other.
@@ -153,26 +174,42 @@ fn metric(sample: &MetricSample<'_>) -> MetricMessage {
     match &sample.value {
         MetricValue::Count(n) => message.counter = Some(ValueMessage { value: *n as f64 }),
         MetricValue::Level(level) => message.gauge = Some(ValueMessage { value: *level }),
-        MetricValue::Times(times) => message.histogram = Some(histogram(times)),
+        MetricValue::Times(times) => message.histogram = Some(histogram(sample, times)),
     }
     message
 }
 
-fn histogram(times: &Times<'_>) -> HistogramMessage {
-    let bounds = BOUNDS_US.iter().zip(cumulative(times));
-    let buckets = bounds.map(|(bound, cumulative_count)| BucketMessage {
+fn histogram(sample: &MetricSample<'_>, times: &Times<'_>) -> HistogramMessage {
+    let bounds = BOUNDS_US.iter().zip(cumulative(times)).enumerate();
+    let buckets = bounds.map(|(bucket, (bound, cumulative_count))| BucketMessage {
         cumulative_count,
         upper_bound: *bound as f64 / 1e6,
+        exemplar: sample.exemplar(bucket).map(exemplar),
+    });
+    // The bucket of infinity is written only for its exemplar.
+    let infinite = sample.exemplar(BOUNDS_US.len()).map(|one| BucketMessage {
+        cumulative_count: times.count(),
+        upper_bound: f64::INFINITY,
+        exemplar: Some(exemplar(one)),
     });
     let (native, positive_spans, positive_deltas) = native(times);
     HistogramMessage {
         count: times.count(),
         sum: times.sum_s(),
-        buckets: buckets.collect(),
+        buckets: buckets.chain(infinite).collect(),
         schema: native.schema,
         zero_threshold: 0.0,
         zero_count: native.zeros,
         positive_spans,
         positive_deltas,
     }
+}
+
+fn exemplar(one: &TraceExemplar) -> ExemplarMessage {
+    let labels = one.labels().map(|(name, value)| LabelMessage { name: name.to_owned(), value });
+    let at = TimestampMessage {
+        seconds: (one.at_ms / 1_000) as i64,
+        nanos: (one.at_ms % 1_000) as i32 * 1_000_000,
+    };
+    ExemplarMessage { labels: labels.into(), value: one.seconds, at: Some(at) }
 }

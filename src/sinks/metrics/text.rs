@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::buckets::{BOUNDS_US, cumulative};
-use super::family::{Label, MetricFamily, MetricKind, MetricValue, Times};
+use super::family::{Label, MetricFamily, MetricKind, MetricSample, MetricValue, Times};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,33 +63,45 @@ impl TextWriter {
         }
         for sample in &family.samples {
             match &sample.value {
-                MetricValue::Count(n) => self.sample(sampled, &sample.labels, None, n),
+                MetricValue::Count(n) => self.sample(sampled, &sample.labels, n),
                 MetricValue::Level(level) => {
-                    self.sample(sampled, &sample.labels, None, &number(*level));
+                    self.sample(sampled, &sample.labels, &number(*level));
                 }
-                MetricValue::Times(times) => self.times(&base, &sample.labels, times),
+                MetricValue::Times(times) => self.times(&base, sample, times, is_open),
             }
         }
     }
 
-    fn times(&mut self, base: &str, labels: &[Label<'_>], times: &Times<'_>) {
-        let bucket = format!("{base}_bucket");
-        for (bound, count) in BOUNDS_US.iter().zip(cumulative(times)) {
-            let bound = bound_text(*bound);
-            self.sample(&bucket, labels, Some(&bound), &count);
+    /// Writes a histogram; only OpenMetrics has exemplars.
+    fn times(&mut self, base: &str, of: &MetricSample<'_>, times: &Times<'_>, is_open: bool) {
+        let name = format!("{base}_bucket");
+        let bounds = BOUNDS_US.iter().map(|bound| bound_text(*bound)).chain(["+Inf".to_owned()]);
+        let counts = cumulative(times).into_iter().chain([times.count()]);
+        for (bucket, (bound, count)) in bounds.zip(counts).enumerate() {
+            self.name(&name, &of.labels, Some(&bound));
+            match of.exemplar(bucket).filter(|_| is_open) {
+                None => self.line(format_args!(" {count}")),
+                Some(one) => {
+                    let [(trace, trace_id), (span, span_id)] = one.labels();
+                    let (value, s, ms) = (one.seconds, one.at_ms / 1_000, one.at_ms % 1_000);
+                    self.line(format_args!(
+                        " {count} # {{{trace}=\"{trace_id}\",{span}=\"{span_id}\"}} {value} \
+                         {s}.{ms:03}"
+                    ));
+                }
+            }
         }
-        self.sample(&bucket, labels, Some("+Inf"), &times.count());
-        self.sample(&format!("{base}_sum"), labels, None, &times.sum_s());
-        self.sample(&format!("{base}_count"), labels, None, &times.count());
+        self.sample(&format!("{base}_sum"), &of.labels, &times.sum_s());
+        self.sample(&format!("{base}_count"), &of.labels, &times.count());
     }
 
-    fn sample(
-        &mut self,
-        name: &str,
-        labels: &[Label<'_>],
-        bound: Option<&str>,
-        value: &dyn std::fmt::Display,
-    ) {
+    fn sample(&mut self, name: &str, labels: &[Label<'_>], value: &dyn std::fmt::Display) {
+        self.name(name, labels, None);
+        self.line(format_args!(" {value}"));
+    }
+
+    /// The name and the labels of a sample.
+    fn name(&mut self, name: &str, labels: &[Label<'_>], bound: Option<&str>) {
         self.out.push_str(name);
         let labels = labels.iter().map(|(name, value)| (&**name, &**value));
         let mut between = '{';
@@ -104,7 +116,6 @@ impl TextWriter {
         if between == ',' {
             self.out.push('}');
         }
-        self.line(format_args!(" {value}"));
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
@@ -135,7 +146,7 @@ fn escaped(text: &str, quotes: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::family::{MetricSample, MetricUnit};
+    use super::super::family::{MetricUnit, TraceExemplar};
     use super::*;
     use crate::stats::Latency;
 
@@ -146,7 +157,7 @@ mod tests {
         value: MetricValue<'r>,
     ) -> MetricFamily<'r> {
         let labels = vec![("step".into(), "a \"b\"\\\nc".into())];
-        let samples = vec![MetricSample { labels, value }];
+        let samples = vec![MetricSample::new(labels, value)];
         MetricFamily { name, help: "Help.", kind, unit, samples }
     }
 
@@ -188,5 +199,28 @@ mod tests {
         let head = "# HELP m_sent_bytes Help.\n# TYPE m_sent_bytes counter\n# UNIT m_sent_bytes \
                     bytes\nm_sent_bytes_total{";
         assert!(open.starts_with(head) && open.ends_with("\n# EOF\n"), "{open}");
+    }
+
+    #[test]
+    fn only_openmetrics_has_exemplars() {
+        let mut latency = Latency::default();
+        [7_000_000, 61_000_000_000].iter().for_each(|ns| latency.record_response(*ns));
+        let times = MetricValue::Times(Times::from(&latency));
+        let mut families = [family("m.time", MetricKind::Histogram, MetricUnit::Seconds, times)];
+        let one = TraceExemplar { bucket: 6, trace_id: 0xab, span_id: 7, seconds: 0.007, at_ms: 0 };
+        let last = TraceExemplar { bucket: 18, seconds: 61.5, at_ms: 1_700_000_000_042, ..one };
+        families[0].samples[0].exemplars = vec![one, last];
+        let open = write(&families, TextFormat::OpenMetrics);
+        let of = |bound: &str| {
+            let line = open.lines().find(|line| line.contains(&format!("le=\"{bound}\"")));
+            line.and_then(|line| line.split_once("} ")).map(|(_, rest)| rest).unwrap()
+        };
+        let labels = "{trace_id=\"000000000000000000000000000000ab\",span_id=\"0000000000000007\"}";
+        assert_eq!(of("0.005"), "0");
+        assert_eq!(of("0.01"), format!("1 # {labels} 0.007 0.000"));
+        assert_eq!(of("+Inf"), format!("2 # {labels} 61.5 1700000000.042"));
+        // The set of labels may have 128 characters.
+        assert!(labels.len() < 128);
+        assert!(!write(&families, TextFormat::Prometheus).contains(" # "));
     }
 }

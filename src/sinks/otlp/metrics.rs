@@ -10,9 +10,9 @@ use prost::Message;
 
 use super::exporter::OtlpIntake;
 use super::messages::{
-    AttributeMessage, BucketCounts, CUMULATIVE, ExponentialData, ExponentialPoint, GaugeData,
-    MetricData, MetricsRequest, NumberPoint, OtlpMetric, PointValue, ResourceMessage,
-    ResourceMetrics, ScopeMessage, ScopeMetrics, SumData,
+    AttributeMessage, BucketCounts, CUMULATIVE, ExemplarValue, ExponentialData, ExponentialPoint,
+    GaugeData, MetricData, MetricsRequest, NumberPoint, OtlpExemplar, OtlpMetric, PointValue,
+    ResourceMessage, ResourceMetrics, ScopeMessage, ScopeMetrics, SumData,
 };
 use crate::clock;
 use crate::event::{Report, RunEvent};
@@ -20,7 +20,7 @@ use crate::sinks::Sink;
 use crate::sinks::metrics::buckets::ExponentialBuckets;
 use crate::sinks::metrics::catalog;
 use crate::sinks::metrics::family::{
-    MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
+    MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times, TraceExemplar,
 };
 use crate::sinks::push::PushTimer;
 
@@ -131,9 +131,7 @@ fn metric(
         }
         MetricKind::Histogram => {
             let points = samples.iter().filter_map(|sample| match &sample.value {
-                MetricValue::Times(known) => {
-                    Some(exponential_point(known, attributes(sample), times))
-                }
+                MetricValue::Times(known) => Some(exponential_point(known, sample, times)),
                 MetricValue::Count(_) | MetricValue::Level(_) => None,
             });
             let points = points.collect();
@@ -172,7 +170,7 @@ fn number(value: &MetricValue<'_>) -> PointValue {
 
 fn exponential_point(
     known: &Times<'_>,
-    attributes: Vec<AttributeMessage>,
+    sample: &MetricSample<'_>,
     times: PointTimes,
 ) -> ExponentialPoint {
     let buckets = ExponentialBuckets::contiguous(known);
@@ -181,7 +179,7 @@ fn exponential_point(
     let seconds = |us: u64| us as f64 / 1e6;
     let has_known = known.known.count() > 0;
     ExponentialPoint {
-        attributes,
+        attributes: attributes(sample),
         start: times.start,
         at: times.at,
         count: known.count(),
@@ -190,8 +188,18 @@ fn exponential_point(
         zero_count: buckets.zeros,
         // Prometheus counts buckets by their upper bounds, OTLP by their lower ones.
         positive: Some(BucketCounts { offset: range.start - 1, counts: counts.collect() }),
+        exemplars: sample.exemplars.iter().map(exemplar).collect(),
         min: has_known.then(|| seconds(known.known.min_us())),
         max: (has_known && known.unknown == 0).then(|| seconds(known.known.max_us())),
+    }
+}
+
+fn exemplar(one: &TraceExemplar) -> OtlpExemplar {
+    OtlpExemplar {
+        at: one.at_ms.saturating_mul(1_000_000),
+        value: Some(ExemplarValue::Double(one.seconds)),
+        span_id: one.span_id.to_be_bytes().to_vec(),
+        trace_id: one.trace_id.to_be_bytes().to_vec(),
     }
 }
 
@@ -212,7 +220,9 @@ mod tests {
     }
 
     fn point(latency: &Latency) -> ExponentialPoint {
-        exponential_point(&Times::from(latency), Vec::new(), TIMES)
+        let times = Times::from(latency);
+        let sample = MetricSample::new(Vec::new(), MetricValue::Times(times));
+        exponential_point(&times, &sample, TIMES)
     }
 
     proptest! {
@@ -290,9 +300,8 @@ mod tests {
     fn families_become_sums_gauges_and_histograms_with_units() {
         let mut latency = Latency::default();
         latency.record_response(2_000_000_000);
-        let sample = |value| MetricSample {
-            labels: vec![("step".into(), "x".into()), ("none".into(), "".into())],
-            value,
+        let sample = |value| {
+            MetricSample::new(vec![("step".into(), "x".into()), ("none".into(), "".into())], value)
         };
         let family = |name, kind, unit, value| MetricFamily {
             name,
@@ -328,9 +337,11 @@ mod tests {
 
     #[test]
     fn many_points_are_several_requests() {
-        let sample = |n: usize| MetricSample {
-            labels: vec![("step".into(), n.to_string().into())],
-            value: MetricValue::Count(n as u64),
+        let sample = |n: usize| {
+            MetricSample::new(
+                vec![("step".into(), n.to_string().into())],
+                MetricValue::Count(n as u64),
+            )
         };
         let family = |count| MetricFamily {
             name: "m.calls",

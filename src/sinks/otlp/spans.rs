@@ -20,14 +20,15 @@ use crate::sinks::Sink;
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt};
 use crate::stats::sample::IterationEnd;
 use crate::stats::trace_ids::IterationIds;
-use crate::stats::{AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord, TraceIds};
+use crate::stats::{
+    AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord, TraceIds, TraceSelection,
+};
 
 /// The sink of a run's spans.
 #[derive(Debug)]
 pub struct OtlpSpanSink {
     intake: OtlpIntake,
-    /// The bound of the sampling keys of sampled iterations.
-    below: u64,
+    selection: TraceSelection,
     run: Option<RunSpans>,
     left_out: LeftOutSpans,
 }
@@ -53,9 +54,9 @@ struct RunSpans {
 }
 
 impl OtlpSpanSink {
-    /// A sink of this exporter; iterations whose sampling key is below `below` are sampled.
-    pub fn new(intake: OtlpIntake, below: u64) -> Self {
-        Self { intake, below, run: None, left_out: LeftOutSpans::default() }
+    /// A sink of this exporter for calls of this selection.
+    pub fn new(intake: OtlpIntake, selection: TraceSelection) -> Self {
+        Self { intake, selection, run: None, left_out: LeftOutSpans::default() }
     }
 
     /// The counts of what was left out, also after the sink was added.
@@ -66,14 +67,11 @@ impl OtlpSpanSink {
     fn add(&self, run: &RunSpans, delta: &Delta) {
         let kept = &delta.kept;
         let mut spans = Vec::new();
-        for one in kept.iterations.iter().filter(|one| one.key < self.below) {
+        for one in kept.iterations.iter().filter(|one| one.key < self.selection.below) {
             spans.push(run.iteration(one));
         }
-        for call in &kept.calls {
-            let is_sampled = call.because.sampled && call.key < self.below;
-            if is_sampled || call.because.failed || call.because.slowest {
-                run.call(call, is_sampled, &mut spans);
-            }
+        for call in kept.calls.iter().filter(|call| self.selection.has_span(call)) {
+            run.call(call, self.selection.is_sampled(call), &mut spans);
         }
         self.left_out.0[0].fetch_add(kept.sampled_left_out, Relaxed);
         self.left_out.0[1].fetch_add(kept.failed_left_out, Relaxed);

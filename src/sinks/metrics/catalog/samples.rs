@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::redact;
 use crate::sinks::metrics::family::{
-    Label, MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times,
+    Label, MetricFamily, MetricKind, MetricSample, MetricUnit, MetricValue, Times, TraceExemplar,
 };
 
 /// A label.
@@ -23,7 +23,7 @@ fn sample<'r>(mut labels: Vec<Label<'r>>, value: MetricValue<'r>) -> MetricSampl
             *text = Cow::Owned(masked);
         }
     }
-    MetricSample { labels, value }
+    MetricSample::new(labels, value)
 }
 
 /// A sample of a counter.
@@ -60,8 +60,24 @@ pub(super) fn times<'r>(
     help: &'static str,
     samples: impl IntoIterator<Item = (Vec<Label<'r>>, Times<'r>)>,
 ) -> MetricFamily<'r> {
-    let samples = samples.into_iter().filter(|(_, times)| times.count() > 0);
-    let samples = samples.map(|(labels, times)| sample(labels, MetricValue::Times(times)));
+    times_with_exemplars(
+        name,
+        help,
+        samples.into_iter().map(|(labels, times)| (labels, times, Vec::new())),
+    )
+}
+
+/// A histogram of times with exemplars; distributions without any times are left out.
+pub(super) fn times_with_exemplars<'r>(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = (Vec<Label<'r>>, Times<'r>, Vec<TraceExemplar>)>,
+) -> MetricFamily<'r> {
+    let samples = samples.into_iter().filter(|(_, times, _)| times.count() > 0);
+    let samples = samples.map(|(labels, times, exemplars)| MetricSample {
+        exemplars,
+        ..sample(labels, MetricValue::Times(times))
+    });
     family(name, help, MetricKind::Histogram, MetricUnit::Seconds, samples)
 }
 

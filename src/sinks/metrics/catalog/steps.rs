@@ -2,7 +2,7 @@
 //!
 //! Invariant: a call is in one sample of `manada.calls`, and once in each distribution of times.
 
-use super::samples::{counter, gauge, label, level, times, with_label};
+use super::samples::{counter, gauge, label, level, times, times_with_exemplars, with_label};
 use super::view::ReportView;
 use crate::sinks::metrics::family::{MetricFamily, Times};
 use crate::stats::delta::StepWindow;
@@ -57,11 +57,11 @@ pub(super) fn steps(view: ReportView<'_>) -> [MetricFamily<'_>; 5] {
                 })
             }),
         ),
-        times(
+        times_with_exemplars(
             "manada.response.duration",
             "Response time: from when a call was due to its last byte. Calls without a \
              response are above all bounds.",
-            view.series().map(|(labels, _, step)| (labels, Times::from(&step.response))),
+            view.response_times(),
         ),
         times(
             "manada.service.duration",

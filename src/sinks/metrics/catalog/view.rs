@@ -4,15 +4,20 @@
 //! Invariant: figures of the warm-up and of the measured time are never in one sample.
 
 use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
 
 use super::samples::label;
 use crate::event::Report;
 use crate::ids::StepId;
-use crate::sinks::metrics::family::{Label, label_name};
+use crate::sinks::metrics::family::{Label, Times, TraceExemplar, label_name};
+use crate::stats::TraceIds;
 use crate::stats::delta::{LoadWindow, StepWindow, Window};
 
 /// The part of the run that a window is of, as the value of the label `period`.
-pub(super) const PERIODS: [&str; 2] = ["warmup", "measured"];
+pub(super) const PERIODS: [&str; 2] = ["warmup", MEASURED];
+
+/// The part after the warm-up.
+const MEASURED: &str = "measured";
 
 /// A report as metrics see it.
 #[derive(Clone, Copy)]
@@ -35,6 +40,32 @@ impl<'r> ReportView<'r> {
         windows.flat_map(move |(period, window)| {
             StepId::number(&window.steps).filter_map(move |(id, step)| {
                 Some((step_labels(report, id, period), id, &**step.as_ref()?))
+            })
+        })
+    }
+
+    /// The response times of the series that have been called, by period, with calls that have
+    /// traces.
+    pub(super) fn response_times(
+        self,
+    ) -> impl Iterator<Item = (Vec<Label<'r>>, Times<'r>, Vec<TraceExemplar>)> + use<'r> {
+        let (report, plan) = (self.report, &self.report.info.plan);
+        let ids = TraceIds::new(&plan.run_id);
+        let start = report.info.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start_ms = u64::try_from(start.as_millis()).unwrap_or(u64::MAX);
+        self.windows().flat_map(move |(period, window)| {
+            StepId::number(&window.steps).filter_map(move |(id, step)| {
+                let step = step.as_ref()?;
+                let traced = report.snapshot.traced.buckets(id, period == MEASURED);
+                let exemplars = traced.map(|(bucket, one)| TraceExemplar {
+                    bucket,
+                    trace_id: ids.of(one.key).trace(),
+                    span_id: ids.of(one.key).call_span(id, one.intended),
+                    seconds: one.response_ns as f64 / 1e9,
+                    at_ms: start_ms.saturating_add(one.end_ms()),
+                });
+                let labels = step_labels(report, id, period);
+                Some((labels, Times::from(&step.response), exemplars.collect()))
             })
         })
     }

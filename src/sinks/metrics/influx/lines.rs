@@ -128,7 +128,7 @@ mod tests {
             MetricValue::Level(_) => (MetricKind::Gauge, MetricUnit::One),
             MetricValue::Times(_) => (MetricKind::Histogram, MetricUnit::Seconds),
         };
-        let samples = vec![MetricSample { labels, value }];
+        let samples = vec![MetricSample::new(labels, value)];
         let families = [MetricFamily { name: "m.x", help: "", kind, unit, samples }];
         let batches = batches(&families, &IntervalStart::default(), "r 1", 42);
         let text = batches.iter().map(|batch| String::from_utf8_lossy(&batch.bytes).into_owned());

@@ -1,21 +1,18 @@
 //! Metrics as requests of remote write.
 //!
 //! The sink calls it for each push.
-//! Invariant: labels of a series are sorted by name, as receivers demand; a request has at most
-//! [`MAX_SERIES`] series.
+//! Invariant: a request has at most [`MAX_SERIES`] series.
 
 use std::collections::HashMap;
 
 use prost::Message;
 
 use super::messages::{
-    LabelText, MetadataKind, MetadataMessage, MetadataMessage2, NativeHistogram, SampleMessage,
-    SeriesMessage, SeriesMessage2, WriteRequest, WriteRequest2,
+    ExemplarMessage1, ExemplarMessage2, LabelText, MetadataKind, MetadataMessage, MetadataMessage2,
+    NativeHistogram, SampleMessage, SeriesMessage, SeriesMessage2, WriteRequest, WriteRequest2,
 };
-use crate::sinks::metrics::buckets::{BOUNDS_US, cumulative};
-use crate::sinks::metrics::family::{Label, MetricFamily, MetricKind, MetricValue, Times};
-use crate::sinks::metrics::protobuf::native;
-use crate::sinks::metrics::text::bound_text;
+use super::series::{HistogramForm, PlainSeries, PlainValue, SeriesLister};
+use crate::sinks::metrics::family::{MetricFamily, MetricKind, TraceExemplar};
 
 /// Maximum number of series in a request: what Prometheus itself sends at once.
 pub(super) const MAX_SERIES: usize = 2_000;
@@ -29,16 +26,6 @@ pub enum WriteVersion {
     Two,
 }
 
-/// How histograms are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistogramForm {
-    /// A series for each bound, which every receiver takes.
-    #[default]
-    Classic,
-    /// A native histogram with exponential buckets.
-    Native,
-}
-
 /// The moment of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PushTimes {
@@ -46,19 +33,6 @@ pub(super) struct PushTimes {
     pub(super) at_ms: i64,
     /// The start of the run, milliseconds since 1970.
     pub(super) start_ms: i64,
-}
-
-/// A series before it is packed.
-struct PlainSeries {
-    labels: Vec<LabelText>,
-    value: PlainValue,
-    /// The index of its family.
-    family: usize,
-}
-
-enum PlainValue {
-    Sample(f64),
-    Histogram(Box<NativeHistogram>),
 }
 
 /// Encodes all families as compressed requests. `own`: labels of each series.
@@ -94,82 +68,6 @@ pub(super) fn compressed(bytes: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(bytes).unwrap_or_default()
 }
 
-struct SeriesLister<'a> {
-    own: &'a [(&'a str, &'a str)],
-    family: usize,
-    form: HistogramForm,
-    at_ms: i64,
-    out: &'a mut Vec<PlainSeries>,
-}
-
-impl SeriesLister<'_> {
-    fn list(&mut self, family: &MetricFamily<'_>) {
-        let mut name = family.prometheus_name();
-        if family.is_counter() {
-            name.push_str("_total");
-        }
-        for sample in &family.samples {
-            match &sample.value {
-                MetricValue::Count(n) => self.add(&name, &sample.labels, None, *n as f64),
-                MetricValue::Level(level) => self.add(&name, &sample.labels, None, *level),
-                MetricValue::Times(times) => self.times(&name, &sample.labels, times),
-            }
-        }
-    }
-
-    fn times(&mut self, name: &str, labels: &[Label<'_>], times: &Times<'_>) {
-        if self.form == HistogramForm::Native {
-            let histogram = native_histogram(times, self.at_ms);
-            let labels = self.labels(name, labels, None);
-            let value = PlainValue::Histogram(Box::new(histogram));
-            self.out.push(PlainSeries { labels, value, family: self.family });
-            return;
-        }
-        let bucket = format!("{name}_bucket");
-        for (bound, count) in BOUNDS_US.iter().zip(cumulative(times)) {
-            self.add(&bucket, labels, Some(&bound_text(*bound)), count as f64);
-        }
-        self.add(&bucket, labels, Some("+Inf"), times.count() as f64);
-        self.add(&format!("{name}_sum"), labels, None, times.sum_s());
-        self.add(&format!("{name}_count"), labels, None, times.count() as f64);
-    }
-
-    fn add(&mut self, name: &str, labels: &[Label<'_>], bound: Option<&str>, value: f64) {
-        let labels = self.labels(name, labels, bound);
-        let value = PlainValue::Sample(value);
-        self.out.push(PlainSeries { labels, value, family: self.family });
-    }
-
-    fn labels(&self, name: &str, labels: &[Label<'_>], bound: Option<&str>) -> Vec<LabelText> {
-        let text = |(name, value): (&str, &str)| LabelText {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        };
-        let named = labels.iter().map(|(name, value)| (&**name, &**value));
-        // A label without a value is no label.
-        let named = named.filter(|(_, value)| !value.is_empty());
-        let all = self.own.iter().copied().chain(named).chain([("__name__", name)]);
-        let mut all: Vec<_> = all.chain(bound.map(|bound| ("le", bound))).map(text).collect();
-        all.sort_unstable();
-        all.dedup_by(|later, first| later.name == first.name);
-        all
-    }
-}
-
-fn native_histogram(times: &Times<'_>, timestamp: i64) -> NativeHistogram {
-    let (buckets, positive_spans, positive_deltas) = native(times);
-    NativeHistogram {
-        count: times.count(),
-        sum: times.sum_s(),
-        schema: buckets.schema,
-        zero_threshold: 0.0,
-        zero_count: Some(buckets.zeros),
-        positive_spans,
-        positive_deltas,
-        timestamp,
-    }
-}
-
 fn kind(family: &MetricFamily<'_>) -> MetadataKind {
     match family.kind {
         MetricKind::Counter => MetadataKind::Counter,
@@ -184,6 +82,14 @@ fn values(value: PlainValue, at_ms: i64) -> (Vec<SampleMessage>, Vec<NativeHisto
         PlainValue::Sample(value) => (vec![SampleMessage { value, timestamp: at_ms }], Vec::new()),
         PlainValue::Histogram(histogram) => (Vec::new(), vec![*histogram]),
     }
+}
+
+/// The labels of an exemplar, sorted by name.
+fn exemplar_labels(one: &TraceExemplar) -> Vec<LabelText> {
+    let label = |(name, value): (&str, String)| LabelText { name: name.to_owned(), value };
+    let mut labels: Vec<_> = one.labels().map(label).into();
+    labels.sort_unstable();
+    labels
 }
 
 fn request_1(
@@ -205,7 +111,12 @@ fn request_1(
     let metadata = metadata.collect();
     let series = series.into_iter().map(|one| {
         let (samples, histograms) = values(one.value, times.at_ms);
-        SeriesMessage { labels: one.labels, samples, histograms }
+        let exemplars = one.exemplars.iter().map(|exemplar| ExemplarMessage1 {
+            labels: exemplar_labels(exemplar),
+            value: exemplar.seconds,
+            timestamp: exemplar.at_ms as i64,
+        });
+        SeriesMessage { labels: one.labels, samples, exemplars: exemplars.collect(), histograms }
     });
     WriteRequest { series: series.collect(), metadata }
 }
@@ -221,11 +132,22 @@ fn request_2(
         let pairs = one.labels.iter().flat_map(|label| [&label.name, &label.value]);
         let labels = pairs.map(|text| table.place(text)).collect();
         let (samples, histograms) = values(one.value, times.at_ms);
+        let exemplars = one.exemplars.iter().map(|exemplar| {
+            let labels = exemplar_labels(exemplar);
+            let pairs = labels.iter().flat_map(|label| [&label.name, &label.value]);
+            ExemplarMessage2 {
+                labels: pairs.map(|text| table.place(text)).collect(),
+                value: exemplar.seconds,
+                timestamp: exemplar.at_ms as i64,
+            }
+        });
+        let exemplars = exemplars.collect();
         let (help, unit) = (table.place(family.help), table.place(family.unit.suffix()));
         SeriesMessage2 {
             labels,
             samples,
             histograms,
+            exemplars,
             metadata: Some(MetadataMessage2 { kind: kind(family).into(), help, unit }),
             created_timestamp: if family.kind == MetricKind::Gauge { 0 } else { times.start_ms },
         }
@@ -260,7 +182,7 @@ impl SymbolTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::family::{MetricSample, MetricUnit};
+    use super::super::super::family::{MetricSample, MetricUnit, MetricValue, Times};
     use super::*;
     use crate::stats::Latency;
 
@@ -273,7 +195,7 @@ mod tests {
     fn families(latency: &Latency) -> [MetricFamily<'_>; 2] {
         let labels =
             |step: &'static str| vec![("step".into(), step.into()), ("a".into(), "".into())];
-        let sample = |step, value| MetricSample { labels: labels(step), value };
+        let sample = |step, value| MetricSample::new(labels(step), value);
         let counts = ["x", "y"].map(|step| sample(step, MetricValue::Count(7)));
         let times = vec![sample("x", MetricValue::Times(Times::from(latency)))];
         let (help, one, seconds) = ("Help.", MetricUnit::One, MetricUnit::Seconds);
@@ -372,9 +294,11 @@ mod tests {
 
     #[test]
     fn many_series_are_several_requests() {
-        let sample = |n: usize| MetricSample {
-            labels: vec![("step".into(), n.to_string().into())],
-            value: MetricValue::Level(n as f64),
+        let sample = |n: usize| {
+            MetricSample::new(
+                vec![("step".into(), n.to_string().into())],
+                MetricValue::Level(n as f64),
+            )
         };
         let family = MetricFamily {
             name: "m.level",
@@ -388,5 +312,33 @@ mod tests {
             .iter()
             .map(|request| WriteRequest::decode(&*decoded(request)).unwrap().series.len());
         assert_eq!(sizes.collect::<Vec<_>>(), [MAX_SERIES, MAX_SERIES, 1]);
+    }
+
+    #[test]
+    fn exemplars_belong_to_their_bucket_or_to_the_native_histogram() {
+        let latency = latency();
+        let mut families = families(&latency);
+        let one = TraceExemplar { bucket: 7, trace_id: 0xab, span_id: 7, seconds: 0.02, at_ms: 9 };
+        let former = TraceExemplar { bucket: 4, seconds: 0.002, at_ms: 8, ..one };
+        families[1].samples[0].exemplars = vec![TraceExemplar { at_ms: 10, ..former }, one];
+        let request =
+            |version, form| decoded(&requests(&families, &[], TIMES, version, form).remove(0));
+        let first = WriteRequest::decode(&*request(WriteVersion::One, HistogramForm::Classic));
+        let first = first.unwrap().series;
+        let with: Vec<_> = first.iter().filter(|one| !one.exemplars.is_empty()).collect();
+        let bounds = with.iter().map(|one| one.labels.iter().find(|l| l.name == "le").unwrap());
+        assert_eq!(bounds.map(|l| &*l.value).collect::<Vec<_>>(), ["0.0025", "0.025"]);
+        let [exemplar] = &*with[1].exemplars else { panic!("{with:?}") };
+        let labels: Vec<_> = exemplar.labels.iter().map(|l| (&*l.name, &*l.value)).collect();
+        let span = ("span_id", "0000000000000007");
+        assert_eq!(labels, [span, ("trace_id", "000000000000000000000000000000ab")]);
+        assert_eq!((exemplar.value, exemplar.timestamp), (0.02, 9));
+        let second = WriteRequest2::decode(&*request(WriteVersion::Two, HistogramForm::Native));
+        let second = second.unwrap();
+        let exemplars = &second.series.last().unwrap().exemplars;
+        assert_eq!(exemplars.iter().map(|one| one.timestamp).collect::<Vec<_>>(), [9, 10]);
+        let text = |place: &u32| &*second.symbols[*place as usize];
+        let texts: Vec<_> = exemplars[0].labels.iter().map(text).collect();
+        assert_eq!(texts, [labels[0].0, labels[0].1, labels[1].0, labels[1].1]);
     }
 }

@@ -23,8 +23,21 @@ pub(super) struct SeriesMessage {
     pub(super) labels: Vec<LabelText>,
     #[prost(message, repeated, tag = "2")]
     pub(super) samples: Vec<SampleMessage>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) exemplars: Vec<ExemplarMessage1>,
     #[prost(message, repeated, tag = "4")]
     pub(super) histograms: Vec<NativeHistogram>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExemplarMessage1 {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) labels: Vec<LabelText>,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub(super) timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
@@ -106,11 +119,25 @@ pub(super) struct SeriesMessage2 {
     pub(super) samples: Vec<SampleMessage>,
     #[prost(message, repeated, tag = "3")]
     pub(super) histograms: Vec<NativeHistogram>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) exemplars: Vec<ExemplarMessage2>,
     #[prost(message, optional, tag = "5")]
     pub(super) metadata: Option<MetadataMessage2>,
     /// When counters were zero, milliseconds since 1970.
     #[prost(int64, tag = "6")]
     pub(super) created_timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExemplarMessage2 {
+    /// Places in the table: of a name, then of its value.
+    #[prost(uint32, repeated, tag = "1")]
+    pub(super) labels: Vec<u32>,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub(super) timestamp: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

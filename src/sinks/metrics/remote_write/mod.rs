@@ -6,6 +6,7 @@
 
 mod encode;
 mod messages;
+mod series;
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 
-pub use encode::{HistogramForm, WriteVersion};
+pub use encode::WriteVersion;
+pub use series::HistogramForm;
 
 use super::catalog;
 use crate::clock;

@@ -170,7 +170,7 @@ mod tests {
         label: &str,
     ) -> Datagrams {
         let labels = vec![("step".into(), label.to_owned().into()), ("empty".into(), "".into())];
-        let samples = vec![MetricSample { labels, value }];
+        let samples = vec![MetricSample::new(labels, value)];
         let families =
             [MetricFamily { name: "m.x", help: "", kind: MetricKind::Gauge, unit, samples }];
         encode(&families, &IntervalStart::default(), tags)
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn datagrams_are_filled_and_never_too_long() {
         let labels = |n: usize| vec![("step".into(), format!("{n:0>90}").into())];
-        let samples = |n: usize| MetricSample { labels: labels(n), value: MetricValue::Count(1) };
+        let samples = |n: usize| MetricSample::new(labels(n), MetricValue::Count(1));
         let (kind, unit) = (MetricKind::Counter, MetricUnit::One);
         let samples = (0..100).map(samples).collect();
         let families = [MetricFamily { name: "m", help: "", kind, unit, samples }];
@@ -233,7 +233,7 @@ mod tests {
         let all = encoded(MetricValue::Count(1), unit, StatsdTags::Dogstatsd, &long);
         assert_eq!(all.sent[0].len(), "m.x:1|c|#step:".len() + MAX_VALUE);
         let many = (0..20).map(|n| (format!("l{n}").into(), "x".repeat(300).into())).collect();
-        let samples = vec![MetricSample { labels: many, value: MetricValue::Count(1) }];
+        let samples = vec![MetricSample::new(many, MetricValue::Count(1))];
         let families = [MetricFamily { name: "m", help: "", kind, unit, samples }];
         let all = encode(&families, &IntervalStart::default(), StatsdTags::Dogstatsd);
         assert_eq!(all, Datagrams { sent: Vec::new(), too_long: 1 });

@@ -119,10 +119,31 @@ pub(in crate::sinks::otlp) struct ExponentialPoint {
     pub(in crate::sinks::otlp) zero_count: u64,
     #[prost(message, optional, tag = "8")]
     pub(in crate::sinks::otlp) positive: Option<BucketCounts>,
+    #[prost(message, repeated, tag = "11")]
+    pub(in crate::sinks::otlp) exemplars: Vec<OtlpExemplar>,
     #[prost(double, optional, tag = "12")]
     pub(in crate::sinks::otlp) min: Option<f64>,
     #[prost(double, optional, tag = "13")]
     pub(in crate::sinks::otlp) max: Option<f64>,
+}
+
+/// A call of a distribution that has a trace.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::sinks::otlp) struct OtlpExemplar {
+    #[prost(fixed64, tag = "2")]
+    pub(in crate::sinks::otlp) at: u64,
+    #[prost(oneof = "ExemplarValue", tags = "3")]
+    pub(in crate::sinks::otlp) value: Option<ExemplarValue>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(in crate::sinks::otlp) span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(in crate::sinks::otlp) trace_id: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Oneof)]
+pub(in crate::sinks::otlp) enum ExemplarValue {
+    #[prost(double, tag = "3")]
+    Double(f64),
 }
 
 /// Counts of buckets whose indices follow each other: bucket `i` has the times above `base^i` and

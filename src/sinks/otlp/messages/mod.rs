@@ -15,8 +15,9 @@ pub(super) use attributes::{ResourceMessage, ScopeMessage};
 pub use logs::{LogSeverity, OtlpLogRecord};
 pub(super) use logs::{LogsRequest, ResourceLogs, ScopeLogs};
 pub(super) use metrics::{
-    BucketCounts, CUMULATIVE, ExponentialData, ExponentialPoint, GaugeData, MetricData,
-    MetricsRequest, NumberPoint, OtlpMetric, PointValue, ResourceMetrics, ScopeMetrics, SumData,
+    BucketCounts, CUMULATIVE, ExemplarValue, ExponentialData, ExponentialPoint, GaugeData,
+    MetricData, MetricsRequest, NumberPoint, OtlpExemplar, OtlpMetric, PointValue, ResourceMetrics,
+    ScopeMetrics, SumData,
 };
 pub(super) use responses::{ExportResponse, RetryInfoMessage, RpcStatus};
 pub use traces::{OtlpSpan, SpanEvent, SpanKind, SpanLink, SpanStatus, StatusCodeNumber};
