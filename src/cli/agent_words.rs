@@ -47,6 +47,7 @@ const OF_COORDINATOR: &[&str] = &[
     "statsd-tags",
     "stay",
     "tag",
+    "trace-url",
     "ui",
     "web",
 ];
@@ -204,8 +205,12 @@ mod tests {
         std::fs::copy(root.join("scenarios/shop.yaml"), at("shop.yaml")).unwrap();
         std::fs::write(at("body.json"), "{\"id\":1}").unwrap();
         std::fs::write(at("urls.txt"), "http://127.0.0.1:1/a\nhttp://127.0.0.1:1/b\n").unwrap();
+        let otlp = if cfg!(feature = "metrics") { "--otlp http://127.0.0.1:1" } else { "" };
+        // Where spans go, and where they are shown, is no part of the plan of agents.
+        let traces = format!("--trace-ratio 1% --trace-url http://h/{{trace_id}} {otlp}");
         for (line, files) in [
             (format!("manada run {} --seed 5 --out {}", at("shop.yaml"), at("out")), 1),
+            (format!("manada run {} --seed 5 {}", at("shop.yaml"), traces.trim_end()), 1),
             (format!("manada hit --urls {} -b @{} --seed 5", at("urls.txt"), at("body.json")), 2),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();

@@ -1,4 +1,4 @@
-//! `--samples`, `--trace-ratio`, `--log`: what leaves a run call by call.
+//! `--samples`, `--trace-ratio`, `--trace-url`, `--log`: what leaves a run call by call.
 //!
 //! `run` and `hit` put it into the plan, since shards keep the calls; `execute` opens the files.
 //! Invariant: a file that cannot be written is an error before the load.
@@ -11,7 +11,7 @@ use clap::Args;
 use super::log_args::{LogArgs, OpenLog};
 use super::output::print_remark;
 use crate::exit::ExitStatus;
-use crate::plan::{CallRecordOptions, Plan};
+use crate::plan::{CallRecordOptions, Plan, TraceUrl};
 use crate::sinks::calls::{SampleCounts, SamplesFile};
 use crate::sinks::{SinkSet, WhenFull};
 use crate::stats::CallSampling;
@@ -45,6 +45,14 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, hide_short_help = true,
         help_heading = "Results")]
     trace_ratio: Option<f64>,
+    /// Where a trace is shown, e.g. http://127.0.0.1:16686/trace/{trace_id}
+    ///
+    /// Reports link to the traces of the slowest calls of each step and of failures. Placeholders:
+    /// {trace_id}, {span_id}, {run_id}, and {start_ms} and {end_ms}, a range in milliseconds since
+    /// 1970 that begins a minute before the call and ends a minute after it.
+    #[arg(long, value_name = "URL", value_parser = TraceUrl::parse, requires = "trace_ratio",
+        hide_short_help = true, help_heading = "Results")]
+    trace_url: Option<TraceUrl>,
     #[command(flatten)]
     pub(super) log: LogArgs,
 }
@@ -71,6 +79,7 @@ impl CallArgs {
                 None => return,
             },
         };
+        plan.trace_url.clone_from(&self.trace_url);
         plan.call_records = Some(CallRecordOptions { sampling, trace_context, exports_spans });
     }
 

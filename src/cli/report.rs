@@ -15,7 +15,8 @@ use super::output::fail;
 use super::rebuilt;
 use crate::event::record;
 use crate::exit::ExitStatus;
-use crate::run::replay;
+use crate::plan::TraceUrl;
+use crate::run::replay::{self, ReplayChanges};
 use crate::sinks::SinkSet;
 use crate::suggest::nearest_path;
 use crate::verdict::Threshold;
@@ -39,6 +40,12 @@ pub(super) struct Args {
     /// Replace an existing report in the folder of --out
     #[arg(long, hide_short_help = true, help_heading = "Results")]
     force: bool,
+    /// Where a trace is shown, e.g. http://127.0.0.1:16686/trace/{trace_id}
+    ///
+    /// In place of that of the run: see `manada run --help`. Of no effect if the run has no traces.
+    #[arg(long, value_name = "URL", value_parser = TraceUrl::parse, hide_short_help = true,
+        help_heading = "Results")]
+    trace_url: Option<TraceUrl>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -73,7 +80,9 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         return fail(&why, ExitStatus::Usage);
     }
     let made = |sinks: &mut SinkSet| {
-        replay::replay(file, rules, sinks).map_err(|error| format!("cannot read {shown}: {error}"))
+        let changes = ReplayChanges { rules, trace_url: args.trace_url.clone() };
+        replay::replay(file, changes, sinks)
+            .map_err(|error| format!("cannot read {shown}: {error}"))
     };
     rebuilt::write((args.out.as_deref(), args.force), &args.output, &fail, made)
 }

@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 use super::ansi::{BAD, DIM, paint, plain};
 use super::rows::{self, FailureRow, StepLabels};
 use super::text_lines::heading;
+use super::traces_json;
 use crate::event::Report;
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
 /// Maximum kinds that the summary shows.
 const SHOWN: usize = 3;
+
+/// The longest URL of a trace that the summary shows, bytes; of others it shows the id.
+const MAX_URL: usize = 120;
 
 /// The most frequent kinds, each with a curl command that repeats it; with `is_verbose` also the
 /// error text of a library.
@@ -41,6 +45,11 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
             let cut = if one.cut { "  # cut" } else { "" };
             let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
         }
+        if let Some(trace) = &failure.trace {
+            let url = trace.url.as_ref().filter(|url| url.len() <= MAX_URL);
+            let shown = url.map_or_else(|| format!("trace {}", trace.trace_id), Clone::clone);
+            let _ = writeln!(out, "    {}", paint(DIM, &plain(&shown)));
+        }
     }
     if known > SHOWN {
         let kinds = if known - SHOWN == 1 { "kind" } else { "kinds" };
@@ -53,7 +62,7 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
 pub(crate) fn document(report: &Report) -> Value {
     let document = |failure: FailureRow<'_>| {
         let one = failure.call;
-        json!({
+        let mut document = json!({
             "step": failure.step,
             "archetype": failure.archetype,
             "workload": failure.workload,
@@ -72,7 +81,9 @@ pub(crate) fn document(report: &Report) -> Value {
             "failed_checks": one.failed,
             "head": one.head,
             "body": one.body,
-        })
+        });
+        traces_json::add(&mut document, failure.trace.as_ref());
+        document
     };
     rows::failures(report).map(document).collect()
 }

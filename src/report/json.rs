@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
-use super::{addresses, client_json, failures, messages_json, monitors};
+use super::{addresses, client_json, failures, messages_json, monitors, traces_json};
 use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::stats::delta::LoadWindow;
@@ -258,6 +258,7 @@ fn steps(report: &Report) -> Vec<Value> {
             "response_us": latency(&row.window.response),
             "service_us": latency(&row.window.service),
             "messages": messages_json::of_step(row.window.messages.as_deref()),
+            "slowest_traced_calls": traces_json::of_step(report, row.id),
         })
     };
     rows::steps(report).map(step).collect()

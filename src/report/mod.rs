@@ -35,3 +35,4 @@ pub(crate) mod steps;
 pub mod summary;
 mod text_lines;
 pub(crate) mod text_table;
+mod traces_json;

@@ -13,6 +13,7 @@ use super::aggregator::RunAggregator;
 use crate::clock::RunOffset;
 use crate::event::record::{RecordEntry, RecordError, RecordReader};
 use crate::event::{Report, RunEvent, RunInfo, StopCause};
+use crate::plan::TraceUrl;
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
@@ -24,17 +25,26 @@ const MAX_WAITING: usize = 32;
 /// How far the deltas of one second may lie apart, ns.
 const APART_NS: u64 = 500_000_000;
 
-/// Makes the report of a record. `rules` replace those of the run.
+/// What a report has in place of what its record has.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayChanges {
+    /// The rules by which the run is judged.
+    pub rules: Option<Vec<Threshold>>,
+    /// Where a trace is shown; of no effect if the run has no traces.
+    pub trace_url: Option<TraceUrl>,
+}
+
+/// Makes the report of a record, with these changes.
 ///
 /// # Errors
 /// If the record cannot be read.
 pub fn replay(
     record: impl Read,
-    rules: Option<Vec<Threshold>>,
+    changes: ReplayChanges,
     sinks: &mut SinkSet,
 ) -> Result<Arc<Report>, RecordError> {
     let (info, mut reader) = RecordReader::new(record)?;
-    let info = rules.map_or_else(|| Arc::clone(&info), |rules| judged_by(&info, rules));
+    let info = changes.apply(info);
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
     let (shape, shards) = (info.plan.series_layout(), info.generator.shards);
     let mut replay = Replay {
@@ -178,11 +188,19 @@ impl Waiting {
     }
 }
 
-/// The same run with other rules.
-fn judged_by(info: &RunInfo, rules: Vec<Threshold>) -> Arc<RunInfo> {
-    let mut plan = (*info.plan).clone();
-    plan.thresholds = rules;
-    Arc::new(RunInfo { plan: Arc::new(plan), ..info.clone() })
+impl ReplayChanges {
+    /// The same run with what is changed.
+    fn apply(self, info: Arc<RunInfo>) -> Arc<RunInfo> {
+        if self.rules.is_none() && self.trace_url.is_none() {
+            return info;
+        }
+        let mut plan = (*info.plan).clone();
+        plan.thresholds = self.rules.unwrap_or(plan.thresholds);
+        if let Some(traces) = &mut plan.traces {
+            traces.url = self.trace_url.or(traces.url.take());
+        }
+        Arc::new(RunInfo { plan: Arc::new(plan), ..(*info).clone() })
+    }
 }
 
 #[cfg(test)]

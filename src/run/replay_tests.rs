@@ -25,7 +25,8 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
 }
 
 fn replayed(entries: &[RecordEntry]) -> Arc<Report> {
-    replay(record_of(entries).as_slice(), None, &mut SinkSet::default()).unwrap()
+    replay(record_of(entries).as_slice(), ReplayChanges::default(), &mut SinkSet::default())
+        .unwrap()
 }
 
 #[test]

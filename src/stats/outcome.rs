@@ -214,6 +214,21 @@ pub enum CallResult {
     Muted,
 }
 
+impl CallResult {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Unfinished => "unfinished",
+            Self::Own => "generator_error",
+            Self::Suppressed => "suppressed",
+            Self::Muted => "muted",
+        }
+    }
+}
+
 /// The number of different errors of an attempt, for tables indexed by error.
 pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
     + GeneratorError::ALL.len()

@@ -86,6 +86,7 @@ mod terminal; // a terminal for the program
 mod timing; // attribution of time
 mod tls; // valid and invalid certificates
 mod tokens; // token streams in the words of all APIs
+mod trace_links; // exemplars and links to traces
 mod traces; // spans at a receiver of OpenTelemetry
 mod transport; // other addresses, sockets, sources, proxies, client certificates
 #[cfg(feature = "tui")]

@@ -26,6 +26,11 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it, and waits for its first scrape.
     pub(crate) fn start() -> Self {
+        Self::with_features("native-histograms,exemplar-storage")
+    }
+
+    /// Starts it with these features, and waits for its first scrape.
+    pub(crate) fn with_features(features: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
         let text = format!(
@@ -34,7 +39,7 @@ impl Prometheus {
              file_sd_configs:\n  - files: ['targets.json']\n    refresh_interval: 1s\n"
         );
         std::fs::write(folder.path().join("prometheus.yml"), text).unwrap();
-        let started = Self::with_config(folder, address);
+        let started = Self::launch(folder, address, features);
         let tries = LIMIT.as_millis() / 100;
         let scraped = (0..tries).any(|_| {
             let up = started.ask("/api/v1/query?query=up").contains("\"1\"");
@@ -49,6 +54,10 @@ impl Prometheus {
 
     /// Starts it at this address with the `prometheus.yml` of a folder.
     pub(crate) fn with_config(folder: TempDir, address: String) -> Self {
+        Self::launch(folder, address, "native-histograms")
+    }
+
+    fn launch(folder: TempDir, address: String, features: &str) -> Self {
         let program = ["/usr/bin/prometheus", "/usr/local/bin/prometheus"];
         let program = program.iter().find(|path| Path::new(path).exists()).expect(
             "this test needs prometheus: `apt-get install prometheus`, or run scripts/test, \
@@ -60,7 +69,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver")
-            .arg("--enable-feature=native-histograms")
+            .arg(format!("--enable-feature={features}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -79,6 +88,18 @@ impl Prometheus {
     /// The value of a query, once it has one: what was written is visible a moment later.
     pub(crate) fn value(&self, query: &str) -> f64 {
         value_at(&self.address, query)
+    }
+
+    /// The exemplars of a query over the last hour: their series, and the exemplars of each.
+    pub(crate) fn exemplars(&self, query: &str) -> Vec<Value> {
+        let mut path = "/api/v1/query_exemplars?query=".to_owned();
+        query.bytes().for_each(|byte| write!(path, "%{byte:02x}").unwrap());
+        let now = manada::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap();
+        write!(path, "&start={}&end={}", now.as_secs() - 3_600, now.as_secs() + 3_600).unwrap();
+        let answer = self.ask(&path);
+        let body = answer.find("\r\n\r\n").map_or("", |at| &answer[at..]);
+        let answer: Value = serde_json::from_str(body.trim()).unwrap_or_default();
+        answer["data"].as_array().cloned().unwrap_or_default()
     }
 
     fn ask(&self, path: &str) -> String {

@@ -8,7 +8,7 @@ use manada::clock::{self, Time};
 use manada::event::COMMAND_LEAD_NS;
 use manada::event::record::{RecordEnd, RecordEntry, RecordWriter};
 use manada::event::{ControlCommand, ControlRequest, Report, RunEvent, RunInfo};
-use manada::run::replay::replay;
+use manada::run::replay::{ReplayChanges, replay};
 use manada::sinks::{Sink, SinkSet};
 use manada::stats::{ChangeKind, ControlOrigin, Snapshot};
 use manada::verdict::Threshold;
@@ -60,7 +60,8 @@ pub fn replay_record(
     let all = [&started].into_iter().chain(entries).chain([&end]);
     all.for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
-    let report = replay(bytes.as_slice(), rules, &mut SinkSet::default()).unwrap();
+    let changes = ReplayChanges { rules, ..ReplayChanges::default() };
+    let report = replay(bytes.as_slice(), changes, &mut SinkSet::default()).unwrap();
     Arc::unwrap_or_clone(report)
 }
 

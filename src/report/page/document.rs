@@ -24,7 +24,7 @@ pub const SCRIPT: &str = include_str!("script.js");
 type Section = (&'static str, &'static str, fn(&PageView<'_>) -> Markup);
 
 /// All sections, in their order on the page.
-const SECTIONS: [Section; 15] = [
+const SECTIONS: [Section; 16] = [
     ("verdict", "Verdict", section::verdict::render),
     ("thresholds", "Thresholds", section::thresholds::render),
     ("load", "Load", section::load::render),
@@ -32,6 +32,7 @@ const SECTIONS: [Section; 15] = [
     ("distribution", "Distribution", section::distribution::render),
     ("steps", "Steps", section::tables::render),
     ("messages", "Streams and messages", section::messages::render),
+    ("traces", "Slowest traced calls", section::traces::render),
     ("phases", "Phases", section::phases::render),
     ("answers", "Errors", section::responses::render),
     ("failures", "Failures", section::failures::render),

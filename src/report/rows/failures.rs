@@ -2,6 +2,7 @@
 //!
 //! Invariant: a failure is an example of calls that are counted elsewhere, too.
 
+use super::traces::{TraceRow, trace};
 use crate::event::Report;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome;
@@ -17,6 +18,8 @@ pub(crate) struct FailureRow<'r> {
     pub(crate) archetype: &'r str,
     /// The call itself.
     pub(crate) call: &'r Exemplar,
+    /// Its trace; `None` if it has none, or none that is known.
+    pub(crate) trace: Option<TraceRow>,
 }
 
 /// All failures that were kept, the most frequent first.
@@ -31,8 +34,17 @@ pub(crate) fn failures(report: &Report) -> impl Iterator<Item = FailureRow<'_>> 
             workload: &plan.workloads[series.workload].name,
             archetype: &plan.archetypes[series.archetype.index()],
             call,
+            trace: trace_of(report, call),
         }
     })
+}
+
+/// The trace of a failure.
+fn trace_of(report: &Report, call: &Exemplar) -> Option<TraceRow> {
+    let traced = &report.snapshot.traced;
+    let key = traced.failure((call.step, call.failing), call.intended, call.user)?;
+    // How long the call took is not kept.
+    Some(trace(report, (key, call.step), call.intended, 0))
 }
 
 /// How a call failed, as text.

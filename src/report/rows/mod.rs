@@ -13,6 +13,7 @@ mod phases;
 mod steps;
 mod thresholds;
 mod totals;
+mod traces;
 mod trust;
 mod workers;
 mod workloads;
@@ -31,6 +32,7 @@ pub(crate) use steps::{
 pub(crate) use steps::{drain_note, lost_note, percentile};
 pub(crate) use thresholds::{ThresholdRow, ThresholdState, bound_reason, thresholds, verdict};
 pub(crate) use totals::{TotalsRow, totals};
+pub(crate) use traces::{SlowCallRow, TraceRow, has_traces, slowest_traced, steps_with_traces};
 pub(crate) use trust::reason_value;
 pub(crate) use workers::{WorkerRow, aggregate, start_skew, worker_rows, workers_in_all};
 pub(crate) use workloads::{WorkloadRow, workloads};

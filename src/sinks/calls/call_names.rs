@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::event::RunInfo;
 use crate::ids::StepId;
-use crate::stats::{AttemptOutcome, CallRecord, CallResult, TraceIds};
+use crate::stats::{AttemptOutcome, CallRecord, TraceIds};
 
 /// A call, as a file shows it. Times are µs with three digits, so that they are exact to the ns.
 #[derive(Serialize)]
@@ -86,7 +86,7 @@ impl CallNames {
             user: call.user,
             item: call.iteration.item,
             iteration: call.iteration.iteration,
-            result: result_name(call.result),
+            result: call.result.name(),
             status,
             error,
             response_us: us(call.response_ns),
@@ -123,18 +123,5 @@ impl CallNames {
         serde_json::to_writer(&mut *out, &self.line(call))?;
         out.push(b'\n');
         Ok(())
-    }
-}
-
-/// The name of a result, as in `calls` of `summary.json`.
-fn result_name(result: CallResult) -> &'static str {
-    match result {
-        CallResult::Ok => "ok",
-        CallResult::Failed => "failed",
-        CallResult::Timeout => "timeout",
-        CallResult::Unfinished => "unfinished",
-        CallResult::Own => "generator_error",
-        CallResult::Suppressed => "suppressed",
-        CallResult::Muted => "muted",
     }
 }

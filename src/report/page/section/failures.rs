@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::view::PageView;
 use super::super::words::{HtmlLines, HtmlText};
+use super::traces::trace_link;
 use crate::report::rows::{self, FailureRow};
 use crate::units::{show_count, show_us};
 
@@ -39,6 +40,7 @@ fn exemplar(failure: &FailureRow<'_>) -> Markup {
                     button.copy type="button" hidden { "Copy" }
                 }
             }
+            @if let Some(trace) = &failure.trace { p { "Trace " (trace_link(trace)) } }
             @if one.cut { p.note { "The request is too long for one line: its beginning." } }
             @if !one.error_text.is_empty() { p { (HtmlText(&one.error_text)) } }
             @if !one.failed.is_empty() {

@@ -21,4 +21,5 @@ pub mod responses;
 pub mod scenario;
 pub mod tables;
 pub mod thresholds;
+pub mod traces;
 pub mod verdict;
