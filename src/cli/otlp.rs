@@ -133,7 +133,7 @@ impl OtlpArgs {
             sinks.add("otlp-metrics", WhenFull::DropNewest, sink)?;
         }
         if exporter.intake().takes(OtlpSignal::Logs) {
-            let sink = OtlpLogSink::new(exporter.intake());
+            let sink = OtlpLogSink::new(exporter.intake(), traces);
             sinks.add("otlp-logs", WhenFull::DropNewest, sink)?;
         }
         let mut left_out = LeftOutSpans::default();

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 
 use crate::harness::Manada;
-use crate::otlp_receivers::{OtlpReceiver, attributes, whole};
+use crate::otlp_receivers::{OtlpReceiver, Received, attributes, whole};
 use crate::peer::Server;
 
 /// The hexadecimal form of an id of a span, which JSON of protobuf has in base64.
@@ -89,6 +89,33 @@ fn spans_join_the_requests_of_a_target() {
     // Eight failures of a kind in an interval, also of iterations that are not sampled.
     assert!(failed >= 8, "{failed} {done}");
     assert!(done.stderr.contains("failed calls were left out"), "{done}");
+    let of_failed = check_failed_calls(&received, &spans);
+    assert_eq!(of_failed, (failed, 40), "{done}");
+}
+
+/// Checks the log records of failed calls against their spans. Returns how many there are, and how
+/// many with those that were left out.
+fn check_failed_calls(received: &Received, spans: &BTreeMap<String, &Value>) -> (u32, u32) {
+    let of_event = |name: &str| -> Vec<&Value> {
+        received.logs.iter().filter(|log| log["eventName"] == name).collect()
+    };
+    let records = of_event("manada.call.failed");
+    let mut of_spans = 0;
+    for log in &records {
+        let (id, span) = (hex(&log["spanId"]), &spans[&hex(&log["spanId"])]);
+        assert_eq!((&log["traceId"], span["name"].as_str()), (&span["traceId"], Some("bad")));
+        assert_eq!(log["severityText"], "ERROR", "{log}");
+        let (end, text) = (&span["endTimeUnixNano"], log["body"]["stringValue"].as_str().unwrap());
+        assert_eq!(&log["timeUnixNano"], end, "{log}");
+        assert!(text.starts_with("`bad` failed after "), "{log}");
+        assert!(text.ends_with(": unexpected response with status 500"), "{log}");
+        assert_eq!(attributes(log), attributes(span), "{id}");
+        of_spans += 1;
+    }
+    let left_out = of_event("manada.call.left_out")
+        .into_iter()
+        .map(|log| whole(&log["attributes"][0]["value"]["intValue"]).unwrap() as u32);
+    (of_spans, left_out.sum::<u32>() + of_spans)
 }
 
 #[test]

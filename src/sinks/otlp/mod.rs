@@ -4,7 +4,9 @@
 //! Invariant: receivers never delay the run: each signal has a bounded queue of its own, and what
 //! it loses is counted.
 
+mod call_attributes;
 mod exporter;
+mod failed_calls;
 mod grpc;
 mod http;
 mod messages;

@@ -1,4 +1,5 @@
-//! Events of a run as log records: its start and end, state changes, commands, notes, `log` steps.
+//! Events of a run as log records: its start and end, state changes, commands, notes, `log` steps,
+//! failed calls.
 //!
 //! `cli` adds the sink; it pushes the records of each second at once.
 //! Invariant: texts have no secrets; records that found no room are counted in one that follows.
@@ -7,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::exporter::OtlpIntake;
+use super::failed_calls::FailedCalls;
 use super::messages::{AttributeMessage, AttributeValue, LogSeverity, OtlpLogRecord};
 use super::metrics::unix_ns;
 use crate::clock::{self, RunOffset};
@@ -14,7 +16,9 @@ use crate::event::{Report, RunEvent, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::redact::redact_secrets;
 use crate::sinks::Sink;
-use crate::stats::{BreakerState, BreakerSwitch, Change, MemoryRelief, Remedy, StateChange};
+use crate::stats::{
+    BreakerState, BreakerSwitch, Change, MemoryRelief, Remedy, StateChange, TraceSelection,
+};
 use crate::verdict::trust::TrustLevel;
 
 /// Maximum number of records that wait for the end of their second.
@@ -25,15 +29,18 @@ const MAX_WAITING: usize = 2_048;
 pub struct OtlpLogSink {
     intake: OtlpIntake,
     info: Option<Arc<RunInfo>>,
+    /// Which calls have traces; `None` if the run has none.
+    traces: Option<TraceSelection>,
+    failed_calls: Option<FailedCalls>,
     waiting: Vec<OtlpLogRecord>,
     /// Records that found no room, and lines that the run did not keep.
     lost: u64,
 }
 
 impl OtlpLogSink {
-    /// A sink of this exporter.
-    pub fn new(intake: OtlpIntake) -> Self {
-        Self { intake, info: None, waiting: Vec::new(), lost: 0 }
+    /// A sink of this exporter. `traces`: failed calls of this selection have records.
+    pub fn new(intake: OtlpIntake, traces: Option<TraceSelection>) -> Self {
+        Self { intake, info: None, traces, failed_calls: None, waiting: Vec::new(), lost: 0 }
     }
 
     /// Adds a record. `at`: when it happened; now if that is not known.
@@ -67,6 +74,8 @@ impl OtlpLogSink {
     fn flush(&mut self) {
         let records = std::mem::take(&mut self.waiting);
         self.intake.push_logs(records);
+        let left_out = self.failed_calls.as_mut().and_then(FailedCalls::left_out);
+        self.intake.push_logs(left_out.into_iter().collect());
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             let text = format!("{lost} more records were left out");
@@ -78,6 +87,7 @@ impl OtlpLogSink {
 
     fn started(&mut self, info: &Arc<RunInfo>) {
         self.info = Some(Arc::clone(info));
+        self.failed_calls = self.traces.map(|traces| FailedCalls::new(info, traces));
         let text = format!("run of {} started: {}", info.plan.scenario, info.generator.size());
         let attributes = vec![
             AttributeMessage::new("manada.shards", info.generator.shards as i64),
@@ -145,10 +155,13 @@ impl OtlpLogSink {
 
 impl Sink for OtlpLogSink {
     fn wants(event: &RunEvent) -> bool {
-        use RunEvent::{Ended, EventLogged, LogLines, Note, Started, StateChanges, Stopped, Tick};
+        use RunEvent::{
+            Delta, Ended, EventLogged, LogLines, Note, Started, StateChanges, Stopped, Tick,
+        };
         matches!(
             event,
             Started(_)
+                | Delta(_)
                 | Tick(_)
                 | Note(_)
                 | StateChanges(_)
@@ -184,7 +197,12 @@ impl Sink for OtlpLogSink {
                 // What was left out in the last second.
                 self.flush();
             }
-            RunEvent::Delta(_) | RunEvent::SecondsCompleted(_) | RunEvent::Gauges(_) => {}
+            RunEvent::Delta(delta) => {
+                // They have bounds of their own, so that they take no room from events.
+                let records = self.failed_calls.as_mut().map(|calls| calls.records(&delta.kept));
+                self.intake.push_logs(records.unwrap_or_default());
+            }
+            RunEvent::SecondsCompleted(_) | RunEvent::Gauges(_) => {}
         }
         Ok(())
     }
@@ -228,7 +246,7 @@ mod tests {
     #[test]
     fn records_without_room_are_counted_and_secrets_masked() {
         register_secret("otlp-s3cret-value").unwrap();
-        let mut sink = OtlpLogSink::new(OtlpIntake::off());
+        let mut sink = OtlpLogSink::new(OtlpIntake::off(), None);
         let lines = vec!["token otlp-s3cret-value".to_owned(); MAX_WAITING + 5];
         sink.take(&RunEvent::LogLines(lines, 7)).unwrap();
         assert_eq!((sink.waiting.len(), sink.lost), (MAX_WAITING, 12));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::call_attributes::{call_attributes, error_type, whole};
 use super::exporter::OtlpIntake;
 use super::messages::{
     AttributeMessage, OtlpSpan, SpanEvent, SpanKind, SpanStatus, StatusCodeNumber,
@@ -20,9 +21,7 @@ use crate::sinks::Sink;
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt};
 use crate::stats::sample::IterationEnd;
 use crate::stats::trace_ids::IterationIds;
-use crate::stats::{
-    AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord, TraceIds, TraceSelection,
-};
+use crate::stats::{AttemptOutcome, CallRecord, Delta, IterationRecord, TraceIds, TraceSelection};
 
 /// The sink of a run's spans.
 #[derive(Debug)]
@@ -122,29 +121,9 @@ impl RunSpans {
         let parent = ids.span().to_be_bytes().to_vec();
         let begun = self.start + call.intended.ns();
         let end = begun + call.response_ns;
-        let error = error(call);
+        let error = error_type(call);
         let flags = u32::from(is_sampled);
-        let mut attributes = vec![
-            AttributeMessage::new("manada.workload", plan.workloads[series.workload].name.as_str()),
-            AttributeMessage::new(
-                "manada.archetype",
-                plan.archetypes[series.archetype.index()].as_str(),
-            ),
-            AttributeMessage::new("manada.step", series.name.as_str()),
-            AttributeMessage::new("manada.user", whole(call.user)),
-            AttributeMessage::new("manada.iteration", whole(call.iteration.iteration)),
-            AttributeMessage::new("manada.lag_us", whole(call.lag_ns / 1_000)),
-            AttributeMessage::new("manada.blocked_us", whole(call.blocked_ns / 1_000)),
-            AttributeMessage::new("manada.slowest", call.because.slowest),
-            AttributeMessage::new("http.request.resend_count", whole(resends(call))),
-        ];
-        if let AttemptOutcome::Responded(status) = call.outcome {
-            let name = "http.response.status_code";
-            attributes.push(AttributeMessage::new(name, i64::from(status)));
-        }
-        if let Some(error) = &error {
-            attributes.push(AttributeMessage::new("error.type", error.as_str()));
-        }
+        let attributes = call_attributes(plan, call);
         spans.push(OtlpSpan {
             trace_id: trace_id.clone(),
             span_id: id.to_be_bytes().to_vec(),
@@ -198,24 +177,6 @@ fn attempts(call: &CallRecord) -> Vec<EarlierAttempt> {
 fn attempt_error(outcome: AttemptOutcome) -> Option<String> {
     let is_ok = matches!(outcome, AttemptOutcome::Responded(..400) | AttemptOutcome::Done);
     (!is_ok).then(|| outcome.to_string())
-}
-
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Attempts after the first.
-fn resends(call: &CallRecord) -> u64 {
-    u64::from(call.attempts.saturating_sub(1))
-}
-
-/// Why a call has failed; `None` if it has not.
-fn error(call: &CallRecord) -> Option<String> {
-    let has_failed = !matches!(call.result, CallResult::Ok | CallResult::Muted);
-    has_failed.then(|| match call.outcome {
-        AttemptOutcome::Done => "check".to_owned(),
-        outcome => outcome.to_string(),
-    })
 }
 
 fn status(error: Option<&str>) -> SpanStatus {
