@@ -1,10 +1,12 @@
 //! Receivers of OpenTelemetry that others wrote: oteltap over HTTP, and grpcio with the official
-//! stubs over gRPC. Both print what they receive as lines of JSON.
+//! stubs over gRPC. Both print what they receive as lines of JSON. And a server that the SDK of
+//! OpenTelemetry instruments.
 //!
 //! Invariant: a machine without them fails the tests that need them, with advice.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,12 +46,7 @@ impl OtlpReceiver {
     }
 
     fn start(program: &str, words: &[&str], address: impl Fn(&[Value]) -> Option<String>) -> Self {
-        let program = root().join("target/otlp/bin").join(program);
-        assert!(
-            program.exists(),
-            "this test needs receivers of OpenTelemetry: scripts/otlp-receivers target/otlp, or \
-             run scripts/test, which does"
-        );
+        let program = installed(program);
         let folder = tempfile::tempdir().unwrap();
         let out = File::create(folder.path().join("out")).unwrap();
         let child = Command::new(program)
@@ -85,11 +82,59 @@ impl OtlpReceiver {
         panic!("the final telemetry never arrives: {:#?}", self.lines().last())
     }
 
+    /// What `find` finds in what it has received, once it is there.
+    pub(crate) fn eventually<T>(&self, find: impl Fn(&Received) -> Option<T>) -> T {
+        let found = (0..LIMIT.as_millis() / 100).find_map(|_| {
+            let found = find(&Received::of(&self.lines()));
+            if found.is_none() {
+                pause();
+            }
+            found
+        });
+        found.unwrap_or_else(|| panic!("never received; last: {:#?}", self.lines().last()))
+    }
+
     /// The lines that it has printed.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("out")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
+}
+
+/// A server of `tests/python` on a free port.
+pub(crate) struct PythonServer {
+    _child: Tied,
+    /// Its address: `127.0.0.1:PORT`.
+    pub(crate) address: String,
+}
+
+impl PythonServer {
+    /// Starts it with these words; its first line has its port.
+    pub(crate) fn start(script: &str, words: &[&str]) -> Self {
+        let mut child = Command::new(installed("python"))
+            .arg(root().join("tests/python").join(script))
+            .args(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let child = Tied(child);
+        let first: Value = serde_json::from_str(&line).expect("the server does not start");
+        Self { _child: child, address: format!("127.0.0.1:{}", first["port"]) }
+    }
+}
+
+/// A program of the receivers.
+fn installed(program: &str) -> PathBuf {
+    let program = root().join("target/otlp/bin").join(program);
+    assert!(
+        program.exists(),
+        "this test needs receivers of OpenTelemetry: scripts/otlp-receivers target/otlp, or run \
+         scripts/test, which does"
+    );
+    program
 }
 
 /// The repository.

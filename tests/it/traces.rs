@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 
 use crate::harness::Manada;
-use crate::otlp_receivers::{OtlpReceiver, Received, attributes, whole};
+use crate::otlp_receivers::{OtlpReceiver, PythonServer, Received, attributes, whole};
 use crate::peer::Server;
 
 /// The hexadecimal form of an id of a span, which JSON of protobuf has in base64.
@@ -180,4 +180,70 @@ fn each_attempt_of_a_call_has_a_span() {
         assert_eq!(whole(&call["endTimeUnixNano"]), Some(end), "{call}");
         assert_eq!(attributes(call)["http.request.resend_count"], "2", "{call}");
     }
+}
+
+#[test]
+fn an_instrumented_server_joins_the_trace_of_its_requests() {
+    let receiver = OtlpReceiver::grpc(None);
+    let url = format!("http://{}", receiver.address);
+    let server = PythonServer::start("wsgi_server.py", &[&receiver.address]);
+    let text = format!(
+        "services: {{ shop: {{ url: 'http://{}' }} }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - {{ get: /good, name: good }}\n    \
+         - {{ get: /bad, name: bad }}\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 2\n    iterations: 40\n",
+        server.address
+    );
+    let words = ["run", "s.yaml", "--json", "--ui", "none", "--seed", "7", "--shards", "1"];
+    let rule = ["--threshold", "errors < 60%"];
+    let traced = ["--trace-ratio", "50%", "--otlp", &url, "--otlp-protocol", "grpc"];
+    let done = Manada::new(&[&words[..], &traced, &rule].concat()).file("s.yaml", text).go();
+    let summary = done.report(0);
+    assert_eq!(summary["calls"]["made"], 80, "{done}");
+    let is_sampled =
+        |span: &&&Value| span["kind"] == "SPAN_KIND_CLIENT" && !span["parentSpanId"].is_null();
+    // The server sends a span when it has responded: shortly after our own.
+    let (spans, servers) = receiver.eventually(|received| {
+        let spans = received.spans.iter().map(|span| (hex(&span["spanId"]), span.clone()));
+        let spans: BTreeMap<String, Value> = spans.collect();
+        let of_server = |span: &&Value| span["kind"] == "SPAN_KIND_SERVER";
+        let servers: Vec<Value> = spans.values().filter(of_server).cloned().collect();
+        let sampled = received.spans.iter().collect::<Vec<_>>();
+        let sampled = sampled.iter().filter(is_sampled).count();
+        (sampled > 0 && servers.len() == sampled).then_some((spans, servers))
+    });
+    assert!((20..=60).contains(&servers.len()), "{}", servers.len());
+    let mut parents = Vec::new();
+    for span in &servers {
+        let parent = hex(&span["parentSpanId"]);
+        let call = &spans[&parent];
+        assert_eq!(
+            (&call["kind"], &call["traceId"]),
+            (&"SPAN_KIND_CLIENT".into(), &span["traceId"])
+        );
+        let (own, of_call) = (attributes(span), attributes(call));
+        let status = own.get("http.status_code").or_else(|| own.get("http.response.status_code"));
+        assert_eq!(status, of_call.get("http.response.status_code"), "{span} {call}");
+        // On one machine the server's span lies within that of the call.
+        let time = |span: &Value, name: &str| whole(&span[name]).unwrap();
+        let starts = [call, span].map(|span| time(span, "startTimeUnixNano"));
+        assert!(starts[0] <= starts[1] + 1e7, "{span} {call}");
+        // A span of the server's work is below its own.
+        let is_child = |one: &&Value| one["parentSpanId"] == span["spanId"];
+        assert_eq!(
+            spans.values().filter(is_child).map(|one| &one["name"]).next().unwrap(),
+            "query"
+        );
+        parents.push(parent);
+    }
+    parents.sort();
+    parents.dedup();
+    assert_eq!(parents.len(), servers.len(), "one for each call");
+    // What a report names is a trace in which the server takes part, if its iteration is sampled.
+    let slowest = summary["steps"].as_array().unwrap().iter();
+    let slowest = slowest.flat_map(|step| step["slowest_traced_calls"].as_array().unwrap());
+    let joined = slowest.filter(|call| {
+        parents.binary_search(&call["span_id"].as_str().unwrap().to_owned()).is_ok()
+    });
+    assert!(joined.count() > 0, "{summary}");
 }
