@@ -73,8 +73,8 @@ impl ValueEnum for LogLevel {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Self::Error => "Failed calls, a run that breaks, lost load",
-            Self::Warn => "Also thresholds that fail, breakers that open, a client in trouble",
+            Self::Error => "Failed calls and thresholds, a run that fails, lost load",
+            Self::Warn => "Also breakers that open, a client in trouble, an interrupted run",
             Self::Info => "Also start and end, other changes, commands, notes, `log` steps",
             Self::Debug => "Also single calls and iterations",
         };

@@ -13,12 +13,10 @@ use super::messages::{AttributeMessage, AttributeValue, LogSeverity, OtlpLogReco
 use super::metrics::unix_ns;
 use crate::clock::{self, RunOffset};
 use crate::event::{Report, RunEvent, RunInfo, StopCause};
-use crate::exit::ExitStatus;
 use crate::redact::redact_secrets;
 use crate::sinks::Sink;
-use crate::stats::{
-    BreakerState, BreakerSwitch, Change, MemoryRelief, Remedy, StateChange, TraceSelection,
-};
+use crate::sinks::run_log::LogLevel;
+use crate::stats::{Change, StateChange, TraceSelection};
 use crate::verdict::trust::TrustLevel;
 
 /// Maximum number of records that wait for the end of their second.
@@ -113,24 +111,23 @@ impl OtlpLogSink {
             attributes.push(AttributeMessage::new("manada.change.to", to));
         }
         let (event, text) = (format!("manada.{kind}"), change.to_string());
-        self.add(&event, Some(change.at), severity_of(&change.change), &text, attributes);
+        self.add(
+            &event,
+            Some(change.at),
+            LogLevel::of_change(&change.change).into(),
+            &text,
+            attributes,
+        );
     }
 
     fn stopped(&mut self, cause: &StopCause, at: RunOffset) {
-        let severity = match cause {
-            StopCause::Signal(_) => LogSeverity::Warn,
-            _ => LogSeverity::Error,
-        };
+        let severity = LogLevel::of_stop(cause).into();
         let text = format!("stopping before the load is over: {cause}");
         self.add("manada.run.stopped", Some(at), severity, &text, Vec::new());
     }
 
     fn ended(&mut self, report: &Report) {
-        let severity = match report.status {
-            ExitStatus::Pass => LogSeverity::Info,
-            ExitStatus::Interrupted | ExitStatus::Terminated => LogSeverity::Warn,
-            _ => LogSeverity::Error,
-        };
+        let severity = LogLevel::of_end(report.status).into();
         let verdict = report.status.verdict().unwrap_or("broken");
         let attributes = vec![
             AttributeMessage::new("manada.verdict", verdict),
@@ -139,7 +136,7 @@ impl OtlpLogSink {
         ];
         for judgement in &report.judgements {
             let (rule, passed) = (&judgement.threshold.rule, judgement.passed);
-            let severity = if passed { LogSeverity::Info } else { LogSeverity::Error };
+            let severity = LogLevel::of_threshold(passed).into();
             let text =
                 format!("threshold `{rule}` {}", if passed { "held" } else { "did not hold" });
             let attributes = vec![
@@ -211,27 +208,6 @@ impl Sink for OtlpLogSink {
 /// A text without secrets.
 fn text_of(text: &impl std::fmt::Display) -> String {
     redact_secrets(&text.to_string()).into_owned()
-}
-
-/// How severe a change is: an error if load or figures are lost, a warning if the client does less
-/// than it should.
-fn severity_of(change: &Change) -> LogSeverity {
-    let (warn, info) = (LogSeverity::Warn, LogSeverity::Info);
-    match change {
-        Change::WorkerLost { .. } | Change::NoLease { .. } | Change::Unmerged { .. } => {
-            LogSeverity::Error
-        }
-        Change::Breaker { to: BreakerState::Open, .. }
-        | Change::SwitchedBreaker { to: BreakerSwitch::Open }
-        | Change::LateLoad { .. }
-        | Change::Redistributed { .. } => warn,
-        Change::Degradation { from, to } if to > from => warn,
-        Change::Connect { accepts: false } => warn,
-        Change::Memory { relief: MemoryRelief::PauseAdmission } => warn,
-        Change::Admission { from, to } if to > from => warn,
-        Change::Healing { remedy: Remedy::None { .. } } => warn,
-        _ => info,
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::clock::{self, RunOffset};
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::report::{events, rows};
-use crate::stats::{BreakerState, BreakerSwitch, Change, MemoryRelief, Remedy, StateChange};
+use crate::stats::StateChange;
 use crate::units::{counted, show_count};
 use crate::verdict::trust::TrustLevel;
 
@@ -52,18 +52,14 @@ pub(super) fn changed(info: Option<&RunInfo>, change: &StateChange) -> RunLogEnt
     for key in ["subject", "change", "from", "to", "cause"] {
         fields.push((key, entry[key].take()));
     }
-    let (level, kind) = (level_of(&change.change), change.kind().name());
+    let (level, kind) = (LogLevel::of_change(&change.change), change.kind().name());
     RunLogEntry { fields, ..plain(wall(info, change.at), level, kind, &change.to_string()) }
 }
 
 /// The run stops before its load is over.
 pub(super) fn stopped(info: Option<&RunInfo>, cause: &StopCause, at: RunOffset) -> RunLogEntry {
-    let level = match cause {
-        StopCause::Signal(_) => LogLevel::Warn,
-        _ => LogLevel::Error,
-    };
     let text = format!("stopping before the load is over: {cause}");
-    plain(wall(info, at), level, "stopped", &text)
+    plain(wall(info, at), LogLevel::of_stop(cause), "stopped", &text)
 }
 
 /// The thresholds of a finished run.
@@ -80,7 +76,7 @@ pub(super) fn thresholds(report: &Report) -> Vec<RunLogEntry> {
             ("observed", json!(row.observed)),
             ("limit", json!(row.limit)),
         ];
-        let level = if passed { LogLevel::Info } else { LogLevel::Warn };
+        let level = LogLevel::of_threshold(passed);
         RunLogEntry { fields, ..plain(at, level, "threshold", &text) }
     };
     rows::thresholds(report).map(entry).collect()
@@ -89,11 +85,7 @@ pub(super) fn thresholds(report: &Report) -> Vec<RunLogEntry> {
 /// The end of a run with its verdict.
 pub(super) fn ended(report: &Report) -> RunLogEntry {
     let status = report.status;
-    let level = match status {
-        ExitStatus::Pass => LogLevel::Info,
-        ExitStatus::Broken | ExitStatus::Usage | ExitStatus::Scenario => LogLevel::Error,
-        _ => LogLevel::Warn,
-    };
+    let level = LogLevel::of_end(status);
     let verdict = status.verdict().unwrap_or("broken");
     let reasons = report.broken.iter().chain(&report.stopped).chain(&report.why);
     let why = reasons.map(String::as_str).collect::<Vec<_>>().join("; ");
@@ -147,25 +139,4 @@ pub(super) fn total(at: SystemTime, kind: &'static str, count: KindCount) -> Run
         ("lost", json!(lost)),
     ];
     RunLogEntry { fields, ..plain(at, LogLevel::Info, "total", &text) }
-}
-
-/// How important a change is: an error if load or figures are lost, a warning if the client does
-/// less than it should.
-fn level_of(change: &Change) -> LogLevel {
-    let (warn, info) = (LogLevel::Warn, LogLevel::Info);
-    match change {
-        Change::WorkerLost { .. } | Change::NoLease { .. } | Change::Unmerged { .. } => {
-            LogLevel::Error
-        }
-        Change::Breaker { to: BreakerState::Open, .. }
-        | Change::SwitchedBreaker { to: BreakerSwitch::Open }
-        | Change::LateLoad { .. }
-        | Change::Redistributed { .. } => warn,
-        Change::Degradation { from, to } if to > from => warn,
-        Change::Connect { accepts: false } => warn,
-        Change::Memory { relief: MemoryRelief::PauseAdmission } => warn,
-        Change::Admission { from, to } if to > from => warn,
-        Change::Healing { remedy: Remedy::None { .. } } => warn,
-        _ => info,
-    }
 }

@@ -9,6 +9,7 @@ mod call_entries;
 mod entry;
 mod event_entries;
 mod kind_counts;
+mod levels;
 mod log_file;
 mod options;
 mod output;

@@ -175,7 +175,7 @@ fn a_level_has_the_more_important_ones() {
         kinds.dedup();
         kinds.join(" ")
     };
-    assert_eq!(kinds(LogLevel::Error), "failed_call");
+    assert_eq!(kinds(LogLevel::Error), "ended failed_call threshold");
     assert_eq!(kinds(LogLevel::Warn), "ended failed_call stopped threshold");
     assert_eq!(kinds(LogLevel::Info), "ended failed_call log started stopped threshold");
     assert_eq!(

@@ -6,6 +6,7 @@
 use prost::{Enumeration, Message};
 
 use super::attributes::{AttributeMessage, AttributeValue, ResourceMessage, ScopeMessage};
+use crate::sinks::run_log::LogLevel;
 
 /// A request with log records.
 #[derive(Clone, PartialEq, Message)]
@@ -79,6 +80,17 @@ pub enum LogSeverity {
     Warn = 13,
     /// An error.
     Error = 17,
+}
+
+impl From<LogLevel> for LogSeverity {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+        }
+    }
 }
 
 impl LogSeverity {
