@@ -130,7 +130,10 @@ pub(super) fn total(at: SystemTime, kind: &'static str, count: KindCount) -> Run
     let KindCount { written, left_out, lost, .. } = count;
     let all = written + left_out + lost;
     let (lines, written_text) = (counted(all, "line"), show_count(written));
-    let text = format!("{written_text} of {lines} of kind {kind} written");
+    let text = match all {
+        0 => format!("no lines of kind {kind}"),
+        _ => format!("{written_text} of {lines} of kind {kind} written"),
+    };
     let fields = vec![
         ("of", json!(kind)),
         ("count", json!(all)),

@@ -5,7 +5,7 @@
 use maud::{Markup, html};
 
 use super::super::chart::tenth;
-use super::super::words::{percent, weight};
+use super::super::words::{HtmlText, percent, weight};
 use crate::report::quantile_text::show_quantile;
 use crate::stats::Quantile;
 use crate::units::show_count;
@@ -71,4 +71,12 @@ pub(super) fn share_bar(class: &str, share: f64) -> Markup {
 /// A name and a value.
 pub(super) fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// The workload of a series, and its archetype if that has another name.
+pub(super) fn owner(workload: &str, archetype: &str) -> Markup {
+    html! {
+        (HtmlText(workload))
+        @if archetype != workload { span.note { " · " (HtmlText(archetype)) } }
+    }
 }

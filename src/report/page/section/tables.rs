@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
-use super::cells::{count, errors, sortable, time};
+use super::cells::{count, errors, owner, sortable, time};
 use crate::report::rows::{self, StepRow, WorkloadRow, drain_note, lost_note};
 use crate::stats::Calls;
 use crate::units::show_rate;
@@ -122,14 +122,6 @@ fn step(row: &StepRow<'_>, rare: &[CountColumn]) -> Markup {
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.response(p))) }
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.service(p))) }
         }
-    }
-}
-
-/// A workload, and its archetype where that has a name of its own.
-fn owner(workload: &str, archetype: &str) -> Markup {
-    html! {
-        (HtmlText(workload))
-        @if archetype != workload { span.note { " · " (HtmlText(archetype)) } }
     }
 }
 

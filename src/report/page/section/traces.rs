@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::view::PageView;
 use super::super::words::{HtmlLines, HtmlText};
-use super::cells::sortable;
+use super::cells::{owner, sortable};
 use crate::report::rows::{self, SlowCallRow, TraceRow};
 use crate::units::show_us;
 
@@ -16,8 +16,10 @@ const ROWS: usize = 1_000;
 pub fn render(view: &PageView<'_>) -> Markup {
     let report = view.report;
     let all = || {
-        rows::steps_with_traces(report)
-            .flat_map(|step| rows::slowest_traced(report, step.id).map(move |row| (step.name, row)))
+        rows::steps_with_traces(report).flat_map(|step| {
+            let owner = (step.name, step.workload, step.archetype);
+            rows::slowest_traced(report, step.id).map(move |row| (owner, row))
+        })
     };
     let left_out = all().count().saturating_sub(ROWS);
     if all().next().is_none() {
@@ -25,6 +27,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
     let columns = [
         ("step", false),
+        ("workload", false),
         ("at", true),
         ("result", false),
         ("response", true),
@@ -42,12 +45,13 @@ pub fn render(view: &PageView<'_>) -> Markup {
     }
 }
 
-fn slow_call(step: &str, row: &SlowCallRow<'_>) -> Markup {
+fn slow_call((step, workload, archetype): (&str, &str, &str), row: &SlowCallRow<'_>) -> Markup {
     let call = row.call;
     let time = |ns: u64| html! { td.n data-v=(ns) { (show_us(ns / 1_000)) } };
     html! {
         tr {
             th scope="row" { (HtmlText(step)) }
+            td { (owner(workload, archetype)) }
             (time(call.intended.ns()))
             td {
                 @match (row.status, &row.error) {
