@@ -148,6 +148,23 @@ mod tests {
         Ok(words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" "))
     }
 
+    /// Agents would get the credentials of a receiver that the list lacks.
+    #[test]
+    fn options_with_an_address_of_a_receiver_stay_here() {
+        let mut command = Cli::command();
+        command.build();
+        for name in ["run", "hit"] {
+            for argument in command.find_subcommand(name).unwrap().get_arguments() {
+                let values = argument.get_value_names().unwrap_or_default();
+                let has_address =
+                    values.iter().any(|value| value.contains("URL") || value.contains("ADDR"));
+                let Some(long) = argument.get_long().filter(|_| has_address) else { continue };
+                let is_of_target = ["proxy", "target"].contains(&long);
+                assert!(OF_COORDINATOR.contains(&long) || is_of_target, "--{long} of {name}");
+            }
+        }
+    }
+
     #[test]
     fn credentials_stay_on_the_coordinator() {
         for (line, option) in [

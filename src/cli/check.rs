@@ -8,10 +8,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::args::{self, OverlayArgs};
-use super::limits::{self, UserLimits};
+use super::limits::UserLimits;
+use super::load_scenario::{overrides_without_load, print_mistakes};
 use super::output::{self, print_remark};
 use crate::exit::ExitStatus;
-use crate::files::Files;
 use crate::plan::Plan;
 use crate::report;
 use crate::run::dry_run::{self, DryRun};
@@ -57,13 +57,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
-        safety: limits::safety_file(&Files::default()),
-        files: args.changes.allow_files.clone(),
-        authorised: args.limits.authorised.clone(),
         once: args.once,
-        environment: args.changes.environment.clone(),
-        set: args.changes.set.clone(),
-        ..ScenarioOverrides::default()
+        ..overrides_without_load(&args.changes, &args.limits)
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
@@ -90,10 +85,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             );
             output::finish(std::io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
         }
-        Err(mistakes) => {
-            print_remark(&mistakes.render(true));
-            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario }
-        }
+        Err(mistakes) => print_mistakes(&mistakes),
     }
 }
 

@@ -8,12 +8,11 @@ use std::path::PathBuf;
 
 use super::args::OverlayArgs;
 use super::file_set::write_files;
-use super::limits::{self, UserLimits};
-use super::output::{finish, print_error, print_remark};
+use super::limits::UserLimits;
+use super::load_scenario::{load_or_print, overrides_without_load};
+use super::output::{finish, print_error};
 use crate::dashboards::{self, BucketForm};
 use crate::exit::ExitStatus;
-use crate::files::Files;
-use crate::scenario::{self, ScenarioOverrides};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -42,27 +41,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let overrides = ScenarioOverrides {
-        safety: limits::safety_file(&Files::default()),
-        files: args.changes.allow_files.clone(),
-        authorised: args.limits.authorised.clone(),
-        environment: args.changes.environment.clone(),
-        set: args.changes.set.clone(),
-        ..ScenarioOverrides::default()
-    };
-    let plan = match scenario::load(&args.scenario, &overrides) {
-        Ok((plan, warnings)) => {
-            warnings.iter().for_each(|warning| print_remark(&warning.render(true)));
-            plan
-        }
-        Err(mistakes) => {
-            print_remark(&mistakes.render(true));
-            return if mistakes.has_flag_mistake() {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Scenario
-            };
-        }
+    let overrides = overrides_without_load(&args.changes, &args.limits);
+    let plan = match load_or_print(&args.scenario, &overrides) {
+        Ok(plan) => plan,
+        Err(status) => return status,
     };
     let form = if args.native { BucketForm::Native } else { BucketForm::Classic };
     let files = dashboards::render(&plan.manifest(), form);

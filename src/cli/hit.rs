@@ -12,6 +12,7 @@ use super::args::{self, CommonArgs, GeneratorArgs};
 use super::execute::{self, LoadGenerators};
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
+use super::load_scenario::status_of;
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
@@ -317,8 +318,7 @@ pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
     let hosts = &args.limits.authorised;
     hit::within_limits(plan, files, limits::safety_file(files).as_deref(), hosts).map_err(
         |mistakes| {
-            let status =
-                if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
+            let status = status_of(&mistakes);
             HitFailure::Mistakes(mistakes, status)
         },
     )

@@ -33,6 +33,7 @@ mod hit;
 mod hit_streams;
 mod k8s;
 mod limits;
+mod load_scenario;
 mod log_args;
 mod man;
 mod merge;

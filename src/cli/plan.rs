@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::args::{self, LoadArgs, OverlayArgs};
 use super::limits::UserLimits;
-use super::output::{finish, print_error, print_remark};
+use super::load_scenario::load_or_print;
+use super::output::{finish, print_error};
 use crate::engine::startup::tier;
 use crate::event::GeneratorInfo;
 use crate::exit::ExitStatus;
@@ -24,7 +25,7 @@ use crate::redact;
 use crate::report::forecast::{self, ForecastContext};
 use crate::report::forecast_json;
 use crate::run;
-use crate::scenario::{self, ScenarioOverrides};
+use crate::scenario::ScenarioOverrides;
 use crate::seed::Seed;
 
 #[derive(Debug, clap::Args)]
@@ -68,19 +69,9 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         seed: args.seed,
         ..args::overrides(&args.changes, &args.load, &args.limits, &Files::default())
     };
-    let plan = match scenario::load(&args.scenario, &overrides) {
-        Ok((plan, warnings)) => {
-            warnings.iter().for_each(|warning| print_remark(&warning.render(true)));
-            plan
-        }
-        Err(mistakes) => {
-            print_remark(&mistakes.render(true));
-            return if mistakes.has_flag_mistake() {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Scenario
-            };
-        }
+    let plan = match load_or_print(&args.scenario, &overrides) {
+        Ok(plan) => plan,
+        Err(status) => return status,
     };
     let mut target =
         TargetAssumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };

@@ -16,6 +16,7 @@ use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 use super::bus_args::BusArgs;
 use super::execute::{self, LoadGenerators};
 use super::limits::UserLimits;
+use super::load_scenario::status_of;
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
@@ -215,8 +216,7 @@ pub(super) fn compile(
         ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
     let loaded = scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
-        let status =
-            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
+        let status = status_of(&mistakes);
         (mistakes, status)
     });
     let (mut plan, warnings) = loaded?;

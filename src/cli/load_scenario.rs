@@ -1,0 +1,54 @@
+//! Loading the scenario that a command names.
+//!
+//! `check`, `plan`, `run`, `hit` and `dashboards` use it.
+//! Invariant: a mistake on the command line ends a command with 2, one in a file with 3.
+
+use std::path::Path;
+
+use super::args::OverlayArgs;
+use super::limits::{self, UserLimits};
+use super::output::print_remark;
+use crate::exit::ExitStatus;
+use crate::files::Files;
+use crate::plan::Plan;
+use crate::scenario::{self, Mistakes, ScenarioOverrides};
+
+/// The status of a command that ends with these mistakes.
+pub(super) fn status_of(mistakes: &Mistakes) -> ExitStatus {
+    if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario }
+}
+
+/// Loads a scenario, and prints its warnings, or its mistakes.
+///
+/// # Errors
+/// The status with which the command ends.
+pub(super) fn load_or_print(
+    path: &Path,
+    overrides: &ScenarioOverrides,
+) -> Result<Plan, ExitStatus> {
+    let loaded = scenario::load(path, overrides);
+    let (plan, warnings) = loaded.map_err(|mistakes| print_mistakes(&mistakes))?;
+    warnings.iter().for_each(|warning| print_remark(&warning.render(true)));
+    Ok(plan)
+}
+
+/// Prints mistakes; returns the status with which the command ends.
+pub(super) fn print_mistakes(mistakes: &Mistakes) -> ExitStatus {
+    print_remark(&mistakes.render(true));
+    status_of(mistakes)
+}
+
+/// The overrides of a command that sends no load.
+pub(super) fn overrides_without_load(
+    changes: &OverlayArgs,
+    limits: &UserLimits,
+) -> ScenarioOverrides {
+    ScenarioOverrides {
+        safety: limits::safety_file(&Files::default()),
+        files: changes.allow_files.clone(),
+        authorised: limits.authorised.clone(),
+        environment: changes.environment.clone(),
+        set: changes.set.clone(),
+        ..ScenarioOverrides::default()
+    }
+}
