@@ -15,10 +15,8 @@ use super::call_args::CallArgs;
 use super::history_args::HistoryArgs;
 use super::limits::{self, UserLimits};
 use super::metrics::MetricsArgs;
-use super::output::fail;
 use crate::engine::startup::tier::EngineSize;
 use crate::event::LossPolicy;
-use crate::exit::ExitStatus;
 use crate::files::Files;
 use crate::fleet::workers::MAX_PROCESSES;
 use crate::redact::Redactor;
@@ -191,36 +189,6 @@ pub(super) struct OutputArgs {
     /// Print a line per second, the run's settings, and library errors
     #[arg(short, long, conflicts_with = "quiet", hide_short_help = true, help_heading = "Display")]
     pub(super) verbose: bool,
-}
-
-impl OutputArgs {
-    /// Checks that each report has its own destination. If not, it reports that as the result of
-    /// `scenario`, also to the files of `--report`, which replace those of an earlier run.
-    pub(super) fn check_destinations(&self, scenario: &str) -> Result<(), ExitStatus> {
-        let Some(why) = self.shared_destination() else { return Ok(()) };
-        // Two reports on standard output would be mixed, so the failure only goes to files.
-        let files = |export: &&ExportTarget| export.path.is_some();
-        let files: Vec<ExportTarget> = self.report.iter().filter(files).cloned().collect();
-        Err(fail(&files, scenario, &why, ExitStatus::Usage))
-    }
-
-    /// Returns which destination two reports share, and what to do.
-    fn shared_destination(&self) -> Option<String> {
-        let taken = self.report.iter().filter(|export| export.takes_output()).count();
-        if taken + usize::from(self.json) > 1 {
-            let forms = if self.json { "`--json` and `--report FORM:-`" } else { "two `--report`" };
-            return Some(format!(
-                "{forms} both write to standard output; write one to a file, such as \
-                 `--report summary.json`"
-            ));
-        }
-        let paths: Vec<_> = self.report.iter().filter_map(|export| export.path.as_ref()).collect();
-        let twice = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path));
-        let place = |(_, path): (usize, &&PathBuf)| path.display().to_string();
-        twice
-            .map(place)
-            .map(|path| format!("two reports have the same file {path}; name a file for each"))
-    }
 }
 
 /// Options that overlay a scenario before it is read.

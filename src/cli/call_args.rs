@@ -4,7 +4,7 @@
 //! Invariant: a file that cannot be written is an error before the load.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,7 +12,7 @@ use super::log_args::{LogArgs, OpenLog};
 use super::output::print_remark;
 use crate::exit::ExitStatus;
 use crate::plan::{CallRecordOptions, Plan, TraceUrl};
-use crate::sinks::calls::{SampleCounts, SamplesFile};
+use crate::sinks::calls::{SampleTotals, SampleTotalsHandle, SamplesFile};
 use crate::sinks::{SinkSet, WhenFull};
 use crate::stats::CallSampling;
 use crate::stats::trace_ids::keys_of_share;
@@ -42,7 +42,7 @@ pub(super) struct CallArgs {
     /// Requests carry the header traceparent (W3C Trace Context), by which the spans of a target
     /// join those of the run. --otlp receives the spans of these iterations, of failed calls, and
     /// of the slowest call of each step and second.
-    #[arg(long, value_name = "SHARE", value_parser = parse_share, hide_short_help = true,
+    #[arg(long, value_name = "SHARE", value_parser = trace_ratio, hide_short_help = true,
         help_heading = "Results")]
     trace_ratio: Option<f64>,
     /// Where a trace is shown, e.g. http://127.0.0.1:16686/trace/{trace_id}
@@ -60,8 +60,17 @@ pub(super) struct CallArgs {
 /// The files of a run.
 #[derive(Debug, Default)]
 pub(super) struct CallFiles {
-    samples: Option<(PathBuf, SampleCounts)>,
+    samples: Option<(PathBuf, SampleTotalsHandle)>,
     log: Option<OpenLog>,
+}
+
+/// Parses `--trace-ratio`.
+fn trace_ratio(text: &str) -> Result<f64, String> {
+    let share = parse_share(text).map_err(|error| error.to_string())?;
+    if share > 1.0 {
+        return Err("expected at most 100%; two per cent are written 2% or 0.02".to_owned());
+    }
+    Ok(share)
 }
 
 impl CallArgs {
@@ -83,6 +92,13 @@ impl CallArgs {
         plan.call_records = Some(CallRecordOptions { sampling, trace_context, exports_spans });
     }
 
+    /// The files that are written, with the options that name them.
+    pub(super) fn files(&self) -> Vec<(&'static str, &Path)> {
+        let samples = self.samples.as_deref().map(|path| ("--samples", path));
+        let log = self.log.path().map(|path| ("--log", path));
+        samples.into_iter().chain(log).collect()
+    }
+
     /// Opens the files.
     ///
     /// # Errors
@@ -90,10 +106,15 @@ impl CallArgs {
     pub(super) fn open(&self, plan: &Plan, sinks: &mut SinkSet) -> io::Result<CallFiles> {
         let log = self.log.open(plan, sinks)?;
         let Some(path) = &self.samples else { return Ok(CallFiles { samples: None, log }) };
+        if path.as_os_str() == "-" {
+            let why = "standard output is for the summary and --json; `--samples` expects a file, \
+                       such as calls.ndjson, or /dev/stdout";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let file = SamplesFile::create(path)?;
-        let counts = file.counts();
+        let totals = file.totals();
         sinks.add("samples", WhenFull::Block, file)?;
-        Ok(CallFiles { samples: Some((path.clone(), counts)), log })
+        Ok(CallFiles { samples: Some((path.clone(), totals)), log })
     }
 }
 
@@ -110,17 +131,23 @@ impl CallFiles {
         if let Some(log) = self.log {
             log.finish();
         }
-        let Some((path, counts)) = self.samples else { return };
-        let (written, left_out) = counts.get();
+        let Some((path, totals)) = self.samples else { return };
+        let SampleTotals { written, left_out, lost, error } = totals.get();
         let path = path.display();
+        if let Some(error) = error {
+            print_remark(&format_args!(
+                "{path}: {} not written: {error}; the report is complete",
+                counted(lost, "call")
+            ));
+        }
         if left_out == 0 {
             return print_remark(&format_args!("{path}: {}", counted(written, "call")));
         }
-        let share = 100.0 * written as f64 / (written + left_out) as f64;
+        let share = 100.0 * written as f64 / (written + lost + left_out) as f64;
         print_remark(&format_args!(
             "{path}: {} of {} ({share:.1} %); raise --samples-rate for more",
             show_count(written),
-            counted(written + left_out, "call")
+            counted(written + lost + left_out, "call")
         ));
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn execute_plan(
     let scenario = plan.scenario.clone();
     // Every failure replaces the report of an earlier run.
     let fail = |why: &dyn Display, status| fail(&common.output.report, &scenario, why, status);
-    if let Err(status) = common.output.check_destinations(&scenario) {
+    if let Err(status) = common.check_destinations(&scenario) {
         return status;
     }
     let monitors = match parse_monitors(&common.monitor) {

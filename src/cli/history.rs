@@ -65,6 +65,8 @@ enum HistoryCommand {
         output: ListOutput,
     },
     /// Delete old runs
+    ///
+    /// With both --keep and --older a run is deleted that either of them deletes.
     Prune {
         /// Keep the latest N runs of each scenario
         #[arg(long, value_name = "N", required_unless_present = "older")]

@@ -4,6 +4,7 @@
 //! Invariant: a file that cannot be written is an error before the load, and never one after it.
 
 use std::io;
+use std::path::Path;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -103,6 +104,11 @@ impl LogArgs {
             LogLevel::Error | LogLevel::Warn | LogLevel::Info => (0, 0),
         };
         Some(CallSampling { below, most_per_second })
+    }
+
+    /// The file of the log, if it has one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.log.as_ref()?.path.as_deref()
     }
 
     /// Whether lines go to standard error.

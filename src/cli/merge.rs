@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     let shown = "the journals";
     // Every failure replaces an earlier report.
     let fail = |why: &dyn Display, status| fail(&args.output.report, shown, why, status);
-    if let Err(status) = args.output.check_destinations(shown) {
+    if let Err(status) = args.output.check_destinations(shown, &[], None) {
         return status;
     }
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());

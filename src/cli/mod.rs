@@ -18,6 +18,7 @@ mod control;
 mod coordinate;
 #[cfg(feature = "metrics")]
 mod dashboards;
+mod destinations;
 mod doctor;
 mod execute;
 mod file_set;

@@ -118,6 +118,11 @@ impl OtlpArgs {
         sinks: &mut SinkSet,
     ) -> io::Result<Option<OpenOtlp>> {
         let Some(url) = &self.otlp else { return Ok(None) };
+        if self.otlp_signals.contains(&OtlpSignal::Traces) && traces.is_none() {
+            let why = "`--otlp-signals traces` needs traces; add `--trace-ratio`, such as \
+                       `--trace-ratio 1%`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let variable = |name| std::env::var(name).unwrap_or_default();
         let options = OtlpOptions {
             url,

@@ -176,13 +176,16 @@ impl CallAttempts<'_> {
                     if self.retries == 0 {
                         self.last = unsent(outcome, self.at);
                     } else {
+                        // The retry was not made.
                         resilience.refund_retry();
+                        self.retries -= 1;
                     }
                     return;
                 }
             }
             if self.retries > 0 {
                 // The attempt before is not the last: it is measured by itself.
+                call_record::note_earlier(shard, user, &self.last);
                 let step = user.step(prepared.call.series);
                 shard.recorder.borrow_mut().record_extra_service_time(
                     step,
@@ -219,7 +222,6 @@ impl CallAttempts<'_> {
                 resilience.refund_retry();
                 return;
             }
-            call_record::note_earlier(shard, user, &self.last);
             (self.reason, self.retries) = (AttemptReason::Retry, self.retries + 1);
         }
     }

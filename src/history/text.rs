@@ -10,6 +10,7 @@ use super::stored::{StoredFigure, StoredRun};
 use crate::report::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use crate::report::text_table::{Align, TextTable};
 use crate::units::{counted, show_bytes, show_count, show_duration, show_rate, show_us};
+use crate::verdict::Threshold;
 
 /// The figures of a list.
 pub const LISTED: [&str; 3] = ["rate", "response.p95", "errors"];
@@ -33,7 +34,7 @@ pub fn list(runs: &[StoredRun]) -> String {
         Align::Left,
     ])
     .with_names_in(2);
-    table.head(["run", "started", "scenario", "verdict", "rate", "p95", "errors", "commit"]);
+    table.head(["run", "started", "scenario", "verdict", "starts", "p95", "errors", "commit"]);
     for run in runs {
         let [rate, p95, errors] = LISTED.map(|metric| shown(run.figure(metric)));
         table.row([
@@ -88,7 +89,11 @@ pub fn show(run: &StoredRun) -> String {
         out.push('\n');
         for one in &run.thresholds {
             let mark = if one.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-            let _ = writeln!(out, "  {mark} {}", plain(&one.rule));
+            let observed = one.observed.and_then(|value| {
+                let known = Threshold::parse(&one.rule).ok()?;
+                Some(format!("  {}", paint(DIM, &plain(&known.metric.show(value)))))
+            });
+            let _ = writeln!(out, "  {mark} {}{}", plain(&one.rule), observed.unwrap_or_default());
         }
     }
     out

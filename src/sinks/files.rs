@@ -5,6 +5,7 @@
 //! `cli` opens it before the run, so that an unwritable path fails at once.
 //! Invariant: an existing report is never overwritten without `--force`.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +64,11 @@ struct OpenFiles {
 }
 
 impl RunFiles {
+    /// Whether a run may write a file of this name into its folder.
+    pub fn is_one(name: &OsStr) -> bool {
+        names().chain([record::FLEET_JOURNAL]).any(|known| name == known)
+    }
+
     /// Claims the folder at `path` for a run's files; with `force` existing ones may be replaced.
     ///
     /// # Errors

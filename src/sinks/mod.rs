@@ -15,6 +15,7 @@ pub mod files;
 pub mod folder;
 mod health;
 pub(crate) mod hlog;
+mod locked_file;
 mod messages;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -181,3 +181,68 @@ fn requests_carry_the_ids_of_their_calls() {
     // The seed is fixed, and so is what it samples: some of the 40 iterations.
     assert!((4..=16).contains(&sampled.len()), "{}", sampled.len());
 }
+
+#[test]
+fn calls_that_cannot_be_written_are_counted_and_the_verdict_stays() {
+    let target = Builtin::start(&[]);
+    let done = run(&target, &["--samples", "/dev/full"]);
+    assert_eq!(count(&done.report(0), "calls.made"), 300, "{done}");
+    assert!(done.stderr.contains("/dev/full: 300 calls not written: No space left"), "{done}");
+    assert!(done.stderr.contains("/dev/full: 0 calls"), "{done}");
+}
+
+#[test]
+fn files_that_two_options_or_the_run_itself_would_write_are_refused() {
+    let target = Builtin::start(&[]);
+    for (words, wanted) in [
+        (&["--samples", "-"][..], "`--samples` expects a file"),
+        (&["--samples", "a", "--log", "json:./a"], "--samples and --log have the same file"),
+        (&["--report", "a.json", "--samples", "a.json"], "--report and --samples have the same"),
+        (&["--out", "o", "--log", "json:o/run.record"], "the run itself writes o/run.record"),
+        (&["--trace-ratio", "2"], "expected at most 100%"),
+        (&["--otlp", "http://127.0.0.1:1", "--otlp-signals", "traces"], "add `--trace-ratio`"),
+    ] {
+        // The folder is there, as that of an earlier run would be.
+        let all = [&["run", "s.yaml", "--ui", "none"], words].concat();
+        let done = Manada::new(&all).file("s.yaml", scenario(&target)).file("o/x", "").go();
+        assert!(matches!(done.code, Some(1 | 2)), "{done}");
+        assert!(done.stderr.contains(wanted), "{wanted}: {done}");
+    }
+    assert_eq!(target.count("/"), 0);
+}
+
+#[test]
+fn a_pipe_without_a_reader_is_refused_before_the_load() {
+    let target = Builtin::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let pipe = pipe.to_str().unwrap();
+    for words in [["--samples", pipe], ["--log", &format!("json:{pipe}")]] {
+        let done = run(&target, &words);
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.stderr.contains("cannot write"), "{done}");
+    }
+    assert_eq!(target.count("/"), 0);
+}
+
+#[test]
+fn attempts_add_up_also_if_a_breaker_refuses_a_retry() {
+    let target = Builtin::start(&[]);
+    let text = format!(
+        "services: {{ shop: {{ url: '{}' }} }}\n\
+         client: resilient\n\
+         breakers: {{ endpoint: {{ failures: 2, open: 200ms }} }}\n\
+         retries: {{ max: 3, budget: none, backoff: {{ base: 5ms }}, when: [503] }}\n\
+         archetypes:\n  buyer:\n    flow:\n    - {{ get: /status/503, name: busy }}\n\
+         workloads:\n  shop:\n    archetypes: {{ buyer: 1 }}\n    users: 4\n    duration: 2s\n",
+        target.url("")
+    );
+    let words =
+        ["run", "s.yaml", "--json", "--ui", "none", "--samples", "c", "--threshold=calls > 0"];
+    let done = Manada::new(&words).file("s.yaml", text).go();
+    let report = done.report(0);
+    let calls = lines(&done.read("c"));
+    assert_eq!(sum(&calls, "attempts"), count(&report, "attempts.started"), "{done}");
+    assert!(count(&report, "calls.suppressed") > 0, "{done}");
+}

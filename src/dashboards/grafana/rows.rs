@@ -205,7 +205,7 @@ fn threshold(number: usize, threshold: &Threshold) -> Panel {
     let matchers =
         if is_plain { of_run().is("rule", rule) } else { of_run().like("rule", &pattern(rule)) };
     let unit = match threshold.metric {
-        Metric::Time(..) => "µs",
+        Metric::Time(..) => "s",
         Metric::Bytes => "bytes",
         Metric::Rate => "cps",
         metric if metric.is_share() || metric == Metric::AchievedUsers => "percentunit",
@@ -213,8 +213,10 @@ fn threshold(number: usize, threshold: &Threshold) -> Panel {
     };
     let title = if is_plain { rule.clone() } else { format!("Threshold {number}") };
     let observed = last(MetricName::THRESHOLD_OBSERVED, &matchers);
+    // The metric has seconds, a rule µs.
+    let scale = if matches!(threshold.metric, Metric::Time(..)) { 1e6 } else { 1.0 };
     Panel {
-        limit: Some((threshold.limit, threshold.op.is_upper_bound())),
+        limit: Some((threshold.limit / scale, threshold.op.is_upper_bound())),
         ..Panel::lines(&title, unit, [(observed, "{{instance}}")])
     }
 }

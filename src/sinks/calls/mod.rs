@@ -7,4 +7,4 @@ pub(super) mod call_names;
 mod samples;
 mod zstd_frames;
 
-pub use samples::{SampleCounts, SamplesFile};
+pub use samples::{SampleTotals, SampleTotalsHandle, SamplesFile};

@@ -2,61 +2,90 @@
 //!
 //! `cli` opens it before the run, and prints how many calls it has after the run.
 //! Invariant: a file has all calls of an iteration or, but for the seconds in which the bound
-//! falls, none; calls that are left out are counted.
+//! falls, none; calls that are left out or lost are counted, and never fail a run.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::call_names::CallNames;
 use super::zstd_frames::ZstdFrames;
 use crate::event::RunEvent;
 use crate::sinks::Sink;
+use crate::sinks::locked_file::LockedFile;
 
-/// Calls that a file has, and calls that were left out.
+/// The calls of a run that may be in a file.
 #[derive(Clone, Debug, Default)]
-pub struct SampleCounts(Arc<[AtomicU64; 2]>);
+pub struct SampleTotals {
+    /// Calls in the file.
+    pub written: u64,
+    /// Calls that were left out, since there were too many.
+    pub left_out: u64,
+    /// Calls that could not be written.
+    pub lost: u64,
+    /// Why the first of them could not.
+    pub error: Option<String>,
+}
 
-impl SampleCounts {
-    /// The number of calls in the file, and of calls that were left out.
-    pub fn get(&self) -> (u64, u64) {
-        (self.0[0].load(Relaxed), self.0[1].load(Relaxed))
-    }
+/// The totals of a file, also after the sink has taken it.
+#[derive(Clone, Debug, Default)]
+pub struct SampleTotalsHandle(Arc<Mutex<SampleTotals>>);
 
-    fn add(&self, written: u64, left_out: u64) {
-        self.0[0].fetch_add(written, Relaxed);
-        self.0[1].fetch_add(left_out, Relaxed);
+impl SampleTotalsHandle {
+    /// The totals so far.
+    pub fn get(&self) -> SampleTotals {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// A file of calls.
 #[derive(Debug)]
 pub struct SamplesFile {
-    out: ZstdFrames<File>,
+    file: LockedFile,
+    frames: ZstdFrames,
+    /// Calls that wait for the end of their frame.
+    waiting: u64,
     names: Option<CallNames>,
-    counts: SampleCounts,
+    totals: SampleTotals,
+    shared: SampleTotalsHandle,
 }
 
 impl SamplesFile {
-    /// Creates the file; it is compressed if its name ends in `.zst`.
+    /// Opens the file, whose content is replaced; it is compressed if its name ends in `.zst`.
     ///
     /// # Errors
-    /// If it cannot be created.
+    /// If it cannot be written, or another run writes to it.
     pub fn create(path: &Path) -> io::Result<Self> {
         let is_compressed = path.extension().is_some_and(|ending| ending == "zst");
-        let file = File::create(path).map_err(|error| {
+        let file = LockedFile::replace(path).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
         })?;
-        let out = ZstdFrames::new(file, is_compressed);
-        Ok(Self { out, names: None, counts: SampleCounts::default() })
+        Ok(Self {
+            file,
+            frames: ZstdFrames::new(is_compressed),
+            waiting: 0,
+            names: None,
+            totals: SampleTotals::default(),
+            shared: SampleTotalsHandle::default(),
+        })
     }
 
-    /// The counts of the file, also after the sink has taken it.
-    pub fn counts(&self) -> SampleCounts {
-        self.counts.clone()
+    /// The totals of the file.
+    pub fn totals(&self) -> SampleTotalsHandle {
+        self.shared.clone()
+    }
+
+    /// Writes the frame that is full, or the last one. One that cannot be written is lost.
+    fn write(&mut self, is_end: bool) {
+        let Some(frame) = self.frames.frame(is_end) else { return };
+        let calls = std::mem::take(&mut self.waiting);
+        match self.file.write(&frame) {
+            Ok(()) => self.totals.written += calls,
+            Err(error) => {
+                self.totals.lost += calls;
+                self.totals.error.get_or_insert_with(|| error.to_string());
+            }
+        }
     }
 }
 
@@ -69,18 +98,18 @@ impl Sink for SamplesFile {
         match event {
             RunEvent::Started(info) => self.names = Some(CallNames::new(info)),
             RunEvent::Delta(delta) => {
-                let Some(names) = &self.names else { return Ok(()) };
-                let mut written = 0;
                 for call in delta.kept.calls.iter().filter(|call| call.because.sampled) {
-                    names.write_line(call, self.out.text())?;
-                    self.out.write(false)?;
-                    written += 1;
+                    let Some(names) = &self.names else { continue };
+                    names.write_line(call, self.frames.text())?;
+                    self.waiting += 1;
+                    self.write(false);
                 }
-                self.counts.add(written, delta.kept.sampled_left_out);
+                self.totals.left_out += delta.kept.sampled_left_out;
             }
-            RunEvent::Ended(_) => self.out.write(true)?,
+            RunEvent::Ended(_) => self.write(true),
             _ => {}
         }
+        *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner) = self.totals.clone();
         Ok(())
     }
 }

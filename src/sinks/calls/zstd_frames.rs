@@ -1,27 +1,24 @@
-//! A file of Zstandard frames, one after the other: a valid file after each.
+//! Zstandard frames, one after the other: a valid file after each.
 //!
-//! `samples` writes through it.
+//! `samples` writes them.
 //! Invariant: at most one frame of text is held in memory.
-
-use std::io::{self, Write};
 
 use ruzstd::encoding::{CompressionLevel, compress};
 
 /// Text of a frame, bytes.
 const FRAME: usize = 1 << 20;
 
-/// Writes text to a file, compressed if `is_compressed`.
+/// Makes frames of text, compressed if `is_compressed`.
 #[derive(Debug)]
-pub(super) struct ZstdFrames<W> {
-    out: W,
+pub(super) struct ZstdFrames {
     is_compressed: bool,
     text: Vec<u8>,
 }
 
-impl<W: Write> ZstdFrames<W> {
-    /// A file that has nothing yet.
-    pub(super) fn new(out: W, is_compressed: bool) -> Self {
-        Self { out, is_compressed, text: Vec::new() }
+impl ZstdFrames {
+    /// Frames of which there are none yet.
+    pub(super) fn new(is_compressed: bool) -> Self {
+        Self { is_compressed, text: Vec::new() }
     }
 
     /// The text that waits; more may be added.
@@ -29,23 +26,18 @@ impl<W: Write> ZstdFrames<W> {
         &mut self.text
     }
 
-    /// Writes what waits if it fills a frame, or in any case at the end.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(super) fn write(&mut self, is_end: bool) -> io::Result<()> {
+    /// The frame of what waits, if that fills one, or at the end; nothing waits then.
+    pub(super) fn frame(&mut self, is_end: bool) -> Option<Vec<u8>> {
         if self.text.is_empty() || self.text.len() < FRAME && !is_end {
-            return Ok(());
+            return None;
         }
-        if self.is_compressed {
-            let mut frame = Vec::new();
-            compress(self.text.as_slice(), &mut frame, CompressionLevel::Fastest);
-            self.out.write_all(&frame)?;
-        } else {
-            self.out.write_all(&self.text)?;
+        let text = std::mem::take(&mut self.text);
+        if !self.is_compressed {
+            return Some(text);
         }
-        self.text.clear();
-        self.out.flush()
+        let mut frame = Vec::new();
+        compress(text.as_slice(), &mut frame, CompressionLevel::Fastest);
+        Some(frame)
     }
 }
 
@@ -58,15 +50,15 @@ mod tests {
     #[test]
     fn frames_are_read_back_by_a_decoder() {
         let mut out = Vec::new();
-        let mut file = ZstdFrames::new(&mut out, true);
+        let mut file = ZstdFrames::new(true);
         let mut expected = Vec::new();
         for number in 0..100_000u32 {
             let line = format!("{{\"number\":{number}}}\n");
             expected.extend_from_slice(line.as_bytes());
             file.text().extend_from_slice(line.as_bytes());
-            file.write(false).unwrap();
+            out.extend(file.frame(false).unwrap_or_default());
         }
-        file.write(true).unwrap();
+        out.extend(file.frame(true).unwrap());
         assert!(out.len() < expected.len() / 2, "{} of {}", out.len(), expected.len());
         let (mut left, mut text) = (out.as_slice(), Vec::new());
         while !left.is_empty() {

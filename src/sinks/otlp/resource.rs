@@ -6,6 +6,7 @@
 use super::messages::{AttributeMessage, AttributeText, AttributeValue, ResourceMessage};
 use crate::host;
 use crate::plan::RunManifest;
+use crate::redact::redact_secrets;
 
 /// The variable with headers of the requests: `name=value,name=value`.
 pub const HEADERS_VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
@@ -41,15 +42,16 @@ pub(super) fn resource(
     all.push(AttributeMessage::new("process.pid", number(std::process::id().into())));
     all.push(AttributeMessage::new("manada.seed", number(plan.seed.value())));
     for (name, value) in pairs(attributes)? {
-        set(&mut all, &name, value);
+        set(&mut all, &name, &value);
     }
     if !service.is_empty() {
-        set(&mut all, "service.name", service.to_owned());
+        set(&mut all, "service.name", service);
     }
     Ok(ResourceMessage { attributes: all })
 }
 
-fn set(all: &mut Vec<AttributeMessage>, name: &str, text: String) {
+fn set(all: &mut Vec<AttributeMessage>, name: &str, text: &str) {
+    let text = redact_secrets(text).into_owned();
     let value: AttributeValue = AttributeText::Text(text).into();
     match all.iter_mut().find(|one| one.name == name) {
         Some(known) => known.value = Some(value),
@@ -80,7 +82,7 @@ mod tests {
     fn attributes_of_the_variable_replace_and_add() {
         let mut all = vec![AttributeMessage::new("a", "1"), AttributeMessage::new("b", "2")];
         for (name, value) in pairs("b=x%2Cy, c.d = z ,, e=").unwrap() {
-            set(&mut all, &name, value);
+            set(&mut all, &name, &value);
         }
         let expected = [("a", "1"), ("b", "x,y"), ("c.d", "z"), ("e", "")];
         assert_eq!(all, expected.map(|(name, value)| AttributeMessage::new(name, value)));

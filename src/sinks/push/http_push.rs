@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 
 use super::delivery::SendResult;
@@ -104,6 +104,10 @@ impl PushResponse {
     /// will.
     pub(in crate::sinks) fn result(&self) -> SendResult {
         let status = self.status;
+        if status.is_success() && self.is_page() {
+            let why = "its response is a page of HTML; is the URL right?".to_owned();
+            return SendResult::Rejected(why);
+        }
         if status.is_success() {
             return SendResult::Delivered;
         }
@@ -113,6 +117,12 @@ impl PushResponse {
         } else {
             SendResult::Rejected(why)
         }
+    }
+
+    /// Whether it is a page for people, such as one to log in: no receiver responds so.
+    fn is_page(&self) -> bool {
+        let media = self.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        media.is_some_and(|media| media.trim_start().starts_with("text/html"))
     }
 
     /// The pause that the receiver demands, given in seconds or as a date.

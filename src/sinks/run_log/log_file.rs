@@ -4,17 +4,12 @@
 //! Invariant: no line is cut in two, and no line is deleted but with the oldest of the files that
 //! are kept; only one run writes to a file.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::options::LogRotation;
-
-/// How often a file that another run has just rotated away is opened again.
-const ATTEMPTS: usize = 3;
+use crate::sinks::locked_file::LockedFile;
 
 /// A file of lines.
 #[derive(Debug)]
@@ -23,18 +18,6 @@ pub(super) struct LogFile {
     rotation: Option<LogRotation>,
     /// `None` after it was lost, until it can be opened again.
     open: Option<LockedFile>,
-}
-
-#[derive(Debug)]
-struct LockedFile {
-    file: File,
-    /// Device and inode.
-    id: (u64, u64),
-    /// The length; what was written to it if it is a device or a pipe.
-    len: u64,
-    is_regular: bool,
-    /// Whether the last line has no end.
-    is_cut: bool,
 }
 
 impl LogFile {
@@ -55,13 +38,11 @@ impl LogFile {
     /// If that cannot be done. No line can be written then.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
         if let Some(open) = &mut self.open {
-            if !open.is_regular {
+            if !open.is_regular() {
                 return Ok(());
             }
-            if fs::metadata(&self.path).is_ok_and(|there| id(&there) == open.id) {
-                // Another program may have emptied it.
-                open.len = open.file.metadata()?.len();
-                return Ok(());
+            if open.is_at(&self.path) {
+                return open.look_up_len();
             }
         }
         // The lock of a file that is gone must not keep another run from it.
@@ -77,7 +58,7 @@ impl LogFile {
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let open = self.open.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let is_full = |rotation: LogRotation| {
-            open.is_regular && open.len > 0 && open.len + line.len() as u64 > rotation.size
+            open.is_regular() && open.len() > 0 && open.len() + line.len() as u64 > rotation.size
         };
         if let Some(rotation) = self.rotation.filter(|rotation| is_full(*rotation)) {
             self.rotate(rotation.kept)?;
@@ -104,86 +85,6 @@ impl LogFile {
         self.open = Some(LockedFile::create(&self.path)?);
         Ok(())
     }
-}
-
-impl LockedFile {
-    /// Opens a file to add lines to it.
-    fn append_to(path: &Path) -> io::Result<Self> {
-        for _ in 0..ATTEMPTS {
-            let file = File::options().append(true).create(true).open(path)?;
-            let mut open = Self::locked(file)?;
-            if !open.is_regular {
-                return Ok(open);
-            }
-            // Another run may have renamed it between the opening and the lock.
-            if fs::metadata(path).is_ok_and(|there| id(&there) == open.id) {
-                open.is_cut = open.len > 0 && last_byte(path, open.len)? != b'\n';
-                return Ok(open);
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "another run keeps renaming it"))
-    }
-
-    /// Creates a file that does not exist.
-    fn create(path: &Path) -> io::Result<Self> {
-        Self::locked(File::options().append(true).create_new(true).open(path)?)
-    }
-
-    fn locked(file: File) -> io::Result<Self> {
-        let there = file.metadata()?;
-        let is_regular = there.is_file();
-        if is_regular && let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            return Err(match io::Error::from(error) {
-                error if error.kind() == io::ErrorKind::WouldBlock => io::Error::new(
-                    io::ErrorKind::ResourceBusy,
-                    "another run writes to it; name another file",
-                ),
-                error => error,
-            });
-        }
-        let len = if is_regular { file.metadata()?.len() } else { 0 };
-        Ok(Self { file, id: id(&there), len, is_regular, is_cut: false })
-    }
-
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.is_cut {
-            self.write_all(b"\n")?;
-            self.is_cut = false;
-        }
-        self.write_all(line)
-    }
-
-    /// Writes all of `bytes`, or nothing if it is a regular file.
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let error = match self.file.write(rest) {
-                Ok(0) => io::ErrorKind::WriteZero.into(),
-                Ok(count) => {
-                    rest = &rest[count..];
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => error,
-            };
-            let is_part = rest.len() < bytes.len();
-            let is_undone = is_part && self.is_regular && self.file.set_len(self.len).is_ok();
-            self.is_cut |= is_part && !is_undone;
-            return Err(error);
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-}
-
-fn id(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
-}
-
-fn last_byte(path: &Path, len: u64) -> io::Result<u8> {
-    let mut byte = [0];
-    File::open(path)?.read_exact_at(&mut byte, len - 1)?;
-    Ok(byte[0])
 }
 
 #[cfg(test)]

@@ -182,10 +182,11 @@ impl RunLogSink {
         let level = self.options.level;
         let is_wanted = |entry: &RunLogEntry| entry.level <= level;
         self.waiting.extend(event_entries::thresholds(report).into_iter().filter(is_wanted));
-        let at = clock::wall();
+        let ended = event_entries::ended(report);
+        let at = ended.at;
         let totals = self.counts.iter().map(|(kind, count)| event_entries::total(at, kind, count));
         self.waiting.extend(totals);
-        self.waiting.extend(Some(event_entries::ended(report)).filter(is_wanted));
+        self.waiting.extend(Some(ended).filter(is_wanted));
         self.totals.has_end = true;
         self.flush();
     }
