@@ -322,12 +322,23 @@ fn receivers_in_trouble_cost_points_and_nothing_else() {
         answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nno \x1b[31mtoken"),
         answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
         answering("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"),
+        answering("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
+        answering("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"results\":[]}"),
         answering("nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(|server| server.url() + "write").collect();
     urls.push(format!("http://user:s3cret@{refusing}/write?token=s3cret"));
-    let wanted = ["401 Unauthorized: no", "503 Service", "413 ", "lost", "lost", "refused"];
+    let wanted = [
+        "401 Unauthorized: no",
+        "503 Service",
+        "413 ",
+        "a page of HTML",
+        "not that of a write",
+        "lost",
+        "lost",
+        "refused",
+    ];
     let runs = urls.iter().map(|url| {
         let words = ["hit", &target.url("/"), "-r", "20/s", "-d", "2s", "--ui", "none", "--json"];
         // A rule that holds however late a busy machine is.

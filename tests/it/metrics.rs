@@ -202,12 +202,20 @@ fn receivers_in_trouble_cost_metrics_and_nothing_else() {
     let servers = [
         answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nno \x1b[31mlabel"),
         answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        answering(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
         answering(b"nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(Server::url).collect();
     urls.push(format!("http://user:s3cret@{refusing}/w"));
-    let wanted = ["400 Bad Request: no", "503 Service Unavailable", "lost", "lost", "refused"];
+    let wanted = [
+        "400 Bad Request: no",
+        "503 Service Unavailable",
+        "a page of HTML",
+        "lost",
+        "lost",
+        "refused",
+    ];
     let runs = urls.iter().map(|url| {
         let words = ["hit", &target.url("/"), "-r", "20/s", "-d", "2s", "--ui", "none", "--json"];
         // A rule that holds whatever the machine does: without one, a busy machine is inconclusive.

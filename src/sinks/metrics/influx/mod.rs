@@ -134,11 +134,14 @@ fn result(batch: &Batch, response: &PushResponse) -> SendResult {
     if response.status == StatusCode::PAYLOAD_TOO_LARGE {
         return lines::halves(batch).map_or_else(|| response.result(), SendResult::Split);
     }
-    if response.status == StatusCode::OK && !response.body.is_empty() {
+    let all = response.result();
+    if all == SendResult::Delivered
+        && response.status == StatusCode::OK
+        && !response.body.is_empty()
+    {
         let why = "its response is not that of a write; is the URL right?".to_owned();
         return SendResult::Rejected(why);
     }
-    let all = response.result();
     let SendResult::Rejected(why) = &all else { return all };
     let text = String::from_utf8_lossy(&response.body);
     match dropped(&text) {
