@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::history_args::{HistoryArgs, find_place};
-use super::output::print_error;
+use super::output::{print_error, print_remark};
 use crate::event::Report;
 use crate::history::{self, IntervalSink, RunContext, RunEntry, SourceCommit};
 use crate::plan::Plan;
@@ -36,6 +36,9 @@ impl HistoryWriter {
     ) -> Self {
         let is_wanted = args.history.is_some() || is_default;
         if args.no_history || !is_wanted {
+            if !args.tag.is_empty() {
+                print_remark(&"`--tag` has no effect: the run is not written to a history");
+            }
             return Self(None);
         }
         let place = match find_place(args.history.as_ref()) {

@@ -33,7 +33,7 @@ pub(super) struct MetricsArgs {
     /// ADDR is the address to listen on (default: 127.0.0.1:9464). After the run, the command waits
     /// for one more scrape: at most twice the time between the last two, and 60 s.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
-        hide_short_help = true, help_heading = "Metrics")]
+        value_parser = listen_address, hide_short_help = true, help_heading = "Metrics")]
     #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
     metrics: Option<Option<SocketAddr>>,
     /// Push metrics to a Prometheus remote-write receiver every 5 s
@@ -103,6 +103,13 @@ pub(super) struct MetricsReceivers {
     statsd: Option<Statsd>,
     elasticsearch: Option<Elasticsearch>,
     otlp: Option<OpenOtlp>,
+}
+
+/// Parses the address of `--metrics`.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address with a port, such as --metrics=127.0.0.1:9464".to_owned()
+    })
 }
 
 impl MetricsArgs {

@@ -341,3 +341,12 @@ fn the_commit_of_the_scenario_is_kept() {
     let text = history(&file, &["trend", "rate"]).stdout;
     assert!(text.contains("f123456 new"), "{text}");
 }
+
+#[test]
+fn a_tag_without_a_history_is_a_remark() {
+    let target = crate::builtin::Builtin::start(&[]);
+    let words = ["hit", &target.url("/"), "-n", "1", "--ui", "none", "--tag", "a=b"];
+    let done = Manada::new(&words).words(&["--threshold", "errors < 1%"]).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stderr.contains("`--tag` has no effect"), "{done}");
+}

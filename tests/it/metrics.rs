@@ -256,7 +256,8 @@ fn wrong_options_are_refused_before_the_load() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("--metrics={}", taken.local_addr().unwrap());
     let hit = ["hit", &url, "-n", "1", "--ui", "none"];
-    let cases: [(&[&str], i32, &str); 4] = [
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&["--metrics=localhost:9464"], 2, "such as --metrics=127.0.0.1:9464"),
         (&["--remote-write", "file:///etc/passwd"], 2, "expects the URL of a receiver"),
         (&["--remote-write", "127.0.0.1:9090"], 2, "http://127.0.0.1:9090/api/v1/write"),
         (&[&taken], 1, "cannot serve metrics at 127.0.0.1:"),
