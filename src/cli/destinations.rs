@@ -57,10 +57,13 @@ impl OutputArgs {
         for (at, (option, path)) in all.iter().enumerate() {
             let place = place_of(path);
             if let Some((other, _)) = all[..at].iter().find(|(_, one)| place_of(one) == place) {
-                return Some(format!(
-                    "{other} and {option} have the same file {}; name a file for each",
-                    path.display()
-                ));
+                let options = if other == option {
+                    format!("two {option}")
+                } else {
+                    format!("{other} and {option}")
+                };
+                let path = path.display();
+                return Some(format!("{options} have the same file {path}; name a file for each"));
             }
             let (parent, name) = (place.parent(), place.file_name());
             let is_in_folder = folder.is_some_and(|folder| parent == Some(&*place_of(folder)));

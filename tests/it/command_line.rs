@@ -52,7 +52,7 @@ fn invalid_arguments_have_exit_codes() {
             &["hit", url, "--report", "csv:-", "--report", "json:-"],
             "both write to standard output",
         ),
-        (2, &["hit", url, "--report", "x.md", "--report", "x.md"], "two reports"),
+        (2, &["hit", url, "--report", "x.md", "--report", "x.md"], "two --report have the same"),
         (3, &["hit", "--urls", "/nowhere/u"], "cannot read URLs from /nowhere/u"),
         (3, &["run", "bad.yaml", "--threshold", "errors < 1%"], "did you mean"),
         (3, &["hit", url, "-b", "@none.bin"], "none.bin"),
