@@ -272,19 +272,14 @@ fn rejected_documents_are_counted() {
 #[test]
 fn receivers_in_trouble_cost_documents_and_nothing_else() {
     let target = Builtin::start(&[]);
-    let answering = |answer: &'static str| {
-        Server::start(
-            move |peer| {
-                while peer.whole_request().is_some() && peer.send(answer.as_bytes()) {}
-            },
-        )
-    };
     let (_refusing, refusing) = refusing_address();
     let servers = [
-        answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno \x1b[31mway"),
-        answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
-        answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"),
-        answering("nonsense\r\n\r\n"),
+        Server::answering_whole(
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno \x1b[31mway",
+        ),
+        Server::answering_whole("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"),
+        Server::answering_whole("nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(Server::url).collect();

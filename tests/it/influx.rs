@@ -310,21 +310,18 @@ fn points_that_a_partial_write_lost_are_counted() {
 #[test]
 fn receivers_in_trouble_cost_points_and_nothing_else() {
     let target = Builtin::start(&[]);
-    let answering = |answer: &'static str| {
-        Server::start(
-            move |peer| {
-                while peer.whole_request().is_some() && peer.send(answer.as_bytes()) {}
-            },
-        )
-    };
     let (_refusing, refusing) = refusing_address();
     let servers = [
-        answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nno \x1b[31mtoken"),
-        answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
-        answering("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"),
-        answering("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
-        answering("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"results\":[]}"),
-        answering("nonsense\r\n\r\n"),
+        Server::answering_whole(
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nno \x1b[31mtoken",
+        ),
+        Server::answering_whole("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+        ),
+        Server::answering_whole("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"results\":[]}"),
+        Server::answering_whole("nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(|server| server.url() + "write").collect();

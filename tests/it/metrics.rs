@@ -195,15 +195,16 @@ fn victoria_metrics_has_the_sums_of_the_report_by_remote_write() {
 #[test]
 fn receivers_in_trouble_cost_metrics_and_nothing_else() {
     let target = Builtin::start(&[]);
-    let answering = |answer: &'static [u8]| {
-        Server::start(move |peer| while peer.whole_request().is_some() && peer.send(answer) {})
-    };
     let (_bound, refusing) = refusing_address();
     let servers = [
-        answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nno \x1b[31mlabel"),
-        answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
-        answering(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
-        answering(b"nonsense\r\n\r\n"),
+        Server::answering_whole(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\nno \x1b[31mlabel",
+        ),
+        Server::answering_whole(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+        ),
+        Server::answering_whole(b"nonsense\r\n\r\n"),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(Server::url).collect();

@@ -175,23 +175,22 @@ fn statuses_of_grpc_are_final_or_tried_again() {
 #[test]
 fn receivers_in_trouble_cost_telemetry_and_nothing_else() {
     let target = Builtin::start(&[]);
-    let answering = |answer: &'static [u8]| {
-        Server::start(move |peer| while peer.whole_request().is_some() && peer.send(answer) {})
-    };
     let servers = [
-        answering(
+        Server::answering_whole(
             b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-protobuf\r\n\
               Content-Length: 9\r\n\r\n\x08\x03\x12\x05no\x1b[m",
         ),
-        answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
-        answering(
+        Server::answering_whole(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole(
             b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n",
         ),
-        answering(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"),
-        answering(b"nonsense\r\n\r\n"),
+        Server::answering_whole(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
+        Server::answering_whole(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"),
+        Server::answering_whole(b"nonsense\r\n\r\n"),
         // 5 rejected items of each request.
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\x0a\x07\x08\x05\x12\x03old"),
+        Server::answering_whole(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\x0a\x07\x08\x05\x12\x03old",
+        ),
         Server::start(Peer::hold),
     ];
     let mut urls: Vec<String> = servers.iter().map(Server::url).collect();

@@ -86,6 +86,13 @@ impl Server {
         })
     }
 
+    /// Starts a server that reads each request with its body, and responds with these bytes.
+    pub(crate) fn answering_whole(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self::start(
+            move |peer| while peer.whole_request().is_some() && peer.send(bytes.as_ref()) {},
+        )
+    }
+
     /// Returns its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
