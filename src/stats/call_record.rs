@@ -103,6 +103,32 @@ pub struct CallRecord {
     pub because: KeptBecause,
 }
 
+#[cfg(test)]
+impl CallRecord {
+    /// A call of one attempt that ended with this status, and was kept for no reason yet.
+    pub(crate) fn made_up(item: u64, step: usize, response_ns: u64, status: u16) -> Self {
+        Self {
+            iteration: IterationId { item, ..IterationId::default() },
+            key: item,
+            step: StepId::new(step),
+            user: item,
+            intended: RunOffset::from_ns(item),
+            lag_ns: 0,
+            blocked_ns: 0,
+            service_ns: response_ns,
+            response_ns,
+            phases: AttemptPhases::default(),
+            attempts: 1,
+            earlier: Vec::new(),
+            bytes_sent: 1,
+            bytes_received: 1,
+            outcome: AttemptOutcome::Responded(status),
+            result: if status < 400 { CallResult::Ok } else { CallResult::Failed },
+            because: KeptBecause::default(),
+        }
+    }
+}
+
 /// A sampled iteration that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IterationRecord {

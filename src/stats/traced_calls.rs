@@ -198,41 +198,25 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ids::WorkloadId;
-    use crate::stats::call_record::{AttemptPhases, KeptBecause};
+    use crate::stats::call_record::KeptBecause;
     use crate::stats::exemplar::Exemplar;
     use crate::stats::outcome::{AttemptPhase, BlockCause};
-    use crate::stats::trace_ids::IterationId;
 
     const EXPORTED: TraceSelection = TraceSelection { below: 500, exports_spans: true };
 
     /// A call of step `item % 2`; a tenth of them failed.
     fn call(item: u64) -> CallRecord {
         let status = if item.is_multiple_of(10) { 500 } else { 200 };
-        let result = if status == 200 { CallResult::Ok } else { CallResult::Failed };
         let response_ns = item * item % 7_919 * 50_000;
         CallRecord {
-            iteration: IterationId { workload: WorkloadId::new(0), item, iteration: 0 },
             key: item * 617 % 1_000,
-            step: StepId::new((item % 2) as usize),
-            user: item,
             intended: RunOffset::from_ns(item * 10_000_000),
-            lag_ns: 0,
-            blocked_ns: 0,
-            service_ns: response_ns,
-            response_ns,
-            phases: AttemptPhases::default(),
-            attempts: 1,
-            earlier: Vec::new(),
-            bytes_sent: 1,
-            bytes_received: 1,
-            outcome: AttemptOutcome::Responded(status),
-            result,
             because: KeptBecause {
                 sampled: true,
                 failed: status == 500,
                 slowest: item.is_multiple_of(7),
             },
+            ..CallRecord::made_up(item, (item % 2) as usize, response_ns, status)
         }
     }
 

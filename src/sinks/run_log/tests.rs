@@ -7,13 +7,11 @@ use super::entry::tests::parse_logfmt;
 use super::*;
 use crate::clock::RunOffset;
 use crate::event::{Interrupt, StopCause};
-use crate::ids::StepId;
 use crate::report::page::tests::made_up;
-use crate::stats::call_record::{AttemptPhases, KeptBecause};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, BreakerState, CallRecord, CallResult, Change, ChangeCause, ChangeSubject,
-    Delta, GaugeSample, IterationId, IterationRecord, StateChanges,
+    BreakerState, CallRecord, Change, ChangeCause, ChangeSubject, Delta, GaugeSample, IterationId,
+    IterationRecord, StateChanges,
 };
 
 /// Text that a target, or a file of other people, could contain.
@@ -25,25 +23,12 @@ fn options(format: LogFormat, path: &Path, level: LogLevel) -> LogOptions {
 }
 
 fn call(number: u64, status: u16) -> CallRecord {
-    let iteration = IterationId { item: number, ..IterationId::default() };
     CallRecord {
-        iteration,
-        key: number,
-        step: StepId::new(0),
-        user: number,
         intended: RunOffset::from_ns(number * 1_000_000),
-        lag_ns: 0,
-        blocked_ns: 0,
         service_ns: 1_500_000,
-        response_ns: 2_500_000,
-        phases: AttemptPhases::default(),
-        attempts: 1,
-        earlier: Vec::new(),
         bytes_sent: 10,
         bytes_received: 20,
-        outcome: AttemptOutcome::Responded(status),
-        result: if status < 400 { CallResult::Ok } else { CallResult::Failed },
-        because: KeptBecause::default(),
+        ..CallRecord::made_up(number, 0, 2_500_000, status)
     }
 }
 

@@ -166,12 +166,11 @@ impl CallKeeper {
 mod tests {
     use super::super::Recorder;
     use super::*;
-    use crate::clock::{RunOffset, Time};
+    use crate::clock::Time;
     use crate::seed::mixed;
     use crate::stats::Gauges;
-    use crate::stats::call_record::{AttemptPhases, KeptBecause};
     use crate::stats::sample::SeriesLayout;
-    use crate::stats::trace_ids::{IterationId, keys_of_share};
+    use crate::stats::trace_ids::keys_of_share;
 
     fn recorder(below: u64, most_per_second: u64) -> Recorder {
         let layout = SeriesLayout { workloads: 1, checks: vec![0, 0], ..SeriesLayout::default() };
@@ -181,26 +180,8 @@ mod tests {
     }
 
     fn record(item: u64, step: usize, response_ns: u64, status: u16) -> CallRecord {
-        let result = if status < 400 { CallResult::Ok } else { CallResult::Failed };
-        CallRecord {
-            iteration: IterationId { item, ..IterationId::default() },
-            key: mixed([item]),
-            step: StepId::new(step),
-            user: item,
-            intended: RunOffset::from_ns(item),
-            lag_ns: 0,
-            blocked_ns: 0,
-            service_ns: response_ns,
-            response_ns,
-            phases: AttemptPhases::default(),
-            attempts: 1,
-            earlier: Vec::new(),
-            bytes_sent: 1,
-            bytes_received: 1,
-            outcome: AttemptOutcome::Responded(status),
-            result,
-            because: KeptBecause::default(),
-        }
+        let one = CallRecord::made_up(item, step, response_ns, status);
+        CallRecord { key: mixed([item]), ..one }
     }
 
     fn add(recorder: &mut Recorder, one: CallRecord) {
