@@ -60,6 +60,7 @@ pub mod testserver;
 pub mod control;
 pub mod fleet;
 pub mod kubernetes;
+pub mod probe;
 pub mod sinks;
 // 9: one run; the history of runs; files for Prometheus and Grafana
 #[cfg(feature = "metrics")]

@@ -38,7 +38,7 @@ const FLOORS: [&[&str]; 12] = [
     &["pace", "resilience", "wire", "event", "forecast", "delivery", "side_client"],
     &["scenario"],
     &["engine", "report", "testserver"],
-    &["sinks", "control", "fleet", "kubernetes"],
+    &["sinks", "control", "fleet", "kubernetes", "probe"],
     &["run", "history", "dashboards"],
     &[],
     &["cli"],

@@ -12,7 +12,9 @@ use super::dashboards;
 use super::history;
 #[cfg(feature = "redis")]
 use super::{agent, coordinate};
-use super::{check, control, doctor, hit, k8s, man, merge, plan, report, run, target};
+use super::{
+    check, control, doctor, hit, k8s, man, merge, plan, probe_limits, report, run, target,
+};
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
 #[derive(Debug, Parser)]
@@ -82,6 +84,10 @@ pub(super) enum CliCommand {
     ///
     /// Lists the limits that affect load tests, and how to raise them.
     Doctor(doctor::Args),
+    /// Find the rate limit of a target
+    ///
+    /// Or its limit of connections. Sends few requests, and compares the limit with headers.
+    ProbeLimits(Box<probe_limits::Args>),
     /// Serve the built-in test server
     ///
     /// A small shop with configurable latencies and faults. It counts and logs what it receives.

@@ -348,7 +348,7 @@ fn rate(text: &str) -> Result<Rate, String> {
     if is_number { args::rate(&format!("{text}/s")) } else { args::rate(text) }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once(':').ok_or("expected NAME: VALUE, such as 'accept: text/html'")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))

@@ -48,6 +48,7 @@ mod otlp;
 mod output;
 mod output_folder;
 mod plan;
+mod probe_limits;
 mod rebuilt;
 mod report;
 mod run;
@@ -111,6 +112,7 @@ pub fn main() -> ExitStatus {
         CliCommand::History(args) => history::run(&args),
         CliCommand::Control(args) => control::run(&args),
         CliCommand::Doctor(args) => doctor::run(&args),
+        CliCommand::ProbeLimits(args) => probe_limits::run(&args),
         CliCommand::Target(args) => target::run(args),
         #[cfg(feature = "redis")]
         CliCommand::Agent(args) => agent::run(&args, worker::compile_words),

@@ -18,9 +18,10 @@ use crate::host;
 use crate::seed::Seed;
 use crate::testserver::process::LISTENING;
 use crate::testserver::{
-    self, ConnectionLimits, DEFAULT_CHANNEL_SECRET, FaultShare, ServerStall, TestServerConfig,
-    TokenCounts, TokenLaws,
+    self, ConnectionLimits, DEFAULT_CHANNEL_SECRET, FaultShare, RequestRateLimit, ServerStall,
+    TestServerConfig, TokenCounts, TokenLaws,
 };
+use crate::units::Rate;
 
 /// Arguments of `manada target`.
 #[derive(Debug, clap::Args)]
@@ -82,6 +83,13 @@ pub(crate) struct Args {
     /// Apply the limits of connections to every request
     #[arg(long, hide_short_help = true)]
     limit_requests: bool,
+    /// Requests per second from one address, e.g. 20/s; more get 429
+    #[arg(long, value_name = "N/s", value_parser = super::args::rate, hide_short_help = true)]
+    rate_limit: Option<Rate>,
+    /// Requests from one address that --rate-limit admits at once after a pause
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "rate_limit",
+        value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    rate_burst: u32,
     /// Key of the tokens of private channels
     #[arg(long, value_name = "TEXT", default_value = DEFAULT_CHANNEL_SECRET)]
     channel_secret: String,
@@ -158,6 +166,7 @@ fn serve(args: Args) -> io::Result<()> {
             per_address: args.max_per_address,
             for_requests: args.limit_requests,
         },
+        rate_limit: args.rate_limit.map(|rate| RequestRateLimit { rate, burst: args.rate_burst }),
         tokens: TokenLaws {
             first: args.tokens.token_first,
             gap: args.tokens.token_gap,

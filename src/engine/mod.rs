@@ -8,7 +8,7 @@ mod admission_gate;
 mod adoption;
 mod attempt;
 mod buffers;
-mod call;
+pub(crate) mod call;
 mod iterations;
 mod lease;
 mod lease_commands;

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::fault::{FaultShare, ServerStall};
+use super::rate_limit::RequestRateLimit;
 use super::streams::limits::ConnectionLimits;
 use super::tokens::TokenLaws;
 use crate::curve::Distribution;
@@ -31,6 +32,8 @@ pub struct TestServerConfig {
     pub channel_secret: String,
     /// Limits of connections.
     pub limits: ConnectionLimits,
+    /// Rate limit of the requests of an address; `None`: there is none.
+    pub rate_limit: Option<RequestRateLimit>,
     /// URL of the Redis through which channels are shared with other instances.
     pub redis: Option<String>,
     /// The laws of token streams.
@@ -52,6 +55,7 @@ impl TestServerConfig {
             log: None,
             channel_secret: DEFAULT_CHANNEL_SECRET.to_owned(),
             limits: ConnectionLimits::default(),
+            rate_limit: None,
             redis: None,
             tokens: TokenLaws::default(),
             seed,

@@ -7,6 +7,7 @@
 //! idle connection holds no read buffer.
 
 mod opening;
+mod rate;
 
 use std::future::poll_fn;
 use std::io;
@@ -208,6 +209,11 @@ impl ServerConnection {
             self.refuse_connection(reached);
             return self.send(head, Some(pending)).await;
         }
+        let decision = self.limit_rate();
+        if let Some(refused) = decision.filter(|decision| !decision.is_admitted) {
+            self.refuse_rate(refused);
+            return self.send(head, Some(pending)).await;
+        }
         let bytes = &self.socket.input[..head.length];
         if route.opens_stream() && route.allows(head.method, bytes) {
             return self.open_stream(route, head, pending).await;
@@ -224,6 +230,9 @@ impl ServerConnection {
             request.respond(&mut self.socket.local.reply.borrow_mut());
         } else {
             route.refuse(&mut self.socket.local.reply.borrow_mut());
+        }
+        if let Some(decision) = decision {
+            self.tell_rate(decision);
         }
         self.send(head, Some(pending)).await
     }

@@ -21,6 +21,7 @@ mod head;
 mod log;
 pub mod process;
 mod query;
+mod rate_limit;
 #[cfg(feature = "redis")]
 mod redis_bus;
 mod reply;
@@ -37,6 +38,7 @@ mod websocket;
 
 pub use config::{DEFAULT_CHANNEL_SECRET, TestServerConfig};
 pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
+pub use rate_limit::RequestRateLimit;
 pub use server::{bind, serve};
 pub use streams::limits::ConnectionLimits;
 pub use tokens::{TokenCounts, TokenLaws};

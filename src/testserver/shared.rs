@@ -18,6 +18,7 @@ use super::events::channels::EventChannels;
 use super::fault::{FaultShare, InjectedFault, ServerStall};
 use super::head::IntendedStart;
 use super::log::{ArrivalLog, LogRecord};
+use super::rate_limit::RequestRateLimiter;
 use super::route::Route;
 use super::streams::counts::ServerStreamCount;
 use super::streams::limits::ConnectionLimiter;
@@ -42,6 +43,8 @@ pub(super) struct ServerShared {
     pub events: EventChannels,
     /// Limits of connections.
     pub limiter: Arc<ConnectionLimiter>,
+    /// Rate limit of requests, if there is one.
+    pub rate_limiter: Option<RequestRateLimiter>,
     /// To other instances; `None`: there are none.
     bus: Option<BusSender>,
     /// The users present in each channel.
@@ -84,6 +87,7 @@ impl ServerShared {
             topics: Arc::default(),
             events: EventChannels::default(),
             limiter: Arc::new(ConnectionLimiter::new(config.limits)),
+            rate_limiter: config.rate_limit.map(RequestRateLimiter::new),
             bus,
             presence: PresenceBoard::default(),
             token_laws: config.tokens.clone(),

@@ -269,6 +269,7 @@ pages! {
     locust "howto/from-locust.md";
     login "howto/login.md";
     planning "planning.md";
+    probe_limits "probe-limits.md";
     fleet "fleet.md";
     history "history.md";
     kubernetes "kubernetes.md";
