@@ -31,6 +31,7 @@ fn latencies() -> impl FnMut() -> u64 {
 
 fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
     Exchange {
+        backend: None,
         outcome: AttemptOutcome::Responded(200),
         dispatched,
         first_byte: dispatched.after(took_ns - 1_000),
@@ -52,6 +53,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
     let exchange = exchange(at, took_ns);
     recorder.end_attempt(&exchange, intended, false);
     let sample = Sample {
+        backend: None,
         workload,
         step,
         intended,

@@ -85,6 +85,10 @@ pub enum Order {
     TrimMemory,
     /// Close a service's idle connections and look up its name again.
     Refresh(ServiceId),
+    /// Takes a backend of a service, by its number, out (`false`) or in again.
+    BackendHealth(ServiceId, usize, bool),
+    /// Sets the weight of a backend of a service, in thousandths.
+    BackendWeight(ServiceId, usize, u64),
 }
 
 /// Everything that sinks need to know before the first number.

@@ -9,7 +9,7 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
-const BEYOND_SCHEMA: [(&str, &str); 23] = [
+const BEYOND_SCHEMA: [(&str, &str); 31] = [
     ("no-effect", "which keys an executor uses, and what an archetype may have"),
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
@@ -24,6 +24,14 @@ const BEYOND_SCHEMA: [(&str, &str); 23] = [
     ("safety-hosts", "which hosts are named where"),
     ("secret-short", "templates are a language, and the environment is elsewhere"),
     ("selectors-miss", "what a rule selects is a name that stands elsewhere"),
+    ("service-balance-alone", "how many addresses a service has"),
+    ("service-urls-schemes", "what several URLs have in common"),
+    ("service-urls-twice", "whether URLs differ"),
+    ("service-urls-weights", "whether some backend has a weight"),
+    ("threshold-backend", "what a rule selects is a name that stands elsewhere"),
+    ("threshold-recovery-alone", "whether a service has `health`"),
+    ("threshold-backend-metric", "rules are a language of their own"),
+    ("threshold-recovery-over", "rules are a language of their own"),
     ("service-header-variable", "which variables are known where"),
     ("service-tls-file", "what is in a file"),
     ("service-tls-name", "whether a name can be in a certificate"),

@@ -240,6 +240,10 @@ macro_rules! worlds {
 }
 
 worlds![
+    a_failing_backend_is_ejected,
+    all_backends_are_down,
+    backends_take_turns_by_weight,
+    users_stick_to_a_backend,
     a_breaker_opens_and_closes,
     a_count_ends_a_slow_ramp,
     a_count_is_over_with_its_last_iteration,

@@ -16,7 +16,7 @@ const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 #[test]
 fn server_runs_until_its_input_closes() {
     let latency = Some(Distribution::parse_compact("exponential:1ms,max=3ms").unwrap());
-    let settings = Builtin { latency, servers: Some(2) };
+    let settings = Builtin { latency, servers: Some(2), instances: 1 };
     let seed = Seed::new(7).unwrap();
     let target = TestServerProcess::start(Some(Path::new(MANADA)), &settings, seed).unwrap();
     let address = target.address();

@@ -35,6 +35,9 @@ pub(super) fn condition(
     form: BucketForm,
 ) -> Result<Condition, &'static str> {
     let range = threshold.over_s.map(seconds);
+    if threshold.scope.backend().is_some() {
+        return Err("metrics have no label for backends");
+    }
     let time = match (&range, threshold.over_s) {
         (Some(range), Some(over_s)) if over_s >= MIN_WINDOW_S => CountedTime::Last(range),
         (Some(_), _) => return Err("a window below 10 s has too few scrapes"),
@@ -93,6 +96,8 @@ impl Parts<'_> {
             Selector::Archetype(name) => all.is("archetype", name),
             Selector::Tag(key, value) => all.is(&format!("tag_{}", label_name(key)), value),
             Selector::Check(name) => all.is("check", name),
+            // `condition` has none for it.
+            Selector::Backend(_) => all,
         })
     }
 
@@ -133,6 +138,7 @@ impl Parts<'_> {
             Metric::StatusShare(low, high) => {
                 format!("{} / {}", statuses(low, high)?, calls(self.measured()))
             }
+            Metric::Recovery => return Err("it is measured after the load"),
             Metric::Bytes => self.sum(MetricName::BYTES_RECEIVED, &Matchers::default()),
             Metric::Iterations => self.of_workloads(MetricName::ITERATIONS_STARTED, None)?,
             Metric::Dropped => {

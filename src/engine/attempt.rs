@@ -8,7 +8,7 @@
 use std::num::NonZero;
 
 use crate::clock::{self, RunOffset};
-use crate::engine::call::attempts::CallAttempts;
+use crate::engine::call::attempts::{CallAttempts, NextAttempt};
 use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_render, suppress};
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
@@ -69,7 +69,9 @@ pub(crate) fn call<'a>(
             intended,
         };
         let mut attempts = CallAttempts::new(&context, outgoing, at);
-        if has_policies {
+        if prepared.is_balanced {
+            Box::pin(attempts.make_balanced(user)).await;
+        } else if has_policies {
             // Boxed: a user of the default client carries no room for it.
             Box::pin(attempts.make(user)).await;
         } else {
@@ -160,70 +162,75 @@ fn add_parts(
 }
 
 impl CallAttempts<'_> {
-    /// Makes the attempts, from the first to the last: the stack of resilience, step by step.
+    /// Makes the attempts, from the first to the last.
     async fn make(&mut self, user: &mut User) {
+        while self.make_one(user).await == NextAttempt::Due {}
+    }
+
+    /// Makes one attempt, and waits for the next if one is due: the stack of resilience, step by
+    /// step.
+    pub(crate) async fn make_one(&mut self, user: &mut User) -> NextAttempt {
         let (shard, prepared, resilience) =
             (self.context.shard, self.context.prepared, &self.context.shard.resilience);
-        loop {
-            // Admit, then lease: a slot at each rate limit, a connection of the pool, the gate of a
-            // service that takes no connections; the breakers last, since a permit of theirs that
-            // was given before a wait would be old after it.
-            let mut permit = AttemptPermit::default();
-            while let Err(delay) = resilience.acquire(shard, user, prepared, &mut permit, self.at) {
-                if let Err(outcome) = self.wait(user, &mut permit, delay).await {
-                    resilience.release(shard, user, prepared, permit, None, self.at);
-                    // If an attempt was made before, its end is the call's.
-                    if self.retries == 0 {
-                        self.last = unsent(outcome, self.at);
-                    } else {
-                        // The retry was not made.
-                        resilience.refund_retry();
-                        self.retries -= 1;
-                    }
-                    return;
+        // Admit, then lease: a slot at each rate limit, a connection of the pool, the gate of a
+        // service that takes no connections; the breakers last, since a permit of theirs that
+        // was given before a wait would be old after it.
+        let mut permit = AttemptPermit::to(self.outgoing.service);
+        while let Err(delay) = resilience.acquire(shard, user, prepared, &mut permit, self.at) {
+            if let Err(outcome) = self.wait(user, &mut permit, delay).await {
+                resilience.release(shard, user, prepared, permit, None, self.at);
+                // If an attempt was made before, its end is the call's.
+                if self.retries == 0 {
+                    self.last = unsent(outcome, self.at);
+                } else {
+                    // The retry was not made.
+                    resilience.refund_retry();
+                    self.retries -= 1;
                 }
+                return NextAttempt::NotMade;
             }
-            if self.retries > 0 {
-                // The attempt before is not the last: it is measured by itself.
-                call_record::note_earlier(shard, user, &self.last);
-                let step = user.step(prepared.call.series);
-                shard.recorder.borrow_mut().record_extra_service_time(
-                    step,
-                    self.outgoing.intended,
-                    &self.last,
-                );
-            } else {
-                resilience.earn();
-            }
-
-            // Send under deadline. Its clock starts at dispatch: neither lateness of the generator
-            // nor a wait that policy caused shortens the target's time.
-            let begun = self.at;
-            let limit_ns = resilience.timeout_ns(user.has_emulated_link(), prepared);
-            user.deadline.begin(begun.after(limit_ns));
-            // A breaker was promised one probe, not two.
-            let hedge = resilience.hedge_after_ns(user, prepared).filter(|_| !permit.is_probe());
-            self.send(user, hedge).await;
-
-            // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
-            // learn from attempts.
-            let now = self.last.done;
-            let completed = CompletedAttempt { exchange: &self.last, begun, limit_ns };
-            resilience.release(shard, user, prepared, permit, Some(completed), now);
-
-            // Retry? Only a failure that may pass, of a request that may be sent twice, and within
-            // the budget.
-            let Some(wait_ns) = resilience.retry_after(self) else { return };
-            self.at = now;
-            let until = now.after(wait_ns);
-            let pause = user.deadline.pause_until(until).await;
-            self.count_blocked(BlockCause::Retry);
-            if pause.is_err() {
-                resilience.refund_retry();
-                return;
-            }
-            (self.reason, self.retries) = (AttemptReason::Retry, self.retries + 1);
         }
+        if self.retries > 0 {
+            // The attempt before is not the last: it is measured by itself.
+            call_record::note_earlier(shard, user, &self.last);
+            let step = user.step(prepared.call.series);
+            shard.recorder.borrow_mut().record_extra_service_time(
+                step,
+                self.outgoing.intended,
+                &self.last,
+            );
+        } else {
+            resilience.earn();
+        }
+
+        // Send under deadline. Its clock starts at dispatch: neither lateness of the generator
+        // nor a wait that policy caused shortens the target's time.
+        let begun = self.at;
+        let limit_ns = resilience.timeout_ns(user.has_emulated_link(), prepared);
+        user.deadline.begin(begun.after(limit_ns));
+        // A breaker was promised one probe, not two.
+        let hedge = resilience.hedge_after_ns(user, prepared).filter(|_| !permit.is_probe());
+        self.send(user, hedge).await;
+
+        // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
+        // learn from attempts.
+        let now = self.last.done;
+        let completed = CompletedAttempt { exchange: &self.last, begun, limit_ns };
+        resilience.release(shard, user, prepared, permit, Some(completed), now);
+
+        // Retry? Only a failure that may pass, of a request that may be sent twice, and within
+        // the budget.
+        let Some(wait_ns) = resilience.retry_after(self) else { return NextAttempt::None };
+        self.at = now;
+        let until = now.after(wait_ns);
+        let pause = user.deadline.pause_until(until).await;
+        self.count_blocked(BlockCause::Retry);
+        if pause.is_err() {
+            resilience.refund_retry();
+            return NextAttempt::None;
+        }
+        (self.reason, self.retries) = (AttemptReason::Retry, self.retries + 1);
+        NextAttempt::Due
     }
 
     /// One attempt as policy counts it, under the user's deadline: with its resend on a fresh

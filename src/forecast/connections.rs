@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{PoolId, ServiceId};
+use crate::plan::backends::{Backends, BalanceMode};
 use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::policy::PoolStrategy;
 use crate::plan::stream::StreamAct;
@@ -55,7 +56,9 @@ pub(super) fn connections(
         for (share, users) in workload.shares.iter().zip(users) {
             for ((owner, service), each) in max_concurrent(plan, &plan.archetypes[share.archetype])
             {
-                let count = users * each;
+                // A user may keep a connection to each backend that its calls go to.
+                let backends = if only_certain { 1 } else { backends_of(plan, service) };
+                let count = users * each * backends;
                 match owner {
                     ConnectionOwner::Pool(pool) => {
                         *pooled[pool.index()].entry(service).or_default() += count;
@@ -89,6 +92,14 @@ pub(super) fn connections(
         }
     }
     forecast
+}
+
+/// To how many backends the calls of one user may go.
+fn backends_of(plan: &Plan, service: ServiceId) -> u64 {
+    match plan.services[service].backends.as_deref() {
+        None | Some(Backends { balance: BalanceMode::Sticky, .. }) => 1,
+        Some(backends) => backends.members.len() as u64,
+    }
 }
 
 /// Returns the maximum of concurrent calls of one user by owner and service. A user keeps as many

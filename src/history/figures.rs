@@ -92,7 +92,7 @@ fn quoted(name: &str) -> String {
 /// The unit of a metric's values.
 pub(super) fn unit(metric: Metric) -> &'static str {
     match metric {
-        Metric::Time(MetricTime::Messages(_) | _, _) => "us",
+        Metric::Time(MetricTime::Messages(_) | _, _) | Metric::Recovery => "us",
         Metric::Bytes => "bytes",
         Metric::Rate => "per_s",
         Metric::AchievedUsers => "share",

@@ -92,6 +92,33 @@ pub enum RequestBody {
 }
 
 impl Call {
+    /// A GET request to the first service, without checks.
+    pub fn get(path: Template) -> Self {
+        Self {
+            series: 0,
+            service: ServiceId::default(),
+            request: RequestTemplate {
+                method: "GET".to_owned(),
+                path,
+                headers: Vec::new(),
+                body: RequestBody::None,
+            },
+            timeout: None,
+            think: None,
+            captures: Vec::new(),
+            checks: Vec::new(),
+            expects: Vec::new(),
+            on_fail: OnFail::Count,
+            max_body: Self::MAX_BODY,
+            redirects: None,
+            priority: None,
+            has_rescue: false,
+            stamp: None,
+            streamed: None,
+            stream: None,
+        }
+    }
+
     /// Returns what the call extracts from its response and checks in it.
     pub fn response_rules(&self) -> ResponseRules<'_> {
         let Self { expects, checks, captures, .. } = self;

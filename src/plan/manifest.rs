@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::call_records::{CallRecordOptions, TraceInfo};
 use super::flow::Step;
 use super::policy::{BreakerName, PoolStrategy};
-use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
+use super::{
+    BackendSeries, Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload, backends,
+};
 use crate::clock::RunOffset;
 use crate::ids::{EndpointId, ServiceId, WorkloadId};
 use crate::redact::Redactor;
@@ -40,6 +42,8 @@ pub struct RunManifest {
     pub workloads: Vec<WorkloadInfo>,
     /// All series, indexed by `StepId`.
     pub steps: Vec<Series>,
+    /// All series by backend, in the order of `Window::backends`.
+    pub backends: Vec<BackendSeries>,
     /// All groups.
     pub groups: Vec<Series>,
     /// Names of the checks, by series.
@@ -144,6 +148,7 @@ impl Plan {
             archetypes: self.archetypes.iter().map(|one| one.name.clone()).collect(),
             workloads: self.workloads.iter().map(workload_info).collect(),
             steps: self.steps.clone(),
+            backends: self.backend_series(),
             groups: self.groups.clone(),
             checks: self.check_names(),
             thresholds: self.thresholds.clone(),
@@ -264,6 +269,8 @@ impl RunManifest {
             checks: self.checks.iter().map(Vec::len).collect(),
             groups: self.groups.len(),
             pools: self.client.pools.len(),
+            backends: self.backends.len(),
+            backend_places: backends::places(&self.backends),
             warmup: RunOffset::from_ns(nanos(self.warmup)),
             load_ends: self
                 .workloads
@@ -286,6 +293,7 @@ impl RunManifest {
             workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
             measured_ns: self.workloads.iter().map(|load| self.measured_span(load)).collect(),
             series: self.steps.iter().zip(&self.checks).map(subject).collect(),
+            backends: self.backends.iter().map(|one| (one.step, one.name.clone())).collect(),
         }
     }
 }

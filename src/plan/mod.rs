@@ -5,11 +5,14 @@
 
 pub mod address_scope;
 pub mod allowed_targets;
+mod backend_series;
+pub mod backends;
 pub mod call;
 pub mod call_records;
 pub mod data;
 pub mod endpoint_pattern;
 pub mod flow;
+pub mod health;
 mod host_pattern;
 pub mod load;
 pub mod load_override;
@@ -27,6 +30,7 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backends::{BackendSeries, Backends};
 pub use call::{Call, OnFail, RequestBody, RequestTemplate};
 pub use call_records::{CallRecordOptions, TraceInfo};
 pub use endpoint_pattern::{Endpoint, EndpointPattern, Endpoints};
@@ -164,6 +168,8 @@ impl Plan {
             checks: self.check_names().iter().map(Vec::len).collect(),
             groups: self.groups.len(),
             pools: self.policies.pools.len(),
+            backends: self.backend_series().len(),
+            backend_places: backends::places(&self.backend_series()),
             warmup: RunOffset::from_ns(nanos(self.warmup)),
             load_ends: self
                 .workloads

@@ -6,9 +6,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::backends::Backends;
+use super::health::HealthPolicy;
 use super::stream::WebSocketSettings;
 use super::transport::TransportConfig;
 use crate::curve::Distribution;
+use crate::ids::ServiceId;
 use crate::template::Template;
 
 /// A named target.
@@ -34,6 +37,12 @@ pub struct Service {
     pub is_websocket: bool,
     /// Settings of its WebSockets.
     pub ws: WebSocketSettings,
+    /// Its backends; `None` if it has a single address.
+    pub backends: Option<Box<Backends>>,
+    /// The service whose backend it is, if it is not the first one.
+    pub backend_of: Option<ServiceId>,
+    /// How its health is checked; `None`: it is not. Backends have that of their service.
+    pub health: Option<HealthPolicy>,
 }
 
 /// The target of a service.
@@ -65,6 +74,8 @@ pub struct Builtin {
     pub latency: Option<Distribution>,
     /// Maximum concurrent requests; `None`: unlimited.
     pub servers: Option<u32>,
+    /// Number of servers, each of them a backend; 0 counts as 1.
+    pub instances: u32,
 }
 
 impl Service {
@@ -84,6 +95,17 @@ impl Service {
             compress: false,
             is_websocket: false,
             ws: WebSocketSettings::default(),
+            backends: None,
+            backend_of: None,
+            health: None,
+        }
+    }
+
+    /// Name of the service as a backend: its URL, or its number for a built-in target.
+    pub fn backend_name(&self, number: usize) -> String {
+        match &self.target {
+            ServiceTarget::Url(address) => address.origin(),
+            ServiceTarget::Builtin(_) => format!("builtin {}", number + 1),
         }
     }
 

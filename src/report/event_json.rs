@@ -68,6 +68,14 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
             let from_s = from.ns() as f64 / 1e9;
             ("redistributed", none, json!({ "shards": shards, "from_s": from_s }))
         }
+        Change::BackendHealth { healthy } => {
+            let name = |healthy: bool| json!(if healthy { "healthy" } else { "unhealthy" });
+            ("backend_health", name(!healthy), name(*healthy))
+        }
+        Change::BackendEjected { lasts } => {
+            ("backend_ejected", none, json!({ "for_s": nanos(*lasts) as f64 / 1e9 }))
+        }
+        Change::BackendReturned => ("backend_returned", none, Value::Null),
         Change::Former { .. } => ("former", none, Value::Null),
     }
 }
@@ -136,6 +144,10 @@ fn cause(cause: &ChangeCause) -> Value {
         ChangeCause::Control { origin } => json!({ "kind": "control", "origin": origin.name() }),
         ChangeCause::BusyShard => json!({ "kind": "busy_shard" }),
         ChangeCause::NoHeartbeat => json!({ "kind": "no_heartbeat" }),
+        ChangeCause::HealthChecks { checks, last } => {
+            json!({ "kind": "health_checks", "checks": checks, "last": last })
+        }
+        ChangeCause::EjectionOver => json!({ "kind": "ejection_over" }),
         ChangeCause::ProcessEnded { how } => json!({ "kind": "process_ended", "how": how }),
         ChangeCause::Former { .. } => json!({ "kind": "former" }),
     }

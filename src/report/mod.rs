@@ -7,6 +7,7 @@
 
 mod addresses;
 pub(crate) mod ansi;
+mod backends;
 pub mod checkup;
 mod client_json;
 pub(crate) mod csv;

@@ -14,7 +14,7 @@ use super::rows::{ThresholdState, WorkerRow, aggregate, worker_rows, workers_in_
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
-    addresses, failures, histogram_text, load_text, messages_text, resilience_summary,
+    addresses, backends, failures, histogram_text, load_text, messages_text, resilience_summary,
     results_text, rows, steps,
 };
 use crate::event::Report;
@@ -34,6 +34,7 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     load_text::render(&mut out, report);
     thresholds(&mut out, report);
     steps::render(&mut out, report);
+    backends::render(&mut out, report);
     messages_text::render(&mut out, report);
     phases(&mut out, report);
     responses(&mut out, report);

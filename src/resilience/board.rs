@@ -8,7 +8,7 @@ use super::breaker::{AttemptResult, BreakerDecision, CircuitBreaker, StateTransi
 use crate::clock::Time;
 use crate::ids::{BreakerId, EndpointId, ServiceId, indexed_by};
 use crate::plan::policy::{self, BreakerSwitch};
-use crate::plan::{Endpoints, Plan};
+use crate::plan::{Endpoints, Plan, Service};
 use crate::stats::{AttemptOutcome, BreakerState};
 
 /// All breakers, by id: those of endpoints, of services, of the system.
@@ -42,7 +42,9 @@ impl BreakerBoard {
             |policy: &Option<policy::BreakerPolicy>| policy.as_ref().map(CircuitBreaker::new);
         let mut breakers: Vec<_> =
             endpoints.all.iter().map(|_| build(&policies.endpoint)).collect();
-        breakers.extend(plan.services.iter().map(|_| build(&policies.service)));
+        // The backends of a service have its breaker.
+        let service = |one: &Service| build(&policies.service).filter(|_| one.backend_of.is_none());
+        breakers.extend(plan.services.iter().map(service));
         breakers.push(build(&policies.system));
         let has_any = breakers.iter().any(Option::is_some);
         Self { breakers, endpoints: endpoints.all.len(), has_any }

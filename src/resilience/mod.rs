@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod backoff;
+pub mod balance;
 pub mod board;
 pub mod breaker;
 pub mod budget;
@@ -14,6 +15,7 @@ pub mod connect_gate;
 pub mod degrade;
 mod failure_window;
 pub mod heal;
+pub mod health;
 pub mod limiter;
 pub mod limits;
 pub mod memory;
@@ -23,6 +25,7 @@ pub mod timeout;
 mod transition;
 
 pub use admission::AdmissionController;
+pub use balance::{BackendBoard, BackendGroup};
 pub use board::{BreakerBoard, BreakerPermit};
 pub use breaker::{AttemptResult, CircuitBreaker, StateTransition};
 pub use budget::RetryBudget;

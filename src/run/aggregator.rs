@@ -129,9 +129,9 @@ impl RunAggregator {
 
     /// Judges the finished run. `end` says how its generators ended.
     pub fn conclude(mut self, end: RecordEnd) -> Report {
-        let RecordEnd { broken, rss_peak, workers } = end;
+        let RecordEnd { broken, rss_peak, workers, recovery } = end;
         self.finish();
-        let mut snapshot = self.snapshot();
+        let mut snapshot = Snapshot { recovery, ..self.snapshot() };
         snapshot.health.ledger.extend(broken.iter().chain(&self.lost).cloned());
         let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);

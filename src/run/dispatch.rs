@@ -6,14 +6,16 @@
 use std::sync::{Arc, PoisonError};
 
 use super::control::Controller;
+use super::dispatch_io::LoopInput;
 pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
 use super::error_rate_abort::ErrorRateAbort;
+use super::health::HealthChange;
 use super::losses::Losses;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
     ControlCommand, ControlError, ControlReply, ControlRequest, DeltaSource, Interrupt, LossPolicy,
-    RunEvent, ShardCommand, StopCause, WorkerEvent,
+    RunEvent, ShardCommand, StopCause,
 };
 use crate::plan::Plan;
 use crate::stats::{ChangeCause, Delta, GaugeSample, StateChange, StateChanges};
@@ -24,10 +26,7 @@ const BLOCKED_NS: u64 = 100_000_000;
 
 /// What ended a wait of the loop.
 enum LoopEvent {
-    Measured(Box<Delta>),
-    Interrupted(Interrupt),
-    Control(ControlRequest),
-    Worker(WorkerEvent),
+    Input(LoopInput),
     Second,
     /// No shard is left.
     Silence,
@@ -88,7 +87,8 @@ pub async fn dispatch<'a>(
         aborts_on_loss: outside.on_loss == LossPolicy::Abort,
         former_moves: Vec::new(),
     };
-    run.replay(outside.former);
+    let former = std::mem::replace(&mut outside.former, Box::new(std::iter::empty()));
+    run.replay(former);
     let alarm = Timer::new();
     let mut next_second = first_second(start);
     let mut is_silent = false;
@@ -96,17 +96,16 @@ pub async fn dispatch<'a>(
         let happened = tokio::select! {
             biased;
             delta = run.source.deltas.recv(), if !is_silent => {
-                delta.map_or(LoopEvent::Silence, |delta| LoopEvent::Measured(Box::new(delta)))
+                let input = |delta| LoopEvent::Input(LoopInput::Measured(Box::new(delta)));
+                delta.map_or(LoopEvent::Silence, input)
             }
-            Some(event) = run.source.workers.recv() => LoopEvent::Worker(event),
-            Some(interrupt) = outside.interrupts.recv() => LoopEvent::Interrupted(interrupt),
-            Some(request) = outside.commands.recv() => LoopEvent::Control(request),
+            Some(event) = run.source.workers.recv() => LoopEvent::Input(LoopInput::Worker(event)),
+            Some(input) = outside.next() => LoopEvent::Input(input),
             () = alarm.wait_until(next_second.min(run.cancel_at).min(run.give_up_at)) => {
                 LoopEvent::Second
             }
         };
         match happened {
-            LoopEvent::Measured(delta) => run.measured(delta),
             LoopEvent::Silence => {
                 // The last sender of deltas reported its loss before it ended.
                 while let Ok(event) = run.source.workers.try_recv() {
@@ -115,9 +114,7 @@ pub async fn dispatch<'a>(
                 is_silent = true;
                 run.keep_vacant();
             }
-            LoopEvent::Worker(event) => run.take_worker(event),
-            LoopEvent::Interrupted(interrupt) => run.interrupted(interrupt),
-            LoopEvent::Control(request) => run.handle_control(request),
+            LoopEvent::Input(input) => run.take(input),
             LoopEvent::Second => {
                 let now = clock::now();
                 if now >= run.cancel_at {
@@ -158,6 +155,17 @@ const SIGNAL_CUT_NS: u64 = 2_000_000_000;
 const SETTLE_NS: u64 = 50_000_000;
 
 impl Dispatch<'_> {
+    /// Takes an input.
+    fn take(&mut self, input: LoopInput) {
+        match input {
+            LoopInput::Measured(delta) => self.measured(delta),
+            LoopInput::Worker(event) => self.take_worker(event),
+            LoopInput::Interrupted(interrupt) => self.interrupted(interrupt),
+            LoopInput::Control(request) => self.handle_control(request),
+            LoopInput::Health(change) => self.health_changed(change),
+        }
+    }
+
     /// Takes the delta of a shard.
     pub(super) fn measured(&mut self, delta: Box<Delta>) {
         if let (true, Some(under_way)) = (delta.last, self.under_way.get_mut(delta.shard)) {
@@ -181,6 +189,20 @@ impl Dispatch<'_> {
         if !closed.is_empty() {
             self.io.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
         }
+    }
+
+    /// Takes a backend out or in again, as its health checks say.
+    fn health_changed(&mut self, health: HealthChange) {
+        let HealthChange { order, subject, change, cause } = health;
+        if let Some(order) = order {
+            self.source.broadcast(&ShardCommand::Order(order));
+        }
+        let at = RunOffset::of(clock::now(), self.start);
+        let notice = StateChange { at, subject, change, cause };
+        let mut changes = StateChanges::default();
+        changes.push(notice.clone(), 1);
+        self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(changes)));
+        self.record_change(notice);
     }
 
     /// Handles an interrupt.

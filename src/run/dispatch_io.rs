@@ -6,9 +6,11 @@
 use tokio::sync::mpsc;
 
 use super::aggregator::RunAggregator;
+use super::health::HealthChange;
 use crate::event::record::RecordEntry;
-use crate::event::{ControlRequest, Interrupt, LossPolicy};
+use crate::event::{ControlRequest, Interrupt, LossPolicy, WorkerEvent};
 use crate::sinks::SinkSet;
+use crate::stats::Delta;
 
 /// What a former coordinator of the run merged and recorded, in order.
 pub type FormerEntries = Box<dyn Iterator<Item = RecordEntry>>;
@@ -19,10 +21,34 @@ pub struct DispatchInputs {
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// Control commands.
     pub commands: mpsc::Receiver<ControlRequest>,
+    /// Changes of the health of services.
+    pub health: mpsc::Receiver<HealthChange>,
     /// What becomes of the load of a lost worker.
     pub on_loss: LossPolicy,
     /// What comes before anything else, if the run is resumed.
     pub former: FormerEntries,
+}
+
+/// What comes into the loop.
+pub(super) enum LoopInput {
+    Measured(Box<Delta>),
+    Interrupted(Interrupt),
+    Control(ControlRequest),
+    Worker(WorkerEvent),
+    Health(HealthChange),
+}
+
+impl DispatchInputs {
+    /// The next input; `None` if none will come.
+    pub(super) async fn next(&mut self) -> Option<LoopInput> {
+        Some(tokio::select! {
+            biased;
+            Some(interrupt) = self.interrupts.recv() => LoopInput::Interrupted(interrupt),
+            Some(request) = self.commands.recv() => LoopInput::Control(request),
+            Some(change) = self.health.recv() => LoopInput::Health(change),
+            else => return None,
+        })
+    }
 }
 
 /// What the loop works with.

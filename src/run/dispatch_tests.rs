@@ -62,6 +62,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let process = ProcessGauges { rss: &mut || None, limit: None, monitors: &mut Vec::new };
         let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
         let outside = DispatchInputs {
+            health: mpsc::channel(1).1,
             interrupts,
             commands,
             on_loss: LossPolicy::default(),

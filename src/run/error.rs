@@ -37,6 +37,9 @@ pub enum RunError {
     /// The safety limits forbid a target; the text says how to allow it.
     #[error("{0}")]
     Forbidden(String),
+    /// A service was not healthy before the load; the text names it.
+    #[error("{0}")]
+    Unhealthy(String),
     /// A safety limit stopped `setup`.
     #[error("{0}")]
     Stopped(String),
@@ -59,7 +62,7 @@ impl RunError {
             Self::Agents(error) => error.ending(),
             Self::Stopped(_) => ExitStatus::Aborted,
             Self::Interrupted(interrupt) => interrupt.exit_status(),
-            Self::Setup(_) | Self::World(..) => ExitStatus::Broken,
+            Self::Setup(_) | Self::Unhealthy(_) | Self::World(..) => ExitStatus::Broken,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::aggregator::RunAggregator;
 use super::dispatch::{self, DispatchInputs, DispatchIo, ProcessGauges};
 use super::error::RunError;
 use super::generators::{self, GeneratorEnd, Generators, PreparedGenerators};
+use super::health::{self, HealthChecker, RunningChecks};
 use super::monitors::MonitorSet;
 use super::options::RunOptions;
 use super::{look_up, machine, sections};
@@ -25,6 +26,8 @@ use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::host;
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
+use crate::stats::Recovery;
+use crate::verdict::threshold::Metric;
 
 /// The time that threads have to start: the run begins for all of them at the same moment.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -68,6 +71,25 @@ fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &Monitor
     }
 }
 
+/// How long services take to be healthy after the load, if a threshold is on that. A run that was
+/// stopped is not waited for.
+fn recovery(
+    plan: &Plan,
+    checker: &HealthChecker,
+    aggregator: &RunAggregator,
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Option<Recovery> {
+    let rules = plan.thresholds.iter().filter(|rule| rule.metric == Metric::Recovery);
+    let longest_us = rules
+        .map(|rule| rule.limit)
+        .fold(None, |most: Option<f64>, us| Some(most.map_or(us, |most| most.max(us))))?;
+    if checker.is_empty() || aggregator.stopped().is_some() {
+        return None;
+    }
+    let limit = Duration::from_micros(longest_us.ceil() as u64);
+    health::recovery(checker, limit, interrupts).ok()
+}
+
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
 /// when the load ends.
 ///
@@ -85,6 +107,8 @@ pub fn run(
     options.check(&plan, &tier)?;
     let (addresses, running_targets) = options.targets(&plan)?;
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
+    let checker = HealthChecker::new(&plan, &addresses);
+    let healthy = health::before_load(&checker, sinks, &interrupts)?;
     let mut gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
     let globals = sections::setup(&plan, &addresses, gathered.as_mut(), &interrupts)?;
     let monitors = MonitorSet::new(&options.monitors)?;
@@ -105,6 +129,8 @@ pub fn run(
     let reading = monitors
         .begin(start, &prepared.pids())
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
+    let (checks, health) = RunningChecks::begin(checker.clone(), healthy)
+        .map_err(|e| RunError::World("cannot start a thread for health checks", e))?;
     let former = options.former(&plan, &prepared)?;
     let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;
     let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);
@@ -122,13 +148,16 @@ pub fn run(
             monitors: &mut || reading.take(),
         };
         let io = DispatchIo { aggregator: &mut aggregator, sinks, process };
-        let inputs = DispatchInputs { interrupts: receiver, commands: received, on_loss, former };
+        let (interrupts, commands) = (receiver, received);
+        let inputs = DispatchInputs { interrupts, commands, health, on_loss, former };
         let stuck = dispatch::dispatch(&plan, start, source, io, inputs).await;
         // Replies that are under way are sent: the client that sent `stop` gets one.
         tokio::task::yield_now().await;
         stuck
     })
     .map_err(|e| RunError::World("cannot start the dispatcher", e))?;
+    drop(checks);
+    let recovery = recovery(&plan, &checker, &aggregator, &interrupts);
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
     let GeneratorEnd { failed: broken, workers, is_fenced } = generators.join(&stuck);
     if !is_fenced && let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
@@ -139,7 +168,7 @@ pub fn run(
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed = broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let rss_peak = generators::rss_peak(&workers);
-    let end = RecordEnd { broken: failed, rss_peak, workers };
+    let end = RecordEnd { broken: failed, rss_peak, workers, recovery };
     let report = Arc::new(aggregator.conclude(end));
     sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken.into_iter().next() {

@@ -23,6 +23,7 @@ mod exit_status;
 #[cfg(feature = "redis")]
 mod former;
 mod generators;
+mod health;
 mod look_up;
 mod losses;
 pub mod machine;

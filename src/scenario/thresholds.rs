@@ -9,7 +9,7 @@ use crate::scenario::syntax::mistake::Mistake;
 use crate::scenario::syntax::node::Node;
 use crate::scenario::syntax::values;
 use crate::verdict::Threshold;
-use crate::verdict::threshold::RuleError;
+use crate::verdict::threshold::{Metric, RuleError};
 
 /// Parses the thresholds of a scenario, each with its place.
 pub(crate) fn parse_list(
@@ -55,6 +55,17 @@ pub(crate) fn parse_flag(diagnostics: &mut Diagnostics, rules: &[String]) -> Vec
 /// Reports every threshold whose selectors match nothing; those beyond `places` are from the flag.
 pub(crate) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.manifest().subjects();
+    let has_health = plan.services.iter().any(|service| service.health.is_some());
+    for (index, rule) in plan.thresholds.iter().enumerate() {
+        if rule.metric == Metric::Recovery && !has_health {
+            let message = "recovery is not measured: no service has `health`";
+            let mistake = match places.get(index) {
+                Some(span) => diagnostics.mistake(*span, message),
+                None => diagnostics.global_mistake(flag(&rule.rule), message),
+            };
+            mistake.expected("a service with `health: { path: /health }`");
+        }
+    }
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let Err(error) = rule.scope.matches(&subjects) else { continue };
         let message = error.message.clone();

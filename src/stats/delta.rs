@@ -11,10 +11,10 @@ use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
 use super::latency::Latency;
-use super::messages::{MessageWindow, StreamCounts, merge_messages};
+use super::messages::StreamCounts;
 use super::named::add_name;
 use super::outcome::{BlockCause, ErrorCounts};
-use super::own_delay::{Delayed, OwnDelay, merge_boxed};
+use super::own_delay::{Delayed, merge_boxed};
 use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
@@ -22,6 +22,7 @@ use super::state_change::{MAX_INTERVAL_CHANGES, StateChanges};
 use crate::ids::{StepId, WorkloadId, indexed_by};
 
 pub use super::part::LostStarts;
+pub use super::step_window::{BackendWindow, StepWindow};
 
 indexed_by! {
     WorkloadId: LoadWindow, (Iterations, Calls), Departures;
@@ -122,6 +123,8 @@ pub struct Window {
     pub steps: Vec<Option<Box<StepWindow>>>,
     /// By group: from its first call to its last, without thinks.
     pub groups: Vec<Latency>,
+    /// By series and backend; allocated when first used.
+    pub backends: Vec<Option<Box<BackendWindow>>>,
     /// Calls begun, by series: more than ended while some still run.
     pub begun: Vec<u64>,
     /// Phases of attempts: dns, connect, tls, first byte, body.
@@ -168,32 +171,6 @@ pub struct LoadWindow {
     pub iteration_delayed: Option<Box<Delayed>>,
 }
 
-/// A series in one second.
-#[derive(Clone, Debug, Default)]
-pub struct StepWindow {
-    /// Calls of the step by result; `made` counts ended ones.
-    pub calls: Calls,
-    /// Those of them that were due after the end of their workload's load, while iterations
-    /// drained.
-    pub in_drain: u64,
-    /// From intended to the last byte.
-    pub response: Latency,
-    /// From dispatch to the last byte.
-    pub service: Latency,
-    /// Complete responses with an unexpected result: their response and service times, which
-    /// `response` and `service` hold too. Boxed, since most steps have none.
-    pub unwanted: Option<Box<[Histogram; 2]>>,
-    /// Those of its calls that the generator itself delayed.
-    pub own_delay: Option<Box<OwnDelay>>,
-    /// Passed and failed, by check.
-    pub checks: Vec<[u64; 2]>,
-    /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
-    /// sends.
-    pub statuses: Vec<(u16, u64)>,
-    /// Its messages. Boxed, since most steps have none.
-    pub messages: Option<Box<MessageWindow>>,
-}
-
 impl Delta {
     /// Creates an empty delta.
     pub fn new(shape: &SeriesLayout, shard: usize) -> Self {
@@ -234,6 +211,7 @@ impl Delta {
             window.workloads.len() == shape.workloads
                 && window.steps.len() == steps
                 && window.begun.len() == steps
+                && window.backends.len() == shape.backends
                 && window.groups.len() == shape.groups
                 && window.steps.iter().zip(&shape.checks).all(checks)
         };
@@ -304,6 +282,7 @@ impl Window {
             measured,
             workloads: vec![LoadWindow::default(); shape.workloads],
             steps: vec![None; shape.checks.len()],
+            backends: vec![None; shape.backends],
             groups: vec![Latency::default(); shape.groups],
             begun: vec![0; shape.checks.len()],
             phases: Default::default(),
@@ -322,11 +301,10 @@ impl Window {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.steps.iter_mut().zip(&other.steps) {
-            match (mine, theirs) {
-                (Some(mine), Some(theirs)) => mine.merge(theirs),
-                (mine @ None, Some(_)) => mine.clone_from(theirs),
-                (_, None) => {}
-            }
+            merge_boxed(mine, theirs.as_deref(), StepWindow::merge);
+        }
+        for (mine, theirs) in self.backends.iter_mut().zip(&other.backends) {
+            merge_boxed(mine, theirs.as_deref(), BackendWindow::merge);
         }
         self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
         self.begun.iter_mut().zip(&other.begun).for_each(|(mine, theirs)| *mine += theirs);
@@ -356,45 +334,5 @@ impl LoadWindow {
         self.iteration.merge(&other.iteration);
         let delayed = other.iteration_delayed.as_deref();
         merge_boxed(&mut self.iteration_delayed, delayed, Delayed::merge);
-    }
-}
-
-impl StepWindow {
-    /// Counts responses with a status.
-    #[inline]
-    pub fn count_status(&mut self, status: u16, count: u64) {
-        match self.statuses.iter_mut().find(|(known, _)| *known == status) {
-            Some((_, mine)) => *mine += count,
-            None => self.statuses.push((status, count)),
-        }
-    }
-
-    /// Calls that were due before the end of the load.
-    pub const fn in_load(&self) -> u64 {
-        self.calls.made.saturating_sub(self.in_drain)
-    }
-
-    /// Adds the counts of another window or series.
-    pub fn merge(&mut self, other: &Self) {
-        self.calls.add(&other.calls);
-        self.in_drain += other.in_drain;
-        self.response.merge(&other.response);
-        self.service.merge(&other.service);
-        if let Some(theirs) = &other.unwanted {
-            let mine = self.unwanted.get_or_insert_default();
-            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
-        }
-        merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
-        merge_messages(&mut self.messages, other.messages.as_deref());
-        for &(status, count) in &other.statuses {
-            self.count_status(status, count);
-        }
-        if self.checks.len() < other.checks.len() {
-            self.checks.resize(other.checks.len(), [0; 2]);
-        }
-        for (mine, theirs) in self.checks.iter_mut().zip(&other.checks) {
-            mine[0] += theirs[0];
-            mine[1] += theirs[1];
-        }
     }
 }

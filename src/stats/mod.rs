@@ -30,6 +30,7 @@ pub mod seconds;
 pub mod snapshot;
 pub mod stall;
 pub mod state_change;
+mod step_window;
 pub mod tally;
 pub mod timeline;
 pub mod trace_ids;
@@ -57,7 +58,7 @@ pub use recorder::Recorder;
 pub use resilience_snapshot::{BreakerUse, ResilienceSnapshot};
 pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
-pub use snapshot::{Snapshot, StreamsSnapshot};
+pub use snapshot::{Recovery, Snapshot, StreamsSnapshot};
 pub use state_change::{
     BreakerState, BreakerSwitch, Change, ChangeCause, ChangeKind, ChangeSubject, ControlOrigin,
     DegradationLevel, HealthFigure, LoadOverride, MemoryRelief, OverrideBase, Priority, Remedy,

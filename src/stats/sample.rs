@@ -3,11 +3,12 @@
 //! `wire` fills an Exchange, `engine::call` builds the Sample, the Recorder counts it.
 //! Invariant: neither ever leaves its shard.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult};
 use crate::clock::{RunOffset, Time};
-use crate::ids::{StepId, WorkloadId};
+use crate::ids::{ServiceId, StepId, WorkloadId};
 
 /// The dimensions of a recorder: how many workloads, series, checks, groups and pools it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,32 @@ pub struct SeriesLayout {
     pub groups: usize,
     /// Number of pools.
     pub pools: usize,
+    /// Number of series by backend.
+    pub backends: usize,
+    /// The place of a step's first backend among them, by step and service.
+    pub backend_places: BTreeMap<(StepId, ServiceId), usize>,
     /// End of the warm-up.
     pub warmup: RunOffset,
     /// By workload: end of its load; later calls are drain. A workload that is missing here, or
     /// that only a count ends, has none.
     pub load_ends: Vec<RunOffset>,
+}
+
+/// The place of a backend among those of its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendNumber(NonZero<u16>);
+
+impl BackendNumber {
+    /// The backend at a place.
+    pub fn new(place: usize) -> Self {
+        let number = u16::try_from(place + 1).unwrap_or(u16::MAX);
+        Self(NonZero::new(number).unwrap_or(NonZero::<u16>::MIN))
+    }
+
+    /// Its place.
+    pub fn place(self) -> usize {
+        usize::from(self.0.get()) - 1
+    }
 }
 
 /// One attempt on the wire.
@@ -48,6 +70,8 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Bytes read.
     pub bytes_received: u64,
+    /// The backend that it went to; `None` if its service has a single address.
+    pub backend: Option<BackendNumber>,
 }
 
 impl Exchange {
@@ -64,6 +88,7 @@ impl Exchange {
             sent: false,
             bytes_sent: 0,
             bytes_received: 0,
+            backend: None,
         }
     }
 }
@@ -120,6 +145,9 @@ pub struct Sample {
     pub outcome: AttemptOutcome,
     /// How the call ended.
     pub result: CallResult,
+    /// The service and the backend that its last attempt went to; `None` if the service has a
+    /// single address, or nothing was sent.
+    pub backend: Option<(ServiceId, BackendNumber)>,
 }
 
 /// How an iteration ended.

@@ -77,10 +77,21 @@ pub struct Snapshot {
     pub users_peak: u64,
     /// Maximum concurrent connections.
     pub connections_peak: u64,
+    /// How long services took to be healthy after the load; `None` if that was not measured.
+    pub recovery: Option<Recovery>,
     /// Streams over the whole run.
     pub streams: StreamsSnapshot,
     /// The generator's own health.
     pub health: Health,
+}
+
+/// How long the services with health checks took to be healthy after the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// From the end of the load until all were healthy, or until nothing more was awaited, µs.
+    pub us: u64,
+    /// Whether all were healthy then.
+    pub is_healthy: bool,
 }
 
 /// Streams over the whole run.

@@ -213,6 +213,7 @@ impl Tally {
         let end = load_end_ns.or(counted).unwrap_or(u64::MAX).min(self.stopped_ns);
         let until = end.min(gauges.elapsed_ns);
         Snapshot {
+            recovery: None,
             elapsed_ns: gauges.elapsed_ns,
             workloads: self.total.workloads.clone(),
             departures: self.total.departures.clone(),

@@ -5,12 +5,12 @@
 //! data does not pass.
 
 pub use super::judgement::{Judgement, StoppedRun, UntimedRank};
-use super::scope::Subjects;
+use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{
-    Calls, Delayed, Histogram, Latency, MessageCounts, OwnDelay, Quantile, Snapshot,
+    Calls, Delayed, Histogram, Latency, MessageCounts, OwnDelay, Quantile, Recovery, Snapshot,
 };
 
 /// The data for a judgement: the whole run, or one window of it.
@@ -22,6 +22,8 @@ pub struct JudgedPart<'a> {
     pub seconds: f64,
     /// Bytes read in the whole run.
     pub bytes: u64,
+    /// How long services took to be healthy after the load.
+    pub recovery: Option<Recovery>,
 }
 
 /// The observed value of a metric.
@@ -40,6 +42,7 @@ pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot)
         window: &snapshot.measured,
         seconds: measured_ns(threshold, subjects, snapshot) as f64 / 1e9,
         bytes: snapshot.connections.bytes_received,
+        recovery: snapshot.recovery,
     };
     thresholds.iter().map(|threshold| judge_part(threshold, subjects, part(threshold))).collect()
 }
@@ -127,11 +130,7 @@ fn observe(
     less: bool,
 ) -> Option<Observed> {
     let scope = &threshold.scope;
-    let steps = || {
-        let all = StepId::number(&part.window.steps);
-        all.filter(|(id, _)| scope.has_series(subjects, *id))
-            .filter_map(|(id, step)| Some((id, step.as_deref()?)))
-    };
+    let steps = || selected(scope, subjects, part.window);
     let loads = || {
         let all = WorkloadId::number(&part.window.workloads);
         all.filter(|(id, _)| scope.has_workload(subjects, *id)).map(|(_, load)| load)
@@ -175,6 +174,10 @@ fn observe(
             .map(|counts| counts.good as f64 / counts.judged as f64)
             .and_then(exact),
         Metric::Bytes => (part.bytes > 0).then_some(part.bytes as f64).and_then(exact),
+        Metric::Recovery => part.recovery.map(|recovery| Observed {
+            at_least: !recovery.is_healthy,
+            ..Observed::known(recovery.us as f64)
+        }),
         Metric::Iterations => {
             let started = sum(|load| load.started);
             (started > 0).then_some(started as f64).and_then(exact)
@@ -185,6 +188,23 @@ fn observe(
             any.then(|| started as f64 / part.seconds).and_then(exact)
         }
     }
+}
+
+/// The steps that a scope selects, or what of them went to the backend that it selects.
+pub(super) fn selected<'a>(
+    scope: &'a Scope,
+    subjects: &'a Subjects,
+    window: &'a Window,
+) -> impl Iterator<Item = (StepId, &'a StepWindow)> {
+    let is_whole = scope.backend().is_none();
+    let steps = StepId::number(&window.steps)
+        .filter(move |(id, _)| is_whole && scope.has_series(subjects, *id))
+        .filter_map(|(id, step)| Some((id, step.as_deref()?)));
+    let backends = window.backends.iter().zip(&subjects.backends).enumerate();
+    let backends = backends
+        .filter(move |(place, _)| !is_whole && scope.has_backend(subjects, *place))
+        .filter_map(|(_, (window, (step, _)))| Some((*step, &window.as_deref()?.calls)));
+    steps.chain(backends)
 }
 
 /// The messages of the steps; `None` if none of them has some.

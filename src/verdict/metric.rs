@@ -45,6 +45,8 @@ pub enum Metric {
     StatusShare(u16, u16),
     /// Iterations started per second.
     Rate,
+    /// From the end of the load until all services with health checks are healthy, µs.
+    Recovery,
     /// A count of messages.
     Messages(MessageCount),
     /// The share of token streams that met the limits of `good`, among those that have some.
@@ -109,6 +111,7 @@ const SCALARS: &[(&str, Metric)] = &[
     ("generator_errors", Metric::GeneratorErrors),
     ("bytes", Metric::Bytes),
     ("good", Metric::Good),
+    ("recovery", Metric::Recovery),
 ];
 
 const STATS: &[&str] = &["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
@@ -120,7 +123,9 @@ impl Metric {
             Self::Time(..) if is_k6 && value.parse::<f64>().is_ok() => {
                 value.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms * 1e3)
             }
-            Self::Time(..) => parse_duration(value).ok().map(|d| d.as_nanos() as f64 / 1e3),
+            Self::Time(..) | Self::Recovery => {
+                parse_duration(value).ok().map(|d| d.as_nanos() as f64 / 1e3)
+            }
             Self::Errors
             | Self::Achieved
             | Self::AchievedUsers
@@ -150,7 +155,7 @@ impl Metric {
 
     pub(super) fn expected_limit(self) -> &'static str {
         match self {
-            Self::Time(..) => "a duration such as 250ms or 1.5s",
+            Self::Time(..) | Self::Recovery => "a duration such as 250ms or 1.5s",
             Self::Errors
             | Self::Achieved
             | Self::AchievedUsers
@@ -182,8 +187,29 @@ impl Metric {
             | Self::Dropped
             | Self::Rate
             | Self::Iterations
+            | Self::Recovery
             | Self::Bytes => false,
             _ => true,
+        }
+    }
+
+    /// Whether the metric is recorded per backend.
+    pub(super) fn is_of_backends(self) -> bool {
+        match self {
+            Self::Time(time, _) => matches!(
+                time,
+                MetricTime::Response
+                    | MetricTime::OkResponse
+                    | MetricTime::Service
+                    | MetricTime::OkService
+            ),
+            Self::Errors
+            | Self::Failed
+            | Self::Timeouts
+            | Self::Calls
+            | Self::Statuses(..)
+            | Self::StatusShare(..) => true,
+            _ => false,
         }
     }
 
@@ -198,9 +224,9 @@ impl Metric {
     /// Formats a value of this metric: `250 ms`, `1%`, `12`, `200/s`.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::Time(..) if value >= 1e6 => format!("{}s", value / 1e6),
-            Self::Time(..) if value >= 1e3 => format!("{}ms", value / 1e3),
-            Self::Time(..) => format!("{value}us"),
+            Self::Time(..) | Self::Recovery if value >= 1e6 => format!("{}s", value / 1e6),
+            Self::Time(..) | Self::Recovery if value >= 1e3 => format!("{}ms", value / 1e3),
+            Self::Time(..) | Self::Recovery => format!("{value}us"),
             Self::Errors
             | Self::Achieved
             | Self::AchievedUsers
@@ -357,7 +383,7 @@ pub(super) fn known_metrics() -> String {
     "response, service, lag, blocked or iteration with a statistic (`response.p95`, \
      of ok calls alone `response(ok).p95`), \
      or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, \
-     iterations, bytes, \
+     iterations, bytes, recovery, \
      generator_errors, status(5xx); of messages delivery, transit, gap, first, first_text, tpot or \
      life with a statistic, or sent, received, lost, missed, duplicated, reordered, tokens, good"
         .to_owned()

@@ -29,6 +29,8 @@ pub enum Selector {
     Tag(String, String),
     /// A check; only for `checks`.
     Check(String),
+    /// A backend of a service with several addresses, by its URL.
+    Backend(String),
 }
 
 /// Everything that can be selected: the measured series and workloads, by their names.
@@ -41,6 +43,8 @@ pub struct Subjects {
     pub measured_ns: Vec<(u64, u64)>,
     /// All series.
     pub series: Vec<Subject>,
+    /// All series by backend: the series, and the backend's name.
+    pub backends: Vec<(StepId, String)>,
 }
 
 /// A series by its names.
@@ -58,7 +62,7 @@ pub struct Subject {
     pub checks: Vec<String>,
 }
 
-const WORDS: [&str; 5] = ["step", "workload", "archetype", "tag", "check"];
+const WORDS: [&str; 6] = ["step", "workload", "archetype", "tag", "check", "backend"];
 
 impl Scope {
     /// Parses the selectors at the start of a rule; also returns the rest.
@@ -108,7 +112,13 @@ impl Scope {
                 "a share after `check(\"…\")`, such as > 99%",
             );
         }
-        if metric == Metric::Bytes && !self.selectors.is_empty() {
+        if self.backend().is_some() && !metric.is_of_backends() {
+            return error(
+                "for the whole step or workload, not for a backend",
+                "errors, failed, timeouts, calls, status(5xx), response or service times",
+            );
+        }
+        if matches!(metric, Metric::Bytes | Metric::Recovery) && !self.selectors.is_empty() {
             return error("for the whole run", "no selector");
         }
         let by_workload = |one: &Selector| matches!(one, Selector::Workload(_));
@@ -121,6 +131,21 @@ impl Scope {
     /// Whether a single check is selected.
     pub(super) fn has_check(&self) -> bool {
         self.selectors.iter().any(|selector| matches!(selector, Selector::Check(_)))
+    }
+
+    /// The backend that is selected; `None` if the scope has all of them.
+    pub fn backend(&self) -> Option<&str> {
+        self.selectors.iter().find_map(|selector| match selector {
+            Selector::Backend(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether the scope includes a series by backend, by its place.
+    pub fn has_backend(&self, subjects: &Subjects, place: usize) -> bool {
+        subjects.backends.get(place).is_some_and(|(series, name)| {
+            self.backend().is_none_or(|wanted| wanted == name) && self.has_series(subjects, *series)
+        })
     }
 
     /// Whether the scope narrows further than to workloads: then it excludes lost starts.
@@ -143,6 +168,9 @@ impl Scope {
                 subject.tags.iter().any(|(mine, is)| mine == key && is == value)
             }
             Selector::Check(name) => subject.checks.contains(name),
+            Selector::Backend(name) => {
+                subjects.backends.iter().any(|(of, known)| *of == series && known == name)
+            }
         })
     }
 
@@ -217,6 +245,10 @@ impl Selector {
             Self::Check(name) => {
                 ("check", name.clone(), series.flat_map(|s| s.checks.clone()).collect())
             }
+            Self::Backend(name) => {
+                let known = subjects.backends.iter().map(|(_, name)| name.clone());
+                ("backend", name.clone(), known.collect())
+            }
         };
         known.sort();
         known.dedup();
@@ -231,6 +263,7 @@ fn parse_selector(word: &str, mut names: Vec<String>) -> Option<Selector> {
         ("workload", []) => Some(Selector::Workload(first)),
         ("archetype", []) => Some(Selector::Archetype(first)),
         ("check", []) => Some(Selector::Check(first)),
+        ("backend", []) => Some(Selector::Backend(first)),
         ("tag", [value]) => Some(Selector::Tag(first, value.clone())),
         ("tag", []) => {
             let (key, value) = first.split_once('=')?;
@@ -245,6 +278,7 @@ fn example(word: &str) -> &'static str {
         "step" => "product page",
         "tag" => "team=checkout",
         "check" => "status is 200",
+        "backend" => "http://10.0.0.2:8080",
         _ => "buyers",
     }
 }

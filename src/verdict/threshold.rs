@@ -159,10 +159,18 @@ impl Threshold {
             let message = "`after` without `over` or `abort`".to_owned();
             return error(message, "a window such as `over 10s`, or a `warmup` in the scenario");
         }
-        if self.over_s.is_some() && self.metric == Metric::Bytes {
+        let whole = match self.metric {
+            Metric::Bytes => Some("bytes are counted for the whole run"),
+            Metric::Recovery => Some("recovery is measured after the load"),
+            _ => None,
+        };
+        if let (Some(why), Some(_)) = (whole, self.over_s) {
+            return error(why.to_owned(), "a rule without `over`");
+        }
+        if self.metric == Metric::Recovery && self.abort {
             return error(
-                "bytes are counted for the whole run".to_owned(),
-                "a rule without `over`",
+                "recovery is measured after the load".to_owned(),
+                "a rule without `abort`",
             );
         }
         Ok(())

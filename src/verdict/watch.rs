@@ -174,7 +174,7 @@ impl Watch {
         rule.next_end_s = end.saturating_add(1);
         let seconds = f64::from(over_s);
         let judged = whole.map(|window| {
-            let part = JudgedPart { window: &window, seconds, bytes: 0 };
+            let part = JudgedPart { window: &window, seconds, bytes: 0, recovery: None };
             Judgement {
                 threshold: rule.threshold.clone(),
                 ..judge::judge_part(&rule.narrowed, &Subjects::default(), part)
@@ -270,12 +270,13 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
             _ => {}
         }
     }
-    for (series, theirs) in StepId::number(&window.steps) {
-        if !scope.has_series(subjects, series) {
-            continue;
-        }
-        part.begun[0] += window.begun[series.index()];
-        let Some(theirs) = theirs else { continue };
+    // A running call belongs to a backend only when it ends.
+    if scope.backend().is_none() {
+        let series =
+            StepId::number(&window.begun).filter(|(id, _)| scope.has_series(subjects, *id));
+        part.begun[0] = series.map(|(_, begun)| begun).sum();
+    }
+    for (series, theirs) in judge::selected(scope, subjects, window) {
         let step = part.steps[0].get_or_insert_default();
         step.calls.add(&theirs.calls);
         theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
@@ -360,6 +361,7 @@ fn blank() -> Window {
         second: 0,
         measured: true,
         workloads: vec![LoadWindow::default()],
+        backends: Vec::new(),
         steps: vec![None],
         begun: vec![0],
         phases: Default::default(),

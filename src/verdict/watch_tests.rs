@@ -52,6 +52,7 @@ impl WatchedRun {
             // Other work showed all the time that the loop was running.
             self.recorder.begin_loop(At(at_ns + took));
             let sample = Sample {
+                backend: None,
                 workload,
                 step,
                 intended,

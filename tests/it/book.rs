@@ -281,6 +281,7 @@ pages! {
     rates "howto/rates.md";
     reading_the_report "howto/reading-the-report.md";
     report "report.md";
+    backends "howto/backends.md";
     resilient "howto/resilient.md";
     secrets "secrets.md";
     streams "streams.md";

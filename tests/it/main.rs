@@ -4,6 +4,7 @@
 mod abort_and_overrides; // thresholds that stop a run; environments and settings
 mod addresses; // names with several addresses, or none
 mod arrival_log; // the log of the built-in target
+mod backends;
 mod bodies; // wrong codings, charsets, numbers with all their digits
 mod book; // examples of the documentation
 mod book_pages; // their blocks of code
@@ -66,6 +67,7 @@ mod probe_limits; // `probe-limits` against real limiters
 mod processes; // a run on several processes
 mod prometheus; // a real Prometheus
 mod raw_responses; // raw responses and what readers make of them
+mod real_servers;
 mod reconnects; // waits before event streams are opened again
 mod records; // records of earlier versions
 mod replay; // `report`: finished runs, judged and exported again

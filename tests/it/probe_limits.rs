@@ -5,61 +5,20 @@
 //! that reports that it is uncertain is repeated once.
 
 use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::builtin::Builtin;
-use crate::harness::{Done, Manada, Tied};
+use crate::harness::{Done, Manada};
 use crate::peer::Server;
-
-/// A server of another project, with its folder.
-struct Limiter {
-    child: Tied,
-    _folder: TempDir,
-}
-
-impl Drop for Limiter {
-    fn drop(&mut self) {
-        // nginx ends its workers itself.
-        self.child.signal(Signal::TERM);
-        let _ = self.child.0.wait();
-    }
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn start(mut command: Command, folder: TempDir, listens: &[SocketAddr]) -> Limiter {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let limiter = Limiter { child: Tied(child.spawn().unwrap()), _folder: folder };
-    for address in listens {
-        // A refused connection takes no time, so the server's own start limits this loop.
-        let is_open = (0..2_000_000).any(|_| {
-            std::thread::yield_now();
-            TcpStream::connect(address).is_ok()
-        });
-        assert!(is_open, "{command:?} does not listen on {address}");
-    }
-    limiter
-}
-
-fn program(name: &str, package: &str) -> String {
-    let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
-    let found = folders.iter().map(|folder| format!("{folder}/{name}"));
-    found.into_iter().find(|path| Path::new(path).exists()).unwrap_or_else(|| {
-        panic!("this test needs {name}: `apt-get install {package}`, or run scripts/test")
-    })
-}
+use crate::real_servers::{RealServer, free, program, start};
 
 /// nginx with these directives of `http`, and these of its server.
-fn nginx(http: &str, server: &str) -> (Limiter, SocketAddr) {
+fn nginx(http: &str, server: &str) -> (RealServer, SocketAddr) {
     let (folder, address) = (tempfile::tempdir().unwrap(), free());
     let at = folder.path().display();
     std::fs::write(folder.path().join("page"), "a page\n").unwrap();
@@ -79,7 +38,7 @@ fn nginx(http: &str, server: &str) -> (Limiter, SocketAddr) {
 }
 
 /// HAProxy with a frontend for each of these texts.
-fn haproxy(frontends: &[&str]) -> (Limiter, Vec<SocketAddr>) {
+fn haproxy(frontends: &[&str]) -> (RealServer, Vec<SocketAddr>) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = "global\n maxconn 1000\ndefaults\n mode http\n timeout client 60s\n \
                       timeout server 60s\n timeout connect 5s\n timeout http-keep-alive 60s\n"

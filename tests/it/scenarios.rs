@@ -111,6 +111,10 @@ shipped! {
         all_is_well(done, report);
         assert_eq!(report["users"]["peak"], 300, "{done}");
     };
+    backends "backends.yaml" ["--duration", "3s"] |done, report| {
+        all_is_well(done, report);
+        assert_eq!(report["backends"].as_array().map(Vec::len), Some(3), "{done}");
+    };
     login_storm "login-storm.yaml" ["--duration", "3s"] all_is_well;
     quickstart "quickstart.yaml" ["--duration", "3s"] all_is_well;
     resilient "resilient.yaml" ["--duration", "7s"] |done, report| {

@@ -15,7 +15,7 @@ use manada::event::control_request::MAX_PENDING;
 use manada::event::record::RecordEnd;
 use manada::event::{DeltaSource, GeneratorInfo, Report, RunInfo};
 use manada::plan::slots::ShardRange;
-use manada::plan::{Address, Archetype, Plan};
+use manada::plan::{Address, Archetype, Plan, Service, ServiceTarget};
 use manada::run::aggregator::RunAggregator;
 use manada::run::dispatch::{DispatchIo, ProcessGauges};
 use manada::run::{DispatchInputs, dispatch};
@@ -120,7 +120,11 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
             });
         }
         let address = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
-        let addresses = vec![address; plan.services.len()];
+        let own = |service: &Service| match &service.target {
+            ServiceTarget::Url(own) => own.clone(),
+            ServiceTarget::Builtin(_) => address.clone(),
+        };
+        let addresses: Vec<Address> = plan.services.iter().map(own).collect();
         let globals = match &plan.setup {
             None => Variables::default(),
             Some(setup) => {
@@ -150,6 +154,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
         let inputs = DispatchInputs {
+            health: mpsc::channel(1).1,
             interrupts,
             commands,
             on_loss: world.on_loss.into(),

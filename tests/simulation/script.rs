@@ -42,6 +42,9 @@ pub struct Script {
     /// The target refuses connections during this time.
     #[serde(default)]
     pub down: Option<Window>,
+    /// It refuses connections for a path prefix during this time.
+    #[serde(default)]
+    pub down_of: BTreeMap<String, Window>,
     /// The target alternates: available for the first time, refusing for the second.
     #[serde(default)]
     pub flaps: Option<[String; 2]>,
@@ -122,7 +125,12 @@ impl LatencyModel for ScriptedTarget {
         let refuses = self.script.refuses.as_ref().is_some_and(|from| of(&path, from));
         let streams = self.script.streams.as_ref();
         let no_streams = streams.is_some_and(|streams| within(&streams.down));
-        if within(&self.script.down) || flaps || refuses || no_streams {
+        let down_of = |(from, window): (&String, &Window)| {
+            let (begin, length) = window.ns();
+            of(&path, from) && (begin..begin + length).contains(&at)
+        };
+        let is_down = within(&self.script.down) || self.script.down_of.iter().any(down_of);
+        if is_down || flaps || refuses || no_streams {
             return FakeReply::Refuse;
         }
         self.count += 1;

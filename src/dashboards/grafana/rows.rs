@@ -205,7 +205,7 @@ fn threshold(number: usize, threshold: &Threshold) -> Panel {
     let matchers =
         if is_plain { of_run().is("rule", rule) } else { of_run().like("rule", &pattern(rule)) };
     let unit = match threshold.metric {
-        Metric::Time(..) => "s",
+        Metric::Time(..) | Metric::Recovery => "s",
         Metric::Bytes => "bytes",
         Metric::Rate => "cps",
         metric if metric.is_share() || metric == Metric::AchievedUsers => "percentunit",

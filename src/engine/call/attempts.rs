@@ -10,6 +10,17 @@ use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{Outgoing, ResponseCapture};
 
+/// What becomes of a call after one of its attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextAttempt {
+    /// It ends with the attempt that was made.
+    None,
+    /// It ends, and the attempt was not made.
+    NotMade,
+    /// Another attempt is due.
+    Due,
+}
+
 /// All that is known of the attempts of one call.
 pub(crate) struct CallAttempts<'a> {
     pub(crate) context: &'a CallContext<'a>,
@@ -46,5 +57,22 @@ impl<'a> CallAttempts<'a> {
             resends: 0,
             last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
         }
+    }
+
+    /// Lends the attempts with another request, until `take_back`.
+    pub(crate) fn with_request<'b>(&mut self, outgoing: Outgoing<'b>) -> CallAttempts<'b>
+    where
+        'a: 'b,
+    {
+        CallAttempts { outgoing, capture: std::mem::take(&mut self.capture), ..*self }
+    }
+
+    /// Takes lent attempts back, as they are now; the request stays its own.
+    pub(crate) fn take_back(&mut self, lent: CallAttempts<'_>) {
+        let CallAttempts { capture, reason, retries, blocked_ns, at, .. } = lent;
+        (self.capture, self.reason, self.retries) = (capture, reason, retries);
+        (self.blocked_ns, self.at) = (blocked_ns, at);
+        (self.was_redirected, self.resends) = (lent.was_redirected, lent.resends);
+        self.last = lent.last;
     }
 }

@@ -138,6 +138,7 @@ pub(crate) fn record(
         stalled_ns: blocked.own.stalled_ns,
         outcome: exchange.outcome,
         result,
+        backend: exchange.backend.map(|number| (call.prepared.call.service, number)),
     };
     if unready_ns > 0 {
         recorder.record_blocked(sample.intended, cause, unready_ns);

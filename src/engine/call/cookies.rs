@@ -20,7 +20,7 @@ use crate::wire::cookie::jar::{CookieJar, CookieOrigin};
 pub(crate) fn add(shard: &Shard, user: &User, service: ServiceId, bytes: &[u8]) -> Option<Vec<u8>> {
     let jar = user.jar.as_ref()?.borrow();
     let (line, rest) = request::split_line(bytes)?;
-    let origin = origin(&shard.addresses[service], request::target_of(line)?);
+    let origin = origin(site(shard, service), request::target_of(line)?);
     let value = jar.header(origin, crate::clock::now())?;
     Some([line, b"Cookie: ", &value, b"\r\n", rest].concat())
 }
@@ -35,7 +35,7 @@ pub(crate) fn store(
     kept: &ResponseCapture,
 ) {
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
-    let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
+    let origin = origin(site(shard, service), target.unwrap_or("/"));
     let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
     jar.borrow_mut().take_set_cookies(&kept.head, origin, crate::clock::now());
 }
@@ -43,7 +43,12 @@ pub(crate) fn store(
 /// The cookies of the user that a service may read, for captures.
 pub(crate) fn readable(shard: &Shard, user: &User, service: ServiceId) -> Vec<(String, String)> {
     let Some(jar) = &user.jar else { return Vec::new() };
-    jar.borrow().pairs(origin(&shard.addresses[service], "/"), crate::clock::now())
+    jar.borrow().pairs(origin(site(shard, service), "/"), crate::clock::now())
+}
+
+/// The address that cookies belong to: the backends of a service are one site.
+fn site(shard: &Shard, service: ServiceId) -> &Address {
+    &shard.addresses[shard.plan.services[service].backend_of.unwrap_or(service)]
 }
 
 fn origin<'a>(address: &'a Address, target: &'a str) -> CookieOrigin<'a> {

@@ -15,6 +15,7 @@ use super::prepared::PreparedCall;
 use crate::clock::{self, RunOffset};
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
+use crate::ids::ServiceId;
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{ConnectionSlot, ExchangeContext, Resend, ResponseCapture, Wire};
@@ -57,7 +58,7 @@ pub(crate) async fn race(
         };
         let mut one = pin!(exchange(&shard.wire, context));
         let early = deadline.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
-        let beside = if early.is_ok() { None } else { second_slot(what, user) };
+        let beside = if early.is_ok() { None } else { second_slot(what, service, user) };
         match (early, beside) {
             (Ok(ended), _) => Err(ended),
             (Err(_), None) => Err(one.await),
@@ -168,12 +169,16 @@ fn is_response(ended: &ExchangeResult) -> bool {
 
 /// A connection slot for a second attempt. `None` if the budget does not allow it, the pool has no
 /// free slot, or a rate limit would make it wait.
-fn second_slot((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<ConnectionSlot> {
+fn second_slot(
+    (shard, prepared): (&Shard, &PreparedCall),
+    service: ServiceId,
+    user: &User,
+) -> Option<ConnectionSlot> {
     let (resilience, wire, now) = (&shard.resilience, &shard.wire, clock::now());
     if !resilience.may_hedge(shard) {
         return None;
     }
-    let (service, pool) = (prepared.call.service, resilience.pool_of(prepared));
+    let pool = resilience.pool_of(prepared);
     let pool = pool.filter(|_| !user.has_emulated_link());
     let slot = match pool {
         None => Some(wire.new_slot()),

@@ -4,6 +4,7 @@
 //! Invariant: no part knows the order of the others.
 
 pub(crate) mod attempts;
+mod balanced;
 pub(crate) mod body;
 pub(crate) mod call_record;
 pub(crate) mod checks;
@@ -16,6 +17,7 @@ mod exemplar;
 pub(crate) mod generator_error;
 pub(crate) mod hedge;
 pub(crate) mod prepared;
+mod readdressed;
 pub(crate) mod redacted;
 pub(crate) mod redirect;
 pub(crate) mod request;

@@ -54,6 +54,8 @@ pub(crate) struct PreparedCall {
     /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
     /// observed as it comes.
     pub(crate) is_more: bool,
+    /// Whether its service has several backends.
+    pub(crate) is_balanced: bool,
     /// Where its requests carry `traceparent`, if they do.
     pub(crate) trace_place: Option<TracePlace>,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
@@ -128,6 +130,7 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
+                is_balanced: service.backends.is_some(),
                 check_ids: check_ids(call, known),
                 call: call.clone(),
             }

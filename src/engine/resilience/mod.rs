@@ -10,5 +10,6 @@ mod retry;
 mod snapshot;
 mod state;
 
+pub(crate) use orders::record_change;
 pub(crate) use permit::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 pub(crate) use state::ResilienceState;

@@ -7,10 +7,12 @@ use super::state::ResilienceState;
 use crate::clock::{RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::event::Order;
+use crate::ids::ServiceId;
 use crate::resilience::StateTransition;
 use crate::resilience::board::BreakerTransition;
 use crate::stats::{AttemptOutcome, Change, ChangeCause, ChangeSubject, StateChange};
 use crate::trace::trace_event;
+use crate::wire::Wire;
 
 impl ResilienceState {
     /// Carries out an order.
@@ -38,14 +40,23 @@ impl ResilienceState {
                 }
             }
             Order::Refresh(service) => {
-                wire.forget(*service);
-                if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(service.index()) {
-                    *refreshed = now;
+                match shard.shared.backends.group(*service) {
+                    None => self.refresh(wire, *service, now),
+                    Some(all) => {
+                        (0..all.size()).for_each(|at| self.refresh(wire, all.service(at), now));
+                    }
                 }
                 self.passthrough.set(false);
-                self.pools.iter().flatten().for_each(|pool| {
-                    pool.close_idle(Some(*service));
-                });
+            }
+            Order::BackendHealth(service, backend, is_healthy) => {
+                if let Some(all) = shard.shared.backends.group(*service) {
+                    all.set_healthy(*backend, *is_healthy, now.since(shard.start));
+                }
+            }
+            Order::BackendWeight(service, backend, weight) => {
+                if let Some(all) = shard.shared.backends.group(*service) {
+                    all.set_weight(*backend, *weight);
+                }
             }
             Order::TrimMemory => {
                 self.pools.iter().flatten().for_each(|pool| {
@@ -55,6 +66,19 @@ impl ResilienceState {
             // The shard carries these out itself.
             Order::Admit(_) | Order::PauseAdmission(_) => {}
         }
+    }
+}
+
+impl ResilienceState {
+    /// Opens the connections to a service anew.
+    fn refresh(&self, wire: &Wire, service: ServiceId, now: Time) {
+        wire.forget(service);
+        if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(service.index()) {
+            *refreshed = now;
+        }
+        self.pools.iter().flatten().for_each(|pool| {
+            pool.close_idle(Some(service));
+        });
     }
 }
 

@@ -21,6 +21,8 @@ use crate::wire::pool::{self, AcquireError};
 /// The resources that an attempt has acquired so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AttemptPermit {
+    /// Where the attempt goes: the call's service, or one of its backends.
+    to: ServiceId,
     /// How many rate limits have given it a slot.
     limit_slots: u8,
     /// Whether the user's connection slot belongs to a pool.
@@ -55,6 +57,11 @@ pub(crate) enum AdmissionDelay {
 }
 
 impl AttemptPermit {
+    /// The permit of an attempt that has acquired nothing yet.
+    pub(crate) fn to(service: ServiceId) -> Self {
+        Self { to: service, ..Self::default() }
+    }
+
     /// Whether the attempt is the probe of a breaker.
     pub(crate) fn is_probe(self) -> bool {
         self.breakers.is_probe()
@@ -86,7 +93,7 @@ impl ResilienceState {
         permit: &mut AttemptPermit,
         now: Time,
     ) -> Result<(), AdmissionDelay> {
-        let (service, endpoint) = (prepared.call.service, prepared.endpoint);
+        let (service, endpoint, to) = (prepared.call.service, prepared.endpoint, permit.to);
         if permit.limit_slots == 0
             && let Some(at) = shard.shared.board.refusing_breaker(endpoint, service, now)
         {
@@ -117,17 +124,17 @@ impl ResilienceState {
             && !user.has_emulated_link()
             && let Some(pool) = self.pool_of(prepared)
         {
-            let slot = pool.lease(service, &shard.wire, now);
+            let slot = pool.lease(to, &shard.wire, now);
             let id = prepared.pool.unwrap_or_default();
-            user.use_leased(service, slot.ok_or(AdmissionDelay::WaitForConnection(id))?);
+            user.use_leased(to, slot.ok_or(AdmissionDelay::WaitForConnection(id))?);
             permit.leased = true;
         }
-        let slot = &mut user.slots[service];
-        if slot.is_open() && slot.opened() < self.refreshed.borrow()[service.index()] {
+        let slot = &mut user.slots[to];
+        if slot.is_open() && slot.opened() < self.refreshed.borrow()[to.index()] {
             slot.close();
         }
         if !permit.probes_connect
-            && let Some(gate) = self.gates.borrow_mut().get_mut(service.index())
+            && let Some(gate) = self.gates.borrow_mut().get_mut(to.index())
             && !gate.is_open()
         {
             // When a target dies, all its connections do: each user would try to connect once.
@@ -141,8 +148,8 @@ impl ResilienceState {
                     if std::mem::take(&mut permit.leased)
                         && let Some(pool) = self.pool_of(prepared)
                     {
-                        let slot = user.return_leased(service, &shard.wire);
-                        pool.give_back(service, slot, &shard.wire, false, now);
+                        let slot = user.return_leased(to, &shard.wire);
+                        pool.give_back(to, slot, &shard.wire, false, now);
                     }
                     return Err(AdmissionDelay::Until(at, BlockCause::Connect));
                 }
@@ -200,9 +207,9 @@ impl ResilienceState {
             }
             AdmissionDelay::WaitForConnection(id) => {
                 let Some(pool) = &self.pools[id] else { return Ok(()) };
-                match pool.wait(prepared.call.service, &user.deadline, now).await {
+                match pool.wait(permit.to, &user.deadline, now).await {
                     Ok(slot) => {
-                        user.use_leased(prepared.call.service, slot);
+                        user.use_leased(permit.to, slot);
                         permit.leased = true;
                         Ok(())
                     }
@@ -246,15 +253,15 @@ impl ResilienceState {
                 _ => {}
             }
         }
-        self.observe_connect(shard, place.1, permit, made.map(|made| made.exchange), now);
+        self.observe_connect(shard, permit, made.map(|made| made.exchange), now);
         if permit.leased
             && let Some(pool) = self.pool_of(prepared)
         {
-            let slot = user.return_leased(place.1, &shard.wire);
+            let slot = user.return_leased(permit.to, &shard.wire);
             let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
-            pool.give_back(place.1, slot, &shard.wire, failed, now);
+            pool.give_back(permit.to, slot, &shard.wire, failed, now);
         } else if let Some(id) = prepared.pool {
-            pool::retire(&mut user.slots[place.1], &shard.plan.policies.pools[id], now);
+            pool::retire(&mut user.slots[permit.to], &shard.plan.policies.pools[id], now);
         }
     }
 
@@ -262,11 +269,11 @@ impl ResilienceState {
     fn observe_connect(
         &self,
         shard: &Shard,
-        service: ServiceId,
         permit: AttemptPermit,
         exchange: Option<&Exchange>,
         now: Time,
     ) {
+        let service = permit.to;
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service.index()) else { return };
         let accepts = exchange.and_then(|one| accepts_connections(one, permit.probes_connect));

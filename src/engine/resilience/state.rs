@@ -6,6 +6,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use rand::RngExt;
+
 use crate::clock::Time;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::startup::setup::ShardSetup;
@@ -16,7 +18,7 @@ use crate::plan::policy::{
 use crate::plan::slots::Segment;
 use crate::resilience::{AdaptiveTimeout, BreakerBoard, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
-use crate::stats::{BlockCause, BreakerState, BreakerUse};
+use crate::stats::{AttemptOutcome, BlockCause, BreakerState, BreakerUse};
 use crate::units::nanos;
 use crate::wire::pool::ConnectionPool;
 
@@ -149,6 +151,16 @@ impl ResilienceState {
     /// The pool of a call; `None` if users do not share connections for it.
     pub(crate) fn pool_of(&self, prepared: &PreparedCall) -> Option<&ConnectionPool> {
         self.pools[prepared.pool?].as_ref()
+    }
+
+    /// Draws a random number that decides nothing of the content.
+    pub(crate) fn draw(&self) -> u64 {
+        self.rng.borrow_mut().random()
+    }
+
+    /// Whether the outcome of an attempt is a failure of the target.
+    pub(crate) fn is_failure(&self, outcome: AttemptOutcome) -> bool {
+        self.failures.matches(outcome)
     }
 
     /// Counts an attempt that a breaker refused.

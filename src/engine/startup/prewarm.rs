@@ -9,6 +9,7 @@ use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::ids::{ArchetypeId, PoolId, ServiceId, WorkloadId};
 use crate::pace::Stay;
+use crate::plan::backends::BalanceMode;
 use crate::plan::policy::PoolStrategy;
 use crate::stats::sample::ConnectTimings;
 use crate::wire::{CaptureRequest, Outgoing};
@@ -55,7 +56,7 @@ pub(crate) async fn open_connections(shard: &Shard, user: &mut User, id: Workloa
 /// Opens a user's own connections that are not open yet.
 async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: ArchetypeId, due: Time) {
     let intended = RunOffset::of(due, shard.start);
-    for service in own_services(shard, archetype) {
+    for service in own_services(shard, archetype, number) {
         let timeout = shard.plan.services[service].timeout;
         user.deadline.begin(clock::now() + timeout);
         let link = user.link();
@@ -80,7 +81,7 @@ async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: Archety
 }
 
 /// The services to which users of an archetype have connections of their own.
-fn own_services(shard: &Shard, archetype: ArchetypeId) -> Vec<ServiceId> {
+fn own_services(shard: &Shard, archetype: ArchetypeId, user: u64) -> Vec<ServiceId> {
     let pools = &shard.plan.policies.pools;
     let is_own =
         |pool: Option<PoolId>| pool.is_none_or(|at| pools[at].strategy == PoolStrategy::PerUser);
@@ -89,5 +90,16 @@ fn own_services(shard: &Shard, archetype: ArchetypeId) -> Vec<ServiceId> {
         calls.filter(|call| is_own(call.pool)).map(|call| call.call.service).collect();
     services.sort_unstable();
     services.dedup();
-    services
+    services.iter().flat_map(|service| targets(shard, *service, user)).collect()
+}
+
+/// A service, or its backends to which the calls of a user may go.
+fn targets(shard: &Shard, service: ServiceId, user: u64) -> Vec<ServiceId> {
+    match shard.shared.backends.group(service) {
+        None => vec![service],
+        Some(group) if *group.balance() == BalanceMode::Sticky => {
+            vec![group.service(group.choose(0, user, 0, None))]
+        }
+        Some(group) => (0..group.size()).map(|at| group.service(at)).collect(),
+    }
 }

@@ -17,7 +17,7 @@ use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
 use crate::plan::slots::{ShardRange, SlotSet};
 use crate::plan::{Endpoints, Load, LoadBound, Plan, Users, Workload};
-use crate::resilience::{BreakerBoard, RateLimits};
+use crate::resilience::{BackendBoard, BreakerBoard, RateLimits};
 use crate::stats::ChangeSubject;
 use crate::units::nanos;
 
@@ -48,6 +48,8 @@ pub struct RunShared {
     pub board: BreakerBoard,
     /// The subjects of those breakers.
     pub breakers: Vec<ChangeSubject>,
+    /// The backends of services that have several.
+    pub backends: BackendBoard,
     /// The rate limits of attempts.
     pub limits: RateLimits,
     /// The channels of stamped messages.
@@ -143,6 +145,7 @@ impl RunShared {
                 .collect(),
             board: BreakerBoard::new(plan, &endpoints),
             breakers: BreakerName::all(plan).iter().map(BreakerName::subject).collect(),
+            backends: BackendBoard::new(plan),
             limits: RateLimits::new(plan, &endpoints, range),
             endpoints,
             channels: Channels::default(),

@@ -25,6 +25,12 @@ impl Packed for Order {
             Self::Resize(pool, size) => (5u8, (*pool, *size)).pack(out),
             Self::TrimMemory => 6u8.pack(out),
             Self::Refresh(service) => (7u8, *service).pack(out),
+            Self::BackendHealth(service, backend, is_healthy) => {
+                (8u8, (*service, (*backend, *is_healthy))).pack(out);
+            }
+            Self::BackendWeight(service, backend, weight) => {
+                (9u8, (*service, (*backend, *weight))).pack(out);
+            }
         }
     }
 
@@ -38,6 +44,14 @@ impl Packed for Order {
             5 => Self::Resize(Packed::unpack(from)?, Packed::unpack(from)?),
             6 => Self::TrimMemory,
             7 => Self::Refresh(Packed::unpack(from)?),
+            8 => {
+                let (service, (backend, is_healthy)) = Packed::unpack(from)?;
+                Self::BackendHealth(service, backend, is_healthy)
+            }
+            9 => {
+                let (service, (backend, weight)) = Packed::unpack(from)?;
+                Self::BackendWeight(service, backend, weight)
+            }
             _ => return None,
         })
     }
@@ -45,7 +59,7 @@ impl Packed for Order {
     fn describe(shape: &mut Shape) {
         shape.text(
             "order: 0 breaker, switch; 1 step, bool; 2 level; 3 priority; 4 bool; 5 pool, u64; \
-             6 trim; 7 service",
+             6 trim; 7 service; 8 service, backend, bool; 9 service, backend, u64",
         );
     }
 }

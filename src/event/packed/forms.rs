@@ -304,6 +304,7 @@ impl Packed for ChangeSubject {
             Self::Former(name) => (10, vec![name]),
             Self::Worker(number) => return (11u8, *number).pack(out),
             Self::Agent(ordinal) => return (12u8, *ordinal).pack(out),
+            Self::Backend { service, backend } => (13, vec![service, backend]),
         };
         kind.pack(out);
         names.into_iter().for_each(|name| name.pack(out));
@@ -327,6 +328,10 @@ impl Packed for ChangeSubject {
             10 => Self::Former(Packed::unpack(from)?),
             11 => Self::Worker(Packed::unpack(from)?),
             12 => Self::Agent(Packed::unpack(from)?),
+            13 => {
+                let (service, backend) = Packed::unpack(from)?;
+                Self::Backend { service, backend }
+            }
             _ => return None,
         })
     }
@@ -334,7 +339,8 @@ impl Packed for ChangeSubject {
     fn describe(shape: &mut Shape) {
         shape.text("0 endpoint, 1 service, 2 system, 3 pool, 4 workload, ");
         shape.text("5 step of workload, archetype, 6 client, 7 generator, 8 memory, 9 mark, ");
-        shape.text("10 former, 11 worker of u64, 12 agent of u64; names as text");
+        shape.text("10 former, 11 worker of u64, 12 agent of u64, 13 backend of service; ");
+        shape.text("names as text");
     }
 }
 

@@ -5,9 +5,9 @@
 use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
-use crate::plan::{RunManifest, Series, SourceFile, TraceInfo};
+use crate::plan::{BackendSeries, RunManifest, Series, SourceFile, TraceInfo};
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
-use crate::stats::delta::{LoadWindow, StepWindow};
+use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
@@ -28,7 +28,8 @@ listed! {
     DegradationLevel: Normal, Light, Heavy, Emergency;
     MemoryRelief: Trim, PauseAdmission, ResumeAdmission;
     ControlOrigin: Key, Socket, Web;
-    ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control, Worker;
+    ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control, Worker,
+        Backend;
     BreakerState: Closed, Open, HalfOpen;
     BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
@@ -80,8 +81,10 @@ packed! {
     Delayed { measured, less }
     OwnDelay { response, service }
     Window {
-        second, measured, workloads, steps, groups, begun, phases, waits, receive_lag since 9,
+        second, measured, workloads, steps, backends since 10, groups, begun, phases, waits,
+        receive_lag since 9,
     }
+    BackendWindow { calls, attempts, failed }
     Exemplar {
         step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }
@@ -112,12 +115,13 @@ packed! {
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
-        has_streams since 9, traces since 10,
+        has_streams since 9, traces since 10, backends since 10,
     }
     TraceInfo { selection, url }
     TraceSelection { below, exports_spans }
     WorkloadInfo { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }
+    BackendSeries { step, service, name }
     ClientInfo { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
     SourceFile { name, text }
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
@@ -149,6 +153,9 @@ variants! {
         15 Redistributed { shards, from }
         16 NoLease { since }
         17 Unmerged { since, until }
+        18 BackendHealth { healthy }
+        19 BackendEjected { lasts }
+        20 BackendReturned {}
     }
     Remedy {
         0 TrimMemory {}
@@ -176,6 +183,8 @@ variants! {
         16 Former { text }
         17 ProcessEnded { how }
         18 NoHeartbeat {}
+        19 HealthChecks { checks, last }
+        20 EjectionOver {}
     }
     TransitionCause {
         0 InARow { failures }

@@ -26,6 +26,7 @@ fn subjects() -> Vec<ChangeSubject> {
         ChangeSubject::Former(name()),
         ChangeSubject::Worker(3),
         ChangeSubject::Agent(0),
+        ChangeSubject::Backend { service: name(), backend: "b".to_owned() },
     ]
 }
 
@@ -55,11 +56,15 @@ fn changes() -> Vec<Change> {
         Change::Redistributed { shards: 3, from: RunOffset::from_ns(10) },
         Change::NoLease { since: RunOffset::from_ns(11) },
         Change::Unmerged { since: RunOffset::ZERO, until: RunOffset::from_ns(12) },
+        Change::BackendHealth { healthy: true },
+        Change::BackendEjected { lasts: std::time::Duration::from_secs(30) },
+        Change::BackendReturned,
     ]
 }
 
 fn causes() -> Vec<ChangeCause> {
     let breaker = |why| ChangeCause::Breaker { why, last: None };
+    let text = || "status 503".to_owned();
     let lasted = std::time::Duration::from_millis(1_500);
     vec![
         ChangeCause::Breaker {
@@ -89,6 +94,8 @@ fn causes() -> Vec<ChangeCause> {
         ChangeCause::BusyShard,
         ChangeCause::ProcessEnded { how: "killed".to_owned() },
         ChangeCause::NoHeartbeat,
+        ChangeCause::HealthChecks { checks: 3, last: text() },
+        ChangeCause::EjectionOver,
         ChangeCause::Former { text: "said".to_owned() },
     ]
 }

@@ -9,7 +9,7 @@ use crate::clock::RunOffset;
 use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
 use crate::event::{AgentAccount, AgentUse, RunEvent, RunInfo, StopCause, WorkerUse};
 use crate::stats::sample::SeriesLayout;
-use crate::stats::{Delta, GaugeSample, StateChange};
+use crate::stats::{Delta, GaugeSample, Recovery, StateChange};
 
 /// Maximum run information, bytes: scenario files take 16 MiB at most.
 const MAX_RUN_INFO: usize = 64 << 20;
@@ -48,10 +48,13 @@ pub struct RecordEnd {
     pub rss_peak: Option<u64>,
     /// The workers, if the run had any.
     pub workers: Vec<WorkerUse>,
+    /// How long services took to be healthy after the load.
+    pub recovery: Option<Recovery>,
 }
 
 packed! {
-    RecordEnd { broken, rss_peak, workers since 10 }
+    RecordEnd { broken, rss_peak, workers since 10, recovery since 10 }
+    Recovery { us, is_healthy }
     WorkerUse { range, rss_peak, failed, loss, agent since 10 }
     AgentUse {
         host, cores, slots, silent_ns, clock_error_ns, first_start, lag_us, cpu_permille, account,
@@ -73,7 +76,8 @@ impl RecordEntry {
             RunEvent::Stopped(stop, at) => Self::Stopped(stop.clone(), *at),
             RunEvent::Ended(report) => {
                 let (broken, workers) = (report.broken.clone(), report.workers.clone());
-                Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak, workers })
+                let (rss_peak, recovery) = (report.rss_peak, report.snapshot.recovery);
+                Self::Ended(RecordEnd { broken, rss_peak, workers, recovery })
             }
             _ => return None,
         })

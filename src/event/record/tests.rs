@@ -30,6 +30,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
         tags: Vec::new(),
     };
     let plan = RunManifest {
+        backends: Vec::new(),
         run_id: "1-1".to_owned(),
         scenario: "été".into(),
         description: None,
@@ -122,6 +123,7 @@ fn entries() -> Vec<RecordEntry> {
         RecordEntry::EventLogged(Arc::new(change)),
         RecordEntry::Stopped(StopCause::Rule("r".into()), RunOffset::from_ns(7)),
         RecordEntry::Ended(RecordEnd {
+            recovery: Some(crate::stats::Recovery { us: 7, is_healthy: true }),
             broken: vec!["b".into()],
             rss_peak: Some(1),
             workers: vec![WorkerUse {

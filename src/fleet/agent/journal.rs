@@ -95,7 +95,12 @@ impl AgentJournal {
             agent: None,
         };
         let broken = failed.into_iter().collect();
-        self.write(&RecordEntry::Ended(RecordEnd { broken, rss_peak, workers: vec![part] }));
+        self.write(&RecordEntry::Ended(RecordEnd {
+            broken,
+            rss_peak,
+            workers: vec![part],
+            recovery: None,
+        }));
     }
 
     /// Takes the message that the journal failed, once.

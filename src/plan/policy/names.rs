@@ -39,8 +39,10 @@ impl BreakerName {
         let endpoints = EndpointId::first(endpoints.all.len())
             .map(|id| place(endpoints.name(id, plan), "endpoint", breakers.endpoint.is_some()));
         let services = plan.services.iter();
-        let services =
-            services.map(|one| place(one.name.clone(), "service", breakers.service.is_some()));
+        let services = services.map(|one| {
+            let is_configured = breakers.service.is_some() && one.backend_of.is_none();
+            place(one.name.clone(), "service", is_configured)
+        });
         let system = place(String::new(), "system", breakers.system.is_some());
         endpoints.chain(services).chain([system]).collect()
     }

@@ -141,7 +141,11 @@ pub const fn mark(topic: ChangeKind) -> usize {
     match topic {
         ChangeKind::Control => 0,
         ChangeKind::Breaker | ChangeKind::Pool | ChangeKind::Connect | ChangeKind::Degradation => 1,
-        ChangeKind::Healing | ChangeKind::Memory | ChangeKind::Admission | ChangeKind::Worker => 2,
+        ChangeKind::Healing
+        | ChangeKind::Memory
+        | ChangeKind::Admission
+        | ChangeKind::Worker
+        | ChangeKind::Backend => 2,
     }
 }
 

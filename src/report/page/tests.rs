@@ -102,6 +102,7 @@ fn outline(text: &str) -> RunManifest {
     };
     let breaker = BreakerName { name: own(), level: "system", is_configured: true };
     RunManifest {
+        backends: Vec::new(),
         run_id: "1-1".to_owned(),
         scenario: own(),
         description: Some(own()),

@@ -4,6 +4,7 @@
 //! and over which time a rate is taken is decided here, once.
 //! Invariant: a figure that is not known is `None`, never a zero.
 
+mod backends;
 mod checks;
 pub(crate) mod client;
 mod errors;
@@ -18,6 +19,7 @@ mod trust;
 mod workers;
 mod workloads;
 
+pub(crate) use backends::{BackendRow, backends};
 pub(crate) use checks::{CheckRow, checks};
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};
 pub(crate) use errors::{problems, statuses};

@@ -142,7 +142,7 @@ fn without_own_delay(judgement: &Judgement) -> Option<String> {
 /// A value in the unit of its metric.
 fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
-        Metric::Time(..) => show_us(value.round() as u64),
+        Metric::Time(..) | Metric::Recovery => show_us(value.round() as u64),
         Metric::Errors
         | Metric::Achieved
         | Metric::AchievedUsers

@@ -57,26 +57,7 @@ pub(crate) fn report_status(diagnostics: &mut Diagnostics, node: &Node) {
 }
 
 fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
-    let one = std::slice::from_ref(node);
-    let items = match &node.kind {
-        NodeKind::List(items) if !items.is_empty() => items,
-        _ => one,
-    };
-    let (mut wanted, mut shown) = (Vec::new(), Vec::new());
-    for item in items {
-        let class = values::scalar(item).and_then(|text| text.strip_suffix("xx"));
-        match class.and_then(|class| class.parse::<u16>().ok()) {
-            Some(class @ 1..=9) => {
-                wanted.extend(class * 100..class * 100 + 100);
-                shown.push(format!("{class}xx"));
-            }
-            _ => {
-                let status = values::count(diagnostics, item, 100, 999);
-                wanted.push(u16::try_from(status?).ok()?);
-                shown.push(status?.to_string());
-            }
-        }
-    }
+    let (wanted, shown) = values::statuses(diagnostics, node)?;
     let name = format!("status is {}", shown.join(" or "));
     Some(Check { name, what: CheckCondition::Status(wanted) })
 }

@@ -60,7 +60,8 @@ const VALUES: ValueShape =
     ValueShape::Map(MapShape { keys: MapKeys::Paths, values: &Any, min: 0, max: None });
 
 /// A number or class of statuses.
-const STATUS: ValueShape = OneOf(&[Count(100, 999), Matching("^[1-9]xx$", "class such as `2xx`")]);
+pub(crate) const STATUS: ValueShape =
+    OneOf(&[Count(100, 999), Matching("^[1-9]xx$", "class such as `2xx`")]);
 
 pub(crate) static HEADER_CHECK: Noun = Noun {
     id: "header_check",

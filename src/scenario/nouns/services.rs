@@ -3,13 +3,17 @@
 //! `scenario::service` reads them.
 //! Invariant: a service has one address.
 
+use crate::plan::backends::{BalanceWord, MAX_BACKENDS};
 use crate::plan::transport::{AddressFamily, AddressOrder, HttpVersion};
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Constant, Count, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration, Shared,
-    Table, Template, Truth, Words,
+    self, Constant, Count, Duration, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration,
+    Share, Shared, Table, Template, Truth, Words,
 };
-use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, SharedShape, key, map_of, words};
+use crate::scenario::nouns::noun::{
+    EMPTY, KeyRule, Noun, SharedShape, key, list_of, map_of, words,
+};
+use crate::scenario::nouns::responses::STATUS;
 use crate::scenario::nouns::streams::WS;
 
 /// A service: a URL, `builtin`, or a map.
@@ -21,6 +25,17 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
         Table(&SERVICE),
     ]),
 };
+
+/// A URL of a backend.
+const URL: ValueShape = Matching("^([hH][tT][tT][pP]|[wW][sS])[sS]?://", "URL");
+
+/// The words of `balance`.
+pub(crate) const BALANCE_MODES: [(&str, BalanceWord); 4] = [
+    ("round_robin", BalanceWord::RoundRobin),
+    ("random", BalanceWord::Random),
+    ("least_connections", BalanceWord::LeastConnections),
+    ("sticky", BalanceWord::Sticky),
+];
 
 /// The number of redirects that a call follows.
 pub(crate) const REDIRECTS: ValueShape = Count(0, 100);
@@ -53,10 +68,32 @@ pub(crate) static SERVICE: Noun = Noun {
     groups: &[&[
         key("url", Fixed, "Address: http, https, ws or wss; its path is a prefix of all paths."),
         key(
+            "urls",
+            List(1, Some(MAX_BACKENDS), &OneOf(&[URL, Table(&BACKEND)])),
+            "Addresses of several backends that serve the same; each call goes to one of them.",
+        ),
+        key(
             "builtin",
             OneOf(&[Null, Constant(true), Table(&BUILTIN)]),
             "The built-in test server, started for the run.",
         ),
+        key(
+            "balance",
+            OneOf(&[Words(&words(&BALANCE_MODES)), Table(&BALANCE)]),
+            "How calls are distributed over the backends: `round_robin` in turns; `random`; \
+             `least_connections` to the one with the fewest calls in flight; `sticky` to the same \
+             one for all calls of a user.",
+        )
+        .default("round_robin"),
+        key("eject", Table(&EJECT), "Leaves out a backend that fails for a while.")
+            .otherwise("a backend that fails gets its part of the calls"),
+        key(
+            "slow_start",
+            PositiveDuration,
+            "How long a backend that was left out takes to get its whole part again.",
+        )
+        .otherwise("at once"),
+        key("health", Table(&HEALTH), "Health checks before, during and after the load."),
         key(
             "headers",
             map_of(&Template),
@@ -93,7 +130,89 @@ pub(crate) static SERVICE: Noun = Noun {
         key("compress", Truth, "Sends `Accept-Encoding: gzip, deflate, br, zstd`.")
             .default("false"),
     ]],
-    rules: &[KeyRule::ExactlyOne(&["url", "builtin"]), KeyRule::AtMostOne(&["unix", "proxy"])],
+    rules: &[
+        KeyRule::ExactlyOne(&["url", "urls", "builtin"]),
+        KeyRule::AtMostOne(&["unix", "proxy"]),
+        KeyRule::Excludes("urls", &["connect_to", "unix"]),
+    ],
+    ..EMPTY
+};
+
+pub(crate) static BACKEND: Noun = Noun {
+    id: "backend",
+    title: "a backend",
+    about: "One of several addresses of a service.",
+    form: "a URL, or `{ url: URL, weight: 2 }`",
+    groups: &[&[
+        key("url", Fixed, "Its address; all have the same scheme.").needs("a URL"),
+        key(
+            "weight",
+            Count(0, 1_000),
+            "Its part of the calls, relative to the other backends; 0: none.",
+        )
+        .default("1"),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static BALANCE: Noun = Noun {
+    id: "balance",
+    title: "`balance`",
+    about: "Distribution by a cookie of the target.",
+    form: "`round_robin`, `random`, `least_connections`, `sticky` or `{ cookie: NAME }`",
+    groups: &[&[key(
+        "cookie",
+        Fixed,
+        "Name of a cookie: as long as a user has it, its calls go to the backend of its last \
+         call; users without it go in turns.",
+    )
+    .needs("the name of a cookie")]],
+    ..EMPTY
+};
+
+pub(crate) static EJECT: Noun = Noun {
+    id: "eject",
+    title: "`eject`",
+    about: "When a backend that fails is left out. A failure is no response in time, or a status \
+            of 500 and above.",
+    groups: &[&[
+        key("failures", Count(1, 1_000), "Failures in a row.").default("5"),
+        key(
+            "for",
+            PositiveDuration,
+            "How long it is left out; n times as long for the n-th time in a row, up to ten times.",
+        )
+        .default("30s"),
+        key("most", Share("50%"), "Largest share of the backends that is left out at once.")
+            .default("50%"),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static HEALTH: Noun = Noun {
+    id: "health",
+    title: "`health`",
+    about: "Health checks of a service: GET requests beside the load, which count in no figure of \
+            it. Each backend is checked; an unhealthy one gets no calls as long as another is \
+            healthy.",
+    groups: &[&[
+        key("path", Matching("^/", "path such as /health"), "Path of the check.")
+            .needs("a path such as /health"),
+        key("status", OneOf(&[STATUS, list_of(&STATUS)]), "Statuses of a healthy response.")
+            .default("[2xx, 3xx]"),
+        key("body", Fixed, "A text that the body of a healthy response contains."),
+        key("every", PositiveDuration, "Time from one check to the next.").default("5s"),
+        key("timeout", PositiveDuration, "Longest duration of a check.").default("2s"),
+        key("rise", Count(1, 100), "Passed checks in a row that make a backend healthy.")
+            .default("2"),
+        key("fall", Count(1, 100), "Failed checks in a row that make it unhealthy.").default("3"),
+        key(
+            "within",
+            Duration,
+            "How long the run waits before its load until each service is healthy; then it ends.",
+        )
+        .default("30s"),
+    ]],
     ..EMPTY
 };
 
@@ -107,6 +226,12 @@ pub(crate) static BUILTIN: Noun = Noun {
             OneOf(&[Matching("", "compact form such as `exponential:5ms`"), Shared(&DISTRIBUTION)]),
             "Service time of a request.",
         ),
+        key(
+            "instances",
+            Count(1, MAX_BACKENDS as u64),
+            "Number of servers, each on a port of its own; more than one are backends.",
+        )
+        .default("1"),
         key("servers", Count(1, 1_000_000), "Requests served at once; others queue.")
             .otherwise("no limit"),
     ]],

@@ -73,9 +73,25 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 36] = [
+const PLACES: [(&str, &str); 41] = [
     ("scenario", "KEYS, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("service", "services: { s: { builtin: true, KEYS } }, workloads: { w: WORKLOAD }"),
+    (
+        "backend",
+        "services: { s: { urls: [ 'http://a', { url: 'http://b', KEYS } ] } }, \
+         workloads: { w: WORKLOAD }",
+    ),
+    (
+        "eject",
+        "services: { s: { builtin: { instances: 2 }, eject: { KEYS } } }, \
+         workloads: { w: WORKLOAD }",
+    ),
+    (
+        "health",
+        "services: { s: { builtin: true, health: { path: /, KEYS } } }, workloads: { w: WORKLOAD }",
+    ),
+    ("builtin", "services: { s: { builtin: { KEYS } } }, workloads: { w: WORKLOAD }"),
+    ("service", "services: { s: { builtin: { instances: 2 }, KEYS } }, workloads: { w: WORKLOAD }"),
     ("dns", "services: { s: { builtin: true, dns: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("http", "services: { s: { builtin: true, http: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("tls", "services: { s: { builtin: true, tls: { KEYS } } }, workloads: { w: WORKLOAD }"),

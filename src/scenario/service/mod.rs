@@ -3,6 +3,8 @@
 //! `compile` reads them; `hit` parses its URLs and certificates here.
 //! Invariant: files are read here, once; names are not resolved.
 
+mod backends;
+mod health;
 pub(crate) mod pem;
 pub(crate) mod services;
 mod transport;

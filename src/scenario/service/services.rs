@@ -4,14 +4,14 @@
 
 use crate::plan::service::Builtin;
 use crate::plan::stream::WebSocketSettings;
-use crate::plan::{Address, Service, ServiceTarget};
+use crate::plan::{Address, Backends, Service, ServiceTarget};
 use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::nouns::streams::WS;
-use crate::scenario::service::transport;
-use crate::scenario::service::url::parse_url;
+use crate::scenario::service::backends::{self, BalancingKeys};
+use crate::scenario::service::url::address;
+use crate::scenario::service::{health, transport};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
-use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{distribution, values};
@@ -26,17 +26,27 @@ pub(crate) fn services(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Servic
     if entries.is_empty() {
         report_wrong::<()>(diagnostics, node, expected);
     }
-    let mut services = Vec::new();
+    let (mut services, mut others) = (Vec::new(), Vec::new());
     for (key, node) in entries {
         // A service with mistakes keeps its name, so that steps that use it are not reported as
         // well.
         let placeholder = Service::new(&key.name, ServiceTarget::Builtin(Builtin::default()));
-        services.push(service(diagnostics, &key.name, node).unwrap_or(placeholder));
+        let mut targets = Vec::new();
+        let service = service(diagnostics, &key.name, node, &mut targets);
+        services.push(service.unwrap_or(placeholder));
+        others.push(targets);
     }
+    backends::add_members(&mut services, others);
     services
 }
 
-fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Service> {
+/// Reads a service; `others` gets the targets of its backends behind the first one.
+fn service(
+    diagnostics: &mut Diagnostics,
+    name: &str,
+    node: &Node,
+    others: &mut Vec<ServiceTarget>,
+) -> Option<Service> {
     let plain = |target| Service::new(name, target);
     match &node.kind {
         NodeKind::Text(text) if text == "builtin" => {
@@ -49,7 +59,8 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
         }
         NodeKind::Map(_) => {
             let mut fields = Fields::read(diagnostics, node, &SERVICE)?;
-            let target = target(diagnostics, &mut fields);
+            let (target, backends) = target(diagnostics, &mut fields, others);
+            let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
             let headers = fields.take("headers").map(|node| transport::headers(diagnostics, node));
             let timeout = fields.value(diagnostics, "timeout");
             let transport = transport::transport(diagnostics, &mut fields);
@@ -58,7 +69,8 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
             let redirects = fields.value(diagnostics, "redirects");
             let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
-            let is_websocket = url.is_some_and(is_websocket);
+            let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
+            let is_websocket = url.or(first).is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
                 diagnostics
@@ -75,6 +87,8 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
                 compress: compress.unwrap_or(false),
                 is_websocket,
                 ws: ws.unwrap_or_default(),
+                backends,
+                health,
                 ..plain(target?)
             })
         }
@@ -82,22 +96,55 @@ fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Ser
     }
 }
 
-fn target(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTarget> {
-    let (address, builtin) = (fields.entry("url"), fields.entry("builtin"));
-    match (address, builtin) {
-        (Some((_, node)), None) => url(diagnostics, node).map(ServiceTarget::Url),
-        (None, Some((_, node))) => self::builtin(diagnostics, node).map(ServiceTarget::Builtin),
-        (Some(_), Some((key, _))) => {
-            diagnostics.mistake(key.span, "a service has either `url` or `builtin`, not both");
-            None
+/// The target of a service, and its backends if it has several addresses.
+fn target(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    others: &mut Vec<ServiceTarget>,
+) -> (Option<ServiceTarget>, Option<Box<Backends>>) {
+    let given = [fields.entry("url"), fields.entry("urls"), fields.entry("builtin")];
+    let balancing = BalancingKeys::read(diagnostics, fields);
+    match given {
+        [Some((_, node)), None, None] => {
+            balancing.report_unused(diagnostics);
+            (url(diagnostics, node).map(ServiceTarget::Url), None)
         }
-        (None, None) => {
-            let known = ["url", "builtin", "headers", "auth", "timeout", "tls", "http"];
+        [None, Some((_, node)), None] => match backends::urls(diagnostics, node) {
+            Some(addresses) => {
+                let (urls, weights): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
+                let mut targets = urls.into_iter().map(ServiceTarget::Url);
+                let first = targets.next();
+                others.extend(targets);
+                (first, Some(Box::new(balancing.backends(weights))))
+            }
+            None => (None, None),
+        },
+        [None, None, Some((_, node))] => {
+            let builtin = self::builtin(diagnostics, node);
+            let count = builtin.as_ref().map_or(1, |builtin| builtin.instances.max(1));
+            let target = builtin.map(ServiceTarget::Builtin);
+            if count == 1 {
+                balancing.report_unused(diagnostics);
+                return (target, None);
+            }
+            others.extend(target.iter().cycle().take(count as usize - 1).cloned());
+            let backends = balancing.backends(vec![1; count as usize]);
+            (target, Some(Box::new(backends)))
+        }
+        [None, None, None] => {
+            let known = ["url", "urls", "builtin", "headers", "auth", "timeout", "tls", "http"];
             diagnostics
                 .mistake(fields.span(), "this service has no address")
-                .expected("`url:` or `builtin:`")
+                .expected("`url:`, `urls:` or `builtin:`")
                 .help(format!("a service can have {}", values::list_names(&known)));
-            None
+            (None, None)
+        }
+        several => {
+            let keys: Vec<_> = several.into_iter().flatten().map(|(key, _)| key).collect();
+            let message =
+                format!("a service has either `{}` or `{}`, not both", keys[0].name, keys[1].name);
+            diagnostics.mistake(keys[1].span, message);
+            (None, None)
         }
     }
 }
@@ -125,19 +172,13 @@ fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     let mut fields = Fields::read(diagnostics, node, &BUILTIN)?;
     let latency = fields.take("latency").map(|node| distribution::latency(diagnostics, node));
     let servers = fields.value(diagnostics, "servers");
+    let instances = fields.value(diagnostics, "instances").unwrap_or(1);
     fields.finish(diagnostics);
-    Some(Builtin { latency: latency.flatten(), servers })
+    Some(Builtin { latency: latency.flatten(), servers, instances })
 }
 
 fn url(diagnostics: &mut Diagnostics, node: &Node) -> Option<Address> {
     let text = values::plain_text(diagnostics, node, EXPECTED)?;
-    match parse_url(text) {
-        Ok(address) => Some(address),
-        Err(problem) => {
-            diagnostics
-                .mistake(node.span, format!("`{}` {problem}", truncate(text)))
-                .expected("a URL such as \"http://127.0.0.1:8080\", or `builtin`");
-            None
-        }
-    }
+    let expected = "a URL such as \"http://127.0.0.1:8080\", or `builtin`";
+    address(diagnostics, node, text, expected)
 }

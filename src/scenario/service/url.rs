@@ -3,6 +3,9 @@
 //! Invariant: an accepted URL has a host and a port.
 
 use crate::plan::Address;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::Node;
 
 /// Parses the base URL of a service; the error continues a sentence after the URL.
 pub(crate) fn parse_url(text: &str) -> Result<Address, &'static str> {
@@ -53,6 +56,23 @@ pub(crate) fn parse_url(text: &str) -> Result<Address, &'static str> {
     };
     let prefix = path.trim_end_matches('/').to_owned();
     Ok(Address { tls, host: host.to_owned(), port, prefix })
+}
+
+/// Parses the URL of a service, and reports one that is wrong.
+pub(crate) fn address(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    text: &str,
+    expected: &str,
+) -> Option<Address> {
+    match parse_url(text) {
+        Ok(address) => Some(address),
+        Err(problem) => {
+            let message = format!("`{}` {problem}", truncate(text));
+            diagnostics.mistake(node.span, message).expected(expected);
+            None
+        }
+    }
 }
 
 #[cfg(test)]

@@ -140,6 +140,34 @@ pub(crate) fn count(
     }
 }
 
+/// Reads one or more statuses, or classes such as `2xx`; returns them all, and as they are written.
+pub(crate) fn statuses(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) -> Option<(Vec<u16>, Vec<String>)> {
+    let one = std::slice::from_ref(node);
+    let items = match &node.kind {
+        NodeKind::List(items) if !items.is_empty() => items,
+        _ => one,
+    };
+    let (mut wanted, mut shown) = (Vec::new(), Vec::new());
+    for item in items {
+        let class = scalar(item).and_then(|text| text.strip_suffix("xx"));
+        match class.and_then(|class| class.parse::<u16>().ok()) {
+            Some(class @ 1..=9) => {
+                wanted.extend(class * 100..class * 100 + 100);
+                shown.push(format!("{class}xx"));
+            }
+            _ => {
+                let status = count(diagnostics, item, 100, 999);
+                wanted.push(u16::try_from(status?).ok()?);
+                shown.push(status?.to_string());
+            }
+        }
+    }
+    Some((wanted, shown))
+}
+
 /// Reads one of several words.
 pub(crate) fn one_of<T: Copy>(
     diagnostics: &mut Diagnostics,

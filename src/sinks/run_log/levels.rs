@@ -20,6 +20,8 @@ impl LogLevel {
             | Change::SwitchedBreaker { to: BreakerSwitch::Open }
             | Change::LateLoad { .. }
             | Change::Redistributed { .. }
+            | Change::BackendHealth { healthy: false }
+            | Change::BackendEjected { .. }
             | Change::Connect { accepts: false }
             | Change::Memory { relief: MemoryRelief::PauseAdmission }
             | Change::Healing { remedy: Remedy::None { .. } } => Self::Warn,

@@ -176,6 +176,7 @@ fn call(recorder: &mut Recorder, workload: WorkloadId, step: StepId, at: u64, in
     let now = intended.time(Time(lag_ns));
     let stalled_ns = recorder.begin_call(workload, step, intended, now);
     let sample = Sample {
+        backend: None,
         workload,
         step,
         intended,

@@ -4,6 +4,7 @@
 //! Invariant: each recorded event is in exactly one Delta.
 
 mod attempts;
+mod backends;
 mod call_keeper;
 mod messages;
 mod remarks;
@@ -140,21 +141,12 @@ impl Recorder {
         window.workloads[workload].lag.record_ns(sample.lag_ns);
         window.workloads[workload].blocked.record_ns(sample.blocked_ns);
         let step = window.steps[sample.step].get_or_insert_default();
-        step.calls.made += 1;
-        step.calls.end(sample.result);
-        step.in_drain += u64::from(is_drain);
-        if let AttemptOutcome::Responded(status) = sample.outcome {
-            step.count_status(status, 1);
-            if sample.result == CallResult::Failed {
-                let unwanted = step.unwanted.get_or_insert_default();
-                unwanted[0].record_ns(sample.response_ns);
-                unwanted[1].record_ns(sample.service_ns);
-            }
-        }
-        record_time(&mut step.response, sample, sample.response_ns);
-        record_time(&mut step.service, sample, sample.service_ns);
+        record_call(step, sample, is_drain);
         if stall_ns > 0 || sample.lag_ns > NOTABLE_LAG_NS {
             self.record_own_delay(sample, stall_ns);
+        }
+        if sample.backend.is_some() {
+            self.record_backend(sample, is_drain);
         }
     }
 
@@ -334,6 +326,24 @@ impl Recorder {
         }
         &mut self.delta.windows[self.current]
     }
+}
+
+/// Records a call in its series.
+#[inline]
+fn record_call(step: &mut StepWindow, sample: &Sample, is_drain: bool) {
+    step.calls.made += 1;
+    step.calls.end(sample.result);
+    step.in_drain += u64::from(is_drain);
+    if let AttemptOutcome::Responded(status) = sample.outcome {
+        step.count_status(status, 1);
+        if sample.result == CallResult::Failed {
+            let unwanted = step.unwanted.get_or_insert_default();
+            unwanted[0].record_ns(sample.response_ns);
+            unwanted[1].record_ns(sample.service_ns);
+        }
+    }
+    record_time(&mut step.response, sample, sample.response_ns);
+    record_time(&mut step.service, sample, sample.service_ns);
 }
 
 /// Records a call's time: a response at its time, a timeout at no less than its age, others above

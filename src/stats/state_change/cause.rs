@@ -104,6 +104,15 @@ pub enum ChangeCause {
     },
     /// No heartbeat of an agent came through the bus in time.
     NoHeartbeat,
+    /// Health checks passed or failed in a row.
+    HealthChecks {
+        /// How many.
+        checks: u32,
+        /// How the last one ended.
+        last: String,
+    },
+    /// The time of an ejection is over.
+    EjectionOver,
     /// A cause as a sentence, from a record before version 8.
     Former {
         /// The sentence.
@@ -207,6 +216,10 @@ impl fmt::Display for ChangeCause {
             Self::BusyShard => f.write_str("the shard was busy"),
             Self::ProcessEnded { how } => f.write_str(how),
             Self::NoHeartbeat => f.write_str("no heartbeat came through the bus in time"),
+            Self::HealthChecks { checks, last } => {
+                write!(f, "{}: {last}", counted((*checks).into(), "check"))
+            }
+            Self::EjectionOver => f.write_str("the ejection is over"),
             Self::Former { text } => f.write_str(text),
         }
     }

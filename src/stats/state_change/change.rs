@@ -121,6 +121,18 @@ pub enum Change {
         /// Until when.
         until: RunOffset,
     },
+    /// Health checks took a backend out (`false`), or in again.
+    BackendHealth {
+        /// Whether it is healthy now.
+        healthy: bool,
+    },
+    /// A backend that failed is left out.
+    BackendEjected {
+        /// How long.
+        lasts: Duration,
+    },
+    /// A backend that was ejected is used again.
+    BackendReturned,
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -182,6 +194,9 @@ impl Change {
             | Self::Redistributed { .. }
             | Self::NoLease { .. }
             | Self::Unmerged { .. } => ChangeKind::Worker,
+            Self::BackendHealth { .. } | Self::BackendEjected { .. } | Self::BackendReturned => {
+                ChangeKind::Backend
+            }
             Self::Former { kind, .. } => *kind,
         }
     }
@@ -256,6 +271,12 @@ impl fmt::Display for Change {
                 let shown = |at: &RunOffset| show_duration(Duration::from_nanos(at.ns()));
                 write!(f, "its work from {} to {} is not in the report", shown(since), shown(until))
             }
+            Self::BackendHealth { healthy: true } => f.write_str("healthy, gets calls"),
+            Self::BackendHealth { healthy: false } => f.write_str("unhealthy, gets no calls"),
+            Self::BackendEjected { lasts } => {
+                write!(f, "ejected for {}", show_duration(*lasts))
+            }
+            Self::BackendReturned => f.write_str("gets calls again"),
             Self::Redistributed { shards, from } => {
                 let from = show_duration(Duration::from_nanos(from.ns()));
                 let shards = counted(*shards, "other shard");

@@ -40,11 +40,13 @@ pub enum ChangeKind {
     Control,
     /// A worker process was lost.
     Worker,
+    /// A backend of a service was left out, or is used again.
+    Backend,
 }
 
 impl ChangeKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Breaker,
         Self::Pool,
         Self::Connect,
@@ -54,6 +56,7 @@ impl ChangeKind {
         Self::Admission,
         Self::Control,
         Self::Worker,
+        Self::Backend,
     ];
 
     /// The name in reports.
@@ -68,6 +71,7 @@ impl ChangeKind {
             Self::Admission => "admission",
             Self::Control => "control",
             Self::Worker => "worker",
+            Self::Backend => "backend",
         }
     }
 }

@@ -12,6 +12,13 @@ pub enum ChangeSubject {
     Endpoint(String),
     /// A service.
     Service(String),
+    /// A backend of a service, by the names of both.
+    Backend {
+        /// The service's name.
+        service: String,
+        /// The backend's name.
+        backend: String,
+    },
     /// The breaker of all calls.
     System,
     /// A connection pool.
@@ -48,6 +55,7 @@ impl fmt::Display for ChangeSubject {
         match self {
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
             Self::Service(name) => write!(f, "service {name}"),
+            Self::Backend { service, backend } => write!(f, "backend {backend} of {service}"),
             Self::System => f.write_str("system"),
             Self::Pool(name) => write!(f, "pool {name}"),
             Self::Workload(name) => write!(f, "workload {name}"),

@@ -111,6 +111,7 @@ pub(super) fn figure(metric: Metric) -> &'static str {
         Metric::AchievedUsers => "users",
         Metric::Dropped => "dropped",
         Metric::Rate | Metric::Calls | Metric::Iterations | Metric::Bytes => "rate",
+        Metric::Recovery => "recovery",
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::{self, Time};
 use crate::extract::text_of;
+use crate::ids::ServiceId;
 use crate::wire::cookie::date;
 
 /// Maximum cookies of one user.
@@ -37,6 +38,8 @@ pub struct CookieOrigin<'a> {
 pub struct CookieJar {
     /// In the order in which they were first set.
     cookies: Vec<Cookie>,
+    /// The backend that the last call to a service went to, if cookies decide that.
+    backends: Vec<(ServiceId, usize)>,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,19 @@ struct Attributes<'a> {
 }
 
 impl CookieJar {
+    /// Notes the backend that a call to a service went to.
+    pub fn set_backend(&mut self, service: ServiceId, backend: usize) {
+        match self.backends.iter_mut().find(|(of, _)| *of == service) {
+            Some((_, known)) => *known = backend,
+            None => self.backends.push((service, backend)),
+        }
+    }
+
+    /// Returns the backend that the last call to a service went to.
+    pub fn backend(&self, service: ServiceId) -> Option<usize> {
+        self.backends.iter().find(|(of, _)| *of == service).map(|(_, backend)| *backend)
+    }
+
     /// Whether the jar has no cookies.
     pub fn is_empty(&self) -> bool {
         self.cookies.is_empty()

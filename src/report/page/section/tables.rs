@@ -7,8 +7,9 @@ use maud::{Markup, html};
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
 use super::cells::{count, errors, owner, sortable, time};
-use crate::report::rows::{self, StepRow, WorkloadRow, drain_note, lost_note};
+use crate::report::rows::{self, BackendRow, StepRow, WorkloadRow, drain_note, lost_note};
 use crate::stats::Calls;
+use crate::stats::delta::BackendWindow;
 use crate::units::show_rate;
 
 /// Percentiles of a row.
@@ -44,6 +45,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         @if plan.steps.len() > ROWS {
             p.note { (plan.steps.len() - ROWS) " more steps are in steps.csv." }
         }
+        (backends(view))
         (groups(view))
         p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; "
             "service: sending to last byte. ≥: lower bound, because some calls have no known "
@@ -122,6 +124,55 @@ fn step(row: &StepRow<'_>, rare: &[CountColumn]) -> Markup {
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.response(p))) }
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.service(p))) }
         }
+    }
+}
+
+/// A row for each backend, and one for each step that called it.
+fn backends(view: &PageView<'_>) -> Markup {
+    let all = rows::backends(view.report);
+    if all.is_empty() {
+        return html! {};
+    }
+    let columns = [
+        ("backend", false),
+        ("service", false),
+        ("step", false),
+        ("attempts", true),
+        ("failed attempts", true),
+        ("calls", true),
+        ("errors", true),
+        ("response p50", true),
+        ("p95", true),
+        ("p99", true),
+        ("max", true),
+    ];
+    let names = rows::StepLabels::new(view.report);
+    let row = |one: &BackendRow<'_>, step: &str, window: &BackendWindow| {
+        let calls = &window.calls;
+        html! {
+            tr.never[window.attempts == 0] {
+                th scope="row" { (HtmlText(one.name)) }
+                td { (HtmlText(one.service)) }
+                td { (HtmlText(step)) }
+                (count(window.attempts))
+                (count(window.failed))
+                (count(calls.calls.made))
+                (errors(calls.calls.error_share()))
+                @for p in [0.5, 0.95, 0.99, 1.0] { (time(rows::percentile(&calls.response, p))) }
+            }
+        }
+    };
+    let body = html! {
+        @for one in &all {
+            (row(one, "all", &one.whole))
+            @if one.steps.len() > 1 {
+                @for (step, window) in &one.steps { (row(one, &names.label(*step), window)) }
+            }
+        }
+    };
+    html! {
+        h3 { "Backends" }
+        (sortable("backends", &columns, &body))
     }
 }
 
