@@ -10,7 +10,8 @@
         feature = "web",
         feature = "monitor",
         feature = "css",
-        feature = "history"
+        feature = "history",
+        feature = "schedule"
     )),
     allow(unused)
 )]
@@ -47,8 +48,10 @@ pub mod event;
 pub mod forecast;
 pub mod pace;
 pub mod resilience;
-#[cfg(any(feature = "monitor", feature = "metrics"))]
+#[cfg(any(feature = "monitor", feature = "metrics", feature = "schedule"))]
 pub mod side_client;
+#[cfg(feature = "schedule")]
+pub mod timetable;
 pub mod wire;
 // 6: the language
 pub mod scenario;
@@ -62,11 +65,13 @@ pub mod fleet;
 pub mod kubernetes;
 pub mod probe;
 pub mod sinks;
-// 9: one run; the history of runs; files for Prometheus and Grafana
+// 9: one run; the history of runs; files for Prometheus and Grafana; runs at times
 #[cfg(feature = "metrics")]
 pub mod dashboards;
 #[cfg(feature = "history")]
 pub mod history;
 pub mod run;
+#[cfg(feature = "schedule")]
+pub mod schedule;
 // 11: the command line
 pub mod cli;

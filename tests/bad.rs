@@ -67,6 +67,20 @@ fn each_bad_file_gets_its_exact_message() {
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
 }
 
+#[cfg(feature = "schedule")]
+#[test]
+fn each_bad_schedule_gets_its_exact_message() {
+    let folder = Path::new("tests/bad/schedules");
+    let mut differences = Vec::new();
+    for name in ["file", "jobs", "lock", "empty", "times"] {
+        let path = folder.join(name).with_extension("yaml");
+        let mistakes = manada::scenario::load_schedule(&path).unwrap_err();
+        let got = mistakes.render(false) + "\n";
+        differences.extend(compare(&path.with_extension("txt"), &got));
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
 #[test]
 fn flags_get_their_exact_message() {
     let overrides = ScenarioOverrides {

@@ -69,7 +69,7 @@ fn patterns(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn patterns_are_read_by_every_validator() {
     let mut found = Vec::new();
-    [SchemaOf::Scenario, SchemaOf::Archetype]
+    [SchemaOf::Scenario, SchemaOf::Archetype, SchemaOf::Schedule]
         .into_iter()
         .for_each(|of| patterns(&document(of), &mut found));
     assert!(found.len() > 20, "{found:?}");
@@ -124,6 +124,24 @@ fn schema_accepts_every_file_that_loads() {
         check(&scenario, &path, world["scenario"].as_str().unwrap());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[cfg(feature = "schedule")]
+#[test]
+fn schema_of_schedules_agrees_with_their_reader() {
+    let schedule = validator(SchemaOf::Schedule);
+    for path in files("tests/language/schedules") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is_schedule = manada::scenario::is_schedule(&path);
+        let found = mistakes(&schedule, &text);
+        assert_eq!(found.is_empty(), is_schedule, "{}: {found:?}", path.display());
+        assert_eq!(manada::scenario::load_schedule(&path).is_ok(), is_schedule);
+    }
+    for name in ["file", "jobs", "lock", "empty"] {
+        let path = Path::new("tests/bad/schedules").join(name).with_extension("yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!mistakes(&schedule, &text).is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -35,11 +35,11 @@ const FLOORS: [&[&str]; 12] = [
     &["verdict", "template"],
     &["extract"],
     &["plan"],
-    &["pace", "resilience", "wire", "event", "forecast", "delivery", "side_client"],
+    &["pace", "resilience", "wire", "event", "forecast", "delivery", "side_client", "timetable"],
     &["scenario"],
     &["engine", "report", "testserver"],
     &["sinks", "control", "fleet", "kubernetes", "probe"],
-    &["run", "history", "dashboards"],
+    &["run", "history", "dashboards", "schedule"],
     &[],
     &["cli"],
 ];

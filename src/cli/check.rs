@@ -28,7 +28,7 @@ Examples:
   manada check scenarios/quickstart.yaml --once --random --seed 7
   manada check shop.yaml --once --archetype buyer --json | jq .traces")]
 pub(super) struct Args {
-    /// Scenario file
+    /// Scenario file, or a schedule file
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,
@@ -56,6 +56,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
+    #[cfg(feature = "schedule")]
+    if !args.once && scenario::is_schedule(&args.scenario) {
+        return super::schedule::check(&args.scenario);
+    }
     let overrides = ScenarioOverrides {
         once: args.once,
         ..overrides_without_load(&args.changes, &args.limits)

@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::dashboards;
 #[cfg(feature = "history")]
 use super::history;
+#[cfg(feature = "schedule")]
+use super::schedule;
 #[cfg(feature = "redis")]
 use super::{agent, coordinate};
 use super::{
@@ -103,6 +105,15 @@ pub(super) enum CliCommand {
     /// One of several processes of a run
     #[command(hide = true)]
     Worker,
+    /// Run scenarios at times
+    ///
+    /// By cron expressions, on one machine or on several that share a Redis.
+    #[cfg(feature = "schedule")]
+    Schedule(Box<schedule::Args>),
+    /// A process of a job
+    #[cfg(feature = "schedule")]
+    #[command(hide = true)]
+    Guarded(schedule::GuardedArgs),
     /// Write rules and dashboards for Prometheus and Grafana
     ///
     /// Made for a scenario: an alert for each of its thresholds.
@@ -115,6 +126,7 @@ pub(super) enum CliCommand {
 Examples:
   manada schema > manada.schema.json
   manada schema archetype > archetype.schema.json
+  manada schema schedule > schedule.schema.json
 
 Editors (first line of a scenario, for a YAML language server):
   # yaml-language-server: $schema=manada.schema.json")]
@@ -144,4 +156,6 @@ pub(super) enum FileKind {
     Scenario,
     /// An archetype in a file of its own.
     Archetype,
+    /// A schedule file.
+    Schedule,
 }

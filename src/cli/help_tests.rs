@@ -14,7 +14,7 @@ const LONG: usize = 37;
 const SHORT: usize = 30;
 
 /// Maximum lines of `-h` of the program itself, which lists every command.
-const LIST: usize = 32;
+const LIST: usize = 33;
 
 /// All visible commands, beginning with the command line itself.
 fn commands() -> Vec<Command> {

@@ -52,6 +52,8 @@ mod probe_limits;
 mod rebuilt;
 mod report;
 mod run;
+#[cfg(feature = "schedule")]
+mod schedule;
 mod screen;
 mod shown_command;
 mod signals;
@@ -119,6 +121,10 @@ pub fn main() -> ExitStatus {
         #[cfg(feature = "redis")]
         CliCommand::Coordinate(args) => coordinate::run(&args, worker::compile_words),
         CliCommand::Worker => worker::run(),
+        #[cfg(feature = "schedule")]
+        CliCommand::Schedule(args) => schedule::run(&args),
+        #[cfg(feature = "schedule")]
+        CliCommand::Guarded(args) => schedule::run_guarded(&args),
         #[cfg(feature = "metrics")]
         CliCommand::Dashboards(args) => dashboards::run(&args),
         CliCommand::K8s(args) => k8s::run(&args),
@@ -197,6 +203,7 @@ fn schema(of: FileKind) -> ExitStatus {
     let of = match of {
         FileKind::Scenario => SchemaOf::Scenario,
         FileKind::Archetype => SchemaOf::Archetype,
+        FileKind::Schedule => SchemaOf::Schedule,
     };
     let text = format!("{:#}\n", document(of));
     output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)

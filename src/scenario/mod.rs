@@ -22,6 +22,8 @@ mod nouns;
 mod overlay;
 mod overrides;
 mod safety;
+#[cfg(feature = "schedule")]
+mod schedule;
 pub mod schema;
 mod service;
 mod syntax;
@@ -32,4 +34,6 @@ mod thresholds;
 pub use hit::HitOptions;
 pub use loader::{environments, load};
 pub use overrides::ScenarioOverrides;
+#[cfg(feature = "schedule")]
+pub use schedule::{is_schedule, load_schedule};
 pub use syntax::mistake::{Mistake, Mistakes, SourcePlace, Warning};

@@ -283,6 +283,7 @@ pages! {
     report "report.md";
     backends "howto/backends.md";
     resilient "howto/resilient.md";
+    schedule "schedule.md";
     secrets "secrets.md";
     streams "streams.md";
     test_server "test-server.md";

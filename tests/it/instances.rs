@@ -33,6 +33,15 @@ impl Redis {
     /// Starts one with further arguments, of which `PORT` is replaced by its port.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::at(address, arguments)
+    }
+
+    /// Starts one at an address.
+    pub(crate) fn start_at(address: SocketAddr) -> Self {
+        Self::at(address, &[])
+    }
+
+    fn at(address: SocketAddr, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = address.port().to_string();
         let arguments: Vec<String> =

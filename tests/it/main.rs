@@ -77,6 +77,8 @@ mod retries; // retry storms, budgets, idempotent requests
 mod safety; // safety limits
 mod samples; // calls one by one
 mod scenarios; // shipped scenarios, and examples of the language page
+#[cfg(feature = "schedule")]
+mod schedule; // runs at times, on one machine and on several
 mod secrets; // secrets appear in no output
 mod seed; // the same seed gives the same traffic
 mod signals; // Ctrl-C once and twice, SIGTERM

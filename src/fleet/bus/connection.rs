@@ -1,6 +1,6 @@
 //! The connection of a client to the bus: opened when it is needed, and again after a failure.
 //!
-//! `client` and `plain` send commands through it.
+//! `client` and `plain` send commands through it, and so does the lock of a schedule.
 //! Invariant: a command is sent once, never again by itself; after a failure the connection is
 //! closed, so that no late reply is taken for that of another command.
 
@@ -24,7 +24,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 const OLDEST: u64 = 7;
 
 /// A connection to the bus.
-pub(super) struct BusConnection {
+pub struct BusConnection {
     address: BusAddress,
     timeout: Duration,
     open: Option<Connection>,
@@ -38,7 +38,7 @@ impl BusConnection {
     ///
     /// # Errors
     /// If it cannot be reached, refuses the user, or cannot be a bus.
-    pub(super) fn open(address: &BusAddress, timeout: Duration) -> Result<Self, BusError> {
+    pub fn open(address: &BusAddress, timeout: Duration) -> Result<Self, BusError> {
         let address = address.clone();
         let mut connection = Self { address, timeout, open: None, tried_at: None, failed: None };
         let info = connection.command(redis::cmd("INFO").arg("server"))?;
@@ -68,7 +68,10 @@ impl BusConnection {
     }
 
     /// Sends a command and returns its reply.
-    pub(super) fn command(&mut self, command: &Cmd) -> Result<Value, BusError> {
+    ///
+    /// # Errors
+    /// If there is no reply in time, or it is an error.
+    pub fn command(&mut self, command: &Cmd) -> Result<Value, BusError> {
         let mut replies = self.exchange(&command.get_packed_command(), 1)?;
         Ok(replies.pop().unwrap_or_default())
     }

@@ -27,6 +27,7 @@ mod values;
 pub use acl::{agent_rule, coordinator_rule};
 pub use address::{BusAddress, BusOptions, PASSWORD_VARIABLE};
 pub use client::BusClient;
+pub use connection::BusConnection;
 pub use error::BusError;
 pub use forms::BusPayload;
 pub use hints::BusHints;

@@ -17,6 +17,7 @@ pub(crate) mod reactions;
 pub(crate) mod responses;
 pub(crate) mod safety;
 pub(crate) mod scenario;
+pub(crate) mod schedule;
 pub(crate) mod services;
 pub(crate) mod stages;
 pub(crate) mod steps;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::render::Definitions;
 use crate::scenario::nouns::scenario::SCENARIO;
+use crate::scenario::nouns::schedule::SCHEDULE;
 use crate::scenario::nouns::users::ARCHETYPE_FILE;
 
 /// The kind of file that a schema describes.
@@ -17,6 +18,8 @@ pub enum SchemaOf {
     Scenario,
     /// An archetype file.
     Archetype,
+    /// A schedule file.
+    Schedule,
 }
 
 /// Returns the whole schema.
@@ -24,6 +27,7 @@ pub fn document(of: SchemaOf) -> Value {
     let (title, root) = match of {
         SchemaOf::Scenario => ("Manada scenario", &SCENARIO),
         SchemaOf::Archetype => ("Manada archetype", &ARCHETYPE_FILE),
+        SchemaOf::Schedule => ("Manada schedule", &SCHEDULE),
     };
     let mut definitions = Definitions::default();
     let reference = definitions.noun(root);

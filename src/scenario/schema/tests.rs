@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use super::reference::{nouns, reference};
 use crate::scenario::nouns::steps::INCLUDE;
 use crate::scenario::syntax::fields::read_keys;
-use crate::scenario::{ScenarioOverrides, load};
+use crate::scenario::{ScenarioOverrides, load, load_schedule};
 use crate::seed::Seed;
 
 /// Loads all simulations, shipped scenarios, and files with mistakes.
 fn load_all() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for part in ["tests/sim", "tests/bad", "tests/language", "scenarios"] {
+    let schedules = ["tests/bad/schedules", "tests/language/schedules"];
+    let scenarios = ["tests/sim", "tests/bad", "tests/language", "scenarios"];
+    for part in scenarios.into_iter().chain(schedules) {
         for entry in std::fs::read_dir(root.join(part)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|ending| ending != "yaml") {
@@ -33,7 +35,11 @@ fn load_all() {
                 }
                 None => path,
             };
-            let _ = load(&path, &ScenarioOverrides::default());
+            if schedules.contains(&part) {
+                let _ = load_schedule(&path);
+            } else {
+                let _ = load(&path, &ScenarioOverrides::default());
+            }
         }
     }
 }
@@ -73,7 +79,20 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 41] = [
+const PLACES: [(&str, &str); 47] = [
+    ("schedule", "schedule: s, KEYS, jobs: { j: JOB }"),
+    ("lock", "schedule: s, lock: { url: 'redis://127.0.0.1', KEYS }, jobs: { j: JOB }"),
+    ("notify", "schedule: s, notify: { url: 'http://127.0.0.1/', KEYS }, jobs: { j: JOB }"),
+    ("job", "schedule: s, jobs: { j: { scenario: schedule.yaml, every: 1m, KEYS } }"),
+    (
+        "job_retries",
+        "schedule: s, jobs: { j: { scenario: schedule.yaml, every: 1m, retries: { KEYS } } }",
+    ),
+    (
+        "job_backoff",
+        "schedule: s, jobs: { j: { scenario: schedule.yaml, every: 1m, retries: { backoff: { \
+         KEYS } } } }",
+    ),
     ("scenario", "KEYS, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("service", "services: { s: { builtin: true, KEYS } }, workloads: { w: WORKLOAD }"),
     (
@@ -207,6 +226,13 @@ fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> 
         .replace("SERVICES", "{ s: builtin }")
         .replace("WORKLOAD", "{ users: 1, flow: FLOW }")
         .replace("FLOW", "[ { get: / } ]");
+    if text.starts_with("schedule:") {
+        let text = text.replace("JOB", "{ scenario: schedule.yaml, every: 1m }");
+        let file = file.with_file_name("schedule.yaml");
+        std::fs::write(&file, format!("{{ {text} }}")).unwrap();
+        let read = load_schedule(&file).map_err(|mistakes| mistakes.to_string())?;
+        return Ok(format!("{read:?}"));
+    }
     std::fs::write(file, format!("{{ {text} }}")).unwrap();
     let overrides = ScenarioOverrides { seed: Seed::new(1), ..ScenarioOverrides::default() };
     let (plan, _) = load(file, &overrides).map_err(|mistakes| mistakes.to_string())?;

@@ -187,6 +187,19 @@ pub(crate) fn one_of<T: Copy>(
     None
 }
 
+/// Reads one word or several.
+pub(crate) fn some_words<T: Copy + PartialEq>(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    words: &[(&'static str, T)],
+) -> Option<Vec<T>> {
+    let items = one_or_more(node);
+    if items.is_empty() {
+        return report_wrong(diagnostics, node, "at least one word");
+    }
+    items.iter().map(|item| one_of(diagnostics, item, words)).collect()
+}
+
 /// Reads a weight: a number above zero.
 pub(crate) fn weight(diagnostics: &mut Diagnostics, node: &Node) -> Option<f64> {
     match &node.kind {
