@@ -129,9 +129,10 @@ impl JobRun {
         words.push(folder.into());
         let is_kept = std::env::var_os("MANADA_HISTORY").is_none_or(|place| place != "none");
         if cfg!(feature = "history") && (is_kept || self.file.history.is_some()) {
+            // A name with `token` would be redacted.
             let token = self.claim.token.to_string();
             for (name, value) in
-                [("schedule", &self.file.name), ("job", &job.name), ("fencing_token", &token)]
+                [("schedule", &self.file.name), ("job", &job.name), ("claim", &token)]
             {
                 words.extend([OsString::from("--tag"), format!("{name}={value}").into()]);
             }

@@ -194,6 +194,39 @@ fn replaced_run_ends_before_the_next_one_starts() {
 }
 
 #[test]
+fn two_schedulers_of_one_machine_run_each_slot_once() {
+    let schedule = Schedule::new("jobs:\n  j: { scenario: short.yaml, every: 1s }\n");
+    let schedulers = [schedule.run(), schedule.run()];
+    wait_until("some slots ran", || {
+        schedule.outcomes().iter().filter(|one| *one == "passed").count() >= 5
+    });
+    for scheduler in schedulers {
+        end(scheduler);
+    }
+    let history = schedule.history();
+    let slots: Vec<u64> = history
+        .iter()
+        .filter(|entry| outcome(entry) != "skipped")
+        .map(|entry| entry["slot"].as_u64().unwrap())
+        .collect();
+    assert!(slots.is_sorted_by(|one, next| one < next), "{history:#?}");
+}
+
+#[cfg(feature = "history")]
+#[test]
+fn runs_are_in_the_history_with_their_job_and_claim() {
+    let schedule = Schedule::new(
+        "schedule: shop\nhistory: runs.db\njobs:\n  a: { scenario: short.yaml, every: 24h }\n",
+    );
+    assert_eq!(schedule.trigger("a").code, Some(0));
+    let place = schedule.path("runs.db").to_str().unwrap().to_owned();
+    let words = ["history", "--history", &place, "--tag", "job=a", "--tag", "claim=1"];
+    let found = Manada::new(&words).words(&["--tag", "schedule=shop"]).go();
+    assert_eq!(found.code, Some(0), "{found}");
+    assert!(found.stdout.contains("claim=1 job=a schedule=shop"), "{found}");
+}
+
+#[test]
 fn missed_slots_are_caught_up_from_the_state() {
     for (catch_up, most) in [("none", 0), ("last", 1), ("all", 4)] {
         let schedule = Schedule::new(&format!(
