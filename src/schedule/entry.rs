@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::JobOutcome;
 use crate::printable::printable;
-use crate::timetable::{ScheduleZone, TimeSlot, rfc3339, show_time};
+use crate::timetable::{ScheduleZone, TimeSlot, parse_time, rfc3339, show_time};
 
 /// The longest entry, bytes.
 pub(super) const MAX_ENTRY: usize = 8 << 10;
@@ -107,7 +107,11 @@ pub fn entries_text(entries: &[HistoryEntry], zone: &ScheduleZone) -> String {
     let header =
         ["JOB", "SLOT", "STARTED", "ENDED", "ATTEMPT", "EXIT", "OUTCOME", "MACHINE", "TOKEN"];
     let mut rows = vec![header.map(str::to_owned)];
-    let time = |text: &str| text.get(..19).unwrap_or(text).replace('T', " ");
+    let time = |text: &str| {
+        let seconds = parse_time(text, zone);
+        let shown = seconds.map_or_else(|| text.to_owned(), |seconds| show_time(seconds, zone));
+        shown.get(..19).unwrap_or(&shown).to_owned()
+    };
     for entry in entries {
         rows.push([
             printable(&entry.job),
@@ -165,7 +169,7 @@ mod tests {
         entry.token = 12;
         let text = entries_text(&[entry.clone(), HistoryEntry { slot: None, ..entry }], &zone);
         assert_eq!(text.lines().count(), 3);
-        assert!(text.contains("2023-07-22 05:26:40 +01:00  2023-07-22 04:26:41"), "{text}");
+        assert!(text.contains("2023-07-22 05:26:40 +01:00  2023-07-22 05:26:41"), "{text}");
         assert!(text.contains("by hand") && text.contains("running"), "{text}");
     }
 }

@@ -221,8 +221,8 @@ impl Scheduler {
             (self.told)(&format!("the clock of this machine jumped by {} s", jump / 1_000));
         }
         for (at, seat) in jobs.iter_mut().enumerate() {
-            if seat.machine.is_none() && !self.open_job(at, seat, state, now_ms) {
-                return;
+            if seat.machine.is_none() {
+                self.open_job(at, seat, state, now_ms);
             }
         }
         let lease = self.source.lease().map_or(0, |lease| lease.as_millis() as u64);
@@ -247,28 +247,18 @@ impl Scheduler {
         }
     }
 
-    /// Reads the last slot of a job, which it goes on from; returns whether the store answered.
-    fn open_job(
-        &self,
-        at: usize,
-        seat: &mut JobSeat,
-        state: &mut SchedulerState,
-        now_ms: u64,
-    ) -> bool {
+    /// Reads the last slot of a job, which it goes on from.
+    fn open_job(&self, at: usize, seat: &mut JobSeat, state: &mut SchedulerState, now_ms: u64) {
         let now = clock::now();
-        if now < state.reopen_at {
-            return false;
+        if now < state.reopen_at || now < seat.reclaim_at {
+            return;
         }
         // A connection for each of a thousand jobs would be too many: the next claim opens one.
         let store = seat.take_store(&self.source);
         let read = store.and_then(|mut store| store.last_slot(&self.file.jobs[at].name));
-        self.answer(state, read.as_ref().err());
-        match read {
-            Ok(last) => {
-                seat.machine = Some(JobMachine::new(last, now_ms));
-                true
-            }
-            Err(_) => false,
+        self.answer(state, seat, read.as_ref().err());
+        if let Ok(last) = read {
+            seat.machine = Some(JobMachine::new(last, now_ms));
         }
     }
 
@@ -291,7 +281,7 @@ impl Scheduler {
             let acquired = self.claim(&mut *store, at, Some(slot), job.due_ms(slot))?;
             Ok((store, acquired))
         });
-        self.answer(state, claimed.as_ref().err());
+        self.answer(state, seat, claimed.as_ref().err());
         let acquired = claimed.as_ref().ok().map(|(_, acquired)| acquired);
         if let Some(machine) = &mut seat.machine {
             machine.answered(acquired);
@@ -322,10 +312,17 @@ impl Scheduler {
     }
 
     /// Says once that the store does not answer, and once that it does again.
-    fn answer(&self, state: &mut SchedulerState, failed: Option<&StoreFailure>) {
+    fn answer(
+        &self,
+        state: &mut SchedulerState,
+        seat: &mut JobSeat,
+        failed: Option<&StoreFailure>,
+    ) {
         match failed {
             Some(failed) => {
                 state.reopen_at = clock::now() + REOPEN;
+                // The others come first: it may be the state of this job alone.
+                seat.reclaim_at = state.reopen_at + REOPEN * 2;
                 if !std::mem::replace(&mut state.is_store_down, true) {
                     (self.told)(&format!("{failed}; no job starts until it answers"));
                 }
