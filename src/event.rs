@@ -21,6 +21,7 @@ use crate::ids::{BreakerId, PoolId, ServiceId, StepId, WorkloadId};
 pub use crate::plan::policy::BreakerSwitch;
 use crate::plan::policy::{DegradationLevel, Priority};
 use crate::plan::{LoadOverride, RunManifest};
+use crate::stats::shift::ShiftReport;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
 };
@@ -165,6 +166,8 @@ pub struct Report {
     pub rss_peak: Option<u64>,
     /// The workers, if the run had any; none while it is running.
     pub workers: Vec<WorkerUse>,
+    /// What became of the shift, if the run had one; `None` while it is running.
+    pub shift: Option<ShiftReport>,
 }
 
 impl Report {

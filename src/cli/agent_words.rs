@@ -76,8 +76,9 @@ pub fn words_for_agents(words: &[OsString]) -> Result<Vec<OsString>, WordsRefuse
     let parsed = parsed.map_err(|error| WordsRefused::NoRun(error.kind().to_string()))?;
     let names = SensitiveNames::default();
     let redactor = Redactor::new(&names);
-    let credential = match &parsed.command {
+    let credential = match parsed.command {
         CliCommand::Run(args) => args.credential(&redactor),
+        CliCommand::Shift(args) => args.into_run().credential(&redactor),
         CliCommand::Hit(args) => args.credential(&redactor),
         _ => return Err(WordsRefused::NoRun("another command".to_owned())),
     };

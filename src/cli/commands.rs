@@ -15,7 +15,7 @@ use super::schedule;
 #[cfg(feature = "redis")]
 use super::{agent, coordinate};
 use super::{
-    check, control, doctor, hit, k8s, man, merge, plan, probe_limits, report, run, target,
+    check, control, doctor, hit, k8s, man, merge, plan, probe_limits, report, run, shift, target,
 };
 
 /// A load-testing traffic simulator with virtual users and a trust verdict
@@ -60,6 +60,11 @@ pub(super) enum CliCommand {
     Run(Box<run::Args>),
     /// Load one or several URLs, without a scenario
     Hit(Box<hit::Args>),
+    /// Move a running load to another target, step by step
+    ///
+    /// Runs a scenario, and moves the users of a service to --to as long as rules hold there; else
+    /// all go back, and the exit code is 4.
+    Shift(Box<shift::Args>),
     /// Check a scenario, or dry-run it with --once
     Check(check::Args),
     /// Forecast the load and the needs of a scenario

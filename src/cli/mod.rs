@@ -55,6 +55,7 @@ mod run;
 #[cfg(feature = "schedule")]
 mod schedule;
 mod screen;
+mod shift;
 mod shown_command;
 mod signals;
 mod spellings;
@@ -105,6 +106,7 @@ pub fn main() -> ExitStatus {
     }
     match words.command {
         CliCommand::Run(args) => run::run(&args, words_for_agents),
+        CliCommand::Shift(args) => run::run(&args.into_run(), words_for_agents),
         CliCommand::Hit(args) => hit::run(&args),
         CliCommand::Check(args) => check::run(&args),
         CliCommand::Plan(args) => plan::run(&args),

@@ -171,6 +171,11 @@ impl Args {
         Ok(None)
     }
 
+    /// Sets values of the scenario, as `--set` does, before those of the command line.
+    pub(super) fn add_values(&mut self, values: Vec<String>) {
+        self.changes.set.splice(0..0, values);
+    }
+
     /// Returns the option that contains a credential, if there is one.
     pub(super) fn credential(&self, redactor: &Redactor<'_>) -> Option<&'static str> {
         self.changes.set.iter().any(|text| args::is_credential(redactor, text)).then_some("--set")

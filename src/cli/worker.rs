@@ -49,6 +49,9 @@ pub(super) fn compile_words(
     let shown = |(mistakes, status): (Mistakes, ExitStatus)| (mistakes.render(false), status);
     match parsed.command {
         CliCommand::Run(args) => run::compile(&args, files).map(|(plan, _)| plan).map_err(shown),
+        CliCommand::Shift(args) => {
+            run::compile(&args.into_run(), files).map(|(plan, _)| plan).map_err(shown)
+        }
         CliCommand::Hit(args) => hit::compile(&args, files).map_err(|failure| match failure {
             HitFailure::File(why) => (why, ExitStatus::Scenario),
             HitFailure::Mistakes(mistakes, status) => shown((mistakes, status)),

@@ -46,6 +46,8 @@ pub enum BalanceMode {
     LeastConnections,
     /// The same one for all calls of a user, by its number.
     Sticky,
+    /// As `Sticky`, also for the attempt after a failed one: a shift judges each target by its own.
+    Shifted,
     /// The one that the user's last call went to, as long as the user has this cookie.
     StickyCookie(String),
 }

@@ -22,6 +22,7 @@ pub mod policy;
 mod reads;
 pub mod safety;
 pub mod service;
+pub mod shift;
 pub mod slots;
 pub mod stream;
 pub mod trace_url;
@@ -92,6 +93,8 @@ pub struct Plan {
     pub safety: Arc<Safety>,
     /// The client's policies.
     pub policies: Policies,
+    /// A shift of load between two targets; `None` if there is none.
+    pub shift: Option<shift::ShiftPlan>,
     /// Calls that are kept one by one; `None` if none are.
     pub call_records: Option<CallRecordOptions>,
     /// Where a trace is shown, for the report.
@@ -195,6 +198,7 @@ impl Plan {
             bound: LoadBound::Once,
         };
         Self {
+            shift: None,
             scenario: archetype.name.clone(),
             description: None,
             run_id: self.run_id.clone(),

@@ -75,6 +75,9 @@ fn states(change: &Change) -> (&'static str, Value, Value) {
         Change::BackendEjected { lasts } => {
             ("backend_ejected", none, json!({ "for_s": nanos(*lasts) as f64 / 1e9 }))
         }
+        Change::Shift { from, to, target } => {
+            ("shift", json!({ "percent": from }), json!({ "percent": to, "target": target }))
+        }
         Change::BackendReturned => ("backend_returned", none, Value::Null),
         Change::Former { .. } => ("former", none, Value::Null),
     }
@@ -147,6 +150,7 @@ fn cause(cause: &ChangeCause) -> Value {
         ChangeCause::HealthChecks { checks, last } => {
             json!({ "kind": "health_checks", "checks": checks, "last": last })
         }
+        ChangeCause::Decision { text } => json!({ "kind": "decision", "text": text }),
         ChangeCause::EjectionOver => json!({ "kind": "ejection_over" }),
         ChangeCause::ProcessEnded { how } => json!({ "kind": "process_ended", "how": how }),
         ChangeCause::Former { .. } => json!({ "kind": "former" }),

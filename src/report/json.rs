@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
-use super::{addresses, backends, client_json, failures, messages_json, monitors, traces_json};
+use super::{
+    addresses, backends, client_json, failures, messages_json, monitors, shift, traces_json,
+};
 use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::stats::delta::LoadWindow;
@@ -87,6 +89,7 @@ fn whole(report: &Report) -> Value {
         "data_ran_out": names(&snapshot.ran_out),
         "steps": steps(report),
         "backends": backends::document(report, |window| calls(&window.calls)),
+        "shift": shift::document(report),
         "groups": groups(report),
         "checks": checks(report),
         "thresholds": report.judgements.iter().map(threshold).collect::<Vec<_>>(),

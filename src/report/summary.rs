@@ -15,7 +15,7 @@ use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
     addresses, backends, failures, histogram_text, load_text, messages_text, resilience_summary,
-    results_text, rows, steps,
+    results_text, rows, shift, steps,
 };
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -35,6 +35,7 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     thresholds(&mut out, report);
     steps::render(&mut out, report);
     backends::render(&mut out, report);
+    shift::render(&mut out, report);
     messages_text::render(&mut out, report);
     phases(&mut out, report);
     responses(&mut out, report);

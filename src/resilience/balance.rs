@@ -131,11 +131,12 @@ impl BackendGroup {
     /// `random` a random number; `avoid` is a backend that was just tried, which is chosen only if
     /// no other is left.
     pub fn choose(&self, now_ns: u64, user: u64, random: u64, avoid: Option<usize>) -> usize {
+        let avoid = avoid.filter(|_| self.balance != BalanceMode::Shifted);
         let weights = self.weights(now_ns, avoid);
         match self.balance {
             BalanceMode::Random => by_share(&weights, random),
             BalanceMode::LeastConnections => self.least_connections(&weights, random),
-            BalanceMode::Sticky => by_user(&weights, user),
+            BalanceMode::Sticky | BalanceMode::Shifted => by_user(&weights, user),
             BalanceMode::RoundRobin | BalanceMode::StickyCookie(_) => self.by_turns(&weights),
         }
     }

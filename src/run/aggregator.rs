@@ -11,6 +11,7 @@ use crate::event::record::RecordEnd;
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
+use crate::stats::shift::ShiftReport;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
     Timeline,
@@ -31,6 +32,8 @@ pub struct RunAggregator {
     lost: Vec<String>,
     /// When, ns after the run's start; never, by default.
     stopped_at: RunOffset,
+    /// What became of the shift, if the run had one.
+    shift: Option<ShiftReport>,
 }
 
 impl RunAggregator {
@@ -52,6 +55,7 @@ impl RunAggregator {
             stopped: None,
             lost: Vec::new(),
             stopped_at: RunOffset::NEVER,
+            shift: None,
             info,
         }
     }
@@ -75,6 +79,16 @@ impl RunAggregator {
         self.tally.stop(at);
         self.stopped_at = self.stopped_at.min(at);
         self.stopped = Some(stop);
+    }
+
+    /// Records what became of the shift.
+    pub fn set_shift(&mut self, shift: ShiftReport) {
+        self.shift = Some(shift);
+    }
+
+    /// What became of the shift, if the run had one.
+    pub fn shift(&self) -> Option<&ShiftReport> {
+        self.shift.as_ref()
     }
 
     /// What stopped the run; `None` if nothing did.
@@ -129,15 +143,16 @@ impl RunAggregator {
 
     /// Judges the finished run. `end` says how its generators ended.
     pub fn conclude(mut self, end: RecordEnd) -> Report {
-        let RecordEnd { broken, rss_peak, workers, recovery } = end;
+        let RecordEnd { broken, rss_peak, workers, recovery, shift } = end;
         self.finish();
         let mut snapshot = Snapshot { recovery, ..self.snapshot() };
         snapshot.health.ledger.extend(broken.iter().chain(&self.lost).cloned());
         let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
         let report = self.report(snapshot, judgements, timeline, false);
-        let ending = if broken.is_empty() { report.status } else { ExitStatus::Broken };
-        Report { broken, status: ending, rss_peak, workers, ..report }
+        let (status, why) = exit_status::with_shift((report.status, report.why), shift.as_ref());
+        let status = if broken.is_empty() { status } else { ExitStatus::Broken };
+        Report { broken, status, why, rss_peak, workers, shift, ..report }
     }
 
     fn report(
@@ -168,6 +183,7 @@ impl RunAggregator {
             why,
             rss_peak: None,
             workers: Vec::new(),
+            shift: None,
         }
     }
 }

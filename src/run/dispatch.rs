@@ -11,6 +11,7 @@ pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
 use super::error_rate_abort::ErrorRateAbort;
 use super::health::HealthChange;
 use super::losses::Losses;
+use super::shift::{ShiftController, ShiftOrder};
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
@@ -41,6 +42,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) error_rate_abort: ErrorRateAbort,
     pub(super) control: Controller<'a>,
     pub(super) resilience: ResilienceController<'a>,
+    /// The shift of the run, if it has one.
+    pub(super) shift: Option<ShiftController>,
     /// When the run was stopped; `None` while it goes on.
     pub(super) stopped_at: Option<RunOffset>,
     /// When a drain is over and calls are cancelled.
@@ -79,6 +82,7 @@ pub async fn dispatch<'a>(
         error_rate_abort: ErrorRateAbort::new(&plan.safety.error_limits),
         control: Controller::new(plan),
         resilience: ResilienceController::new(plan, left, limit),
+        shift: ShiftController::new(plan),
         stopped_at: None,
         cancel_at: Time::NEVER,
         give_up_at: Time::NEVER,
@@ -132,7 +136,7 @@ pub async fn dispatch<'a>(
         }
         if !run.under_way.contains(&true) {
             run.last_second(next_second);
-            return Vec::new();
+            return run.stuck();
         }
     }
 }
@@ -174,6 +178,9 @@ impl Dispatch<'_> {
         self.losses.absorb(&delta);
         let closed = self.io.aggregator.absorb(&delta);
         self.resilience.absorb(&delta);
+        if let Some(shift) = &mut self.shift {
+            shift.absorb(&delta);
+        }
         if delta.changes != StateChanges::default() {
             let changes = RunEvent::StateChanges(Arc::new(delta.changes.clone()));
             self.io.sinks.publish(&changes);
@@ -194,15 +201,42 @@ impl Dispatch<'_> {
     /// Takes a backend out or in again, as its health checks say.
     fn health_changed(&mut self, health: HealthChange) {
         let HealthChange { order, subject, change, cause } = health;
+        if let Some(shift) = &mut self.shift {
+            shift.health_changed(order.as_ref(), &cause);
+        }
         if let Some(order) = order {
             self.source.broadcast(&ShardCommand::Order(order));
         }
         let at = RunOffset::of(clock::now(), self.start);
-        let notice = StateChange { at, subject, change, cause };
+        self.tell_change(StateChange { at, subject, change, cause });
+    }
+
+    /// Shows a change on all screens, and records it.
+    fn tell_change(&mut self, notice: StateChange) {
         let mut changes = StateChanges::default();
         changes.push(notice.clone(), 1);
         self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(changes)));
         self.record_change(notice);
+    }
+
+    /// Lets a shift go on by a second.
+    fn shift_second(&mut self, now: RunOffset) {
+        if self.io.aggregator.stopped().is_some() {
+            return;
+        }
+        for order in self.shift.as_mut().map(|shift| shift.second(now)).unwrap_or_default() {
+            match order {
+                ShiftOrder::Turn(orders, notice) => {
+                    for order in orders {
+                        self.source.broadcast(&ShardCommand::Order(order));
+                    }
+                    self.tell_change(*notice);
+                }
+                ShiftOrder::Stop(why) => {
+                    self.stop(&format!("stopping: {why}"), StopCause::Rule(why));
+                }
+            }
+        }
     }
 
     /// Handles an interrupt.
@@ -285,15 +319,13 @@ impl Dispatch<'_> {
         if let (Some(why), None) = (excess, self.io.aggregator.stopped()) {
             self.stop(&format!("stopping: {why}"), StopCause::ErrorRate(why));
         }
+        self.shift_second(now);
         self.control.status.second(&snapshot);
         for action in self.resilience.second(now, (self.io.process.rss)()) {
             if let Some(order) = action.order {
                 self.source.broadcast(&ShardCommand::Order(order));
             }
-            let mut changes = StateChanges::default();
-            changes.push(action.notice.clone(), 1);
-            self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(changes)));
-            self.record_change(action.notice);
+            self.tell_change(action.notice);
         }
         let blocked_ns = self.io.sinks.take_blocked_ns();
         if blocked_ns >= BLOCKED_NS {
@@ -360,8 +392,11 @@ impl Dispatch<'_> {
         self.give_up_at = self.give_up_at.min(give_up_at);
     }
 
-    /// The shards that have not ended.
-    fn stuck(&self) -> Vec<usize> {
+    /// Ends the loop: returns the shards that have not ended.
+    fn stuck(&mut self) -> Vec<usize> {
+        if let Some(shift) = &self.shift {
+            self.io.aggregator.set_shift(shift.report());
+        }
         let shards = self.under_way.iter().enumerate();
         shards.filter(|(_, under_way)| **under_way).map(|(shard, _)| shard).collect()
     }

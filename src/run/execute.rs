@@ -168,7 +168,8 @@ pub fn run(
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed = broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let rss_peak = generators::rss_peak(&workers);
-    let end = RecordEnd { broken: failed, rss_peak, workers, recovery };
+    let shift = aggregator.shift().cloned();
+    let end = RecordEnd { broken: failed, rss_peak, workers, recovery, shift };
     let report = Arc::new(aggregator.conclude(end));
     sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken.into_iter().next() {

@@ -8,6 +8,7 @@ use crate::event::StopCause;
 use crate::exit::ExitStatus;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
+use crate::stats::shift::{ShiftOutcome, ShiftReport};
 use crate::units::counted;
 use crate::verdict::trust::TrustLevel;
 use crate::verdict::{Judgement, Trust};
@@ -23,6 +24,24 @@ pub(super) struct EndOfRun {
 impl From<ExitStatus> for EndOfRun {
     fn from(ending: ExitStatus) -> Self {
         Self { ending, why: None }
+    }
+}
+
+/// The end of a run with a shift: one that was rolled back fails the run, and one that the load
+/// ended before leaves it undecided.
+pub(super) fn with_shift(
+    (status, why): (ExitStatus, Option<String>),
+    shift: Option<&ShiftReport>,
+) -> (ExitStatus, Option<String>) {
+    let Some(shift) = shift else { return (status, why) };
+    match (shift.outcome, status) {
+        (ShiftOutcome::RolledBack, ExitStatus::Pass | ExitStatus::Inconclusive) => {
+            (ExitStatus::Fail, Some(format!("the shift was rolled back: {}", shift.why)))
+        }
+        (ShiftOutcome::Unfinished, ExitStatus::Pass) => {
+            (ExitStatus::Inconclusive, Some(format!("the shift is unfinished: {}", shift.why)))
+        }
+        _ => (status, why),
     }
 }
 

@@ -267,7 +267,7 @@ impl Merge<'_> {
         }
         let workers = std::mem::take(&mut self.workers);
         let rss_peak = workers.iter().map(|part| part.rss_peak).sum();
-        Ok(RecordEnd { broken, rss_peak: Some(rss_peak), workers, recovery: None })
+        Ok(RecordEnd { broken, rss_peak: Some(rss_peak), workers, recovery: None, shift: None })
     }
 
     fn add(&mut self, delta: Arc<Delta>) {

@@ -36,6 +36,7 @@ mod recorded_starts;
 pub mod replay;
 mod resumed;
 mod sections;
+mod shift;
 mod status;
 mod supervisor;
 mod targets;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::plan::shift::ShiftPlan;
 use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
 use crate::scenario::client::policies;
 use crate::scenario::flow::archetype::archetype;
@@ -18,7 +19,8 @@ use crate::scenario::nouns::scenario::SCENARIO;
 use crate::scenario::nouns::users::ARCHETYPE;
 use crate::scenario::safety::SafetyReader;
 use crate::scenario::service::services;
-use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::shift;
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::names::is_name;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
@@ -55,13 +57,11 @@ pub(crate) fn scenario(
     let description =
         fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
     let seed = fields.value(diagnostics, "seed").and_then(Seed::new);
-    let services = fields.take("services");
-    let service_spans = services.map(spans::service_spans).unwrap_or_default();
-    let services = services.map(|node| services::services(diagnostics, node)).unwrap_or_default();
+    let targets = targets(diagnostics, &mut fields);
     if let Some(node) = fields.take("safety") {
         limits.read(diagnostics, node, "the scenario", false);
     }
-    let mut context = scenario_context(&services, &limits);
+    let mut context = scenario_context(&targets.services, &limits);
     let parts = [("vars", fields.take("vars")), ("flow", fields.take("setup"))];
     let (setup, setup_spans) = section(diagnostics, "setup", root, parts, &context).unzip();
     context.globals = setup.as_ref().map(|setup| setup.variables.clone()).unwrap_or_default();
@@ -93,7 +93,8 @@ pub(crate) fn scenario(
         archetypes: compiler.spans,
         setup: setup_spans,
         teardown: teardown_spans,
-        services: service_spans,
+        services: targets.spans,
+        shift: targets.shift.as_ref().map(|(_, span)| *span),
         warmup: warmup.map(|(span, _)| span),
         thresholds: rule_spans,
         patterns,
@@ -103,7 +104,7 @@ pub(crate) fn scenario(
         scenario: name.flatten().unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
         seed: seed.unwrap_or_else(Seed::draw),
-        services,
+        services: targets.services,
         archetypes: compiler.archetypes,
         workloads,
         steps: compiler.steps,
@@ -116,11 +117,28 @@ pub(crate) fn scenario(
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
         policies,
+        shift: targets.shift.map(|(shift, _)| shift),
         call_records: None,
         trace_url: None,
         sources: Vec::new(),
     };
     Some(CompiledScenario { plan, spans, limits })
+}
+
+/// The services of a scenario, and what becomes of one of them.
+struct CompiledTargets {
+    services: Vec<Service>,
+    spans: Vec<(SourceSpan, Option<SourceSpan>)>,
+    /// The shift, with its place.
+    shift: Option<(ShiftPlan, SourceSpan)>,
+}
+
+fn targets(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> CompiledTargets {
+    let node = fields.take("services");
+    let spans = node.map(spans::service_spans).unwrap_or_default();
+    let mut services = node.map(|node| services::services(diagnostics, node)).unwrap_or_default();
+    let shift = shift::read(diagnostics, fields.take("shift"), &mut services);
+    CompiledTargets { services, spans, shift }
 }
 
 /// Reads the fields of a scenario; an archetype file is reported as a mistake.

@@ -77,6 +77,14 @@ pub(crate) fn finish(
             .mistake(span, "the warm-up covers the whole run, nothing is measured")
             .expected(format!("a warm-up shorter than the load ({})", show_duration(end)));
     }
+    if let (Some(shift), Some(end), Some(span)) = (&plan.shift, plan.load_end(), spans.shift)
+        && shift.shortest() > end
+    {
+        let (needed, end) = (show_duration(shift.shortest()), show_duration(end));
+        diagnostics
+            .mistake(span, format!("the shift takes {needed} at least, the load {end}"))
+            .expected("a longer load, fewer `steps`, or a shorter `hold`");
+    }
     if diagnostics.count() == 0 {
         plan_warnings::warn_all(diagnostics, &plan, &spans);
     }

@@ -26,6 +26,7 @@ mod safety;
 mod schedule;
 pub mod schema;
 mod service;
+mod shift;
 mod syntax;
 #[cfg(test)]
 mod tests;

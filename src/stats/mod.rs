@@ -27,6 +27,7 @@ pub mod recorder;
 pub mod resilience_snapshot;
 pub mod sample;
 pub mod seconds;
+pub mod shift;
 pub mod snapshot;
 pub mod stall;
 pub mod state_change;

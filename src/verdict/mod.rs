@@ -9,12 +9,14 @@ pub mod message_metric;
 mod metric;
 mod rule_error;
 pub mod scope;
+mod side_rule;
 pub mod threshold;
 pub mod trust;
 pub mod watch;
 
 pub use judge::Judgement;
 pub use scope::{Scope, Subject, Subjects};
+pub use side_rule::{SideJudgement, SideRule};
 pub use threshold::{Comparison, Threshold};
 pub use trust::{Trust, TrustContext};
 pub use watch::Watch;

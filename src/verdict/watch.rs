@@ -353,7 +353,7 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
 }
 
 /// Returns an empty window of one workload and one series.
-fn blank() -> Window {
+pub(super) fn blank() -> Window {
     Window {
         waits: std::collections::BTreeMap::default(),
         receive_lag: crate::stats::Histogram::default(),

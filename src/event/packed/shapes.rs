@@ -29,7 +29,7 @@ listed! {
     MemoryRelief: Trim, PauseAdmission, ResumeAdmission;
     ControlOrigin: Key, Socket, Web;
     ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control, Worker,
-        Backend;
+        Backend, Shift;
     BreakerState: Closed, Open, HalfOpen;
     BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
@@ -156,6 +156,7 @@ variants! {
         18 BackendHealth { healthy }
         19 BackendEjected { lasts }
         20 BackendReturned {}
+        21 Shift { target, from, to }
     }
     Remedy {
         0 TrimMemory {}
@@ -185,6 +186,7 @@ variants! {
         18 NoHeartbeat {}
         19 HealthChecks { checks, last }
         20 EjectionOver {}
+        21 Decision { text }
     }
     TransitionCause {
         0 InARow { failures }

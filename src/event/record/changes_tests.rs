@@ -59,6 +59,7 @@ fn changes() -> Vec<Change> {
         Change::BackendHealth { healthy: true },
         Change::BackendEjected { lasts: std::time::Duration::from_secs(30) },
         Change::BackendReturned,
+        Change::Shift { target: text(), from: 10, to: 25 },
     ]
 }
 
@@ -96,6 +97,7 @@ fn causes() -> Vec<ChangeCause> {
         ChangeCause::NoHeartbeat,
         ChangeCause::HealthChecks { checks: 3, last: text() },
         ChangeCause::EjectionOver,
+        ChangeCause::Decision { text: text() },
         ChangeCause::Former { text: "said".to_owned() },
     ]
 }

@@ -9,6 +9,7 @@ use crate::clock::RunOffset;
 use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
 use crate::event::{AgentAccount, AgentUse, RunEvent, RunInfo, StopCause, WorkerUse};
 use crate::stats::sample::SeriesLayout;
+use crate::stats::shift::{ShiftOutcome, ShiftReport, ShiftStep, SideFigures};
 use crate::stats::{Delta, GaugeSample, Recovery, StateChange};
 
 /// Maximum run information, bytes: scenario files take 16 MiB at most.
@@ -40,7 +41,7 @@ pub enum RecordEntry {
 }
 
 /// Results that are only known at the end of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordEnd {
     /// Errors of shards that failed, as text.
     pub broken: Vec<String>,
@@ -50,10 +51,15 @@ pub struct RecordEnd {
     pub workers: Vec<WorkerUse>,
     /// How long services took to be healthy after the load.
     pub recovery: Option<Recovery>,
+    /// What became of the shift, if the run had one.
+    pub shift: Option<ShiftReport>,
 }
 
 packed! {
-    RecordEnd { broken, rss_peak, workers since 10, recovery since 10 }
+    RecordEnd { broken, rss_peak, workers since 10, recovery since 10, shift since 10 }
+    ShiftReport { service, targets, outcome, steps, why }
+    ShiftStep { percent, from_s, judged_s, passed, why, sides }
+    SideFigures { calls, errors, response_us }
     Recovery { us, is_healthy }
     WorkerUse { range, rss_peak, failed, loss, agent since 10 }
     AgentUse {
@@ -63,6 +69,7 @@ packed! {
 
 listed! {
     AgentAccount: Open, Exact, Differs;
+    ShiftOutcome: Complete, RolledBack, Unfinished;
 }
 
 impl RecordEntry {
@@ -77,7 +84,8 @@ impl RecordEntry {
             RunEvent::Ended(report) => {
                 let (broken, workers) = (report.broken.clone(), report.workers.clone());
                 let (rss_peak, recovery) = (report.rss_peak, report.snapshot.recovery);
-                Self::Ended(RecordEnd { broken, rss_peak, workers, recovery })
+                let shift = report.shift.clone();
+                Self::Ended(RecordEnd { broken, rss_peak, workers, recovery, shift })
             }
             _ => return None,
         })

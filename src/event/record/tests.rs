@@ -123,6 +123,7 @@ fn entries() -> Vec<RecordEntry> {
         RecordEntry::EventLogged(Arc::new(change)),
         RecordEntry::Stopped(StopCause::Rule("r".into()), RunOffset::from_ns(7)),
         RecordEntry::Ended(RecordEnd {
+            shift: None,
             recovery: Some(crate::stats::Recovery { us: 7, is_healthy: true }),
             broken: vec!["b".into()],
             rss_peak: Some(1),

@@ -100,6 +100,7 @@ impl AgentJournal {
             rss_peak,
             workers: vec![part],
             recovery: None,
+            shift: None,
         }));
     }
 

@@ -139,7 +139,7 @@ pub const MARKS: [(&str, &str); 3] =
 /// Returns the kind of mark of a state change, an index into [`MARKS`].
 pub const fn mark(topic: ChangeKind) -> usize {
     match topic {
-        ChangeKind::Control => 0,
+        ChangeKind::Control | ChangeKind::Shift => 0,
         ChangeKind::Breaker | ChangeKind::Pool | ChangeKind::Connect | ChangeKind::Degradation => 1,
         ChangeKind::Healing
         | ChangeKind::Memory

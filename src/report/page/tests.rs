@@ -80,6 +80,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         is_running: false,
         status: ExitStatus::Fail,
         rss_peak: Some(1 << 24),
+        shift: None,
         workers: Vec::new(),
     }
 }

@@ -102,6 +102,11 @@ impl HealthChecker {
         Ok(HealthWire { wire: Wire::real(endpoints), is_cancelled: Rc::default() })
     }
 
+    /// The service whose load is shifted: both of its targets have to be healthy.
+    pub(in crate::run) fn shifted(&self) -> Option<ServiceId> {
+        self.plan.shift.as_ref().map(|shift| shift.service)
+    }
+
     /// Name of what is checked, for messages.
     pub(in crate::run) fn name(&self, at: usize) -> String {
         self.backends[at].subject.to_string()

@@ -60,6 +60,8 @@ pub(in crate::run) fn before_load(
         let is_left = others
             .into_iter()
             .any(|(other, error)| other.service == backend.service && error.is_none());
+        let shift = checker.shifted();
+        let is_left = is_left && shift != Some(backend.service);
         let (name, within) = (checker.name(at), show_duration(backend.policy.within));
         if !is_left {
             return Err(RunError::Unhealthy(format!(

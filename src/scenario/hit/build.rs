@@ -63,6 +63,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             service
         };
         Plan {
+            shift: None,
             run_id: crate::plan::run_id(),
             scenario: "hit".to_owned(),
             description: None,

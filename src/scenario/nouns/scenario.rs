@@ -15,6 +15,7 @@ use crate::scenario::nouns::noun::{
 };
 use crate::scenario::nouns::safety::SAFETY;
 use crate::scenario::nouns::services::SERVICE_FORM;
+use crate::scenario::nouns::shift::SHIFT;
 use crate::scenario::nouns::steps::STEPS;
 use crate::scenario::nouns::users::ARCHETYPE;
 use crate::seed::Seed;
@@ -43,6 +44,7 @@ static RUN: &[KeySpec] = &[
         .otherwise("random, printed"),
     key("services", some_of(&Shared(&SERVICE_FORM)), "Targets of calls; the first is the default.")
         .needs("a map of services, such as `shop: builtin`"),
+    key("shift", Table(&SHIFT), "Moves the users of a service to another target, step by step."),
     key("vars", map_of(&Any), "Variables that every user can read."),
     key(
         "setup",

@@ -37,6 +37,7 @@ pub(crate) struct SourceSpans {
     /// Inline archetypes that no workload uses.
     pub unused: Vec<(String, SourceSpan)>,
     pub warmup: Option<SourceSpan>,
+    pub shift: Option<SourceSpan>,
     /// The thresholds.
     pub thresholds: Vec<SourceSpan>,
     /// The endpoint patterns of pools and limits.

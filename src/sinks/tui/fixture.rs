@@ -347,6 +347,7 @@ fn make_report() -> Report {
     let judgements = watch.judge_so_far(&snapshot);
     let trust = Trust::evaluate(&snapshot, &plan.kind);
     Report {
+        shift: None,
         info: Arc::clone(&info),
         snapshot,
         timeline,

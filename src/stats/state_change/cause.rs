@@ -111,6 +111,11 @@ pub enum ChangeCause {
         /// How the last one ended.
         last: String,
     },
+    /// A decision of a shift, with its reason.
+    Decision {
+        /// The reason.
+        text: String,
+    },
     /// The time of an ejection is over.
     EjectionOver,
     /// A cause as a sentence, from a record before version 8.
@@ -220,7 +225,7 @@ impl fmt::Display for ChangeCause {
                 write!(f, "{}: {last}", counted((*checks).into(), "check"))
             }
             Self::EjectionOver => f.write_str("the ejection is over"),
-            Self::Former { text } => f.write_str(text),
+            Self::Decision { text } | Self::Former { text } => f.write_str(text),
         }
     }
 }

@@ -133,6 +133,15 @@ pub enum Change {
     },
     /// A backend that was ejected is used again.
     BackendReturned,
+    /// A shift moved users to the new target, or back.
+    Shift {
+        /// Name of the new target.
+        target: String,
+        /// Its share of the users before, percent.
+        from: u64,
+        /// Its share of the users from now on, percent.
+        to: u64,
+    },
     /// A change as a sentence, from a record before version 8.
     Former {
         /// The kind.
@@ -194,6 +203,7 @@ impl Change {
             | Self::Redistributed { .. }
             | Self::NoLease { .. }
             | Self::Unmerged { .. } => ChangeKind::Worker,
+            Self::Shift { .. } => ChangeKind::Shift,
             Self::BackendHealth { .. } | Self::BackendEjected { .. } | Self::BackendReturned => {
                 ChangeKind::Backend
             }
@@ -212,6 +222,27 @@ impl Change {
         match levels.filter(|_| kind == ChangeKind::Degradation) {
             Some((from, to)) => Self::Degradation { from, to },
             None => Self::Former { kind, text },
+        }
+    }
+}
+
+impl Change {
+    /// Prints a change of a backend.
+    fn fmt_backend(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackendHealth { healthy: true } => f.write_str("healthy, gets calls"),
+            Self::BackendHealth { healthy: false } => f.write_str("unhealthy, gets no calls"),
+            Self::BackendEjected { lasts } => {
+                write!(f, "ejected for {}", show_duration(*lasts))
+            }
+            Self::Shift { target, from, to } if from == to => {
+                write!(f, "{to} % of the users stay at {target}")
+            }
+            Self::Shift { target, from, to } => {
+                write!(f, "users at {target}: {from} % → {to} %")
+            }
+            Self::BackendReturned => f.write_str("gets calls again"),
+            _ => Ok(()),
         }
     }
 }
@@ -271,12 +302,10 @@ impl fmt::Display for Change {
                 let shown = |at: &RunOffset| show_duration(Duration::from_nanos(at.ns()));
                 write!(f, "its work from {} to {} is not in the report", shown(since), shown(until))
             }
-            Self::BackendHealth { healthy: true } => f.write_str("healthy, gets calls"),
-            Self::BackendHealth { healthy: false } => f.write_str("unhealthy, gets no calls"),
-            Self::BackendEjected { lasts } => {
-                write!(f, "ejected for {}", show_duration(*lasts))
-            }
-            Self::BackendReturned => f.write_str("gets calls again"),
+            Self::BackendHealth { .. }
+            | Self::BackendEjected { .. }
+            | Self::BackendReturned
+            | Self::Shift { .. } => self.fmt_backend(f),
             Self::Redistributed { shards, from } => {
                 let from = show_duration(Duration::from_nanos(from.ns()));
                 let shards = counted(*shards, "other shard");

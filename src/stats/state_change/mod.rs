@@ -42,11 +42,13 @@ pub enum ChangeKind {
     Worker,
     /// A backend of a service was left out, or is used again.
     Backend,
+    /// A shift moved users between two targets.
+    Shift,
 }
 
 impl ChangeKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Breaker,
         Self::Pool,
         Self::Connect,
@@ -57,6 +59,7 @@ impl ChangeKind {
         Self::Control,
         Self::Worker,
         Self::Backend,
+        Self::Shift,
     ];
 
     /// The name in reports.
@@ -72,6 +75,7 @@ impl ChangeKind {
             Self::Control => "control",
             Self::Worker => "worker",
             Self::Backend => "backend",
+            Self::Shift => "shift",
         }
     }
 }

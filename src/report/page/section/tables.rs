@@ -10,7 +10,8 @@ use super::cells::{count, errors, owner, sortable, time};
 use crate::report::rows::{self, BackendRow, StepRow, WorkloadRow, drain_note, lost_note};
 use crate::stats::Calls;
 use crate::stats::delta::BackendWindow;
-use crate::units::show_rate;
+use crate::stats::shift::SideFigures;
+use crate::units::{show_rate, show_us};
 
 /// Percentiles of a row.
 const AT: [f64; 3] = [0.5, 0.95, 0.99];
@@ -45,6 +46,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         @if plan.steps.len() > ROWS {
             p.note { (plan.steps.len() - ROWS) " more steps are in steps.csv." }
         }
+        (shift(view))
         (backends(view))
         (groups(view))
         p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; "
@@ -124,6 +126,44 @@ fn step(row: &StepRow<'_>, rare: &[CountColumn]) -> Markup {
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.response(p))) }
             @for p in [0.5, 0.95, 0.99, 1.0] { (time(row.service(p))) }
         }
+    }
+}
+
+/// A row for each step of a shift.
+fn shift(view: &PageView<'_>) -> Markup {
+    let Some(shift) = &view.report.shift else { return html! {} };
+    let columns = [
+        ("new target", true),
+        ("old: calls", true),
+        ("errors", true),
+        ("p95", true),
+        ("new: calls", true),
+        ("errors", true),
+        ("p95", true),
+        ("decision", false),
+    ];
+    let side = |side: &SideFigures| {
+        html! {
+            (count(side.calls))
+            (errors(side.errors))
+            td.n data-v=[side.response_us[1]] { @if let Some(us) = side.response_us[1] { (show_us(us)) } }
+        }
+    };
+    let body = html! {
+        @for step in &shift.steps {
+            tr {
+                th scope="row" { (step.percent) " %" }
+                @for one in &step.sides { (side(one)) }
+                td { (if step.passed { "passed: " } else { "failed: " }) (HtmlText(&step.why)) }
+            }
+        }
+    };
+    let [old, new] = &shift.targets;
+    html! {
+        h3 { "Shift" }
+        p { "Users of " (HtmlText(&shift.service)) " from " (HtmlText(old)) " to " (HtmlText(new))
+            ": " (shift.outcome.name()) ". " (HtmlText(&shift.why)) }
+        (sortable("shift", &columns, &body))
     }
 }
 
