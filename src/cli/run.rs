@@ -14,8 +14,9 @@ use std::time::Duration;
 use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
-use super::execute::{self, LoadGenerators};
+use super::execute;
 use super::limits::UserLimits;
+use super::load_generators::LoadGenerators;
 use super::load_scenario::status_of;
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
@@ -229,7 +230,8 @@ pub(super) type WordsForAgents<E> = fn(&[OsString]) -> Result<Vec<OsString>, E>;
 
 pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) -> ExitStatus {
     let recorder = FileRecorder::default();
-    let files = if args.has_agents() { recorder.files() } else { Files::default() };
+    let sandbox = args.common.sandbox;
+    let files = if args.has_agents() { recorder.files() } else { sandbox.files(&recorder) };
     let (compiled, variables) = recording_variables(|| compile(args, &files));
     match compiled {
         Ok((plan, warnings)) => {
@@ -243,8 +245,12 @@ pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) 
                 }
             };
             let scenario = Some(args.scenario.clone());
-            let generators =
-                LoadGenerators { agents, scenario, ..LoadGenerators::of(&args.generator) };
+            let generators = LoadGenerators {
+                agents,
+                scenario,
+                read: recorder.paths(),
+                ..LoadGenerators::of(&args.generator)
+            };
             execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators)
         }
         Err((mistakes, status)) => {

@@ -52,3 +52,4 @@ pub use machine::{descriptors, limits};
 pub use merge_error::MergeError;
 pub use monitors::{MonitorError, MonitorSource};
 pub use options::RunOptions;
+pub use targets::StartedTargets;

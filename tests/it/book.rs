@@ -262,6 +262,7 @@ pages! {
     dashboard "dashboard.md";
     debugging "howto/debugging.md";
     introduction "introduction.md";
+    isolation "isolation.md";
     jmeter "howto/from-jmeter.md";
     k6 "howto/from-k6.md";
     language "language.md";

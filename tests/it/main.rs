@@ -76,6 +76,7 @@ mod resilient; // the reports of a resilient client
 mod retries; // retry storms, budgets, idempotent requests
 mod safety; // safety limits
 mod samples; // calls one by one
+mod sandbox; // `--sandbox`: what works in it, and what does not
 mod scenarios; // shipped scenarios, and examples of the language page
 mod secrets; // secrets appear in no output
 mod seed; // the same seed gives the same traffic
