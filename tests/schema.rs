@@ -9,7 +9,8 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
-const BEYOND_SCHEMA: [(&str, &str); 31] = [
+const BEYOND_SCHEMA: [(&str, &str); 32] = [
+    ("sanitize-dropped", "columns that the rules drop are not there"),
     ("no-effect", "which keys an executor uses, and what an archetype may have"),
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),

@@ -30,6 +30,8 @@ use crate::fleet::bus::check_run_id;
 use crate::fleet::signature::SigningKey;
 use crate::plan::Plan;
 #[cfg(feature = "redis")]
+use crate::plan::data::sanitize::{KEY_VARIABLE, has_given_key};
+#[cfg(feature = "redis")]
 use crate::printable::printable;
 use crate::redact::Redactor;
 #[cfg(feature = "redis")]
@@ -133,14 +135,20 @@ impl Args {
         recorder: &FileRecorder,
         variables: &BTreeMap<String, VariableUse>,
         words_for_agents: WordsForAgents<E>,
+        plan: &Plan,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         let Some(agents) = self.fleet.agents else { return Ok(None) };
+        let mut variables = variables.clone();
+        if plan.has_keyed_rows() {
+            has_given_key().map_err(|why| (why.to_string(), ExitStatus::Usage))?;
+            variables.insert(KEY_VARIABLE.to_owned(), VariableUse::Secret);
+        }
         let bus = self.fleet.bus.address().map_err(|e| (e.to_string(), e.ending()))?;
         let words: Vec<OsString> = std::env::args_os().collect();
         let words = words_for_agents(&words).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
         let id = self.fleet.run.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
         check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
-        let checks = variable_checks(variables, &id, &self.fleet.env_may_differ);
+        let checks = variable_checks(&variables, &id, &self.fleet.env_may_differ);
         let checks = checks.map_err(|why| (why, ExitStatus::Usage))?;
         let bundle = recorder.bundle(checks).and_then(|bundle| bundle.to_bytes());
         let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
@@ -168,6 +176,7 @@ impl Args {
         _: &FileRecorder,
         _: &BTreeMap<String, VariableUse>,
         _: WordsForAgents<E>,
+        _: &Plan,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         Ok(None)
     }
@@ -238,7 +247,7 @@ pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) 
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            let agents = match args.agents_options(&recorder, &variables, words_for_agents) {
+            let agents = match args.agents_options(&recorder, &variables, words_for_agents, &plan) {
                 Ok(agents) => agents,
                 Err((why, status)) => {
                     return fail(&args.common.output.report, &plan.scenario, &why, status);

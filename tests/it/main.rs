@@ -77,6 +77,7 @@ mod retries; // retry storms, budgets, idempotent requests
 mod safety; // safety limits
 mod samples; // calls one by one
 mod sandbox; // `--sandbox`: what works in it, and what does not
+mod sanitize; // rules for columns of data
 mod scenarios; // shipped scenarios, and examples of the language page
 mod secrets; // secrets appear in no output
 mod seed; // the same seed gives the same traffic
