@@ -21,6 +21,7 @@ use crate::ids::{BreakerId, PoolId, ServiceId, StepId, WorkloadId};
 pub use crate::plan::policy::BreakerSwitch;
 use crate::plan::policy::{DegradationLevel, Priority};
 use crate::plan::{LoadOverride, RunManifest};
+use crate::sandbox::SandboxInfo;
 use crate::stats::shift::ShiftReport;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
@@ -124,6 +125,8 @@ pub struct GeneratorInfo {
     pub reason: String,
     /// Remarks on the setup for readers, such as a target on the same machine.
     pub remarks: Vec<String>,
+    /// What the kernel enforces of `--sandbox`, if it was given.
+    pub sandbox: Option<SandboxInfo>,
 }
 
 impl GeneratorInfo {

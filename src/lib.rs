@@ -25,6 +25,7 @@ pub mod host;
 pub mod ids;
 pub mod printable;
 pub mod redact;
+pub mod sandbox;
 pub mod seed;
 mod suggest;
 mod trace;

@@ -9,7 +9,8 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
-const BEYOND_SCHEMA: [(&str, &str); 31] = [
+const BEYOND_SCHEMA: [(&str, &str); 38] = [
+    ("sanitize-dropped", "columns that the rules drop are not there"),
     ("no-effect", "which keys an executor uses, and what an archetype may have"),
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
@@ -32,6 +33,12 @@ const BEYOND_SCHEMA: [(&str, &str); 31] = [
     ("threshold-recovery-alone", "whether a service has `health`"),
     ("threshold-backend-metric", "rules are a language of their own"),
     ("threshold-recovery-over", "rules are a language of their own"),
+    ("shift-long", "durations are texts: no schema adds them up"),
+    ("shift-rule", "rules are a language of their own"),
+    ("shift-same", "whether URLs differ"),
+    ("shift-service", "a name that stands elsewhere"),
+    ("shift-several", "how many addresses a service has"),
+    ("shift-steps", "whether shares rise"),
     ("service-header-variable", "which variables are known where"),
     ("service-tls-file", "what is in a file"),
     ("service-tls-name", "whether a name can be in a certificate"),

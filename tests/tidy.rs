@@ -25,6 +25,7 @@ const FLOORS: [&[&str]; 12] = [
         "host",
         "exit",
         "redact",
+        "sandbox",
         "printable",
         "suggest",
         "foreign",

@@ -3,8 +3,10 @@
 //! Invariant: it compiles the plan that the command line of the coordinator names, by the same
 //! code, from the files of the coordinator.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use super::args;
 use super::bus_args::BusArgs;
 use super::limits;
 use super::output::{finish, print_error, print_remark};
+use super::sandbox::AgentSandbox;
+use super::sandbox_args::SandboxArgs;
 use super::signals::Signals;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
@@ -29,6 +33,7 @@ use crate::fleet::worker::PlanRefusal;
 use crate::plan::Plan;
 use crate::plan::allowed_targets::{AllowedTarget, AllowedTargets};
 use crate::run::machine;
+use crate::sandbox::SandboxError;
 use crate::scenario::agent_limits;
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +81,8 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "ROLE", num_args = 0..=1, require_equals = true,
         default_missing_value = "agent", help_heading = "Safety")]
     acl: Option<AclRole>,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
@@ -158,11 +165,29 @@ fn restrict(args: &Args, plan: &mut Plan) -> Result<(), PlanRefusal> {
         .map_err(|mistakes| (mistakes.lines(), ExitStatus::Scenario))
 }
 
+/// Enters the sandbox of an agent, if one is wanted.
+fn enter_sandbox(
+    args: &Args,
+    options: &AgentOptions,
+) -> Result<Option<AgentSandbox>, SandboxError> {
+    let Some(level) = args.sandbox.sandbox else { return Ok(None) };
+    let journal = args.journal.as_deref();
+    // A folder that cannot be made is reported when the journal is opened.
+    journal.into_iter().for_each(|folder| drop(fs::create_dir_all(folder)));
+    let safety = limits::safety_file(&Files::default());
+    let read = args.own_files.iter().chain(&safety).map(PathBuf::as_path);
+    AgentSandbox::enter(level, options.bus.port(), (read, journal), &args.allow).map(Some)
+}
+
 /// Joins the run, and takes part until its end.
 fn join(args: &Args, compile_words: CompileWords) -> ExitStatus {
     let options = match options(args) {
         Ok(options) => options,
         Err((why, status)) => return refuse(&why, status),
+    };
+    let sandbox = match enter_sandbox(args, &options) {
+        Ok(sandbox) => sandbox,
+        Err(error) => return refuse(&error, ExitStatus::Broken),
     };
     let signals = match Signals::start() {
         Ok(signals) => signals,
@@ -177,12 +202,23 @@ fn join(args: &Args, compile_words: CompileWords) -> ExitStatus {
             print_remark(&format_args!("{name}: {line}"));
         }
     };
+    // Of the targets, a built-in one among them.
+    let addresses = RefCell::new(Vec::new());
     let hooks = AgentHooks {
         compile: &|setup: &FleetSetup, files: &Files| {
+            addresses.borrow_mut().clone_from(&setup.addresses);
             let mut words = setup.words.iter().map(|word| OsString::from_vec(word.clone()));
             compile_words(&mut words, files)
         },
-        restrict: &|plan| restrict(args, plan),
+        restrict: &|plan| {
+            restrict(args, plan)?;
+            let Some(sandbox) = &sandbox else { return Ok(()) };
+            let info = sandbox
+                .narrow(plan, &addresses.borrow())
+                .map_err(|error| (error.to_string(), ExitStatus::Broken))?;
+            tell(format!("sandbox: {info}"));
+            Ok(())
+        },
         check_part: &|plan, agents| {
             machine::check_part(plan, agents).map_err(|error| (error.to_string(), error.ending()))
         },

@@ -15,6 +15,7 @@ use super::call_args::CallArgs;
 use super::history_args::HistoryArgs;
 use super::limits::{self, UserLimits};
 use super::metrics::MetricsArgs;
+use super::sandbox_args::SandboxArgs;
 use crate::engine::startup::tier::EngineSize;
 use crate::event::LossPolicy;
 use crate::files::Files;
@@ -84,6 +85,8 @@ pub(super) struct CommonArgs {
         help_heading = "Display")]
     #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
     pub(super) web: Option<Option<SocketAddr>>,
+    #[command(flatten)]
+    pub(super) sandbox: SandboxArgs,
     /// Disable live control (control socket, hotkeys, dashboard controls)
     #[arg(long, hide_short_help = true, help_heading = "Display")]
     pub(super) no_control: bool,
@@ -338,4 +341,10 @@ pub(super) fn named<T>(
         Some((name, value)) => Ok((Some(name.to_owned()), read(value)?)),
         None => Ok((None, read(text)?)),
     }
+}
+
+/// Parses a rate; as in other tools a plain number is per second.
+pub(super) fn plain_rate(text: &str) -> Result<Rate, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_number { rate(&format!("{text}/s")) } else { rate(text) }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use super::agent::CompileWords;
 use super::args::CommonArgs;
 use super::bus_args::BusArgs;
-use super::execute::{self, LoadGenerators};
+use super::execute;
+use super::load_generators::LoadGenerators;
 use super::output::{fail, print_remark};
 use super::output_folder::OutputFolder;
 use super::report::is_in_folder;
@@ -127,6 +128,7 @@ fn resume(
         agents: Some(agents),
         command: Some(shown.collect()),
         scenario: None,
+        read: Vec::new(),
     };
     Ok(execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators))
 }

@@ -10,28 +10,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::args::{CommonArgs, GeneratorArgs, OutputArgs};
+use super::args::{CommonArgs, OutputArgs};
 use super::call_args::CallFiles;
 #[cfg(feature = "history")]
 use super::history_writer::HistoryWriter;
+use super::load_generators::LoadGenerators;
 use super::metrics::MetricsReceivers;
 use super::output::{fail, finish, print_error, print_remark};
-use super::output_folder::{OutputFolder, claim, unwritable};
+use super::output_folder::{OutputFolder, unwritable};
+use super::prepare::PreparedRun;
 use super::screen::ScreenHandle;
 use super::shown_command::shown_command;
-use super::signals::Signals;
-use super::spellings::SEPARATOR;
 use crate::control::{ControlHandles, socket};
-use crate::engine::startup::tier::EngineSize;
 use crate::event::control_request::ControlClient;
-use crate::event::{LossPolicy, Report, record};
+use crate::event::{Report, record};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact;
 use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
-use crate::run::agents::{AgentsOptions, keep_journal};
-use crate::run::{self, ControlGuards, MonitorError, MonitorSource, RunError, RunOptions};
+use crate::run::agents::keep_journal;
+use crate::run::{self, ControlGuards, RunError, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
@@ -49,28 +48,6 @@ pub(super) struct ResultOutput<'a> {
     pub(super) note: &'a str,
     /// The layout of another tool, in place of the summary.
     pub(super) layout: Option<PeerLayout>,
-}
-
-/// What generates the load of a run.
-#[derive(Debug)]
-pub(super) struct LoadGenerators {
-    pub(super) size: EngineSize,
-    pub(super) on_loss: LossPolicy,
-    /// The agents of a fleet, if they do.
-    pub(super) agents: Option<AgentsOptions>,
-    /// The command line for the report; `None`: that of this process.
-    pub(super) command: Option<Vec<String>>,
-    /// The file of the scenario, whose commit is kept.
-    pub(super) scenario: Option<PathBuf>,
-}
-
-impl LoadGenerators {
-    /// Shards of this machine.
-    pub(super) fn of(args: &GeneratorArgs) -> Self {
-        let on_loss = args.loss.on_loss;
-        let size = args.size.size();
-        Self { size, on_loss, agents: None, command: None, scenario: None }
-    }
 }
 
 /// What leaves a run beside its reports.
@@ -101,21 +78,11 @@ pub(super) fn execute_plan(
     if let Err(status) = common.check_destinations(&scenario) {
         return status;
     }
-    let monitors = match parse_monitors(&common.monitor) {
-        Ok(monitors) => monitors,
-        Err(why) => return fail(&why, ExitStatus::Usage),
+    let prepared = match PreparedRun::new(&plan, common, folder_use, &generators) {
+        Ok(prepared) => prepared,
+        Err((why, status)) => return fail(&why, status),
     };
-    let signals = match Signals::start() {
-        Ok(signals) => signals,
-        Err(error) => {
-            let why = format_args!("cannot start a thread for signals: {error}");
-            return fail(&why, ExitStatus::Broken);
-        }
-    };
-    let folder = match claim(&plan, common, folder_use) {
-        Ok(folder) => folder,
-        Err(error) => return fail(&error, ExitStatus::Broken),
-    };
+    let (folder, signals) = (prepared.folder.clone(), prepared.signals.clone());
     let mut sinks = SinkSet::default();
     sinks.set_hurry(signals.hurry());
     // Without live control no sink gets a client.
@@ -131,14 +98,14 @@ pub(super) fn execute_plan(
     };
     #[cfg(feature = "history")]
     let history = {
-        let file = generators.scenario.as_deref();
         let is_default = folder_use == OutputFolder::Always;
-        HistoryWriter::begin(&plan, file, &common.history, is_default, &mut sinks)
+        let commit = prepared.commit.clone();
+        HistoryWriter::begin(&plan, commit, &common.history, is_default, &mut sinks)
     };
     if let (Some(agents), Some(folder)) = (&mut generators.agents, &folder) {
         keep_journal(agents, folder.path());
     }
-    let options = run_options(&plan, generators, monitors);
+    let options = run_options(&plan, generators, prepared);
     let open = |handles| control(handles, common, &screen, client.as_ref());
     let listen = |listener| signals.pass_to(listener);
     let report = match run::run(plan, &options, &mut sinks, listen, open) {
@@ -188,11 +155,7 @@ fn status_of(error: &io::Error) -> ExitStatus {
 }
 
 /// What the run needs to know beside its plan.
-fn run_options(
-    plan: &Plan,
-    generators: LoadGenerators,
-    monitors: Vec<MonitorSource>,
-) -> RunOptions {
+fn run_options(plan: &Plan, generators: LoadGenerators, prepared: PreparedRun) -> RunOptions {
     let command = || shown_command(std::env::args_os(), &plan.safety.names);
     RunOptions {
         command: generators.command.unwrap_or_else(command),
@@ -200,17 +163,10 @@ fn run_options(
         size: generators.size,
         on_loss: generators.on_loss,
         agents: generators.agents,
-        monitors,
+        monitors: prepared.monitors,
+        sandbox: prepared.sandbox,
+        targets: prepared.targets,
     }
-}
-
-/// Parses `--monitor`: its words come joined, or in one word with spaces between them.
-fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, MonitorError> {
-    let words = |value: &String| -> Vec<String> {
-        let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };
-        value.splitn(3, split).map(str::to_owned).collect()
-    };
-    MonitorSource::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
 }
 
 /// Writes the reports to standard output once all sinks have ended, and prints the result. All of

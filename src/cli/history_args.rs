@@ -35,6 +35,13 @@ pub(super) struct HistoryArgs {
     pub(super) tag: Vec<(String, String)>,
 }
 
+impl HistoryArgs {
+    /// Whether the run is written to a history; `is_default`: without an option, too.
+    pub(super) fn is_wanted(&self, is_default: bool) -> bool {
+        !self.no_history && (self.history.is_some() || is_default)
+    }
+}
+
 /// Returns the place of the history: of the option, the variable, or by default; `None`: none is
 /// wanted.
 ///

@@ -4,8 +4,6 @@
 //! Invariant: no error of the history changes the result of a run; each is one line on standard
 //! error.
 
-use std::path::Path;
-
 use super::history_args::{HistoryArgs, find_place};
 use super::output::{print_error, print_remark};
 use crate::event::Report;
@@ -29,13 +27,12 @@ impl HistoryWriter {
     /// Adds the sink that sums up the seconds of the run; `is_default`: without an option, too.
     pub(super) fn begin(
         plan: &Plan,
-        scenario: Option<&Path>,
+        commit: Option<SourceCommit>,
         args: &HistoryArgs,
         is_default: bool,
         sinks: &mut SinkSet,
     ) -> Self {
-        let is_wanted = args.history.is_some() || is_default;
-        if args.no_history || !is_wanted {
+        if !args.is_wanted(is_default) {
             if !args.tag.is_empty() {
                 print_remark(&"`--tag` has no effect: the run is not written to a history");
             }
@@ -53,11 +50,8 @@ impl HistoryWriter {
             if let Err(error) = sinks.add("history", WhenFull::Block, intervals.clone()) {
                 print_error(&format_args!("the history will have no intervals: {error}"));
             }
-            let context = RunContext {
-                tags: args.tag.clone(),
-                commit: SourceCommit::find(scenario),
-                names: plan.safety.names.clone(),
-            };
+            let context =
+                RunContext { tags: args.tag.clone(), commit, names: plan.safety.names.clone() };
             HistoryDestination { place, context, intervals }
         });
         Self(destination)

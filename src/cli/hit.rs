@@ -9,14 +9,15 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::args::{self, CommonArgs, GeneratorArgs};
-use super::execute::{self, LoadGenerators};
+use super::execute;
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
+use super::load_generators::LoadGenerators;
 use super::load_scenario::status_of;
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
-use crate::files::{FileRole, Files};
+use crate::files::{FileRecorder, FileRole, Files};
 use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::report::layout::PeerLayout;
@@ -132,7 +133,7 @@ struct HitLoadArgs {
     /// Open model: requests are due at this rate, whatever the response times. Over WebSockets:
     /// messages per second; each connection sends at an even pace (default of --connections: one
     /// per message of a second, at most 50).
-    #[arg(short, long, value_name = "N/s", value_parser = rate, help_heading = "Load")]
+    #[arg(short, long, value_name = "N/s", value_parser = args::plain_rate, help_heading = "Load")]
     rate: Option<Rate>,
     /// Warm-up, excluded from the results, e.g. 2s
     #[arg(long, value_name = "D", default_value = "0", value_parser = args::zero_or_more,
@@ -327,12 +328,12 @@ pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
 pub(super) fn run(args: &Args) -> ExitStatus {
     let reports = &args.common.output.report;
     let name = args.url.first().map_or("--urls", String::as_str);
-    match compile(args, &Files::default()) {
+    let recorder = FileRecorder::default();
+    match compile(args, &args.common.sandbox.files(&recorder)) {
         Ok(plan) => {
             let layout = args.format.map(PeerLayout::from);
-            let generators = LoadGenerators::of(&args.generator);
-            let folder_use = OutputFolder::IfGiven;
-            execute::execute_plan(plan, &args.common, folder_use, layout, generators)
+            let generators = LoadGenerators::reading(&args.generator, recorder.paths());
+            execute::execute_plan(plan, &args.common, OutputFolder::IfGiven, layout, generators)
         }
         Err(HitFailure::File(message)) => fail(reports, name, &message, ExitStatus::Scenario),
         Err(HitFailure::Mistakes(mistakes, status)) => {
@@ -340,12 +341,6 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             report_failure(reports, name, &mistakes.lines(), status)
         }
     }
-}
-
-/// Parses a rate; as in other tools a plain number is per second.
-fn rate(text: &str) -> Result<Rate, String> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_number { args::rate(&format!("{text}/s")) } else { args::rate(text) }
 }
 
 pub(super) fn header(text: &str) -> Result<(String, String), String> {

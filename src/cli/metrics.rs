@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use super::otlp::{OpenOtlp, OtlpArgs};
 use super::output::print_remark;
 use crate::plan::{CallRecordOptions, Plan};
+use crate::sandbox::port_of;
 use crate::sinks::elasticsearch::{self, Elasticsearch};
 use crate::sinks::metrics::influx::{self, Influx};
 use crate::sinks::metrics::remote_write::{self, HistogramForm, RemoteWrite};
@@ -116,6 +117,14 @@ impl MetricsArgs {
     /// Whether a receiver gets spans, if the run has any.
     pub(super) fn has_spans(&self) -> bool {
         self.otlp.has_spans()
+    }
+
+    /// The TCP ports of receivers, and the one that metrics are served on.
+    pub(super) fn ports(&self) -> (Vec<u16>, Option<u16>) {
+        let urls = [&self.remote_write, &self.influx, &self.elasticsearch];
+        let urls = urls.into_iter().flatten().map(String::as_str).chain(self.otlp.url());
+        let listen = self.metrics.map(|place| place.unwrap_or(PLACE).port());
+        (urls.filter_map(port_of).collect(), listen)
     }
 
     /// Whether a receiver of metrics is wanted.

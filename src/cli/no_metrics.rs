@@ -25,6 +25,11 @@ impl NoMetricsArgs {
         false
     }
 
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn ports(&self) -> (Vec<u16>, Option<u16>) {
+        (Vec::new(), None)
+    }
+
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
     pub(super) fn open(&self, _: &Plan, _: &mut SinkSet) -> io::Result<(NoReceivers, Vec<String>)> {
         Ok((NoReceivers {}, Vec::new()))

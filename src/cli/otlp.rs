@@ -94,6 +94,11 @@ impl ValueEnum for OtlpSignal {
 }
 
 impl OtlpArgs {
+    /// The URL of the receiver.
+    pub(super) fn url(&self) -> Option<&str> {
+        self.otlp.as_deref()
+    }
+
     /// Whether metrics are sent.
     pub(super) fn has_metrics(&self) -> bool {
         self.otlp.is_some() && self.signals().contains(&OtlpSignal::Metrics)

@@ -118,6 +118,7 @@ fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
             is_fleet: false,
             reason: tier.reason,
             remarks: Vec::new(),
+            sandbox: None,
         },
     };
     let text = if args.json {

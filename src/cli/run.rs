@@ -14,8 +14,9 @@ use std::time::Duration;
 use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
-use super::execute::{self, LoadGenerators};
+use super::execute;
 use super::limits::UserLimits;
+use super::load_generators::LoadGenerators;
 use super::load_scenario::status_of;
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
@@ -28,6 +29,8 @@ use crate::fleet::bus::check_run_id;
 #[cfg(feature = "redis")]
 use crate::fleet::signature::SigningKey;
 use crate::plan::Plan;
+#[cfg(feature = "redis")]
+use crate::plan::data::sanitize::{KEY_VARIABLE, has_given_key};
 #[cfg(feature = "redis")]
 use crate::printable::printable;
 use crate::redact::Redactor;
@@ -132,14 +135,20 @@ impl Args {
         recorder: &FileRecorder,
         variables: &BTreeMap<String, VariableUse>,
         words_for_agents: WordsForAgents<E>,
+        plan: &Plan,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         let Some(agents) = self.fleet.agents else { return Ok(None) };
+        let mut variables = variables.clone();
+        if plan.has_keyed_rows() {
+            has_given_key().map_err(|why| (why.to_string(), ExitStatus::Usage))?;
+            variables.insert(KEY_VARIABLE.to_owned(), VariableUse::Secret);
+        }
         let bus = self.fleet.bus.address().map_err(|e| (e.to_string(), e.ending()))?;
         let words: Vec<OsString> = std::env::args_os().collect();
         let words = words_for_agents(&words).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
         let id = self.fleet.run.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
         check_run_id(&id).map_err(|e| (e.to_string(), e.ending()))?;
-        let checks = variable_checks(variables, &id, &self.fleet.env_may_differ);
+        let checks = variable_checks(&variables, &id, &self.fleet.env_may_differ);
         let checks = checks.map_err(|why| (why, ExitStatus::Usage))?;
         let bundle = recorder.bundle(checks).and_then(|bundle| bundle.to_bytes());
         let bundle = bundle.map_err(|e| (e.to_string(), ExitStatus::Scenario))?;
@@ -167,6 +176,7 @@ impl Args {
         _: &FileRecorder,
         _: &BTreeMap<String, VariableUse>,
         _: WordsForAgents<E>,
+        _: &Plan,
     ) -> Result<Option<AgentsOptions>, (String, ExitStatus)> {
         Ok(None)
     }
@@ -234,22 +244,27 @@ pub(super) type WordsForAgents<E> = fn(&[OsString]) -> Result<Vec<OsString>, E>;
 
 pub(super) fn run<E: Display>(args: &Args, words_for_agents: WordsForAgents<E>) -> ExitStatus {
     let recorder = FileRecorder::default();
-    let files = if args.has_agents() { recorder.files() } else { Files::default() };
+    let sandbox = args.common.sandbox;
+    let files = if args.has_agents() { recorder.files() } else { sandbox.files(&recorder) };
     let (compiled, variables) = recording_variables(|| compile(args, &files));
     match compiled {
         Ok((plan, warnings)) => {
             for warning in &warnings {
                 print_remark(&warning.render(true));
             }
-            let agents = match args.agents_options(&recorder, &variables, words_for_agents) {
+            let agents = match args.agents_options(&recorder, &variables, words_for_agents, &plan) {
                 Ok(agents) => agents,
                 Err((why, status)) => {
                     return fail(&args.common.output.report, &plan.scenario, &why, status);
                 }
             };
             let scenario = Some(args.scenario.clone());
-            let generators =
-                LoadGenerators { agents, scenario, ..LoadGenerators::of(&args.generator) };
+            let generators = LoadGenerators {
+                agents,
+                scenario,
+                read: recorder.paths(),
+                ..LoadGenerators::of(&args.generator)
+            };
             execute::execute_plan(plan, &args.common, OutputFolder::Always, None, generators)
         }
         Err((mistakes, status)) => {

@@ -23,28 +23,34 @@ The load of the scenario goes on while its users move, step by step. Each step i
 by the rules on the new target's calls. If one fails, all users go back, and the exit code is 4.")]
 pub(super) struct Args {
     /// URL of the new target
-    #[arg(long, value_name = "URL", help_heading = "Shift")]
+    #[arg(long, value_name = "URL", help_heading = "Scenario")]
     to: Option<String>,
     /// Service whose users move (default: the first)
-    #[arg(long, value_name = "NAME", help_heading = "Shift")]
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = "Scenario")]
     service: Option<String>,
     /// Shares of the new target (default: 10%,25%,50%,75%,100%)
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Shift")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_short_help = true,
+        help_heading = "Scenario"
+    )]
     steps: Vec<String>,
     /// How long a step is held, e.g. 2m (default: 30s)
-    #[arg(long, value_name = "D", value_parser = args::duration, help_heading = "Shift")]
+    #[arg(long, value_name = "D", value_parser = args::duration, help_heading = "Scenario")]
     hold: Option<Duration>,
     /// Rule of the new target, e.g. 'response.p95 < 1.2 * old'; repeatable
-    #[arg(long, value_name = "RULE", help_heading = "Shift")]
+    #[arg(long, value_name = "RULE", help_heading = "Scenario")]
     rule: Vec<String>,
     /// Shell command before each step
-    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Shift")]
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Scenario")]
     before: Option<String>,
     /// Shell command after each step that passed
-    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Shift")]
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Scenario")]
     after: Option<String>,
     /// Shell command before the users go back
-    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Shift")]
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = "Scenario")]
     rollback: Option<String>,
     #[command(flatten)]
     run: run::Args,

@@ -143,6 +143,11 @@ impl FileRecorder {
         Files(FileAccess::Recorded(Arc::clone(&self.0)))
     }
 
+    /// Returns the files that were read, as they were named.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paths()
+    }
+
     /// Makes a bundle of all files that were read; `variables` are the environment
     /// variables that the scenario reads.
     ///

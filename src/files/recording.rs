@@ -96,6 +96,11 @@ impl Recording {
         Ok(Bundle { manifest, contents })
     }
 
+    /// The files, as they were named.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.files.keys().cloned().collect()
+    }
+
     /// Notes that standard input was read.
     pub(super) fn read_standard_input(&mut self) {
         self.has_standard_input = true;

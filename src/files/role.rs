@@ -17,6 +17,8 @@ pub enum FileRole {
     Body,
     /// Rows of a feed.
     Data,
+    /// Rows of a feed with rules for its columns: stay on their machine.
+    SanitizedData,
     /// A column of measured durations.
     Distribution,
     /// A list of URLs.
@@ -32,6 +34,6 @@ pub enum FileRole {
 impl FileRole {
     /// Whether such a file is sent to agents.
     pub const fn travels(self) -> bool {
-        !matches!(self, Self::ClientCertificate | Self::PrivateKey)
+        !matches!(self, Self::ClientCertificate | Self::PrivateKey | Self::SanitizedData)
     }
 }

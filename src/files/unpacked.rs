@@ -92,8 +92,9 @@ impl Unpacked {
         if self.not_sent.contains(path) {
             let name = Path::new(path.file_name().unwrap_or_default()).display();
             return format!(
-                "private keys and client certificates are not sent to agents: put `{name}` into a \
-                 folder of this machine, and name it with `--own-files DIR`"
+                "private keys, client certificates and data with rules of `sanitize` are not sent \
+                 to agents: put `{name}` into a folder of this machine, and name it with \
+                 `--own-files DIR`"
             );
         }
         format!(

@@ -28,6 +28,7 @@ use crate::event::{
     WorkerUse,
 };
 use crate::host;
+use crate::plan::data::sanitize::made_key;
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Plan};
 use crate::stats::Delta;
@@ -353,8 +354,10 @@ impl Follower {
 
 /// Starts a worker process.
 fn spawn(program: &std::path::Path) -> io::Result<Child> {
+    // The rows of all processes are hashed under one key.
     Command::new(program)
         .arg(COMMAND)
+        .envs(made_key())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // A separate process group: Ctrl-C must let the run drain.

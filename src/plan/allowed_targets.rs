@@ -46,6 +46,24 @@ impl FromStr for AllowedTarget {
     }
 }
 
+impl AllowedTarget {
+    /// The only port that it allows; `None` if it allows all, or is a socket.
+    pub fn port(&self) -> Option<u16> {
+        match self.place {
+            AllowedPlace::Host(_, port) => port,
+            AllowedPlace::Any | AllowedPlace::Socket(_) => None,
+        }
+    }
+
+    /// The path of the Unix socket, if it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        match &self.place {
+            AllowedPlace::Socket(path) => Some(path),
+            AllowedPlace::Any | AllowedPlace::Host(..) => None,
+        }
+    }
+}
+
 fn place(text: &str) -> Option<AllowedPlace> {
     if text == "any" {
         return Some(AllowedPlace::Any);

@@ -132,6 +132,12 @@ indexed_by! {
 }
 
 impl Plan {
+    /// Whether values of rows depend on a key that all processes of the run need.
+    pub fn has_keyed_rows(&self) -> bool {
+        let draws = self.archetypes.iter().flat_map(|archetype| &archetype.data);
+        draws.into_iter().any(|draw| draw.feed.rows.rules().need_key())
+    }
+
     /// Returns when the last load ends, from the start of the run; `None` if only counts end it.
     pub fn load_end(&self) -> Option<Duration> {
         self.workloads

@@ -20,6 +20,9 @@ pub const TRIAL_USERS: u64 = 10;
 /// Maximum starts per second of a trial.
 pub const TRIAL_RATE: u64 = 10;
 
+/// The header that identifies the run to its target.
+pub const RUN_HEADER: &str = "Manada-Run";
+
 /// All limits of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Safety {

@@ -144,6 +144,10 @@ fn generator(report: &Report) -> Value {
             "by_clocks_max": skew.by_clocks_ns as f64 / 1e3,
         })),
         "reason": generator.reason, "remarks": generator.remarks,
+        "sandbox": generator.sandbox.as_ref().map(|sandbox| json!({
+            "files": true, "tcp_ports": sandbox.has_ports, "signals": sandbox.has_scopes,
+            "connect_ports": sandbox.connect,
+        })),
         "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
         "run_queue_share": snapshot.health.run_queue_share,
         "rss_bytes_peak": report.rss_peak,

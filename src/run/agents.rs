@@ -63,8 +63,13 @@ pub fn keep_journal(options: &mut AgentsOptions, folder: &Path) {
     options.journal = Some(folder.to_owned());
 }
 
+/// The port of the bus.
+pub fn bus_port(options: &AgentsOptions) -> u16 {
+    options.bus.port()
+}
+
 /// The addresses of all services, if a former coordinator has told them to the agents.
-pub(super) fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
+pub fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
     options.former.as_ref().map(|former| former.addresses.clone())
 }
 

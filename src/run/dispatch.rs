@@ -9,9 +9,8 @@ use super::control::Controller;
 use super::dispatch_io::LoopInput;
 pub use super::dispatch_io::{DispatchInputs, DispatchIo, ProcessGauges};
 use super::error_rate_abort::ErrorRateAbort;
-use super::health::HealthChange;
 use super::losses::Losses;
-use super::shift::{ShiftController, ShiftOrder};
+use super::shift::ShiftController;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, RunOffset, Time, Timer};
 use crate::event::{
@@ -195,47 +194,6 @@ impl Dispatch<'_> {
         self.io.sinks.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
             self.io.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
-        }
-    }
-
-    /// Takes a backend out or in again, as its health checks say.
-    fn health_changed(&mut self, health: HealthChange) {
-        let HealthChange { order, subject, change, cause } = health;
-        if let Some(shift) = &mut self.shift {
-            shift.health_changed(order.as_ref(), &cause);
-        }
-        if let Some(order) = order {
-            self.source.broadcast(&ShardCommand::Order(order));
-        }
-        let at = RunOffset::of(clock::now(), self.start);
-        self.tell_change(StateChange { at, subject, change, cause });
-    }
-
-    /// Shows a change on all screens, and records it.
-    fn tell_change(&mut self, notice: StateChange) {
-        let mut changes = StateChanges::default();
-        changes.push(notice.clone(), 1);
-        self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(changes)));
-        self.record_change(notice);
-    }
-
-    /// Lets a shift go on by a second.
-    fn shift_second(&mut self, now: RunOffset) {
-        if self.io.aggregator.stopped().is_some() {
-            return;
-        }
-        for order in self.shift.as_mut().map(|shift| shift.second(now)).unwrap_or_default() {
-            match order {
-                ShiftOrder::Turn(orders, notice) => {
-                    for order in orders {
-                        self.source.broadcast(&ShardCommand::Order(order));
-                    }
-                    self.tell_change(*notice);
-                }
-                ShiftOrder::Stop(why) => {
-                    self.stop(&format!("stopping: {why}"), StopCause::Rule(why));
-                }
-            }
         }
     }
 

@@ -43,6 +43,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             is_fleet: false,
             reason: String::new(),
             remarks: vec![],
+            sandbox: None,
         };
         let info = RunInfo {
             plan: Arc::new(plan.manifest()),

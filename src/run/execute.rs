@@ -64,6 +64,7 @@ fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &Monitor
             is_fleet: options.agents.is_some(),
             reason: tier.reason.clone(),
             remarks: options.remarks(plan),
+            sandbox: options.sandbox.clone(),
         },
         command: options.command.clone(),
         machine: machine::facts(),

@@ -9,6 +9,7 @@ pub mod agents;
 #[path = "no_agents.rs"]
 pub mod agents;
 pub mod aggregator;
+mod backend_events;
 mod ceiling;
 pub mod control;
 #[cfg(test)]
@@ -53,3 +54,4 @@ pub use machine::{descriptors, limits};
 pub use merge_error::MergeError;
 pub use monitors::{MonitorError, MonitorSource};
 pub use options::RunOptions;
+pub use targets::StartedTargets;

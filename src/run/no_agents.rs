@@ -45,7 +45,11 @@ pub fn keep_journal(options: &mut AgentsOptions, _: &Path) {
     match *options {}
 }
 
-pub(super) fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
+pub fn bus_port(options: &AgentsOptions) -> u16 {
+    match *options {}
+}
+
+pub fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
     match *options {}
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: they change how a load is generated, never what it is.
 
 use std::ffi::OsString;
+use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
@@ -13,10 +14,11 @@ use super::error::RunError;
 use super::generators::PreparedGenerators;
 use super::machine;
 use super::monitors::MonitorSource;
-use super::targets;
+use super::targets::{self, StartedTargets};
 use crate::engine::startup::tier::{EngineSize, EngineTier};
 use crate::event::{Interrupt, LossPolicy, RunInfo};
 use crate::plan::{Address, Plan};
+use crate::sandbox::SandboxInfo;
 use crate::sinks::SinkSet;
 use crate::testserver::process::TestServerProcess;
 
@@ -35,6 +37,10 @@ pub struct RunOptions {
     pub agents: Option<AgentsOptions>,
     /// The monitors of the target.
     pub monitors: Vec<MonitorSource>,
+    /// What the kernel enforces of `--sandbox`, if it was given.
+    pub sandbox: Option<SandboxInfo>,
+    /// The targets, if they were started before.
+    pub targets: Option<Rc<StartedTargets>>,
 }
 
 impl RunOptions {
@@ -54,7 +60,10 @@ impl RunOptions {
     ) -> Result<(Vec<Address>, Vec<TestServerProcess>), RunError> {
         match self.agents.as_ref().and_then(agents::former_addresses) {
             Some(addresses) => Ok((addresses, Vec::new())),
-            None => targets::start(plan),
+            None => match &self.targets {
+                Some(started) => Ok((started.addresses().to_vec(), Vec::new())),
+                None => targets::start(plan),
+            },
         }
     }
 
@@ -75,6 +84,7 @@ impl RunOptions {
     /// Remarks on the setup for readers.
     pub(super) fn remarks(&self, plan: &Plan) -> Vec<String> {
         let mut remarks = machine::remarks(plan);
+        remarks.extend(self.sandbox.as_ref().map(|sandbox| format!("sandbox: {sandbox}")));
         if self.agents.as_ref().and_then(agents::former_addresses).is_some() {
             remarks.push(
                 "Resumed by another coordinator: target levels and monitors are missing for the \

@@ -15,6 +15,7 @@ mod flow;
 pub mod hit;
 mod http_version;
 mod library;
+mod limits;
 mod lint;
 mod load;
 mod loader;

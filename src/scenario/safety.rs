@@ -7,20 +7,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::FileRole;
-use crate::plan::address_scope::AddressScope;
 use crate::plan::safety::{
-    ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
+    ErrorRateLimit, HostPattern, PathPattern, RUN_HEADER, Safety, TRIAL_RATE, TRIAL_USERS,
 };
-use crate::plan::{Load, Plan, Service, ServiceTarget};
+use crate::plan::{Load, Plan, Service};
 use crate::redact::SensitiveNames;
+use crate::scenario::flow::sanitize;
 use crate::scenario::library;
+use crate::scenario::limits::{
+    check_maximums, peak_load, refused_services, report_other_run_headers,
+};
 use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
 use crate::scenario::nouns::safety::{DENY, REDACT, SAFETY, STOP_ON};
 use crate::scenario::nouns::steps::METHODS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
-use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 use crate::units::Rate;
@@ -41,6 +44,8 @@ pub(crate) struct SafetyReader {
     is_error_limit_off: bool,
     /// Whether requests identify the run to the target.
     sends_run_header: bool,
+    /// Whether that is required.
+    requires_run_header: bool,
 }
 
 impl Default for SafetyReader {
@@ -50,6 +55,7 @@ impl Default for SafetyReader {
             files: Vec::new(),
             is_error_limit_off: false,
             sends_run_header: true,
+            requires_run_header: false,
         }
     }
 }
@@ -136,9 +142,32 @@ impl SafetyReader {
             Some(node) => safety.error_limits.extend(error_limit(diagnostics, node, origin)),
             None => {}
         }
-        self.sends_run_header &= fields.value(diagnostics, "run_header").unwrap_or(true);
+        if let Some(node) = fields.take("sanitize") {
+            let rules = sanitize::required(diagnostics, node);
+            diagnostics.required_rules.extend(rules);
+        }
+        if let Some((key, node)) = fields.entry("run_header") {
+            self.read_run_header(diagnostics, key, node);
+        }
         self.read_sensitive_names(diagnostics, &mut fields);
         fields.finish(diagnostics);
+    }
+
+    /// Reads whether requests identify the run. What one file requires, no later one turns off.
+    fn read_run_header(&mut self, diagnostics: &mut Diagnostics, key: &NodeKey, node: &Node) {
+        match &node.kind {
+            NodeKind::Bool(true) => {}
+            NodeKind::Bool(false) if self.requires_run_header => {
+                diagnostics
+                    .mistake(key.span, format!("your safety file requires the header {RUN_HEADER}"))
+                    .expected("`true`, or no `run_header` in the scenario");
+            }
+            NodeKind::Bool(false) => self.sends_run_header = false,
+            NodeKind::Text(text) if text == "required" => {
+                (self.sends_run_header, self.requires_run_header) = (true, true);
+            }
+            _ => drop(report_wrong::<()>(diagnostics, node, "`true`, `false` or `required`")),
+        }
     }
 
     /// Reads changes to the secret names. The user's own file cannot be overruled.
@@ -247,6 +276,9 @@ pub(crate) fn enforce(
     once: bool,
 ) {
     let SafetyReader { mut safety, is_error_limit_off, sends_run_header, .. } = limits;
+    if limits.requires_run_header {
+        report_other_run_headers(diagnostics, label, plan);
+    }
     for text in authorised {
         match HostPattern::parse(text) {
             Some(host) => safety.authorised.push(host),
@@ -284,15 +316,6 @@ pub(crate) fn enforce(
     plan.safety = safety.into();
 }
 
-/// Returns the total peak of users in closed workloads, and of the rate (in its units) in open
-/// ones.
-fn peak_load(plan: &Plan) -> (u64, u64) {
-    plan.workloads.iter().fold((0u64, 0u64), |(users, rate), peak_load| match &peak_load.load {
-        Load::Closed(_) => (users.saturating_add(peak_load.peak_users()), rate),
-        Load::Open(open) => (users, rate.saturating_add(open.curve.peak())),
-    })
-}
-
 /// Lowers the maximum of users of open workloads that have the default: it was not requested
 /// explicitly, so this is no mistake.
 fn lower_default_users(plan: &mut Plan, most: u64) {
@@ -301,73 +324,6 @@ fn lower_default_users(plan: &mut Plan, most: u64) {
             && open.max_users == DEFAULT_MAX_USERS
         {
             open.max_users = open.max_users.min(most);
-        }
-    }
-}
-
-/// Reports a load that exceeds the maximums.
-pub(crate) fn check_maximums(
-    diagnostics: &mut Diagnostics,
-    label: &str,
-    plan: &Plan,
-    safety: &Safety,
-) {
-    let (_, rate) = peak_load(plan);
-    if let Some((most, origin)) = &safety.max_rate
-        && rate > most.units()
-    {
-        let scheduled = Rate::from_units(rate).as_f64();
-        let most = most.as_f64();
-        let message = format!("{scheduled}/s at the peak: {origin} allows {most}/s");
-        diagnostics
-            .global_mistake(label, message)
-            .help("lower the rate, or raise `max_rate` there");
-    }
-    let Some((most, origin)) = &safety.max_users else { return };
-    let users = plan.peak_users();
-    if users > *most {
-        let message = format!("{users} users at the peak: {origin} allows {most}");
-        diagnostics
-            .global_mistake(label, message)
-            .help("lower the number of users, or raise `max_users` there");
-    }
-}
-
-/// Returns the services that are refused, as far as names tell, with the reason.
-pub(crate) fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
-    let mut refused_services = Vec::new();
-    for service in &plan.services {
-        let ServiceTarget::Url(address) = &service.target else { continue };
-        let transport = &service.transport;
-        let connect_host = transport.connect_to.as_ref().map(|(host, _)| host);
-        let host = connect_host.unwrap_or(&address.host);
-        let metadata = AddressScope::from_host(&address.host) == Some(AddressScope::Metadata);
-        let why = match &transport.proxy {
-            _ if metadata => safety.refusal_by_name(&address.host, true),
-            _ if transport.unix.is_some() => None,
-            Some(proxy) => safety
-                .refusal_by_name(host, true)
-                .or_else(|| Some(format!("proxy {}", safety.refusal_by_name(&proxy.host, false)?))),
-            None => safety.refusal_by_name(host, false),
-        };
-        refused_services.extend(why.map(|why| (format!("service `{}`", service.name), why)));
-    }
-    refused_services
-}
-
-/// Reports all denied requests of a plan whose paths are constant.
-pub(crate) fn report_denied(
-    diagnostics: &mut Diagnostics,
-    label: &str,
-    plan: &Plan,
-    safety: &Safety,
-) {
-    for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
-        let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };
-        let path = call.request.path.as_static().unwrap_or_default();
-        let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
-        if let Some(why) = safety.denial(&call.request.method, &path) {
-            diagnostics.global_mistake(label, format!("this request is not sent: {why}"));
         }
     }
 }

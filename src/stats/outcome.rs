@@ -86,11 +86,13 @@ pub enum GeneratorError {
     EndlessLoop,
     /// A safety limit forbids the request.
     Denied,
+    /// This machine forbids the connection: a sandbox, or a firewall.
+    NotPermitted,
 }
 
 impl GeneratorError {
     /// All errors.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoDescriptor,
         Self::NoPort,
         Self::NoMemory,
@@ -100,6 +102,7 @@ impl GeneratorError {
         Self::ExpressionLimit,
         Self::EndlessLoop,
         Self::Denied,
+        Self::NotPermitted,
     ];
 
     /// The name in reports.
@@ -114,6 +117,7 @@ impl GeneratorError {
             Self::ExpressionLimit => "expression_limit",
             Self::EndlessLoop => "endless_loop",
             Self::Denied => "denied",
+            Self::NotPermitted => "not_permitted",
         }
     }
 
@@ -142,6 +146,10 @@ impl GeneratorError {
                 "a loop without calls never ends; add a call, a `pause` or a `times` limit"
             }
             Self::Denied => "forbidden by `safety: { deny }`",
+            Self::NotPermitted => {
+                "this machine forbids the connection: a sandbox allows the ports of targets alone; \
+                 check `--sandbox`, and firewalls"
+            }
         }
     }
 }

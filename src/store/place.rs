@@ -51,6 +51,17 @@ impl StorePlace {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl StorePlace {
+    /// The TCP ports of the servers; none for a file.
+    pub fn ports(&self) -> Vec<u16> {
+        match self {
+            Self::File(_) => Vec::new(),
+            Self::Postgres(url) => super::postgres::ports(url),
+        }
+    }
+}
+
 impl fmt::Display for StorePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

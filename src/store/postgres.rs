@@ -60,6 +60,12 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
     parse(url).map(drop)
 }
 
+/// Returns the ports of a URL's servers.
+pub(super) fn ports(url: &str) -> Vec<u16> {
+    let ports = parse(url).map(|(config, _)| config.get_ports().to_vec()).unwrap_or_default();
+    if ports.is_empty() { vec![5432] } else { ports }
+}
+
 /// Returns hosts and database of a URL.
 pub(super) fn shown(url: &str) -> String {
     let Ok((config, _)) = parse(url) else { return "postgres://…".to_owned() };

@@ -27,7 +27,7 @@ pub(super) struct Rewritten {
 /// Names that can be read without being variables, and their parts.
 const KNOWN: [(&str, &[&str]); 3] = [
     ("user", &["number", "iteration"]),
-    ("run", &["id"]),
+    ("run", &["id", "is_simulation"]),
     ("request", &["method", "path", "body"]),
 ];
 

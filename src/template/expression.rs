@@ -209,7 +209,7 @@ impl Expression {
 
 /// Returns the value of `run`.
 fn run_value(id: &str) -> Value {
-    Value::from_pairs([("id", id)])
+    Value::from_pairs([("id", Value::from(id)), ("is_simulation", Value::from(true))])
 }
 
 /// Returns the text of an expression error without the name of its internal template.

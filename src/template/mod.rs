@@ -39,3 +39,4 @@ pub use work::{MAX_DEPTH, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK};
 
 /// A value that a template can read, such as a capture or a part of a row.
 pub use minijinja::Value;
+pub use minijinja::value::ValueKind;

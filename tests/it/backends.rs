@@ -18,7 +18,7 @@ use crate::real_servers::{RealServer, free, program, start};
 
 /// An nginx that is one backend: it logs `URI user` of each request, is healthy while the file
 /// `up` exists, and sets a cookie with its port.
-fn nginx_at(address: SocketAddr) -> RealServer {
+pub(crate) fn nginx_at(address: SocketAddr) -> RealServer {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
     std::fs::write(folder.path().join("page"), "a page\n").unwrap();
@@ -51,7 +51,7 @@ fn backends<const N: usize>() -> [(RealServer, SocketAddr); N] {
 }
 
 /// The lines of a backend's access log, without those of health checks.
-fn pages(server: &RealServer) -> Vec<String> {
+pub(crate) fn pages(server: &RealServer) -> Vec<String> {
     let log = std::fs::read_to_string(server.path("log")).unwrap();
     let lines = log.lines().filter(|line| !line.contains(" /health "));
     lines.map(str::to_owned).collect()

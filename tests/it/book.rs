@@ -262,6 +262,7 @@ pages! {
     dashboard "dashboard.md";
     debugging "howto/debugging.md";
     introduction "introduction.md";
+    isolation "isolation.md";
     jmeter "howto/from-jmeter.md";
     k6 "howto/from-k6.md";
     language "language.md";
@@ -282,6 +283,7 @@ pages! {
     reading_the_report "howto/reading-the-report.md";
     report "report.md";
     backends "howto/backends.md";
+    shift "howto/shift.md";
     resilient "howto/resilient.md";
     schedule "schedule.md";
     secrets "secrets.md";

@@ -101,6 +101,30 @@ fn agent(bus: &str, ordinal: u16) -> Running {
     Manada::new(&["agent", "--bus", bus, "--run", "it", "--ordinal", &ordinal]).start()
 }
 
+#[test]
+fn coordinator_and_agents_work_in_a_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Builtin::start(&[]);
+    let redis = Redis::start();
+    let bus = format!("redis://{}", redis.address);
+    let words = ["--agents", "1", "--bus", &bus, "--run", "it", "--sandbox"];
+    let coordinator = Manada::telling(&scenario(&target, 2), &words).start();
+    coordinator.hear("waiting for");
+    let journal = folder.path().join("journal");
+    let words = ["agent", "--bus", &bus, "--run", "it", "--sandbox", "--journal"];
+    let agent = Manada::new(&words).words(&[journal.to_str().unwrap()]);
+    let agent = agent.words(&["--allow", target.address()]).start();
+    let (done, agent) = (coordinator.wait(), agent.wait());
+    let report = done.report(0);
+    assert!(count(&report, "calls.ok") > 20, "{done}");
+    assert_eq!(count(&report, "calls.generator_errors"), 0, "{done}");
+    let ports = report["generator"]["sandbox"]["connect_ports"].as_array().unwrap();
+    assert_eq!(ports.len(), 3, "DNS, bus and target: {ports:?}");
+    assert_eq!(agent.code, Some(0), "{agent}");
+    assert!(agent.stderr.contains("agent 0 of it: sandbox: files, TCP ports 53 "), "{agent}");
+    assert!(std::fs::read_dir(&journal).unwrap().next().is_some(), "{agent}");
+}
+
 fn api(report: &Value) -> &Value {
     let all = report["workloads"].as_array().unwrap();
     &all.iter().find(|workload| workload["name"] == "api").unwrap()["iterations"]

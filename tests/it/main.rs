@@ -76,11 +76,14 @@ mod resilient; // the reports of a resilient client
 mod retries; // retry storms, budgets, idempotent requests
 mod safety; // safety limits
 mod samples; // calls one by one
+mod sandbox; // `--sandbox`: what works in it, and what does not
+mod sanitize; // rules for columns of data
 mod scenarios; // shipped scenarios, and examples of the language page
 #[cfg(feature = "schedule")]
 mod schedule; // runs at times, on one machine and on several
 mod secrets; // secrets appear in no output
 mod seed; // the same seed gives the same traffic
+mod shift;
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
 mod stale; // kept connections that the target closed

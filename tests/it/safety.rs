@@ -163,6 +163,66 @@ fn persistent_errors_stop_the_run() {
     assert!(report["duration_s"].as_f64().unwrap() < 10.0, "{report}");
 }
 
+/// Heads of requests by all ways in which a run sends one.
+#[test]
+fn every_request_of_a_run_carries_its_header() {
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = Arc::clone(&heads);
+    let server = Server::start(move |peer| {
+        while let Some(head) = peer.whole_request() {
+            let is_redirect = head.starts_with("GET /redirect");
+            keep.lock().unwrap().push(head);
+            let there = b"HTTP/1.1 302 Found\r\nLocation: /after\r\nContent-Length: 0\r\n\r\n";
+            peer.send(if is_redirect { there } else { OK });
+        }
+    });
+    let url = server.url();
+    let (url, ws) = (url.trim_end_matches('/'), url.trim_end_matches('/').replace("http:", "ws:"));
+    let text = format!(
+        "seed: 1\nscenario: safe\n\
+         services: {{ it: {{ url: \"{url}\", redirects: 1 }}, ws: \"{ws}\" }}\n\
+         setup: [ {{ get: /setup }} ]\nteardown: [ {{ get: /teardown }} ]\n\
+         workloads:\n  http: {{ users: 1, flow: [ {{ post: /post, json: {{ \
+         simulation: \"{{{{ run.is_simulation }}}}\" }} }}, {{ get: /redirect }} ] }}\n  \
+         sse: {{ users: 1, flow: [ {{ listen: /sse, as: a }} ] }}\n  \
+         ws: {{ users: 1, flow: [ {{ open: /ws, service: ws, as: b }} ] }}\n"
+    );
+    let done = Manada::run(&text, &["--shards", "1"]).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    let hit = ["hit", &format!("{ws}/hit"), "-c", "1", "-n", "1", "--seed", "1", "--ui", "none"];
+    Manada::new(&hit).go();
+    let heads = heads.lock().unwrap();
+    for path in ["setup", "post", "redirect", "after", "sse", "ws", "teardown", "hit"] {
+        let of_path = |head: &&String| head.split(' ').nth(1) == Some(&format!("/{path}"));
+        let head = heads.iter().find(of_path).unwrap_or_else(|| panic!("{path}: {heads:?} {done}"));
+        let name = if path == "hit" { "hit" } else { "safe" };
+        assert_eq!(head.matches(&format!("\r\nManada-Run: {name}/1\r\n")).count(), 1, "{head}");
+    }
+}
+
+#[test]
+fn required_run_header_is_neither_turned_off_nor_replaced() {
+    let own = "run_header: required\n";
+    let run = |more: &str, flow: &str| {
+        let text = scenario("\"http://127.0.0.1:1\"", more, flow);
+        let run = Manada::run(&text, &[]).file("own.yaml", own);
+        let path = run.path("own.yaml");
+        run.env("MANADA_SAFETY", path).go()
+    };
+    let done = run("safety: { run_header: false }", "[ { get: / } ]");
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("your safety file requires the header Manada-Run"), "{done}");
+    let flow = "[ { get: /, headers: { manada-run: other } } ]";
+    let done = run("", flow);
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("has a header Manada-Run of its own"), "{done}");
+    let done = run(&format!("setup: {flow}"), "[ { get: / } ]");
+    assert_eq!(done.code, Some(3), "{done}");
+    // Without that a header of the scenario's own is sent.
+    let done = self::run("\"http://127.0.0.1:1\"", "", flow);
+    assert_eq!(count(&done.json(), "calls.made"), 4, "{done}");
+}
+
 #[test]
 fn run_header_is_sent() {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();

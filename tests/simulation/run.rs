@@ -144,6 +144,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
                 is_fleet: false,
                 reason: String::new(),
                 remarks: Vec::new(),
+                sandbox: None,
             },
             command: Vec::new(),
             machine: Vec::new(),

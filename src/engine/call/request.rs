@@ -10,15 +10,13 @@ use base64::Engine;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::plan::safety::RUN_HEADER;
 use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
 use crate::template::{RenderError, RenderScope, Template, Value};
 
 /// The User-Agent header.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
-
-/// The header that names the run to the target.
-const RUN_HEADER: &str = "Manada-Run";
 
 /// The content codings of a response that are accepted if `compress` is set.
 const CODINGS: &str = "gzip, deflate, br, zstd";

@@ -9,24 +9,31 @@ use crate::stats::{
     Untimed,
 };
 
-/// Kinds of failures, phases and errors of the generator that records before version 9 know.
+/// Kinds of failures and phases that records before version 9 know.
 const FORMER_KINDS: usize = 51;
 const FORMER_PHASES: usize = 8;
+/// Errors of the generator that records before version 10 know; later ones come after them.
+const FORMER_GENERATOR: usize = 9;
 
 /// The index of an error that a record of this version has at `index`; `None` if it has none there.
 pub(in crate::event) fn error_of(index: usize, version: u32) -> Option<usize> {
     let now = FailureKind::ALL.len() + 2;
-    let former = FORMER_KINDS + 2;
-    if version >= 9 {
+    if version >= 10 {
         return (index < ERRORS).then_some(index);
     }
-    let Some(beyond) = index.checked_sub(FORMER_PHASES * former) else {
-        let (phase, kind) = (index / former, index % former);
+    let (row, phases) = match version {
+        9 => (now, AttemptPhase::ALL.len()),
+        _ => (FORMER_KINDS + 2, FORMER_PHASES),
+    };
+    let Some(beyond) = index.checked_sub(phases * row) else {
+        let (phase, kind) = (index / row, index % row);
         // The last kind, `Other`, and what stands after the kinds stayed the last ones.
-        let kind = if kind < FORMER_KINDS - 1 { kind } else { kind + now - former };
+        let kind = if kind + 3 < row { kind } else { kind + now - row };
         return Some(phase * now + kind);
     };
-    let index = AttemptPhase::ALL.len() * now + beyond;
+    let added =
+        if beyond < FORMER_GENERATOR { 0 } else { GeneratorError::ALL.len() - FORMER_GENERATOR };
+    let index = AttemptPhase::ALL.len() * now + beyond + added;
     (index < ERRORS).then_some(index)
 }
 
@@ -37,12 +44,15 @@ impl Packed for ErrorCounts {
     }
 
     fn unpack(from: &mut PackedBytes<'_>) -> Option<Self> {
-        if from.version >= 9 {
+        if from.version >= 10 {
             return Packed::unpack(from).map(Self);
         }
         let mut counts = Self::default();
-        let generator = GeneratorError::ALL.len() + BlockCause::ALL.len();
-        for index in 0..FORMER_PHASES * (FORMER_KINDS + 2) + generator {
+        let of_attempts = match from.version {
+            9 => AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2),
+            _ => FORMER_PHASES * (FORMER_KINDS + 2),
+        };
+        for index in 0..of_attempts + FORMER_GENERATOR + BlockCause::ALL.len() {
             counts[error_of(index, from.version)?] = u64::unpack(from)?;
         }
         Some(counts)

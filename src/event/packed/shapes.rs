@@ -6,6 +6,7 @@ use super::{listed, packed, variants};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{BackendSeries, RunManifest, Series, SourceFile, TraceInfo};
+use crate::sandbox::SandboxInfo;
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
 use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
@@ -110,7 +111,10 @@ packed! {
     IterationRecord { iteration, key, user, intended, done, end }
     KeptCalls { calls, iterations, sampled_left_out, failed_left_out }
     Monitor { name, unit, owner }
-    GeneratorInfo { tier, shards, processes since 10, is_fleet since 10, reason, remarks }
+    GeneratorInfo {
+        tier, shards, processes since 10, is_fleet since 10, reason, remarks, sandbox since 10,
+    }
+    SandboxInfo { has_ports, has_scopes, connect }
     RunInfo { plan, started_at, generator, command, machine, monitors }
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,

@@ -75,6 +75,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
             is_fleet: false,
             reason: String::new(),
             remarks: vec!["r".into()],
+            sandbox: None,
         },
         command: vec!["manada".into(), "run".into()],
         machine: vec![("cores".into(), "2".into())],

@@ -169,6 +169,7 @@ impl AgentEngine {
                 is_fleet: true,
                 reason: tier.reason,
                 remarks: Vec::new(),
+                sandbox: None,
             },
             command: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
             machine: self.options.machine.clone(),

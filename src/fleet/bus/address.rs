@@ -40,6 +40,7 @@ pub struct BusAddress {
     client: Client,
     /// As it is shown: without the password.
     shown: String,
+    port: u16,
     is_loopback: bool,
     is_encrypted: bool,
 }
@@ -101,7 +102,12 @@ impl BusAddress {
         // Users of least privilege may not name their library.
         let info = info.set_redis_settings(settings.set_skip_set_lib_name());
         let client = client_of(info, is_encrypted, options)?;
-        Ok(Self { client, shown, is_loopback: is_loopback(&host), is_encrypted })
+        Ok(Self { client, shown, port, is_loopback: is_loopback(&host), is_encrypted })
+    }
+
+    /// The port of the server.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The client of the library.

@@ -4,8 +4,10 @@
 //! Invariant: a row is a function of seed and number, so shards agree without communicating.
 
 mod claim;
+pub mod personal;
 mod rank;
 mod rows;
+pub mod sanitize;
 
 use std::io;
 use std::sync::Arc;

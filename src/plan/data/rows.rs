@@ -3,13 +3,14 @@
 //! `scenario` opens them; `engine` reads a row when a user takes it.
 //! Invariant: memory is bounded whatever the file's size; a row is a map from column to value.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 
 use serde_json::Value as Json;
 
+use super::sanitize::ColumnRules;
 use crate::template::Value;
 use crate::template::exact_json::{self as exact, to_value};
 use crate::units::counted;
@@ -35,9 +36,14 @@ pub enum Format {
     Json,
 }
 
-/// Rows.
+/// Rows, with the rules for their columns.
 #[derive(Debug)]
-pub struct Rows(RowStorage);
+pub struct Rows {
+    storage: RowStorage,
+    rules: ColumnRules,
+    /// The columns that the rules drop.
+    dropped: Vec<String>,
+}
 
 #[derive(Debug)]
 enum RowStorage {
@@ -82,32 +88,40 @@ pub enum RowsError {
 }
 
 impl Rows {
-    /// Uses rows from memory.
+    /// Uses rows from memory, without what the rules take.
     ///
     /// # Errors
     /// If there are none.
-    pub fn inline(rows: Vec<Value>) -> Result<Self, RowsError> {
-        if rows.is_empty() { Err(RowsError::Empty) } else { Ok(Self(RowStorage::Memory(rows))) }
+    pub fn inline(rows: Vec<Value>, rules: ColumnRules) -> Result<Self, RowsError> {
+        if rows.is_empty() {
+            return Err(RowsError::Empty);
+        }
+        let is_dropped = |name: &String| rules.drops(name);
+        let dropped: BTreeSet<String> = rows.iter().flat_map(names).filter(is_dropped).collect();
+        let rows = rows.into_iter().map(|row| rules.apply(row)).collect();
+        let dropped = dropped.into_iter().collect();
+        Ok(Self { storage: RowStorage::Memory(rows), rules, dropped })
     }
 
     /// Reads a file of rows. It reads the whole file once, so that errors show before the run.
     ///
     /// # Errors
     /// If the file cannot be read, has no rows, or has a malformed one.
-    pub fn read(file: File, format: Format) -> Result<Self, RowsError> {
+    pub fn read(file: File, format: Format, rules: ColumnRules) -> Result<Self, RowsError> {
         let size = file.metadata()?.len();
         if size > IN_MEMORY {
-            return Self::index(file, format);
+            return Self::index(file, format, rules);
         }
         let text = io::read_to_string(BufReader::new(file))?;
-        Self::inline(match format {
+        let rows = match format {
             Format::Csv => csv_rows(text.as_bytes(), None)?,
             Format::Json => json_rows(&text)?,
-        })
+        };
+        Self::inline(rows, rules)
     }
 
     /// Indexes the rows of a large file.
-    pub(super) fn index(file: File, format: Format) -> Result<Self, RowsError> {
+    pub(super) fn index(file: File, format: Format, rules: ColumnRules) -> Result<Self, RowsError> {
         let stretches = match format {
             Format::Csv => index_csv(file)?,
             Format::Json => index_lines(file)?,
@@ -115,14 +129,21 @@ impl Rows {
         if stretches.rows == 0 {
             Err(RowsError::Empty)
         } else {
-            Ok(Self(RowStorage::File(stretches)))
+            let columns = stretches.columns.iter().flatten();
+            let dropped = columns.filter(|name| rules.drops(name)).cloned().collect();
+            Ok(Self { storage: RowStorage::File(stretches), rules, dropped })
         }
+    }
+
+    /// The rules for their columns.
+    pub fn rules(&self) -> &ColumnRules {
+        &self.rules
     }
 
     /// The number of rows; at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is always a row")]
     pub fn len(&self) -> u64 {
-        match &self.0 {
+        match &self.storage {
             RowStorage::Memory(rows) => rows.len() as u64,
             RowStorage::File(stretches) => stretches.rows,
         }
@@ -131,8 +152,12 @@ impl Rows {
     /// Returns all column names, those of the first row first; `None` for large JSON files, whose
     /// rows may all differ.
     pub fn columns(&self) -> Option<Vec<String>> {
-        match &self.0 {
-            RowStorage::File(stretches) => stretches.columns.clone(),
+        match &self.storage {
+            RowStorage::File(stretches) => {
+                let mut columns = stretches.columns.clone()?;
+                columns.retain(|column| !self.rules.drops(column));
+                Some(columns)
+            }
             RowStorage::Memory(rows) => {
                 let (mut all, mut seen) = (Vec::new(), HashSet::new());
                 for name in rows.iter().flat_map(names) {
@@ -145,14 +170,21 @@ impl Rows {
         }
     }
 
+    /// Returns all column names, also of dropped ones, in no order; `None` for large JSON files.
+    pub fn all_columns(&self) -> Option<Vec<String>> {
+        let mut columns = self.columns()?;
+        columns.extend(self.dropped.iter().cloned());
+        Some(columns)
+    }
+
     /// Returns row `index`, which is below `len`.
     ///
     /// # Errors
     /// If the file can no longer be read or has changed.
     pub fn get(&self, index: u64) -> io::Result<Value> {
-        match &self.0 {
+        match &self.storage {
             RowStorage::Memory(rows) => Ok(rows[index as usize].clone()),
-            RowStorage::File(stretches) => stretches.get(index),
+            RowStorage::File(stretches) => stretches.get(index).map(|row| self.rules.apply(row)),
         }
     }
 }

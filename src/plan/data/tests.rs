@@ -5,11 +5,12 @@ use std::io::Write as _;
 
 use super::*;
 use crate::ids::WorkloadId;
+use crate::plan::data::sanitize::ColumnRules;
 use crate::template::Value;
 
 fn feed(rows: u64, pick: RowPick, at_end: AtEnd) -> Feed {
     let rows = (0..rows).map(|row| Value::from_pairs([("n", row)])).collect();
-    let rows = Arc::new(Rows::inline(rows).unwrap());
+    let rows = Arc::new(Rows::inline(rows, ColumnRules::default()).unwrap());
     Feed { name: "account".into(), rows, source: "inline".into(), pick, at_end }
 }
 
@@ -100,8 +101,11 @@ fn indexed_file_has_the_same_rows_as_in_memory() {
             .unwrap();
         }
         drop(file);
-        let small = Rows::read(std::fs::File::open(&path).unwrap(), format).unwrap();
-        let large = Rows::index(std::fs::File::open(&path).unwrap(), format).unwrap();
+        let small = Rows::read(std::fs::File::open(&path).unwrap(), format, ColumnRules::default())
+            .unwrap();
+        let large =
+            Rows::index(std::fs::File::open(&path).unwrap(), format, ColumnRules::default())
+                .unwrap();
         assert_eq!((small.len(), large.len()), (1_000, 1_000), "{name}");
         assert_eq!(small.columns().unwrap(), ["id", "text"]);
         if format == Format::Csv {
@@ -130,9 +134,11 @@ fn malformed_files_report_reason_and_line() {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let format = if name.ends_with("csv") { Format::Csv } else { Format::Json };
-        let error = Rows::read(std::fs::File::open(&path).unwrap(), format).unwrap_err();
+        let error = Rows::read(std::fs::File::open(&path).unwrap(), format, ColumnRules::default())
+            .unwrap_err();
         assert_eq!(error.to_string(), why, "{text:?}");
-        let large = Rows::index(std::fs::File::open(&path).unwrap(), format);
+        let large =
+            Rows::index(std::fs::File::open(&path).unwrap(), format, ColumnRules::default());
         assert!(large.is_err(), "{text:?}");
     }
 }

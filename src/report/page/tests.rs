@@ -38,6 +38,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
             is_fleet: false,
             reason: text.to_owned(),
             remarks: vec![text.to_owned()],
+            sandbox: None,
         },
         command: vec!["manada".to_owned(), "run".to_owned(), text.to_owned()],
         machine: vec![("kernel".to_owned(), text.to_owned())],

@@ -7,9 +7,9 @@ use crate::plan::shift::ShiftCommands;
 use crate::verdict::SideRule;
 
 /// Calls of one target in a second: how many, how many of them failed, and how long each took, ms.
-type Second = (u64, u64, u64);
+type SideSecond = (u64, u64, u64);
 
-fn side((calls, failed, ms): Second) -> StepWindow {
+fn side((calls, failed, ms): SideSecond) -> StepWindow {
     let mut side = StepWindow::default();
     (side.calls.made, side.calls.failed, side.calls.ok) = (calls, failed, calls - failed);
     (0..calls).for_each(|_| side.response.record_response(ms * 1_000_000));
@@ -32,7 +32,7 @@ fn plan(rules: &[&str], commands: ShiftCommands) -> ShiftPlan {
 /// command ends after a second, as `result` says.
 fn run(
     plan: ShiftPlan,
-    world: impl Fn(u32, u32) -> [Second; 2],
+    world: impl Fn(u32, u32) -> [SideSecond; 2],
     result: impl Fn(ShiftCommand) -> Result<(), String>,
 ) -> (Vec<(u32, String)>, ShiftReport) {
     let targets = ["old".to_owned(), "new".to_owned()];
@@ -64,7 +64,7 @@ fn run(
 }
 
 /// Twenty calls a second, divided by the share; those of the new target fail or take as given.
-fn divided(share: u32, (failed, ms): (u64, u64)) -> [Second; 2] {
+fn divided(share: u32, (failed, ms): (u64, u64)) -> [SideSecond; 2] {
     let new = u64::from(share) * 40 / 100;
     [(40 - new, 0, 10), (new, failed.min(new), ms)]
 }

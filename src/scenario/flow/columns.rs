@@ -17,7 +17,18 @@ const MAX_NAMED: usize = 12;
 /// A feed's variable with its columns.
 struct KnownColumns<'d> {
     draw: &'d DataDraw,
-    columns: Vec<String>,
+    /// `None`: they are not known.
+    columns: Option<Vec<String>>,
+}
+
+impl KnownColumns<'_> {
+    /// Whether no row has the column.
+    fn lacks(&self, name: &str) -> bool {
+        match &self.columns {
+            Some(columns) => !columns.iter().any(|own| own == name),
+            None => self.draw.feed.rows.rules().drops(name),
+        }
+    }
 }
 
 /// Reports each column below `nodes` that its feed lacks. `names` are the variables; `is_set`
@@ -32,7 +43,7 @@ pub(crate) fn check(
     let known: Vec<KnownColumns<'_>> = draws
         .iter()
         .filter(|draw| !is_set(&names[draw.variable]))
-        .filter_map(|draw| Some(KnownColumns { draw, columns: draw.feed.rows.columns()? }))
+        .map(|draw| KnownColumns { draw, columns: draw.feed.rows.columns() })
         .collect();
     if !known.is_empty() {
         nodes.iter().for_each(|node| check_node(diagnostics, names, &known, node));
@@ -71,22 +82,29 @@ fn check_text(
     let mut missing = Vec::new();
     template.parts(&mut |slot, name| {
         let feed = known.iter().find(|known| known.draw.variable == slot);
-        if let Some(feed) = feed.filter(|feed| !feed.columns.iter().any(|own| own == name)) {
+        if let Some(feed) = feed.filter(|feed| feed.lacks(name)) {
             missing.push((feed, name.to_owned()));
         }
     });
     for (feed, name) in missing {
         let variable = &feed.draw.feed.name;
         let span = templates::place(diagnostics, node.span, text, &format!("{variable}.{name}"));
+        let columns = feed.columns.as_deref().unwrap_or_default();
         let shown: Vec<String> =
-            feed.columns.iter().take(MAX_NAMED).map(|column| format!("`{column}`")).collect();
-        let more = if feed.columns.len() > MAX_NAMED { ", …" } else { "" };
+            columns.iter().take(MAX_NAMED).map(|column| format!("`{column}`")).collect();
+        let more = if columns.len() > MAX_NAMED { ", …" } else { "" };
+        if feed.draw.feed.rows.rules().drops(&name) {
+            diagnostics
+                .mistake(span, format!("`{variable}.{name}` is not there: `sanitize` drops it"))
+                .help("give the column another rule, such as `hash`, or leave it out here");
+            continue;
+        }
         let mistake = diagnostics.mistake(span, format!("`{variable}` has no column `{name}`"));
         mistake.expected(format!("one of {}{more}", shown.join(", ")));
-        if let Some(suggestion) = nearest(&name, feed.columns.iter().map(String::as_str)) {
+        if let Some(suggestion) = nearest(&name, columns.iter().map(String::as_str)) {
             mistake.help(format!("did you mean `{variable}.{suggestion}`?"));
         }
-        if let [only] = feed.columns.as_slice()
+        if let [only] = columns
             && only.contains([';', '\t', '|'])
         {
             mistake.help("separate columns with commas (RFC 4180)");

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::files::{FileRole, Files};
+use crate::plan::data::sanitize::ColumnRules;
 use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
 use crate::plan::flow::DataDraw;
-use crate::scenario::flow::check;
+use crate::scenario::flow::{check, sanitize};
 use crate::scenario::nouns::users::{FEED, TAKERS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -17,6 +18,7 @@ use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
+use crate::template::Value;
 use crate::template::exact_json::to_value;
 
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
@@ -41,12 +43,14 @@ fn draw(
     let per = fields.word(diagnostics, "per", &TAKERS);
     let at_end = fields.entry("at_end");
     let ends = fields.word(diagnostics, "at_end", &AtEnd::NAMES);
+    let own = fields.take("sanitize");
     let before = diagnostics.count();
     fields.finish(diagnostics);
+    let rules = sanitize::rules(diagnostics, own);
     let rows = match (csv, json, inline) {
-        (Some((_, node)), None, None) => file(diagnostics, node, Format::Csv),
-        (None, Some((_, node)), None) => file(diagnostics, node, Format::Json),
-        (None, None, Some((_, node))) => inline_rows(diagnostics, node, &key.name),
+        (Some((_, node)), None, None) => file(diagnostics, node, Format::Csv, rules),
+        (None, Some((_, node)), None) => file(diagnostics, node, Format::Json, rules),
+        (None, None, Some((_, node))) => inline_rows(diagnostics, node, &key.name, rules),
         _ if diagnostics.count() > before => None,
         _ => {
             diagnostics
@@ -63,6 +67,7 @@ fn draw(
         diagnostics.warn(key.span, format!("`{name}` never ends"), "`at_end` has no effect");
     }
     let (rows, source) = rows?;
+    sanitize::check(diagnostics, key, own, &rows);
     Some(DataDraw {
         variable: names.iter().position(|name| *name == key.name)?,
         feed: Feed {
@@ -76,10 +81,17 @@ fn draw(
     })
 }
 
-fn file(diagnostics: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, String)> {
+fn file(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    format: Format,
+    rules: ColumnRules,
+) -> Option<(Rows, String)> {
     let path = values::file(diagnostics, node)?;
-    let file = diagnostics.files.open(&path, FileRole::Data);
-    match file.map_err(RowsError::from).and_then(|file| Rows::read(file, format)) {
+    // Rows with rules do not travel as they are.
+    let role = if rules.is_empty() { FileRole::Data } else { FileRole::SanitizedData };
+    let file = diagnostics.files.open(&path, role);
+    match file.map_err(RowsError::from).and_then(|file| Rows::read(file, format, rules)) {
         Ok(rows) => {
             warn_about_separator(diagnostics, node, format, &rows);
             Some((rows, identity(&diagnostics.files, &path)))
@@ -123,7 +135,12 @@ fn identity(files: &Files, path: &Path) -> String {
     files.real_path(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn inline_rows(diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, String)> {
+fn inline_rows(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    name: &str,
+    rules: ColumnRules,
+) -> Option<(Rows, String)> {
     let expected = "a list of rows, such as `[ { name: Recife }, { name: Lisboa } ]`";
     let items = values::list(diagnostics, node, expected)?;
     let mut rows = Vec::new();
@@ -133,7 +150,11 @@ fn inline_rows(diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option
             _ => report_wrong(diagnostics, item, "a row: a map such as `{ name: Recife }`")?,
         }
     }
-    match Rows::inline(rows) {
+    let has_raw = |row: &Value| rules.apply(row.clone()) != *row;
+    if rows.iter().any(has_raw) {
+        diagnostics.hide_source(node.span);
+    }
+    match Rows::inline(rows, rules) {
         // Inline rows are a source of their own, identified by their place.
         Ok(rows) => Some((rows, format!("{name} at {}:{}", node.span.source, node.span.start))),
         Err(_) => report_wrong(diagnostics, node, expected),

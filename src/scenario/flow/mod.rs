@@ -15,6 +15,7 @@ mod data;
 pub(crate) mod kinds;
 mod link;
 pub(crate) mod message;
+pub(crate) mod sanitize;
 mod sections;
 mod states;
 pub(crate) mod step;

@@ -25,7 +25,7 @@ use crate::scenario::hit::urls::{HitTarget, HitTargets};
 use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::mistake::Mistakes;
-use crate::scenario::{compile, safety, thresholds};
+use crate::scenario::{compile, limits, safety, thresholds};
 use crate::seed::Seed;
 use crate::template::Template;
 use crate::units::nanos;
@@ -105,7 +105,7 @@ pub fn within_limits(
 ) -> Result<Plan, Mistakes> {
     let mut diagnostics = Diagnostics::reading(files);
     let limits = safety::read_user_file(&mut diagnostics, file);
-    safety::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
+    limits::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
     safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, false);
     diagnostics.finish(Some(plan)).map(|(plan, _)| plan)
 }

@@ -4,9 +4,10 @@
 //! Invariant: a scenario cannot authorise targets or folders.
 
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Constant, Count, Fixed, OneOf, PositiveDuration, Rate, Share, Table, Truth,
+    self, Constant, Count, Fixed, OneOf, PositiveDuration, Rate, Share, Table, Truth, Words,
 };
-use crate::scenario::nouns::noun::{EMPTY, Noun, key, list_of};
+use crate::scenario::nouns::noun::{EMPTY, Noun, key, list_of, map_of};
+use crate::scenario::nouns::users::COLUMN_RULE;
 
 /// One text or several.
 const TEXTS: ValueShape = OneOf(&[Fixed, list_of(&Fixed)]);
@@ -38,8 +39,19 @@ pub(crate) static SAFETY: Noun = Noun {
         )
         .otherwise("95 % over 30s, unless all targets are local"),
         key("redact", Table(&REDACT), "Keys whose values no output shows.").formerly("mask"),
-        key("run_header", Truth, "Sends `Manada-Run: SCENARIO/SEED` with each request.")
-            .default("true"),
+        key(
+            "sanitize",
+            OneOf(&[TEXTS, map_of(&COLUMN_RULE)]),
+            "Columns of all data, in any spelling: a list of those that are dropped, or a map with \
+             the rule of each.",
+        ),
+        key(
+            "run_header",
+            OneOf(&[Truth, Words(&["required"])]),
+            "Sends `Manada-Run: SCENARIO/SEED` with each request; `required`: no scenario can \
+             turn it off, or send another value.",
+        )
+        .default("true"),
     ]],
     ..EMPTY
 };

@@ -3,11 +3,12 @@
 //! `flow::archetype`, `flow::states`, `flow::data` and `flow::link` read them.
 //! Invariant: an archetype has a `flow` or `states`.
 
+use crate::plan::data::sanitize::FakeForm;
 use crate::plan::data::{AtEnd, RowPick};
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    Any, AnyMap, Bandwidth, Count, Duration, Fixed, Name, PositiveDuration, Shared, Table,
-    Template, Weight, Words,
+    self, Any, AnyMap, Bandwidth, Count, Duration, Fixed, Name, Null, OneOf, PositiveDuration,
+    Shared, Table, Template, Weight, Words,
 };
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, key, list_of, map_of, some_of, words,
@@ -140,7 +141,35 @@ pub(crate) static FEED: Noun = Noun {
             "After the last row: `stop` the user, `wrap` around, or `stop run`.",
         )
         .default("stop"),
+        key(
+            "sanitize",
+            map_of(&COLUMN_RULE),
+            "What the rows have in place of a column's values: `drop`, `hash`, `mask`, \
+             `{ replace: VALUE }` or `{ fake: FORM }`.",
+        ),
     ]],
     rules: &[KeyRule::ExactlyOne(&["csv", "json", "inline"])],
+    ..EMPTY
+};
+
+/// The rule of a column.
+pub(crate) const COLUMN_RULE: ValueShape =
+    OneOf(&[Words(&["drop", "hash", "mask"]), Table(&COLUMN_RULE_MAP)]);
+
+pub(crate) static COLUMN_RULE_MAP: Noun = Noun {
+    id: "column_rule",
+    title: "a rule of `sanitize`",
+    about: "A value in place of those of a column.",
+    form: "`drop`, `hash`, `mask`, `{ replace: VALUE }` or `{ fake: email }`",
+    groups: &[&[
+        key("replace", OneOf(&[Fixed, Null]), "The same constant in each row."),
+        key(
+            "fake",
+            Words(&words(&FakeForm::NAMES)),
+            "A value that follows from the column's: `email` of example.com, other `digits`, or a \
+             `uuid`.",
+        ),
+    ]],
+    rules: &[KeyRule::ExactlyOne(&["replace", "fake"])],
     ..EMPTY
 };

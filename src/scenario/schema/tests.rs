@@ -79,7 +79,7 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 47] = [
+const PLACES: [(&str, &str); 48] = [
     ("schedule", "schedule: s, KEYS, jobs: { j: JOB }"),
     ("lock", "schedule: s, lock: { url: 'redis://127.0.0.1', KEYS }, jobs: { j: JOB }"),
     ("notify", "schedule: s, notify: { url: 'http://127.0.0.1/', KEYS }, jobs: { j: JOB }"),
@@ -111,6 +111,11 @@ const PLACES: [(&str, &str); 47] = [
     ),
     ("builtin", "services: { s: { builtin: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("service", "services: { s: { builtin: { instances: 2 }, KEYS } }, workloads: { w: WORKLOAD }"),
+    (
+        "shift",
+        "services: { s: 'http://a' }, shift: { to: 'http://b', KEYS }, \
+         workloads: { w: { users: 1, duration: 10m, flow: FLOW } }",
+    ),
     ("dns", "services: { s: { builtin: true, dns: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("http", "services: { s: { builtin: true, http: { KEYS } } }, workloads: { w: WORKLOAD }"),
     ("tls", "services: { s: { builtin: true, tls: { KEYS } } }, workloads: { w: WORKLOAD }"),

@@ -3,10 +3,12 @@
 //! All parts of `scenario` report to [`Diagnostics`]; `loader` and `hit` finish it.
 //! Invariant: a report never stops the compilation, so all mistakes appear at once, in file order.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::files::Files;
 use crate::plan::SourceFile;
+use crate::plan::data::sanitize::ColumnRule;
 use crate::redact::{MASK, Redactor, SensitiveNames};
 use crate::scenario::syntax::folders::ReadableFolders;
 use crate::scenario::syntax::mistake::{Mistake, Mistakes, SourcePlace, Warning};
@@ -36,6 +38,10 @@ pub(crate) struct Diagnostics {
     pub(crate) files: Files,
     /// The folders that the scenario may read.
     pub(crate) readable: ReadableFolders,
+    /// Rules for columns of all data, of safety files.
+    pub(crate) required_rules: Vec<(String, ColumnRule)>,
+    /// Opened files whose text no report has.
+    hidden: BTreeSet<usize>,
     mistakes: Vec<(Option<SourceSpan>, Mistake)>,
     warnings: Vec<Warning>,
     more: usize,
@@ -67,9 +73,19 @@ impl Diagnostics {
         if redactor.is_sensitive(key) { MASK.to_owned() } else { truncate(&text) }
     }
 
-    /// Returns the opened files.
+    /// Leaves the text of a file out of reports.
+    pub(crate) fn hide_source(&mut self, span: SourceSpan) {
+        self.hidden.insert(span.source);
+    }
+
+    /// Returns the opened files, as reports have them.
     pub(crate) fn sources(&self) -> Vec<SourceFile> {
-        self.sources.clone()
+        let mut sources = self.sources.clone();
+        for hidden in &self.hidden {
+            "# (left out: it has rows with rules of `sanitize`)"
+                .clone_into(&mut sources[*hidden].text);
+        }
+        sources
     }
 
     /// Returns the text of a span.

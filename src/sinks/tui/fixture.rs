@@ -124,6 +124,7 @@ fn make_opening() -> RunInfo {
             is_fleet: false,
             reason: "one core would be 80 % busy".to_owned(),
             remarks: vec!["the target shares this machine with the generator".to_owned()],
+            sandbox: None,
         },
         command: ["manada", "run", "shop.yaml"].map(str::to_owned).to_vec(),
         machine: vec![

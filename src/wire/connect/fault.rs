@@ -25,6 +25,7 @@ pub(in crate::wire) fn outcome(phase: AttemptPhase, error: &io::Error) -> Attemp
             Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::TIMEDOUT => {
                 AttemptOutcome::Failed(phase, FailureKind::Unreachable)
             }
+            Errno::ACCESS | Errno::PERM => AttemptOutcome::Own(GeneratorError::NotPermitted),
             _ => AttemptOutcome::Failed(phase, FailureKind::Other),
         };
     }

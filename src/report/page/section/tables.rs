@@ -146,7 +146,9 @@ fn shift(view: &PageView<'_>) -> Markup {
         html! {
             (count(side.calls))
             (errors(side.errors))
-            td.n data-v=[side.response_us[1]] { @if let Some(us) = side.response_us[1] { (show_us(us)) } }
+            td.n data-v=[side.response_us[1]] {
+                @if let Some(us) = side.response_us[1] { (show_us(us)) }
+            }
         }
     };
     let body = html! {
