@@ -45,10 +45,12 @@ pub fn keep_journal(options: &mut AgentsOptions, _: &Path) {
     match *options {}
 }
 
+/// The port of the bus; there is none.
 pub fn bus_port(options: &AgentsOptions) -> u16 {
     match *options {}
 }
 
+/// The addresses of a former coordinator; there is none.
 pub fn former_addresses(options: &AgentsOptions) -> Option<Vec<Address>> {
     match *options {}
 }
