@@ -9,7 +9,7 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
-const BEYOND_SCHEMA: [(&str, &str); 38] = [
+const BEYOND_SCHEMA: [(&str, &str); 39] = [
     ("sanitize-dropped", "columns that the rules drop are not there"),
     ("no-effect", "which keys an executor uses, and what an archetype may have"),
     ("bad-threshold", "rules are a language of their own"),
@@ -39,6 +39,7 @@ const BEYOND_SCHEMA: [(&str, &str); 38] = [
     ("shift-service", "a name that stands elsewhere"),
     ("shift-several", "how many addresses a service has"),
     ("shift-steps", "whether shares rise"),
+    ("safety-denied-backend", "what a request asks for is judged by another part"),
     ("service-header-variable", "which variables are known where"),
     ("service-tls-file", "what is in a file"),
     ("service-tls-name", "whether a name can be in a certificate"),

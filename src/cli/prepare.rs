@@ -104,6 +104,11 @@ fn enter(
     needs: &SandboxNeeds<'_>,
 ) -> Result<(Option<SandboxInfo>, Option<Rc<StartedTargets>>), RunRefusal> {
     let Some(level) = common.sandbox.sandbox else { return Ok((None, None)) };
+    if needs.plan.shift.as_ref().is_some_and(|shift| shift.commands.has_any()) {
+        let why = "--sandbox runs no other program: leave it out, or `before`, `after` and \
+                   `rollback` of the shift";
+        return Err((why.to_owned(), ExitStatus::Usage));
+    }
     let targets = match former {
         Some(addresses) => StartedTargets::elsewhere(addresses),
         None => StartedTargets::start(needs.plan).map_err(broken)?,

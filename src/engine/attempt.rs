@@ -256,7 +256,9 @@ impl CallAttempts<'_> {
                     }
                 };
                 if self.context.prepared.capture.keep_body {
+                    let wire = self.capture.body.len();
                     body::decode(self.context.prepared, &mut self.last, &mut self.capture);
+                    body::count(self.context, &self.last, &self.capture, wire);
                 }
                 // Measure each attempt, also one that is sent again on a fresh connection.
                 let again = resend.is_due(&mut self.resends);

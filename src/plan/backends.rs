@@ -23,6 +23,8 @@ pub struct Backends {
     pub ejection: Option<EjectionPolicy>,
     /// How long a backend takes to get its whole part after it was left out.
     pub slow_start: Duration,
+    /// Path prefixes of the backends behind the first: denied paths are denied below each of them.
+    pub prefixes: Vec<String>,
 }
 
 /// A backend.

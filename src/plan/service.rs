@@ -33,6 +33,8 @@ pub struct Service {
     pub redirects: Option<u32>,
     /// Whether to request compressed responses.
     pub compress: bool,
+    /// Whether bodies are counted by content type, which keeps and decodes all of them.
+    pub contents: bool,
     /// Whether its URL is `ws` or `wss`: a stream that is opened by its path is a WebSocket.
     pub is_websocket: bool,
     /// Settings of its WebSockets.
@@ -93,6 +95,7 @@ impl Service {
             cookies: true,
             redirects: None,
             compress: false,
+            contents: false,
             is_websocket: false,
             ws: WebSocketSettings::default(),
             backends: None,
@@ -106,6 +109,14 @@ impl Service {
         match &self.target {
             ServiceTarget::Url(address) => address.origin(),
             ServiceTarget::Builtin(_) => format!("builtin {}", number + 1),
+        }
+    }
+
+    /// Path prefix of the service.
+    pub fn prefix(&self) -> &str {
+        match &self.target {
+            ServiceTarget::Url(address) => &address.prefix,
+            ServiceTarget::Builtin(_) => "",
         }
     }
 

@@ -38,6 +38,13 @@ pub struct ShiftCommands {
     pub rollback: Option<String>,
 }
 
+impl ShiftCommands {
+    /// Whether there is a command.
+    pub fn has_any(&self) -> bool {
+        self.before.is_some() || self.after.is_some() || self.rollback.is_some()
+    }
+}
+
 impl ShiftPlan {
     /// Shares of the users on the new target without `steps`, percent.
     pub const STEPS: [u32; 5] = [10, 25, 50, 75, 100];

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
 use super::{
-    addresses, backends, client_json, failures, messages_json, monitors, shift, traces_json,
+    addresses, backends, client_json, contents, failures, messages_json, monitors, shift,
+    traces_json,
 };
 use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
@@ -25,6 +26,9 @@ pub fn document(report: &Report) -> Value {
     for (key, value) in client.chain(messages_json::document(report)) {
         document[key] = value;
     }
+    document["backends"] = backends::document(report, |window| calls(&window.calls));
+    document["shift"] = shift::document(report);
+    document["contents"] = contents::document(report);
     // The former name of `monitors`.
     document["dials"] = document["monitors"].clone();
     hide(&mut document);
@@ -88,8 +92,6 @@ fn whole(report: &Report) -> Value {
         "workloads": rows::workloads(report).map(|row| workload(&row)).collect::<Vec<_>>(),
         "data_ran_out": names(&snapshot.ran_out),
         "steps": steps(report),
-        "backends": backends::document(report, |window| calls(&window.calls)),
-        "shift": shift::document(report),
         "groups": groups(report),
         "checks": checks(report),
         "thresholds": report.judgements.iter().map(threshold).collect::<Vec<_>>(),

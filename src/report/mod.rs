@@ -10,6 +10,7 @@ pub(crate) mod ansi;
 mod backends;
 pub mod checkup;
 mod client_json;
+mod contents;
 pub(crate) mod csv;
 pub mod dry_run;
 mod event_json;

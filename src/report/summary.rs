@@ -14,8 +14,8 @@ use super::rows::{ThresholdState, WorkerRow, aggregate, worker_rows, workers_in_
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
-    addresses, backends, failures, histogram_text, load_text, messages_text, resilience_summary,
-    results_text, rows, shift, steps,
+    addresses, backends, contents, failures, histogram_text, load_text, messages_text,
+    resilience_summary, results_text, rows, shift, steps,
 };
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -44,6 +44,7 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     let response = measured.response(|_| true, measured.lost());
     histogram_text::render(&mut out, &response, &measured.calls());
     traffic(&mut out, report);
+    contents::render(&mut out, report);
     resilience_summary::render(&mut out, report, !files.is_empty());
     generator(&mut out, report);
     let mut name = "files";

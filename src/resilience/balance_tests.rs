@@ -14,6 +14,7 @@ fn group(weights: &[u32], balance: BalanceMode) -> BackendGroup {
         balance,
         ejection: Some(EjectionPolicy { failures: 3, base: Duration::from_secs(10), most: 0.5 }),
         slow_start: Duration::ZERO,
+        prefixes: Vec::new(),
     })
 }
 

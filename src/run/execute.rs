@@ -109,7 +109,7 @@ pub fn run(
     let (addresses, running_targets) = options.targets(&plan)?;
     look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
     let checker = HealthChecker::new(&plan, &addresses);
-    let healthy = health::before_load(&checker, sinks, &interrupts)?;
+    let unhealthy = health::before_load(&checker, sinks, &interrupts)?;
     let mut gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
     let globals = sections::setup(&plan, &addresses, gathered.as_mut(), &interrupts)?;
     let monitors = MonitorSet::new(&options.monitors)?;
@@ -130,7 +130,7 @@ pub fn run(
     let reading = monitors
         .begin(start, &prepared.pids())
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
-    let (checks, health) = RunningChecks::begin(checker.clone(), healthy)
+    let (checks, health) = RunningChecks::begin(checker.clone(), unhealthy)
         .map_err(|e| RunError::World("cannot start a thread for health checks", e))?;
     let former = options.former(&plan, &prepared)?;
     let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;

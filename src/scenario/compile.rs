@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::shift::ShiftPlan;
-use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
+use crate::plan::{Archetype, Plan, Service, Workload};
 use crate::scenario::client::policies;
 use crate::scenario::flow::archetype::archetype;
 use crate::scenario::flow::context::ScenarioContext;
@@ -155,21 +155,21 @@ fn fields_of<'n>(diagnostics: &mut Diagnostics, root: &'n Node) -> Option<Fields
 
 /// Builds the context of all archetypes; the variables of `setup` are added later.
 fn scenario_context(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
+    // Steps name no backend of a service; these are the last ones.
+    let named = || services.iter().filter(|service| service.backend_of.is_none());
     ScenarioContext {
-        services: services.iter().map(|service| service.name.clone()).collect(),
+        services: named().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
-        prefixes: services.iter().map(prefix).collect(),
-        websockets: services.iter().map(|service| service.is_websocket).collect(),
+        prefixes: named().map(prefixes).collect(),
+        websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }
 }
 
-/// Returns the path prefix of a service.
-fn prefix(service: &Service) -> String {
-    match &service.target {
-        ServiceTarget::Url(address) => address.prefix.clone(),
-        ServiceTarget::Builtin(_) => String::new(),
-    }
+/// Returns the path prefixes of a service and its backends.
+fn prefixes(service: &Service) -> Vec<String> {
+    let others = service.backends.iter().flat_map(|all| &all.prefixes);
+    [service.prefix()].into_iter().map(str::to_owned).chain(others.cloned()).collect()
 }
 
 /// Compiles `setup` or `teardown` as an archetype of its own; `None` if it has no part.

@@ -69,10 +69,16 @@ pub(crate) fn report_denied(
     safety: &Safety,
 ) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
-        let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };
+        let service = &plan.services[call.service];
+        let ServiceTarget::Url(address) = &service.target else { continue };
         let path = call.request.path.as_static().unwrap_or_default();
-        let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
-        if let Some(why) = safety.denial(&call.request.method, &path) {
+        let path = String::from_utf8_lossy(path);
+        let others = service.backends.iter().flat_map(|all| &all.prefixes);
+        let denial = [&address.prefix]
+            .into_iter()
+            .chain(others)
+            .find_map(|prefix| safety.denial(&call.request.method, &format!("{prefix}{path}")));
+        if let Some(why) = denial {
             diagnostics.global_mistake(label, format!("this request is not sent: {why}"));
         }
     }

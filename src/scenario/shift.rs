@@ -164,7 +164,7 @@ fn add_target(
     }
     let mut backend = Service { target, backend_of: Some(id), ..front.clone() };
     backend.name = format!("{} ({})", front.name, backend.backend_name(1));
-    let second = ServiceId::new(services.len());
+    let (second, prefixes) = (ServiceId::new(services.len()), vec![backend.prefix().to_owned()]);
     services.push(backend);
     let service = &mut services[id];
     // A target that does not respond gets no users.
@@ -178,6 +178,7 @@ fn add_target(
         balance: BalanceMode::Shifted,
         ejection: None,
         slow_start: Duration::ZERO,
+        prefixes,
     }));
     Some(())
 }

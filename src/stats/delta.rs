@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::addresses::Addresses;
 use super::call_record::KeptCalls;
+use super::contents::Contents;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::FirstFailures;
 use super::histogram::Histogram;
@@ -50,6 +51,8 @@ pub struct Delta {
     pub streams: StreamCounts,
     /// Whole run: results by address.
     pub addresses: Addresses,
+    /// Whole run: bodies by content type.
+    pub contents: Contents,
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
@@ -182,6 +185,7 @@ impl Delta {
             connections: Connections::default(),
             streams: StreamCounts::default(),
             addresses: Addresses::default(),
+            contents: Contents::default(),
             statuses: Box::new([0; STATUSES]),
             errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
@@ -266,6 +270,7 @@ impl Delta {
         self.connections.add(&other.connections);
         self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
+        self.contents.merge(&other.contents);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
         self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));

@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod call_record;
 mod cause;
+pub mod contents;
 pub mod counts;
 pub mod delta;
 pub mod delta_sum;

@@ -28,8 +28,8 @@ pub struct StepWindow {
     pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
-    /// Responses by status, in order of first occurrence; at most [`STATUSES`], whatever the target
-    /// sends.
+    /// Responses by status, in order of first occurrence; at most `delta::STATUSES`, whatever the
+    /// target sends.
     pub statuses: Vec<(u16, u64)>,
     /// Its messages. Boxed, since most steps have none.
     pub messages: Option<Box<MessageWindow>>,

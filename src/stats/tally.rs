@@ -220,6 +220,7 @@ impl Tally {
             attempts: self.total.attempts,
             connections: self.total.connections,
             addresses: self.total.addresses.clone(),
+            contents: self.total.contents.clone(),
             statuses,
             errors,
             exemplars: self.total.failures.list(),

@@ -170,3 +170,11 @@ fn commands_turn_the_weights_of_haproxy_both_ways() {
         assert_eq!(after, if is_good { 20 } else { 0 }, "{outcome}");
     }
 }
+
+#[test]
+fn a_sandbox_runs_no_commands_of_a_shift() {
+    let words = ["--to", "http://127.0.0.1:9", "--before", "true", "--sandbox=files"];
+    let done = shift("http://127.0.0.1:10", &words);
+    assert_eq!(done.code, Some(2), "{done}");
+    assert!(done.stderr.contains("--sandbox runs no other program"), "{done}");
+}

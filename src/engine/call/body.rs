@@ -1,9 +1,11 @@
 //! Decodes the body of a response: content codings first, then its charset.
 //!
-//! `attempt` and `redirect` call it for bodies that something looks at.
+//! `attempt` and `redirect` call it for bodies that something looks at; `attempt` also counts them.
 //! Invariant: a body that is not what its headers claim fails what looks at it, not the response.
 
+use super::context::CallContext;
 use super::prepared::PreparedCall;
+use crate::stats::contents::ContentUse;
 use crate::stats::{AttemptOutcome, Exchange, FailureKind};
 use crate::wire::http1::framing::FramingError;
 use crate::wire::{ResponseCapture, body::charset, body::coding};
@@ -26,4 +28,30 @@ pub(crate) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
         }
         Err(broken) => exchange.outcome = broken.outcome(),
     }
+}
+
+/// Counts a decoded body by its content type, if its service counts them; `wire` are its bytes as
+/// received.
+#[cold]
+pub(crate) fn count(
+    context: &CallContext<'_>,
+    exchange: &Exchange,
+    kept: &ResponseCapture,
+    wire: usize,
+) {
+    if !context.prepared.counts_contents
+        || !matches!(exchange.outcome, AttemptOutcome::Responded(_))
+    {
+        return;
+    }
+    let undecodable = kept.undecodable().is_some();
+    let body = ContentUse {
+        responses: 1,
+        encoded: kept.encoded.into(),
+        undecodable: undecodable.into(),
+        wire_bytes: wire as u64,
+        decoded_bytes: if undecodable { 0 } else { kept.body.len() as u64 },
+    };
+    let content_type = kept.header("content-type");
+    context.shard.recorder.borrow_mut().record_content(content_type, &body);
 }

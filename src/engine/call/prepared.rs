@@ -54,6 +54,8 @@ pub(crate) struct PreparedCall {
     /// Whether it is more than a request: it has a stamp, opens a stream, or its response is
     /// observed as it comes.
     pub(crate) is_more: bool,
+    /// Whether its bodies are counted by content type.
+    pub(crate) counts_contents: bool,
     /// Whether its service has several backends.
     pub(crate) is_balanced: bool,
     /// Where its requests carry `traceparent`, if they do.
@@ -117,7 +119,9 @@ impl PreparedFlow {
                     max_body: call.max_body,
                     keep_head: call.needs_head() || setup.trace.is_some(),
                     // A compressed body is decoded only if a check looks at it.
-                    keep_body: call.needs_body() || setup.trace.is_some() && !service.compress,
+                    keep_body: call.needs_body()
+                        || service.contents
+                        || setup.trace.is_some() && !service.compress,
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
@@ -130,6 +134,7 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
+                counts_contents: service.contents,
                 is_balanced: service.backends.is_some(),
                 check_ids: check_ids(call, known),
                 call: call.clone(),

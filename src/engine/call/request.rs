@@ -41,11 +41,37 @@ pub(crate) enum PreparedRequest {
         body: Option<Template>,
         fixed_body: Vec<u8>,
         has_body: bool,
-        /// The limits that a rendered path is checked against; `None` if no path is denied.
-        denied: Option<Arc<Safety>>,
+        /// What a rendered path is checked against; `None` if no path is denied.
+        denied: Option<DeniedPaths>,
         /// Where a header reads the request: how many of the parts are its first line.
         line_of_signed: Option<usize>,
     },
+}
+
+/// The limits on paths, for a service and its backends.
+#[derive(Debug)]
+pub(crate) struct DeniedPaths {
+    safety: Arc<Safety>,
+    /// The prefix of the request's paths, and those of the other backends.
+    prefix: String,
+    others: Vec<String>,
+}
+
+impl DeniedPaths {
+    fn new(safety: &Arc<Safety>, service: &Service, address: &Address) -> Self {
+        let others = service.backends.as_ref().map(|all| all.prefixes.clone());
+        let others = others.unwrap_or_default();
+        Self { safety: Arc::clone(safety), prefix: address.prefix.clone(), others }
+    }
+
+    /// Why a request may not be sent to one of the backends.
+    fn denial(&self, target: &str) -> Option<String> {
+        self.safety.path_denial(target).or_else(|| {
+            let path = target.strip_prefix(self.prefix.as_str())?;
+            let mut others = self.others.iter();
+            others.find_map(|prefix| self.safety.path_denial(&format!("{prefix}{path}")))
+        })
+    }
 }
 
 impl PreparedRequest {
@@ -134,7 +160,7 @@ impl PreparedRequest {
             }
             _ => {
                 let looks = safety.has_denied_paths() && request.path.as_static().is_none();
-                let denied = looks.then(|| Arc::clone(safety));
+                let denied = looks.then(|| DeniedPaths::new(safety, service, address));
                 Self::Dynamic { head: parts, body, fixed_body, has_body, denied, line_of_signed }
             }
         }
@@ -169,9 +195,9 @@ impl PreparedRequest {
             None => None,
         };
         render_parts(headers, scope, buffer, scratch)?;
-        if let Some(safety) = denied {
+        if let Some(denied) = denied {
             let target = split_line(buffer).and_then(|(line, _)| target_of(line));
-            if let Some(why) = safety.path_denial(target.unwrap_or("/")) {
+            if let Some(why) = denied.denial(target.unwrap_or("/")) {
                 return Err(RenderError::Denied(why));
             }
         }

@@ -8,6 +8,7 @@ use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{BackendSeries, RunManifest, Series, SourceFile, TraceInfo};
 use crate::sandbox::SandboxInfo;
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
+use crate::stats::contents::{ContentUse, Contents};
 use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::sample::IterationEnd;
@@ -86,6 +87,8 @@ packed! {
         receive_lag since 9,
     }
     BackendWindow { calls, attempts, failed }
+    ContentUse { responses, encoded, undecodable, wire_bytes, decoded_bytes }
+    Contents { types }
     Exemplar {
         step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }
@@ -131,7 +134,7 @@ packed! {
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, streams since 9, addresses,
-        statuses, errors, unset,
+        contents since 10, statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, kept since 10, gauges, last,
     }

@@ -24,10 +24,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why each backend is not healthy; `None` for a healthy one.
-type HealthErrors = Vec<Option<String>>;
+pub(in crate::run) type HealthErrors = Vec<Option<String>>;
 
-/// Waits before the load until all services are healthy. Returns for each backend whether it is:
-/// a service is healthy enough if one of its backends is.
+/// Waits before the load until all services are healthy. Returns for each backend why it is not; a
+/// service is healthy enough if one of its backends is.
 ///
 /// # Errors
 /// If a service is unhealthy when its time is over, or a signal comes.
@@ -35,7 +35,7 @@ pub(in crate::run) fn before_load(
     checker: &HealthChecker,
     sinks: &mut SinkSet,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<Vec<bool>, RunError> {
+) -> Result<HealthErrors, RunError> {
     if checker.is_empty() {
         return Ok(Vec::new());
     }
@@ -71,7 +71,7 @@ pub(in crate::run) fn before_load(
         let text = format!("{name} is unhealthy ({error}); the load begins without it");
         sinks.publish(&RunEvent::Note(text));
     }
-    Ok(errors.iter().map(Option::is_none).collect())
+    Ok(errors)
 }
 
 /// Waits after the load until all backends are healthy, for at most `limit`.

@@ -46,14 +46,14 @@ pub(in crate::run) struct RunningChecks {
 }
 
 impl RunningChecks {
-    /// Begins to check. `healthy`: which backends are when the load begins; the others are taken
+    /// Begins to check. `errors`: why backends are unhealthy when the load begins; these are taken
     /// out at once.
     ///
     /// # Errors
     /// If the system refuses a thread, or TLS cannot be set up.
     pub(in crate::run) fn begin(
         checker: HealthChecker,
-        healthy: Vec<bool>,
+        errors: Vec<Option<String>>,
     ) -> io::Result<(Self, mpsc::Receiver<HealthChange>)> {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let over = Arc::<AtomicBool>::default();
@@ -65,10 +65,10 @@ impl RunningChecks {
             // Without a descriptor for its clock there are no checks; the run reports the shortage.
             let _ = clock::block_on(async {
                 let Ok(wire) = checker.wire() else { return };
-                let backends = checker.backends.iter().zip(healthy);
-                let all = join_all(backends.map(|(backend, is_healthy)| {
-                    keep_checking(backend, is_healthy, &wire, &sender)
-                }));
+                let backends = checker.backends.iter().zip(errors);
+                let all = join_all(
+                    backends.map(|(backend, error)| keep_checking(backend, error, &wire, &sender)),
+                );
                 tokio::select! {
                     _ = all => {}
                     () = ended(&is_over) => {}
@@ -98,15 +98,15 @@ async fn ended(over: &AtomicBool) {
 /// Checks a backend, and reports changes of its health.
 async fn keep_checking(
     backend: &CheckedBackend,
-    is_healthy: bool,
+    error: Option<String>,
     wire: &HealthWire,
     changes: &mpsc::Sender<HealthChange>,
 ) {
     let policy = &backend.policy;
-    let mut state = HealthState::new((policy.rise, policy.fall), is_healthy);
+    let mut state = HealthState::new((policy.rise, policy.fall), error.is_none());
     let mut slot = wire.new_slot();
-    if !is_healthy {
-        let cause = ChangeCause::HealthChecks { checks: 1, last: "before the load".to_owned() };
+    if let Some(last) = error {
+        let cause = ChangeCause::HealthChecks { checks: 1, last };
         if changes.send(change(backend, false, cause)).await.is_err() {
             return;
         }

@@ -13,8 +13,8 @@ use crate::scenario::syntax::node::Node;
 pub(crate) struct ScenarioContext {
     /// The names of the services, in the order of the plan.
     pub services: Vec<String>,
-    /// The path prefixes of the services, in the same order.
-    pub prefixes: Vec<String>,
+    /// The path prefixes of each service and its backends, in the same order.
+    pub prefixes: Vec<Vec<String>>,
     /// Whether each of them has the URL of a WebSocket server.
     pub websockets: Vec<bool>,
     /// The variables that `setup` sets.

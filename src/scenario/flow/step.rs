@@ -173,11 +173,14 @@ fn report_denied(
     service: ServiceId,
 ) {
     let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
-    let prefix = flow_context.context.prefixes.get(service.index()).map_or("", String::as_str);
+    let prefixes = flow_context.context.prefixes.get(service.index());
+    let mut prefixes = prefixes.map_or(&[][..], Vec::as_slice).iter();
     let safety = &flow_context.context.safety;
     // A template's path is checked after rendering; only its method is known now.
     let why = match path {
-        Some(path) => safety.denial(&request.method, &format!("{prefix}{path}")),
+        Some(path) => {
+            prefixes.find_map(|prefix| safety.denial(&request.method, &format!("{prefix}{path}")))
+        }
         None => safety.method_denial(&request.method),
     };
     if let Some(why) = why {

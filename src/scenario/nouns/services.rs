@@ -127,6 +127,12 @@ pub(crate) static SERVICE: Noun = Noun {
         key("redirects", REDIRECTS, "Redirects that a call follows; a step's own value wins.")
             .otherwise("a redirect is a response like any other"),
         key("ws", Table(&WS), "Settings of its WebSockets."),
+        key(
+            "contents",
+            Truth,
+            "Counts bodies by content type, on the wire and decoded; all of them are decoded.",
+        )
+        .default("false"),
         key("compress", Truth, "Sends `Accept-Encoding: gzip, deflate, br, zstd`.")
             .default("false"),
     ]],

@@ -59,6 +59,7 @@ impl BalancingKeys {
             balance: self.balance,
             ejection: self.ejection,
             slow_start: self.slow_start,
+            prefixes: Vec::new(),
         }
     }
 }
@@ -160,6 +161,7 @@ pub(crate) fn add_members(services: &mut Vec<Service>, targets: Vec<Vec<ServiceT
             member.service = ServiceId::new(services.len());
             let mut backend = Service { target, backend_of: Some(id), ..front.clone() };
             backend.name = format!("{} ({})", front.name, backend.backend_name(number));
+            backends.prefixes.push(backend.prefix().to_owned());
             services.push(backend);
         }
         services[id].backends = Some(backends);

@@ -66,6 +66,7 @@ fn service(
             let transport = transport::transport(diagnostics, &mut fields);
             let cookies = fields.value(diagnostics, "cookies");
             let compress = fields.value(diagnostics, "compress");
+            let contents = fields.value(diagnostics, "contents");
             let redirects = fields.value(diagnostics, "redirects");
             let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
@@ -85,6 +86,7 @@ fn service(
                 cookies: cookies.unwrap_or(true),
                 redirects,
                 compress: compress.unwrap_or(false),
+                contents: contents.unwrap_or(false),
                 is_websocket,
                 ws: ws.unwrap_or_default(),
                 backends,

@@ -13,6 +13,7 @@ mod starts;
 use std::collections::BTreeSet;
 
 use super::call_record::{CallRecord, CallSampling, IterationRecord};
+use super::contents::ContentUse;
 use super::counts::{FirstStart, Gauges};
 use super::delta::{Delta, LoadWindow, StepWindow, Window};
 use super::exemplar::FailureMode;
@@ -205,6 +206,11 @@ impl Recorder {
     /// Records a call that was not made because the variable `name` was unset.
     pub fn record_unset(&mut self, name: &str) {
         add_name(&mut self.delta.unset, name, 1);
+    }
+
+    /// Records a body; `content_type` is the value of that header.
+    pub fn record_content(&mut self, content_type: Option<&[u8]>, body: &ContentUse) {
+        self.delta.contents.count(content_type, body);
     }
 
     /// Records an expression that failed on its values; `text` says which, why and where.

@@ -230,8 +230,8 @@ impl Change {
     /// Prints a change of a backend.
     fn fmt_backend(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackendHealth { healthy: true } => f.write_str("healthy, gets calls"),
-            Self::BackendHealth { healthy: false } => f.write_str("unhealthy, gets no calls"),
+            Self::BackendHealth { healthy: true } => f.write_str("healthy"),
+            Self::BackendHealth { healthy: false } => f.write_str("unhealthy"),
             Self::BackendEjected { lasts } => {
                 write!(f, "ejected for {}", show_duration(*lasts))
             }
