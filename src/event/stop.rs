@@ -60,6 +60,8 @@ pub enum StopCause {
     ErrorRate(String),
     /// All workers were lost, or one of them whose loss ends the run; as text.
     Workers(String),
+    /// A shift was rolled back, as text; its report has the details.
+    Shift(String),
     /// Unknown: the record has no end.
     Lost,
 }
@@ -70,7 +72,7 @@ impl fmt::Display for StopCause {
             Self::Signal(interrupt) => interrupt.fmt(f),
             Self::Flow(halt) => f.write_str(&halt.reason()),
             Self::Rule(rule) => write!(f, "threshold `{rule}` failed"),
-            Self::ErrorRate(why) | Self::Workers(why) => f.write_str(why),
+            Self::ErrorRate(why) | Self::Workers(why) | Self::Shift(why) => f.write_str(why),
             Self::Lost => {
                 f.write_str("its record has no end: the run was killed, or is still running")
             }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::ansi::{BAD, DIM, GOOD, paint, plain};
-use super::text_lines::{heading, wrapped};
+use super::text_lines::{heading, painted};
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
 use crate::stats::shift::{ShiftOutcome, ShiftStep, SideFigures};
@@ -17,7 +17,7 @@ pub(crate) fn render(out: &mut String, report: &Report) {
     let Some(shift) = &report.shift else { return };
     heading(out, "Shift");
     let mut table = TextTable::new(&[Align::Right; 8]);
-    table.head(["", "", "calls", "errors", "p95", "calls", "errors", "p95"]);
+    table.head(["", "", "old: calls", "errors", "p95", "new: calls", "errors", "p95"]);
     let [old, new] = &shift.targets;
     table.title(paint(
         DIM,
@@ -33,11 +33,8 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         }
     }
     table.render(out, 2);
-    let outcome = match shift.outcome {
-        ShiftOutcome::Complete => paint(GOOD, "complete"),
-        other => paint(BAD, other.name()),
-    };
-    wrapped(out, "outcome", &format!("{outcome}: {}", plain(&shift.why)));
+    let style = if shift.outcome == ShiftOutcome::Complete { GOOD } else { BAD };
+    painted(out, "outcome", style, &format!("{}: {}", shift.outcome.name(), shift.why));
 }
 
 /// Calls, errors and p95 of one side.

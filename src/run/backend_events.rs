@@ -48,7 +48,7 @@ impl Dispatch<'_> {
                     self.tell_change(*notice);
                 }
                 ShiftOrder::Stop(why) => {
-                    self.stop(&format!("stopping: {why}"), StopCause::Rule(why));
+                    self.stop(&format!("stopping: {why}"), StopCause::Shift(why));
                 }
             }
         }

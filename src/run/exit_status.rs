@@ -61,7 +61,9 @@ pub(super) fn of<'a>(
         }
         // The run went on for as long as there was data, as the scenario says.
         // A rule's own judgement fails the run.
-        Some(StopCause::Flow(Halt::DataEnd(_)) | StopCause::Rule(_)) | None => {}
+        // The outcome of a shift does, too.
+        Some(StopCause::Flow(Halt::DataEnd(_)) | StopCause::Rule(_) | StopCause::Shift(_))
+        | None => {}
     }
     let mut failed = judgements.clone().filter(|judgement| !judgement.passed);
     let has_rules = judgements.clone().next().is_some();

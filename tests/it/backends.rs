@@ -184,8 +184,8 @@ fn a_rolling_restart_behind_health_checks_costs_no_call() {
         let before = pages(server).len();
         running.hear_more();
         running.hear_more();
-        // What was on its way when the checks failed.
-        assert!(pages(server).len() <= before + 5, "{}", pages(server).len() - before);
+        // What was on its way when the checks failed; a healthy backend gets 20 a second.
+        assert!(pages(server).len() <= before + 40, "{}", pages(server).len() - before);
         // It ends, and another one takes its place.
         server.end(Signal::QUIT);
         *server = nginx_at(*address);

@@ -227,6 +227,7 @@ impl Packed for StopCause {
             Self::ErrorRate(why) => (3u8, why.clone()).pack(out),
             Self::Lost => 4u8.pack(out),
             Self::Workers(why) => (5u8, why.clone()).pack(out),
+            Self::Shift(why) => (6u8, why.clone()).pack(out),
         }
     }
 
@@ -238,6 +239,7 @@ impl Packed for StopCause {
             3 => Packed::unpack(from).map(Self::ErrorRate),
             4 => Some(Self::Lost),
             5 => Packed::unpack(from).map(Self::Workers),
+            6 => Packed::unpack(from).map(Self::Shift),
             _ => None,
         }
     }
@@ -247,7 +249,7 @@ impl Packed for StopCause {
         Interrupt::describe(shape);
         shape.text(", 1 flow ");
         Halt::describe(shape);
-        shape.text(", 2 rule, 3 error rate, 5 workers; text, 4 lost");
+        shape.text(", 2 rule, 3 error rate, 5 workers, 6 shift; text, 4 lost");
     }
 }
 

@@ -244,7 +244,7 @@ impl ShiftLaw {
         let from = std::mem::replace(&mut self.share, 0);
         self.state = ShiftState::Over;
         self.report.why.clone_from(&why);
-        let stop = format!("the shift was rolled back at {from} %: {why}");
+        let stop = format!("the shift was rolled back at {from} %");
         vec![ShiftAction::Share { from, to: 0, why }, ShiftAction::Stop(stop)]
     }
 

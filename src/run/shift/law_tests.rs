@@ -170,7 +170,7 @@ fn an_unhealthy_target_is_left_at_once() {
     law.second(at(5));
     let actions = law.unhealthy(at(7), "status 503");
     let why = "the new target is unhealthy: status 503".to_owned();
-    let stop = format!("the shift was rolled back at 10 %: {why}");
+    let stop = "the shift was rolled back at 10 %".to_owned();
     let share = ShiftAction::Share { from: 10, to: 0, why };
     assert_eq!(actions, [share, ShiftAction::Stop(stop)]);
     assert_eq!(law.unhealthy(at(8), "status 503"), [], "once");
