@@ -2,7 +2,6 @@
 //!
 //! Invariant: only `prune` and `delete` change the history.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::args::duration;
 use super::history_args::{find_place, place, print_none, tag};
-use super::output::{finish, print_error};
+use super::output::finish_text;
 use crate::exit::ExitStatus;
 use crate::history::{self, LISTED, Retention, RunFilter, TrendError, TrendMetric};
 use crate::redact;
@@ -144,16 +143,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         }
         Some(HistoryCommand::Delete { run, place }) => delete(run, place),
     };
-    match outcome {
-        Ok(text) => {
-            let text = redact::redact_secrets(&text);
-            finish(anstream::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
-        }
-        Err((why, status)) => {
-            print_error(&why);
-            status
-        }
-    }
+    finish_text(outcome)
 }
 
 fn list(filter: &FilterArgs, output: &ListOutput) -> Outcome {

@@ -32,6 +32,21 @@ pub(super) fn finish(written: io::Result<()>, status: ExitStatus) -> ExitStatus 
     }
 }
 
+/// Prints the text of a command that passed, without secrets, or why it did not; returns the exit
+/// status.
+pub(super) fn finish_text(outcome: Result<String, (String, ExitStatus)>) -> ExitStatus {
+    match outcome {
+        Ok(text) => {
+            let text = redact::redact_secrets(&text);
+            finish(anstream::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
+        }
+        Err((why, status)) => {
+            print_error(&why);
+            status
+        }
+    }
+}
+
 /// Prints an error to standard error.
 pub(super) fn print_error(what: &dyn Display) {
     let names = SensitiveNames::default();

@@ -156,7 +156,7 @@ fn outputs(rules: &mut SandboxRules, common: &CommonArgs, needs: &SandboxNeeds<'
     }
     if !common.no_control {
         let folder = registry::folder();
-        // It is made again when the run opens its socket, where a failure is told.
+        // It is made again when the run opens its socket, which reports a failure.
         drop(registry::ensure_private(&folder));
         rules.write(folder);
     }
@@ -173,7 +173,7 @@ fn outputs(rules: &mut SandboxRules, common: &CommonArgs, needs: &SandboxNeeds<'
 #[cfg(feature = "history")]
 fn history(rules: &mut SandboxRules, args: &super::history_args::HistoryArgs) {
     use crate::store::StorePlace;
-    // What is wrong with the place is told when the run is written to it.
+    // A place that is wrong is reported when the run is written to it.
     match super::history_args::find_place(args.history.as_ref()) {
         Ok(Some(StorePlace::File(path))) => {
             path.parent().into_iter().for_each(|folder| drop(fs::create_dir_all(folder)));

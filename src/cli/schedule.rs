@@ -11,12 +11,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::output::{finish, print_error, print_remark};
+use super::output::{finish, finish_text, print_error, print_remark};
 use super::signals::Signals;
 use crate::clock;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
-use crate::redact;
 use crate::scenario::load_schedule;
 use crate::schedule::{
     self, JobOutcome, ScheduleSignal, Scheduler, SchedulerEnd, entries_json, entries_text, table,
@@ -140,16 +139,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             history(file, job.as_deref(), *last, *json)
         }
     };
-    match shown {
-        Ok(text) => {
-            let text = redact::redact_secrets(&text);
-            finish(anstream::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
-        }
-        Err((why, status)) => {
-            print_error(&why);
-            status
-        }
-    }
+    finish_text(shown)
 }
 
 /// Reports all mistakes of a schedule file.

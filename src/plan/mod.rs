@@ -172,13 +172,14 @@ impl Plan {
 
     /// Returns the numbers of series that a recorder of this plan needs.
     pub fn series_layout(&self) -> SeriesLayout {
+        let backends = self.backend_series();
         SeriesLayout {
             workloads: self.workloads.len(),
             checks: self.check_names().iter().map(Vec::len).collect(),
             groups: self.groups.len(),
             pools: self.policies.pools.len(),
-            backends: self.backend_series().len(),
-            backend_places: backends::places(&self.backend_series()),
+            backends: backends.len(),
+            backend_places: backends::places(&backends),
             warmup: RunOffset::from_ns(nanos(self.warmup)),
             load_ends: self
                 .workloads

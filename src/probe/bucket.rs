@@ -104,7 +104,7 @@ pub(super) async fn measure<T: ProbedTarget>(
     let (mut rounds, mut refilled) = (0, 0);
     let until = session.seconds_left() * 0.6;
     let begun = session.now;
-    // A limit that is nearly as fast as the requests is told from chance by more refusals.
+    // More refusals distinguish a limit that is nearly as fast as the requests from chance.
     let needed = |rate: &Bounds, fastest_ns: u64| {
         if rate.low * seconds(fastest_ns) > 0.05 { MANY_ROUNDS } else { 1 }
     };

@@ -1,4 +1,5 @@
-//! Runs of a schedule file: which slots start, what becomes of their runs, and who may start them.
+//! Runs of a schedule file: which slots start, what becomes of their runs, and which scheduler may
+//! start them.
 //!
 //! `cli` runs a [`Scheduler`]. `machine`, `retries` and `lease` are its rules, where time is an
 //! argument; `local_store` and `redis_store` keep what started and how it ended; `execution` is

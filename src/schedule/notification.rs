@@ -1,4 +1,4 @@
-//! What a webhook is told, and when.
+//! What a webhook gets, and when.
 //!
 //! `execution` asks after each run, `notifier` sends.
 //! Invariant: whether there is a notification follows from two outcomes, the former and the last.

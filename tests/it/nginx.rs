@@ -2,11 +2,12 @@
 //!
 //! Invariant: a machine without nginx fails the tests that need it, with advice.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::real_servers::{free, program};
 
 /// A running nginx.
 pub(crate) struct Nginx {
@@ -19,17 +20,10 @@ pub(crate) struct Nginx {
     folder: TempDir,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 impl Nginx {
     /// Starts it, with a self-made certificate for 127.0.0.1.
     pub(crate) fn start() -> Self {
-        let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
-        let program = program.iter().find(|path| Path::new(path).exists()).expect(
-            "this test needs nginx: `apt-get install nginx-light`, or run scripts/test, which does",
-        );
+        let program = program("nginx", "nginx-light");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let names = vec!["127.0.0.1".to_owned()];

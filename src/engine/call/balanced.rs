@@ -27,7 +27,7 @@ impl CallAttempts<'_> {
         let (shard, prepared) = (self.context.shard, self.context.prepared);
         let (service, front) = (prepared.call.service, self.outgoing);
         let Some(group) = shard.shared.backends.group(service) else { return };
-        let (mut before, mut bytes) = (None, Vec::new());
+        let (mut before, mut bytes) = (None, shard.buffers.take());
         loop {
             let backend = choose(shard, user, (service, group), before);
             let to = group.service(backend);
@@ -48,10 +48,11 @@ impl CallAttempts<'_> {
             let lent = attempts;
             self.take_back(lent);
             if next != NextAttempt::Due {
-                return;
+                break;
             }
             before = Some(backend);
         }
+        shard.buffers.give_back(bytes);
     }
 
     /// Counts an attempt at its backend, and lets the backend's ejection follow from it.

@@ -52,7 +52,7 @@ pub(in crate::run) struct HealthChecker {
 /// What checks connect with: it belongs to one thread.
 pub(in crate::run) struct HealthWire {
     wire: Wire,
-    /// Never set: whoever waits for a check drops it.
+    /// Never set: a check that is no longer awaited is dropped.
     is_cancelled: Rc<Cell<bool>>,
 }
 

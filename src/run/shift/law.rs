@@ -34,7 +34,7 @@ pub(super) enum ShiftCommand {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ShiftAction {
-    /// Run a command, for the step with this number and share; its end is told to `ended`.
+    /// Run a command, for the step with this number and share; `ended` takes its result.
     Run(ShiftCommand, usize, u32),
     /// Send this share of the users to the new target, percent, for this reason.
     Share {

@@ -16,8 +16,8 @@ use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, Users};
 use crate::plan::policy::{PoolPolicy, PoolStrategy};
 use crate::plan::stream::{AnswerFormat, StreamedAnswer};
 use crate::plan::{
-    Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
-    RequestTemplate, Series, Service, ServiceTarget, Step, Workload,
+    Address, Archetype, Call, EndpointPattern, Load, Plan, Policies, RequestBody, RequestTemplate,
+    Series, Service, ServiceTarget, Step, Workload,
 };
 use crate::scenario::hit::options::{CONNECTIONS, HitOptions};
 use crate::scenario::hit::streams::HitMode;
@@ -162,20 +162,10 @@ fn archetype(hit: &HitOptions, mode: HitMode, method: &str, targets: &HitTargets
             headers: headers.clone(),
             body: body.clone(),
         },
-        timeout: None,
-        think: None,
-        captures: Vec::new(),
-        checks: Vec::new(),
-        expects: Vec::new(),
-        on_fail: OnFail::Count,
         // Bodies are read and dropped without checks, so their size does not matter.
         max_body: u64::MAX,
-        redirects: None,
-        priority: None,
-        has_rescue: false,
-        stamp: None,
         streamed,
-        stream: None,
+        ..Call::get(target.path.clone())
     };
     if let (true, Some(target)) = (mode != HitMode::Requests, targets.list.first()) {
         return streams::archetype(hit, mode, targets, &call(target));

@@ -47,7 +47,7 @@ pub(crate) static SCHEDULE: Noun = Noun {
         )
         .otherwise("a lock on this machine"),
         key("history", Template, "Place of the history of runs, as for `--history`."),
-        key("notify", Table(&NOTIFY), "Webhook that is told outcomes."),
+        key("notify", Table(&NOTIFY), "Webhook that gets outcomes."),
         key("max_running", Count(1, 64), "Largest number of runs at once; further ones wait.")
             .default("4"),
         key("jobs", JOBS, "The jobs by name.").needs("a map of jobs, each with a scenario"),

@@ -160,7 +160,7 @@ fn notify(diagnostics: &mut Diagnostics, node: &Node) -> Option<NotifyOptions> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return report_wrong(diagnostics, node, expected);
         }
-        // Whoever knows the URL of a webhook can write to it. A short one hides nothing.
+        // The URL of a webhook is enough to write to it. A short one hides nothing.
         let _ = register_secret(&url);
         Some(url)
     });
