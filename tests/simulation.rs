@@ -357,6 +357,7 @@ worlds![
     completed_requests_are_not_repeated,
     cancelled_user_runs_on_stop,
     prewarmed_users_are_paused_too,
+    predicted_load_changes_no_schedule,
     leaving_user_stops_waiting_for_a_connection,
     connect_backoff_holds_no_pool_connection,
     workers_are_lost,

@@ -21,6 +21,7 @@ use crate::engine::resilience::ResilienceState;
 use crate::engine::startup::run_shared::{PublishingGuard, RunShared};
 use crate::engine::startup::setup::{ShardSetup, Variables};
 use crate::engine::streams::HeldByStep;
+use crate::engine::users::prewarmed::PrewarmedTasks;
 use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
 use crate::engine::users::user_task::UserTask;
@@ -63,8 +64,8 @@ pub(crate) struct Shard {
     pub(crate) rows: RowSource,
     /// User tasks that wait for an assignment.
     pub(crate) idle_tasks: RefCell<Vec<Rc<UserTask>>>,
-    /// User tasks whose connections are being opened: they will be idle.
-    pub(crate) prewarming: Cell<u64>,
+    /// User tasks that are prepared for users that have not come, and those that will be.
+    pub(crate) prewarmed: PrewarmedTasks,
     pub(crate) buffers: Buffers,
     pub(crate) admission: AdmissionGate,
     pub(crate) lease: Rc<ShardLease>,
@@ -123,7 +124,7 @@ impl Shard {
             final_variables: setup.final_variables.clone(),
             trace: setup.trace.clone(),
             idle_tasks: RefCell::default(),
-            prewarming: Cell::default(),
+            prewarmed: PrewarmedTasks::default(),
             buffers: Buffers::default(),
             admission: AdmissionGate::new(),
             lease,
@@ -142,7 +143,7 @@ impl Shard {
 
     /// How long before they are due users are made ready, ns; 0 if they are not.
     pub(crate) fn prewarm_ns(&self) -> u64 {
-        self.plan.policies.prewarm.map_or(0, nanos)
+        nanos(self.plan.policies.prewarm_lead())
     }
 
     /// The archetype whose step a series is.

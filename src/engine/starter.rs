@@ -10,15 +10,16 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use crate::clock::{self, RunOffset, Time, Timer, WorkloadOffset};
+use crate::clock::{self, RunOffset, Time, Timer};
 use crate::engine::lease::LeaseUse;
 use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::shard::Shard;
 use crate::engine::users::user_task::Assignment;
-use crate::engine::users::worker;
+use crate::engine::users::{ahead, worker};
 use crate::event::ScheduleChange;
 use crate::ids::WorkloadId;
 use crate::pace::{self, Schedule, Stay};
+use crate::plan::policy::PrewarmPolicy;
 use crate::plan::slots::OwnedSlots;
 use crate::plan::{Arrivals, Load, LoadBound, Users, Workload};
 use crate::stats::{Change, ChangeCause, ChangeSubject, StateChange};
@@ -29,15 +30,6 @@ const LATE_STARTS: u32 = 32;
 
 /// Starts counted in one go when a run is stopped before they were due.
 const COUNTED_AT_ONCE: u64 = 10_000;
-
-/// How often the number of idle tasks is compared with the load to come, ns.
-const PREWARM_INTERVAL_NS: u64 = 250_000_000;
-
-/// Tasks made at a time ahead of the load: they must not be in the way of the load that is there.
-const PREWARMED_AT_ONCE: u64 = 200;
-
-/// Tasks beyond those that the curve announces: arrivals are not even.
-const SPARE: f64 = 1.1;
 
 /// Why a starter has assigned all its stays.
 enum StarterEnd {
@@ -50,17 +42,18 @@ enum StarterEnd {
 /// Runs the starter of a workload until its load is over.
 pub(crate) async fn run(shard: &Rc<Shard>, id: WorkloadId) {
     let starter = Starter { shard, id, timer: Timer::new() };
-    match &shard.plan.workloads[id].load {
+    let load = &shard.plan.workloads[id].load;
+    // The users that a curve of the closed model announces are prepared by their own tasks.
+    let prepares = |prewarm: PrewarmPolicy| prewarm.predict || matches!(load, Load::Open(_));
+    if shard.plan.policies.prewarm.is_some_and(prepares) {
+        tokio::task::spawn_local(ahead::run(Rc::clone(shard), id));
+    }
+    match load {
         Load::Closed(users) => {
             let owned = OwnedSlots { slots: shard.segment.into(), from: RunOffset::ZERO };
             starter.admit_users(users, &owned).await;
         }
-        Load::Open(arrivals) => {
-            if shard.prewarm_ns() > 0 {
-                tokio::task::spawn_local(prewarm_tasks(Rc::clone(shard), id));
-            }
-            starter.make_starts(arrivals).await;
-        }
+        Load::Open(arrivals) => starter.make_starts(arrivals).await,
     }
 }
 
@@ -334,37 +327,4 @@ impl Starter<'_> {
         let is_over = || self.shard.is_draining() || self.live().version() != version;
         poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }).await;
     }
-}
-
-/// Makes idle tasks for a workload of the open model ahead of its load, until the load is over.
-async fn prewarm_tasks(shard: Rc<Shard>, id: WorkloadId) {
-    let (workload, timer) = (&shard.plan.workloads[id], Timer::new());
-    let Load::Open(arrivals) = &workload.load else { return };
-    let end = shard.zero(workload).after(arrivals.curve.end_ns());
-    while clock::now() < end && !shard.is_draining() && !arrivals.fresh_connections {
-        for _ in 0..missing_tasks(&shard, id, arrivals).min(PREWARMED_AT_ONCE) {
-            worker::prewarm_task(&shard, id);
-        }
-        timer.wait_until(clock::now().after(PREWARM_INTERVAL_NS).min(end)).await;
-    }
-}
-
-/// How many tasks are missing for the load to come: by Little's law as many users will be at work
-/// as are now, times the growth of the rate.
-fn missing_tasks(shard: &Shard, id: WorkloadId, arrivals: &Arrivals) -> u64 {
-    let live = shard.schedules[id].curve_override();
-    let curve = live.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
-    let at = WorkloadOffset::of(clock::now(), shard.zero(&shard.plan.workloads[id]));
-    let soon = at.after(shard.prewarm_ns());
-    let (now, soon) = (curve.level(at.ns()), curve.level(soon.ns()));
-    if now == 0 || soon <= now {
-        return 0;
-    }
-    let users = shard.shared.users[id.index()].load(Relaxed);
-    let growth = (soon - now) as f64 / now as f64;
-    let more = (users as f64 * growth * SPARE / shard.shared.range.count() as f64).ceil() as u64;
-    let most = shard.shared.most_users(id).saturating_sub(users) / shard.shared.range.count();
-    // If connections take long to open, or never do, the tasks under way are enough.
-    let idle = shard.idle_tasks.borrow().len() as u64 + shard.prewarming.get();
-    more.min(most).saturating_sub(idle)
 }

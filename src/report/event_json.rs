@@ -119,6 +119,9 @@ fn cause(cause: &ChangeCause) -> Value {
         ChangeCause::Connected => json!({ "kind": "connected" }),
         ChangeCause::PoolErrors { share } => json!({ "kind": "pool_errors", "share": share }),
         ChangeCause::PoolWait { p95_us } => json!({ "kind": "pool_wait", "p95_us": p95_us }),
+        ChangeCause::PoolPredicted { share } => {
+            json!({ "kind": "pool_predicted", "share": share })
+        }
         ChangeCause::PoolInUse { share } => json!({ "kind": "pool_in_use", "share": share }),
         ChangeCause::CallErrors { share, calls } => {
             json!({ "kind": "call_errors", "share": share, "calls": calls })

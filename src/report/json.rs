@@ -63,6 +63,8 @@ fn whole(report: &Report) -> Value {
             "opened": snapshot.connections.opened, "reused": snapshot.connections.reused,
             "failed": snapshot.connections.failed, "peak": snapshot.connections_peak,
             "at_load_end": report.connections_at_load_end(),
+            "prewarmed": snapshot.connections.prewarmed,
+            "prewarmed_used": snapshot.connections.prewarmed_used,
         },
         "addresses": addresses::document(report),
         "bytes": {

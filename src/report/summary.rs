@@ -10,7 +10,9 @@ use anstyle::Style;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::quantile_text::quantile;
-use super::rows::{ThresholdState, WorkerRow, aggregate, worker_rows, workers_in_all};
+use super::rows::{
+    ThresholdState, WorkerRow, aggregate, prewarmed_part, worker_rows, workers_in_all,
+};
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
@@ -213,8 +215,9 @@ fn traffic(out: &mut String, report: &Report) {
         out,
         "connections",
         &format!(
-            "{} opened, {} failed, {} reused, {} peak{}",
+            "{} opened{}, {} failed, {} reused, {} peak{}",
             show_count(connections.opened),
+            prewarmed_part(connections),
             show_count(connections.failed),
             show_count(connections.reused),
             show_count(snapshot.connections_peak),

@@ -23,6 +23,7 @@ pub mod recent;
 pub mod sizing;
 pub mod timeout;
 mod transition;
+pub mod trend;
 
 pub use admission::AdmissionController;
 pub use balance::{BackendBoard, BackendGroup};
@@ -37,3 +38,4 @@ pub use limits::RateLimits;
 pub use memory::MemoryController;
 pub use recent::RecentTimes;
 pub use timeout::AdaptiveTimeout;
+pub use trend::Trend;

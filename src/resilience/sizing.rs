@@ -19,10 +19,17 @@ const MAX_GROWTH: u64 = 10;
 /// Low use does not shrink a pool below this.
 const SMALL: u64 = 5;
 
-/// Returns the new size of a pool of `size` connections, from its use since the last call, and why;
-/// `None` if the size does not change.
-pub fn resize(policy: &PoolPolicy, size: u64, used: &PoolUse) -> Option<(u64, ChangeCause)> {
+/// Returns the new size of a pool of `size` connections, from its use since the last call and from
+/// the connections that are predicted to be in use before the next one, and why; `None` if the size
+/// does not change.
+pub fn resize(
+    policy: &PoolPolicy,
+    size: u64,
+    used: &PoolUse,
+    predicted: Option<f64>,
+) -> Option<(u64, ChangeCause)> {
     let busy = used.utilisation().unwrap_or(0.0);
+    let soon = predicted.map_or(0.0, |in_use| in_use / size.max(1) as f64);
     let errors = used.error_share().unwrap_or(0.0);
     let wait_us = used.waits.percentile_us(95.0);
     let shrunk = (size - (size / 10).max(1).min(size)).max(policy.min);
@@ -32,6 +39,8 @@ pub fn resize(policy: &PoolPolicy, size: u64, used: &PoolUse) -> Option<(u64, Ch
         (grown(policy, size), ChangeCause::PoolWait { p95_us: wait_us })
     } else if busy > BUSY {
         (grown(policy, size), ChangeCause::PoolInUse { share: busy })
+    } else if soon > BUSY && soon > busy {
+        (grown(policy, size), ChangeCause::PoolPredicted { share: soon })
     } else if busy < FREE && size > SMALL {
         (shrunk, ChangeCause::PoolInUse { share: busy })
     } else {
@@ -77,9 +86,25 @@ mod tests {
             (50, 0.9, 6, 500, Some(45)),
             (2, 0.9, 6, 500, None),
         ] {
-            let new = resize(&policy(2, 200), size, &used(busy, failed, wait_ms));
+            let new = resize(&policy(2, 200), size, &used(busy, failed, wait_ms), None);
             let case = format!("{size} {busy} {failed} {wait_ms}");
             assert_eq!(new.map(|(new, _)| new), wanted, "{case}");
+        }
+    }
+
+    #[test]
+    fn pools_grow_ahead_of_a_predicted_use() {
+        for (busy, failed, predicted, wanted) in [
+            (0.5, 0, 45.0, Some((60, ChangeCause::PoolPredicted { share: 0.9 }))),
+            (0.5, 0, 40.0, None),
+            // What is in use already is the better reason; failures are against any growth.
+            (0.9, 0, 45.0, Some((60, ChangeCause::PoolInUse { share: 0.9 }))),
+            (0.5, 6, 45.0, Some((45, ChangeCause::PoolErrors { share: 0.06 }))),
+            // A pool that will be needed does not shrink.
+            (0.2, 0, 45.0, Some((60, ChangeCause::PoolPredicted { share: 0.9 }))),
+        ] {
+            let new = resize(&policy(2, 200), 50, &used(busy, failed, 0), Some(predicted));
+            assert_eq!(new, wanted, "{busy} {failed} {predicted}");
         }
     }
 
@@ -87,9 +112,10 @@ mod tests {
         #[test]
         fn size_stays_within_bounds(
             size in 1u64..300, busy in 0.0f64..1.0, failed in 0u64..100, wait_ms in 0u64..500,
+            predicted in prop::option::of(0.0f64..500.0),
         ) {
             let policy = policy(1, 300);
-            if let Some((new, _)) = resize(&policy, size, &used(busy, failed, wait_ms)) {
+            if let Some((new, _)) = resize(&policy, size, &used(busy, failed, wait_ms), predicted) {
                 prop_assert!(new >= policy.min && new <= policy.max);
                 prop_assert!(new.abs_diff(size) <= (size / 5).max(1));
             }

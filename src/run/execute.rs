@@ -125,7 +125,7 @@ pub fn run(
     let prepared = prepared.inspect_err(|_| {
         sections::teardown(&plan, addresses.clone(), Arc::clone(&globals), &interrupts);
     })?;
-    let soon = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
+    let soon = clock::now() + HEAD_START + plan.policies.prewarm_lead();
     let start = prepared.start_at().unwrap_or(soon);
     let reading = monitors
         .begin(start, &prepared.pids())

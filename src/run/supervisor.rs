@@ -11,7 +11,7 @@ use crate::ids::{PoolId, ServiceId, indexed_by};
 use crate::plan::Plan;
 use crate::resilience::degrade::{DegradationController, SecondStats};
 use crate::resilience::heal::{HealingController, HealingStep, HealthIssue, HealthSign};
-use crate::resilience::{AdmissionController, MemoryController, sizing};
+use crate::resilience::{AdmissionController, MemoryController, Trend, sizing};
 use crate::stats::delta::StepWindow;
 use crate::stats::{
     Change, ChangeCause, ChangeSubject, Delta, Histogram, MemoryRelief, PoolUse, Remedy,
@@ -62,6 +62,10 @@ struct ResizablePool {
     size: u64,
     /// When the pool's size is checked next.
     look_at: RunOffset,
+    /// Connections in use, if the size is to follow their trend; and their use in this second,
+    /// connection·ns.
+    trend: Option<Trend>,
+    busy: u128,
     /// The pool's use since then, and since the last check of healing.
     used: PoolUse,
     healed: PoolUse,
@@ -82,11 +86,14 @@ impl<'a> ResilienceController<'a> {
                 services[share.step(call.series).index()] = call.service;
             }
         }
+        let predicts = policies.prewarm.is_some_and(|prewarm| prewarm.predict);
         let watched = |pool: &crate::plan::policy::PoolPolicy| ResizablePool {
             size: pool.connections,
             look_at: pool
                 .adaptive
                 .map_or(RunOffset::NEVER, |every| RunOffset::from_ns(nanos(every))),
+            trend: pool.adaptive.filter(|_| predicts).map(|_| Trend::default()),
+            busy: 0,
             used: PoolUse::default(),
             healed: PoolUse::default(),
         };
@@ -128,6 +135,7 @@ impl<'a> ResilienceController<'a> {
         }
         for (pool, used) in self.pools.iter_mut().zip(&delta.pools) {
             pool.used.add(used);
+            pool.busy += used.busy;
             pool.healed.add(used);
         }
         if let Some(users) = self.users.get_mut(delta.shard) {
@@ -197,12 +205,18 @@ impl<'a> ResilienceController<'a> {
         for id in PoolId::first(self.pools.len()) {
             let law = &self.plan.policies.pools[id];
             let pool = &mut self.pools[id];
+            let busy = std::mem::take(&mut pool.busy);
+            if let Some(trend) = &mut pool.trend {
+                trend.add(self.now.ns(), busy as f64 / 1e9);
+            }
             let Some(every) = law.adaptive.filter(|_| self.now >= pool.look_at) else {
                 continue;
             };
             pool.look_at = self.now.after(nanos(every));
             let used = std::mem::take(&mut pool.used);
-            if let Some((size, why)) = sizing::resize(law, pool.size, &used) {
+            // What is likely to be in use when the size is checked next.
+            let predicted = pool.trend.as_ref().and_then(|trend| trend.predict(pool.look_at.ns()));
+            if let Some((size, why)) = sizing::resize(law, pool.size, &used, predicted) {
                 self.resize(id, size, why);
             }
         }

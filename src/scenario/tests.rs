@@ -364,7 +364,10 @@ workloads: { w: { users: 1, duration: 1s, flow: [ { get: /a } ] } }
     std::fs::write(&file, text).unwrap();
     let (plan, warnings) = super::load(&file, &ScenarioOverrides::default()).unwrap();
     let longest = plan.policies.retries.as_ref().map(|policy| policy.max_retry_after.as_secs());
-    assert_eq!((plan.policies.prewarm.map(|ahead| ahead.as_secs()), longest), (Some(2), Some(5)));
+    assert_eq!(
+        (plan.policies.prewarm.map(|prewarm| prewarm.lead.as_secs()), longest),
+        (Some(2), Some(5))
+    );
     let shown = warnings.iter().map(|warning| warning.render(false)).collect::<String>();
     for expected in
         ["`provision` is now called `prewarm`", "`patience` is now called `max_retry_after`"]

@@ -100,6 +100,10 @@ pub struct Connections {
     pub reused: u64,
     /// Attempts to open a connection that failed.
     pub failed: u64,
+    /// Those of the opened ones that were opened before their user was due.
+    pub prewarmed: u64,
+    /// Those of the prewarmed ones whose user came.
+    pub prewarmed_used: u64,
     /// Bytes handed to the kernel, without TLS framing.
     pub bytes_sent: u64,
     /// Bytes read from the kernel, without TLS framing.
@@ -176,7 +180,8 @@ add_fields!(Calls:
 add_fields!(Departures: start_failed, out_of_rows);
 add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
-add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
+add_fields!(Connections:
+    opened, reused, failed, prewarmed, prewarmed_used, bytes_sent, bytes_received);
 add_fields!(Gauges:
     assigned, running_iterations, running_calls, users, connections, streams, streams_wanted,
     cpu_ns, run_queue_ns, run_queue_waits, stalled_ns, in_flight_integral, call_time,

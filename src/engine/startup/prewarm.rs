@@ -1,6 +1,6 @@
 //! Opens connections of users before they are due.
 //!
-//! `worker` calls it if the scenario has `prewarm`.
+//! `worker` calls it if the scenario has `prewarm`; `users::ahead` says for which users.
 //! Invariant: prewarming changes no schedule: no user begins before it is due, and a connection
 //! that could not be opened early is opened when it is needed.
 
@@ -32,30 +32,56 @@ pub(crate) async fn await_due(shard: &Shard, user: &mut User, id: WorkloadId, st
     let position = stay.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     let begin = clock::now().after(ahead_ns / 256 * position * SPREAD / 256);
     let is_over = || shard.is_draining();
+    let mut opened = 0;
     if user.deadline.idle_until(begin, is_over).await.is_ok() {
-        connect(shard, user, stay.number, archetype, due).await;
+        opened = connect(shard, user, stay.number, archetype, due).await;
     }
     let _ = user.deadline.idle_until(due, is_over).await;
     // A user that is ready may not be admitted, like any other, for as long as it was to stay.
     user.deadline.set_hard_end(stay.leave.time(shard.zero(workload)));
     let is_admitted = || shard.is_draining() || !shard.is_admission_closed(id);
     let _ = user.deadline.idle_until(Time::NEVER, is_admitted).await;
-    !shard.is_draining() && !shard.is_admission_closed(id)
+    if shard.is_draining() || shard.is_admission_closed(id) {
+        return false;
+    }
+    shard.recorder.borrow_mut().record_prewarm_used(opened);
+    true
 }
 
-/// Opens the connections that a task needs for any user of a workload.
-pub(crate) async fn open_connections(shard: &Shard, user: &mut User, id: WorkloadId) {
+/// Opens the connections that a task needs for any user of a workload; returns how many.
+pub(crate) async fn open_connections(shard: &Shard, user: &mut User, id: WorkloadId) -> u32 {
+    let mut opened = 0;
     for share in &shard.plan.workloads[id].shares {
         // A user with an emulated link opens connections over that link itself.
         if shard.plan.archetypes[share.archetype].link.is_none() {
-            connect(shard, user, 0, share.archetype, clock::now()).await;
+            opened += connect(shard, user, 0, share.archetype, clock::now()).await;
         }
     }
+    opened
 }
 
-/// Opens a user's own connections that are not open yet.
-async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: ArchetypeId, due: Time) {
+/// Opens the connections of the user of the closed model with this number; returns how many.
+pub(crate) async fn open_own_connections(
+    shard: &Shard,
+    user: &mut User,
+    id: WorkloadId,
+    number: u64,
+) -> u32 {
+    let archetype = shard.plan.workloads[id].share_of(shard.plan.seed, id, number).archetype;
+    user.set_link(shard.plan.archetypes[archetype].link);
+    connect(shard, user, number, archetype, clock::now()).await
+}
+
+/// Opens a user's own connections that are not open yet; returns how many.
+async fn connect(
+    shard: &Shard,
+    user: &mut User,
+    number: u64,
+    archetype: ArchetypeId,
+    due: Time,
+) -> u32 {
     let intended = RunOffset::of(due, shard.start);
+    let mut opened = 0;
     for service in own_services(shard, archetype, number) {
         let timeout = shard.plan.services[service].timeout;
         user.deadline.begin(clock::now() + timeout);
@@ -75,9 +101,11 @@ async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: Archety
             shard.wire.prewarm(slot, &outgoing, &user.deadline).await;
         user.deadline.end();
         if let Some(timings) = timings {
+            opened += u32::from(timings.open);
             shard.recorder.borrow_mut().record_prewarm(&timings, intended);
         }
     }
+    opened
 }
 
 /// The services to which users of an archetype have connections of their own.

@@ -3,9 +3,11 @@
 //! `starter` assigns users to tasks; `attempt` makes their calls.
 //! Invariant: a user belongs to one task of one shard at a time.
 
+pub(crate) mod ahead;
 pub(crate) mod closed_user;
 pub(crate) mod identity;
 pub(crate) mod open_user;
+pub(crate) mod prewarmed;
 pub(crate) mod row_source;
 pub(crate) mod user;
 pub(crate) mod user_meter;

@@ -15,8 +15,9 @@ use crate::pace::{Start, Stay};
 pub(crate) enum Assignment {
     /// A user of the closed model of this workload, for the length of its stay.
     User(WorkloadId, Stay),
-    /// No user yet: open the connections that any user of this workload needs.
-    Prewarm(WorkloadId),
+    /// No user yet: open the connections that the user of the closed model of this workload with
+    /// this number needs, or any user of it.
+    Prewarm(WorkloadId, Option<u64>),
     /// An arrival of the open model of this workload, for one iteration.
     Arrival(WorkloadId, Start),
 }
@@ -27,6 +28,8 @@ pub(crate) struct UserTask {
     assignment: Cell<Option<Assignment>>,
     waker: RefCell<Option<Waker>>,
     closed: Cell<bool>,
+    /// Connections that were opened for a user that has not come.
+    prewarmed: Cell<u32>,
 }
 
 impl UserTask {
@@ -40,6 +43,21 @@ impl UserTask {
     pub(crate) fn close(&self) {
         self.closed.set(true);
         self.wake();
+    }
+
+    /// The task has opened this many connections for the user of its next assignment.
+    pub(crate) fn set_prewarmed(&self, connections: u32) {
+        self.prewarmed.set(connections);
+    }
+
+    /// Whether connections were opened for the user of this assignment.
+    pub(crate) fn is_prewarmed(&self) -> bool {
+        self.prewarmed.get() > 0
+    }
+
+    /// Takes the number of connections that were opened for the user of this assignment.
+    pub(crate) fn take_prewarmed(&self) -> u32 {
+        self.prewarmed.take()
     }
 
     fn wake(&self) {

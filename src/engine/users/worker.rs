@@ -20,10 +20,15 @@ fn is_early(shard: &Shard, assignment: &Assignment) -> bool {
     matches!(assignment, Assignment::User(..)) && shard.prewarm_ns() > 0
 }
 
-/// Assigns a user to the task that became idle last, whose memory and connections are warm, or to a
-/// new one. The caller has made sure that there may be one more user.
+/// Assigns a user to the task that is prepared for it, or to the one that became idle last, whose
+/// memory and connections are warm, or to a new one. The caller has made sure that there may be one
+/// more user.
 pub(crate) fn assign(shard: &Rc<Shard>, assignment: Assignment) {
-    let idle = shard.idle_tasks.borrow_mut().pop();
+    let prepared = match &assignment {
+        Assignment::User(workload, stay) => shard.prewarmed.take(*workload, stay.number),
+        Assignment::Arrival(..) | Assignment::Prewarm(..) => None,
+    };
+    let idle = prepared.or_else(|| shard.idle_tasks.borrow_mut().pop());
     let task = idle.unwrap_or_else(|| {
         let task = Rc::new(UserTask::default());
         tokio::task::spawn_local(run_task(Rc::clone(shard), Rc::clone(&task)));
@@ -38,11 +43,12 @@ pub(crate) fn assign(shard: &Rc<Shard>, assignment: Assignment) {
     task.assign(assignment);
 }
 
-/// Makes an idle task whose connections to the services of a workload are open.
-pub(crate) fn prewarm_task(shard: &Rc<Shard>, workload: WorkloadId) {
-    shard.prewarming.set(shard.prewarming.get() + 1);
+/// Makes an idle task whose connections to the services of a workload are open: for its user of the
+/// closed model with this number, or for any user.
+pub(crate) fn prewarm_task(shard: &Rc<Shard>, workload: WorkloadId, number: Option<u64>) {
+    shard.prewarmed.begin(workload, number);
     let task = Rc::new(UserTask::default());
-    task.assign(Assignment::Prewarm(workload));
+    task.assign(Assignment::Prewarm(workload, number));
     tokio::task::spawn_local(run_task(Rc::clone(shard), task));
 }
 
@@ -56,20 +62,22 @@ fn run_task(shard: Rc<Shard>, task: Rc<UserTask>) -> impl Future<Output = ()> {
         trace_event!(DEBUG, "user task started");
         while let Some(assignment) = task.next().await {
             match assignment {
-                Assignment::Prewarm(workload) => {
-                    Box::pin(prewarm::open_connections(&shard, &mut user, workload)).await;
-                    shard.prewarming.set(shard.prewarming.get() - 1);
-                    shard.idle_tasks.borrow_mut().push(Rc::clone(&task));
+                Assignment::Prewarm(workload, number) => {
+                    Box::pin(open_early(&shard, &mut user, workload, number, &task)).await;
                 }
                 Assignment::User(workload, stay) => {
-                    // Connections that an arrival or another user left open are not this user's.
-                    user.close_connections();
+                    if !task.is_prewarmed() {
+                        // Connections that an arrival or another user left open are not its own.
+                        user.close_connections();
+                    }
                     let stay = if shard.prewarm_ns() > 0 {
                         Box::pin(arrive_early(&shard, &mut user, workload, stay)).await
                     } else {
                         Some(stay)
                     };
+                    let prewarmed = task.take_prewarmed();
                     if let Some(stay) = stay {
+                        shard.recorder.borrow_mut().record_prewarm_used(prewarmed);
                         ClosedUser::new(&shard, &mut user, workload, stay).run().await;
                         shard.user_meters[workload].user_left(&shard.recorder);
                         shard.user_ended();
@@ -79,6 +87,7 @@ fn run_task(shard: Rc<Shard>, task: Rc<UserTask>) -> impl Future<Output = ()> {
                     shard.shared.populations[workload].user_departed();
                 }
                 Assignment::Arrival(workload, start) => {
+                    shard.recorder.borrow_mut().record_prewarm_used(task.take_prewarmed());
                     open_user::run(&shard, &mut user, workload, start).await;
                     shard.idle_tasks.borrow_mut().push(Rc::clone(&task));
                     shard.user_ended();
@@ -88,6 +97,26 @@ fn run_task(shard: Rc<Shard>, task: Rc<UserTask>) -> impl Future<Output = ()> {
             }
         }
         trace_event!(DEBUG, "user task ended");
+    }
+}
+
+/// Opens the connections of a user before it comes; then the task is idle, for that user or any.
+async fn open_early(
+    shard: &Shard,
+    user: &mut User,
+    workload: WorkloadId,
+    number: Option<u64>,
+    task: &Rc<UserTask>,
+) {
+    let opened = match number {
+        Some(number) => prewarm::open_own_connections(shard, user, workload, number).await,
+        None => prewarm::open_connections(shard, user, workload).await,
+    };
+    task.set_prewarmed(opened);
+    if !shard.prewarmed.end(workload, number, task) {
+        task.close();
+    } else if number.is_none() {
+        shard.idle_tasks.borrow_mut().push(Rc::clone(task));
     }
 }
 
@@ -114,9 +143,8 @@ async fn arrive_early(
 /// Releases memory that can be spared: idle tasks with their connections, buffers, and the room for
 /// exemplars.
 pub(crate) fn release_idle(shard: &Shard) {
-    for task in std::mem::take(&mut *shard.idle_tasks.borrow_mut()) {
-        task.close();
-    }
+    let idle = std::mem::take(&mut *shard.idle_tasks.borrow_mut());
+    idle.into_iter().chain(shard.prewarmed.take_all()).for_each(|task| task.close());
     shard.buffers.clear();
     shard.recorder.borrow_mut().stop_capturing();
 }

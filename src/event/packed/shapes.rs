@@ -54,7 +54,9 @@ packed! {
     }
     AddressUse { connected, failed, slower }
     Addresses { known, others }
-    Connections { opened, reused, failed, bytes_sent, bytes_received }
+    Connections {
+        opened, reused, failed, prewarmed, prewarmed_used, bytes_sent, bytes_received
+    }
     FirstStart { intended, lag_ns }
     Gauges {
         assigned, running_iterations, running_calls, users, users_peak, connections,
@@ -194,6 +196,7 @@ variants! {
         19 HealthChecks { checks, last }
         20 EjectionOver {}
         21 Decision { text }
+        22 PoolPredicted { share }
     }
     TransitionCause {
         0 InARow { failures }

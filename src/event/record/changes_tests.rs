@@ -83,6 +83,7 @@ fn causes() -> Vec<ChangeCause> {
         ChangeCause::PoolErrors { share: 0.5 },
         ChangeCause::PoolWait { p95_us: 7 },
         ChangeCause::PoolInUse { share: 0.9 },
+        ChangeCause::PoolPredicted { share: 0.9 },
         ChangeCause::CallErrors { share: 0.1, calls: 30 },
         ChangeCause::SlowCalls { p95_us: 8, calls: 31 },
         ChangeCause::NotNeeded { lasted },

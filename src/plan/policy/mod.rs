@@ -47,8 +47,25 @@ pub struct Policies {
     pub admission: Option<AdmissionPolicy>,
     /// The run's memory budget.
     pub memory: Option<MemoryPolicy>,
-    /// How long before they are due users and their connections are prepared.
-    pub prewarm: Option<Duration>,
+    /// How users and their connections are prepared before they are due.
+    pub prewarm: Option<PrewarmPolicy>,
+}
+
+impl Policies {
+    /// How long before they are due users are prepared; zero if they are not.
+    pub fn prewarm_lead(&self) -> Duration {
+        self.prewarm.map_or(Duration::ZERO, |prewarm| prewarm.lead)
+    }
+}
+
+/// How users and their connections are prepared before they are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrewarmPolicy {
+    /// How long before.
+    pub lead: Duration,
+    /// Whether load that no curve announces is predicted: from live control, and from a target that
+    /// becomes slow.
+    pub predict: bool,
 }
 
 /// When the client degrades, judged by the calls sent in the last `window`.

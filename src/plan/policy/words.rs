@@ -3,7 +3,7 @@
 //! `cli plan` shows the words; forecasts look up pools.
 //! Invariant: every active policy is listed; without any the kind is `measure`.
 
-use super::{Policies, PoolPolicy, PoolStrategy};
+use super::{Policies, PoolPolicy, PoolStrategy, PrewarmPolicy};
 use crate::ids::PoolId;
 use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
 use crate::units::{counted, show_bytes, show_duration};
@@ -43,8 +43,9 @@ impl Policies {
             Some(None) => add(true, "memory budget"),
             None => {}
         }
-        if let Some(early) = self.prewarm {
-            add(true, &format!("prewarm {}", show_duration(early)));
+        if let Some(PrewarmPolicy { lead, predict }) = self.prewarm {
+            let predicted = if predict { " with prediction" } else { "" };
+            add(true, &format!("prewarm {}{predicted}", show_duration(lead)));
         }
         parts
     }
@@ -82,10 +83,13 @@ mod tests {
         let client = Policies {
             retries: Some(RetryPolicy { max: 1, ..RetryPolicy::default() }),
             memory: Some(MemoryPolicy { budget: Some(200 << 20) }),
-            prewarm: Some(Duration::from_secs(2)),
+            prewarm: Some(PrewarmPolicy { lead: Duration::from_secs(2), predict: true }),
             ..Policies::default()
         };
-        assert_eq!(client.parts(), ["1 retry", "memory budget 200 MiB", "prewarm 2s"]);
+        assert_eq!(
+            client.parts(),
+            ["1 retry", "memory budget 200 MiB", "prewarm 2s with prediction"]
+        );
         assert_eq!(client.kind(), "measure");
     }
 }

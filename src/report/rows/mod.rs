@@ -7,6 +7,7 @@
 mod backends;
 mod checks;
 pub(crate) mod client;
+mod connections;
 mod errors;
 mod failures;
 mod messages;
@@ -21,6 +22,7 @@ mod workloads;
 
 pub(crate) use backends::{BackendRow, backends};
 pub(crate) use checks::{CheckRow, checks};
+pub(crate) use connections::prewarmed_part;
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};
 pub(crate) use errors::{problems, statuses};
 pub(crate) use failures::{FailureRow, failures};

@@ -1,13 +1,15 @@
-//! Reads `degradation:`, `healing:`, `admission:`, `memory:`: reactions to trouble at the target
-//! or in the generator.
+//! Reads `degradation:`, `healing:`, `admission:`, `memory:`, `prewarm:`: reactions to trouble at
+//! the target or in the generator, and what prevents it.
 //!
 //! Invariant: levels are in order: a worse level never starts before a better one.
 
 use std::time::Duration;
 
-use crate::plan::policy::{AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy};
+use crate::plan::policy::{
+    AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, PrewarmPolicy,
+};
 use crate::scenario::client::block::block;
-use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY};
+use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY, PREWARM};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
@@ -95,6 +97,19 @@ pub(crate) fn memory(diagnostics: &mut Diagnostics, node: &Node) -> Option<Memor
         }
         _ => budget(diagnostics, node).map(|bytes| MemoryPolicy { budget: Some(bytes) }),
     }
+}
+
+pub(crate) fn prewarm(diagnostics: &mut Diagnostics, node: &Node) -> Option<PrewarmPolicy> {
+    let mut policy = PrewarmPolicy { lead: Duration::from_secs(2), predict: false };
+    if let NodeKind::Map(_) = node.kind {
+        let mut fields = Fields::read(diagnostics, node, &PREWARM)?;
+        fields.fill(diagnostics, "lead", &mut policy.lead);
+        fields.fill(diagnostics, "predict", &mut policy.predict);
+        fields.finish(diagnostics);
+    } else {
+        policy.lead = values::duration(diagnostics, node)?;
+    }
+    (!policy.lead.is_zero()).then_some(policy)
 }
 
 /// Reads a memory budget, bytes.

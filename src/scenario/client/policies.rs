@@ -4,8 +4,6 @@
 //! Invariant: a block merges key by key over its defaults, and a default yields to given values;
 //! `true` means the defaults, `false` switches the block off.
 
-use std::time::Duration;
-
 use crate::plan::Policies;
 use crate::plan::policy::{
     AdmissionPolicy, BackoffPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, RetryPolicy,
@@ -58,8 +56,9 @@ pub(crate) fn client(
     if let Some(node) = fields.take("memory") {
         client.memory = degradation::memory(diagnostics, node);
     }
-    let prewarm = fields.value::<Duration>(diagnostics, "prewarm");
-    client.prewarm = prewarm.filter(|early| !early.is_zero());
+    if let Some(node) = fields.take("prewarm") {
+        client.prewarm = degradation::prewarm(diagnostics, node);
+    }
     (client, patterns)
 }
 

@@ -9,7 +9,7 @@ use crate::scenario::nouns::noun::ValueShape::{
 };
 use crate::scenario::nouns::noun::{KeySpec, key, map_of, words};
 use crate::scenario::nouns::pools::{BREAKERS, POOL};
-use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY};
+use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY, PREWARM};
 
 /// The values of `client`.
 pub(crate) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
@@ -69,7 +69,11 @@ pub(crate) static BLOCKS: &[KeySpec] = &[
          connections and buffers are released; above 90 %, or if usage is projected to exceed it \
          within 1 s, no new users are admitted until usage falls below 85 %.",
     ),
-    key("prewarm", Duration, "Prepares users and their connections this long before they are due.")
-        .default("0s")
-        .formerly("provision"),
+    key(
+        "prewarm",
+        OneOf(&[Duration, Table(&PREWARM)]),
+        "Prepares users and their connections this long before they are due.",
+    )
+    .default("0s")
+    .formerly("provision"),
 ];

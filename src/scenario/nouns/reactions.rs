@@ -1,4 +1,4 @@
-//! Field tables of degradation, healing, admission and memory.
+//! Field tables of degradation, healing, admission, memory and prewarming.
 //!
 //! `client::degradation` reads them.
 //! Invariant: a default is the one of the policy in `plan::policy`.
@@ -71,5 +71,27 @@ pub(crate) static MEMORY: Noun = Noun {
     about: "The memory budget of the run.",
     groups: &[&[key("budget", Size, "Bytes, at least 16MiB.")
         .otherwise("the limit of the control group or machine")]],
+    ..EMPTY
+};
+
+static PREWARM_KEYS: [KeySpec; 2] = [
+    key("lead", PositiveDuration, "How long before users are due.").default("2s"),
+    key(
+        "predict",
+        Truth,
+        "Prepares also for load that no curve announces: users that live control is likely to add, \
+         users that a slower target is likely to keep, connections that an adaptive pool is likely \
+         to need. Predicted from the last minute and the same time of earlier days of the run. \
+         Connections of users that have not been expected for 5 s are closed.",
+    )
+    .default("false"),
+];
+
+pub(crate) static PREWARM: Noun = Noun {
+    id: "prewarm",
+    title: "`prewarm`",
+    about: "Prepares users and their connections before they are due.",
+    form: "`2s` or `{ lead: 2s, predict: true }`",
+    groups: &[&PREWARM_KEYS],
     ..EMPTY
 };

@@ -79,7 +79,7 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 48] = [
+const PLACES: [(&str, &str); 49] = [
     ("schedule", "schedule: s, KEYS, jobs: { j: JOB }"),
     ("lock", "schedule: s, lock: { url: 'redis://127.0.0.1', KEYS }, jobs: { j: JOB }"),
     ("notify", "schedule: s, notify: { url: 'http://127.0.0.1/', KEYS }, jobs: { j: JOB }"),
@@ -211,6 +211,7 @@ const PLACES: [(&str, &str); 48] = [
     ("backoff", "connect_backoff: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("hedging", "hedging: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("degradation", "degradation: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
+    ("prewarm", "prewarm: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("healing", "healing: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("admission", "admission: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),
     ("safety", "safety: { KEYS }, services: SERVICES, workloads: { w: WORKLOAD }"),

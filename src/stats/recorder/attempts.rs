@@ -113,10 +113,16 @@ impl Recorder {
         let connections = &mut self.delta.connections;
         if timings.open {
             connections.opened += 1;
+            connections.prewarmed += 1;
         } else {
             connections.failed += 1;
         }
         self.record_phases(timings, intended);
+    }
+
+    /// Records that a user came for which this many connections had been opened.
+    pub fn record_prewarm_used(&mut self, connections: u32) {
+        self.delta.connections.prewarmed_used += u64::from(connections);
     }
 
     /// Records the service time of an attempt that is not its call's last.

@@ -37,6 +37,11 @@ pub enum ChangeCause {
         /// p95 of the waits, µs.
         p95_us: u64,
     },
+    /// A share of a pool's connections is likely to be in use before its size is checked next.
+    PoolPredicted {
+        /// The share; above 1 if there will be too few.
+        share: f64,
+    },
     /// A share of a pool's connections is in use.
     PoolInUse {
         /// The share, 0 to 1.
@@ -195,6 +200,9 @@ impl fmt::Display for ChangeCause {
                 write!(f, "{:.1} % of attempts failed", percent(*share))
             }
             Self::PoolWait { p95_us } => write!(f, "wait p95 {} ms", p95_us / 1_000),
+            Self::PoolPredicted { share } => {
+                write!(f, "{:.0} % predicted to be in use", percent(*share))
+            }
             Self::PoolInUse { share } => write!(f, "{:.0} % in use", percent(*share)),
             Self::CallErrors { share, calls } => {
                 write!(f, "{:.1} % of {} failed", percent(*share), counted(*calls, "call"))

@@ -10,7 +10,7 @@ use super::super::view::PageView;
 use super::super::words::HtmlText;
 use super::cells::{fact, head};
 use crate::report::quantile_text::quantile;
-use crate::report::rows::{WorkerRow, aggregate, worker_rows};
+use crate::report::rows::{WorkerRow, aggregate, prewarmed_part, worker_rows};
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
@@ -108,8 +108,9 @@ fn generator(view: &PageView<'_>) -> Markup {
     let health = &snapshot.health;
     let connections = &snapshot.connections;
     let opened = format!(
-        "{} opened, {} failed, {} peak",
+        "{} opened{}, {} failed, {} peak",
         show_count(connections.opened),
+        prewarmed_part(connections),
         show_count(connections.failed),
         show_count(snapshot.connections_peak)
     );
