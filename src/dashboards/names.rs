@@ -47,6 +47,9 @@ names! {
     CONNECTIONS = "manada_connections_total";
     BYTES_SENT = "manada_network_sent_bytes_total";
     BYTES_RECEIVED = "manada_network_received_bytes_total";
+    BACKEND_CALLS = "manada_backend_calls_total";
+    BACKEND_ATTEMPTS_FAILED = "manada_backend_attempts_failed_total";
+    BACKEND_RESPONSE_DURATION = "manada_backend_response_duration_seconds";
     BREAKER_OPEN = "manada_breaker_open";
     BREAKER_REFUSED = "manada_breaker_refused_total";
     BLOCKED_DURATION = "manada_blocked_duration_seconds";

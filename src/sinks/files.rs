@@ -1,6 +1,6 @@
 //! The folder of a run's files: `summary.json`, `report.html`, `steps.csv`, `timeline.csv`,
 //! `latency.hlog`, `health.csv`, `run.record`, and for some runs `messages.csv`, `pools.csv`,
-//! `endpoints.csv`, `events.jsonl`.
+//! `endpoints.csv`, `backends.csv`, `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that an unwritable path fails at once.
 //! Invariant: an existing report is never overwritten without `--force`.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Sink;
+use super::backends::{self, BackendsFile};
 use super::endpoints::{self, EndpointsFile};
 use super::folder::{ReportFile, RunFolder};
 use super::health::{self, HealthFile};
@@ -36,7 +37,8 @@ const NAMES: [&str; 7] = [
 ];
 
 /// The files of some runs.
-const SOME: [&str; 4] = [messages::FILE, pools::FILE, endpoints::FILE, events::FILE];
+const SOME: [&str; 5] =
+    [messages::FILE, backends::FILE, pools::FILE, endpoints::FILE, events::FILE];
 
 /// All possible files.
 fn names() -> impl Iterator<Item = &'static str> {
@@ -56,6 +58,7 @@ pub struct RunFiles {
 struct OpenFiles {
     timeline: TimelineFile<ReportFile>,
     messages: Option<MessagesFile<ReportFile>>,
+    backends: Option<BackendsFile<ReportFile>>,
     hlog: HlogFile<ReportFile>,
     health: HealthFile<ReportFile>,
     record: record::RecordWriter<ReportFile>,
@@ -103,9 +106,12 @@ impl RunFiles {
         let timeline = TimelineFile::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = HlogFile::new(file("latency.hlog")?, info.started_at)?;
         let health = HealthFile::new(file(health::FILE)?, info)?;
-        let (mut pools, mut guards, mut messages) = (None, None, None);
+        let (mut pools, mut guards, mut messages, mut backends) = (None, None, None, None);
         if MessagesFile::<ReportFile>::wanted(plan) {
             messages = Some(MessagesFile::new(file(messages::FILE)?, Arc::clone(plan))?);
+        }
+        if BackendsFile::<ReportFile>::wanted(plan) {
+            backends = Some(BackendsFile::new(file(backends::FILE)?, Arc::clone(plan))?);
         }
         if PoolsFile::<ReportFile>::wanted(plan) {
             pools = Some(PoolsFile::new(file(pools::FILE)?, Arc::clone(plan))?);
@@ -113,12 +119,13 @@ impl RunFiles {
         if EndpointsFile::<ReportFile>::wanted(plan) {
             guards = Some(EndpointsFile::new(file(endpoints::FILE)?, plan)?);
         }
-        self.open = Some(OpenFiles { timeline, messages, hlog, health, record, pools, guards });
+        self.open =
+            Some(OpenFiles { timeline, messages, backends, hlog, health, record, pools, guards });
         Ok(())
     }
 
     fn write(&mut self, closed: &[CompletedSecond]) -> io::Result<()> {
-        let Some(OpenFiles { timeline, messages, hlog, .. }) = &mut self.open else {
+        let Some(OpenFiles { timeline, messages, backends, hlog, .. }) = &mut self.open else {
             return Ok(());
         };
         for closed in closed {
@@ -126,6 +133,10 @@ impl RunFiles {
             if let Some(messages) = messages {
                 messages.write(closed)?;
                 messages.flush()?;
+            }
+            if let Some(backends) = backends {
+                backends.write(closed)?;
+                backends.flush()?;
             }
             if closed.window.measured {
                 hlog.write(&closed.window)?;

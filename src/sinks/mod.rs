@@ -4,6 +4,7 @@
 //! Invariant: no sink slows the engine. A slow screen loses frames, which are counted and reported;
 //! a file loses nothing; the last event reaches every sink.
 
+mod backends;
 pub mod calls;
 #[cfg(any(feature = "web", feature = "metrics"))]
 mod client_connections;

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Done, Manada, count};
+use crate::influx::StrictReceiver;
 use crate::peer::refusing_address;
 use crate::real_servers::{RealServer, free, program, start};
 
@@ -77,20 +78,43 @@ fn run(scenario: &str) -> Done {
     Manada::run(scenario, &["--seed", "1"]).go()
 }
 
+/// The sum of a column over the rows of a backend that were due after the warm-up.
+fn sum_of_rows(file: &str, column: &str, address: SocketAddr) -> u64 {
+    let mut csv = csv::Reader::from_reader(file.as_bytes());
+    let head = csv.headers().unwrap().clone();
+    let place = |name: &str| head.iter().position(|one| one == name).unwrap();
+    let (backend, measured, column) = (place("backend"), place("measured"), place(column));
+    let rows = csv.records().map(Result::unwrap);
+    let own =
+        rows.filter(|row| row[backend].ends_with(&address.to_string()) && &row[measured] == "1");
+    own.map(|row| row[column].parse::<u64>().unwrap()).sum()
+}
+
 #[test]
 fn what_the_report_counts_at_a_backend_is_in_its_access_log() {
     let servers = backends::<3>();
     let [a, b, c] = [0, 1, 2].map(|at| servers[at].1);
-    let done = run(&format!(
+    let receiver =
+        StrictReceiver::start(|_, _| ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), true));
+    let scenario = format!(
         "services:\n  it: {{ urls: [ \"http://{a}\", {{ url: \"http://{b}\", weight: 2 }}, \
          \"http://{c}\" ] }}\n\
          thresholds: [ errors == 0%, 'backend(\"http://{b}\").calls == 160' ]\n\
          workloads:\n  w:\n    duration: 2s\n    arrivals: {{ rate: 80/s }}\n\
          \x20   flow: [ {{ get: /x }}, {{ get: /y }} ]\n"
-    ));
+    );
+    let url = receiver.url();
+    let done = Manada::run(&scenario, &["--seed", "1", "--out", "out", "--influx", &url]).go();
     let report = done.report(0);
+    let rows = done.read("out/backends.csv");
     for ((server, address), calls) in servers.iter().zip([80, 160, 80]) {
         let entry = entry(&report, *address);
+        assert_eq!(sum_of_rows(&rows, "ok", *address), calls, "{rows}");
+        assert_eq!(sum_of_rows(&rows, "attempts", *address), count(entry, "attempts"), "{rows}");
+        let sum = receiver.sum("manada_backend_calls_total", |tags| {
+            tags["backend"].ends_with(&address.to_string()) && tags["result"] == "ok"
+        });
+        assert_eq!(sum as u64, calls, "{address}");
         let paths = pages(server);
         assert_eq!(count(entry, "attempts"), paths.len() as u64, "{entry:#}");
         assert_eq!(count(entry, "calls.ok"), calls, "{entry:#}");

@@ -169,14 +169,16 @@ fn a_database_that_is_not_there_is_said() {
 
 /// A receiver that parses each line. `respond` gets the number of the request and its lines, and
 /// returns the response and whether the lines were taken.
-struct StrictReceiver {
+pub(crate) struct StrictReceiver {
     server: Server,
     points: Arc<Mutex<Vec<Point>>>,
     wrong: Arc<Mutex<Vec<String>>>,
 }
 
 impl StrictReceiver {
-    fn start(respond: impl Fn(usize, &[&str]) -> (String, bool) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        respond: impl Fn(usize, &[&str]) -> (String, bool) + Send + Sync + 'static,
+    ) -> Self {
         let (points, wrong) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (kept, refused) = (Arc::clone(&points), Arc::clone(&wrong));
         let requests = Mutex::new(0);
@@ -210,12 +212,16 @@ impl StrictReceiver {
         Self { server, points, wrong }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}write?db=load", self.server.url())
     }
 
     /// The sum of the last values of the series of a measurement.
-    fn sum(&self, measurement: &str, filter: impl Fn(&BTreeMap<String, String>) -> bool) -> f64 {
+    pub(crate) fn sum(
+        &self,
+        measurement: &str,
+        filter: impl Fn(&BTreeMap<String, String>) -> bool,
+    ) -> f64 {
         assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new());
         let points = self.points.lock().unwrap();
         let of = points.iter().filter(|point| point.measurement == measurement);

@@ -63,7 +63,7 @@ mod peer; // a scripted TCP server
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
 mod population; // closed users and their connections, counted by a real server
-mod prediction;
+mod prediction; // users that live control is likely to add are connected ahead
 mod probe_limits; // `probe-limits` against real limiters
 mod processes; // a run on several processes
 mod prometheus; // a real Prometheus

@@ -17,6 +17,9 @@ const RANGE: &str = "$__rate_interval";
 pub(super) fn rows(plan: &RunManifest, form: BucketForm) -> Vec<PanelRow> {
     let mut all =
         vec![verdict(), load(), calls(), times(form), thresholds(plan), connections(form)];
+    if !plan.backends.is_empty() {
+        all.push(backends(form));
+    }
     if plan.client.breakers.iter().any(|one| one.is_configured) {
         all.push(breakers());
     }
@@ -267,6 +270,40 @@ fn connections(form: BucketForm) -> PanelRow {
                 MetricName::BLOCKED_DURATION,
                 &of_workloads(),
                 form,
+            ),
+        ],
+    }
+}
+
+fn backends(form: BucketForm) -> PanelRow {
+    let steps = of_steps();
+    let by = "service, backend";
+    let p95 = QueriedTimes {
+        metric: MetricName::BACKEND_RESPONSE_DURATION,
+        matchers: &steps,
+        time: CountedTime::Last(RANGE),
+        by,
+    };
+    PanelRow {
+        title: "Backends",
+        panels: vec![
+            Panel::lines(
+                "Calls by backend",
+                "cps",
+                [(rate(MetricName::BACKEND_CALLS, &steps, by), "{{service}} {{backend}}")],
+            ),
+            Panel::lines(
+                "Attempts that a backend failed",
+                "cps",
+                [(
+                    rate(MetricName::BACKEND_ATTEMPTS_FAILED, &steps, by),
+                    "{{service}} {{backend}}",
+                )],
+            ),
+            Panel::lines(
+                "Response time by backend, p95",
+                "s",
+                [(p95.quantile(0.95, form), "{{service}} {{backend}}")],
             ),
         ],
     }

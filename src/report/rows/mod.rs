@@ -20,7 +20,7 @@ mod trust;
 mod workers;
 mod workloads;
 
-pub(crate) use backends::{BackendRow, backends};
+pub(crate) use backends::{BackendRow, BackendStanding, backends};
 pub(crate) use checks::{CheckRow, checks};
 pub(crate) use connections::prewarmed_part;
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};

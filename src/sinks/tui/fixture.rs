@@ -11,11 +11,11 @@ use super::fixture_events::notices;
 use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
-use crate::ids::{StepId, WorkloadId};
+use crate::ids::{ServiceId, StepId, WorkloadId};
 use crate::plan::RunManifest;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::stats::exemplar::{Exemplar, FailureMode};
-use crate::stats::sample::IterationEnd;
+use crate::stats::sample::{BackendNumber, IterationEnd};
 use crate::stats::{
     AttemptOutcome, BlockCause, BreakerState, BreakerUse, CallResult, Delta, GaugeSample, Gauges,
     Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder, ResilienceSnapshot,
@@ -36,6 +36,7 @@ description: Visitors of a shop, and a partner's steady calls.
 seed: 42
 services:
   shop: { builtin: { latency: "exponential:20ms" } }
+  stock: { urls: [ "http://127.0.0.1:8081", "http://127.0.0.1:8082" ] }
 client: resilient
 pools:
   front: { match: "*", connections: 20, wait: 1s }
@@ -60,7 +61,7 @@ workloads:
     archetypes: { browser: 80, buyer: 20 }
     users: [ { ramp: 20, over: 5s }, { hold: 85s } ]
   partners:
-    flow: [ { get: /status/200, name: stock }, { get: /status/503, name: prices } ]
+    flow: [ { get: /status/200, name: stock, service: stock }, { get: /status/503, name: prices } ]
     arrivals: { rate: 40/s }
     duration: 90s
 warmup: 5s
@@ -176,8 +177,13 @@ fn call(recorder: &mut Recorder, workload: WorkloadId, step: StepId, at: u64, in
     let lag_ns = noise(at, 90) * 1_000;
     let now = intended.time(Time(lag_ns));
     let stalled_ns = recorder.begin_call(workload, step, intended, now);
+    let backend = backend(step, at);
+    if let Some(backend) = backend {
+        let failed = matches!(outcome, AttemptOutcome::Responded(500..));
+        recorder.record_backend_attempt(step, backend, intended, failed);
+    }
     let sample = Sample {
-        backend: None,
+        backend,
         workload,
         step,
         intended,
@@ -202,6 +208,13 @@ fn call(recorder: &mut Recorder, workload: WorkloadId, step: StepId, at: u64, in
     if fate == CallResult::Failed {
         recorder.record_failure(step, FailureMode::Status(503), || exemplar(step, intended));
     }
+}
+
+/// The backend of the one step whose service has several: the first gets two calls of three.
+fn backend(step: StepId, at: u64) -> Option<(ServiceId, BackendNumber)> {
+    let plan = &info().plan;
+    let own = plan.backends.iter().find(|series| series.step == step)?;
+    Some((own.service, BackendNumber::new(usize::from(at.is_multiple_of(3)))))
 }
 
 fn report_checks(step: StepId) -> usize {

@@ -52,6 +52,14 @@ pub(super) fn notices(second: u64) -> Vec<StateChange> {
                 ChangeCause::CallErrors { share: 0.31, calls: 170 },
             ),
         ],
+        38 => vec![notice(
+            ChangeSubject::Backend {
+                service: "stock".to_owned(),
+                backend: "http://127.0.0.1:8082".to_owned(),
+            },
+            Change::BackendEjected { lasts: Duration::from_secs(30) },
+            ChangeCause::CallErrors { share: 0.6, calls: 20 },
+        )],
         26 => {
             let cause = ChangeCause::NotNeeded { lasted: Duration::from_secs(8) };
             vec![notice(

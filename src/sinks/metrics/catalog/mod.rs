@@ -3,6 +3,7 @@
 //! Encoders call it with the report so far.
 //! Invariant: counts are those of the report: what a receiver adds up equals `summary.json`.
 
+mod backends;
 mod client;
 mod run;
 mod samples;
@@ -41,6 +42,7 @@ fn known_families(report: &Report) -> Vec<MetricFamily<'_>> {
     all.extend(workloads::durations(view));
     all.extend(steps::steps(view));
     all.extend(steps::messages(view));
+    all.extend(backends::backends(view));
     all.extend(client::network(view));
     all.extend(client::breakers(view));
     all.extend(run::generator(view));

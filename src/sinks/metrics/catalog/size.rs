@@ -28,7 +28,8 @@ pub fn check_size(plan: &RunManifest) -> Result<(), String> {
         call_results(&Calls::default()).len() + STATUS_CLASSES.len() + 2 * HISTOGRAM + messages;
     let checks: usize = plan.checks.iter().map(|names| 2 * names.len()).sum();
     let loads = plan.workloads.len() * 3 * HISTOGRAM;
-    let all = periods * (plan.steps.len() * step + checks + loads);
+    let backends = plan.backends.len() * (call_results(&Calls::default()).len() + 2 + HISTOGRAM);
+    let all = periods * (plan.steps.len() * step + checks + loads + backends);
     if all <= MAX_SAMPLES {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::event::Report;
 use crate::ids::StepId;
 use crate::sinks::metrics::family::{Label, Times, TraceExemplar, label_name};
 use crate::stats::TraceIds;
-use crate::stats::delta::{LoadWindow, StepWindow, Window};
+use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow, Window};
 
 /// The part of the run that a window is of, as the value of the label `period`.
 pub(super) const PERIODS: [&str; 2] = ["warmup", MEASURED];
@@ -66,6 +66,22 @@ impl<'r> ReportView<'r> {
                 });
                 let labels = step_labels(report, id, period);
                 Some((labels, Times::from(&step.response), exemplars.collect()))
+            })
+        })
+    }
+
+    /// The backends that steps have called, by period.
+    pub(super) fn backends(
+        self,
+    ) -> impl Iterator<Item = (Vec<Label<'r>>, &'r BackendWindow)> + use<'r> {
+        let (report, windows) = (self.report, self.windows());
+        windows.flat_map(move |(period, window)| {
+            let plan = &report.info.plan;
+            plan.backends.iter().zip(&window.backends).filter_map(move |(of, backend)| {
+                let mut labels = step_labels(report, of.step, period);
+                labels.push(label("service", &plan.services[of.service.index()].0));
+                labels.push(label("backend", &of.name));
+                Some((labels, &**backend.as_ref()?))
             })
         })
     }

@@ -28,6 +28,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     delayed(&mut lines, context, columns);
     breakers(&mut lines, context, columns);
     pools(&mut lines, context, columns);
+    super::backends::draw(&mut lines, context, columns);
     timeouts(&mut lines, context, columns);
     super::context::text(&lines, columns)
 }

@@ -3,6 +3,7 @@
 //! `screen` shows the visible part of the page.
 //! Invariant: a page depends on its context alone.
 
+mod backends;
 mod client;
 mod context;
 mod details;
