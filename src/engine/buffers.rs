@@ -13,6 +13,7 @@ const KEPT: usize = 256;
 pub(crate) struct Buffers {
     free: RefCell<Vec<Vec<u8>>>,
     scratch: RefCell<Vec<u8>>,
+    weights: RefCell<Vec<u64>>,
 }
 
 impl Buffers {
@@ -35,6 +36,11 @@ impl Buffers {
     /// The buffer through which bodies are rendered.
     pub(crate) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         self.scratch.borrow_mut()
+    }
+
+    /// The buffer for the weights of backends.
+    pub(crate) fn weights(&self) -> RefMut<'_, Vec<u64>> {
+        self.weights.borrow_mut()
     }
 
     /// Frees all memory.

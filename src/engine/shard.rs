@@ -12,6 +12,7 @@ use crate::clock::{self, Time};
 use crate::engine::admission_gate::AdmissionGate;
 use crate::engine::buffers::Buffers;
 use crate::engine::call::prepared::PreparedFlow;
+use crate::engine::call::readdressed::TargetText;
 use crate::engine::call::trace_context::TraceContext;
 use crate::engine::iterations::trace_recorder::TraceRecorder;
 use crate::engine::lease::ShardLease;
@@ -39,6 +40,8 @@ pub(crate) struct Shard {
     pub(crate) plan: Arc<Plan>,
     /// The address of each service.
     pub(crate) addresses: Arc<Vec<Address>>,
+    /// The addresses as requests name them, by service; empty if no service has several.
+    pub(crate) target_texts: Vec<TargetText>,
     /// When the run begins.
     pub(crate) start: Time,
     /// The same on the wall clock, ms since the epoch.
@@ -86,7 +89,7 @@ pub(crate) struct Shard {
 indexed_by! {
     ArchetypeId: PreparedFlow;
     WorkloadId: LiveSchedule, UserMeter;
-    ServiceId: ConnectionSlot, Address;
+    ServiceId: ConnectionSlot, Address, TargetText;
 }
 
 impl Shard {
@@ -112,6 +115,7 @@ impl Shard {
             recorder: RefCell::new(recorder),
             trace_context: TraceContext::of(&plan),
             resilience: ResilienceState::new(setup),
+            target_texts: target_texts(&plan, &setup.addresses),
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,
             started_ms: setup.started_ms,
@@ -218,6 +222,13 @@ impl Shard {
     pub(crate) fn count_users(&self) {
         self.user_meters.iter().for_each(|meter| meter.count(&self.recorder));
     }
+}
+
+/// The addresses as requests name them, if a service has several.
+fn target_texts(plan: &Plan, addresses: &[Address]) -> Vec<TargetText> {
+    let is_balanced = plan.services.iter().any(|service| service.backends.is_some());
+    let texts = addresses.iter().filter(|_| is_balanced).map(TargetText::new);
+    texts.collect()
 }
 
 /// The archetype of each series of a plan.

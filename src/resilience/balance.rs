@@ -129,15 +129,20 @@ impl BackendGroup {
 
     /// Chooses a backend at `now_ns` after the run's start. `user` is the number of the user, and
     /// `random` a random number; `avoid` is a backend that was just tried, which is chosen only if
-    /// no other is left.
-    pub fn choose(&self, now_ns: u64, user: u64, random: u64, avoid: Option<usize>) -> usize {
+    /// no other is left. `weights` is a buffer.
+    pub fn choose(
+        &self,
+        (now_ns, user, random): (u64, u64, u64),
+        avoid: Option<usize>,
+        weights: &mut Vec<u64>,
+    ) -> usize {
         let avoid = avoid.filter(|_| self.balance != BalanceMode::Shifted);
-        let weights = self.weights(now_ns, avoid);
+        self.fill_weights(now_ns, avoid, weights);
         match self.balance {
-            BalanceMode::Random => by_share(&weights, random),
-            BalanceMode::LeastConnections => self.least_connections(&weights, random),
-            BalanceMode::Sticky | BalanceMode::Shifted => by_user(&weights, user),
-            BalanceMode::RoundRobin | BalanceMode::StickyCookie(_) => self.by_turns(&weights),
+            BalanceMode::Random => by_share(weights, random),
+            BalanceMode::LeastConnections => self.least_connections(weights, random),
+            BalanceMode::Sticky | BalanceMode::Shifted => by_user(weights, user),
+            BalanceMode::RoundRobin | BalanceMode::StickyCookie(_) => self.by_turns(weights),
         }
     }
 
@@ -149,14 +154,15 @@ impl BackendGroup {
             && state.ejected_until.load(Relaxed) <= now_ns
     }
 
-    /// The weights of all backends; zero for those that are not to be chosen.
-    fn weights(&self, now_ns: u64, avoid: Option<usize>) -> Vec<u64> {
-        let mut weights: Vec<u64> = (0..self.members.len())
-            .map(|at| if self.is_in(at, now_ns) { self.weight(at, now_ns) } else { 0 })
-            .collect();
+    /// Fills in the weights of all backends; zero for those that are not to be chosen.
+    fn fill_weights(&self, now_ns: u64, avoid: Option<usize>, weights: &mut Vec<u64>) {
+        let weight_in = |at| if self.is_in(at, now_ns) { self.weight(at, now_ns) } else { 0 };
+        weights.clear();
+        weights.extend((0..self.members.len()).map(weight_in));
         if weights.iter().all(|weight| *weight == 0) {
             // None is left. Weights of zero are a decision of the scenario, and stay.
-            weights = self.members.iter().map(|one| one.weight.load(Relaxed)).collect();
+            weights.clear();
+            weights.extend(self.members.iter().map(|one| one.weight.load(Relaxed)));
         }
         if let Some(avoid) = avoid
             && weights.iter().enumerate().any(|(at, weight)| at != avoid && *weight > 0)
@@ -166,7 +172,6 @@ impl BackendGroup {
         if weights.iter().all(|weight| *weight == 0) {
             weights.fill(WEIGHT_UNIT);
         }
-        weights
     }
 
     /// The weight of a backend that is in, less during its slow start.

@@ -22,7 +22,7 @@ fn counts(group: &BackendGroup, calls: u64, now_ns: u64) -> Vec<u64> {
     let mut counts = vec![0; group.size()];
     for call in 0..calls {
         let random = mixed([call, 7]);
-        counts[group.choose(now_ns, call, random, None)] += 1;
+        counts[group.choose((now_ns, call, random), None, &mut Vec::new())] += 1;
     }
     counts
 }
@@ -30,7 +30,8 @@ fn counts(group: &BackendGroup, calls: u64, now_ns: u64) -> Vec<u64> {
 #[test]
 fn round_robin_mixes_evenly_and_exactly_by_weight() {
     let turns = group(&[5, 1, 1], BalanceMode::RoundRobin);
-    let order: Vec<usize> = (0..7).map(|_| turns.choose(0, 0, 0, None)).collect();
+    let order: Vec<usize> =
+        (0..7).map(|_| turns.choose((0, 0, 0), None, &mut Vec::new())).collect();
     assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
     assert_eq!(counts(&turns, 7_000, 0), [5_000, 1_000, 1_000]);
     assert_eq!(counts(&group(&[1, 0, 1], BalanceMode::RoundRobin), 1_000, 0), [500, 0, 500]);
@@ -52,7 +53,7 @@ fn a_share_of_users_or_calls_follows_the_weights() {
 fn a_change_of_one_weight_moves_users_only_to_or_from_it() {
     let sticky = group(&[1, 1, 1], BalanceMode::Sticky);
     let places = |group: &BackendGroup| -> Vec<usize> {
-        (0..3_000).map(|user| group.choose(0, user, 0, None)).collect()
+        (0..3_000).map(|user| group.choose((0, user, 0), None, &mut Vec::new())).collect()
     };
     let mut before = places(&sticky);
     for weight in [1_500, 2_000, 8_000, 100_000] {
@@ -72,12 +73,12 @@ fn a_change_of_one_weight_moves_users_only_to_or_from_it() {
 fn least_connections_fills_the_backend_with_the_fewest_calls_for_its_weight() {
     let least = group(&[1, 3], BalanceMode::LeastConnections);
     for call in 0..40 {
-        let at = least.choose(0, 0, mixed([call]), None);
+        let at = least.choose((0, 0, mixed([call])), None, &mut Vec::new());
         least.begin(at);
     }
     assert_eq!((least.in_flight(0), least.in_flight(1)), (10, 30));
     (0..10).for_each(|_| least.end(0));
-    assert_eq!(least.choose(0, 0, 1, None), 0);
+    assert_eq!(least.choose((0, 0, 1), None, &mut Vec::new()), 0);
     least.end(0);
     assert_eq!(least.in_flight(0), 0);
 }
@@ -100,9 +101,9 @@ fn an_attempt_avoids_the_backend_before_if_there_is_another() {
     for balance in [BalanceMode::RoundRobin, BalanceMode::Random, BalanceMode::Sticky] {
         let pair = group(&[1, 1], balance.clone());
         for user in 0..100 {
-            assert_eq!(pair.choose(0, user, mixed([user]), Some(0)), 1);
+            assert_eq!(pair.choose((0, user, mixed([user])), Some(0), &mut Vec::new()), 1);
         }
-        assert_eq!(group(&[1], balance).choose(0, 5, 5, Some(0)), 0);
+        assert_eq!(group(&[1], balance).choose((0, 5, 5), Some(0), &mut Vec::new()), 0);
     }
 }
 

@@ -31,7 +31,7 @@ impl CallAttempts<'_> {
         loop {
             let backend = choose(shard, user, (service, group), before);
             let to = group.service(backend);
-            let (first, other) = (&shard.addresses[service], &shard.addresses[to]);
+            let (first, other) = (&shard.target_texts[service], &shard.target_texts[to]);
             let mut outgoing = Outgoing { service: to, ..front };
             if backend > 0 {
                 readdress(front.bytes, first, other, &mut bytes);
@@ -109,7 +109,8 @@ fn choose(
     {
         return stuck;
     }
-    group.choose(now_ns, user.number, shard.resilience.draw(), before)
+    let mut weights = shard.buffers.weights();
+    group.choose((now_ns, user.number, shard.resilience.draw()), before, &mut weights)
 }
 
 /// The backend of the user's last call, if the user has the cookie.

@@ -17,7 +17,7 @@ mod exemplar;
 pub(crate) mod generator_error;
 pub(crate) mod hedge;
 pub(crate) mod prepared;
-mod readdressed;
+pub(crate) mod readdressed;
 pub(crate) mod redacted;
 pub(crate) mod redirect;
 pub(crate) mod request;

@@ -7,8 +7,31 @@
 use super::request::split_line;
 use crate::plan::Address;
 
+/// The parts of a request that name its target.
+#[derive(Debug)]
+pub(crate) struct TargetText {
+    /// The Host header with its line end.
+    host: Box<[u8]>,
+    /// The scheme and authority of whole URLs, for a proxy that reads the request.
+    origin: Box<[u8]>,
+    /// The prefix of all paths.
+    prefix: Box<[u8]>,
+}
+
+impl TargetText {
+    /// The parts for an address.
+    pub(crate) fn new(address: &Address) -> Self {
+        let authority = address.authority();
+        Self {
+            host: format!("Host: {authority}\r\n").into_bytes().into(),
+            origin: format!("http://{authority}").into_bytes().into(),
+            prefix: address.prefix.as_bytes().into(),
+        }
+    }
+}
+
 /// Writes the request `bytes`, which is addressed to `from`, into `out` as one addressed to `to`.
-pub(crate) fn readdress(bytes: &[u8], from: &Address, to: &Address, out: &mut Vec<u8>) {
+pub(crate) fn readdress(bytes: &[u8], from: &TargetText, to: &TargetText, out: &mut Vec<u8>) {
     out.clear();
     let Some((line, rest)) = split_line(bytes) else {
         out.extend_from_slice(bytes);
@@ -16,13 +39,12 @@ pub(crate) fn readdress(bytes: &[u8], from: &Address, to: &Address, out: &mut Ve
     };
     write_line(line, from, to, out);
     let mut rest = rest;
-    let host = format!("Host: {}\r\n", from.authority());
     while let Some((header, after)) = split_line(rest) {
         if header.len() <= 2 {
             break;
         }
-        if header == host.as_bytes() {
-            out.extend_from_slice(format!("Host: {}\r\n", to.authority()).as_bytes());
+        if header == &*from.host {
+            out.extend_from_slice(&to.host);
             rest = after;
             break;
         }
@@ -33,18 +55,17 @@ pub(crate) fn readdress(bytes: &[u8], from: &Address, to: &Address, out: &mut Ve
 }
 
 /// Writes the request line with the other origin and prefix.
-fn write_line(line: &[u8], from: &Address, to: &Address, out: &mut Vec<u8>) {
+fn write_line(line: &[u8], from: &TargetText, to: &TargetText, out: &mut Vec<u8>) {
     let target = line.iter().position(|&byte| byte == b' ').map_or(0, |space| space + 1);
     let (method, mut rest) = line.split_at(target);
     out.extend_from_slice(method);
     // A proxy that reads the request gets a whole URL.
-    let origin = format!("http://{}", from.authority());
-    if let Some(path) = rest.strip_prefix(origin.as_bytes()) {
-        out.extend_from_slice(format!("http://{}", to.authority()).as_bytes());
+    if let Some(path) = rest.strip_prefix(&*from.origin) {
+        out.extend_from_slice(&to.origin);
         rest = path;
     }
-    if let Some(path) = rest.strip_prefix(from.prefix.as_bytes()) {
-        out.extend_from_slice(to.prefix.as_bytes());
+    if let Some(path) = rest.strip_prefix(&*from.prefix) {
+        out.extend_from_slice(&to.prefix);
         rest = path;
     }
     out.extend_from_slice(rest);
@@ -54,8 +75,9 @@ fn write_line(line: &[u8], from: &Address, to: &Address, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn address(host: &str, port: u16, prefix: &str) -> Address {
-        Address { tls: false, host: host.to_owned(), port, prefix: prefix.to_owned() }
+    fn address(host: &str, port: u16, prefix: &str) -> TargetText {
+        let (host, prefix) = (host.to_owned(), prefix.to_owned());
+        TargetText::new(&Address { tls: false, host, port, prefix })
     }
 
     #[test]

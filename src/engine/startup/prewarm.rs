@@ -126,7 +126,7 @@ fn targets(shard: &Shard, service: ServiceId, user: u64) -> Vec<ServiceId> {
     match shard.shared.backends.group(service) {
         None => vec![service],
         Some(group) if *group.balance() == BalanceMode::Sticky => {
-            vec![group.service(group.choose(0, user, 0, None))]
+            vec![group.service(group.choose((0, user, 0), None, &mut Vec::new()))]
         }
         Some(group) => (0..group.size()).map(|at| group.service(at)).collect(),
     }
