@@ -44,7 +44,7 @@ pub enum BalanceMode {
     RoundRobin,
     /// At random, by weight.
     Random,
-    /// The one with the fewest calls in flight, relative to its weight.
+    /// The one with the fewest calls in flight and open streams, relative to its weight.
     LeastConnections,
     /// The same one for all calls of a user, by its number.
     Sticky,

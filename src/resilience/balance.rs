@@ -212,7 +212,8 @@ impl BackendGroup {
         at
     }
 
-    /// The backend with the fewest calls in flight for its weight; of several one at random.
+    /// The backend with the fewest calls in flight and open streams for its weight; of several one
+    /// at random.
     fn least_connections(&self, weights: &[u64], random: u64) -> usize {
         let load = |at: usize| {
             let in_flight = u64::from(self.members[at].in_flight.load(Relaxed)) + 1;

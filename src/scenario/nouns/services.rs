@@ -81,8 +81,8 @@ pub(crate) static SERVICE: Noun = Noun {
             "balance",
             OneOf(&[Words(&words(&BALANCE_MODES)), Table(&BALANCE)]),
             "How calls are distributed over the backends: `round_robin` in turns; `random`; \
-             `least_connections` to the one with the fewest calls in flight; `sticky` to the same \
-             one for all calls of a user.",
+             `least_connections` to the one with the fewest calls in flight and open streams; \
+             `sticky` to the same one for all calls of a user.",
         )
         .default("round_robin"),
         key("eject", Table(&EJECT), "Leaves out a backend that fails for a while.")
