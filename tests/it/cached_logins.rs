@@ -272,3 +272,43 @@ thresholds: [ 'checks == 100%' ]
     assert_eq!(redis_cli(&redis, &["DBSIZE"]).trim(), "0");
     assert_eq!(target.count("/login"), 2);
 }
+
+#[test]
+fn kept_values_are_hidden_whatever_their_names_are_and_a_forgotten_one_is_fetched_again() {
+    let target = Builtin::start(&[]);
+    let scenario = format!(
+        "
+services: {{ shop: \"{}\" }}
+cache: {{ c: {{ layers: [memory], ttl: 1h }} }}
+workloads:
+  w:
+    users: 1
+    iterations: 3
+    flow:
+      - cached: c
+        key: \"{{{{ user.number }}}}\"
+        keep: [colour]
+        do: [ {{ post: /login, json: {{ user: ada }}, capture: {{ colour: {{ json: $.token }} }} }} ]
+      - log: \"has {{{{ colour }}}}.\"
+      - if: \"{{{{ user.number >= 0 }}}}\"
+        do: [ {{ forget: c, key: \"{{{{ user.number }}}}\" }} ]
+",
+        target.url("")
+    );
+    let done = Manada::telling(&scenario, &[]).go();
+    let report = done.measured();
+    assert_eq!((counted(&report, "fills"), counted(&report, "forgotten")), (3, 3), "{done}");
+    assert!(done.stderr.contains("has ***."), "{done}");
+    assert_eq!(target.count("/login"), 3);
+}
+
+#[test]
+fn agents_refuse_caches_with_stores() {
+    let redis = Redis::start();
+    let cache = encrypted("memory, 'sqlite:cache.db'");
+    let bus = format!("redis://{}", redis.address);
+    let scenario = scenario("http://127.0.0.1:9", 2, &cache);
+    let words = ["--agents", "1", "--bus", &bus, "--join-timeout", "5s"];
+    let done = run(&scenario, &words);
+    assert!(done.code == Some(3) && done.stderr.contains("use `layers: [memory]`"), "{done}");
+}

@@ -56,7 +56,8 @@ packed! {
     AddressUse { connected, failed, slower }
     Addresses { known, others }
     Connections {
-        opened, reused, failed, prewarmed, prewarmed_used, bytes_sent, bytes_received
+        opened, reused, failed, prewarmed since 10, prewarmed_used since 10, bytes_sent,
+        bytes_received
     }
     FirstStart { intended, lag_ns }
     Gauges {
