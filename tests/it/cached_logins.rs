@@ -288,7 +288,10 @@ workloads:
       - cached: c
         key: \"{{{{ user.number }}}}\"
         keep: [colour]
-        do: [ {{ post: /login, json: {{ user: ada }}, capture: {{ colour: {{ json: $.token }} }} }} ]
+        do:
+          - post: /login
+            json: {{ user: ada }}
+            capture: {{ colour: {{ json: $.token }} }}
       - log: \"has {{{{ colour }}}}.\"
       - if: \"{{{{ user.number >= 0 }}}}\"
         do: [ {{ forget: c, key: \"{{{{ user.number }}}}\" }} ]
