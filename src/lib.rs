@@ -43,7 +43,9 @@ pub mod verdict;
 pub mod extract;
 // 4: a valid run
 pub mod plan;
-// 5: pure policies of time and resilience, forecasts; the wire; the client beside the load; events
+// 5: pure policies of time and resilience, forecasts; the wire; the client beside the load;
+// events; caches
+pub mod cache;
 pub mod delivery;
 pub mod event;
 pub mod forecast;

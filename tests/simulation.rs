@@ -32,6 +32,8 @@ mod observers;
 mod run;
 #[path = "simulation/script.rs"]
 mod script;
+#[path = "simulation/stores.rs"]
+mod stores;
 #[path = "simulation/streams.rs"]
 mod streams;
 #[path = "simulation/workers.rs"]
@@ -67,6 +69,9 @@ struct World {
     #[serde(default)]
     reasons: Vec<String>,
     exit: u8,
+    /// The stores of caches, by the label of their layer.
+    #[serde(default)]
+    stores: BTreeMap<String, stores::StoreScript>,
     /// Ledger counts by name: an exact number, or a range.
     #[serde(default)]
     counts: BTreeMap<String, Count>,
@@ -240,6 +245,12 @@ macro_rules! worlds {
 }
 
 worlds![
+    users_share_a_login,
+    cached_values_end,
+    a_failed_login_is_handed_over,
+    a_silent_cache_store_is_left_alone,
+    a_lying_cache_store_is_a_miss,
+    hits_are_promoted,
     a_failing_backend_is_ejected,
     all_backends_are_down,
     backends_take_turns_by_weight,

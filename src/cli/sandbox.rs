@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::CommonArgs;
 use crate::control::registry;
+use crate::fleet::cache_stores;
 #[cfg(feature = "redis")]
 use crate::plan::allowed_targets::AllowedTarget;
 use crate::plan::{Address, Plan};
@@ -92,6 +93,7 @@ pub(super) fn enter(
     needs.read.iter().for_each(|path| rules.read(path));
     workers(&mut rules);
     targets(&mut rules, needs.plan, needs.addresses);
+    caches(&mut rules, needs.plan);
     needs.bus.iter().for_each(|port| rules.connect(*port));
     for monitor in needs.monitors {
         if let MonitorSource::Prometheus { url, .. } = monitor {
@@ -128,6 +130,16 @@ pub(super) fn targets(rules: &mut SandboxRules, plan: &Plan, addresses: &[Addres
             (None, Some((_, port))) => *port,
             (None, None) => address.port,
         });
+    }
+}
+
+/// The ports of the servers of caches, and their files.
+fn caches(rules: &mut SandboxRules, plan: &Plan) {
+    let (ports, files) = cache_stores::places(plan);
+    ports.iter().for_each(|port| rules.connect(*port));
+    for path in files {
+        path.parent().into_iter().for_each(|folder| drop(fs::create_dir_all(folder)));
+        rules.write_file(&path);
     }
 }
 

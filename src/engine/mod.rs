@@ -26,4 +26,4 @@ mod users;
 pub use iterations::trace_recorder::TraceRecorder;
 pub use startup::run_shared::{ClosedPopulation, RunShared};
 pub use startup::setup::{ShardSetup, Variables};
-pub use startup::start::{Engine, endpoints, set_up, start};
+pub use startup::start::{Engine, endpoints, set_up, set_up_with, start};

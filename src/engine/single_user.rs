@@ -6,11 +6,12 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cache::CacheSet;
 use crate::clock;
 use crate::engine::iterations::trace_recorder::TraceRecorder;
 use crate::engine::shard_loop;
 use crate::engine::startup::setup::Variables;
-use crate::engine::startup::start::set_up;
+use crate::engine::startup::start::set_up_with;
 use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Archetype, Plan};
@@ -39,10 +40,10 @@ pub async fn run_single_user(
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
-    globals: Variables,
+    (globals, caches): (Variables, &Arc<CacheSet>),
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
-    execute(plan, archetype, addresses, wire, globals, None, stop).await
+    execute(plan, archetype, addresses, wire, (globals, caches), None, stop).await
 }
 
 /// The same, with a trace of all that happened.
@@ -57,7 +58,9 @@ pub async fn run_traced(
     // A signal ends the process at once: `check` has no signal handler.
     let never = std::future::pending();
     let trace = Some(recorder.clone());
-    let run = execute(plan, archetype, addresses, wire, globals, trace, never).await;
+    // A dry run leaves nothing behind, so it uses no store.
+    let caches = CacheSet::in_memory(plan);
+    let run = execute(plan, archetype, addresses, wire, (globals, &caches), trace, never).await;
     let recorded = recorder.take();
     let (kind, failure) = (archetype.name.clone(), run.failure());
     let unreached = Vec::new();
@@ -79,13 +82,13 @@ async fn execute(
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
-    globals: Variables,
+    (globals, caches): (Variables, &Arc<CacheSet>),
     trace: Option<TraceRecorder>,
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
     let plan = Arc::new(plan.for_single_user(archetype));
     let (mut setups, mut source) =
-        set_up(&plan, addresses, ShardRange::whole(1), clock::now(), &globals);
+        set_up_with(&plan, addresses, ShardRange::whole(1), clock::now(), (&globals, caches));
     let final_variables = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.series_layout(), 1, vec![false]);
     let (mut lines, mut halt) = (Vec::new(), None);

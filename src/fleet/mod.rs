@@ -12,6 +12,7 @@ pub mod agent;
 pub mod agents;
 #[cfg(feature = "redis")]
 pub mod bus;
+pub mod cache_stores;
 #[cfg(feature = "redis")]
 pub mod derived;
 mod error;

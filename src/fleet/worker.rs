@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::variables;
+use super::{cache_stores, variables};
+use crate::cache::CacheSet;
 use crate::clock;
 use crate::engine::{self, Variables};
 use crate::event::link::{
@@ -43,7 +44,7 @@ pub fn run(
         return Err(no_plan());
     };
     let prepared = compile(&setup).and_then(|plan| prepare(plan, &setup));
-    let (plan, globals, endpoints) = match prepared {
+    let (plan, globals, endpoints, caches) = match prepared {
         Ok(prepared) => prepared,
         Err((why, status)) => {
             up.send(&FromWorker::Refused { why, status })?;
@@ -57,7 +58,7 @@ pub fn run(
     };
     let range = setup.range;
     let (setups, mut source) =
-        engine::set_up(&plan, setup.addresses.clone(), range, start, &globals);
+        engine::set_up_with(&plan, setup.addresses.clone(), range, start, (&globals, &caches));
     let engine = engine::start(setups, endpoints)?;
     let commands = source.commands.clone();
     std::thread::Builder::new()
@@ -71,8 +72,8 @@ pub fn run(
 }
 
 /// What a worker needs at the start: the plan, the values of its first variables, and the endpoints
-/// of all services for each shard.
-type Prepared = (Arc<Plan>, Variables, Vec<Vec<ServiceEndpoint>>);
+/// of all services for each shard; its caches.
+type Prepared = (Arc<Plan>, Variables, Vec<Vec<ServiceEndpoint>>, Arc<CacheSet>);
 
 /// Makes everything ready for the start: afterwards only the start is waited for.
 fn prepare(mut plan: Plan, setup: &WorkerSetup) -> Result<Prepared, PlanRefusal> {
@@ -88,7 +89,9 @@ fn prepare(mut plan: Plan, setup: &WorkerSetup) -> Result<Prepared, PlanRefusal>
         shards.map(|_| engine::endpoints(&plan, &setup.addresses)).collect();
     let endpoints =
         endpoints.map_err(|error| (format!("cannot set up TLS: {error}"), ExitStatus::Broken))?;
-    Ok((Arc::new(plan), globals, endpoints))
+    let caches =
+        cache_stores::open(&plan).map_err(|error| (error.to_string(), ExitStatus::Broken))?;
+    Ok((Arc::new(plan), globals, endpoints, caches))
 }
 
 /// Hands commands of the coordinator to the shards, until its link ends: then all work is

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::cache::{CachedStep, ForgetStep};
 use super::call::Call;
 use super::data::Feed;
 use super::stream::StreamPlan;
@@ -141,6 +142,13 @@ pub enum Step {
         /// The step after the rescue.
         to: usize,
     },
+    /// Takes values from a cache and continues after the steps that capture them, or continues
+    /// with the next step.
+    Cached(Box<CachedStep>),
+    /// Keeps what the steps since the last [`Step::Cached`] captured.
+    Fill,
+    /// Removes values from a cache.
+    Forget(Box<ForgetStep>),
     /// Continues at this step.
     Jump(usize),
     /// Ends the section.

@@ -7,6 +7,7 @@ pub mod address_scope;
 pub mod allowed_targets;
 mod backend_series;
 pub mod backends;
+pub mod cache;
 pub mod call;
 pub mod call_records;
 pub mod data;
@@ -68,6 +69,8 @@ pub struct Plan {
     pub seed: Seed,
     /// Targets of calls; never empty, the first is the default.
     pub services: Vec<Service>,
+    /// Layered caches of captured values.
+    pub caches: Vec<cache::CachePlan>,
     /// The archetypes that workloads use.
     pub archetypes: Vec<Archetype>,
     /// The load; never empty.
@@ -211,6 +214,7 @@ impl Plan {
             run_id: self.run_id.clone(),
             seed: self.seed,
             services: self.services.clone(),
+            caches: self.caches.clone(),
             steps: archetype.series.iter().map(series).collect(),
             groups: archetype.groups.iter().map(series).collect(),
             workloads: vec![Workload::single(&archetype.name, Load::Closed(users))],

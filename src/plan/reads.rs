@@ -35,6 +35,15 @@ impl Archetype {
         read
     }
 
+    /// Returns the variables that are kept in caches, by slot.
+    pub fn cached_variables(&self) -> Vec<usize> {
+        let kept = self.steps.iter().filter_map(|step| match step {
+            Step::Cached(step) => Some(step.keep.iter().map(|(_, slot)| *slot)),
+            _ => None,
+        });
+        kept.flatten().collect()
+    }
+
     /// Returns for each step whether it computes from a variable that a listener captures in the
     /// background; empty if no listener captures any.
     pub fn steps_that_read_captured(&self) -> Vec<bool> {
@@ -98,6 +107,8 @@ impl Step {
             Self::Log(text) => text.reads(each),
             Self::If { condition, .. } => condition.reads(each),
             Self::Count { times, .. } => times.reads(each),
+            Self::Cached(step) => step.key.reads(each),
+            Self::Forget(step) => step.key.reads(each),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
 use super::{
-    addresses, backends, client_json, contents, failures, messages_json, monitors, shift,
+    addresses, backends, caches, client_json, contents, failures, messages_json, monitors, shift,
     traces_json,
 };
 use crate::event::Report;
@@ -29,6 +29,7 @@ pub fn document(report: &Report) -> Value {
     document["backends"] = backends::document(report, |window| calls(&window.calls));
     document["shift"] = shift::document(report);
     document["contents"] = contents::document(report);
+    document["caches"] = caches::document(report);
     // The former name of `monitors`.
     document["dials"] = document["monitors"].clone();
     hide(&mut document);

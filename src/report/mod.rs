@@ -8,6 +8,7 @@
 mod addresses;
 pub(crate) mod ansi;
 mod backends;
+mod caches;
 pub mod checkup;
 mod client_json;
 mod contents;

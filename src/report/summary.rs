@@ -16,7 +16,7 @@ use super::rows::{
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
-    addresses, backends, contents, failures, histogram_text, load_text, messages_text,
+    addresses, backends, caches, contents, failures, histogram_text, load_text, messages_text,
     resilience_summary, results_text, rows, shift, steps,
 };
 use crate::event::Report;
@@ -47,6 +47,7 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     histogram_text::render(&mut out, &response, &measured.calls());
     traffic(&mut out, report);
     contents::render(&mut out, report);
+    caches::render(&mut out, report);
     resilience_summary::render(&mut out, report, !files.is_empty());
     generator(&mut out, report);
     let mut name = "files";

@@ -11,6 +11,7 @@ use crate::exit::ExitStatus;
 use crate::fleet::WorkerError;
 #[cfg(feature = "redis")]
 use crate::fleet::agents::FleetError;
+use crate::fleet::cache_stores::CacheStoreError;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,15 @@ pub enum RunError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Agents(#[from] FleetError),
+    /// A store of a cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheStoreError),
+    /// A cache has stores, which agents do not open.
+    #[error(
+        "cache `{0}` has layers outside of the process, which agents do not open: a scenario must \
+         not send credentials to servers that an agent did not allow; use `layers: [memory]`"
+    )]
+    CacheOfAgents(String),
     /// A monitor cannot be read.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
@@ -56,6 +66,10 @@ impl RunError {
     pub fn ending(&self) -> ExitStatus {
         match self {
             Self::TooBig(_) | Self::Forbidden(_) | Self::Monitor(_) => ExitStatus::Scenario,
+            Self::Cache(CacheStoreError::Place { .. }) | Self::CacheOfAgents(_) => {
+                ExitStatus::Scenario
+            }
+            Self::Cache(CacheStoreError::Thread(_)) => ExitStatus::Broken,
             Self::SingleProcess(_) => ExitStatus::Usage,
             Self::Workers(error) => error.ending(),
             #[cfg(feature = "redis")]

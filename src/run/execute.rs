@@ -17,14 +17,17 @@ use super::health::{self, HealthChecker, RunningChecks};
 use super::monitors::MonitorSet;
 use super::options::RunOptions;
 use super::{look_up, machine, sections};
+use crate::cache::CacheSet;
 use crate::clock;
 use crate::control::ControlHandles;
+use crate::engine::Variables;
 use crate::engine::startup::tier::{self, EngineTier};
 use crate::event::control_request::MAX_PENDING;
 use crate::event::record::RecordEnd;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
+use crate::fleet::cache_stores;
 use crate::host;
-use crate::plan::Plan;
+use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 use crate::stats::Recovery;
 use crate::verdict::threshold::Metric;
@@ -91,6 +94,24 @@ fn recovery(
     health::recovery(checker, limit, interrupts).ok()
 }
 
+/// Runs `teardown`, if it is this coordinator's, and ends the caches: their threads end, and leases
+/// are released.
+fn after_load(
+    (plan, addresses): (&Plan, &[Address]),
+    globals: Option<Variables>,
+    caches: Arc<CacheSet>,
+    sinks: &mut SinkSet,
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) {
+    if let Some(globals) = globals
+        && let Some(why) = sections::teardown(plan, addresses, (globals, &caches), interrupts)
+    {
+        sinks.publish(&RunEvent::Note(format!("teardown failed: {why}")));
+    }
+    caches.failures().into_iter().for_each(|why| sinks.publish(&RunEvent::Note(why)));
+    drop(caches);
+}
+
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
 /// when the load ends.
 ///
@@ -111,7 +132,8 @@ pub fn run(
     let checker = HealthChecker::new(&plan, &addresses);
     let unhealthy = health::before_load(&checker, sinks, &interrupts)?;
     let mut gathered = options.gather((&plan, &addresses), &mut tier, sinks, &interrupts)?;
-    let globals = sections::setup(&plan, &addresses, gathered.as_mut(), &interrupts)?;
+    let caches = cache_stores::open(&plan)?;
+    let globals = sections::setup(&plan, (&addresses, &caches), gathered.as_mut(), &interrupts)?;
     let monitors = MonitorSet::new(&options.monitors)?;
     let info = Arc::new(info(&plan, options, &tier, &monitors));
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
@@ -123,7 +145,7 @@ pub fn run(
         None => PreparedGenerators::new(&plan, &tier, &options.words, given, &interrupts),
     };
     let prepared = prepared.inspect_err(|_| {
-        sections::teardown(&plan, addresses.clone(), Arc::clone(&globals), &interrupts);
+        sections::teardown(&plan, &addresses, (Arc::clone(&globals), &caches), &interrupts);
     })?;
     let soon = clock::now() + HEAD_START + plan.policies.prewarm_lead();
     let start = prepared.start_at().unwrap_or(soon);
@@ -133,7 +155,7 @@ pub fn run(
     let (checks, health) = RunningChecks::begin(checker.clone(), unhealthy)
         .map_err(|e| RunError::World("cannot start a thread for health checks", e))?;
     let former = options.former(&plan, &prepared)?;
-    let (generators, source) = prepared.start(&plan, &addresses, &globals, start)?;
+    let (generators, source) = prepared.start(&plan, &addresses, (&globals, &caches), start)?;
     let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
@@ -161,9 +183,8 @@ pub fn run(
     let recovery = recovery(&plan, &checker, &aggregator, &interrupts);
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
     let GeneratorEnd { failed: broken, workers, is_fenced } = generators.join(&stuck);
-    if !is_fenced && let Some(why) = sections::teardown(&plan, addresses, globals, &interrupts) {
-        sinks.publish(&RunEvent::Note(format!("teardown failed: {why}")));
-    }
+    let teardown = (!is_fenced).then_some(globals);
+    after_load((&plan, &addresses), teardown, caches, sinks, &interrupts);
     drop(running_targets);
 
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::agents::{self, PendingAgents, RunningAgents};
 use super::error::RunError;
 use super::machine;
+use crate::cache::CacheSet;
 use crate::clock::{self, Time};
 use crate::engine::startup::tier::EngineTier;
 use crate::engine::{self, Engine, Variables};
@@ -110,7 +111,7 @@ impl PreparedGenerators {
         self,
         plan: &Arc<Plan>,
         addresses: &[Address],
-        globals: &Variables,
+        (globals, caches): (&Variables, &Arc<CacheSet>),
         start: Time,
     ) -> Result<(Generators, DeltaSource), RunError> {
         match self {
@@ -125,7 +126,7 @@ impl PreparedGenerators {
             Self::Threads(endpoints) => {
                 let range = ShardRange::whole(endpoints.len() as u64);
                 let (setups, source) =
-                    engine::set_up(plan, addresses.to_vec(), range, start, globals);
+                    engine::set_up_with(plan, addresses.to_vec(), range, start, (globals, caches));
                 let engine = engine::start(setups, endpoints)
                     .map_err(|e| RunError::World("cannot start a shard", e))?;
                 Ok((Generators::Threads(engine), source))

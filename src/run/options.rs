@@ -48,7 +48,12 @@ impl RunOptions {
     pub(super) fn check(&self, plan: &Plan, tier: &EngineTier) -> Result<(), RunError> {
         match &self.agents {
             // What a part of the plan needs is for the agents to check.
-            Some(agents) => machine::check_division(plan, agents::count(agents)),
+            Some(agents) => {
+                if let Some(cache) = plan.caches.iter().find(|cache| cache.has_stores()) {
+                    return Err(RunError::CacheOfAgents(cache.name.clone()));
+                }
+                machine::check_division(plan, agents::count(agents))
+            }
             None => machine::check(plan, tier.processes),
         }
     }

@@ -4,13 +4,15 @@
 //! Invariant: `teardown` runs whenever `setup` may have begun to change the target.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::agents::PendingAgents;
 use super::error::RunError;
+use crate::cache::CacheSet;
 use crate::clock;
-use crate::engine::single_user::SingleUserRun;
+use crate::engine::single_user::{SingleUserRun, run_single_user as run_user};
 use crate::engine::{self, Variables};
 use crate::event::Interrupt;
 use crate::plan::{Address, Archetype, Plan};
@@ -21,7 +23,7 @@ use crate::wire::Wire;
 /// stops it, `teardown` runs, since `setup` may have begun to change the target.
 pub(super) fn setup(
     plan: &Plan,
-    addresses: &[Address],
+    (addresses, caches): (&[Address], &Arc<CacheSet>),
     pending: Option<&mut PendingAgents>,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<Variables, RunError> {
@@ -31,9 +33,9 @@ pub(super) fn setup(
     }
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
     let (done, stopped) =
-        run_single_user(plan, setup, addresses.to_vec(), Variables::default(), interrupts)?;
+        run_single_user(plan, setup, addresses, (Variables::default(), caches), interrupts)?;
     if let Some(interrupt) = stopped {
-        teardown(plan, addresses.to_vec(), done.variables, interrupts);
+        teardown(plan, addresses, (done.variables, caches), interrupts);
         return Err(RunError::Interrupted(interrupt));
     }
     match (done.failure(), done.halt) {
@@ -46,12 +48,12 @@ pub(super) fn setup(
 /// Runs the scenario's `teardown`; returns why it failed, `None` if it did not.
 pub(super) fn teardown(
     plan: &Plan,
-    addresses: Vec<Address>,
-    globals: Variables,
+    addresses: &[Address],
+    given: (Variables, &Arc<CacheSet>),
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Option<String> {
     let teardown = plan.teardown.as_ref()?;
-    match run_single_user(plan, teardown, addresses, globals, interrupts) {
+    match run_single_user(plan, teardown, addresses, given, interrupts) {
         Ok((_, Some(interrupt))) => Some(format!("stopped by {interrupt}")),
         Ok((done, None)) => done.failure(),
         // The run itself is over: its results are reported all the same.
@@ -63,12 +65,12 @@ pub(super) fn teardown(
 fn run_single_user(
     plan: &Plan,
     archetype: &Archetype,
-    addresses: Vec<Address>,
-    globals: Variables,
+    addresses: &[Address],
+    given: (Variables, &Arc<CacheSet>),
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<(SingleUserRun, Option<Interrupt>), RunError> {
     let wire = Wire::real(
-        engine::endpoints(plan, &addresses).map_err(|e| RunError::World("cannot set up TLS", e))?,
+        engine::endpoints(plan, addresses).map_err(|e| RunError::World("cannot set up TLS", e))?,
     );
     let stopped = Cell::new(None);
     let user = async {
@@ -80,7 +82,7 @@ fn run_single_user(
                 None => std::future::pending::<()>().await,
             }
         };
-        engine::single_user::run_single_user(plan, archetype, addresses, wire, globals, stop).await
+        run_user(plan, archetype, addresses.to_vec(), wire, given, stop).await
     };
     let done = clock::block_on(user).map_err(|e| RunError::World("cannot start a shard", e))?;
     Ok((done, stopped.get()))

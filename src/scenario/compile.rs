@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::plan::cache::CachePlan;
 use crate::plan::shift::ShiftPlan;
 use crate::plan::{Archetype, Plan, Service, Workload};
 use crate::scenario::client::policies;
@@ -19,7 +20,6 @@ use crate::scenario::nouns::scenario::SCENARIO;
 use crate::scenario::nouns::users::ARCHETYPE;
 use crate::scenario::safety::SafetyReader;
 use crate::scenario::service::services;
-use crate::scenario::shift;
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::names::is_name;
@@ -28,6 +28,7 @@ use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{include, spans, values};
 use crate::scenario::thresholds;
+use crate::scenario::{cache, shift};
 use crate::seed::Seed;
 use crate::suggest::nearest;
 
@@ -52,16 +53,12 @@ pub(crate) fn scenario(
     mut limits: SafetyReader,
 ) -> Option<CompiledScenario> {
     let mut fields = fields_of(diagnostics, root)?;
-    let name = fields.take("scenario").map(|node| scenario_name(diagnostics, node));
-    let expected = "a sentence about this scenario";
-    let description =
-        fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
-    let seed = fields.value(diagnostics, "seed").and_then(Seed::new);
+    let (name, description, seed) = identity(diagnostics, &mut fields);
     let targets = targets(diagnostics, &mut fields);
     if let Some(node) = fields.take("safety") {
         limits.read(diagnostics, node, "the scenario", false);
     }
-    let mut context = scenario_context(&targets.services, &limits);
+    let mut context = scenario_context(&targets, &limits);
     let parts = [("vars", fields.take("vars")), ("flow", fields.take("setup"))];
     let (setup, setup_spans) = section(diagnostics, "setup", root, parts, &context).unzip();
     context.globals = setup.as_ref().map(|setup| setup.variables.clone()).unwrap_or_default();
@@ -94,6 +91,7 @@ pub(crate) fn scenario(
         setup: setup_spans,
         teardown: teardown_spans,
         services: targets.spans,
+        caches: targets.caches.1,
         shift: targets.shift.as_ref().map(|(_, span)| *span),
         warmup: warmup.map(|(span, _)| span),
         thresholds: rule_spans,
@@ -101,10 +99,11 @@ pub(crate) fn scenario(
     };
     let plan = Plan {
         run_id: crate::plan::run_id(),
-        scenario: name.flatten().unwrap_or(stem).to_owned(),
+        scenario: name.unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
         seed: seed.unwrap_or_else(Seed::draw),
         services: targets.services,
+        caches: targets.caches.0,
         archetypes: compiler.archetypes,
         workloads,
         steps: compiler.steps,
@@ -125,12 +124,29 @@ pub(crate) fn scenario(
     Some(CompiledScenario { plan, spans, limits })
 }
 
-/// The services of a scenario, and what becomes of one of them.
+/// Reads the name, the description and the seed of a scenario.
+fn identity<'n>(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'n>,
+) -> (Option<&'n str>, Option<&'n str>, Option<Seed>) {
+    let name = fields.take("scenario").and_then(|node| scenario_name(diagnostics, node));
+    let expected = "a sentence about this scenario";
+    let description =
+        fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
+    let seed = fields.value(diagnostics, "seed").and_then(Seed::new);
+    (name, description, seed)
+}
+
+/// The services of a scenario, what becomes of one of them, and caches of what they return.
 struct CompiledTargets {
     services: Vec<Service>,
     spans: Vec<(SourceSpan, Option<SourceSpan>)>,
     /// The shift, with its place.
     shift: Option<(ShiftPlan, SourceSpan)>,
+    /// The names of all caches.
+    cache_names: Vec<String>,
+    /// The caches, with their places.
+    caches: (Vec<CachePlan>, Vec<SourceSpan>),
 }
 
 fn targets(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> CompiledTargets {
@@ -138,7 +154,9 @@ fn targets(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> CompiledTa
     let spans = node.map(spans::service_spans).unwrap_or_default();
     let mut services = node.map(|node| services::services(diagnostics, node)).unwrap_or_default();
     let shift = shift::read(diagnostics, fields.take("shift"), &mut services);
-    CompiledTargets { services, spans, shift }
+    let node = fields.take("cache");
+    let (cache_names, caches) = (cache::names(node), cache::read(diagnostics, node));
+    CompiledTargets { services, spans, shift, cache_names, caches }
 }
 
 /// Reads the fields of a scenario; an archetype file is reported as a mistake.
@@ -154,12 +172,13 @@ fn fields_of<'n>(diagnostics: &mut Diagnostics, root: &'n Node) -> Option<Fields
 }
 
 /// Builds the context of all archetypes; the variables of `setup` are added later.
-fn scenario_context(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
+fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> ScenarioContext {
     // Steps name no backend of a service; these are the last ones.
-    let named = || services.iter().filter(|service| service.backend_of.is_none());
+    let named = || targets.services.iter().filter(|service| service.backend_of.is_none());
     ScenarioContext {
         services: named().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
+        caches: targets.cache_names.clone(),
         prefixes: named().map(prefixes).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),

@@ -9,6 +9,7 @@
 pub mod agent_limits;
 #[cfg(test)]
 mod bundle_tests;
+mod cache;
 mod client;
 mod compile;
 mod flow;

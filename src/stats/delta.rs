@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::addresses::Addresses;
+use super::caches::Caches;
 use super::call_record::KeptCalls;
 use super::contents::Contents;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
@@ -53,6 +54,8 @@ pub struct Delta {
     pub addresses: Addresses,
     /// Whole run: bodies by content type.
     pub contents: Contents,
+    /// The use of caches.
+    pub caches: Caches,
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
@@ -186,6 +189,7 @@ impl Delta {
             streams: StreamCounts::default(),
             addresses: Addresses::default(),
             contents: Contents::default(),
+            caches: Caches::default(),
             statuses: Box::new([0; STATUSES]),
             errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
@@ -271,6 +275,7 @@ impl Delta {
         self.streams.add(&other.streams);
         self.addresses.merge(&other.addresses);
         self.contents.merge(&other.contents);
+        self.caches.merge(&other.caches);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
         self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));

@@ -4,6 +4,7 @@
 //! Invariant: merging is exact and independent of order; a percentile is never averaged.
 
 pub mod addresses;
+pub mod caches;
 pub mod call_record;
 mod cause;
 pub mod contents;

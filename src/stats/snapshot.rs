@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::addresses::Addresses;
+use super::caches::Caches;
 use super::contents::Contents;
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub addresses: Addresses,
     /// Whole run: bodies by content type, of services that count them.
     pub contents: Contents,
+    /// The use of caches.
+    pub caches: Caches,
     /// Responses by status code, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Attempts without a response: `outcome::error_at` index and count, most frequent first.

@@ -221,6 +221,7 @@ impl Tally {
             connections: self.total.connections,
             addresses: self.total.addresses.clone(),
             contents: self.total.contents.clone(),
+            caches: self.total.caches.clone(),
             statuses,
             errors,
             exemplars: self.total.failures.list(),

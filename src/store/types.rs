@@ -49,8 +49,8 @@ pub struct Statement {
     pub values: Vec<StoreValue>,
 }
 
-/// A database.
-pub trait Database {
+/// A database; one thread at a time uses it.
+pub trait Database: Send {
     /// Returns the version of the tables; zero if there are none.
     ///
     /// # Errors

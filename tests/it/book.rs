@@ -254,6 +254,7 @@ macro_rules! pages {
 pages! {
     readme "../README.md";
     artillery "howto/from-artillery.md";
+    cache "howto/cache.md";
     ci "howto/ci.md";
     coming_from "howto/coming-from.md";
     command_line "command-line.md";

@@ -31,7 +31,7 @@ const PASSWORD: &str = "s3cret:p@ss/word";
 const ENCODED: &str = "s3cret%3Ap%40ss%2Fword";
 
 /// A PostgreSQL server with a data folder of its own.
-struct Postgres {
+pub(crate) struct Postgres {
     address: SocketAddr,
     folder: TempDir,
     _process: Tied,
@@ -39,7 +39,7 @@ struct Postgres {
 
 impl Postgres {
     /// Starts a server with these settings.
-    fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let password = folder.path().join("password");
@@ -78,12 +78,12 @@ impl Postgres {
         Self { address, folder, _process: process }
     }
 
-    fn url(&self, rest: &str) -> String {
+    pub(crate) fn url(&self, rest: &str) -> String {
         format!("postgres://manada:{ENCODED}@{}/postgres{rest}", self.address)
     }
 
     /// Carries out a statement by PostgreSQL's own client library.
-    fn execute(&self, sql: &str) -> postgres::Client {
+    pub(crate) fn execute(&self, sql: &str) -> postgres::Client {
         let mut client = postgres::Client::connect(&self.url(""), postgres::NoTls).unwrap();
         client.batch_execute(sql).unwrap();
         client

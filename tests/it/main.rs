@@ -12,6 +12,8 @@ mod bounds; // limits of work, memory and numbers
 mod browser; // cookies, redirects, compressed responses
 mod budgets; // memory budgets
 mod builtin; // `manada target` as a process, and its counts
+#[cfg(all(feature = "redis", feature = "postgres"))]
+mod cached_logins; // caches in real stores
 mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it

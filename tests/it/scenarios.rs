@@ -116,6 +116,7 @@ shipped! {
         assert_eq!(report["backends"].as_array().map(Vec::len), Some(3), "{done}");
     };
     login_storm "login-storm.yaml" ["--duration", "3s"] all_is_well;
+    cached_logins "cached-logins.yaml" ["--duration", "3s"] all_is_well;
     quickstart "quickstart.yaml" ["--duration", "3s"] all_is_well;
     resilient "resilient.yaml" ["--duration", "7s"] |done, report| {
         // Half-way its target stalls for two seconds: calls are held back, and continue

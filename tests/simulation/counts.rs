@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use manada::clock::RunOffset;
 use manada::event::Report;
+use manada::stats::caches::{CacheUse, LayerUse};
 use manada::stats::{AttemptOutcome, BlockCause, Histogram, MessageCounts, outcome};
 use serde::Deserialize;
 
@@ -47,6 +48,44 @@ pub fn counts(report: &Report) -> BTreeMap<String, u64> {
         let waits = report.snapshot.measured.waits.get(&cause);
         (format!("waits_{}", cause.name()), waits.map_or(0, Histogram::count))
     }));
+    counts.extend(caches(report));
+    counts
+}
+
+/// What caches did, all together, and by layer: `cache_hits`, `redis_hits`, …
+fn caches(report: &Report) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    let all = &report.snapshot.caches.by_name;
+    let sum = |of: fn(&CacheUse) -> u64| all.values().map(of).sum::<u64>();
+    for (name, count) in [
+        ("lookups", sum(|cache| cache.lookups)),
+        ("hits", sum(|cache| cache.hits)),
+        ("fills", sum(|cache| cache.fills)),
+        ("failed_fills", sum(|cache| cache.failed_fills)),
+        ("waits", sum(|cache| cache.waits)),
+        ("wait_ms", sum(|cache| cache.wait_ns) / 1_000_000),
+        ("forgotten", sum(|cache| cache.forgotten)),
+    ] {
+        counts.insert(format!("cache_{name}"), count);
+    }
+    for label in ["memory", "redis", "postgres"] {
+        let layers = all.values().filter_map(|cache| cache.layers.get(label));
+        let layers: Vec<&LayerUse> = layers.collect();
+        let sum = |of: fn(&LayerUse) -> u64| layers.iter().map(|layer| of(layer)).sum::<u64>();
+        for (name, count) in [
+            ("hits", sum(|layer| layer.hits)),
+            ("misses", sum(|layer| layer.misses)),
+            ("expired", sum(|layer| layer.expired)),
+            ("unreadable", sum(|layer| layer.unreadable)),
+            ("promotions", sum(|layer| layer.promotions)),
+            ("writes", sum(|layer| layer.writes)),
+            ("failed", sum(|layer| layer.failed)),
+            ("timeouts", sum(|layer| layer.timeouts)),
+            ("skipped", sum(|layer| layer.skipped)),
+        ] {
+            counts.insert(format!("{label}_{name}"), count);
+        }
+    }
     counts
 }
 

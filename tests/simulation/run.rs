@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use manada::cache::CacheSet;
 use manada::clock::{self, Time};
 use manada::curve::{Distribution, ServiceQueue};
 use manada::engine;
@@ -29,7 +30,7 @@ use super::World;
 use super::observers::{LogCollector, RecordCollector, replay_record, send_commands};
 use super::script::{ScriptedTarget, Window, ns};
 use super::streams::ScriptedStreams;
-use super::{leases, workers};
+use super::{leases, stores, workers};
 
 /// The results of a world.
 pub struct SimulationResults {
@@ -48,12 +49,24 @@ async fn run_once(
     archetype: &Archetype,
     addresses: &[Address],
     target: &FakeTarget,
-    globals: Variables,
+    given: (Variables, &Arc<CacheSet>),
 ) -> SingleUserRun {
     let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
-    let done = run_single_user(plan, archetype, addresses.to_vec(), wire, globals, never).await;
+    let done = run_single_user(plan, archetype, addresses.to_vec(), wire, given, never).await;
     assert_eq!(done.failure(), None);
     done
+}
+
+/// Runs the world's `setup`, if it has one; returns its variables.
+async fn set_up(
+    plan: &Plan,
+    addresses: &[Address],
+    target: &FakeTarget,
+    caches: &Arc<CacheSet>,
+) -> Variables {
+    let Some(setup) = &plan.setup else { return Variables::default() };
+    let given = (Variables::default(), caches);
+    run_once(plan, setup, addresses, target, given).await.variables
 }
 
 /// Builds the world's target.
@@ -87,7 +100,7 @@ fn memory_at(memory: &[(String, u64)], at: u64) -> Option<u64> {
 fn start_shards(
     world: &World,
     plan: &Arc<Plan>,
-    (addresses, globals): (&[Address], &Variables),
+    (addresses, globals, caches): (&[Address], &Variables, &Arc<CacheSet>),
     target: &FakeTarget,
     (start, shards): (Time, usize),
 ) -> DeltaSource {
@@ -100,7 +113,8 @@ fn start_shards(
         return leases::start(plan, (addresses, globals), target, start, leased);
     }
     let range = ShardRange::whole(shards as u64);
-    let (setups, source) = engine::set_up(plan, addresses.to_vec(), range, start, globals);
+    let (setups, source) =
+        engine::set_up_with(plan, addresses.to_vec(), range, start, (globals, caches));
     for setup in setups {
         let wire = Wire::fake(target.clone());
         tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
@@ -125,15 +139,12 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
             ServiceTarget::Builtin(_) => address.clone(),
         };
         let addresses: Vec<Address> = plan.services.iter().map(own).collect();
-        let globals = match &plan.setup {
-            None => Variables::default(),
-            Some(setup) => {
-                run_once(plan, setup, &addresses, &target, Variables::default()).await.variables
-            }
-        };
+        let caches = stores::caches(plan, &world.stores, start);
+        let globals = set_up(plan, &addresses, &target, &caches).await;
         let before = target.count();
         let start = start.max(clock::now());
-        let source = start_shards(world, plan, (&addresses, &globals), &target, (start, shards));
+        let given = (&addresses[..], &globals, &caches);
+        let source = start_shards(world, plan, given, &target, (start, shards));
         let info = Arc::new(RunInfo {
             plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
@@ -171,7 +182,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
         let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
         dispatch::dispatch(plan, start, source, io, inputs).await;
         if let Some(teardown) = &plan.teardown {
-            run_once(plan, teardown, &addresses, &target, globals).await;
+            run_once(plan, teardown, &addresses, &target, (globals, &caches)).await;
         }
         assert!(sinks.join().error.is_none());
         let said = std::mem::take(&mut *said.lock().unwrap());

@@ -80,7 +80,7 @@ pub struct Rejection {
     pub head: String,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     pub at: String,

@@ -11,7 +11,7 @@ use crate::ids::{ArchetypeId, EndpointId, PoolId};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::stream::{AnswerFormat, StreamAct, StreamForm, StreamStep};
-use crate::plan::{Archetype, Call};
+use crate::plan::{Archetype, Call, Plan};
 use crate::units::nanos;
 use crate::wire::tokens::streamed::StreamedFormat;
 use crate::wire::{CaptureRequest, TakesOver};
@@ -32,6 +32,8 @@ pub(crate) struct PreparedFlow {
     pub(crate) reads_captured: Vec<bool>,
     /// Whether some step stamps messages.
     pub(crate) stamps: bool,
+    /// The variables whose values are kept in caches, by slot.
+    pub(crate) cached: Vec<usize>,
 }
 
 /// A request step.
@@ -143,6 +145,7 @@ impl PreparedFlow {
         let calls: Vec<PreparedCall> = kind.calls.iter().enumerate().map(prepare).collect();
         Self {
             is_light: kind.steps.iter().all(|step| is_light(step, &calls)),
+            cached: cached_variables(plan, kind),
             stamps: calls.iter().any(|call| call.call.stamp.is_some()),
             calls,
             steps: kind.steps.clone(),
@@ -153,6 +156,12 @@ impl PreparedFlow {
             pace_ns: kind.pace.map(nanos),
         }
     }
+}
+
+/// The variables of an archetype that are kept in caches; those of `setup` have the same slots.
+fn cached_variables(plan: &Plan, kind: &Archetype) -> Vec<usize> {
+    let both = [Some(kind), plan.setup.as_ref()];
+    both.into_iter().flatten().flat_map(Archetype::cached_variables).collect()
 }
 
 /// Indexes of a call's checks, expects and captures among those of its series.

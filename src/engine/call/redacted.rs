@@ -22,9 +22,11 @@ pub(crate) fn redactor<'s>(shard: &'s Shard, user: &User) -> Redactor<'s> {
     let mut redactor = Redactor::new(&shard.plan.safety.names);
     let names = &shard.plan.archetypes[user.archetype].variables;
     let mut left = MAX_LOOKED;
-    for (name, value) in names.iter().zip(&user.variables) {
+    let cached = &shard.flows[user.archetype].cached;
+    for (slot, (name, value)) in names.iter().zip(&user.variables).enumerate() {
         let Some(value) = value else { continue };
-        let is_sensitive = redactor.is_sensitive(name);
+        // What is kept in a cache is a credential, whatever its name.
+        let is_sensitive = cached.contains(&slot) || redactor.is_sensitive(name);
         add(&mut redactor, value, is_sensitive, MAX_DEPTH, &mut left);
     }
     redactor

@@ -25,7 +25,7 @@ use crate::stats::{CallResult, GeneratorError};
 use crate::template::{MAX_ITERATION_WORK, RenderError, Template};
 
 /// After this many steps in a row that take no time, other users get a turn.
-const STEPS_IN_A_ROW: u32 = 1_000;
+pub(super) const STEPS_IN_A_ROW: u32 = 1_000;
 
 /// After this much work of expressions, about a millisecond, other users get a turn.
 const WORK_IN_A_ROW: u32 = 4 << 20;
@@ -138,6 +138,7 @@ impl<'a> IterationRunner<'a> {
                         let ended = attempt::call(context, self.user).await;
                         let think = prepared.call.think.as_ref().or(self.flow().think.as_ref());
                         let went = self.after(&ended, think);
+                        self.mark_fill(ended.result, prepared.call.has_rescue);
                         let went =
                             if prepared.call.has_rescue { self.rescue(&ended) } else { went };
                         went.map(|()| at + 1)
@@ -153,10 +154,15 @@ impl<'a> IterationRunner<'a> {
                             Box::pin(parallel::run(shard, self.user, timing, parallel)).await
                         };
                         let think = parallel.think.as_ref().or(self.flow().think.as_ref());
+                        self.mark_fill(ended.result, false);
                         self.after(&ended, think).map(|()| at + 1)
                     }
                     Step::Rendezvous(rendezvous) => {
                         Box::pin(self.join(*rendezvous)).await.map(|()| at + 1)
+                    }
+                    step @ (Step::Cached(_) | Step::Fill | Step::Forget(_)) => {
+                        in_a_row += 1;
+                        Box::pin(self.cache_step(step, at, in_a_row)).await
                     }
                     step => {
                         in_a_row += 1;
@@ -178,6 +184,7 @@ impl<'a> IterationRunner<'a> {
                 }
             };
             self.record_open_groups();
+            self.abandon_fill();
             end
         }
     }
@@ -203,12 +210,12 @@ impl<'a> IterationRunner<'a> {
         self.flow().reads_captured.get(at) == Some(&true)
     }
 
-    fn has_pending_wait(&self) -> bool {
+    pub(super) fn has_pending_wait(&self) -> bool {
         self.think_ns + self.pause_ns + self.backoff_ns > 0
     }
 
     /// Takes the pending waits before a step that takes time.
-    async fn take_pending_wait(&mut self) -> Result<(), IterationEnd> {
+    pub(super) async fn take_pending_wait(&mut self) -> Result<(), IterationEnd> {
         let own_ns = self.think_ns + self.pause_ns;
         let wait_ns = own_ns.max(self.backoff_ns);
         (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
@@ -230,7 +237,7 @@ impl<'a> IterationRunner<'a> {
     }
 
     /// Continues at `intended`, after a wait of the user's own.
-    fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
+    pub(super) fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
         self.thought_ns += thought_ns;
         self.timing = CallTiming::at_once(intended, clock::now());
     }
@@ -332,6 +339,9 @@ impl<'a> IterationRunner<'a> {
             | Step::Stream(_)
             | Step::Parallel(_)
             | Step::Rendezvous(_)
+            | Step::Cached(_)
+            | Step::Fill
+            | Step::Forget(_)
             | Step::End => Ok(at + 1),
         }
     }
@@ -354,7 +364,10 @@ impl<'a> IterationRunner<'a> {
         Ok(())
     }
 
-    fn or_template_error<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
+    pub(super) fn or_template_error<T>(
+        &self,
+        result: Result<T, RenderError>,
+    ) -> Result<T, IterationEnd> {
         result.map_err(|error| {
             template_error(&self.shard.recorder, None, &error);
             if let Some(recorder) = &self.shard.trace {
@@ -368,7 +381,7 @@ impl<'a> IterationRunner<'a> {
     ///
     /// # Errors
     /// If the flow loops without ever taking time, or the time of its user is over.
-    async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
+    pub(super) async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
             self.shard.recorder.borrow_mut().record_generator_error(GeneratorError::EndlessLoop);
             return Err(IterationEnd::Early);

@@ -3,6 +3,9 @@
 //! `users` run them, `attempt` makes each of their calls.
 //! Invariant: every iteration that starts is counted once with its result.
 
+pub(crate) mod cache_fill;
+mod cache_io;
+mod cache_steps;
 mod groups;
 pub(crate) mod iteration;
 pub(crate) mod iteration_summary;

@@ -21,6 +21,7 @@ impl IterationRunner<'_> {
             return if ended.goes_on { Ok(()) } else { Err(IterationEnd::Early) };
         }
         let think = prepared.call.think.as_ref().or(flow.think.as_ref());
+        self.mark_fill(ended.result, prepared.call.has_rescue);
         let went = self.after(&ended, think);
         self.timing.picked_up = self.timing.picked_up.max(clock::now());
         went

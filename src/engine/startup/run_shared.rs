@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use tokio::sync::Notify;
 
+use crate::cache::CacheSet;
 use crate::clock::RunOffset;
 use crate::delivery::Channels;
 use crate::engine::iterations::rendezvous::RendezvousPoint;
@@ -52,6 +53,8 @@ pub struct RunShared {
     pub backends: BackendBoard,
     /// The rate limits of attempts.
     pub limits: RateLimits,
+    /// The layered caches.
+    pub caches: Arc<CacheSet>,
     /// The channels of stamped messages.
     pub channels: Channels,
     /// The run, as stamps name it; never zero.
@@ -121,7 +124,7 @@ impl ClosedPopulation {
 
 impl RunShared {
     /// The counts of a run that has not begun, in the process with the shards `range`.
-    pub fn new(plan: &Plan, range: ShardRange) -> Self {
+    pub fn new(plan: &Plan, range: ShardRange, caches: Arc<CacheSet>) -> Self {
         let endpoints = Endpoints::new(plan);
         let zeros = || plan.workloads.iter().map(|_| AtomicU64::new(0)).collect();
         let limits_of = |workload| WorkloadLimits::new(workload, range);
@@ -148,6 +151,7 @@ impl RunShared {
             backends: BackendBoard::new(plan),
             limits: RateLimits::new(plan, &endpoints, range),
             endpoints,
+            caches,
             channels: Channels::default(),
             run_stamp: run_stamp(&plan.run_id),
             next_publisher: AtomicU32::new(0),

@@ -11,6 +11,7 @@ use std::time::UNIX_EPOCH;
 
 use tokio::sync::mpsc;
 
+use crate::cache::CacheSet;
 use crate::clock::{self, Time};
 use crate::engine::shard_loop;
 use crate::engine::startup::run_shared::RunShared;
@@ -28,7 +29,8 @@ pub struct Engine {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Returns the setups of the shards of a process, and the source of their deltas.
+/// Returns the setups of the shards of a process, and the source of their deltas; its caches are in
+/// memory alone.
 pub fn set_up(
     plan: &Arc<Plan>,
     addresses: Vec<Address>,
@@ -36,8 +38,19 @@ pub fn set_up(
     start: Time,
     globals: &Variables,
 ) -> (Vec<ShardSetup>, DeltaSource) {
+    set_up_with(plan, addresses, range, start, (globals, &CacheSet::in_memory(plan)))
+}
+
+/// Returns the setups of the shards of a process with these caches, and the source of their deltas.
+pub fn set_up_with(
+    plan: &Arc<Plan>,
+    addresses: Vec<Address>,
+    range: ShardRange,
+    start: Time,
+    (globals, caches): (&Variables, &Arc<CacheSet>),
+) -> (Vec<ShardSetup>, DeltaSource) {
     let (deltas, delta_receiver) = mpsc::channel(DELTA_QUEUE);
-    let shared = Arc::new(RunShared::new(plan, range));
+    let shared = Arc::new(RunShared::new(plan, range, Arc::clone(caches)));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_ms = (wall + (start - clock::now())).as_millis() as u64;

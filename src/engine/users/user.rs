@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::clock::Time;
 use crate::curve::Distribution;
+use crate::engine::iterations::cache_fill::CacheFill;
 use crate::engine::shard::Shard;
 use crate::engine::startup::numbering::IterationItem;
 use crate::engine::streams::UserStreams;
@@ -85,6 +86,8 @@ pub(crate) struct UserExtras {
     pub(crate) branches: Vec<User>,
     /// The user's streams.
     pub(crate) streams: UserStreams,
+    /// The entry of a cache that the user fills.
+    pub(crate) filling: Option<CacheFill>,
     /// The attempts of the current call before its last one, if calls are kept one by one.
     pub(crate) earlier_attempts: Vec<EarlierAttempt>,
 }

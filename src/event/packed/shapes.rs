@@ -7,6 +7,7 @@ use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{BackendSeries, RunManifest, Series, SourceFile, TraceInfo};
 use crate::sandbox::SandboxInfo;
+use crate::stats::caches::{CacheUse, Caches, LayerUse};
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
 use crate::stats::contents::{ContentUse, Contents};
 use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
@@ -55,7 +56,8 @@ packed! {
     AddressUse { connected, failed, slower }
     Addresses { known, others }
     Connections {
-        opened, reused, failed, prewarmed, prewarmed_used, bytes_sent, bytes_received
+        opened, reused, failed, prewarmed since 10, prewarmed_used since 10, bytes_sent,
+        bytes_received
     }
     FirstStart { intended, lag_ns }
     Gauges {
@@ -91,6 +93,13 @@ packed! {
     BackendWindow { calls, attempts, failed }
     ContentUse { responses, encoded, undecodable, wire_bytes, decoded_bytes }
     Contents { types }
+    LayerUse {
+        hits, misses, expired, unreadable, promotions, writes, failed, timeouts, skipped,
+    }
+    CacheUse {
+        lookups, hits, fills, failed_fills, waits, wait_ns, longest_wait_ns, forgotten, layers,
+    }
+    Caches { by_name }
     Exemplar {
         step, failing, intended, user, curl, cut, status, error, error_text, failed, head, body,
     }
@@ -136,7 +145,7 @@ packed! {
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, streams since 9, addresses,
-        contents since 10, statuses, errors, unset,
+        contents since 10, caches since 10, statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, kept since 10, gauges, last,
     }

@@ -58,6 +58,15 @@ impl BusAddress {
         Self::parse_with(url, options, password.as_deref())
     }
 
+    /// Parses a URL as [`BusAddress::parse`], whose password is in the URL alone: that of the bus
+    /// is for no other server.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn parse_alone(url: &str, options: &BusOptions) -> Result<Self, BusError> {
+        Self::parse_with(url, options, None)
+    }
+
     fn parse_with(
         url: &str,
         options: &BusOptions,

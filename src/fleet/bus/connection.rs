@@ -57,6 +57,12 @@ impl BusConnection {
         Ok(connection)
     }
 
+    /// A connection that is opened with its first command, to a server that is not checked.
+    pub fn lazy(address: &BusAddress, timeout: Duration) -> Self {
+        let address = address.clone();
+        Self { address, timeout, open: None, tried_at: None, failed: None }
+    }
+
     fn other_server(&self, why: &str) -> BusError {
         let why = super::error::one_line(why);
         BusError::OtherServer { address: self.address.to_string(), why }

@@ -5,6 +5,7 @@
 //! Invariant: a figure that is not known is `None`, never a zero.
 
 mod backends;
+mod caches;
 mod checks;
 pub(crate) mod client;
 mod connections;
@@ -21,6 +22,7 @@ mod workers;
 mod workloads;
 
 pub(crate) use backends::{BackendRow, BackendStanding, backends};
+pub(crate) use caches::{CacheRow, caches};
 pub(crate) use checks::{CheckRow, checks};
 pub(crate) use connections::prewarmed_part;
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};

@@ -47,8 +47,7 @@ pub(crate) fn archetype(
     let link = link.map(|(_, node)| link::link(diagnostics, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
-    let on_start = fields.take("on_start");
-    let on_stop = fields.take("on_stop");
+    let (on_start, on_stop) = (fields.take("on_start"), fields.take("on_stop"));
     let form = form(diagnostics, fields)?;
     let (FlowForm::Steps(form_node) | FlowForm::States(form_node, _)) = form;
     let sections: Vec<&Node> = [on_start, Some(form_node), on_stop].into_iter().flatten().collect();
@@ -78,6 +77,7 @@ pub(crate) fn archetype(
         network: network_span,
         timeouts: std::mem::take(&mut flow.timeouts),
         streams: std::mem::take(&mut flow.stream_places),
+        cached: std::mem::take(&mut flow.cached_places),
     };
     let compiled = Archetype {
         name: name.to_owned(),

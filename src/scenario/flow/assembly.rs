@@ -34,6 +34,10 @@ pub(crate) struct Assembly<'a> {
     pub timeouts: Vec<(Duration, SourceSpan)>,
     /// Steps of streams and with stamps, by their index among the calls.
     pub stream_places: Vec<(usize, SourceSpan)>,
+    /// Steps that use a cache, by their index, with their places.
+    pub cached_places: Vec<(usize, SourceSpan)>,
+    /// Whether the current steps are those of a `cached`.
+    pub is_cached: bool,
     /// Number of loops around the current step.
     depth: usize,
 }
@@ -53,6 +57,8 @@ impl<'a> Assembly<'a> {
             streams: Vec::new(),
             timeouts: Vec::new(),
             stream_places: Vec::new(),
+            cached_places: Vec::new(),
+            is_cached: false,
             depth: 0,
         }
     }

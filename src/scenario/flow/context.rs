@@ -19,6 +19,8 @@ pub(crate) struct ScenarioContext {
     pub websockets: Vec<bool>,
     /// The variables that `setup` sets.
     pub globals: Vec<String>,
+    /// The names of the caches.
+    pub caches: Vec<String>,
     /// The denied requests.
     pub safety: Rc<Safety>,
 }

@@ -6,6 +6,7 @@
 
 use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::cached;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
@@ -70,6 +71,10 @@ fn compile_control(
             let duration = distribution::distribution(diagnostics, value);
             flow.steps.extend(duration.map(Step::Pause));
         }
+        ControlStep::Cached => {
+            cached::cached(flow, diagnostics, value, &mut fields, compile_list);
+        }
+        ControlStep::Forget => cached::forget(flow, diagnostics, value, &mut fields),
         ControlStep::Open
         | ControlStep::Send
         | ControlStep::Await

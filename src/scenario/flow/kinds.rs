@@ -4,13 +4,13 @@
 
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::steps::{
-    CHOOSE, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
+    CACHED, CHOOSE, FORGET, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
 };
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 15] = [
+pub(crate) const KINDS: [(&str, ControlStep); 17] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -21,6 +21,8 @@ pub(crate) const KINDS: [(&str, ControlStep); 15] = [
     ("set", ControlStep::Set),
     ("log", ControlStep::Log),
     ("pause", ControlStep::Pause),
+    ("cached", ControlStep::Cached),
+    ("forget", ControlStep::Forget),
     ("open", ControlStep::Open),
     ("send", ControlStep::Send),
     ("await", ControlStep::Await),
@@ -41,6 +43,8 @@ pub(crate) enum ControlStep {
     Set,
     Log,
     Pause,
+    Cached,
+    Forget,
     Open,
     Send,
     Await,
@@ -68,6 +72,8 @@ impl ControlStep {
             Self::Set => &SET,
             Self::Log => &LOG,
             Self::Pause => &PAUSE,
+            Self::Cached => &CACHED,
+            Self::Forget => &FORGET,
             Self::Open => &OPEN,
             Self::Send => &SEND,
             Self::Await => &AWAIT,

@@ -6,6 +6,7 @@
 pub(crate) mod archetype;
 mod assembly;
 mod body;
+mod cached;
 mod capture;
 mod check;
 mod columns;

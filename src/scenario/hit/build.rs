@@ -84,6 +84,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             call_records: None,
             trace_url: None,
             sources: Vec::new(),
+            caches: Vec::new(),
         }
     });
     if let Some(plan) = &plan {

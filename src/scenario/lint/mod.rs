@@ -3,6 +3,7 @@
 //! `loader` calls it last.
 //! Invariant: a warning never prevents a run.
 
+mod cache_warnings;
 pub(crate) mod plan_warnings;
 mod stream_warnings;
 mod threshold_warnings;

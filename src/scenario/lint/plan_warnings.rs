@@ -14,7 +14,7 @@ use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
 use crate::plan::flow::Session;
 use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
-use crate::scenario::lint::{stream_warnings, threshold_warnings};
+use crate::scenario::lint::{cache_warnings, stream_warnings, threshold_warnings};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
 use crate::units::{counted, show_duration};
@@ -40,6 +40,7 @@ pub(crate) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sourc
     threshold_warnings::thresholds(diagnostics, plan, spans);
     endpoints(diagnostics, plan, spans);
     stream_warnings::streams(diagnostics, plan, spans);
+    cache_warnings::caches(diagnostics, plan, spans);
 }
 
 fn all_archetypes(plan: &Plan) -> impl Iterator<Item = &Archetype> {

@@ -3,6 +3,7 @@
 //! `compile` reads it.
 //! Invariant: a scenario has services and workloads.
 
+use crate::scenario::nouns::cache::CACHE;
 use crate::scenario::nouns::client::BLOCKS;
 use crate::scenario::nouns::k6::K6_WORKLOAD;
 use crate::scenario::nouns::load::WORKLOAD;
@@ -45,6 +46,7 @@ static RUN: &[KeySpec] = &[
     key("services", some_of(&Shared(&SERVICE_FORM)), "Targets of calls; the first is the default.")
         .needs("a map of services, such as `shop: builtin`"),
     key("shift", Table(&SHIFT), "Moves the users of a service to another target, step by step."),
+    key("cache", named(&Table(&CACHE), 0), "Caches of captured values, for `cached` steps."),
     key("vars", map_of(&Any), "Variables that every user can read."),
     key(
         "setup",

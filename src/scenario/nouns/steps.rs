@@ -45,6 +45,8 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&SET),
         Table(&LOG),
         Table(&PAUSE),
+        Table(&CACHED),
+        Table(&FORGET),
         Table(&OPEN),
         Table(&SEND),
         Table(&AWAIT),
@@ -342,5 +344,35 @@ pub(crate) static PAUSE: Noun = Noun {
     title: "this step",
     about: "A wait, in addition to think time.",
     groups: &[&[key("pause", Shared(&DISTRIBUTION), "Duration.").needs("a duration such as 2s")]],
+    ..EMPTY
+};
+
+pub(crate) static CACHED: Noun = Noun {
+    id: "cached",
+    title: "this step",
+    about: "Takes values from a cache; if it has none, runs steps and keeps what they captured.",
+    groups: &[&[
+        key("cached", Fixed, "Name of the cache.").needs("the name of a cache"),
+        key("key", Template, "What the values belong to, such as an account.")
+            .needs("a text such as '{{ row.user }}'"),
+        key(
+            "keep",
+            OneOf(&[Fixed, List(1, Some(16), &Fixed)]),
+            "Variables that are kept; each is captured or set by one of the steps.",
+        )
+        .needs("names of variables, such as `[token]`"),
+        key("do", Shared(&STEPS), "Steps that capture the values.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+pub(crate) static FORGET: Noun = Noun {
+    id: "forget",
+    title: "this step",
+    about: "Removes values from all layers of a cache, unless others have replaced this user's.",
+    groups: &[&[
+        key("forget", Fixed, "Name of the cache.").needs("the name of a cache"),
+        key("key", Template, "What the values belong to.").needs("a text such as '{{ row.user }}'"),
+    ]],
     ..EMPTY
 };

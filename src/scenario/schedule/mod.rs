@@ -19,8 +19,6 @@ use crate::scenario::syntax::names::{is_name, report_bad_name};
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{source, templates, values};
-use crate::seed::{Seed, Stream};
-use crate::template::{Encoding, MAX_ITERATION_WORK, RenderScope};
 use crate::timetable::{LockOptions, NotifyOn, NotifyOptions, ScheduleFile, ScheduleZone};
 
 /// Maximum jobs of a file, as in its field table.
@@ -75,7 +73,8 @@ fn schedule(diagnostics: &mut Diagnostics, node: &Node, stem: &str) -> Option<Sc
     });
     let lock = fields.take("lock").and_then(|node| lock(diagnostics, node));
     let place = "a file, or a URL such as postgres://…";
-    let history = fields.take("history").and_then(|node| constant(diagnostics, node, place));
+    let history =
+        fields.take("history").and_then(|node| templates::constant(diagnostics, node, place));
     let notify = fields.take("notify").and_then(|node| notify(diagnostics, node));
     let mut max_running = 4;
     fields.fill(diagnostics, "max_running", &mut max_running);
@@ -119,7 +118,7 @@ fn lock(diagnostics: &mut Diagnostics, node: &Node) -> Option<LockOptions> {
     let lease = Duration::from_secs(30);
     let url = |diagnostics: &mut Diagnostics, node: &Node| {
         let expected = "a URL such as rediss://redis.example:6379";
-        let url = constant(diagnostics, node, expected)?;
+        let url = templates::constant(diagnostics, node, expected)?;
         if !url.starts_with("redis://") && !url.starts_with("rediss://") {
             return report_wrong(diagnostics, node, expected);
         }
@@ -156,7 +155,7 @@ fn notify(diagnostics: &mut Diagnostics, node: &Node) -> Option<NotifyOptions> {
     let mut fields = Fields::read(diagnostics, node, &NOTIFY)?;
     let url = fields.take("url").and_then(|node| {
         let expected = "a URL such as https://hooks.example/load";
-        let url = constant(diagnostics, node, expected)?;
+        let url = templates::constant(diagnostics, node, expected)?;
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return report_wrong(diagnostics, node, expected);
         }
@@ -170,29 +169,6 @@ fn notify(diagnostics: &mut Diagnostics, node: &Node) -> Option<NotifyOptions> {
     });
     fields.finish(diagnostics);
     Some(NotifyOptions { url: url?, on })
-}
-
-/// Reads a text in which `{{ env() }}` and `{{ secret() }}` may stand.
-fn constant(diagnostics: &mut Diagnostics, node: &Node, expected: &str) -> Option<String> {
-    let template = templates::template(diagnostics, node, Encoding::Plain, &[], expected)?;
-    let mut rng = Seed::ZERO.rng(Stream::World, 0, 0);
-    let mut work = MAX_ITERATION_WORK;
-    let mut scope = RenderScope {
-        variables: &[],
-        names: &[],
-        rng: &mut rng,
-        user: 0,
-        iteration: 0,
-        run_id: "",
-        request: None,
-        now_ms: 0,
-        work: &mut work,
-        from_responses: &[],
-    };
-    let mut text = Vec::new();
-    let rendered = template.render(&mut scope, &mut text).is_ok();
-    let text = String::from_utf8(text).ok().filter(|text| rendered && !text.is_empty());
-    text.or_else(|| report_wrong(diagnostics, node, expected))
 }
 
 #[cfg(test)]

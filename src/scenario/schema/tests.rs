@@ -79,7 +79,17 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 49] = [
+const PLACES: [(&str, &str); 51] = [
+    (
+        "cache",
+        "services: SERVICES, cache: { c: { layers: [memory], ttl: 1h, KEYS } }, \
+         workloads: { w: WORKLOAD }",
+    ),
+    (
+        "cache_layer",
+        "services: SERVICES, cache: { c: { layers: [ { at: memory, KEYS } ], ttl: 1h } }, \
+         workloads: { w: WORKLOAD }",
+    ),
     ("schedule", "schedule: s, KEYS, jobs: { j: JOB }"),
     ("lock", "schedule: s, lock: { url: 'redis://127.0.0.1', KEYS }, jobs: { j: JOB }"),
     ("notify", "schedule: s, notify: { url: 'http://127.0.0.1/', KEYS }, jobs: { j: JOB }"),

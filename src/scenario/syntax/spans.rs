@@ -23,6 +23,8 @@ pub(crate) struct ArchetypeSpans {
     pub timeouts: Vec<(Duration, SourceSpan)>,
     /// Its steps of streams and with stamps, by their index among the calls.
     pub streams: Vec<(usize, SourceSpan)>,
+    /// Its `cached` steps, by their index.
+    pub cached: Vec<(usize, SourceSpan)>,
 }
 
 /// The places of the parts of a scenario.
@@ -34,6 +36,8 @@ pub(crate) struct SourceSpans {
     pub teardown: Option<ArchetypeSpans>,
     /// The services, with their timeouts.
     pub services: Vec<(SourceSpan, Option<SourceSpan>)>,
+    /// The caches.
+    pub caches: Vec<SourceSpan>,
     /// Inline archetypes that no workload uses.
     pub unused: Vec<(String, SourceSpan)>,
     pub warmup: Option<SourceSpan>,

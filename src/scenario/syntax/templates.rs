@@ -8,8 +8,10 @@ use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::{report_wrong, scalar};
+use crate::seed::{Seed, Stream};
 use crate::template::{
-    Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, TypedTemplate,
+    Builder, Encoding, FUNCTIONS, MAX_ITERATION_WORK, ParseError, ParseErrorKind, RenderScope,
+    Template, TypedTemplate,
 };
 
 /// Maximum depth of a JSON body; the YAML limits are stricter.
@@ -31,6 +33,33 @@ pub(crate) fn template(
             None
         }
     }
+}
+
+/// Reads a text in which `{{ env() }}` and `{{ secret() }}` may stand.
+pub(crate) fn constant(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    expected: &str,
+) -> Option<String> {
+    let template = template(diagnostics, node, Encoding::Plain, &[], expected)?;
+    let mut rng = Seed::ZERO.rng(Stream::World, 0, 0);
+    let mut work = MAX_ITERATION_WORK;
+    let mut scope = RenderScope {
+        variables: &[],
+        names: &[],
+        rng: &mut rng,
+        user: 0,
+        iteration: 0,
+        run_id: "",
+        request: None,
+        now_ms: 0,
+        work: &mut work,
+        from_responses: &[],
+    };
+    let mut text = Vec::new();
+    let rendered = template.render(&mut scope, &mut text).is_ok();
+    let text = String::from_utf8(text).ok().filter(|text| rendered && !text.is_empty());
+    text.or_else(|| report_wrong(diagnostics, node, expected))
 }
 
 /// Compiles a value that keeps its type: a scalar, a single `{{ }}`, a text, a list or a map.

@@ -12,6 +12,7 @@ mod starts;
 
 use std::collections::BTreeSet;
 
+use super::caches::CacheUse;
 use super::call_record::{CallRecord, CallSampling, IterationRecord};
 use super::contents::ContentUse;
 use super::counts::{FirstStart, Gauges};
@@ -211,6 +212,11 @@ impl Recorder {
     /// Records a body; `content_type` is the value of that header.
     pub fn record_content(&mut self, content_type: Option<&[u8]>, body: &ContentUse) {
         self.delta.contents.count(content_type, body);
+    }
+
+    /// Returns the counts of a cache.
+    pub fn cache(&mut self, name: &str) -> &mut CacheUse {
+        self.delta.caches.cache(name)
     }
 
     /// Records an expression that failed on its values; `text` says which, why and where.

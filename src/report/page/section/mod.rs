@@ -3,6 +3,7 @@
 //! `document` orders them.
 //! Invariant: a section without anything to show renders nothing.
 
+mod caches;
 mod cells;
 #[cfg(feature = "history")]
 pub(super) use cells::sortable;

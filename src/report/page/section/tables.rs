@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
+use super::caches;
 use super::cells::{count, errors, owner, sortable, time};
 use crate::report::rows::{self, BackendRow, StepRow, WorkloadRow, drain_note, lost_note};
 use crate::stats::Calls;
@@ -48,6 +49,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         }
         (shift(view))
         (backends(view))
+        (caches::caches(view))
         (groups(view))
         p.note { "Calls scheduled after the warm-up. Response: scheduled start to last byte; "
             "service: sending to last byte. ≥: lower bound, because some calls have no known "

@@ -1,0 +1,34 @@
+//! Rows of caches: one for each cache that was looked up, and one for each of its layers.
+//!
+//! The terminal, the page and `summary.json` lay them out.
+//! Invariant: layers come in the order of their names, since a record has no other.
+
+use crate::event::Report;
+use crate::stats::caches::{CacheUse, LayerUse};
+
+/// A cache.
+pub(crate) struct CacheRow<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) counts: &'a CacheUse,
+    /// Its layers: memory first.
+    pub(crate) layers: Vec<(&'a str, &'a LayerUse)>,
+}
+
+/// All caches that were used.
+pub(crate) fn caches(report: &Report) -> Vec<CacheRow<'_>> {
+    report.snapshot.caches.by_name.iter().map(row).collect()
+}
+
+fn row<'a>((name, counts): (&'a String, &'a CacheUse)) -> CacheRow<'a> {
+    let mut layers: Vec<_> =
+        counts.layers.iter().map(|(name, layer)| (name.as_str(), layer)).collect();
+    layers.sort_by_key(|(name, _)| *name != "memory");
+    CacheRow { name, counts, layers }
+}
+
+impl CacheRow<'_> {
+    /// The mean time of the lookups that took time, ns; `None` if none did.
+    pub(crate) fn mean_wait_ns(&self) -> Option<u64> {
+        (self.counts.wait_ns > 0).then(|| self.counts.wait_ns / self.counts.lookups.max(1))
+    }
+}
