@@ -133,12 +133,12 @@ fn what_the_report_counts_at_a_backend_is_in_its_access_log() {
 fn streams_that_are_held_count_at_their_backend() {
     let targets = [Builtin::start(&[]), Builtin::start(&[])];
     let [a, b] = targets.each_ref().map(|target| target.url(""));
-    let report = run(&format!(
+    let done = run(&format!(
         "services: {{ it: {{ urls: [ \"{a}\", \"{b}\" ], balance: least_connections }} }}\n\
          workloads:\n  w:\n    users: [ {{ ramp: 24, over: 2s }}, {{ hold: 1s }} ]\n    flow:\n\
          \x20     - {{ open: /ws/echo, as: s }}\n      - {{ pause: 10s }}\n      - {{ close: s }}\n"
-    ))
-    .report(0);
+    ));
+    assert_eq!(count(&done.report(0), "streams.peak"), 24);
     for target in &targets {
         let stats = target.stats();
         assert_eq!(count(&stats, "requests"), 12, "{stats}");
