@@ -29,6 +29,7 @@ pub fn document(report: &Report) -> Value {
     document["backends"] = backends::document(report, |window| calls(&window.calls));
     document["shift"] = shift::document(report);
     document["contents"] = contents::document(report);
+    document["cost"] = cost::report_document(report);
     document["caches"] = caches::document(report);
     // The former name of `monitors`.
     document["dials"] = document["monitors"].clone();
@@ -105,7 +106,6 @@ fn whole(report: &Report) -> Value {
         },
         "generator": generator(report),
         "usage": used(report),
-        "cost": cost::report_document(report),
         "monitors": monitors::document(report),
     })
 }
