@@ -20,8 +20,10 @@ use crate::exit::ExitStatus;
 use crate::ids::{BreakerId, PoolId, ServiceId, StepId, WorkloadId};
 pub use crate::plan::policy::BreakerSwitch;
 use crate::plan::policy::{DegradationLevel, Priority};
+use crate::plan::prices::Prices;
 use crate::plan::{LoadOverride, RunManifest};
 use crate::sandbox::SandboxInfo;
+use crate::stats::run_usage::RunUsage;
 use crate::stats::shift::ShiftReport;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
@@ -171,6 +173,12 @@ pub struct Report {
     pub workers: Vec<WorkerUse>,
     /// What became of the shift, if the run had one; `None` while it is running.
     pub shift: Option<ShiftReport>,
+    /// What the run used; empty while it is running.
+    pub usage: RunUsage,
+    /// Mean resident memory of the processes of this machine during the load, bytes.
+    pub memory_mean: Option<u64>,
+    /// Prices, if the report tells what the run cost.
+    pub prices: Option<Arc<Prices>>,
 }
 
 impl Report {

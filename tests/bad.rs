@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use manada::plan::ceilings::{Ceiling, Ceilings};
 use manada::scenario::{ScenarioOverrides, load};
 use manada::seed::Seed;
 use manada::units::Rate;
@@ -82,6 +83,18 @@ fn each_bad_schedule_gets_its_exact_message() {
 }
 
 #[test]
+fn each_bad_file_of_prices_gets_its_exact_message() {
+    let mut differences = Vec::new();
+    for name in ["keys", "values", "version"] {
+        let path = Path::new("tests/bad/prices").join(name).with_extension("yaml");
+        let mistakes = manada::scenario::prices::load_prices(&path).unwrap_err();
+        let got = mistakes.render(false) + "\n";
+        differences.extend(compare(&path.with_extension("txt"), &got));
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
 fn flags_get_their_exact_message() {
     let overrides = ScenarioOverrides {
         source: manada::files::Files::default(),
@@ -89,6 +102,11 @@ fn flags_get_their_exact_message() {
         files: Vec::new(),
         once: false,
         authorised: vec!["a b".to_owned()],
+        ceilings: Ceilings {
+            memory: Some(Ceiling::new(1, "--max-memory")),
+            disk: Some(Ceiling::new(1, "--max-disk")),
+            ..Ceilings::default()
+        },
         environment: None,
         set: Vec::new(),
         seed: Seed::new(1),

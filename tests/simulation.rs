@@ -329,6 +329,8 @@ worlds![
     logs_and_endless_loops,
     markov,
     memory_holds_starts_back,
+    max_memory_holds_starts_back,
+    max_connections_are_shared,
     memory_never_eases,
     memory_runs_short,
     mm1,

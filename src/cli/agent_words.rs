@@ -19,6 +19,7 @@ const OF_COORDINATOR: &[&str] = &[
     "bus-ca",
     "bus-cert",
     "bus-key",
+    "cost",
     "elasticsearch",
     "env-may-differ",
     "force",

@@ -11,6 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::call_args::CallArgs;
+use super::cost_args::CostArgs;
 #[cfg(feature = "history")]
 use super::history_args::HistoryArgs;
 use super::limits::{self, UserLimits};
@@ -97,6 +98,8 @@ pub(super) struct CommonArgs {
     pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) calls: CallArgs,
+    #[command(flatten)]
+    pub(super) cost: CostArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

@@ -111,7 +111,8 @@ impl CallArgs {
                        such as calls.ndjson, or /dev/stdout";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let file = SamplesFile::create(path)?;
+        let mut file = SamplesFile::create(path)?;
+        file.count_in(sinks.disk().clone());
         let totals = file.totals();
         sinks.add("samples", WhenFull::Block, file)?;
         Ok(CallFiles { samples: Some((path.clone(), totals)), log })

@@ -31,6 +31,7 @@ use crate::report::layout::{self, PeerLayout};
 use crate::report::{json, summary};
 use crate::run::agents::keep_journal;
 use crate::run::{self, ControlGuards, RunError, RunOptions};
+use crate::sinks::disk_budget::{DiskBudget, OutputKind};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
@@ -78,6 +79,10 @@ pub(super) fn execute_plan(
     if let Err(status) = common.check_destinations(&scenario) {
         return status;
     }
+    let prices = match common.cost.prices() {
+        Ok(prices) => prices,
+        Err(status) => return status,
+    };
     let prepared = match PreparedRun::new(&plan, common, folder_use, &generators) {
         Ok(prepared) => prepared,
         Err((why, status)) => return fail(&why, status),
@@ -85,6 +90,8 @@ pub(super) fn execute_plan(
     let (folder, signals) = (prepared.folder.clone(), prepared.signals.clone());
     let mut sinks = SinkSet::default();
     sinks.set_hurry(signals.hurry());
+    sinks.set_disk(DiskBudget::new(plan.safety.ceilings.disk()));
+    let disk = sinks.disk().clone();
     // Without live control no sink gets a client.
     let client = (!common.no_control).then(ControlClient::default);
     let added = add_sinks(&mut sinks, &plan, common, folder.as_ref(), client.as_ref());
@@ -105,7 +112,7 @@ pub(super) fn execute_plan(
     if let (Some(agents), Some(folder)) = (&mut generators.agents, &folder) {
         keep_journal(agents, folder.path());
     }
-    let options = run_options(&plan, generators, prepared);
+    let options = RunOptions { prices, ..run_options(&plan, generators, prepared) };
     let open = |handles| control(handles, common, &screen, client.as_ref());
     let listen = |listener| signals.pass_to(listener);
     let report = match run::run(plan, &options, &mut sinks, listen, open) {
@@ -129,6 +136,9 @@ pub(super) fn execute_plan(
     let summary = sinks.join();
     screen.wait_until_left(&signals.hurry());
     side.finish(&signals.hurry());
+    if disk.take_ended().contains(&OutputKind::Final) {
+        print_remark(&format_args!("{}", disk.missing_reports()));
+    }
     let status = finish_report(summary, &streams, Arc::clone(&report), &common.output, &result);
     #[cfg(feature = "history")]
     history.write(&report);
@@ -165,6 +175,7 @@ fn run_options(plan: &Plan, generators: LoadGenerators, prepared: PreparedRun) -
         agents: generators.agents,
         monitors: prepared.monitors,
         sandbox: prepared.sandbox,
+        prices: None,
         targets: prepared.targets,
     }
 }
@@ -263,6 +274,7 @@ fn dashboard(
 /// If it cannot be written.
 pub(super) fn add_files(sinks: &mut SinkSet, folder: Option<&Arc<RunFolder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
+    folder.set_disk(sinks.disk().clone());
     let files =
         RunFiles::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
     sinks.add("files", WhenFull::Block, files)
@@ -280,7 +292,8 @@ pub(super) fn add_exports(
     if reports.is_empty() {
         return Ok(StreamExports::default());
     }
-    let exports = Exports::open(reports)?;
+    let mut exports = Exports::open(reports)?;
+    exports.count_in(sinks.disk().clone());
     let streams = exports.streams();
     sinks.add("reports", WhenFull::Block, exports)?;
     Ok(streams)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::args::{self, CommonArgs, GeneratorArgs};
+use super::ceiling_args::CeilingArgs;
 use super::execute;
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
@@ -72,6 +73,8 @@ pub(super) struct Args {
     connection: HitConnectionArgs,
     #[command(flatten)]
     limits: UserLimits,
+    #[command(flatten)]
+    ceilings: CeilingArgs,
     /// Print the results as another tool does: oha, wrk or k6
     ///
     /// For scripts that parse them. Verdict and trust go to standard error.
@@ -317,12 +320,11 @@ pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
         hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
     args.common.calls.apply(&mut plan, args.common.metrics.has_spans());
     let hosts = &args.limits.authorised;
-    hit::within_limits(plan, files, limits::safety_file(files).as_deref(), hosts).map_err(
-        |mistakes| {
-            let status = status_of(&mistakes);
-            HitFailure::Mistakes(mistakes, status)
-        },
-    )
+    let (file, ceilings) = (limits::safety_file(files), args.ceilings.ceilings());
+    hit::within_limits(plan, files, file.as_deref(), hosts, &ceilings).map_err(|mistakes| {
+        let status = status_of(&mistakes);
+        HitFailure::Mistakes(mistakes, status)
+    })
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {

@@ -133,7 +133,8 @@ impl LogArgs {
             rotation: self.log_rotate,
         };
         let (run_id, scenario) = (plan.run_id.clone(), plan.scenario.clone());
-        let sink = RunLogSink::open(options.clone(), &run_id, &scenario)?;
+        let disk = sinks.disk().clone();
+        let sink = RunLogSink::open_in(options.clone(), &run_id, &scenario, disk)?;
         let totals = sink.totals();
         sinks.add("log", WhenFull::Block, sink)?;
         Ok(Some(OpenLog { options, run_id, scenario, totals }))

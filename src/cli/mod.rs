@@ -11,11 +11,14 @@ mod args;
 #[cfg(feature = "redis")]
 mod bus_args;
 mod call_args;
+mod ceiling_args;
 mod check;
 mod commands;
 mod control;
 #[cfg(feature = "redis")]
 mod coordinate;
+mod cost;
+mod cost_args;
 #[cfg(feature = "metrics")]
 mod dashboards;
 mod destinations;

@@ -23,6 +23,7 @@ use crate::exit::ExitStatus;
 use crate::files::Files;
 use crate::host;
 use crate::plan::Plan;
+use crate::plan::ceilings::Ceilings;
 use crate::probe::{
     self, ConnectionFinding, ProbeFinding, ProbeRequests, ProbeStop, RequestSender, SearchOptions,
     SendLimits,
@@ -188,10 +189,11 @@ impl Args {
         let (files, hosts) = (Files::default(), &self.limits.authorised);
         let file = limits::safety_file(&files);
         let mut plan =
-            hit::within_limits(plan, &files, file.as_deref(), hosts).map_err(|found| {
-                let is_flag = found.has_flag_mistake();
-                report(&found, if is_flag { ExitStatus::Usage } else { ExitStatus::Scenario })
-            })?;
+            hit::within_limits(plan, &files, file.as_deref(), hosts, &Ceilings::default())
+                .map_err(|found| {
+                    let is_flag = found.has_flag_mistake();
+                    report(&found, if is_flag { ExitStatus::Usage } else { ExitStatus::Scenario })
+                })?;
         for service in &mut plan.services {
             service.transport.sources = self.local_addresses();
         }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::args::{self, OutputArgs};
+use super::cost_args::CostArgs;
 use super::output::fail;
 use super::rebuilt;
 use crate::event::record;
@@ -47,6 +48,8 @@ pub(super) struct Args {
         help_heading = "Results")]
     trace_url: Option<TraceUrl>,
     #[command(flatten)]
+    cost: CostArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -79,8 +82,12 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         let why = "--out is the folder of the record; choose another";
         return fail(&why, ExitStatus::Usage);
     }
+    let prices = match args.cost.prices() {
+        Ok(prices) => prices,
+        Err(status) => return status,
+    };
     let made = |sinks: &mut SinkSet| {
-        let changes = ReplayChanges { rules, trace_url: args.trace_url.clone() };
+        let changes = ReplayChanges { rules, trace_url: args.trace_url.clone(), prices };
         replay::replay(file, changes, sinks)
             .map_err(|error| format!("cannot read {shown}: {error}"))
     };

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::args::{self, CommonArgs, GeneratorArgs, LoadArgs, OverlayArgs};
 #[cfg(feature = "redis")]
 use super::bus_args::BusArgs;
+use super::ceiling_args::CeilingArgs;
 use super::execute;
 use super::limits::UserLimits;
 use super::load_generators::LoadGenerators;
@@ -57,6 +58,8 @@ pub(super) struct Args {
     load: LoadArgs,
     #[command(flatten)]
     limits: UserLimits,
+    #[command(flatten)]
+    ceilings: CeilingArgs,
     #[cfg(feature = "redis")]
     #[command(flatten)]
     fleet: FleetArgs,
@@ -228,6 +231,7 @@ pub(super) fn compile(
     let overrides = ScenarioOverrides {
         seed: args.generator.seed,
         thresholds: args.generator.threshold.clone(),
+        ceilings: args.ceilings.ceilings(),
         ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
     let loaded = scenario::load(&args.scenario, &overrides).map_err(|mistakes| {

@@ -96,6 +96,15 @@ pub fn is_virtual() -> bool {
     VIRTUAL_NOW.get() != REAL
 }
 
+/// CPU time that all threads of this process have used, ns; zero in virtual time.
+pub fn process_cpu_ns() -> u64 {
+    if is_virtual() {
+        return 0;
+    }
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64
+}
+
 /// CPU time that this thread has used, ns; zero in virtual time.
 pub fn thread_cpu_ns() -> u64 {
     if is_virtual() {

@@ -78,6 +78,15 @@ pub enum ControlError {
         /// The level of the breaker.
         level: &'static str,
     },
+    /// More users than share the allowed connections.
+    TooManyConnections {
+        /// The connections that the users could open.
+        connections: u64,
+        /// The limit.
+        most: u64,
+        /// The file or option that sets it.
+        by: String,
+    },
     /// More users than are allowed.
     TooManyUsers {
         /// The users.
@@ -123,6 +132,11 @@ impl From<CommandError> for ControlError {
 
 impl std::error::Error for ControlError {}
 
+/// What stands before a limit.
+fn allowed_by(origin: Option<&str>) -> String {
+    origin.map_or_else(|| "expected at most".to_owned(), |by| format!("{by} allows"))
+}
+
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |permille: u32| f64::from(permille) / 10.0;
@@ -154,18 +168,20 @@ impl fmt::Display for ControlError {
             }
             Self::NoLoadLeft { name, permille, less } => {
                 let (now, less) = (percent(*permille), percent(*less));
-                write!(f, "workload `{name}`: {now} % minus {less} % leaves no load; ")?;
-                f.write_str("use a smaller step, or `pause`")
+                let left = "leaves no load; use a smaller step, or `pause`";
+                write!(f, "workload `{name}`: {now} % minus {less} % {left}")
             }
-            Self::NoBreaker { name, level } => {
-                write!(f, "`{name}` has no breaker; ")?;
-                write!(f, "add `breakers: {{ {level}: {{}} }}` to the scenario")
-            }
-            Self::TooManyUsers { users, most, by: Some(by) } => {
-                write!(f, "{users} users: {by} allows {most}")
-            }
-            Self::TooManyUsers { users, most, by: None } => {
-                write!(f, "{users} users: expected at most {most}")
+            Self::NoBreaker { name, level } => write!(
+                f,
+                "`{name}` has no breaker; add `breakers: {{ {level}: {{}} }}` to the scenario"
+            ),
+            Self::TooManyConnections { connections, most, by } => write!(
+                f,
+                "{connections} connections could be open: {by} allows {most}; a run that begins \
+                 with more users shares them"
+            ),
+            Self::TooManyUsers { users, most, by } => {
+                write!(f, "{users} users: {} {most}", allowed_by(by.as_deref()))
             }
             Self::TooHighRate { rate, most, by: Some(by) } => {
                 write!(f, "{}/s: {by} allows {}/s", rate.as_f64(), most.as_f64())

@@ -4,6 +4,7 @@
 //! Invariant: workers are numbered from 1 for readers, by index in code.
 
 use crate::clock::{RunOffset, Time};
+use crate::host::usage::CpuTime;
 use crate::plan::slots::{OwnedSlots, ShardRange};
 use crate::stats::{ChangeSubject, FirstStart};
 
@@ -112,6 +113,8 @@ pub struct WorkerUse {
     pub range: ShardRange,
     /// Peak resident memory, bytes; as it was read last, if the worker was lost.
     pub rss_peak: u64,
+    /// CPU time since it began; as it was read last, if the worker was lost.
+    pub cpu: CpuTime,
     /// Why one of its shards failed; `None` if none did.
     pub failed: Option<String>,
     /// How it ended, if it was lost.

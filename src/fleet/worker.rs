@@ -22,6 +22,7 @@ use crate::event::{DeltaSource, ShardCommand};
 use crate::exit::ExitStatus;
 use crate::host;
 use crate::plan::Plan;
+use crate::stats::run_usage::process_cpu;
 use crate::wire::{self, ServiceEndpoint};
 
 /// Why a plan cannot be run here: the reason, and the exit status of the program.
@@ -66,7 +67,7 @@ pub fn run(
         .spawn(move || pass_on(&mut down, &commands))?;
     clock::block_on(send_deltas(&mut source, &mut up))??;
     let failed = engine.join(&[]).err().map(|error| error.to_string());
-    let end = WorkerEnd { failed, rss_peak: host::peak_rss_bytes() };
+    let end = WorkerEnd { failed, rss_peak: host::peak_rss_bytes(), cpu: process_cpu() };
     up.send(&FromWorker::Ended { end })?;
     Ok(ExitStatus::Pass)
 }

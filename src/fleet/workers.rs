@@ -28,6 +28,7 @@ use crate::event::{
     WorkerUse,
 };
 use crate::host;
+use crate::host::usage::CpuTime;
 use crate::plan::data::sanitize::made_key;
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Plan};
@@ -86,6 +87,8 @@ struct WorkerProcess {
     child: Child,
     /// The highest memory use that was read, bytes.
     rss_peak: u64,
+    /// Its CPU time, as it was read last.
+    cpu: CpuTime,
     /// What it told at its end.
     end: Option<WorkerEnd>,
     /// How it ended, if it told nothing.
@@ -127,7 +130,13 @@ impl PendingWorkers {
             let (Some(stdin), Some(stdout)) = pipes else {
                 return Err(failed(io::Error::other("no pipes")));
             };
-            let process = WorkerProcess { child, rss_peak: 0, end: None, loss: None };
+            let process = WorkerProcess {
+                child,
+                rss_peak: 0,
+                cpu: CpuTime::default(),
+                end: None,
+                loss: None,
+            };
             let process = Arc::new(Mutex::new(process));
             let follower = Follower {
                 index,
@@ -261,6 +270,7 @@ impl RunningWorkers {
             uses.push(WorkerUse {
                 range: worker.range,
                 rss_peak: end.rss_peak.unwrap_or(process.rss_peak),
+                cpu: end.cpu.unwrap_or(process.cpu),
                 failed: end.failed,
                 loss: process.loss.clone(),
                 agent: None,
@@ -279,9 +289,10 @@ impl WorkerProcess {
         if self.end.is_some() || self.loss.is_some() {
             return 0;
         }
-        let rss = host::usage::process(Some(self.child.id())).map_or(0, |usage| usage.rss);
-        self.rss_peak = self.rss_peak.max(rss);
-        rss
+        let Some(usage) = host::usage::process(Some(self.child.id())) else { return 0 };
+        self.rss_peak = self.rss_peak.max(usage.rss);
+        self.cpu = usage.cpu;
+        usage.rss
     }
 }
 

@@ -22,6 +22,8 @@ const STREAM_BYTES: u64 = 1_700;
 pub(super) struct ConnectionForecast {
     /// Total number.
     pub total: u64,
+    /// Those of them that belong to no shared pool.
+    pub unpooled: u64,
     /// Memory that they take, bytes.
     pub bytes: u64,
     /// Maximum for each service.
@@ -69,6 +71,7 @@ pub(super) fn connections(
                         let is_stream = matches!(owner, ConnectionOwner::Stream(_));
                         let more = if is_stream { STREAM_BYTES } else { 0 };
                         forecast.total += count;
+                        forecast.unpooled += count;
                         forecast.bytes += count * (bytes_of(service) + more);
                         *forecast.to.entry(service).or_default() += count;
                     }

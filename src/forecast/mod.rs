@@ -6,6 +6,8 @@
 //! as such.
 
 mod connections;
+pub mod cost;
+mod cost_advice;
 pub mod feeds;
 pub mod load;
 pub mod needs;
@@ -71,6 +73,8 @@ pub struct Forecast {
     pub most: MachineNeeds,
     /// Size of the report folder, bytes.
     pub report_bytes: u64,
+    /// Mean time of a call, seconds, as far as it is measured, else as assumed.
+    pub call_s: f64,
     /// The assumptions, as text.
     pub assumptions: Vec<String>,
     /// Problems to expect, as text.
@@ -139,6 +143,7 @@ impl Forecast {
             expected: needs::needs(plan, &expected_users),
             most: needs::needs(plan, &most),
             report_bytes: report_bytes(active_series, end_s) as u64,
+            call_s: mean_call_s(target),
             assumptions: Vec::new(),
             warnings: Vec::new(),
         };
@@ -154,6 +159,15 @@ impl Forecast {
         let iterations = self.workloads.iter().map(|one| one.iterations).sum();
         (iterations, self.workloads.iter().map(|one| one.calls).sum())
     }
+}
+
+/// Returns the mean time of a call, seconds.
+fn mean_call_s(target: &TargetAssumptions) -> f64 {
+    let measured: Vec<f64> = target.series_s.iter().flatten().copied().collect();
+    if measured.is_empty() {
+        return target.fallback_s;
+    }
+    measured.iter().sum::<f64>() / measured.len() as f64
 }
 
 /// Returns the size of the report folder, bytes, of a run of `end_s` seconds in which `series`

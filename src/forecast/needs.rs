@@ -12,8 +12,9 @@ use super::connections::connections;
 use super::load::{InFlight, TargetAssumptions};
 use super::visits::VisitAssumptions;
 use crate::ids::{ServiceId, WorkloadId};
+use crate::plan::ceilings::Ceiling;
 use crate::plan::transport::HttpVersion;
-use crate::plan::{Load, Plan, Service, ServiceTarget, Share};
+use crate::plan::{Load, Plan, Service, ServiceTarget, Share, Workload};
 use crate::units::{show_bytes, show_count};
 
 /// File descriptors that the program needs beside its connections.
@@ -141,7 +142,10 @@ impl fmt::Display for MachineShortage {
 /// time, so arrivals are certain to stay only for their think time, and users that share
 /// connections are certain to need only one.
 pub fn certain_shortages(plan: &Plan, limits: &MachineLimits) -> Vec<MachineShortage> {
-    shortages(&certain_needs(plan), limits)
+    let needs = certain_needs(plan);
+    let mut found = shortages(&needs, limits);
+    found.extend(ceiling_shortages(plan, &needs.in_processes(limits.processes)));
+    found
 }
 
 /// Returns the certain needs of a plan.
@@ -211,6 +215,34 @@ pub fn certain_users(plan: &Plan) -> Vec<u64> {
     WorkloadId::first(plan.workloads.len()).map(sure).collect()
 }
 
+/// Returns the connections that the most users hold outside of all pools.
+pub fn fixed_connections(plan: &Plan) -> u64 {
+    let users: Vec<u64> = plan.workloads.iter().map(Workload::peak_users).collect();
+    connections(plan, &parts(plan, &users), false, |_| 0).unpooled
+}
+
+/// Returns the users of each share of each workload.
+fn parts(plan: &Plan, users: &[u64]) -> Vec<Vec<u64>> {
+    let of = |(workload, users): (&Workload, &u64)| {
+        let total: f64 = workload.shares.iter().map(|share| share.weight).sum();
+        let part = |share: &Share| (*users as f64 * share.weight / total).round() as u64;
+        workload.shares.iter().map(part).collect()
+    };
+    plan.workloads.iter().zip(users).map(of).collect()
+}
+
+/// Returns the ceilings of a plan that its needs exceed.
+pub fn ceiling_shortages(plan: &Plan, needs: &MachineNeeds) -> Vec<MachineShortage> {
+    let memory = plan.safety.ceilings.memory.as_ref().filter(|one| needs.memory > one.most);
+    let shortage = |one: &Ceiling| MachineShortage {
+        what: "max_memory",
+        needed: format!("{} of memory", show_bytes(needs.memory)),
+        limit: format!("{} allows {}", one.origin, show_bytes(one.most)),
+        cure: "lower the number of users, or raise `max_memory` there".to_owned(),
+    };
+    memory.map(shortage).into_iter().collect()
+}
+
 /// Returns what a plan needs with these concurrent users of each workload, if all their calls
 /// overlap.
 pub fn needs(plan: &Plan, users: &[u64]) -> MachineNeeds {
@@ -220,16 +252,12 @@ pub fn needs(plan: &Plan, users: &[u64]) -> MachineNeeds {
 fn count(plan: &Plan, users: &[u64], only_certain: bool) -> MachineNeeds {
     let mut needs =
         MachineNeeds { users: users.iter().sum(), memory: OWN_BYTES, ..MachineNeeds::default() };
-    let mut parts: Vec<Vec<u64>> = Vec::new();
-    for (workload, users) in plan.workloads.iter().zip(users) {
-        let total: f64 = workload.shares.iter().map(|share| share.weight).sum();
-        let part = |share: &Share| {
-            let part = (*users as f64 * share.weight / total).round() as u64;
+    let parts = parts(plan, users);
+    for (workload, parts) in plan.workloads.iter().zip(&parts) {
+        for (share, part) in workload.shares.iter().zip(parts) {
             let variables = plan.archetypes[share.archetype].variables.len() as u64;
             needs.memory += part * (USER_BYTES + variables * VARIABLE_BYTES);
-            part
-        };
-        parts.push(workload.shares.iter().map(part).collect());
+        }
     }
     let bytes_of = |service: ServiceId| connection_bytes(&plan.services[service]);
     let found = connections(plan, &parts, only_certain, bytes_of);

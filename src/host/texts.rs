@@ -39,13 +39,13 @@ pub(super) fn control_group(text: &str, controller: &str) -> Option<String> {
     })
 }
 
-/// Parses the ticks of CPU time, the threads and the pages of `/proc/PID/stat`. Its second field is
-/// a name in parentheses that may contain anything.
-pub(super) fn stat(text: &str) -> Option<(u64, u64, u64)> {
+/// Parses the ticks of CPU time (user, system), the threads and the pages of `/proc/PID/stat`. Its
+/// second field is a name in parentheses that may contain anything.
+pub(super) fn stat(text: &str) -> Option<([u64; 2], u64, u64)> {
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
     // Counted from the third field: proc(5) has utime, stime, num_threads, rss as 14, 15, 20, 24.
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-    Some((number(14)? + number(15)?, number(20)?, number(24)?))
+    Some(([number(14)?, number(15)?], number(20)?, number(24)?))
 }
 
 /// Parses all time, idle time and stolen time of `/proc/stat`, over all cores.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn counters_are_found_by_their_position() {
         let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 100 20 0 0 20 0 5 0 999 4096 77 18";
-        assert_eq!(stat(text), Some((120, 5, 77)));
+        assert_eq!(stat(text), Some(([100, 20], 5, 77)));
         assert_eq!(stat("7 a S 1"), None);
         let text = "cpu  10 1 5 100 4 2 3 7 0 0\ncpu0 1 1";
         assert_eq!(cpu_line(text), Some([132, 104, 7]));

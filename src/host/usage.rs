@@ -10,11 +10,42 @@ use std::os::unix::fs::MetadataExt;
 use super::facts::control_groups;
 use super::texts;
 
+/// CPU time of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In the program itself, ns.
+    pub user_ns: u64,
+    /// In the kernel, ns.
+    pub system_ns: u64,
+}
+
+impl CpuTime {
+    /// Both together, ns.
+    pub fn total_ns(self) -> u64 {
+        self.user_ns + self.system_ns
+    }
+
+    /// The sum of two processes.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { user_ns: self.user_ns + other.user_ns, system_ns: self.system_ns + other.system_ns }
+    }
+
+    /// The same shares of another total: the kernel counts the two in ticks, and their sum in ns.
+    #[must_use]
+    pub fn of_total(self, total_ns: u64) -> Self {
+        let all = self.total_ns().max(1);
+        let system = u128::from(total_ns) * u128::from(self.system_ns) / u128::from(all);
+        let system_ns = u64::try_from(system).unwrap_or(total_ns);
+        Self { user_ns: total_ns.saturating_sub(system_ns), system_ns }
+    }
+}
+
 /// Resource use of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUse {
-    /// CPU time of all its threads since it began, ns.
-    pub cpu_ns: u64,
+    /// CPU time of all its threads since it began.
+    pub cpu: CpuTime,
     /// Resident memory, bytes.
     pub rss: u64,
     /// Number of threads.
@@ -40,9 +71,9 @@ pub fn process(pid: Option<u32>) -> Option<ProcessUse> {
     let folder = pid.map_or("/proc/self".to_owned(), |pid| format!("/proc/{pid}"));
     let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    let (ticks, threads, pages) = texts::stat(&stat)?;
+    let ([user, system], threads, pages) = texts::stat(&stat)?;
     Some(ProcessUse {
-        cpu_ns: ticks * tick_ns,
+        cpu: CpuTime { user_ns: user * tick_ns, system_ns: system * tick_ns },
         rss: pages * rustix::param::page_size() as u64,
         threads,
         descriptors: descriptors(&format!("{folder}/fd")),
@@ -79,6 +110,15 @@ pub fn throttled_ns() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_of_cpu_time_are_kept_and_nothing_is_lost() {
+        let ticks = CpuTime { user_ns: 30, system_ns: 10 };
+        let exact = ticks.of_total(4_003);
+        assert_eq!((exact.user_ns, exact.system_ns, exact.total_ns()), (3_003, 1_000, 4_003));
+        assert_eq!(CpuTime::default().of_total(7), CpuTime { user_ns: 7, system_ns: 0 });
+        assert_eq!(ticks.plus(exact).total_ns(), 4_043);
+    }
 
     #[test]
     fn own_use_is_known_and_a_missing_process_is_none() {

@@ -10,6 +10,7 @@ pub mod backends;
 pub mod cache;
 pub mod call;
 pub mod call_records;
+pub mod ceilings;
 pub mod data;
 pub mod endpoint_pattern;
 pub mod flow;
@@ -20,6 +21,7 @@ pub mod load_override;
 pub mod manifest;
 pub mod mix;
 pub mod policy;
+pub mod prices;
 mod reads;
 pub mod safety;
 pub mod service;
@@ -152,6 +154,14 @@ impl Plan {
     /// Returns the maximum number of concurrent users.
     pub fn peak_users(&self) -> u64 {
         self.workloads.iter().map(Workload::peak_users).sum()
+    }
+
+    /// Returns the memory that the run may have by its own limits, bytes: the budget of its client,
+    /// and `max_memory`.
+    pub fn memory_budget(&self) -> Option<u64> {
+        let ceiling = self.safety.ceilings.memory.as_ref().map(|one| one.most);
+        let budget = self.policies.memory.and_then(|memory| memory.budget);
+        budget.into_iter().chain(ceiling).min()
     }
 
     /// Returns the names of the checks of each series: checks, expects and captures of its calls,

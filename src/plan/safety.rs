@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::address_scope::{self, AddressScope};
 use super::allowed_targets::AllowedTargets;
+use super::ceilings::Ceilings;
 use super::endpoint_pattern;
 pub use super::host_pattern::HostPattern;
 use crate::redact::SensitiveNames;
@@ -40,6 +41,8 @@ pub struct Safety {
     pub max_rate: Option<(Rate, String)>,
     /// Maximum concurrent users, with its origin.
     pub max_users: Option<(u64, String)>,
+    /// What the run may use of its machine.
+    pub ceilings: Ceilings,
     /// Error rates that stop the run.
     pub error_limits: Vec<ErrorRateLimit>,
     /// Whether the load is small enough for a public host without authorisation.

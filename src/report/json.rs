@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::json_parts::{hide, latency, tenth};
 use super::rows::{self, CheckRow, GroupRow, StepRow, WorkloadRow};
 use super::{
-    addresses, backends, caches, client_json, contents, failures, messages_json, monitors, shift,
-    traces_json,
+    addresses, backends, caches, client_json, contents, cost, failures, messages_json, monitors,
+    shift, traces_json,
 };
 use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
@@ -29,6 +29,7 @@ pub fn document(report: &Report) -> Value {
     document["backends"] = backends::document(report, |window| calls(&window.calls));
     document["shift"] = shift::document(report);
     document["contents"] = contents::document(report);
+    document["cost"] = cost::report_document(report);
     document["caches"] = caches::document(report);
     // The former name of `monitors`.
     document["dials"] = document["monitors"].clone();
@@ -104,6 +105,7 @@ fn whole(report: &Report) -> Value {
             "response_us": latency(&warmup.response(|_| true, warmup.lost())),
         },
         "generator": generator(report),
+        "usage": used(report),
         "monitors": monitors::document(report),
     })
 }
@@ -158,6 +160,28 @@ fn generator(report: &Report) -> Value {
         "rss_bytes_peak": report.rss_peak,
         "unset_variables": names(&snapshot.unset),
         "failed_expressions": names(&snapshot.failed_expressions),
+    })
+}
+
+/// What the run used.
+fn used(report: &Report) -> Value {
+    let used = rows::usage::usage(report);
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let left_out = report.usage.left_out.iter();
+    json!({
+        "cpu_s": used.cpu.map(|cpu| json!({
+            "user": seconds(cpu.user_ns), "system": seconds(cpu.system_ns),
+            "total": seconds(cpu.total_ns()),
+            "before_load": report.usage.cpu_before.map(|cpu| seconds(cpu.total_ns())),
+        })),
+        "cores_mean": used.cores.map(thousandth),
+        "memory_bytes": { "mean": used.memory_mean, "peak": used.memory_peak },
+        "network_bytes": { "sent": used.sent, "received": used.received },
+        "written_bytes": used.written,
+        "max_disk_bytes": report.usage.max_disk,
+        "not_written": left_out.map(|one| json!({
+            "output": one.output, "from_s": seconds(one.from.ns()),
+        })).collect::<Vec<_>>(),
     })
 }
 

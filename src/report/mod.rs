@@ -12,6 +12,7 @@ mod caches;
 pub mod checkup;
 mod client_json;
 mod contents;
+pub mod cost;
 pub(crate) mod csv;
 pub mod dry_run;
 mod event_json;

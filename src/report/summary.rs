@@ -11,13 +11,13 @@ use anstyle::Style;
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::quantile_text::quantile;
 use super::rows::{
-    ThresholdState, WorkerRow, aggregate, prewarmed_part, worker_rows, workers_in_all,
+    ThresholdState, WorkerRow, aggregate, prewarmed_part, usage, worker_rows, workers_in_all,
 };
 use super::text_lines::{WIDTH, heading, label, lines, painted, wrapped};
 use super::text_table::{Align, TextTable};
 use super::{
-    addresses, backends, caches, contents, failures, histogram_text, load_text, messages_text,
-    resilience_summary, results_text, rows, shift, steps,
+    addresses, backends, caches, contents, cost, failures, histogram_text, load_text,
+    messages_text, resilience_summary, results_text, rows, shift, steps,
 };
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -261,6 +261,13 @@ fn generator(out: &mut String, report: &Report) {
             generator.tier, generator.reason, snapshot.health.cpu_percent_max,
         ),
     );
+    if let Some(used) = usage::usage(report).text() {
+        wrapped(out, "used", &used);
+    }
+    cost::render_report(out, report);
+    for missing in usage::left_out(report) {
+        wrapped(out, "not written", &missing);
+    }
     if let Some(all) = workers_in_all(report) {
         let is_fleet = report.workers.iter().any(|worker| worker.agent.is_some());
         wrapped(out, if is_fleet { "agents" } else { "workers" }, &all);

@@ -11,10 +11,12 @@ use crate::event::record::RecordEnd;
 use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
+use crate::plan::prices::Prices;
+use crate::stats::run_usage::RunUsage;
 use crate::stats::shift::ShiftReport;
 use crate::stats::{
-    CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
-    Timeline,
+    CompletedSecond, Delta, GaugeSample, Gauges, Monitor, MonitorOwner, Point, Seconds, Snapshot,
+    StateChange, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
@@ -34,6 +36,8 @@ pub struct RunAggregator {
     stopped_at: RunOffset,
     /// What became of the shift, if the run had one.
     shift: Option<ShiftReport>,
+    memory: MemoryMean,
+    prices: Option<Arc<Prices>>,
 }
 
 impl RunAggregator {
@@ -56,8 +60,15 @@ impl RunAggregator {
             lost: Vec::new(),
             stopped_at: RunOffset::NEVER,
             shift: None,
+            memory: MemoryMean::new(&info),
+            prices: None,
             info,
         }
+    }
+
+    /// Has reports tell what the run cost.
+    pub fn set_prices(&mut self, prices: Option<Arc<Prices>>) {
+        self.prices = prices;
     }
 
     /// Adds the delta of a shard; returns the seconds that are complete now, oldest first.
@@ -98,6 +109,7 @@ impl RunAggregator {
 
     /// Ends a second with these gauges; returns all numbers, and a rule that stops the run.
     pub fn second(&mut self, moment: GaugeSample) -> (Arc<Snapshot>, Option<String>) {
+        self.memory.add(&moment);
         self.timeline.record_gauges(moment);
         let snapshot = self.snapshot();
         // If only a count ends the load, windows are judged as far as iterations have come: whether
@@ -143,7 +155,8 @@ impl RunAggregator {
 
     /// Judges the finished run. `end` says how its generators ended.
     pub fn conclude(mut self, end: RecordEnd) -> Report {
-        let RecordEnd { broken, rss_peak, workers, recovery, shift } = end;
+        let RecordEnd { broken, rss_peak, workers, recovery, shift, usage } = end;
+        let usage = *usage;
         self.finish();
         let mut snapshot = Snapshot { recovery, ..self.snapshot() };
         snapshot.health.ledger.extend(broken.iter().chain(&self.lost).cloned());
@@ -152,7 +165,7 @@ impl RunAggregator {
         let report = self.report(snapshot, judgements, timeline, false);
         let (status, why) = exit_status::with_shift((report.status, report.why), shift.as_ref());
         let status = if broken.is_empty() { status } else { ExitStatus::Broken };
-        Report { broken, status, why, rss_peak, workers, shift, ..report }
+        Report { broken, status, why, rss_peak, workers, shift, usage, ..report }
     }
 
     fn report(
@@ -184,7 +197,38 @@ impl RunAggregator {
             rss_peak: None,
             workers: Vec::new(),
             shift: None,
+            usage: RunUsage::default(),
+            memory_mean: self.memory.mean(),
+            prices: self.prices.clone(),
         }
+    }
+}
+
+/// The mean of the readings of the generator's own memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct MemoryMean {
+    /// The monitor that reads it; `None` if the run has none.
+    monitor: Option<usize>,
+    sum: f64,
+    count: u64,
+}
+
+impl MemoryMean {
+    fn new(info: &RunInfo) -> Self {
+        let is_it = |one: &Monitor| one.owner == MonitorOwner::Generator && one.name == "memory";
+        Self { monitor: info.monitors.iter().position(is_it), ..Self::default() }
+    }
+
+    fn add(&mut self, sample: &GaugeSample) {
+        let reading = self.monitor.and_then(|at| sample.monitors.get(at).copied().flatten());
+        if let Some(bytes) = reading {
+            self.sum += bytes;
+            self.count += 1;
+        }
+    }
+
+    fn mean(self) -> Option<u64> {
+        (self.count > 0).then(|| (self.sum / self.count as f64).round() as u64)
     }
 }
 

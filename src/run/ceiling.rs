@@ -9,6 +9,7 @@ use crate::clock::RunOffset;
 use crate::curve::Curve;
 use crate::event::control::MAX_USERS;
 use crate::event::{ControlError, ScheduleChange};
+use crate::forecast::needs;
 use crate::ids::WorkloadId;
 use crate::plan::data::RowPick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
@@ -53,6 +54,7 @@ pub(super) fn allows(
     if more_users && users > MAX_USERS {
         return Err(ControlError::TooManyUsers { users, most: MAX_USERS, by: None });
     }
+    allows_connections(plan, now, changes)?;
     let most = plan.safety.max_rate.as_ref();
     if let Some((most, by)) = most.filter(|(most, _)| more_rate && rate > most.units()) {
         let (rate, by) = (Rate::from_units(rate), Some(by.clone()));
@@ -73,6 +75,32 @@ pub(super) fn allows(
         }
         _ => Ok(()),
     }
+}
+
+/// Checks whether more users keep `max_connections`: where they share connections, they do.
+fn allows_connections(
+    plan: &Plan,
+    now: &[WorkloadOverride],
+    changes: &[(ScheduleChange, Curve)],
+) -> Result<(), ControlError> {
+    let Some(limit) = &plan.safety.ceilings.connections else { return Ok(()) };
+    let at = changes.first().map_or(RunOffset::ZERO, |(change, _)| change.at);
+    let (mut users, mut has_more) = (Vec::new(), false);
+    for (id, (workload, asks)) in WorkloadId::number(plan.workloads.iter().zip(now)) {
+        let from = at.in_workload(workload.zero()).ns();
+        let before = asks.curve.peak_after(from);
+        let change = changes.iter().find(|(change, _)| change.workload == id);
+        let after = change.map_or(before, |(_, curve)| curve.peak_after(from));
+        let is_open = is_open(&workload.load);
+        has_more |= !is_open && after > before;
+        users.push(if is_open { workload.peak_users() } else { after });
+    }
+    let connections = needs::needs(plan, &users).connections;
+    if !has_more || connections <= limit.most {
+        return Ok(());
+    }
+    let (most, by) = (limit.most, limit.origin.clone());
+    Err(ControlError::TooManyConnections { connections, most, by })
 }
 
 /// Checks whether feeds with unique rows suffice for more users or starts than were planned: rows

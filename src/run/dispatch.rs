@@ -293,6 +293,10 @@ impl Dispatch<'_> {
             );
             self.io.sinks.publish(&RunEvent::Note(note));
         }
+        for kind in self.io.sinks.disk().take_ended() {
+            let note = format!("{}: not written any more, `max_disk` is near", kind.name());
+            self.io.sinks.publish(&RunEvent::Note(note));
+        }
         // Judging takes time, and is left out if no screen shows it.
         if self.io.sinks.has_screens() {
             let mut report = self.io.aggregator.so_far(snapshot);

@@ -18,7 +18,7 @@ use super::monitors::MonitorSet;
 use super::options::RunOptions;
 use super::{look_up, machine, sections};
 use crate::cache::CacheSet;
-use crate::clock;
+use crate::clock::{self, Time};
 use crate::control::ControlHandles;
 use crate::engine::Variables;
 use crate::engine::startup::tier::{self, EngineTier};
@@ -27,9 +27,11 @@ use crate::event::record::RecordEnd;
 use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::fleet::cache_stores;
 use crate::host;
+use crate::host::usage::CpuTime;
 use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 use crate::stats::Recovery;
+use crate::stats::run_usage::{RunUsage, process_cpu};
 use crate::verdict::threshold::Metric;
 
 /// The time that threads have to start: the run begins for all of them at the same moment.
@@ -46,7 +48,7 @@ fn memory_gauge<'a>(
 ) -> impl FnMut() -> Option<u64> + use<'a> {
     // Against a control group's limit counts what the group is charged: pages of files that this
     // process maps may be charged elsewhere, and can be taken back.
-    let by_group = facts.is_memory_grouped() && !plan.policies.has_own_memory_budget();
+    let by_group = facts.is_memory_grouped() && plan.memory_budget().is_none();
     move || {
         // Also if the group's use is what counts: the peaks of workers are read here.
         let own = host::rss_bytes().map(|own| own + generators.workers_rss());
@@ -73,6 +75,12 @@ fn info(plan: &Plan, options: &RunOptions, tier: &EngineTier, monitors: &Monitor
         machine: machine::facts(),
         monitors: monitors.list(),
     }
+}
+
+/// What this process and its files used so far.
+fn used(sinks: &SinkSet, start: Time, cpu_before: Option<CpuTime>) -> RunUsage {
+    sinks.settle();
+    RunUsage { cpu: process_cpu(), cpu_before, ..sinks.disk().usage(start) }
 }
 
 /// How long services take to be healthy after the load, if a threshold is on that. A run that was
@@ -154,9 +162,9 @@ pub fn run(
         .map_err(|e| RunError::World("cannot start a thread for monitors", e))?;
     let (checks, health) = RunningChecks::begin(checker.clone(), unhealthy)
         .map_err(|e| RunError::World("cannot start a thread for health checks", e))?;
-    let former = options.former(&plan, &prepared)?;
+    let (before, former) = (process_cpu(), options.former(&plan, &prepared)?);
     let (generators, source) = prepared.start(&plan, &addresses, (&globals, &caches), start)?;
-    let (mut aggregator, running) = (RunAggregator::new(info, tier.shards), &generators);
+    let (mut aggregator, running) = (options.aggregator(info, tier.shards), &generators);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (commands, received) = mpsc::channel(MAX_PENDING);
@@ -189,9 +197,9 @@ pub fn run(
 
     sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed = broken.iter().map(|error| format!("a shard failed: {error}")).collect();
-    let rss_peak = generators::rss_peak(&workers);
+    let (rss_peak, usage) = (generators::rss_peak(&workers), Box::new(used(sinks, start, before)));
     let shift = aggregator.shift().cloned();
-    let end = RecordEnd { broken: failed, rss_peak, workers, recovery, shift };
+    let end = RecordEnd { broken: failed, rss_peak, workers, recovery, shift, usage };
     let report = Arc::new(aggregator.conclude(end));
     sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken.into_iter().next() {

@@ -7,8 +7,8 @@ use super::error::RunError;
 use crate::engine::startup::tier;
 use crate::forecast::{self, MachineLimits, MachineShortage};
 use crate::host;
-use crate::plan::{Load, Plan};
-use crate::units::{show_bytes, show_count};
+use crate::plan::{Load, Plan, ceilings};
+use crate::units::{counted, show_bytes, show_count};
 
 /// The facts of the machine, by name.
 pub fn facts() -> Vec<(String, String)> {
@@ -73,7 +73,7 @@ fn refuse(shortages: &[MachineShortage]) -> Result<(), RunError> {
 /// The memory for bodies that checks and captures look at, bytes: half of the memory budget, or of
 /// the free memory. The other half is for users, connections and parsed bodies.
 pub fn body_budget(plan: &Plan) -> u64 {
-    let given = plan.policies.memory.and_then(|memory| memory.budget);
+    let given = plan.memory_budget();
     let free = host::MachineFacts::read().free_memory();
     [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
 }
@@ -83,6 +83,16 @@ pub(super) fn remarks(plan: &Plan) -> Vec<String> {
     let mut remarks = Vec::new();
     if plan.has_local_target() {
         remarks.push("target and generator share this machine".to_owned());
+    }
+    let ceilings = plan.safety.ceilings.words();
+    if !ceilings.is_empty() {
+        remarks.push(format!("at most {}", ceilings.join(", ")));
+    }
+    if let Some(pool) = plan.policies.pools.iter().find(|pool| pool.name == ceilings::POOL) {
+        remarks.push(format!(
+            "users share {}, since each could open one of its own and `max_connections` is lower",
+            counted(pool.connections, "connection")
+        ));
     }
     for service in &plan.services {
         if service.transport.tls.insecure {

@@ -17,9 +17,11 @@ use crate::clock::RunOffset;
 use crate::event::link::manifest_hash;
 use crate::event::record::{RecordEnd, RecordEntry, RecordError, RecordReader};
 use crate::event::{Report, RunEvent, RunInfo, StopCause, WorkerLoss, WorkerUse};
+use crate::host::usage::CpuTime;
 use crate::plan::RunManifest;
 use crate::plan::slots::ShardRange;
 use crate::sinks::SinkSet;
+use crate::stats::run_usage::RunUsage;
 use crate::stats::{Change, ChangeSubject, Delta, DeltaSum, StateChange, Unfinished};
 use crate::units::counted;
 use crate::verdict::Threshold;
@@ -217,7 +219,14 @@ impl Merge<'_> {
         let total = self.unfinished.len() as u64;
         let mut left = journals;
         for range in ShardRange::divide(total, processes) {
-            let mut part = WorkerUse { range, rss_peak: 0, failed: None, loss: None, agent: None };
+            let mut part = WorkerUse {
+                range,
+                rss_peak: 0,
+                cpu: CpuTime::default(),
+                failed: None,
+                loss: None,
+                agent: None,
+            };
             let Some(known) = left.remove(&range.process) else {
                 part.loss = Some("its journal is missing".to_owned());
                 self.lose(&part);
@@ -230,6 +239,7 @@ impl Merge<'_> {
             match known.end {
                 Some(end) => {
                     part.rss_peak = end.rss_peak.unwrap_or(0);
+                    part.cpu = end.workers.first().map_or(part.cpu, |own| own.cpu);
                     part.failed = end.broken.first().cloned();
                     let agent = range.process;
                     broken.extend(end.broken.iter().map(|why| format!("agent {agent}: {why}")));
@@ -267,7 +277,10 @@ impl Merge<'_> {
         }
         let workers = std::mem::take(&mut self.workers);
         let rss_peak = workers.iter().map(|part| part.rss_peak).sum();
-        Ok(RecordEnd { broken, rss_peak: Some(rss_peak), workers, recovery: None, shift: None })
+        // The coordinator's own use went with it.
+        let usage = Box::new(RunUsage { cpu: Some(CpuTime::default()), ..RunUsage::default() });
+        let rss_peak = Some(rss_peak);
+        Ok(RecordEnd { broken, rss_peak, workers, recovery: None, shift: None, usage })
     }
 
     fn add(&mut self, delta: Arc<Delta>) {

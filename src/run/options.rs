@@ -5,10 +5,12 @@
 
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::agents::{self, AgentsOptions, PendingAgents};
+use super::aggregator::RunAggregator;
 use super::dispatch_io::FormerEntries;
 use super::error::RunError;
 use super::generators::PreparedGenerators;
@@ -17,6 +19,7 @@ use super::monitors::MonitorSource;
 use super::targets::{self, StartedTargets};
 use crate::engine::startup::tier::{EngineSize, EngineTier};
 use crate::event::{Interrupt, LossPolicy, RunInfo};
+use crate::plan::prices::Prices;
 use crate::plan::{Address, Plan};
 use crate::sandbox::SandboxInfo;
 use crate::sinks::SinkSet;
@@ -39,6 +42,8 @@ pub struct RunOptions {
     pub monitors: Vec<MonitorSource>,
     /// What the kernel enforces of `--sandbox`, if it was given.
     pub sandbox: Option<SandboxInfo>,
+    /// Prices, if the report is to tell what the run cost.
+    pub prices: Option<Arc<Prices>>,
     /// The targets, if they were started before.
     pub targets: Option<Rc<StartedTargets>>,
 }
@@ -84,6 +89,13 @@ impl RunOptions {
             }
             _ => Ok(Box::new(std::iter::empty())),
         }
+    }
+
+    /// The results of a run that has not begun.
+    pub(super) fn aggregator(&self, info: Arc<RunInfo>, shards: usize) -> RunAggregator {
+        let mut aggregator = RunAggregator::new(info, shards);
+        aggregator.set_prices(self.prices.clone());
+        aggregator
     }
 
     /// Remarks on the setup for readers.

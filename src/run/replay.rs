@@ -14,6 +14,7 @@ use crate::clock::RunOffset;
 use crate::event::record::{RecordEntry, RecordError, RecordReader};
 use crate::event::{Report, RunEvent, RunInfo, StopCause};
 use crate::plan::TraceUrl;
+use crate::plan::prices::Prices;
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
@@ -32,6 +33,8 @@ pub struct ReplayChanges {
     pub rules: Option<Vec<Threshold>>,
     /// Where a trace is shown; of no effect if the run has no traces.
     pub trace_url: Option<TraceUrl>,
+    /// Prices, if the report is to tell what the run cost.
+    pub prices: Option<Arc<Prices>>,
 }
 
 /// Makes the report of a record, with these changes.
@@ -44,6 +47,7 @@ pub fn replay(
     sinks: &mut SinkSet,
 ) -> Result<Arc<Report>, RecordError> {
     let (info, mut reader) = RecordReader::new(record)?;
+    let prices = changes.prices.clone();
     let info = changes.apply(info);
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
     let (shape, shards) = (info.plan.series_layout(), info.generator.shards);
@@ -52,6 +56,7 @@ pub fn replay(
         sinks,
         unfinished: (0..shards).map(|shard| Unfinished::new(&shape, shard)).collect(),
     };
+    replay.fold.set_prices(prices);
     let (mut waiting, mut end) = (Waiting::new(shards), None);
     while let Some(entry) = reader.next_entry()? {
         match entry {

@@ -79,7 +79,10 @@ impl<'a> ResilienceController<'a> {
     /// The control loop of a run on `shards` shards; `limit` is the memory that it may have, bytes.
     pub(super) fn new(plan: &'a Plan, shards: usize, limit: Option<u64>) -> Self {
         let policies = &plan.policies;
-        let budget = policies.memory.and_then(|memory| memory.budget.or(limit));
+        let budget = match policies.memory {
+            Some(_) => plan.memory_budget().or(limit),
+            None => plan.memory_budget(),
+        };
         let mut services = vec![ServiceId::default(); plan.steps.len()];
         for share in plan.workloads.iter().flat_map(|load| &load.shares) {
             for call in &plan.archetypes[share.archetype].calls {

@@ -38,6 +38,7 @@ pub fn restrict(
     safety.methods.extend(own.methods);
     safety.paths.extend(own.paths);
     safety.allowed = allowed;
+    safety.ceilings.tighten(own.ceilings.of_machine());
     for (what, why) in refused_services(plan, &safety) {
         diagnostics.global_mistake(LABEL, format!("{what}: {why}"));
     }

@@ -67,7 +67,15 @@ pub(crate) fn finish(
 ) -> Plan {
     let compile::CompiledScenario { mut plan, spans, limits } = compiled;
     overrides.apply(diagnostics, &mut plan);
-    safety::enforce(diagnostics, label, &mut plan, limits, &overrides.authorised, overrides.once);
+    safety::enforce(
+        diagnostics,
+        label,
+        &mut plan,
+        limits,
+        &overrides.authorised,
+        &overrides.ceilings,
+        overrides.once,
+    );
     thresholds::check_selectors(diagnostics, &plan, &spans.thresholds);
     http_version::check_http_version(diagnostics, &plan, &spans);
     if let (Some(end), Some(span)) = (plan.load_end(), spans.warmup)

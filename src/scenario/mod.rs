@@ -10,6 +10,7 @@ pub mod agent_limits;
 #[cfg(test)]
 mod bundle_tests;
 mod cache;
+mod ceilings;
 mod client;
 mod compile;
 mod flow;
@@ -23,6 +24,7 @@ mod loader;
 mod nouns;
 mod overlay;
 mod overrides;
+pub mod prices;
 mod safety;
 #[cfg(feature = "schedule")]
 mod schedule;

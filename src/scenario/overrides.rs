@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::curve::Curve;
 use crate::files::Files;
+use crate::plan::ceilings::Ceilings;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
 use crate::scenario::compile::workload_named;
@@ -29,6 +30,8 @@ pub struct ScenarioOverrides {
     pub files: Vec<PathBuf>,
     /// `--authorised`: public hosts that the user may load.
     pub authorised: Vec<String>,
+    /// `--max-memory`, `--max-cores`, `--max-disk`, `--max-connections`: their origins are these.
+    pub ceilings: Ceilings,
     /// A dry run: one user runs once, whatever the load.
     pub once: bool,
     /// `-e`: the environment to apply.

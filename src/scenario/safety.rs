@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::FileRole;
+use crate::plan::ceilings::Ceilings;
 use crate::plan::safety::{
     ErrorRateLimit, HostPattern, PathPattern, RUN_HEADER, Safety, TRIAL_RATE, TRIAL_USERS,
 };
 use crate::plan::{Load, Plan, Service};
 use crate::redact::SensitiveNames;
+use crate::scenario::ceilings;
 use crate::scenario::flow::sanitize;
 use crate::scenario::library;
 use crate::scenario::limits::{
@@ -137,6 +139,7 @@ impl SafetyReader {
         safety.max_rate = lower(safety.max_rate.take(), rate, Rate::units);
         let users = fields.value(diagnostics, "max_users").map(|users| (users, origin.to_owned()));
         safety.max_users = lower(safety.max_users.take(), users, |users| users);
+        safety.ceilings.tighten(ceilings::read(diagnostics, &mut fields, origin));
         match fields.take("stop_on") {
             Some(Node { kind: NodeKind::Bool(false), .. }) => self.is_error_limit_off = true,
             Some(node) => safety.error_limits.extend(error_limit(diagnostics, node, origin)),
@@ -273,6 +276,7 @@ pub(crate) fn enforce(
     plan: &mut Plan,
     limits: SafetyReader,
     authorised: &[String],
+    own_ceilings: &Ceilings,
     once: bool,
 ) {
     let SafetyReader { mut safety, is_error_limit_off, sends_run_header, .. } = limits;
@@ -313,7 +317,12 @@ pub(crate) fn enforce(
         |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = plan.scenario.chars().map(header_char).collect();
     safety.run_header = sends_run_header.then(|| format!("{name}/{}", plan.seed.value()));
+    ceilings::check_flags(diagnostics, own_ceilings);
+    safety.ceilings.tighten(own_ceilings.clone());
     plan.safety = safety.into();
+    if !once {
+        ceilings::limit_connections(diagnostics, label, plan);
+    }
 }
 
 /// Lowers the maximum of users of open workloads that have the default: it was not requested

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::Sink;
 use super::backends::{self, BackendsFile};
+use super::disk_budget::{DiskBudget, OutputKind};
 use super::endpoints::{self, EndpointsFile};
 use super::folder::{ReportFile, RunFolder};
 use super::health::{self, HealthFile};
@@ -52,6 +53,7 @@ pub struct RunFiles {
     record: Option<ReportFile>,
     standings: PolicyTimeseries,
     open: Option<OpenFiles>,
+    disk: DiskBudget,
 }
 
 /// The files that grow during the run.
@@ -61,9 +63,21 @@ struct OpenFiles {
     backends: Option<BackendsFile<ReportFile>>,
     hlog: HlogFile<ReportFile>,
     health: HealthFile<ReportFile>,
-    record: record::RecordWriter<ReportFile>,
+    /// `None` after it was ended, since the limit of files was near.
+    record: Option<record::RecordWriter<ReportFile>>,
     pools: Option<PoolsFile<ReportFile>>,
     guards: Option<EndpointsFile<ReportFile>>,
+}
+
+impl OpenFiles {
+    /// Writes an entry of the record, unless the limit of files is near. A record without its rest
+    /// is that of a killed run.
+    fn write_record(&mut self, entry: &record::RecordEntry, disk: &DiskBudget) -> io::Result<()> {
+        if !disk.admits(OutputKind::Record, 0) {
+            self.record = None;
+        }
+        self.record.as_mut().map_or(Ok(()), |record| record.write(entry))
+    }
 }
 
 impl RunFiles {
@@ -88,7 +102,8 @@ impl RunFiles {
     /// If it cannot be written.
     pub fn open(folder: Arc<RunFolder>) -> io::Result<Self> {
         let record = Some(folder.create(record::FILE)?);
-        Ok(Self { folder, record, standings: PolicyTimeseries::default(), open: None })
+        let disk = folder.disk();
+        Ok(Self { folder, record, standings: PolicyTimeseries::default(), open: None, disk })
     }
 
     /// Returns the paths of the written files.
@@ -102,7 +117,7 @@ impl RunFiles {
         let file = |name: &str| self.folder.create(name).and_then(placed);
         let plan = &info.plan;
         let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
-        let record = record::RecordWriter::new(record.and_then(placed)?)?;
+        let record = Some(record::RecordWriter::new(record.and_then(placed)?)?);
         let timeline = TimelineFile::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = HlogFile::new(file("latency.hlog")?, info.started_at)?;
         let health = HealthFile::new(file(health::FILE)?, info)?;
@@ -128,6 +143,9 @@ impl RunFiles {
         let Some(OpenFiles { timeline, messages, backends, hlog, .. }) = &mut self.open else {
             return Ok(());
         };
+        if !self.disk.admits(OutputKind::Series, 0) {
+            return Ok(());
+        }
         for closed in closed {
             timeline.write(closed)?;
             if let Some(messages) = messages {
@@ -149,6 +167,9 @@ impl RunFiles {
 
     fn write_standings(&mut self, closed: &[(u64, PolicySecond)]) -> io::Result<()> {
         let Some(OpenFiles { pools, guards, .. }) = &mut self.open else { return Ok(()) };
+        if !self.disk.admits(OutputKind::Series, 0) {
+            return Ok(());
+        }
         if let Some(pools) = pools {
             closed.iter().try_for_each(|(second, stand)| pools.write(*second, stand))?;
             pools.flush()?;
@@ -163,21 +184,32 @@ impl RunFiles {
     fn conclude(&mut self, report: &Report) -> io::Result<()> {
         let rest = self.standings.finish();
         self.write_standings(&rest)?;
+        let mut summary = serde_json::to_vec_pretty(&json::document(report))?;
+        summary.push(b'\n');
+        // The summary comes last, as a sign that all is there, and has room in any case.
+        let room = summary.len();
         if !report.snapshot.changes.list.is_empty() {
-            let mut file = self.folder.create(events::FILE)?;
-            events::write(&mut file, report)?;
-            file.place()?;
+            let mut events = Vec::new();
+            events::write(&mut events, report)?;
+            self.place(events::FILE, &events, room)?;
         }
-        let mut steps = self.folder.create("steps.csv")?;
+        let mut steps = Vec::new();
         csv::write_steps(&mut steps, report)?;
-        steps.place()?;
-        let mut html = self.folder.create("report.html")?;
-        html.write_all(page::document(report).as_bytes())?;
-        html.place()?;
-        let mut summary = self.folder.create("summary.json")?;
-        serde_json::to_writer_pretty(&mut summary, &json::document(report))?;
-        writeln!(summary)?;
-        summary.place()
+        self.place("steps.csv", &steps, room)?;
+        self.place("report.html", page::document(report).as_bytes(), room)?;
+        let mut file = self.folder.create("summary.json")?;
+        file.write_all(&summary)?;
+        file.place()
+    }
+
+    /// Writes a file after the load, unless the limit of files leaves no room for it and `more`.
+    fn place(&self, name: &str, bytes: &[u8], more: usize) -> io::Result<()> {
+        if !self.disk.admits(OutputKind::Final, (bytes.len() + more) as u64) {
+            return Ok(());
+        }
+        let mut file = self.folder.create(name)?;
+        file.write_all(bytes)?;
+        file.place()
     }
 }
 
@@ -193,11 +225,12 @@ impl Sink for RunFiles {
         }
         if let (Some(open), Some(entry)) = (&mut self.open, record::RecordEntry::from_event(event))
         {
-            open.record.write(&entry)?;
+            open.write_record(&entry, &self.disk)?;
         }
         match event {
             RunEvent::Gauges(moment) => {
-                self.open.as_mut().map_or(Ok(()), |open| open.health.write(moment))
+                let open = self.open.as_mut().filter(|_| self.disk.admits(OutputKind::Series, 0));
+                open.map_or(Ok(()), |open| open.health.write(moment))
             }
             RunEvent::Delta(delta) => {
                 let closed = self.standings.absorb(delta);

@@ -10,11 +10,13 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+
+use super::disk_budget::DiskBudget;
 
 /// Maximum folders of one name that are tried: runs may start in the same second.
 const MAX_NUMBERED: u32 = 10_000;
@@ -32,6 +34,8 @@ pub struct RunFolder {
     force: bool,
     /// The names of finished files.
     placed: Mutex<BTreeSet<String>>,
+    /// Counts what is written; set once the run's limits are known.
+    disk: OnceLock<DiskBudget>,
 }
 
 impl RunFolder {
@@ -96,7 +100,7 @@ impl RunFolder {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         let placed = Mutex::default();
-        let folder = Self { path, dir, is_own, force, placed };
+        let folder = Self { path, dir, is_own, force, placed, disk: OnceLock::new() };
         if let Some(name) = names.iter().find(|name| folder.has(name))
             && !force
         {
@@ -111,6 +115,16 @@ impl RunFolder {
             folder.remove(name).map_err(|error| folder.named(name, &error))?;
         }
         Ok(Arc::new(folder))
+    }
+
+    /// Counts what its files write in a budget, from now on; only the first one is taken.
+    pub fn set_disk(&self, disk: DiskBudget) {
+        drop(self.disk.set(disk));
+    }
+
+    /// The budget of its files.
+    pub(super) fn disk(&self) -> DiskBudget {
+        self.disk.get().cloned().unwrap_or_default()
     }
 
     /// Returns its path.
@@ -228,7 +242,12 @@ impl Drop for ReportFile {
 
 impl Write for NamedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(|error| self.folder.named(&self.name, &error))
+        let written =
+            self.file.write(bytes).map_err(|error| self.folder.named(&self.name, &error))?;
+        if let Some(disk) = self.folder.disk.get() {
+            disk.add(written as u64);
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,6 +8,7 @@ mod backends;
 pub mod calls;
 #[cfg(any(feature = "web", feature = "metrics"))]
 mod client_connections;
+pub mod disk_budget;
 #[cfg(feature = "metrics")]
 pub mod elasticsearch;
 mod endpoints;

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::disk_budget::DiskBudget;
 use crate::clock;
 use crate::event::RunEvent;
 
@@ -50,6 +51,8 @@ pub enum WhenFull {
 const SCREEN_WAIT: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for a file that handles no event, after the second signal.
 const FILE_WAIT: Duration = Duration::from_secs(1);
+/// How long the end of the load waits for files that are behind.
+const SETTLE_WAIT: Duration = Duration::from_secs(2);
 /// How often a full queue or a running thread is polled.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -61,6 +64,8 @@ pub struct SinkSet {
     blocked_ns: u64,
     /// Set by the second signal: files no longer block the run.
     hurry: Arc<AtomicBool>,
+    /// What all files of the run write.
+    disk: DiskBudget,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,8 @@ struct SinkHandle {
     /// Frames in its queue.
     frames: Arc<AtomicUsize>,
     dropped_frames: u64,
+    /// Events that it was given and has not handled.
+    pending: Arc<AtomicUsize>,
     /// Whether the sink handled no event for too long and gets no further one.
     is_stuck: bool,
     thread: JoinHandle<io::Result<()>>,
@@ -81,6 +88,16 @@ impl SinkSet {
     /// Creates an empty set. Once `hurry` is set, files no longer block the run.
     pub fn set_hurry(&mut self, hurry: Arc<AtomicBool>) {
         self.hurry = hurry;
+    }
+
+    /// Sets the bytes that the files of the run may write.
+    pub fn set_disk(&mut self, disk: DiskBudget) {
+        self.disk = disk;
+    }
+
+    /// The bytes that the files of the run may write, and have written.
+    pub fn disk(&self) -> &DiskBudget {
+        &self.disk
     }
 
     /// Adds a sink.
@@ -96,11 +113,14 @@ impl SinkSet {
         let bound = if when_full == WhenFull::DropNewest { FRAMES + LINES } else { FILE_EVENTS };
         let frames = Arc::new(AtomicUsize::new(0));
         let waiting = Arc::clone(&frames);
+        let pending = Arc::new(AtomicUsize::new(0));
+        let handled = Arc::clone(&pending);
         let (queue, events): (_, Receiver<RunEvent>) = sync_channel(bound);
         let thread = std::thread::Builder::new().name(format!("sink-{name}")).spawn(move || {
             while let Ok(event) = events.recv() {
                 waiting.fetch_sub(usize::from(is_frame(&event)), Relaxed);
                 sink.take(&event)?;
+                handled.fetch_sub(1, Relaxed);
             }
             Ok(())
         })?;
@@ -114,6 +134,7 @@ impl SinkSet {
             when_full,
             frames,
             dropped_frames,
+            pending,
             is_stuck,
             thread,
         });
@@ -148,10 +169,30 @@ impl SinkSet {
                     Err(TrySendError::Disconnected(_)) => Err(()),
                 }
             };
+            if handle.when_full == WhenFull::Block && sent.is_ok() {
+                handle.pending.fetch_add(1, Relaxed);
+            }
             // Its thread has ended with an error, which `join` returns.
             if sent.is_err() {
                 handle.queue = None;
             }
+        }
+    }
+
+    /// Waits until all files have handled what was published, for a while.
+    pub fn settle(&self) {
+        let until = clock::now() + SETTLE_WAIT;
+        let is_behind = |handle: &SinkHandle| {
+            let is_file = handle.when_full == WhenFull::Block && handle.queue.is_some();
+            is_file
+                && !handle.thread.is_finished()
+                && (1..usize::MAX / 2).contains(&handle.pending.load(Relaxed))
+        };
+        while self.handles.iter().any(is_behind)
+            && !self.hurry.load(Relaxed)
+            && clock::now() < until
+        {
+            std::thread::park_timeout(POLL);
         }
     }
 

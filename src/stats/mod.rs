@@ -27,6 +27,7 @@ pub mod process_times;
 mod receive_lag;
 pub mod recorder;
 pub mod resilience_snapshot;
+pub mod run_usage;
 pub mod sample;
 pub mod seconds;
 pub mod shift;

@@ -53,6 +53,15 @@ impl Template {
         }
     }
 
+    /// Returns about how long the rendered text is, bytes: a slot counts as eight.
+    pub fn likely_len(&self) -> usize {
+        let len = |segment: &TemplatePart| match segment {
+            TemplatePart::Literal(text) => text.len(),
+            TemplatePart::Slot(..) => 8,
+        };
+        self.segments.iter().map(len).sum()
+    }
+
     /// Calls `each` with the slot of every variable that it reads.
     pub fn reads(&self, each: &mut dyn FnMut(usize)) {
         for segment in &self.segments {

@@ -68,6 +68,7 @@ impl World {
             min_agents: chance.range(1, u64::from(agents) + 1) as u16,
             join_timeout: 20 * SECOND,
             shards: None,
+            max_shards: None,
             slots: SLOTS,
             end: RunOffset::from_ns(end),
             on_loss: chance.pick(if faults.is_hasty {

@@ -88,7 +88,10 @@ impl Walk {
         self.files.retain(|(known, _)| known != name);
         self.files.push((name.to_owned(), text));
         self.write_files();
-        if Path::new(name).extension().is_some_and(|ending| ending == "yaml") {
+        // A file of prices is read by the command that names it.
+        let is_scenario =
+            !self.files.iter().any(|(own, text)| own == name && text.starts_with("prices:"));
+        if is_scenario && Path::new(name).extension().is_some_and(|ending| ending == "yaml") {
             self.shell(place, &format!("manada check {name}"), &[0]);
         }
     }
@@ -260,6 +263,7 @@ pages! {
     command_line "command-line.md";
     connections "howto/connections.md";
     control "control.md";
+    cost "howto/cost.md";
     dashboard "dashboard.md";
     debugging "howto/debugging.md";
     introduction "introduction.md";

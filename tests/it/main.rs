@@ -104,4 +104,5 @@ mod transport; // other addresses, sockets, sources, proxies, client certificate
 mod tui; // the dashboard, and how it restores the terminal
 mod unprocessed; // HTTP/2 streams that the target refuses or ends
 mod unread_requests; // targets that do not read long requests
+mod usage; // what a run used, its ceilings, and its cost
 mod verdicts; // dead and slow targets against thresholds

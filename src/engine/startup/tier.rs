@@ -5,6 +5,7 @@
 //! Invariant: the tier decides how the work is spread, never what the work is.
 
 use crate::forecast;
+use crate::plan::ceilings::Ceiling;
 use crate::plan::slots::SLOTS;
 use crate::plan::{Load, Plan, Share};
 use crate::units::{counted, show_count};
@@ -99,6 +100,14 @@ pub fn choose(
             counted(tier.processes as u64, "worker")
         );
     }
+    if let Some(limit) = &plan.safety.ceilings.cores
+        && tier.shards.max(tier.processes) as u64 > limit.most
+    {
+        let most = usize::try_from(limit.most).unwrap_or(usize::MAX);
+        (tier.shards, tier.processes) = (tier.shards.min(most), tier.processes.min(most));
+        let most = counted(limit.most, "core");
+        tier.reason = format!("{}; {} allows {most}", tier.reason, limit.origin);
+    }
     tier.shards = tier.shards.max(tier.processes);
     if let Some(pool) = plan.policies.smallest_pool()
         && (tier.shards as u64) > pool.connections
@@ -110,6 +119,20 @@ pub fn choose(
         );
     }
     tier
+}
+
+/// The cores that the rates of a plan need, if its `max_cores` is lower.
+pub fn missing_cores(plan: &Plan) -> Option<(u64, &Ceiling)> {
+    let limit = plan.safety.ceilings.cores.as_ref()?;
+    let needed = cores_by_rate(plan) as u64;
+    (needed > limit.most).then_some((needed, limit))
+}
+
+/// The cores that the rates of a plan need.
+fn cores_by_rate(plan: &Plan) -> usize {
+    let rates = plan.workloads.iter().filter_map(crate::plan::load::Workload::peak_rate);
+    let rate: f64 = rates.map(crate::units::Rate::as_f64).sum();
+    (rate / RATE_PER_SHARD).ceil() as usize
 }
 
 /// Why a plan can only run in one process; `None` if it can run in several.
@@ -151,14 +174,7 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
         let reason = format!("set by --shards {shards}");
         return EngineTier { name, shards, processes: 1, reason };
     }
-    let rate: f64 = plan
-        .workloads
-        .iter()
-        .filter_map(crate::plan::load::Workload::peak_rate)
-        .map(crate::units::Rate::as_f64)
-        .sum();
-    let by_rate = (rate / RATE_PER_SHARD).ceil() as usize;
-    let wanted = wanted.max(by_rate);
+    let wanted = wanted.max(cores_by_rate(plan));
     let local = plan.has_local_target();
     let room = if local { (cores / 2).max(1) } else { cores };
     let shards = wanted.min(room).max(1);

@@ -9,6 +9,7 @@ use crate::event::ShardCommand;
 use crate::event::packed::frame::checksum;
 use crate::event::packed::{Packed, PackedBytes, Shape, packed, variants};
 use crate::exit::ExitStatus;
+use crate::host::usage::CpuTime;
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, RunManifest};
 use crate::seed::Seed;
@@ -87,6 +88,8 @@ pub struct WorkerEnd {
     pub failed: Option<String>,
     /// Peak resident memory, bytes.
     pub rss_peak: Option<u64>,
+    /// CPU time since the process began.
+    pub cpu: Option<CpuTime>,
 }
 
 /// Maximum length of a setup, bytes.
@@ -160,7 +163,7 @@ variants! {
 
 packed! {
     WorkerSetup { words, seed, run_id, addresses, range, globals, body_budget }
-    WorkerEnd { failed, rss_peak }
+    WorkerEnd { failed, rss_peak, cpu }
     Address { tls, host, port, prefix }
     ShardRange { process, processes, total }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::clock::RunOffset;
 use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed};
 use crate::event::{AgentAccount, AgentUse, RunEvent, RunInfo, StopCause, WorkerUse};
+use crate::host::usage::CpuTime;
+use crate::stats::run_usage::{LeftOut, RunUsage};
 use crate::stats::sample::SeriesLayout;
 use crate::stats::shift::{ShiftOutcome, ShiftReport, ShiftStep, SideFigures};
 use crate::stats::{Delta, GaugeSample, Recovery, StateChange};
@@ -53,15 +55,22 @@ pub struct RecordEnd {
     pub recovery: Option<Recovery>,
     /// What became of the shift, if the run had one.
     pub shift: Option<ShiftReport>,
+    /// What the run used.
+    pub usage: Box<RunUsage>,
 }
 
 packed! {
-    RecordEnd { broken, rss_peak, workers since 10, recovery since 10, shift since 10 }
+    RecordEnd {
+        broken, rss_peak, workers since 10, recovery since 10, shift since 10, usage since 10,
+    }
+    RunUsage { cpu, cpu_before, written, max_disk, left_out }
+    LeftOut { output, from }
+    CpuTime { user_ns, system_ns }
     ShiftReport { service, targets, outcome, steps, why }
     ShiftStep { percent, from_s, judged_s, passed, why, sides }
     SideFigures { calls, errors, response_us }
     Recovery { us, is_healthy }
-    WorkerUse { range, rss_peak, failed, loss, agent since 10 }
+    WorkerUse { range, rss_peak, cpu since 10, failed, loss, agent since 10 }
     AgentUse {
         host, cores, slots, silent_ns, clock_error_ns, first_start, lag_us, cpu_permille, account,
     }
@@ -84,8 +93,8 @@ impl RecordEntry {
             RunEvent::Ended(report) => {
                 let (broken, workers) = (report.broken.clone(), report.workers.clone());
                 let (rss_peak, recovery) = (report.rss_peak, report.snapshot.recovery);
-                let shift = report.shift.clone();
-                Self::Ended(RecordEnd { broken, rss_peak, workers, recovery, shift })
+                let (shift, usage) = (report.shift.clone(), Box::new(report.usage.clone()));
+                Self::Ended(RecordEnd { broken, rss_peak, workers, recovery, shift, usage })
             }
             _ => return None,
         })

@@ -9,11 +9,13 @@ use super::header;
 use super::*;
 use crate::clock::{RunOffset, Time};
 use crate::event::{GeneratorInfo, RunInfo, StopCause, WorkerUse};
+use crate::host::usage::CpuTime;
 use crate::ids::{ArchetypeId, WorkloadId};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::slots::ShardRange;
 use crate::plan::{RunManifest, Series, SourceFile, TraceInfo, TraceUrl};
 use crate::seed::Seed;
+use crate::stats::run_usage::{LeftOut, RunUsage};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
     Change, ChangeCause, ChangeSubject, ControlOrigin, Delta, GaugeSample, Gauges, Monitor,
@@ -125,12 +127,20 @@ fn entries() -> Vec<RecordEntry> {
         RecordEntry::Stopped(StopCause::Rule("r".into()), RunOffset::from_ns(7)),
         RecordEntry::Ended(RecordEnd {
             shift: None,
+            usage: Box::new(RunUsage {
+                cpu: Some(CpuTime { user_ns: 2, system_ns: 1 }),
+                cpu_before: Some(CpuTime { user_ns: 1, system_ns: 1 }),
+                written: Some(5),
+                max_disk: None,
+                left_out: vec![LeftOut { output: "samples".into(), from: RunOffset::from_ns(9) }],
+            }),
             recovery: Some(crate::stats::Recovery { us: 7, is_healthy: true }),
             broken: vec!["b".into()],
             rss_peak: Some(1),
             workers: vec![WorkerUse {
                 range: ShardRange { process: 1, processes: 2, total: 4 },
                 rss_peak: 7,
+                cpu: CpuTime { user_ns: 3, system_ns: 4 },
                 failed: None,
                 loss: Some("killed".into()),
                 agent: None,

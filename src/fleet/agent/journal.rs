@@ -18,6 +18,7 @@ use crate::event::{RunInfo, StopCause, WorkerUse};
 use crate::fleet::protocol::Member;
 use crate::host;
 use crate::plan::slots::ShardRange;
+use crate::stats::run_usage::process_cpu;
 use crate::stats::{Delta, StateChange};
 
 /// The journal, if the agent keeps one.
@@ -90,6 +91,7 @@ impl AgentJournal {
         let part = WorkerUse {
             range: open.range,
             rss_peak: rss_peak.unwrap_or(0),
+            cpu: process_cpu().unwrap_or_default(),
             failed: failed.clone(),
             loss: None,
             agent: None,
@@ -101,6 +103,7 @@ impl AgentJournal {
             workers: vec![part],
             recovery: None,
             shift: None,
+            usage: Box::default(),
         }));
     }
 

@@ -8,6 +8,7 @@ use crate::clock::{self, RunOffset, Time};
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::MemberHealth;
 use crate::host;
+use crate::stats::run_usage::process_cpu;
 use crate::stats::{Delta, Gauges, Histogram};
 
 /// How long an interval waits for a shard that is late, ns.
@@ -90,6 +91,7 @@ impl MeasuredInterval {
         self.health.lag_us = lag.percentile_us(99.0);
         self.health.cpu_permille = std::mem::take(&mut self.busy_permille);
         self.health.rss = host::rss_bytes().unwrap_or(0);
+        self.health.cpu = process_cpu().unwrap_or_default();
         Some((self.until, std::mem::take(&mut self.deltas)))
     }
 

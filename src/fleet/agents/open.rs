@@ -149,6 +149,7 @@ impl AgentsRun<'_> {
             min_agents: self.agents,
             join_timeout: nanos(self.join_timeout),
             shards: self.shards,
+            max_shards: self.plan.safety.ceilings.cores().and_then(|most| u16::try_from(most).ok()),
             slots: SLOTS as usize,
             end,
             on_loss: self.on_loss,

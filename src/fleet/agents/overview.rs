@@ -11,6 +11,7 @@ use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::fleet::layout::FleetLayout;
 use crate::fleet::payload::ShardDeltas;
 use crate::fleet::protocol::{FinalCheck, Heartbeat, Ledger, Member, SlotTable};
+use crate::host::usage::CpuTime;
 use crate::stats::FirstStart;
 
 /// What is known of each agent.
@@ -35,6 +36,8 @@ struct AgentFigures {
     lag_us: u64,
     cpu_permille: u64,
     rss: u64,
+    /// Its CPU time, as its last heartbeat told.
+    cpu: CpuTime,
     loss: Option<String>,
 }
 
@@ -63,6 +66,7 @@ impl AgentsOverview {
                 lag_us: 0,
                 cpu_permille: 0,
                 rss: 0,
+                cpu: CpuTime::default(),
                 loss: None,
             });
             if figures.heartbeat.beat != heartbeat.beat {
@@ -79,6 +83,9 @@ impl AgentsOverview {
             figures.lag_us = figures.lag_us.max(health.lag_us);
             figures.cpu_permille = figures.cpu_permille.max(health.cpu_permille);
             figures.rss = figures.rss.max(health.rss);
+            if health.cpu.total_ns() > figures.cpu.total_ns() {
+                figures.cpu = health.cpu;
+            }
         }
     }
 
@@ -138,8 +145,8 @@ impl AgentsOverview {
                 cpu_permille: figures.cpu_permille,
                 account,
             };
-            let (rss_peak, loss) = (figures.rss, figures.loss.clone());
-            Some(WorkerUse { range, rss_peak, failed, loss, agent: Some(agent) })
+            let (rss_peak, cpu, loss) = (figures.rss, figures.cpu, figures.loss.clone());
+            Some(WorkerUse { range, rss_peak, cpu, failed, loss, agent: Some(agent) })
         });
         *to.lock().unwrap_or_else(PoisonError::into_inner) = uses.collect();
     }

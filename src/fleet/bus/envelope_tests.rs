@@ -13,6 +13,7 @@ use crate::fleet::protocol::{
     MemberRefusal, MemberState, Ordinal, Revision, SlotTable,
 };
 use crate::fleet::protocol::{FleetCommand, MemberFacts, MemberHealth};
+use crate::host::usage::CpuTime;
 use crate::stats::FirstStart;
 
 /// A payload of its own: other tests have theirs.
@@ -142,6 +143,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
                 lag_us: n[11],
                 cpu_permille: n[10],
                 rss: n[9],
+                cpu: CpuTime { user_ns: n[8], system_ns: n[7] },
             },
         }
     })

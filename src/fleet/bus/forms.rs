@@ -63,7 +63,7 @@ packed! {
     }
     FleetCommand { number, command }
     MemberFacts { host, cores, reason }
-    MemberHealth { first_start, lag_us, cpu_permille, rss }
+    MemberHealth { first_start, lag_us, cpu_permille, rss, cpu }
     DeclaredLoss { member, since, until }
     @[P: BusPayload] DeltaFrame<P> { first, last, since, until, payload }
     @[P: BusPayload] FinalState<P> { intervals, until, sum }

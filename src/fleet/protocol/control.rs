@@ -14,6 +14,7 @@ use super::member::{BusTime, FleetTimes, Incarnation, Member, Ordinal};
 use super::slot_table::SlotTable;
 use crate::clock::RunOffset;
 use crate::event::ShardCommand;
+use crate::host::usage::CpuTime;
 use crate::stats::FirstStart;
 
 /// Which control record: first the leader, then the write. The leader takes a number for each write
@@ -151,6 +152,8 @@ pub struct MemberHealth {
     pub cpu_permille: u64,
     /// Its resident memory, bytes.
     pub rss: u64,
+    /// The CPU time of its process since it began.
+    pub cpu: CpuTime,
 }
 
 /// What the coordinator has of a member's deltas.

@@ -58,11 +58,6 @@ impl Policies {
         EndpointPattern::most_specific(patterns, endpoint)
     }
 
-    /// Whether the scenario sets the memory budget.
-    pub fn has_own_memory_budget(&self) -> bool {
-        self.memory.is_some_and(|memory| memory.budget.is_some())
-    }
-
     /// Returns the shared pool with the fewest connections; each shard needs one of them.
     pub fn smallest_pool(&self) -> Option<&PoolPolicy> {
         let shared = self.pools.iter().filter(|pool| pool.strategy == PoolStrategy::Shared);

@@ -16,6 +16,7 @@ use crate::seed::Seed;
 use crate::stats::delta::StepWindow;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::monitor::{MonitorOwner, MonitorUnit};
+use crate::stats::run_usage::RunUsage;
 use crate::stats::timeline::{StartCounts, Timeline, band};
 use crate::stats::{
     BreakerState, BreakerUse, Calls, Change, ChangeCause, ChangeKind, ChangeSubject, GaugeSample,
@@ -83,6 +84,9 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         rss_peak: Some(1 << 24),
         shift: None,
         workers: Vec::new(),
+        usage: RunUsage::default(),
+        memory_mean: None,
+        prices: None,
     }
 }
 

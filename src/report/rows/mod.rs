@@ -18,6 +18,7 @@ mod thresholds;
 mod totals;
 mod traces;
 mod trust;
+pub(crate) mod usage;
 mod workers;
 mod workloads;
 

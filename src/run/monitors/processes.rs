@@ -48,7 +48,7 @@ impl Own {
     /// Reads all processes again. One that has ended has used what it had used, and holds nothing.
     fn read_processes(&self) -> Vec<(Option<u32>, ProcessUse)> {
         let read = |(pid, before): &(Option<u32>, ProcessUse)| {
-            let gone = || ProcessUse { cpu_ns: before.cpu_ns, ..ProcessUse::default() };
+            let gone = || ProcessUse { cpu: before.cpu, ..ProcessUse::default() };
             (*pid, usage::process(*pid).unwrap_or_else(gone))
         };
         self.processes.iter().map(read).collect()
@@ -76,7 +76,8 @@ impl Own {
     /// ones.
     pub(super) fn read(&mut self, hiccup: Duration) -> Vec<Option<f64>> {
         let (now, before) = (Self { processes: self.read_processes(), ..Self::new() }, &*self);
-        let cpu_ns = |own: &Self| own.processes.iter().map(|(_, used)| used.cpu_ns).sum::<u64>();
+        let cpu_ns =
+            |own: &Self| own.processes.iter().map(|(_, used)| used.cpu.total_ns()).sum::<u64>();
         let rss: u64 = now.processes.iter().map(|(_, used)| used.rss).sum();
         let descriptors =
             now.processes.iter().map(|(_, used)| used.descriptors).sum::<Option<u64>>();
@@ -132,9 +133,9 @@ impl Pid {
     pub(super) fn read(&mut self) -> Vec<Option<f64>> {
         let (at, now) = (clock::now(), usage::process(Some(self.number)));
         let took = (at - self.at).as_nanos() as f64;
-        let cpu = now
-            .zip(self.before)
-            .map(|(now, before)| now.cpu_ns.saturating_sub(before.cpu_ns) as f64 / took * 100.0);
+        let cpu = now.zip(self.before).map(|(now, before)| {
+            now.cpu.total_ns().saturating_sub(before.cpu.total_ns()) as f64 / took * 100.0
+        });
         (self.at, self.before) = (at, now);
         let count = |count: u64| count as f64;
         vec![

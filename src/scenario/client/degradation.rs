@@ -125,4 +125,4 @@ fn budget(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
 }
 
 /// Minimum memory budget of a run, bytes.
-const MIN_BUDGET: u64 = 16 << 20;
+pub(crate) const MIN_BUDGET: u64 = 16 << 20;

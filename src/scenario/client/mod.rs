@@ -6,7 +6,7 @@
 pub(crate) mod attempts;
 mod block;
 pub(crate) mod breakers;
-mod degradation;
+pub(crate) mod degradation;
 pub(crate) mod policies;
 pub(crate) mod pools;
 #[cfg(test)]

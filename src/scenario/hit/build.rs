@@ -11,6 +11,7 @@ use super::{check, client, streams, urls};
 use crate::curve::Curve;
 use crate::files::Files;
 use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
+use crate::plan::ceilings::Ceilings;
 use crate::plan::flow::Choice;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, Users};
 use crate::plan::policy::{PoolPolicy, PoolStrategy};
@@ -93,7 +94,8 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
     diagnostics.finish(plan).map(|(plan, _)| plan)
 }
 
-/// Applies the user's limits to the plan: their safety file, and the hosts they authorise.
+/// Applies the user's limits to the plan: their safety file, the hosts they authorise, and the
+/// ceilings of the command line.
 ///
 /// # Errors
 ///
@@ -103,11 +105,12 @@ pub fn within_limits(
     files: &Files,
     file: Option<&Path>,
     hosts: &[String],
+    ceilings: &Ceilings,
 ) -> Result<Plan, Mistakes> {
     let mut diagnostics = Diagnostics::reading(files);
     let limits = safety::read_user_file(&mut diagnostics, file);
     limits::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
-    safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, false);
+    safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, ceilings, false);
     diagnostics.finish(Some(plan)).map(|(plan, _)| plan)
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: a scenario cannot authorise targets or folders.
 
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Constant, Count, Fixed, OneOf, PositiveDuration, Rate, Share, Table, Truth, Words,
+    self, Constant, Count, Fixed, OneOf, PositiveDuration, Rate, Share, Size, Table, Truth, Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, Noun, key, list_of, map_of};
 use crate::scenario::nouns::users::COLUMN_RULE;
@@ -32,6 +32,25 @@ pub(crate) static SAFETY: Noun = Noun {
         key("deny", Table(&DENY), "Requests that are never sent."),
         key("max_rate", Rate, "Limit of the rates of all open workloads together."),
         key("max_users", Count(1, u64::MAX / 2), "Limit of the users of all workloads together."),
+        key(
+            "max_memory",
+            Size,
+            "Limit of the memory of the run, at least 16MiB: its budget (`memory:` of the client) \
+             is at most this.",
+        ),
+        key("max_cores", Count(1, 4_096), "Limit of the cores that generate load."),
+        key(
+            "max_disk",
+            Size,
+            "Limit of what all outputs write to files, at least 1MiB: as it comes near, samples, \
+             log, rows of each second and record end, in this order; the report goes on.",
+        ),
+        key(
+            "max_connections",
+            Count(1, u64::MAX / 2),
+            "Limit of the connections to targets that are open at once: if users could open more, \
+             they share these, and calls wait for one (blocked time by `pool`).",
+        ),
         key(
             "stop_on",
             OneOf(&[Constant(false), Table(&STOP_ON)]),

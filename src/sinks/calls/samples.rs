@@ -12,6 +12,7 @@ use super::call_names::CallNames;
 use super::zstd_frames::ZstdFrames;
 use crate::event::RunEvent;
 use crate::sinks::Sink;
+use crate::sinks::disk_budget::{DiskBudget, OutputKind};
 use crate::sinks::locked_file::LockedFile;
 
 /// The calls of a run that may be in a file.
@@ -48,6 +49,7 @@ pub struct SamplesFile {
     names: Option<CallNames>,
     totals: SampleTotals,
     shared: SampleTotalsHandle,
+    disk: DiskBudget,
 }
 
 impl SamplesFile {
@@ -67,7 +69,13 @@ impl SamplesFile {
             names: None,
             totals: SampleTotals::default(),
             shared: SampleTotalsHandle::default(),
+            disk: DiskBudget::default(),
         })
+    }
+
+    /// Counts what is written in a budget.
+    pub fn count_in(&mut self, disk: DiskBudget) {
+        self.disk = disk;
     }
 
     /// The totals of the file.
@@ -79,7 +87,12 @@ impl SamplesFile {
     fn write(&mut self, is_end: bool) {
         let Some(frame) = self.frames.frame(is_end) else { return };
         let calls = std::mem::take(&mut self.waiting);
-        match self.file.write(&frame) {
+        let written = if self.file.is_regular() {
+            self.disk.write(OutputKind::Samples, &frame, |bytes| self.file.write(bytes))
+        } else {
+            self.file.write(&frame)
+        };
+        match written {
             Ok(()) => self.totals.written += calls,
             Err(error) => {
                 self.totals.lost += calls;

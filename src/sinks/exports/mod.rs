@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use export_file::ExportFile;
 
 use super::Sink;
+use super::disk_budget::DiskBudget;
 use crate::event::{Report, RunEvent};
 use crate::report::formats::{NotCarriedOut, ReportFormat};
 use crate::suggest::did_you_mean;
@@ -79,6 +80,7 @@ impl ExportTarget {
 pub struct Exports {
     wanted: Vec<(ReportFormat, ExportFile)>,
     streams: StreamExports,
+    disk: DiskBudget,
 }
 
 /// The report for a standard stream. It is written after the dashboard has released the terminal,
@@ -106,7 +108,12 @@ impl Exports {
                 Some(path) => files.push((*form, ExportFile::open(path, files.len())?)),
             }
         }
-        Ok(Self { wanted: files, streams })
+        Ok(Self { wanted: files, streams, disk: DiskBudget::default() })
+    }
+
+    /// Counts what is written in a budget. Reports that were asked for are written in any case.
+    pub fn count_in(&mut self, disk: DiskBudget) {
+        self.disk = disk;
     }
 
     /// Returns the reports for standard streams.
@@ -125,7 +132,10 @@ impl Sink for Exports {
         let mut result = Ok(());
         self.streams.lock().report = Some(Arc::clone(report));
         for (form, place) in &mut self.wanted {
-            let written = form.render(report).and_then(|text| place.write(text.as_bytes()));
+            let written = form.render(report).and_then(|text| {
+                self.disk.add(text.len() as u64);
+                place.write(text.as_bytes())
+            });
             // An unwritable file does not prevent the others.
             result = result.and(written);
         }

@@ -51,6 +51,11 @@ impl LogFile {
         Ok(())
     }
 
+    /// Whether it is a regular file, no device or pipe; also while it is lost.
+    pub(super) fn is_regular(&self) -> bool {
+        self.open.as_ref().is_none_or(LockedFile::is_regular)
+    }
+
     /// Writes a line, to a new file if this one would become too large.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ pub use options::{LogFormat, LogLevel, LogOptions, LogRotation, LogTarget};
 use output::LogOutput;
 
 use super::Sink;
+use super::disk_budget::DiskBudget;
 use crate::clock;
 use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
@@ -85,8 +86,21 @@ impl RunLogSink {
     /// # Errors
     /// If its file cannot be written.
     pub fn open(options: LogOptions, run_id: &str, scenario: &str) -> io::Result<Self> {
+        Self::open_in(options, run_id, scenario, DiskBudget::default())
+    }
+
+    /// Opens the log of a run whose files have a budget.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn open_in(
+        options: LogOptions,
+        run_id: &str,
+        scenario: &str,
+        disk: DiskBudget,
+    ) -> io::Result<Self> {
         Ok(Self {
-            output: LogOutput::open(&options)?,
+            output: LogOutput::open(&options, disk)?,
             run: run_fields(run_id, scenario),
             info: None,
             calls: None,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::log_file::LogFile;
 use super::options::LogOptions;
 use crate::host;
+use crate::sinks::disk_budget::{DiskBudget, OutputKind};
 
 /// How long a reader of standard error may read nothing.
 const READER_WAIT: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ const CHUNK: usize = 4_096;
 /// Where lines go.
 #[derive(Debug)]
 pub(super) enum LogOutput {
-    File(LogFile),
+    File(LogFile, DiskBudget),
     Stderr(StderrLines),
 }
 
@@ -38,9 +39,9 @@ impl LogOutput {
     ///
     /// # Errors
     /// If it is a file that cannot be written.
-    pub(super) fn open(options: &LogOptions) -> io::Result<Self> {
+    pub(super) fn open(options: &LogOptions, disk: DiskBudget) -> io::Result<Self> {
         Ok(match &options.target.path {
-            Some(path) => Self::File(LogFile::open(path, options.rotation)?),
+            Some(path) => Self::File(LogFile::open(path, options.rotation)?, disk),
             None => Self::Stderr(StderrLines::default()),
         })
     }
@@ -51,7 +52,7 @@ impl LogOutput {
     /// If the file is gone, and cannot be created again. Each line fails then.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.refresh(),
+            Self::File(file, _) => file.refresh(),
             Self::Stderr(_) => Ok(()),
         }
     }
@@ -62,7 +63,10 @@ impl LogOutput {
     /// If it cannot be written.
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         match self {
-            Self::File(file) => file.write(line),
+            Self::File(file, disk) if file.is_regular() => {
+                disk.write(OutputKind::Log, line, |line| file.write(line))
+            }
+            Self::File(file, _) => file.write(line),
             Self::Stderr(lines) => lines.write(line),
         }
     }

@@ -374,5 +374,8 @@ fn make_report() -> Report {
         status: ExitStatus::Fail,
         rss_peak: Some(48_000_000),
         workers: Vec::new(),
+        usage: crate::stats::run_usage::RunUsage::default(),
+        memory_mean: None,
+        prices: None,
     }
 }

@@ -250,6 +250,7 @@ fn many_agents_end_with_exact_accounts() {
         min_agents: agents,
         join_timeout: 120 * SECOND,
         shards: Some(1),
+        max_shards: None,
         slots: 4_096,
         end: RunOffset::from_ns(LOAD),
         on_loss: LossPolicy::Redistribute,

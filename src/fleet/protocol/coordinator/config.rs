@@ -22,6 +22,8 @@ pub struct FleetConfig {
     pub join_timeout: u64,
     /// The shards of each agent; `None`: as many as the agent with the fewest cores has.
     pub shards: Option<u16>,
+    /// The most shards of each agent; `None`: no limit but the number of slots.
+    pub max_shards: Option<u16>,
     /// The number of slots.
     pub slots: usize,
     /// The end of the schedule; `NEVER` if only a count ends it.

@@ -172,6 +172,7 @@ impl DraftInput<'_> {
         let fewest = alive.iter().map(|beat| beat.facts.cores).min();
         let most = self.config.slots / usize::from(self.config.agents.max(1));
         let most = u16::try_from(most).unwrap_or(u16::MAX).max(1);
+        let most = self.config.max_shards.map_or(most, |own| own.clamp(1, most));
         self.config.shards.or(fewest).unwrap_or(1).clamp(1, most)
     }
 

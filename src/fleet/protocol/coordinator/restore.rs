@@ -123,6 +123,7 @@ mod tests {
             min_agents: 3,
             join_timeout: 1,
             shards: None,
+            max_shards: None,
             slots: 16,
             end: RunOffset::NEVER,
             on_loss: LossPolicy::Continue,

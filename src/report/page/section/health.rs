@@ -9,8 +9,9 @@ use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
 use super::super::view::PageView;
 use super::super::words::HtmlText;
 use super::cells::{fact, head};
+use crate::report::cost;
 use crate::report::quantile_text::quantile;
-use crate::report::rows::{WorkerRow, aggregate, prewarmed_part, worker_rows};
+use crate::report::rows::{WorkerRow, aggregate, prewarmed_part, usage, worker_rows};
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
@@ -119,6 +120,7 @@ fn generator(view: &PageView<'_>) -> Markup {
         show_bytes(connections.bytes_sent),
         show_bytes(connections.bytes_received)
     );
+    let used = usage::usage(report);
     let shards = generator.size();
     let late = quantile(&lag.into(), 0.99);
     html! {
@@ -128,6 +130,17 @@ fn generator(view: &PageView<'_>) -> Markup {
             (fact("busiest core", &html! { (health.cpu_percent_max.round()) " % in a second" }))
             (fact("lag p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
             @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
+            @if let Some(cpu) = used.cpu_text() { (fact("cpu time", &html! { (cpu) })) }
+            @if let Some(mean) = used.memory_mean {
+                (fact("memory, mean", &html! { (show_bytes(mean)) }))
+            }
+            @if let Some(written) = used.written {
+                (fact("files", &html! { (show_bytes(written)) " written before the reports" }))
+            }
+            @if let Some(cost) = cost::of_report(report) { (fact("cost", &html! { (cost) })) }
+            @for missing in usage::left_out(report) {
+                (fact("not written", &html! { (HtmlText(&missing)) }))
+            }
             (fact("connections", &html! { (opened) }))
             (fact("bytes", &html! { (bytes) }))
         }
