@@ -69,6 +69,7 @@ mod prediction; // users that live control is likely to add are connected ahead
 mod probe_limits; // `probe-limits` against real limiters
 mod processes; // a run on several processes
 mod prometheus; // a real Prometheus
+mod proxies; // responses of a cache, and compressed ones, of a real nginx
 mod raw_responses; // raw responses and what readers make of them
 mod real_servers;
 mod reconnects; // waits before event streams are opened again
