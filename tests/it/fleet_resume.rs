@@ -108,6 +108,8 @@ fn measured(report: &Value) -> Value {
     for own in ["dials", "generator", "monitors", "started_at", "command", "events"] {
         all.remove(own);
     }
+    let usage = all["usage"].as_object_mut().unwrap();
+    usage.retain(|key, _| key == "network_bytes");
     all["connections"].as_object_mut().unwrap().remove("at_load_end");
     measured
 }

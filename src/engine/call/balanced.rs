@@ -12,7 +12,6 @@ use super::readdressed::readdress;
 use crate::clock::{self, Time};
 use crate::engine::resilience::record_change;
 use crate::engine::shard::Shard;
-use crate::engine::streams::balanced_stream::BalancedStream;
 use crate::engine::users::user::User;
 use crate::ids::ServiceId;
 use crate::plan::backends::BalanceMode;
@@ -41,8 +40,6 @@ impl CallAttempts<'_> {
             group.begin(backend);
             let mut attempts = self.with_request(outgoing);
             let next = attempts.make_one(user).await;
-            // Before the attempt ends, so that no other takes its place meanwhile.
-            hold_stream(shard, user, (service, backend));
             group.end(backend);
             if next != NextAttempt::NotMade {
                 attempts.last.backend = Some(BackendNumber::new(backend));
@@ -87,15 +84,6 @@ impl CallAttempts<'_> {
         if says && let Some(change) = group.observe(backend, now_ns, failed) {
             record_ejection(shard, (service, backend), (change, Some(outcome)), done);
         }
-    }
-}
-
-/// Counts a stream that the attempt has opened at its backend, for as long as it is open.
-fn hold_stream(shard: &Shard, user: &mut User, at: (ServiceId, usize)) {
-    let Some(extras) = &mut user.extras else { return };
-    if let Some(stream) = extras.streams.opened.take() {
-        let held = BalancedStream::new(stream, &shard.shared, at);
-        extras.streams.opened = Some(Box::new(held));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A stream to one backend of a service with several: it counts as in flight until it is dropped.
 //!
-//! `call::balanced` makes it of a stream that a handshake has opened.
+//! `handshake` makes it of a stream that it has opened.
 //! Invariant: each stream is counted at one backend, once, for as long as its connection is open.
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
 //! it is counted once.
 
-pub(crate) mod balanced_stream;
+mod balanced_stream;
 mod captured_values;
 mod conditions;
 mod end;
