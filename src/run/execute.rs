@@ -32,10 +32,14 @@ use crate::plan::{Address, Plan};
 use crate::sinks::SinkSet;
 use crate::stats::Recovery;
 use crate::stats::run_usage::{RunUsage, process_cpu};
+use crate::units::show_duration;
 use crate::verdict::threshold::Metric;
 
 /// The time that threads have to start: the run begins for all of them at the same moment.
 const HEAD_START: Duration = Duration::from_millis(20);
+
+/// A time before the load that a user is told of.
+const LONG_LEAD: Duration = Duration::from_secs(5);
 
 /// What live control holds until the load ends: its socket, its keys.
 pub type ControlGuards = Vec<Box<dyn std::any::Any>>;
@@ -120,6 +124,17 @@ fn after_load(
     drop(caches);
 }
 
+/// How much later the load begins since connections are opened before it; told if it is long.
+fn prewarm_lead(plan: &Plan, sinks: &mut SinkSet) -> Duration {
+    let lead = plan.policies.prewarm_lead();
+    if lead >= LONG_LEAD {
+        let lead = show_duration(lead);
+        let text = format!("the load begins in {lead}: `prewarm` opens connections first");
+        sinks.publish(&RunEvent::Note(text));
+    }
+    lead
+}
+
 /// Runs a plan and judges it. `control` is called when the load begins; what it returns is dropped
 /// when the load ends.
 ///
@@ -155,7 +170,7 @@ pub fn run(
     let prepared = prepared.inspect_err(|_| {
         sections::teardown(&plan, &addresses, (Arc::clone(&globals), &caches), &interrupts);
     })?;
-    let soon = clock::now() + HEAD_START + plan.policies.prewarm_lead();
+    let soon = clock::now() + HEAD_START + prewarm_lead(&plan, sinks);
     let start = prepared.start_at().unwrap_or(soon);
     let reading = monitors
         .begin(start, &prepared.pids())

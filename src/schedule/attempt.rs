@@ -211,8 +211,8 @@ impl JobRun {
         let is_late = timeout.is_some_and(|timeout| now >= started + timeout);
         if watched == Watched::After {
             // A scheduler that ends waits for it, but not for longer than for a run.
-            let is_ending = self.control.stopped() == Some(StopReason::Shutdown);
-            let is_last = is_ending && now >= started + self.job().grace;
+            let ending = self.control.shutdown_since();
+            let is_last = ending.is_some_and(|since| now >= since.max(started) + self.job().grace);
             return (is_late || is_last).then_some(JobOutcome::TimedOut);
         }
         if self.lease.state(now) >= LeaseState::Ending {

@@ -6,6 +6,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::clock::{self, Time};
 use crate::timetable::TimeSlot;
 
 /// Maximum skipped slots that wait to be written.
@@ -42,7 +43,8 @@ pub(super) struct RunControl {
 /// The words so far.
 #[derive(Debug, Default)]
 struct RunWords {
-    stop: Option<StopReason>,
+    /// Why the run is to end, and since when.
+    stop: Option<(StopReason, Time)>,
     is_now: bool,
     skips: Vec<TimeSlot>,
     news: bool,
@@ -51,13 +53,15 @@ struct RunWords {
 impl RunControl {
     /// Tells the run to end; the first reason counts.
     pub(super) fn stop(&self, reason: StopReason) {
-        self.tell(|words| words.stop = words.stop.or(Some(reason)));
+        let now = clock::now();
+        self.tell(|words| words.stop = words.stop.or(Some((reason, now))));
     }
 
     /// Tells the run to end at once.
     pub(super) fn stop_now(&self) {
+        let now = clock::now();
         self.tell(|words| {
-            words.stop = words.stop.or(Some(StopReason::Shutdown));
+            words.stop = words.stop.or(Some((StopReason::Shutdown, now)));
             words.is_now = true;
         });
     }
@@ -73,7 +77,12 @@ impl RunControl {
 
     /// Why the run is to end; `None`: it may go on.
     pub(super) fn stopped(&self) -> Option<StopReason> {
-        self.lock().stop
+        self.lock().stop.map(|(reason, _)| reason)
+    }
+
+    /// Since when the scheduler ends; `None`: it goes on.
+    pub(super) fn shutdown_since(&self) -> Option<Time> {
+        self.lock().stop.filter(|(reason, _)| *reason == StopReason::Shutdown).map(|(_, at)| at)
     }
 
     /// Whether nothing is to be waited for.

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use croner::Cron;
 use croner::parser::CronParser;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use super::zone::{ScheduleZone, timestamp};
 use crate::suggest::nearest;
@@ -22,6 +25,12 @@ const WINDOWS: [u64; 5] = [3_600, 25 * 3_600, 32 * 86_400, 367 * 86_400, 9 * 366
 
 /// A day that a zone has skipped ends a search of the library; it goes on so many hours later.
 const SKIPPED_DAY: u64 = 36;
+
+/// The most that a zone has changed its clock by, seconds: Samoa, in 2011.
+const LONGEST_CHANGE: u64 = 25 * 3_600;
+
+/// A gap of this length, seconds, is a day that a zone has skipped: its times are left out.
+const HALF_A_DAY: i32 = 12 * 3_600;
 
 /// The longest expression, bytes.
 const MAX_TEXT: usize = 200;
@@ -62,6 +71,8 @@ enum CalendarRule {
     /// Each multiple of so many seconds since the epoch.
     Every(u64),
     Cron(Box<Cron>),
+    /// An expression with fixed hours and minutes.
+    Fixed(Box<Cron>),
 }
 
 /// Why a text is no calendar.
@@ -108,7 +119,9 @@ impl Calendar {
         }
         let parser = CronParser::new();
         let cron = parser.parse(text).map_err(|_| explain(text, parser))?;
-        let rule = CalendarRule::Cron(Box::new(cron));
+        let cron = Box::new(cron);
+        let rule =
+            if is_fixed(text) { CalendarRule::Fixed(cron) } else { CalendarRule::Cron(cron) };
         let calendar = Self { rule, zone: zone.clone(), shown: text.to_owned() };
         if calendar.after(MILLENNIUM).is_none() {
             let expected = "days that exist, such as `L` for the last day of a month";
@@ -128,6 +141,26 @@ impl Calendar {
                 let later = |hours| self.search(cron, time.checked_add(hours * 3_600)?);
                 let found = self.search(cron, time);
                 found.or_else(|| (1..=SKIPPED_DAY).find_map(later)).filter(|at| *at > time)
+            }
+            CalendarRule::Fixed(cron) => self.fixed_after(cron, time),
+        }
+    }
+
+    /// The first slot after `time` of an expression with fixed hours and minutes: its times by a
+    /// clock without changes, each moved to where this zone has it.
+    fn fixed_after(&self, cron: &Cron, time: u64) -> Option<u64> {
+        let zone = &self.zone.zone;
+        let local = |at: u64| timestamp(at).map(|at| at.to_zoned(zone.clone()));
+        let (now, before) = (local(time)?, local(time.saturating_sub(LONGEST_CHANGE)));
+        // After a change of the clock earlier times may still be to come, or have been.
+        let is_near = before.as_ref().is_some_and(|before| before.offset() != now.offset());
+        let from = if is_near { before? } else { now };
+        let mut clock = from.datetime().to_zoned(TimeZone::UTC).ok()?;
+        loop {
+            clock = cron.find_next_occurrence(&clock, false).ok()?;
+            let at = instant(zone, clock.datetime()).map_or(0, Timestamp::as_second);
+            if let Some(at) = u64::try_from(at).ok().filter(|at| *at > time) {
+                return Some(at);
             }
         }
     }
@@ -169,9 +202,36 @@ impl Calendar {
     pub fn interval(&self) -> Option<u64> {
         match self.rule {
             CalendarRule::Every(seconds) => Some(seconds),
-            CalendarRule::Cron(_) => None,
+            CalendarRule::Cron(_) | CalendarRule::Fixed(_) => None,
         }
     }
+}
+
+/// Whether an expression has numbers, ranges or lists alone as minutes and hours: `*` and steps are
+/// for each real hour.
+fn is_fixed(text: &str) -> bool {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let first = usize::from(fields.len() > 5);
+    let is_number = |field: &&str| !field.contains(['*', '/']);
+    match fields.get(first..first + 2) {
+        Some(times) => times.iter().all(is_number),
+        None => text != "@hourly",
+    }
+}
+
+/// The instant of a local time: the end of the gap if it is skipped, the first if there are two;
+/// `None` if its whole day is skipped.
+fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    let AmbiguousOffset::Gap { before, after } = ambiguous.offset() else {
+        return ambiguous.earlier().ok();
+    };
+    if after.seconds() - before.seconds() >= HALF_A_DAY {
+        return None;
+    }
+    // As if the clock had not been changed: at the change or later, so that the last one is meant.
+    let after = ambiguous.later().ok()?.checked_add(SignedDuration::from_secs(1)).ok()?;
+    zone.preceding(after).next().map(|change| change.timestamp())
 }
 
 fn error(message: &str, expected: &str, did_you_mean: Option<&str>) -> CalendarError {

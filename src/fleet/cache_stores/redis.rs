@@ -7,7 +7,7 @@
 use redis::{Cmd, Value, cmd};
 
 use crate::cache::{LayerFailure, LayerStore, LeaseOwner, MAX_STORED};
-use crate::fleet::bus::{BusAddress, BusConnection, BusOptions};
+use crate::fleet::bus::{BusAddress, BusConnection, BusError, BusOptions};
 use crate::plan::cache::{CachePlan, LayerPlan};
 
 /// Deletes a lease if it has this owner.
@@ -27,7 +27,7 @@ pub(super) fn open(
     let allow_plaintext = cache.secret.is_some();
     let options = BusOptions { allow_plaintext, ..BusOptions::default() };
     let address =
-        BusAddress::parse_alone(&layer.place, &options).map_err(|error| error.to_string())?;
+        BusAddress::parse_alone(&layer.place, &options).map_err(|error| reason(&error))?;
     let store = |_| -> Box<dyn LayerStore> {
         Box::new(RedisEntries(BusConnection::lazy(&address, cache.timeout)))
     };
@@ -40,13 +40,47 @@ pub(super) fn port(layer: &LayerPlan) -> Option<u16> {
     BusAddress::parse_alone(&layer.place, &options).ok().map(|address| address.port())
 }
 
+/// Why a layer cannot be used: an error of its connection, in the words of a cache.
+fn reason(error: &BusError) -> String {
+    match error {
+        BusError::InvalidUrl { why } => format!(
+            "its URL is not valid: {why}; expected rediss://HOST[:PORT][/DATABASE], or redis://, \
+             with USER:PASSWORD@ before HOST if the server needs them"
+        ),
+        BusError::Plaintext { address } => format!(
+            "{address} is on another machine, and neither redis:// nor the entries are encrypted; \
+             use rediss://, or `encrypt`"
+        ),
+        BusError::WrongPassword { address, why } => format!(
+            "{address} refused the user or the password: {why}; give them in the URL of the layer"
+        ),
+        BusError::NoPermission { address, why } => format!(
+            "{address} does not permit this user a command or key: {why}; the cache needs PING, \
+             GETRANGE, SET, DEL and EVAL"
+        ),
+        BusError::Unreachable { address, why, .. } => {
+            format!("{address} cannot be reached: {why}")
+        }
+        BusError::Tls { address, why, .. } => {
+            format!("no encrypted connection to {address}: {why}")
+        }
+        BusError::OtherServer { address, why } => {
+            format!("the server at {address} is no Redis or Valkey from version 7.0 on: {why}")
+        }
+        BusError::Refused { address, why, .. } => {
+            format!("{address} refused a command: {why}")
+        }
+        other => other.to_string(),
+    }
+}
+
 fn lease_name(name: &str) -> String {
     format!("{name}:lease")
 }
 
 impl RedisEntries {
     fn send(&mut self, command: &Cmd) -> Result<Value, LayerFailure> {
-        self.0.command(command).map_err(|error| LayerFailure(error.to_string()))
+        self.0.command(command).map_err(|error| LayerFailure(reason(&error)))
     }
 }
 

@@ -103,14 +103,27 @@ pub(crate) fn prewarm(diagnostics: &mut Diagnostics, node: &Node) -> Option<Prew
     let mut policy = PrewarmPolicy { lead: Duration::from_secs(2), predict: false };
     if let NodeKind::Map(_) = node.kind {
         let mut fields = Fields::read(diagnostics, node, &PREWARM)?;
-        fields.fill(diagnostics, "lead", &mut policy.lead);
+        fields.read_into(diagnostics, "lead", &mut policy.lead, lead);
         fields.fill(diagnostics, "predict", &mut policy.predict);
         fields.finish(diagnostics);
     } else {
-        policy.lead = values::duration(diagnostics, node)?;
+        policy.lead = lead(diagnostics, node)?;
     }
     (!policy.lead.is_zero()).then_some(policy)
 }
+
+/// Reads how long before they are due users are prepared.
+fn lead(diagnostics: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    match values::duration(diagnostics, node)? {
+        lead if lead > MAX_LEAD => {
+            report_wrong(diagnostics, node, "at most 10m: the load begins that much later")
+        }
+        lead => Some(lead),
+    }
+}
+
+/// The longest time ahead, since the load begins that much later.
+const MAX_LEAD: Duration = Duration::from_mins(10);
 
 /// Reads a memory budget, bytes.
 fn budget(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
