@@ -9,7 +9,7 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistakes a schema cannot detect, with the reason.
-const BEYOND_SCHEMA: [(&str, &str); 43] = [
+const BEYOND_SCHEMA: [(&str, &str); 46] = [
     ("sanitize-dropped", "columns that the rules drop are not there"),
     ("no-effect", "which keys an executor uses, and what an archetype may have"),
     ("bad-threshold", "rules are a language of their own"),
@@ -21,6 +21,9 @@ const BEYOND_SCHEMA: [(&str, &str); 43] = [
     ("network-http2", "which services an archetype calls"),
     ("former-names", "a former name beside the new one is a mistake that only the reader reports"),
     ("safety-ceilings", "what a load comes to"),
+    ("balance-cookie", "what a name of a cookie may be"),
+    ("threshold-backend-none", "whether a service has several addresses"),
+    ("threshold-recovery-above", "rules are a language of their own"),
     ("prewarm-lead", "how long a duration is"),
     ("ceilings-connections", "a sum over pools"),
     ("ceilings-streams", "a sum over users with streams"),

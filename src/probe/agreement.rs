@@ -82,6 +82,12 @@ impl ProbeFinding {
                 (Some(open), _) if header == "Retry-After" && seconds > 4.0 * open.high + 1.0 => {
                     Agreement::No
                 }
+                // A reset is when the bucket is full again.
+                (Some(open), RateFinding::Bucket { rate, burst })
+                    if seconds > 4.0 * (open.high + burst.high / rate.low) + 1.0 =>
+                {
+                    Agreement::No
+                }
                 (Some(_), _) => Agreement::Yes,
                 (None, _) => Agreement::Unknown,
             };
@@ -123,7 +129,7 @@ impl ProbeFinding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::advertised::{Advertised, AdvertisedLimit};
+    use super::super::advertised::{Advertised, AdvertisedLimit, Reset};
     use super::super::bounds::Bounds;
     use super::*;
 
@@ -156,6 +162,22 @@ mod tests {
             (100.0, None),
         ]);
         assert_eq!(found, [Yes, Yes, No, Yes, Yes, Yes, No]);
+    }
+
+    #[test]
+    fn a_reset_long_after_a_bucket_is_full_does_not_agree() {
+        for (seconds, agrees) in [(1.0, Agreement::Yes), (3_600.0, Agreement::No)] {
+            let reset = Some(Reset { seconds });
+            let refusal_headers = Advertised { reset, ..Advertised::default() };
+            let limit = RateFinding::Bucket {
+                rate: Bounds { low: 19.5, high: 20.5 },
+                burst: Bounds::exact(10.0),
+            };
+            let reopened = Some(Bounds { low: 0.02, high: 0.05 });
+            let finding =
+                ProbeFinding { limit, refusal_headers, reopened, ..ProbeFinding::default() };
+            assert_eq!(finding.header_checks()[0].agrees, agrees, "{seconds}");
+        }
     }
 
     #[test]

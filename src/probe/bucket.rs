@@ -91,15 +91,17 @@ impl RefillCounts {
     }
 }
 
-/// Measures the rate of a bucket that `counts` begins with; `size` is what was admitted before the
-/// first refusal. `None`: no rate explains what was observed.
+/// Measures the rate of a bucket that `counts` begins with, and of which `rate` is known; `size` is
+/// what was admitted before the first refusal. `None`: no rate explains what was observed.
 pub(super) async fn measure<T: ProbedTarget>(
     session: &mut ProbeSession<'_, T>,
     mut counts: RefillCounts,
     size: u64,
     rate: &mut Bounds,
 ) -> Result<Option<()>, ProbeStop> {
-    *rate = counts.rate();
+    let found = counts.rate();
+    rate.at_least(found.low);
+    rate.at_most(found.high);
     let mut goal = 1.0_f64;
     let (mut rounds, mut refilled) = (0, 0);
     let until = session.seconds_left() * 0.6;

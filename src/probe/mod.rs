@@ -12,6 +12,7 @@ mod connections;
 mod finding;
 mod json;
 mod requests;
+mod rest;
 mod search;
 mod sender;
 mod session;

@@ -7,14 +7,12 @@
 use super::bounds::Bounds;
 use super::bucket::{self, RefillCounts};
 use super::finding::{ProbeFinding, ProbeStop, RateFinding, WindowKind};
+use super::rest::{Drained, RestedBucket, SLOW_NS, rest};
 use super::session::{
     Burst, ProbeSession, ProbedTarget, SearchOptions, Span, nanoseconds, seconds,
 };
 use super::trial;
 use super::window::{self, FirstOpening};
-
-/// Responses that take longer make the search send several requests at once, ns.
-const SLOW_NS: u64 = 10_000_000;
 
 /// Growth of the pauses while everything is refused.
 const GROWTH: f64 = 1.4;
@@ -37,26 +35,13 @@ pub async fn search<T: ProbedTarget>(target: &mut T, options: &SearchOptions) ->
     session.finding
 }
 
-/// What the first phase found.
-#[derive(Debug)]
-struct Drained {
-    /// The first request of all.
-    first: Span,
-    burst: Burst,
-    /// Requests per second at each width, in order.
-    throughput: Vec<f64>,
-    /// Requests admitted in the batch with the first refusal.
-    last_batch: u64,
-}
-
 async fn run<T: ProbedTarget>(session: &mut ProbeSession<'_, T>) -> Result<(), ProbeStop> {
     let mut drained = drain(session).await?;
     if drained.burst.refused > 0 && drained.burst.admitted == 0 {
-        session.finding.limit = RateFinding::Closed;
         if !recovers(session).await? {
+            session.finding.limit = RateFinding::Closed;
             return Ok(());
         }
-        session.finding.limit = RateFinding::Unknown;
         drained = drain(session).await?;
     }
     let Some(refusal) = drained.burst.refusal.filter(|_| drained.burst.admitted > 0) else {
@@ -222,7 +207,10 @@ async fn refill<T: ProbedTarget>(
             window::measure(session, &opening).await?
         }
         Some((opening, was_closed)) => {
-            let found = bucket(session, drained, counts, &opening).await?;
+            let found = match rest(session, drained, counts, &opening).await? {
+                Some(rested) => bucket(session, rested, &opening).await?,
+                None => None,
+            };
             let is_bucket = found.is_some() && session.finding.limit != RateFinding::Unknown;
             // A small window may look like a bucket at first.
             if was_closed && !is_bucket { small_window(session, &opening).await? } else { found }
@@ -307,12 +295,11 @@ async fn reopening<T: ProbedTarget>(
 /// Measures a bucket, and from its rate the requests that it admits at once.
 async fn bucket<T: ProbedTarget>(
     session: &mut ProbeSession<'_, T>,
-    drained: &Drained,
-    counts: RefillCounts,
+    rested: RestedBucket,
     opening: &FirstOpening,
 ) -> Result<Option<()>, ProbeStop> {
+    let RestedBucket { drained, counts, mut rate, last, is_full } = rested;
     let size = drained.burst.admitted.max(opening.burst.admitted);
-    let mut rate = counts.rate();
     let mut result = if session.width > 1 || session.fastest_ns > SLOW_NS && size > 1 {
         let throughput = drained.throughput.last().copied().unwrap_or(0.0);
         let known = if rate.high.is_finite() { rate.middle() } else { rate.low };
@@ -326,14 +313,15 @@ async fn bucket<T: ProbedTarget>(
         rate = Bounds::UNKNOWN;
         bucket::measure_stream(session, guess, &mut rate).await
     } else if size == 1 {
-        let last = opening.burst.last_admitted.unwrap_or(drained.first);
         let open = Span { sent: opening.burst.first_sent, received: opening.burst.first_sent };
         let mut pause = Bounds {
-            low: opening.closed.since(drained.first).0.max(1e-6),
-            high: open.since(drained.first).1 + seconds(session.fastest_ns),
+            low: opening.closed.since(opening.first).0.max(1e-6),
+            high: open.since(opening.first).1 + seconds(session.fastest_ns),
         };
-        if let Some(refused) = opening.burst.refusal {
-            pause.at_least(refused.since(last).0);
+        if let (Some(refused), Some(admitted)) =
+            (opening.burst.refusal, opening.burst.last_admitted)
+        {
+            pause.at_least(refused.since(admitted).0);
         }
         bucket::measure_pause(session, pause, last, &mut rate).await
     } else {
@@ -347,7 +335,11 @@ async fn bucket<T: ProbedTarget>(
         let (shortest, longest) = refusal.since(drained.first);
         let burst = Bounds {
             low: (size as f64 - rate.high.min(1e9) * longest).ceil().max(1.0),
-            high: (size as f64 - rate.low * shortest).ceil().max(1.0),
+            high: if is_full {
+                (size as f64 - rate.low * shortest).ceil().max(1.0)
+            } else {
+                f64::INFINITY
+            },
         };
         session.finding.limit = match rate.uncertainty() {
             // Too little was admitted to tell how the allowance returns.

@@ -202,6 +202,10 @@ fn figure(bounds: Bounds) -> String {
 
 /// A number of requests: one, or from one to another.
 fn requests(bounds: Bounds) -> String {
-    let (low, high) = (bounds.low.round() as u64, bounds.high.round() as u64);
+    let low = bounds.low.round() as u64;
+    if bounds.high.is_infinite() {
+        return format!("at least {}", counted(low, "request"));
+    }
+    let high = bounds.high.round() as u64;
     if low == high { counted(low, "request") } else { format!("{low} to {high} requests") }
 }

@@ -207,6 +207,10 @@ fn a_search_ends_at_each_of_its_bounds_with_what_is_known() {
     world = World::new(Limiter::Concurrent(0), 1_000_000, 1);
     let finding = run(&mut world, &options());
     assert_eq!((finding.limit, finding.requests), (RateFinding::Closed, 6));
+    // Without a pause it is not known whether it would have helped.
+    world = World::new(Limiter::Concurrent(0), 1_000_000, 1);
+    let finding = run(&mut world, &SearchOptions { max_requests: 1, ..options() });
+    assert_eq!((finding.limit, finding.requests), (RateFinding::Unknown, 1));
 
     world = World::new(Limiter::Bucket(20.0, 10.0), 1_000_000, 1);
     world.dies_after = 0;
@@ -227,6 +231,35 @@ fn an_allowance_that_was_used_up_before_comes_back_first() {
     let RateFinding::Window { requests, window, .. } = finding.limit else { panic!("{finding:?}") };
     close("window", window, 5.0);
     assert!((requests.middle() - 50.0).abs() <= 1.0, "{finding:?}");
+}
+
+/// A bucket that others have used is as large as it is, not as large as it was at the moment.
+#[test]
+fn a_bucket_that_was_in_use_is_measured_whole() {
+    for (rate, size) in [(20.0, 10.0), (5.0, 3.0), (100.0, 50.0), (50.0, 100.0)] {
+        for share in [0.2, 0.5, 0.8, 0.95] {
+            for seed in 0..4 {
+                let used = (size * share) as u32;
+                let mut world = World::new(Limiter::Bucket(rate, size), 1_000_000, seed);
+                world.use_up(used);
+                let finding = run(&mut world, &options());
+                let what = format!("rate {rate} size {size} used {used} seed {seed}: {finding:?}");
+                let RateFinding::Bucket { rate: found, burst } = finding.limit else {
+                    panic!("{what}")
+                };
+                close(&what, found, rate);
+                assert!(burst.has(size, 0.0) || (burst.middle() - size).abs() <= 1.0, "{what}");
+                assert_ne!(finding.confirmed, Some(false), "{what}");
+            }
+        }
+    }
+    // Without the requests for a rest the burst is known from below alone.
+    let mut world = World::new(Limiter::Bucket(20.0, 10.0), 1_000_000, 1);
+    world.use_up(5);
+    let finding = run(&mut world, &SearchOptions { max_requests: 40, ..options() });
+    if let RateFinding::Bucket { burst, .. } = finding.limit {
+        assert!(burst.has(10.0, 0.0), "{finding:?}");
+    }
 }
 
 #[test]

@@ -66,7 +66,17 @@ pub(crate) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places
             mistake.expected("a service with `health: { path: /health }`");
         }
     }
+    let has_backends = plan.services.iter().any(|service| service.backends.is_some());
     for (index, rule) in plan.thresholds.iter().enumerate() {
+        if rule.scope.backend().is_some() && !has_backends {
+            let message = "no service has several addresses, so there is no backend";
+            let mistake = match places.get(index) {
+                Some(span) => diagnostics.mistake(*span, message),
+                None => diagnostics.global_mistake(flag(&rule.rule), message),
+            };
+            mistake.expected("the rule without `backend(…)`, or a service with `urls: [ … ]`");
+            continue;
+        }
         let Err(error) = rule.scope.matches(&subjects) else { continue };
         let message = error.message.clone();
         let mistake = match places.get(index) {

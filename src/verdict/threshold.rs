@@ -167,6 +167,14 @@ impl Threshold {
         if let (Some(why), Some(_)) = (whole, self.over_s) {
             return error(why.to_owned(), "a rule without `over`");
         }
+        if self.metric == Metric::Recovery
+            && !matches!(self.op, Comparison::Less | Comparison::AtMost)
+        {
+            return error(
+                "this rule would fail a service that recovers fast".to_owned(),
+                "an upper limit, such as `recovery < 30s`",
+            );
+        }
         if self.metric == Metric::Recovery && self.abort {
             return error(
                 "recovery is measured after the load".to_owned(),

@@ -39,6 +39,15 @@ impl BalancingKeys {
         let balance = fields.take("balance").and_then(|node| balance(diagnostics, node));
         let ejection = fields.take("eject").and_then(|node| ejection(diagnostics, node));
         let slow_start = fields.value(diagnostics, "slow_start").unwrap_or_default();
+        let returns = ejection.is_some() || fields.entry("health").is_some();
+        if let Some((_, span)) = given.iter().find(|(name, _)| *name == "slow_start" && !returns) {
+            let help = "add `eject` or `health`: a slow start is for backends that are used again";
+            diagnostics.warn(
+                *span,
+                "`slow_start` has no effect: no backend is ever left out",
+                help,
+            );
+        }
         Self { balance: balance.unwrap_or_default(), ejection, slow_start, given }
     }
 
@@ -133,8 +142,14 @@ fn balance(diagnostics: &mut Diagnostics, node: &Node) -> Option<BalanceMode> {
     }
     let mut fields = Fields::read(diagnostics, node, &BALANCE)?;
     let expected = "the name of a cookie, such as SERVERID";
-    let name =
-        fields.take("cookie").and_then(|node| values::plain_text(diagnostics, node, expected));
+    let name = fields.take("cookie").and_then(|node| {
+        let name = values::plain_text(diagnostics, node, expected)?;
+        let is_token = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
+        if name.is_empty() || !name.chars().all(is_token) {
+            return values::report_wrong(diagnostics, node, expected);
+        }
+        Some(name)
+    });
     fields.finish(diagnostics);
     name.map(|name| BalanceMode::StickyCookie(name.to_owned()))
 }
