@@ -55,9 +55,55 @@ impl ShiftPlan {
     /// Calls that a step needs without `min_calls`.
     pub const MIN_CALLS: u64 = 20;
 
-    /// The shortest time that the whole shift takes.
+    /// The shortest `hold`: a step is judged by the whole seconds in it.
+    pub const MIN_HOLD: Duration = Duration::from_secs(2);
+
+    /// How long after the end of a step its calls are waited for.
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    /// The time from the begin of a step until it is judged.
+    pub fn held(&self) -> Duration {
+        self.hold.saturating_add(Self::SETTLE.min(self.hold))
+    }
+
+    /// The shortest time that the whole shift takes. It goes on at full seconds, from the
+    /// first one on: each step takes some of them, each command one or more, and the last decision
+    /// needs one.
     pub fn shortest(&self) -> Duration {
-        let steps = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        self.start + self.hold.saturating_mul(steps)
+        let whole = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let commands = [&self.commands.before, &self.commands.after];
+        let commands = commands.into_iter().flatten().count() as u64;
+        let step = whole(self.held()).saturating_add(commands);
+        let steps = step.saturating_mul(self.steps.len() as u64);
+        Duration::from_secs(whole(self.start).max(1).saturating_add(steps).saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_time_has_waits_and_whole_seconds() {
+        let text = |text: &str| Some(text.to_owned());
+        let plan = |start: u64, hold: u64, commands: ShiftCommands| ShiftPlan {
+            service: ServiceId::new(0),
+            steps: vec![10, 50, 100],
+            start: Duration::from_millis(start),
+            hold: Duration::from_millis(hold),
+            min_calls: 20,
+            rules: Vec::new(),
+            commands,
+        };
+        let none = ShiftCommands::default;
+        let both = ShiftCommands { before: text("b"), after: text("a"), rollback: text("r") };
+        for (plan, seconds) in [
+            (plan(0, 10_000, none()), 1 + 3 * 12 + 1),
+            (plan(4_500, 10_000, none()), 5 + 3 * 12 + 1),
+            (plan(1_000, 2_500, none()), 1 + 3 * 5 + 1),
+            (plan(5_000, 10_000, both), 5 + 3 * 14 + 1),
+        ] {
+            assert_eq!(plan.shortest(), Duration::from_secs(seconds), "{plan:?}");
+        }
     }
 }

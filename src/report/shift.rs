@@ -24,7 +24,11 @@ pub(crate) fn render(out: &mut String, report: &Report) {
         &format!("{}: {} (old), {} (new)", plain(&shift.service), plain(old), plain(new)),
     ));
     for step in &shift.steps {
-        let (sign, style) = if step.passed { ("✓", GOOD) } else { ("✗", BAD) };
+        let (sign, style) = match (step.judged_s, step.passed) {
+            (None, _) => ("not judged", DIM),
+            (Some(_), true) => ("✓", GOOD),
+            (Some(_), false) => ("✗", BAD),
+        };
         let first = [paint(style, sign), format!("{} %", step.percent)];
         let [old, new] = step.sides.map(cells);
         let row: Vec<String> = first.into_iter().chain(old).chain(new).collect();
@@ -40,17 +44,25 @@ pub(crate) fn render(out: &mut String, report: &Report) {
 /// Calls, errors and p95 of one side.
 fn cells(side: SideFigures) -> [String; 3] {
     let errors = side.errors.map_or(String::new(), |share| format!("{:.2} %", share * 100.0));
-    let p95 = side.response_us[1].map_or(String::new(), show_us);
-    [show_count(side.calls), errors, p95]
+    [show_count(side.calls), errors, p95(side)]
+}
+
+/// p95 of one side; empty if not even a bound is known.
+pub(crate) fn p95(side: SideFigures) -> String {
+    let bound = if side.at_least[1] { "≥ " } else { "" };
+    side.response_us[1].map_or(String::new(), |us| format!("{bound}{}", show_us(us)))
 }
 
 /// The shift; null if the run had none.
 pub(crate) fn document(report: &Report) -> Value {
     let Some(shift) = &report.shift else { return Value::Null };
     let side = |side: &SideFigures| {
+        let bounds = ["p50", "p95"].into_iter().zip(side.at_least);
+        let bounds: Vec<&str> = bounds.filter(|(_, is)| *is).map(|(name, _)| name).collect();
         json!({
             "calls": side.calls, "errors": side.errors,
             "response_p50_us": side.response_us[0], "response_p95_us": side.response_us[1],
+            "at_least": bounds,
         })
     };
     let step = |step: &ShiftStep| {

@@ -69,8 +69,7 @@ pub async fn dispatch<'a>(
     io: DispatchIo<'a>,
     mut outside: DispatchInputs,
 ) -> Vec<usize> {
-    let left = source.shards;
-    let limit = io.process.limit;
+    let (left, limit) = (source.shards, io.process.limit);
     // Threads are not lost.
     let followed = if source.workers.is_closed() { 0 } else { left };
     let mut run = Dispatch {
@@ -125,7 +124,7 @@ pub async fn dispatch<'a>(
                     run.cancel(now.after(GRACE_CUT_NS));
                 }
                 if now >= run.give_up_at {
-                    return run.stuck();
+                    break;
                 }
                 if now >= next_second {
                     next_second = next_second.after(SECOND_NS);
@@ -135,9 +134,11 @@ pub async fn dispatch<'a>(
         }
         if !run.under_way.contains(&true) {
             run.last_second(next_second);
-            return run.stuck();
+            break;
         }
     }
+    run.finish_shift(&mut outside.interrupts).await;
+    run.stuck()
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -198,16 +199,16 @@ impl Dispatch<'_> {
     }
 
     /// Handles an interrupt.
-    fn interrupted(&mut self, interrupt: Interrupt) {
+    pub(super) fn interrupted(&mut self, interrupt: Interrupt) {
         let request = matches!(self.io.aggregator.stopped(), Some(StopCause::Signal(_)));
         if request {
-            self.cancel(clock::now().after(SIGNAL_CUT_NS));
             self.io.sinks.publish(&RunEvent::Note("stopping now".to_owned()));
+            self.stop_now();
             return;
         }
         if interrupt == Interrupt::Quit {
             self.stop("stopping now", StopCause::Signal(interrupt));
-            self.cancel(clock::now().after(SIGNAL_CUT_NS));
+            self.stop_now();
             return;
         }
         // If the run stops by itself, the first Ctrl-C changes only the exit status.
@@ -215,6 +216,12 @@ impl Dispatch<'_> {
         let note =
             format!("stopping: no new iterations, running ones have {grace} (again: stop now)");
         self.stop(&note, StopCause::Signal(interrupt));
+    }
+
+    /// Waits for nothing any more.
+    fn stop_now(&mut self) {
+        self.cancel(clock::now().after(SIGNAL_CUT_NS));
+        self.give_up_shift("was skipped, as the run had to stop at once");
     }
 
     /// Executes a control command and replies.

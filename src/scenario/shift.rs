@@ -18,6 +18,7 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
 use crate::suggest::nearest;
+use crate::units::show_duration;
 use crate::verdict::SideRule;
 
 /// The rules without `rules`.
@@ -49,7 +50,14 @@ fn shift(
     let to = fields.entry("to").map(|(_, node)| node);
     let steps = fields.take("steps").map(|node| steps(diagnostics, node));
     let start = fields.value(diagnostics, "start").unwrap_or(Duration::ZERO);
+    let at = fields.entry("hold").map(|(_, node)| node);
     let hold = fields.value(diagnostics, "hold").unwrap_or(ShiftPlan::HOLD);
+    if let (Some(at), true) = (at, hold < ShiftPlan::MIN_HOLD) {
+        let shortest = show_duration(ShiftPlan::MIN_HOLD);
+        diagnostics
+            .mistake(at.span, format!("`hold: {}` is too short", show_duration(hold)))
+            .expected(format!("at least {shortest}: a step is judged by the whole seconds in it"));
+    }
     let min_calls = fields.value(diagnostics, "min_calls").unwrap_or(ShiftPlan::MIN_CALLS);
     let rules = match fields.take("rules") {
         Some(node) => rules(diagnostics, node),
@@ -170,6 +178,7 @@ fn add_target(
     // A target that does not respond gets no users.
     service.health.get_or_insert_with(|| HealthPolicy {
         statuses: (200..500).collect(),
+        timeout: Duration::from_secs(10),
         within: Duration::from_secs(10),
         ..HealthPolicy::default()
     });

@@ -3,6 +3,9 @@
 //! `run::shift` makes it, a record stores it, reports show it.
 //! Invariant: a step that was held has the figures of both sides and a reason.
 
+use super::latency::Quantile;
+use super::step_window::StepWindow;
+
 /// What became of a shift.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShiftReport {
@@ -36,7 +39,7 @@ pub struct ShiftStep {
     pub percent: u32,
     /// When it began, s after the start of the run.
     pub from_s: f64,
-    /// When it was judged; `None` if the load ended before.
+    /// When it was judged; `None` if the load ended or the shift was rolled back before.
     pub judged_s: Option<f64>,
     /// Whether its rules held.
     pub passed: bool,
@@ -53,8 +56,34 @@ pub struct SideFigures {
     pub calls: u64,
     /// Share of them that were errors; `None` without calls.
     pub errors: Option<f64>,
-    /// p50 and p95 of the response time, µs; `None` if they are not known.
+    /// p50 and p95 of the response time, µs; `None` if not even a bound is known.
     pub response_us: [Option<u64>; 2],
+    /// Whether each of them is only a lower bound: calls had no response.
+    pub at_least: [bool; 2],
+}
+
+impl SideFigures {
+    /// The figures of these calls.
+    pub fn of(side: &StepWindow) -> Self {
+        let quantiles = [0.5, 0.95].map(|p| side.response.quantile(p));
+        Self {
+            calls: side.calls.made,
+            errors: side.calls.error_share(),
+            response_us: quantiles.map(|one| one.and_then(Quantile::known_us)),
+            at_least: quantiles.map(|one| one.is_some_and(|one| one.at_least)),
+        }
+    }
+}
+
+impl ShiftStep {
+    /// Its decision as a word.
+    pub const fn decision(&self) -> &'static str {
+        match (self.judged_s, self.passed) {
+            (None, _) => "not judged",
+            (Some(_), true) => "passed",
+            (Some(_), false) => "failed",
+        }
+    }
 }
 
 impl ShiftOutcome {

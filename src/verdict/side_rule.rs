@@ -5,6 +5,7 @@
 
 use super::judge::{JudgedPart, judge_part};
 use super::judgement::Judgement;
+use super::metric::{Metric, MetricTime};
 use super::rule_error::RuleError;
 use super::scope::Subjects;
 use super::threshold::{Comparison, Threshold};
@@ -113,16 +114,31 @@ impl SideRule {
         let Some(value) = judgement.observed else {
             return judged(false, "no calls on the new target".to_owned());
         };
-        let bound = if judgement.at_least { "at least " } else { "" };
-        let value = metric.show(rounded(value));
+        let shown = metric.show(rounded(value));
+        let without = judgement.at_least.then(|| without_time(metric, new));
+        let found = match without {
+            None => shown,
+            Some(share) if value > 0.0 => format!("at least {shown}, {share}"),
+            Some(share) => share,
+        };
         let text = match self {
-            Self::Limit(_) => format!("{bound}{value}"),
+            Self::Limit(_) => found,
             Self::Ratio { .. } => {
-                format!("{bound}{value}, limit {}", metric.show(rounded(threshold.limit)))
+                format!("{found}, limit {}", metric.show(rounded(threshold.limit)))
             }
         };
         judged(judgement.passed || equals(&threshold, &judgement), text)
     }
+}
+
+/// How many calls of a side have no time, in words.
+fn without_time(metric: Metric, side: &StepWindow) -> String {
+    let (times, name) = match metric {
+        Metric::Time(MetricTime::Service | MetricTime::OkService, _) => (&side.service, "service"),
+        _ => (&side.response, "response"),
+    };
+    let percent = 100.0 * times.censored() as f64 / times.count().max(1) as f64;
+    format!("{} % of the calls have no {name} time", rounded(percent))
 }
 
 /// Whether nothing is not less than nothing: without errors on either side, a ratio holds.
@@ -147,6 +163,7 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::latency::Untimed;
 
     /// `failed` of `calls` calls of `ms` each.
     fn side(calls: u64, failed: u64, ms: u64) -> StepWindow {
@@ -180,6 +197,22 @@ mod tests {
             let judged = SideRule::parse(rule).unwrap().judge(old, new);
             assert_eq!(judged.passed, passed, "{rule} {judged:?}");
         }
+        // Calls without a response: the text tells their share, and what is known at least.
+        let mut refused = side(83, 0, 4);
+        refused.calls.made += 17;
+        refused.response.record_untimed_n(Untimed::NoResponse, 17);
+        let judge = |rule: &str, new| SideRule::parse(rule).unwrap().judge(&fast, new);
+        let judged = judge("response.p95 <= 5s", &refused);
+        assert!(!judged.passed);
+        let text = "response.p95 <= 5s: at least 4ms, 17 % of the calls have no response time";
+        assert_eq!(judged.text, text);
+        let judged = judge("response.p95 < 2 * old", &refused);
+        assert!(judged.text.contains("17 % of the calls have no response time, limit "));
+        let mut none = StepWindow::default();
+        none.calls.made = 5;
+        none.response.record_untimed_n(Untimed::NoResponse, 5);
+        let text = "response.p95 <= 5s: 100 % of the calls have no response time";
+        assert_eq!(judge("response.p95 <= 5s", &none).text, text);
         for wrong in [
             "step(\"x\").errors < 1%",
             "errors < 1% over 10s",

@@ -68,7 +68,7 @@ packed! {
     CpuTime { user_ns, system_ns }
     ShiftReport { service, targets, outcome, steps, why }
     ShiftStep { percent, from_s, judged_s, passed, why, sides }
-    SideFigures { calls, errors, response_us }
+    SideFigures { calls, errors, response_us, at_least }
     Recovery { us, is_healthy }
     WorkerUse { range, rss_peak, cpu since 10, failed, loss, agent since 10 }
     AgentUse {

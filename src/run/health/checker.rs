@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{self, RunOffset};
 use crate::engine;
@@ -17,6 +18,7 @@ use crate::plan::transport::Auth;
 use crate::plan::{Address, Call, Plan, Service};
 use crate::stats::{AttemptOutcome, ChangeSubject, Exchange};
 use crate::template::Template;
+use crate::units::show_duration;
 use crate::wire::{
     CallDeadline, CaptureRequest, ConnectionSlot, ExchangeContext, Outgoing, ResponseCapture, Wire,
 };
@@ -178,9 +180,26 @@ impl HealthWire {
                 Err(self
                     .wire
                     .last_error(backend.to, outcome)
-                    .unwrap_or_else(|| outcome.to_string()))
+                    .unwrap_or_else(|| reason(outcome, policy.timeout)))
             }
         }
+    }
+}
+
+/// Why a check without a response failed, in words.
+fn reason(outcome: AttemptOutcome, timeout: Duration) -> String {
+    // What to do about it follows the first semicolon.
+    let first = |hint: &str| hint.split(';').next().unwrap_or_default().to_owned();
+    match outcome {
+        AttemptOutcome::Timeout(phase) if phase.opens() => {
+            format!("no connection within {}", show_duration(timeout))
+        }
+        AttemptOutcome::Timeout(_) => {
+            format!("no complete response within {}", show_duration(timeout))
+        }
+        AttemptOutcome::Failed(_, kind) => first(kind.hint()),
+        AttemptOutcome::Own(error) => first(error.hint()),
+        outcome => outcome.to_string(),
     }
 }
 

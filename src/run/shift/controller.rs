@@ -3,10 +3,7 @@
 //! `dispatch` owns it.
 //! Invariant: each change of a share is an order to all shards and an event of the run.
 
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
-
-use super::command::{self, CommandResult};
+use super::command::RunningCommand;
 use super::law::{ShiftAction, ShiftCommand, ShiftLaw};
 use crate::clock::RunOffset;
 use crate::event::Order;
@@ -36,9 +33,11 @@ pub(in crate::run) struct ShiftController {
     service: String,
     targets: [String; 2],
     series: Vec<BackendSeries>,
-    running: Option<oneshot::Receiver<CommandResult>>,
+    running: Option<RunningCommand>,
     /// Why the new target is unhealthy, if checks have just found that.
     unhealthy: Option<String>,
+    /// Whether the new target is healthy, as far as checks have found.
+    is_healthy: bool,
 }
 
 impl ShiftController {
@@ -56,6 +55,7 @@ impl ShiftController {
             series: plan.backend_series(),
             running: None,
             unhealthy: None,
+            is_healthy: true,
         })
     }
 
@@ -83,39 +83,73 @@ impl ShiftController {
 
     /// Takes a change of the health of a backend.
     pub(in crate::run) fn health_changed(&mut self, order: Option<&Order>, cause: &ChangeCause) {
-        if let Some(Order::BackendHealth(service, 1, false)) = order
+        if let Some(Order::BackendHealth(service, 1, is_healthy)) = order
             && *service == self.plan.service
         {
-            self.unhealthy = Some(cause.to_string());
+            self.is_healthy = *is_healthy;
+            if !is_healthy {
+                self.unhealthy = Some(cause.to_string());
+            }
         }
     }
 
     /// Ends a second.
     pub(in crate::run) fn second(&mut self, now: RunOffset) -> Vec<ShiftOrder> {
-        let mut actions = Vec::new();
+        let mut orders = Vec::new();
         if let Some(why) = self.unhealthy.take() {
-            actions.extend(self.law.unhealthy(now, &why));
+            let actions = self.law.unhealthy(now, &why);
+            orders.extend(self.carry_out_all(actions, now));
         }
-        let ended = self.running.as_mut().map(oneshot::Receiver::try_recv);
-        match ended {
-            Some(Ok(result)) => {
-                self.running = None;
-                actions.extend(self.law.ended(now, result));
-            }
-            Some(Err(TryRecvError::Closed)) => {
-                self.running = None;
-                let lost = Err("could not be started: no thread".to_owned());
-                actions.extend(self.law.ended(now, lost));
-            }
-            Some(Err(TryRecvError::Empty)) | None => {}
+        if self.is_healthy {
+            self.law.healthy();
         }
-        actions.extend(self.law.second(now));
-        actions.into_iter().filter_map(|action| self.carry_out(action, now)).collect()
+        orders.extend(self.look(now));
+        let actions = self.law.second(now);
+        orders.extend(self.carry_out_all(actions, now));
+        orders
+    }
+
+    /// Looks for the end of the command that runs.
+    pub(in crate::run) fn look(&mut self, now: RunOffset) -> Vec<ShiftOrder> {
+        let Some(result) = self.running.as_mut().and_then(RunningCommand::poll) else {
+            return Vec::new();
+        };
+        self.running = None;
+        let actions = self.law.ended(now, result);
+        self.carry_out_all(actions, now)
+    }
+
+    /// The load is over, or is being stopped.
+    pub(in crate::run) fn load_over(&mut self, now: RunOffset) -> Vec<ShiftOrder> {
+        let actions = self.law.load_over(now);
+        self.carry_out_all(actions, now)
+    }
+
+    /// Ends the command that runs; `rollback` is not run to its end, for this reason.
+    pub(in crate::run) fn give_up(&mut self, now: RunOffset, why: &str) -> Vec<ShiftOrder> {
+        let actions = self.law.give_up(now, why);
+        self.carry_out_all(actions, now)
+    }
+
+    /// Waits for the command that runs, if there is one; `look` takes its result.
+    pub(in crate::run) async fn command_ended(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.ended().await;
+        }
+    }
+
+    /// Whether a command runs.
+    pub(in crate::run) fn has_command(&self) -> bool {
+        self.running.is_some()
     }
 
     /// What became of it.
     pub(in crate::run) fn report(&self) -> ShiftReport {
         self.law.report()
+    }
+
+    fn carry_out_all(&mut self, actions: Vec<ShiftAction>, now: RunOffset) -> Vec<ShiftOrder> {
+        actions.into_iter().filter_map(|action| self.carry_out(action, now)).collect()
     }
 
     fn carry_out(&mut self, action: ShiftAction, now: RunOffset) -> Option<ShiftOrder> {
@@ -153,7 +187,11 @@ impl ShiftController {
                     ("MANADA_SHIFT_NEW", self.targets[1].clone()),
                 ];
                 let text = text.as_deref().unwrap_or_default();
-                self.running = Some(command::start(text, &variables));
+                self.running = Some(RunningCommand::start(text, &variables));
+                None
+            }
+            ShiftAction::End => {
+                self.running.iter().for_each(RunningCommand::end);
                 None
             }
         }

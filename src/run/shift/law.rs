@@ -5,6 +5,7 @@
 //! first rule that does not hold sets it to zero, for good.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use crate::clock::RunOffset;
 use crate::plan::shift::ShiftPlan;
@@ -12,13 +13,14 @@ use crate::stats::delta::StepWindow;
 use crate::stats::shift::{ShiftOutcome, ShiftReport, ShiftStep, SideFigures};
 use crate::units::{counted, nanos};
 
-/// How long after the end of a step its calls are waited for, ns.
-const SETTLE_NS: u64 = 2_000_000_000;
-
 /// How many times as long a step is held that has too few calls.
 const MOST_HOLDS: u64 = 3;
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How much too early a second may come and still count as the one in which a step is over: what
+/// wakes the dispatcher is late by a different time in each second.
+const EARLY_NS: u64 = SECOND_NS / 10;
 
 /// The command that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) enum ShiftCommand {
 pub(super) enum ShiftAction {
     /// Run a command, for the step with this number and share; `ended` takes its result.
     Run(ShiftCommand, usize, u32),
+    /// End the command that runs; `ended` takes its result.
+    End,
     /// Send this share of the users to the new target, percent, for this reason.
     Share {
         /// The share before.
@@ -51,9 +55,15 @@ pub(super) enum ShiftAction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShiftState {
+    /// The first step has not begun.
     Waiting,
+    /// A command of a step runs.
     Running(ShiftCommand, usize),
+    /// A step is held.
     Holding(usize, RunOffset),
+    /// No command of a step is left, or it is being ended: then the users go back.
+    Leaving(usize),
+    /// Nothing happens any more.
     Over,
 }
 
@@ -67,6 +77,12 @@ pub(super) struct ShiftLaw {
     seconds: BTreeMap<u32, [StepWindow; 2]>,
     /// The calls of the old target in the last step in which it had some.
     old: StepWindow,
+    /// Why the new target is unhealthy; `None` while it is healthy.
+    unhealthy: Option<String>,
+    /// The share of the last `before`, percent; `None` if none was started.
+    last_before: Option<u32>,
+    /// From when to when the last step was held, if it was left before it was judged.
+    unjudged: Option<(RunOffset, RunOffset)>,
     report: ShiftReport,
 }
 
@@ -86,13 +102,16 @@ impl ShiftLaw {
             share: 0,
             seconds: BTreeMap::new(),
             old: StepWindow::default(),
+            unhealthy: None,
+            last_before: None,
+            unjudged: None,
             report,
         }
     }
 
     /// Adds the calls of both targets that were intended in a second.
     pub(super) fn absorb(&mut self, second: u32, sides: [&StepWindow; 2]) {
-        if self.state == ShiftState::Over {
+        if self.state == ShiftState::Over && self.unjudged.is_none() {
             return;
         }
         let known = self.seconds.entry(second).or_default();
@@ -102,7 +121,12 @@ impl ShiftLaw {
     /// Lets time pass; returns what is to be done.
     pub(super) fn second(&mut self, now: RunOffset) -> Vec<ShiftAction> {
         match self.state {
-            ShiftState::Waiting if now.ns() >= nanos(self.plan.start) => self.begin(0, now),
+            ShiftState::Waiting if now.after(EARLY_NS).ns() >= nanos(self.plan.start) => {
+                match self.unhealthy.take() {
+                    Some(why) => self.roll_back(0, now, &unhealthy(&why)),
+                    None => self.begin(0, now),
+                }
+            }
             ShiftState::Holding(step, from) => self.hold(step, from, now),
             _ => Vec::new(),
         }
@@ -110,18 +134,29 @@ impl ShiftLaw {
 
     /// Takes the end of a command.
     pub(super) fn ended(&mut self, now: RunOffset, result: Result<(), String>) -> Vec<ShiftAction> {
-        let ShiftState::Running(command, step) = self.state else { return Vec::new() };
+        let (command, step) = match self.state {
+            ShiftState::Running(command, step) => (command, step),
+            // Its result does not matter any more.
+            ShiftState::Leaving(step) => return self.run_rollback(step),
+            _ => return Vec::new(),
+        };
+        self.state = ShiftState::Leaving(step);
         match (command, result) {
             (ShiftCommand::Before, Ok(())) => self.raise(step, now),
             (ShiftCommand::After, Ok(())) => self.next(step, now),
             (ShiftCommand::Before, Err(why)) => {
-                self.roll_back(step, now, format!("`before` {why}"))
+                self.roll_back(step, now, &format!("`before` {why}"))
             }
-            (ShiftCommand::After, Err(why)) => self.roll_back(step, now, format!("`after` {why}")),
-            (ShiftCommand::Rollback, result) => {
-                let more = result.err().map(|why| format!("; `rollback` {why}"));
-                let why = format!("{}{}", self.report.why, more.unwrap_or_default());
-                self.go_back(why)
+            (ShiftCommand::After, Err(why)) => self.roll_back(step, now, &format!("`after` {why}")),
+            (ShiftCommand::Rollback, Ok(())) => {
+                if self.report.outcome == ShiftOutcome::Unfinished {
+                    self.report.why.push_str("; `rollback` was run");
+                }
+                self.go_back()
+            }
+            (ShiftCommand::Rollback, Err(why)) => {
+                let _ = write!(self.report.why, "; `rollback` {why}");
+                self.go_back()
             }
         }
     }
@@ -129,21 +164,71 @@ impl ShiftLaw {
     /// The new target is unhealthy.
     pub(super) fn unhealthy(&mut self, now: RunOffset, why: &str) -> Vec<ShiftAction> {
         match self.state {
+            ShiftState::Waiting => {
+                self.unhealthy = Some(why.to_owned());
+                Vec::new()
+            }
             ShiftState::Holding(step, _)
             | ShiftState::Running(ShiftCommand::Before | ShiftCommand::After, step) => {
-                self.roll_back(step, now, format!("the new target is unhealthy: {why}"))
+                self.roll_back(step, now, &unhealthy(why))
             }
             _ => Vec::new(),
         }
     }
 
+    /// The new target is healthy again.
+    pub(super) fn healthy(&mut self) {
+        self.unhealthy = None;
+    }
+
+    /// The load is over, or is being stopped: a shift that is not complete is undone.
+    pub(super) fn load_over(&mut self, now: RunOffset) -> Vec<ShiftAction> {
+        let (step, when) = match self.state {
+            ShiftState::Waiting => {
+                self.state = ShiftState::Over;
+                return Vec::new();
+            }
+            ShiftState::Holding(step, _) => (step, "in the step of"),
+            ShiftState::Running(ShiftCommand::Before, step) => (step, "while `before` ran for"),
+            ShiftState::Running(ShiftCommand::After, step) => (step, "while `after` ran for"),
+            _ => return Vec::new(),
+        };
+        let why = format!("the load ended {when} {} %", self.plan.steps[step]);
+        self.leave(step, now, "the load ended before it was judged", why)
+    }
+
+    /// Nothing is waited for any more, for this reason: commands are ended, `rollback` too.
+    pub(super) fn give_up(&mut self, now: RunOffset, why: &str) -> Vec<ShiftAction> {
+        let mut actions = self.load_over(now);
+        actions.retain(|action| !matches!(action, ShiftAction::Run(..)));
+        let (ShiftState::Running(_, step) | ShiftState::Leaving(step)) = self.state else {
+            return actions;
+        };
+        actions.push(ShiftAction::End);
+        if self.plan.commands.rollback.is_none() {
+            actions.extend(self.run_rollback(step));
+            return actions;
+        }
+        let _ = write!(self.report.why, "; `rollback` {why}");
+        if let Some(percent) = self.last_before {
+            let _ = write!(self.report.why, ", the last `before` was for {percent} %");
+        }
+        actions.extend(self.go_back());
+        actions
+    }
+
     /// What became of it.
     pub(super) fn report(&self) -> ShiftReport {
-        self.report.clone()
+        let mut report = self.report.clone();
+        if let (Some((from, until)), Some(step)) = (self.unjudged, report.steps.last_mut()) {
+            step.sides = self.sides(from, until).each_ref().map(SideFigures::of);
+        }
+        report
     }
 
     fn begin(&mut self, step: usize, now: RunOffset) -> Vec<ShiftAction> {
         if self.plan.commands.before.is_some() {
+            self.last_before = Some(self.plan.steps[step]);
             self.state = ShiftState::Running(ShiftCommand::Before, step);
             return vec![ShiftAction::Run(ShiftCommand::Before, step, self.plan.steps[step])];
         }
@@ -173,12 +258,13 @@ impl ShiftLaw {
     fn hold(&mut self, step: usize, from: RunOffset, now: RunOffset) -> Vec<ShiftAction> {
         let hold = nanos(self.plan.hold);
         let end = from.after(hold);
-        if now < end.after(SETTLE_NS.min(hold)) {
+        let is_at = |at: RunOffset| now.after(EARLY_NS) >= at;
+        if !is_at(from.after(nanos(self.plan.held()))) {
             return Vec::new();
         }
-        let until = if now >= from.after(hold * MOST_HOLDS) { now } else { end };
+        let is_last = is_at(from.after(hold * MOST_HOLDS));
+        let until = if is_last { now } else { end };
         let [old, new] = self.sides(from, until);
-        let is_last = now >= from.after(hold * MOST_HOLDS);
         if new.calls.made < self.plan.min_calls && !is_last {
             return Vec::new();
         }
@@ -203,11 +289,11 @@ impl ShiftLaw {
         if let Some(report) = self.report.steps.last_mut() {
             (report.judged_s, report.passed) = (Some(seconds(now)), passed);
             report.why.clone_from(&why);
-            report.sides = [figures(&old), figures(&new)];
+            report.sides = [&old, &new].map(SideFigures::of);
         }
         self.seconds = self.seconds.split_off(&((until.ns() / SECOND_NS) as u32));
         if !passed {
-            return self.roll_back(step, now, why);
+            return self.roll_back(step, now, &why);
         }
         if self.plan.commands.after.is_some() {
             self.state = ShiftState::Running(ShiftCommand::After, step);
@@ -227,25 +313,61 @@ impl ShiftLaw {
         vec![ShiftAction::Share { from: to, to, why }]
     }
 
-    fn roll_back(&mut self, step: usize, now: RunOffset, why: String) -> Vec<ShiftAction> {
+    fn roll_back(&mut self, step: usize, now: RunOffset, why: &str) -> Vec<ShiftAction> {
         self.report.outcome = ShiftOutcome::RolledBack;
-        if let Some(report) = self.report.steps.last_mut().filter(|one| one.judged_s.is_none()) {
-            (report.judged_s, report.why) = (Some(seconds(now)), why.clone());
+        let place =
+            if self.report.steps.is_empty() { "at 0 %, before the first step: " } else { "" };
+        let whole = format!("{place}{why}");
+        self.leave(step, now, why, whole)
+    }
+
+    /// Leaves a step for good: ends its command, then runs `rollback`, then the users go back.
+    /// `of_step` is the reason of a step that was not judged, `why` that of the whole.
+    fn leave(
+        &mut self,
+        step: usize,
+        now: RunOffset,
+        of_step: &str,
+        why: String,
+    ) -> Vec<ShiftAction> {
+        self.report.why = why;
+        if let ShiftState::Holding(_, from) = self.state
+            && let Some(report) = self.report.steps.last_mut().filter(|one| one.judged_s.is_none())
+        {
+            self.unjudged = Some((from, now));
+            of_step.clone_into(&mut report.why);
         }
+        match std::mem::replace(&mut self.state, ShiftState::Leaving(step)) {
+            ShiftState::Running(..) => vec![ShiftAction::End],
+            // Nothing was done that could be undone.
+            ShiftState::Waiting => self.go_back(),
+            _ => self.run_rollback(step),
+        }
+    }
+
+    fn run_rollback(&mut self, step: usize) -> Vec<ShiftAction> {
         if self.plan.commands.rollback.is_some() {
-            self.report.why = why;
             self.state = ShiftState::Running(ShiftCommand::Rollback, step);
             return vec![ShiftAction::Run(ShiftCommand::Rollback, step, self.share)];
         }
-        self.go_back(why)
+        if let (Some(percent), ShiftOutcome::Unfinished) = (self.last_before, self.report.outcome) {
+            let text = "; the commands were not rolled back: the last `before` was for";
+            let _ = write!(self.report.why, "{text} {percent} %");
+        }
+        self.go_back()
     }
 
-    fn go_back(&mut self, why: String) -> Vec<ShiftAction> {
+    /// All users go back; a load that goes on is stopped.
+    fn go_back(&mut self) -> Vec<ShiftAction> {
         let from = std::mem::replace(&mut self.share, 0);
         self.state = ShiftState::Over;
-        self.report.why.clone_from(&why);
-        let stop = format!("the shift was rolled back at {from} %");
-        vec![ShiftAction::Share { from, to: 0, why }, ShiftAction::Stop(stop)]
+        let share = ShiftAction::Share { from, to: 0, why: self.report.why.clone() };
+        if self.report.outcome == ShiftOutcome::Unfinished {
+            // The load is over; the event tells that the target does not keep its users.
+            let has_rollback = self.plan.commands.rollback.is_some() && from > 0;
+            return if has_rollback { vec![share] } else { Vec::new() };
+        }
+        vec![share, ShiftAction::Stop(format!("the shift was rolled back at {from} %"))]
     }
 
     /// The calls of both targets that were intended in the whole seconds from `from` to `until`.
@@ -264,13 +386,8 @@ fn seconds(at: RunOffset) -> f64 {
     at.ns() as f64 / 1e9
 }
 
-fn figures(side: &StepWindow) -> SideFigures {
-    let quantile = |p| side.response.quantile(p).filter(|one| !one.at_least).map(|one| one.us);
-    SideFigures {
-        calls: side.calls.made,
-        errors: side.calls.error_share(),
-        response_us: [quantile(0.5), quantile(0.95)],
-    }
+fn unhealthy(why: &str) -> String {
+    format!("the new target is unhealthy: {why}")
 }
 
 #[cfg(test)]

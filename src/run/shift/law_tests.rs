@@ -54,6 +54,7 @@ fn run(
                     share = to;
                     log.push((second, format!("{from} → {to}")));
                 }
+                ShiftAction::End => log.push((second, "end".to_owned())),
                 ShiftAction::Stop(_) => log.push((second, "stop".to_owned())),
             }
         }
@@ -151,7 +152,7 @@ fn commands_run_around_each_step_and_a_failed_one_rolls_back() {
         |what| move |command| if command == what { Err("failed".to_owned()) } else { Ok(()) };
     let (log, report) = run(plan(&DEFAULT, commands.clone()), world, fails(ShiftCommand::Before));
     assert_eq!(words(&log), ["Before 0 10", "Rollback 0 0", "0 → 0", "stop"]);
-    assert_eq!(report.why, "`before` failed");
+    assert_eq!(report.why, "at 0 %, before the first step: `before` failed");
     let (log, _) = run(plan(&DEFAULT, commands.clone()), world, fails(ShiftCommand::After));
     assert_eq!(words(&log)[..4], ["Before 0 10", "0 → 10", "After 0 10", "Rollback 0 10"]);
     // The load goes back also if that command fails.
@@ -161,18 +162,151 @@ fn commands_run_around_each_step_and_a_failed_one_rolls_back() {
     assert!(report.why.ends_with("; `rollback` failed"), "{}", report.why);
 }
 
-#[test]
-fn an_unhealthy_target_is_left_at_once() {
+fn at(second: u64) -> RunOffset {
+    RunOffset::from_ns(second * SECOND_NS)
+}
+
+fn law(commands: ShiftCommands) -> ShiftLaw {
     let targets = ["old".to_owned(), "new".to_owned()];
-    let mut law = ShiftLaw::new(plan(&DEFAULT, ShiftCommands::default()), "shop".into(), targets);
-    let at = |second: u64| RunOffset::from_ns(second * SECOND_NS);
-    assert_eq!(law.unhealthy(at(1), "status 503"), []);
+    ShiftLaw::new(plan(&DEFAULT, commands), "shop".to_owned(), targets)
+}
+
+/// All three commands.
+fn all() -> ShiftCommands {
+    let text = |text: &str| Some(text.to_owned());
+    ShiftCommands { before: text("b"), after: text("a"), rollback: text("r") }
+}
+
+/// The step of a shift with `before` is held from 6 s on, and has calls.
+fn held(commands: ShiftCommands) -> ShiftLaw {
+    let mut law = law(commands);
     law.second(at(5));
-    let actions = law.unhealthy(at(7), "status 503");
-    let why = "the new target is unhealthy: status 503".to_owned();
+    law.ended(at(6), Ok(()));
+    (6..9).for_each(|second| law.absorb(second, [&side((36, 0, 10)), &side((4, 1, 20))]));
+    law
+}
+
+const UNHEALTHY: &str = "the new target is unhealthy: status 503";
+
+#[test]
+fn an_unhealthy_target_is_left_at_once_and_its_step_is_not_judged() {
+    let mut law = held(ShiftCommands::default());
+    let actions = law.unhealthy(at(8), "status 503");
     let stop = "the shift was rolled back at 10 %".to_owned();
-    let share = ShiftAction::Share { from: 10, to: 0, why };
+    let share = ShiftAction::Share { from: 10, to: 0, why: UNHEALTHY.to_owned() };
     assert_eq!(actions, [share, ShiftAction::Stop(stop)]);
-    assert_eq!(law.unhealthy(at(8), "status 503"), [], "once");
-    assert_eq!(law.report().steps[0].judged_s, Some(7.0));
+    assert_eq!(law.unhealthy(at(9), "status 503"), [], "once");
+    let report = law.report();
+    let step = &report.steps[0];
+    assert_eq!((step.judged_s, step.why.as_str()), (None, UNHEALTHY));
+    assert_eq!(step.decision(), "not judged");
+    // From 5 to 8 s: the seconds 6 and 7, whole or not, have calls.
+    assert_eq!(step.sides.map(|side| side.calls), [72, 8]);
+}
+
+#[test]
+fn a_shift_to_an_unhealthy_target_does_not_begin() {
+    let mut law = law(all());
+    assert_eq!(law.unhealthy(at(1), "status 503"), []);
+    let why = format!("at 0 %, before the first step: {UNHEALTHY}");
+    let share = ShiftAction::Share { from: 0, to: 0, why: why.clone() };
+    let stop = ShiftAction::Stop("the shift was rolled back at 0 %".to_owned());
+    assert_eq!(law.second(at(5)), [share, stop], "nothing was moved, nothing is undone");
+    let report = law.report();
+    assert_eq!((report.outcome, report.why), (ShiftOutcome::RolledBack, why));
+    // One that is healthy again in time gets its users.
+    let mut law = self::law(ShiftCommands::default());
+    law.unhealthy(at(1), "status 503");
+    law.healthy();
+    assert!(matches!(law.second(at(5))[..], [ShiftAction::Share { to: 10, .. }]));
+}
+
+#[test]
+fn a_command_is_ended_before_rollback_runs_and_its_end_is_not_that_of_rollback() {
+    for result in [Ok(()), Err("was ended".to_owned())] {
+        let mut law = law(all());
+        law.second(at(5));
+        assert_eq!(law.unhealthy(at(7), "status 503"), [ShiftAction::End]);
+        let rollback = ShiftAction::Run(ShiftCommand::Rollback, 0, 0);
+        assert_eq!(law.ended(at(7), result), [rollback]);
+        assert_eq!(law.unhealthy(at(8), "status 503"), []);
+        assert_eq!(law.ended(at(9), Ok(())).len(), 2, "the users go back, the load stops");
+        let why = format!("at 0 %, before the first step: {UNHEALTHY}");
+        assert_eq!(law.report().why, why);
+    }
+}
+
+#[test]
+fn a_shift_whose_load_ends_is_undone() {
+    let mut law = held(all());
+    let rollback = ShiftAction::Run(ShiftCommand::Rollback, 0, 10);
+    assert_eq!(law.load_over(at(8)), [rollback]);
+    assert_eq!(law.load_over(at(9)), [], "once");
+    let actions = law.ended(at(9), Ok(()));
+    assert!(matches!(actions[..], [ShiftAction::Share { from: 10, to: 0, .. }]), "{actions:?}");
+    let report = law.report();
+    assert_eq!(report.outcome, ShiftOutcome::Unfinished);
+    assert_eq!(report.why, "the load ended in the step of 10 %; `rollback` was run");
+    assert_eq!(report.steps[0].why, "the load ended before it was judged");
+    assert_eq!(report.steps[0].sides[1].calls, 8);
+    // While `before` runs, that is ended first.
+    let mut law = self::law(all());
+    law.second(at(5));
+    assert_eq!(law.load_over(at(6)), [ShiftAction::End]);
+    let rollback = ShiftAction::Run(ShiftCommand::Rollback, 0, 0);
+    assert_eq!(law.ended(at(6), Err("was ended".to_owned())), [rollback]);
+    assert_eq!(law.ended(at(7), Err("failed".to_owned())), []);
+    let why = "the load ended while `before` ran for 10 %; `rollback` failed";
+    assert_eq!(law.report().why, why);
+    // Without `rollback` the report says what is left.
+    let mut law = held(ShiftCommands { rollback: None, ..all() });
+    assert_eq!(law.load_over(at(8)), []);
+    let why = "the load ended in the step of 10 %; the commands were not rolled back: the last \
+               `before` was for 10 %";
+    assert_eq!(law.report().why, why);
+    // Neither one that has not begun nor one that is complete is undone.
+    let mut law = self::law(all());
+    assert_eq!(law.load_over(at(1)), []);
+    assert_eq!(law.second(at(5)), []);
+    let world = |_, share| divided(share, (0, 10));
+    let (_, report) = run(plan(&DEFAULT, ShiftCommands::default()), world, |_| Ok(()));
+    assert_eq!(report.outcome, ShiftOutcome::Complete);
+}
+
+#[test]
+fn a_rollback_that_is_not_waited_for_is_told() {
+    let why = "the load ended in the step of 10 %; `rollback` was skipped, the last `before` was \
+               for 10 %";
+    for is_running in [false, true] {
+        let mut law = held(all());
+        if is_running {
+            law.load_over(at(8));
+        }
+        let actions = law.give_up(at(8), "was skipped");
+        let has_rollback = actions.iter().any(|one| matches!(one, ShiftAction::Run(..)));
+        assert!(actions.contains(&ShiftAction::End) && !has_rollback, "{actions:?}");
+        assert_eq!(law.report().why, why);
+        assert_eq!(law.ended(at(9), Err("was ended".to_owned())), []);
+        assert_eq!(law.give_up(at(9), "was skipped"), []);
+    }
+}
+
+#[test]
+fn figures_of_a_side_without_responses_are_bounds() {
+    let mut new = side((83, 0, 4));
+    new.response.record_untimed_n(crate::stats::latency::Untimed::NoResponse, 17);
+    let shown = SideFigures::of(&new);
+    assert_eq!((shown.response_us[0].is_some(), shown.at_least), (true, [false, true]));
+    assert!(shown.response_us[1].is_some_and(|us| us >= 4_000));
+}
+
+#[test]
+fn seconds_that_come_a_little_early_count() {
+    // What wakes the dispatcher is late by 60 ms, then by 50 ms.
+    let late = |second: u64, ms: u64| RunOffset::from_ns(second * SECOND_NS + ms * 1_000_000);
+    let mut law = law(ShiftCommands::default());
+    law.second(late(5, 60));
+    (6..16).for_each(|second| law.absorb(second, [&side((36, 0, 10)), &side((4, 0, 10))]));
+    assert_eq!(law.second(late(16, 50)), []);
+    assert!(matches!(law.second(late(17, 50))[..], [ShiftAction::Share { to: 50, .. }]));
 }

@@ -32,7 +32,7 @@ pub(crate) static SHIFT: Noun = Noun {
         .default("[10%, 25%, 50%, 75%, 100%]"),
         key("start", Duration, "When the first step begins, after the start of the run.")
             .default("0s"),
-        key("hold", PositiveDuration, "How long a step is held before it is judged.")
+        key("hold", PositiveDuration, "How long a step is held before it is judged, 2s or more.")
             .default("30s"),
         key(
             "min_calls",

@@ -235,6 +235,9 @@ impl Change {
             Self::BackendEjected { lasts } => {
                 write!(f, "ejected for {}", show_duration(*lasts))
             }
+            Self::Shift { target, from: 0, to: 0 } => {
+                write!(f, "the shift to {target} failed at 0 %")
+            }
             Self::Shift { target, from, to } if from == to => {
                 write!(f, "{to} % of the users stay at {target}")
             }

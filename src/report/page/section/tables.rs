@@ -9,10 +9,11 @@ use super::super::words::{HtmlText, percent, spread};
 use super::caches;
 use super::cells::{count, errors, owner, sortable, time};
 use crate::report::rows::{self, BackendRow, StepRow, WorkloadRow, drain_note, lost_note};
+use crate::report::shift::p95;
 use crate::stats::Calls;
 use crate::stats::delta::BackendWindow;
 use crate::stats::shift::SideFigures;
-use crate::units::{show_rate, show_us};
+use crate::units::show_rate;
 
 /// Percentiles of a row.
 const AT: [f64; 3] = [0.5, 0.95, 0.99];
@@ -148,9 +149,7 @@ fn shift(view: &PageView<'_>) -> Markup {
         html! {
             (count(side.calls))
             (errors(side.errors))
-            td.n data-v=[side.response_us[1]] {
-                @if let Some(us) = side.response_us[1] { (show_us(us)) }
-            }
+            td.n.open[side.at_least[1]] data-v=[side.response_us[1]] { (p95(*side)) }
         }
     };
     let body = html! {
@@ -158,7 +157,7 @@ fn shift(view: &PageView<'_>) -> Markup {
             tr {
                 th scope="row" { (step.percent) " %" }
                 @for one in &step.sides { (side(one)) }
-                td { (if step.passed { "passed: " } else { "failed: " }) (HtmlText(&step.why)) }
+                td { (step.decision()) ": " (HtmlText(&step.why)) }
             }
         }
     };
