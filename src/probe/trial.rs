@@ -4,7 +4,14 @@
 //! Invariant: refusals below the limit that come again take the limit back.
 
 use super::finding::{LimitScope, ProbeStop, RateFinding};
-use super::session::{Burst, ProbeSession, ProbedTarget, nanoseconds, seconds};
+use super::session::{Burst, ProbeSession, ProbeSubject, ProbedTarget, nanoseconds, seconds};
+
+/// How often other requests have to be admitted while the first ones are refused: the allowance of
+/// both may come back just in between.
+const ADMISSIONS: u32 = 3;
+
+/// Tries of each of them.
+const TRIES: u32 = 9;
 
 /// Sends other requests while the first ones are refused.
 pub(super) async fn scope<T: ProbedTarget>(
@@ -13,24 +20,46 @@ pub(super) async fn scope<T: ProbedTarget>(
     let dimensions = session.options.subjects.clone();
     for (index, dimension) in dimensions.into_iter().enumerate() {
         session.finding.scope.insert(dimension, LimitScope::Unknown);
-        for _ in 0..3 {
-            let most = session.requests_left();
-            session.until_refused(session.now, most).await?;
-            let (mut other, mut own) = (Burst::default(), Burst::default());
-            session.send(session.now, index + 1, 1, &mut other).await?;
-            session.send(session.now, 0, 1, &mut own).await?;
-            // Counts only if the first requests were refused before and after it.
-            if own.refused == 0 {
-                continue;
-            }
-            let scope = if other.admitted > 0 { LimitScope::Separate } else { LimitScope::Shared };
-            if other.admitted + other.refused > 0 {
-                session.finding.scope.insert(dimension, scope);
-                break;
-            }
-        }
+        let found = scope_of(session, index + 1).await?;
+        session.finding.scope.insert(dimension, found);
     }
     Ok(())
+}
+
+/// Whether a subject shares the limit. One refusal says that it does.
+async fn scope_of<T: ProbedTarget>(
+    session: &mut ProbeSession<'_, T>,
+    subject: ProbeSubject,
+) -> Result<LimitScope, ProbeStop> {
+    // A limit of its own may admit a single request at once: the next one comes after a while.
+    let rate = session.finding.rate().map_or(f64::INFINITY, |rate| rate.low.max(1e-3));
+    let needed = match session.finding.limit {
+        RateFinding::Window { requests, .. } => ADMISSIONS.min(requests.low as u32).max(1),
+        _ => ADMISSIONS,
+    };
+    let mut admitted = 0;
+    for _ in 0..TRIES {
+        if admitted > 0 {
+            let wait = nanoseconds((1.2 / rate).min(session.seconds_left() / 20.0));
+            session.send(session.now.saturating_add(wait), 0, 1, &mut Burst::default()).await?;
+        }
+        session.until_refused(session.now, session.requests_left()).await?;
+        let (mut other, mut own) = (Burst::default(), Burst::default());
+        session.send(session.now, subject, 1, &mut other).await?;
+        session.send(session.now, 0, 1, &mut own).await?;
+        // Counts only if the first requests were refused before and after it.
+        if own.refused == 0 {
+            continue;
+        }
+        if other.refused > 0 {
+            return Ok(LimitScope::Shared);
+        }
+        admitted += u32::from(other.admitted > 0);
+        if admitted >= needed {
+            return Ok(LimitScope::Separate);
+        }
+    }
+    Ok(LimitScope::Unknown)
 }
 
 /// Sends for a moment just below the limit, and above it where that costs little.

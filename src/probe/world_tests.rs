@@ -274,6 +274,22 @@ fn other_requests_are_sent_while_the_first_are_refused() {
     }
 }
 
+/// The allowance may come back between the refusal of one request and the next, another one.
+#[test]
+fn requests_that_share_a_limit_are_not_taken_for_separate_ones() {
+    let subjects = vec![ScopeDimension::Endpoint, ScopeDimension::Address];
+    let options = SearchOptions { subjects, ..options() };
+    for seed in 0..300 {
+        for limiter in [Limiter::Bucket(25.0, 5.0), Limiter::FromFirst(20.0, 1.0)] {
+            let mut world = World::new(limiter, 2_000_000, seed);
+            world.is_shared = true;
+            let finding = run(&mut world, &options);
+            let separate = finding.scope.values().filter(|one| **one == LimitScope::Separate);
+            assert_eq!(separate.count(), 0, "seed {seed} {limiter:?}: {finding:?}");
+        }
+    }
+}
+
 #[test]
 fn headers_of_the_first_response_and_of_the_first_refusal_are_kept() {
     let mut world = World::new(Limiter::Bucket(20.0, 10.0), 1_000_000, 3);

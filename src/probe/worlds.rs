@@ -40,6 +40,8 @@ pub(super) struct World {
     pub latency_ns: u64,
     pub status: u16,
     pub headers: Advertised,
+    /// Whether all requests share the limit.
+    pub is_shared: bool,
     /// After this many requests it does not respond any more.
     pub dies_after: u64,
     pub seen: u64,
@@ -59,6 +61,7 @@ impl World {
             latency_ns,
             status: 429,
             headers: Advertised::default(),
+            is_shared: false,
             dies_after: u64::MAX,
             seen: 0,
             now,
@@ -178,7 +181,8 @@ impl ProbedTarget for World {
             };
             let (there, back) = (there + noise(&mut self.random), back + noise(&mut self.random));
             let arrives = (sent + there).max(nanos_of(self.at));
-            let delay = if subject == 0 { self.admit(arrives as f64 / 1e9) } else { Some(0.0) };
+            let is_limited = subject == 0 || self.is_shared;
+            let delay = if is_limited { self.admit(arrives as f64 / 1e9) } else { Some(0.0) };
             let is_dead = self.seen > self.dies_after;
             let status = if is_dead { 0 } else { delay.map_or(self.status, |_| 200) };
             let received = arrives + nanos_of(delay.unwrap_or(0.0)) + back;

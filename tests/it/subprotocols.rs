@@ -226,7 +226,10 @@ fn compare(report: &Value, counts: &Value, answer: &str) {
     assert!(sent >= 2 * USERS, "{counts}");
     assert_eq!(counts["connections"], USERS, "{counts}");
     assert_eq!((&counts["said"], calls(report, answer)), (&Value::from(sent), sent), "{counts}");
-    assert_eq!(counts["delivered"], received(report, "heard"), "{counts}");
+    // What comes to a user between its subscription and its listener is not heard: on a busy
+    // machine others have begun to speak by then.
+    let (delivered, heard) = (counts["delivered"].as_u64().unwrap(), received(report, "heard"));
+    assert!(heard <= delivered && delivered <= heard + USERS, "{heard} heard: {counts}");
     // Each ping that came before the close was answered.
     let (pings, pongs) = (counts["pings"].as_u64().unwrap(), counts["pongs"].as_u64().unwrap());
     let seen = received(report, "pings");
