@@ -38,7 +38,7 @@ use crate::verdict::threshold::Metric;
 /// The time that threads have to start: the run begins for all of them at the same moment.
 const HEAD_START: Duration = Duration::from_millis(20);
 
-/// A time before the load that a user is told of.
+/// A wait before the load of this length is announced.
 const LONG_LEAD: Duration = Duration::from_secs(5);
 
 /// What live control holds until the load ends: its socket, its keys.
@@ -124,7 +124,8 @@ fn after_load(
     drop(caches);
 }
 
-/// How much later the load begins since connections are opened before it; told if it is long.
+/// How much later the load begins since connections are opened before it; a note announces a long
+/// one.
 fn prewarm_lead(plan: &Plan, sinks: &mut SinkSet) -> Duration {
     let lead = plan.policies.prewarm_lead();
     if lead >= LONG_LEAD {

@@ -89,7 +89,7 @@ impl<'a> ResilienceController<'a> {
                 services[share.step(call.series).index()] = call.service;
             }
         }
-        let predicts = policies.prewarm.is_some_and(|prewarm| prewarm.predict);
+        let predicts = policies.predicts();
         let watched = |pool: &crate::plan::policy::PoolPolicy| ResizablePool {
             size: pool.connections,
             look_at: pool

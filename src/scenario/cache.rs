@@ -91,7 +91,7 @@ fn cache(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Cache
             diagnostics
                 .mistake(node.span, format!("cache `{name}` leaves this process unencrypted"))
                 .expected("`encrypt: '{{ secret(\"CACHE_KEY\") }}'`, or `encrypt: none`")
-                .help("the values of logins are credentials: whoever reads the store has them");
+                .help("anyone who can read the store can use the logins in it");
             return None;
         }
         None => {}

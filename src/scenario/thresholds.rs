@@ -56,34 +56,36 @@ pub(crate) fn parse_flag(diagnostics: &mut Diagnostics, rules: &[String]) -> Vec
 pub(crate) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.manifest().subjects();
     let has_health = plan.services.iter().any(|service| service.health.is_some());
+    let has_backends = plan.services.iter().any(|service| service.backends.is_some());
     for (index, rule) in plan.thresholds.iter().enumerate() {
         if rule.metric == Metric::Recovery && !has_health {
             let message = "recovery is not measured: no service has `health`";
-            let mistake = match places.get(index) {
-                Some(span) => diagnostics.mistake(*span, message),
-                None => diagnostics.global_mistake(flag(&rule.rule), message),
-            };
-            mistake.expected("a service with `health: { path: /health }`");
+            mistake(diagnostics, places.get(index), rule, message)
+                .expected("a service with `health: { path: /health }`");
         }
     }
-    let has_backends = plan.services.iter().any(|service| service.backends.is_some());
     for (index, rule) in plan.thresholds.iter().enumerate() {
+        let place = places.get(index);
         if rule.scope.backend().is_some() && !has_backends {
             let message = "no service has several addresses, so there is no backend";
-            let mistake = match places.get(index) {
-                Some(span) => diagnostics.mistake(*span, message),
-                None => diagnostics.global_mistake(flag(&rule.rule), message),
-            };
-            mistake.expected("the rule without `backend(…)`, or a service with `urls: [ … ]`");
-            continue;
+            mistake(diagnostics, place, rule, message)
+                .expected("the rule without `backend(…)`, or a service with `urls: [ … ]`");
+        } else if let Err(error) = rule.scope.matches(&subjects) {
+            explain(mistake(diagnostics, place, rule, &error.message), error);
         }
-        let Err(error) = rule.scope.matches(&subjects) else { continue };
-        let message = error.message.clone();
-        let mistake = match places.get(index) {
-            Some(span) => diagnostics.mistake(*span, message),
-            None => diagnostics.global_mistake(flag(&rule.rule), message),
-        };
-        explain(mistake, error);
+    }
+}
+
+/// A mistake of a rule: at its place, or of the flag.
+fn mistake<'d>(
+    diagnostics: &'d mut Diagnostics,
+    place: Option<&SourceSpan>,
+    rule: &Threshold,
+    message: &str,
+) -> &'d mut Mistake {
+    match place {
+        Some(span) => diagnostics.mistake(*span, message),
+        None => diagnostics.global_mistake(flag(&rule.rule), message),
     }
 }
 

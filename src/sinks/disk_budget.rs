@@ -76,7 +76,7 @@ struct EndedOutput {
 }
 
 impl DiskBudget {
-    /// A budget of so many bytes; `None`: without a limit.
+    /// A budget in bytes; `None`: without a limit.
     pub fn new(limit: Option<u64>) -> Self {
         Self(Arc::new(SharedBudget { limit, ..SharedBudget::default() }))
     }
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(order, [4, 3, 2, 1, 0]);
         assert!(seen.iter().all(|now| now.is_sorted()), "the earlier kinds end first: {seen:?}");
         assert_eq!(budget.take_ended(), kinds);
-        assert!(budget.take_ended().is_empty(), "each is told once");
+        assert!(budget.take_ended().is_empty(), "each is reported once");
         // Another file is smaller, but a hole would not be seen.
         assert!(!budget.admits(OutputKind::Samples, 0));
     }

@@ -31,7 +31,7 @@ struct LookupEnd {
 }
 
 impl IterationRunner<'_> {
-    /// Runs a step that uses a cache, after so many steps in a row that took no time; returns the
+    /// Runs a step that uses a cache, after `in_a_row` steps that took no time; returns the
     /// next step.
     pub(super) async fn cache_step(
         &mut self,

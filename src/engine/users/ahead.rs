@@ -65,8 +65,7 @@ struct Outlook<'a> {
 
 impl<'a> Outlook<'a> {
     fn new(shard: &'a Rc<Shard>, id: WorkloadId) -> Self {
-        let predicts = shard.plan.policies.prewarm.is_some_and(|prewarm| prewarm.predict);
-        let trend = predicts.then(Trend::default);
+        let trend = shard.plan.policies.predicts().then(Trend::default);
         let slots = shard.segment.into();
         let mut outlook = Self { shard, id, trend, slots, level: 0, expected: (0, Time::NEVER) };
         outlook.look(clock::now());

@@ -56,6 +56,11 @@ impl Policies {
     pub fn prewarm_lead(&self) -> Duration {
         self.prewarm.map_or(Duration::ZERO, |prewarm| prewarm.lead)
     }
+
+    /// Whether load that no curve announces is predicted.
+    pub fn predicts(&self) -> bool {
+        self.prewarm.is_some_and(|prewarm| prewarm.predict)
+    }
 }
 
 /// How users and their connections are prepared before they are due.
