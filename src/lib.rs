@@ -24,6 +24,7 @@ pub mod hex;
 pub mod host;
 pub mod ids;
 pub mod printable;
+pub mod protocol;
 pub mod redact;
 pub mod sandbox;
 pub mod seed;

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 12] = [
         "redact",
         "sandbox",
         "printable",
+        "protocol",
         "suggest",
         "foreign",
         "hex",

@@ -62,6 +62,7 @@ pub(crate) fn call<'a>(
             service: prepared.call.service,
             bytes,
             capture: prepared.capture,
+            operation: prepared.call.operation.as_deref(),
             idempotent: prepared.idempotent,
             user: user.number,
             link: link.as_ref(),

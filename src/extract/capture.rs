@@ -42,6 +42,8 @@ pub enum CaptureSource {
     Cookie(String),
     /// The nodes of the body that a JSONPath selects (RFC 9535).
     Json(BoundedPath),
+    /// The whole value of a response that is no HTTP: a text, or the value of its JSON.
+    Value,
     /// A group of a regular expression in the body; group 0 is the whole match.
     Regex(Regex, usize),
     /// The elements of an HTML body that a CSS selector matches: one of their attributes, or their
@@ -82,6 +84,14 @@ impl Capture {
             CaptureSource::Json(path) => {
                 let found = response.select(path)?;
                 self.pick.choose_from(&found, rng, |node| weight(node), |node| to_value(node))
+            }
+            CaptureSource::Value if response.is_text() => {
+                let text = std::str::from_utf8(response.text()?).ok()?;
+                self.text(vec![text], rng)
+            }
+            CaptureSource::Value => {
+                let node = response.json()?;
+                self.pick.choose_from(&[node], rng, |node| weight(node), |node| to_value(node))
             }
             CaptureSource::Regex(regex, group) => {
                 let body = response.searchable_text()?;

@@ -91,6 +91,12 @@ impl<'a> ParsedResponse<'a> {
         self.view.body.map(|body| body.text)
     }
 
+    /// Whether the value of a response that is no HTTP is its text: its reader says otherwise of
+    /// numbers, lists and maps.
+    pub(super) fn is_text(&self) -> bool {
+        self.headers("type").next().is_none_or(|kind| kind == "string" || kind == "error")
+    }
+
     /// The body as JSON; `None` if it is not JSON.
     pub(super) fn json(&self) -> Option<&Json> {
         let parse = || {

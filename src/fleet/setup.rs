@@ -97,6 +97,7 @@ impl FleetSetup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Protocol;
 
     #[test]
     fn a_setup_reads_back_and_that_of_another_build_is_refused() {
@@ -105,6 +106,7 @@ mod tests {
             seed: Seed::new(7).unwrap(),
             run_id: "r-1".to_owned(),
             addresses: vec![Address {
+                protocol: Protocol::Http,
                 tls: true,
                 host: "shop.test".to_owned(),
                 port: 443,

@@ -3,8 +3,10 @@
 //! `scenario` compiles it, `engine::attempt` executes it.
 //! Invariant: all templates are parsed, and the service exists.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::operation::Operation;
 use super::policy::Priority;
 use super::stream::{ChannelPlan, Reply, StreamAct, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
@@ -47,6 +49,8 @@ pub struct Call {
     pub streamed: Option<StreamedAnswer>,
     /// What the step does with a stream; `None`: it is a request alone.
     pub stream: Option<Box<StreamStep>>,
+    /// What it does over another protocol than HTTP; `None`: it is an HTTP request.
+    pub operation: Option<Arc<Operation>>,
 }
 
 /// The effect of a failed check, beside its count.
@@ -116,6 +120,15 @@ impl Call {
             stamp: None,
             streamed: None,
             stream: None,
+            operation: None,
+        }
+    }
+
+    /// Whether its request may be sent twice without harm.
+    pub fn is_idempotent(&self) -> bool {
+        match &self.operation {
+            Some(operation) => operation.is_idempotent(),
+            None => self.request.is_idempotent(),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod load;
 pub mod load_override;
 pub mod manifest;
 pub mod mix;
+pub mod operation;
 pub mod policy;
 pub mod prices;
 mod reads;

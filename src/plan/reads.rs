@@ -31,6 +31,9 @@ impl Archetype {
             if let Some(step) = &call.stream {
                 step.act.reads(each);
             }
+            if let Some(operation) = &call.operation {
+                operation.reads(each);
+            }
         }
         read
     }

@@ -12,6 +12,7 @@ use super::stream::WebSocketSettings;
 use super::transport::TransportConfig;
 use crate::curve::Distribution;
 use crate::ids::ServiceId;
+use crate::protocol::{Protocol, Scheme};
 use crate::template::Template;
 
 /// A named target.
@@ -57,9 +58,11 @@ pub enum ServiceTarget {
 }
 
 /// The origin of a URL and the path prefix of all steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
-    /// Whether the address is `https`.
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Whether over TLS.
     pub tls: bool,
     /// Name or literal address, without brackets.
     pub host: String,
@@ -112,6 +115,14 @@ impl Service {
         }
     }
 
+    /// What the service speaks.
+    pub fn protocol(&self) -> Protocol {
+        match &self.target {
+            ServiceTarget::Url(address) => address.protocol,
+            ServiceTarget::Builtin(_) => Protocol::Http,
+        }
+    }
+
     /// Path prefix of the service.
     pub fn prefix(&self) -> &str {
         match &self.target {
@@ -137,9 +148,9 @@ impl Service {
 }
 
 impl Address {
-    /// Returns `http://host:port` and the prefix.
+    /// Returns `http://host:port` and the prefix, or another scheme.
     pub fn origin(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
+        let scheme = Scheme::for_protocol(self.protocol, self.tls).name;
         format!("{scheme}://{}{}", self.authority(), self.prefix)
     }
 
@@ -148,7 +159,7 @@ impl Address {
     pub fn authority(&self) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let own_port = if self.tls { 443 } else { 80 };
-        if self.port == own_port { host } else { format!("{host}:{}", self.port) }
+        let own_port = Scheme::for_protocol(self.protocol, self.tls).port;
+        if own_port == Some(self.port) { host } else { format!("{host}:{}", self.port) }
     }
 }

@@ -19,6 +19,8 @@ use crate::template::Template;
 pub struct TransportConfig {
     /// Credentials, in an Authorization header.
     pub auth: Option<Auth>,
+    /// What a connection of another protocol than HTTP says first; `None`: nothing.
+    pub login: Option<Login>,
     /// TLS settings.
     pub tls: TlsConfig,
     /// Connect to this host and port instead; the Host header and the TLS name stay.
@@ -33,6 +35,26 @@ pub struct TransportConfig {
     pub dns: DnsConfig,
     /// The version of HTTP.
     pub version: HttpVersion,
+}
+
+/// What a connection says before its first request.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The user; `None`: the server's default.
+    pub user: Option<String>,
+    /// The password; `None`: none is sent.
+    pub password: Option<String>,
+    /// The database; `None`: the server's default.
+    pub database: Option<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Login");
+        shown.field("user", &self.user).field("database", &self.database);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Credentials, in an Authorization header.

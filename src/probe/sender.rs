@@ -149,6 +149,7 @@ impl RequestSender {
                 keep_head: true,
                 ..CaptureRequest::NOTHING
             },
+            operation: None,
             idempotent: request.is_idempotent,
             user: source,
             link: None,

@@ -13,6 +13,7 @@ use super::rows::{self, percentile};
 use super::text_lines::heading;
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
+use crate::protocol::status;
 use crate::stats::delta::StepWindow;
 use crate::units::show_count;
 
@@ -57,7 +58,11 @@ pub(crate) fn render(out: &mut String, report: &Report) {
 /// The backends, each with its figures by step.
 pub(crate) fn document(report: &Report, calls: impl Fn(&StepWindow) -> Value) -> Value {
     let statuses = |window: &StepWindow| -> Map<String, Value> {
-        window.statuses.iter().map(|(status, count)| (status.to_string(), json!(count))).collect()
+        window
+            .statuses
+            .iter()
+            .map(|(status, count)| (status::name(*status).into_owned(), json!(count)))
+            .collect()
     };
     let entry = |row: rows::BackendRow<'_>| {
         let step = |(id, window): &(crate::ids::StepId, &crate::stats::delta::BackendWindow)| {

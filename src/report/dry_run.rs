@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::ansi::{BAD, BOLD, DIM, GOOD, paint, plain};
 use crate::event::{DryRunTrace, TraceEvent, TracedCall};
 use crate::exit::ExitStatus;
+use crate::protocol::status::ShownStatus;
 use crate::stats::outcome;
 use crate::units::{counted, show_bytes, show_us};
 
@@ -77,7 +78,7 @@ fn call(out: &mut String, call: &TracedCall) {
     }
     let answer = match call.status {
         Ok(0) => "done".to_owned(),
-        Ok(status) => status.to_string(),
+        Ok(status) => ShownStatus(status).to_string(),
         Err(index) => {
             let (phase, kind, hint) = outcome::error_at(index);
             format!("{phase}: {kind} ({hint})")
@@ -139,7 +140,7 @@ fn seen(seen: &TraceEvent) -> Value {
             "redirects": call.redirects.iter()
                 .map(|(status, to)| json!({ "status": status, "to": to }))
                 .collect::<Vec<_>>(),
-            "status": call.status.ok().filter(|status| *status > 0),
+            "status": call.status.ok().filter(|status| *status > 0).map(ShownStatus),
             "error": call.status.err().map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
                 json!({ "phase": phase, "kind": kind, "hint": hint })

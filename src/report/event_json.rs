@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::protocol::status::ShownStatus;
 use crate::stats::{
     AttemptOutcome, Change, ChangeCause, LoadOverride, MemoryRelief, OverrideBase, Remedy,
     StateChange, TransitionCause, outcome,
@@ -180,7 +181,7 @@ fn transition(why: TransitionCause) -> Value {
 /// How an attempt ended: a status, or the phase and the kind of its error.
 fn attempt(outcome: AttemptOutcome) -> Value {
     if let AttemptOutcome::Responded(status) = outcome {
-        return json!({ "status": status });
+        return json!({ "status": ShownStatus(status) });
     }
     let (phase, kind, _) = outcome::error_index(outcome).map(outcome::error_at).unwrap_or_default();
     json!({ "phase": phase, "kind": kind })

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
+use crate::protocol::status;
 use crate::stats::delta::LoadWindow;
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
 use crate::units::per_second;
@@ -75,7 +76,7 @@ fn whole(report: &Report) -> Value {
         },
         "rate": rate(measured.workloads.iter(), snapshot.measured_ns),
         "status": rows::statuses(report)
-            .map(|row| (row.status.to_string(), json!(row.count)))
+            .map(|row| (status::name(row.status).into_owned(), json!(row.count)))
             .collect::<Map<_, _>>(),
         "errors": rows::errors(report).map(|row| {
             json!({

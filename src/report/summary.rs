@@ -21,6 +21,7 @@ use super::{
 };
 use crate::event::Report;
 use crate::exit::ExitStatus;
+use crate::protocol::status::{self, ShownStatus};
 use crate::stats::Latency;
 use crate::units::{counted, show_bytes, show_count, show_us};
 use crate::verdict::Trust;
@@ -94,7 +95,7 @@ fn verdict(out: &mut String, report: &Report) {
     }
     if let Some(status) = only_status(report) {
         let count = show_count(report.snapshot.statuses.iter().map(|(_, count)| count).sum());
-        painted(out, "responses", BAD, &format!("all {count} have status {status}"));
+        painted(out, "responses", BAD, &format!("all {count} have status {}", ShownStatus(status)));
     }
     if let Some(why) = &report.stopped {
         wrapped(out, "stopped", why);
@@ -109,7 +110,7 @@ fn verdict(out: &mut String, report: &Report) {
 /// The status of all responses if it is the same error and no rule judges it.
 fn only_status(report: &Report) -> Option<u16> {
     match report.snapshot.statuses[..] {
-        [(status @ 400.., _)] if report.judgements.is_empty() => Some(status),
+        [(status, _)] if status::is_error(status) && report.judgements.is_empty() => Some(status),
         _ => None,
     }
 }

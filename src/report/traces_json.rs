@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::rows::{self, SlowCallRow, TraceRow};
 use crate::event::Report;
 use crate::ids::StepId;
+use crate::protocol::status::ShownStatus;
 
 /// The slowest calls of a step that have a trace.
 pub(super) fn of_step(report: &Report, step: StepId) -> Option<Vec<Value>> {
@@ -16,7 +17,7 @@ pub(super) fn of_step(report: &Report, step: StepId) -> Option<Vec<Value>> {
         let call = row.call;
         json!({
             "at_s": at_s(call.intended.ns()), "user": call.user,
-            "result": call.result.name(), "status": row.status, "error": row.error,
+            "result": call.result.name(), "status": row.status.map(ShownStatus), "error": row.error,
             "response_us": us(call.response_ns), "service_us": us(call.service_ns),
             "lag_us": us(call.lag_ns), "blocked_us": us(call.blocked_ns),
             "attempts": call.attempts,

@@ -46,10 +46,9 @@ pub(super) fn start(plan: &Plan) -> Result<(Vec<Address>, Vec<TestServerProcess>
                 let running = TestServerProcess::start(None, builtin, plan.seed)
                     .map_err(|e| RunError::World("cannot start the built-in target", e))?;
                 addresses.push(Address {
-                    tls: false,
                     host: running.address().ip().to_string(),
                     port: running.address().port(),
-                    prefix: String::new(),
+                    ..Address::default()
                 });
                 targets.push(running);
             }

@@ -180,6 +180,7 @@ fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> Scenari
         globals: Vec::new(),
         caches: targets.cache_names.clone(),
         prefixes: named().map(prefixes).collect(),
+        protocols: named().map(Service::protocol).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }

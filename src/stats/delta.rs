@@ -21,6 +21,7 @@ use super::pool::PoolUse;
 use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::state_change::{MAX_INTERVAL_CHANGES, StateChanges};
+use super::step_window::count_status;
 use crate::ids::{StepId, WorkloadId, indexed_by};
 
 pub use super::part::LostStarts;
@@ -58,6 +59,8 @@ pub struct Delta {
     pub caches: Caches,
     /// Whole run: responses by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
+    /// Whole run: responses with a status of another protocol, in order of first occurrence.
+    pub named_statuses: Vec<(u16, u64)>,
     /// Whole run: attempts that ended without a response, by `outcome::error_index`.
     pub errors: ErrorCounts,
     /// Whole run: calls not made because a variable was unset, by its name.
@@ -191,6 +194,7 @@ impl Delta {
             contents: Contents::default(),
             caches: Caches::default(),
             statuses: Box::new([0; STATUSES]),
+            named_statuses: Vec::new(),
             errors: ErrorCounts::default(),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
@@ -277,6 +281,9 @@ impl Delta {
         self.contents.merge(&other.contents);
         self.caches.merge(&other.caches);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
+        for &(status, count) in &other.named_statuses {
+            count_status(&mut self.named_statuses, status, count);
+        }
         self.errors.0.iter_mut().zip(other.errors.0.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));

@@ -242,6 +242,12 @@ kinds! {
     /// A step uses a stream that is not open.
     NotOpen, "not_open",
         "the stream is not open: its opening failed, or it was closed before";
+    /// The server did not accept the login of a connection.
+    LoginRefused, "login_refused",
+        "the server refused the login; check `auth` of the service, and its database";
+    /// What the server sent does not belong to the protocol of its URL.
+    BadReply, "bad_reply",
+        "the reply violates the protocol of the service's URL; check the port and the scheme";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";

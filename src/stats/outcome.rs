@@ -5,6 +5,7 @@
 
 pub use super::cause::BlockCause;
 pub use super::kind::FailureKind;
+use crate::protocol::status::ShownStatus;
 
 /// The phase in which an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,11 +28,13 @@ pub enum AttemptPhase {
     Redirect,
     /// Sending or waiting for a message of an open stream.
     Message,
+    /// Logging in on a new connection of a protocol other than HTTP.
+    Login,
 }
 
 impl AttemptPhase {
-    /// In the order of an attempt.
-    pub const ALL: [Self; 9] = [
+    /// All phases; those of version 9 of a record come first.
+    pub const ALL: [Self; 10] = [
         Self::Prepare,
         Self::Dns,
         Self::Connect,
@@ -41,11 +44,12 @@ impl AttemptPhase {
         Self::Body,
         Self::Redirect,
         Self::Message,
+        Self::Login,
     ];
 
     /// Whether the phase is part of opening a connection.
     pub const fn opens(self) -> bool {
-        matches!(self, Self::Dns | Self::Connect | Self::Tls)
+        matches!(self, Self::Dns | Self::Connect | Self::Tls | Self::Login)
     }
 
     /// The name in reports.
@@ -60,6 +64,7 @@ impl AttemptPhase {
             Self::Body => "body",
             Self::Redirect => "redirect",
             Self::Message => "message",
+            Self::Login => "login",
         }
     }
 }
@@ -192,7 +197,7 @@ impl AttemptOutcome {
 impl std::fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Responded(status) => write!(f, "{status}"),
+            Self::Responded(status) => ShownStatus(*status).fmt(f),
             Self::Done => f.write_str("done"),
             Self::Failed(phase, kind) => write!(f, "{} ({})", kind.name(), phase.name()),
             Self::Timeout(phase) => write!(f, "timeout ({})", phase.name()),

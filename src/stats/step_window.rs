@@ -55,14 +55,20 @@ impl BackendWindow {
     }
 }
 
+/// Counts responses with a status in a list of statuses.
+#[inline]
+pub(super) fn count_status(statuses: &mut Vec<(u16, u64)>, status: u16, count: u64) {
+    match statuses.iter_mut().find(|(known, _)| *known == status) {
+        Some((_, mine)) => *mine += count,
+        None => statuses.push((status, count)),
+    }
+}
+
 impl StepWindow {
     /// Counts responses with a status.
     #[inline]
     pub fn count_status(&mut self, status: u16, count: u64) {
-        match self.statuses.iter_mut().find(|(known, _)| *known == status) {
-            Some((_, mine)) => *mine += count,
-            None => self.statuses.push((status, count)),
-        }
+        count_status(&mut self.statuses, status, count);
     }
 
     /// Calls that were due before the end of the load.

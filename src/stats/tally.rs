@@ -206,7 +206,10 @@ impl Tally {
             (0..ERRORS).map(|i| (i, self.total.errors[i])).filter(|(_, n)| *n > 0).collect();
         errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let counts = self.total.statuses.iter().copied();
-        let statuses = (100u16..).zip(counts).filter(|(_, count)| *count > 0).collect();
+        let mut statuses: Vec<(u16, u64)> =
+            (100u16..).zip(counts).filter(|(_, count)| *count > 0).collect();
+        statuses.extend(&self.total.named_statuses);
+        statuses.sort_unstable();
         // A workload that only a count ends is over with its last iteration; only `on_stop` steps
         // follow.
         let counted = (gauges.running_iterations == 0).then_some(gauges.last_done_ns);

@@ -231,12 +231,8 @@ mod tests {
 
     #[test]
     fn address_spellings_are_one_host() {
-        let address = |host: &str| Address {
-            tls: false,
-            host: host.to_owned(),
-            port: 80,
-            prefix: String::new(),
-        };
+        let address =
+            |host: &str| Address { host: host.to_owned(), port: 80, ..Address::default() };
         for (reference, host, same) in [
             ("http://[::1]/", "::1", true),
             ("http://[0:0::0:1]/", "::1", true),

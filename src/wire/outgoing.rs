@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::clock::RunOffset;
 use crate::ids::ServiceId;
+use crate::plan::operation::Operation;
 use crate::stats::{AttemptOutcome, AttemptPhase};
 use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
 use crate::wire::deadline::CallDeadline;
@@ -21,6 +22,8 @@ pub struct Outgoing<'a> {
     pub bytes: &'a [u8],
     /// Which parts of the response to capture.
     pub capture: CaptureRequest,
+    /// What the call does over another protocol than HTTP; `None`: it is an HTTP request.
+    pub operation: Option<&'a Operation>,
     /// Whether the request may be sent twice without harm.
     pub idempotent: bool,
     /// Number of the user or arrival; it selects the local address.

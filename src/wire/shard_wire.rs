@@ -11,6 +11,7 @@ use futures_util::future::Either;
 use crate::clock::{self, Time};
 use crate::ids::{ServiceId, indexed_by};
 use crate::plan::transport::HttpVersion;
+use crate::protocol::Protocol;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
@@ -21,7 +22,7 @@ use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamOffer
 use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
 use crate::wire::slot::{ConnectionSlot, OpenCount};
-use crate::wire::{fake, http1, http2, opening};
+use crate::wire::{fake, framed, http1, http2, opening};
 
 /// A shard's access to the network. An enum, not a trait object: one match, no boxing on the hot
 /// path.
@@ -69,6 +70,11 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[context.outgoing.service];
+                if let Some(operation) = context.outgoing.operation {
+                    return Either::Right(framed::client::boxed(
+                        http1, endpoint, operation, context,
+                    ));
+                }
                 if endpoint.version != HttpVersion::Http1 && !context.outgoing.is_http1_only() {
                     return Either::Right(http2::client::boxed(http1, endpoint, context));
                 }
@@ -138,7 +144,11 @@ impl Wire {
             exchange: &mut exchange,
         };
         // A failure is not reported here: the first call meets it again and reports it.
-        let _ = if endpoint.version == HttpVersion::Http1 || outgoing.is_http1_only() {
+        let _ = if let (WireKind::Http1(http1), true) =
+            (&self.kind, endpoint.protocol != Protocol::Http)
+        {
+            framed::client::open(http1, endpoint, context).await
+        } else if endpoint.version == HttpVersion::Http1 || outgoing.is_http1_only() {
             http1::client::open(endpoint, context).await
         } else {
             http2::client::open(endpoint, context).await

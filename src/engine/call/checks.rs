@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::engine::users::user::User;
 use crate::extract::{self, BodyView, ResponseView, StreamedView};
 use crate::plan::{Call, OnFail};
+use crate::protocol::status::is_error;
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
 use crate::wire::ResponseCapture;
@@ -74,7 +75,7 @@ pub(crate) fn check(
     {
         user.variables[slot] = Some(status.into());
     }
-    let is_wanted = status < 400 || call.expects_status(status);
+    let is_wanted = !is_error(status) || call.expects_status(status);
     if prepared.check_ids.is_empty() || call.has_message_rules() {
         let result = if is_wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result, goes_on: true, failed: FailedChecks::NONE };

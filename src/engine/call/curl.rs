@@ -165,7 +165,7 @@ fn plain(bytes: &[u8]) -> Option<&str> {
 }
 
 /// Bytes as one word of a POSIX shell.
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     match plain(bytes) {
         Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
         None => format!("\"$(printf '{}')\"", octal(bytes)),
@@ -173,7 +173,7 @@ fn quoted(bytes: &[u8]) -> String {
 }
 
 /// Bytes as a format of `printf`, between single quotes.
-fn octal(bytes: &[u8]) -> String {
+pub(super) fn octal(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {

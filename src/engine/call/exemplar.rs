@@ -9,7 +9,9 @@ use super::context::CallContext;
 use super::curl;
 use super::excerpt;
 use super::redacted::redactor;
+use super::repeat;
 use crate::engine::users::user::User;
+use crate::protocol::status::is_error;
 use crate::redact::Redactor;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};
@@ -40,7 +42,8 @@ pub(crate) fn keep(
         Some(kind) => outcome::error_index(AttemptOutcome::Failed(AttemptPhase::Body, kind)),
         None => outcome::error_index(exchange.outcome),
     };
-    let wanted = status.is_some_and(|status| status < 400 || prepared.call.expects_status(status));
+    let wanted =
+        status.is_some_and(|status| !is_error(status) || prepared.call.expects_status(status));
     let failing = match (error, status, failed.first()) {
         (Some(error), ..) => FailureMode::Error(error),
         (None, Some(status), _) if !wanted => FailureMode::Status(status),
@@ -55,7 +58,10 @@ pub(crate) fn keep(
         let (service, address) = (&shard.plan.services[index], &shard.addresses[index]);
         // A step that sends to a stream, or waits for it, sends no request of its own.
         let has_request = prepared.call.sends_request();
-        let (curl, cut) = if has_request {
+        let operation = prepared.call.operation.as_deref();
+        let (curl, cut) = if let Some(operation) = operation {
+            repeat::line((service, address), operation, bytes, &redactor)
+        } else if has_request {
             curl::line(service, address, bytes, &redactor)
         } else {
             (String::new(), false)
@@ -88,7 +94,7 @@ pub(crate) fn keep(
                 .collect(),
             head: part(prepared.capture.keep_head, head(&redactor, &capture.head)),
             body: part(
-                prepared.capture.keep_body,
+                prepared.capture.keep_body || operation.is_some(),
                 excerpt::text(&redactor, capture.text(), MAX_BODY),
             ),
         }

@@ -133,7 +133,7 @@ impl PreparedFlow {
                 redirects,
                 // A step that sets a Cookie header itself sends no others.
                 cookies: service.cookies && !names("cookie"),
-                idempotent: call.request.is_idempotent(),
+                idempotent: call.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
                 counts_contents: service.contents,
@@ -175,7 +175,7 @@ fn is_light(step: &Step, calls: &[PreparedCall]) -> bool {
     match step {
         Step::Call(index) => {
             let call = &calls[*index];
-            matches!(call.request, PreparedRequest::Static(_)) && !call.capture.keep_body
+            call.request.as_static().is_some() && !call.capture.keep_body
         }
         Step::Pause(_) | Step::Jump(_) | Step::End => true,
         _ => false,

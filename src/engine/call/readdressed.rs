@@ -77,7 +77,7 @@ mod tests {
 
     fn address(host: &str, port: u16, prefix: &str) -> TargetText {
         let (host, prefix) = (host.to_owned(), prefix.to_owned());
-        TargetText::new(&Address { tls: false, host, port, prefix })
+        TargetText::new(&Address { host, port, prefix, ..Address::default() })
     }
 
     #[test]

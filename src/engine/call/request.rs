@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
+use super::operation::PreparedOperation;
 use crate::plan::safety::RUN_HEADER;
 use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
@@ -46,6 +47,8 @@ pub(crate) enum PreparedRequest {
         /// Where a header reads the request: how many of the parts are its first line.
         line_of_signed: Option<usize>,
     },
+    /// A request of another protocol.
+    Operation(PreparedOperation),
 }
 
 /// The limits on paths, for a service and its backends.
@@ -84,6 +87,10 @@ impl PreparedRequest {
         safety: &Arc<Safety>,
         (closes, first_headers): (bool, Option<&str>),
     ) -> Self {
+        if let Some(operation) = &call.operation {
+            let prepared = PreparedOperation::new(call, operation, service.protocol());
+            return Self::Operation(prepared);
+        }
         let request = &call.request;
         let mut head = HeadBuilder::default();
         head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
@@ -172,6 +179,7 @@ impl PreparedRequest {
         match self {
             Self::Static(bytes) => Some(bytes),
             Self::Dynamic { .. } => None,
+            Self::Operation(operation) => operation.as_static(),
         }
     }
 
@@ -182,6 +190,9 @@ impl PreparedRequest {
         buffer: &'b mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<&'b [u8], RenderError> {
+        if let Self::Operation(operation) = self {
+            return operation.render(scope, buffer, scratch).map(|()| &**buffer);
+        }
         let Self::Dynamic { head, body, fixed_body, has_body, denied, line_of_signed } = self
         else {
             return Ok(self.as_static().unwrap_or_default());

@@ -7,6 +7,7 @@ use super::checks::{self, CheckedResponse};
 use super::excerpt;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
+use super::repeat;
 use super::request::split_line;
 use crate::engine::iterations::trace_recorder::TraceRecorder;
 use crate::engine::shard::Shard;
@@ -105,7 +106,10 @@ pub(crate) fn call(
                 .then(|| (bytes.len(), excerpt::body(&redactor, bytes, "application/json", MAX)));
             (vec![format!("{verb} {}", kind.streams[stream].name)], payload)
         }
-        None => describe_request(&redactor, bytes),
+        None => match &call.operation {
+            Some(operation) => (repeat::describe(operation, bytes, &redactor), None),
+            None => describe_request(&redactor, bytes),
+        },
     };
     // Without a response the capture is that of an earlier attempt.
     let response = match exchange.outcome {

@@ -12,6 +12,7 @@ use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::ids::{PoolId, ServiceId};
+use crate::protocol::status;
 use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{
     AttemptOutcome, AttemptPhase, BlockCause, Change, ChangeCause, ChangeSubject, Exchange,
@@ -247,7 +248,8 @@ impl ResilienceState {
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint.index())
         {
             match exchange.outcome {
-                AttemptOutcome::Responded(429 | 500..) => {}
+                AttemptOutcome::Responded(status)
+                    if matches!(status::as_http(status), 429 | 500..) => {}
                 AttemptOutcome::Responded(_) => times.record_response(exchange.done.since(begun)),
                 AttemptOutcome::Timeout(_) => times.record_timeout(limit_ns),
                 _ => {}

@@ -12,6 +12,7 @@ use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::plan::policy::HedgeAfter;
+use crate::protocol::status;
 use crate::resilience::{RetryBudget, backoff};
 use crate::stats::AttemptOutcome;
 use crate::units::nanos;
@@ -32,7 +33,10 @@ impl ResilienceState {
         }
         // A request that had its effect must not be sent again. It had none if it was never sent or
         // was rejected; it had one if its redirect was followed, whatever became of that.
-        let was_rejected = matches!(outcome, AttemptOutcome::Responded(429 | 503));
+        let was_rejected = matches!(
+            outcome,
+            AttemptOutcome::Responded(status) if matches!(status::as_http(status), 429 | 503)
+        );
         let was_unprocessed = outcome.is_unprocessed();
         let had_no_effect =
             !attempts.was_redirected && (!attempts.last.sent || was_rejected || was_unprocessed);

@@ -90,6 +90,7 @@ async fn connect(
             service,
             bytes: &[],
             capture: CaptureRequest::NOTHING,
+            operation: None,
             idempotent: true,
             user: number,
             link: link.as_ref(),

@@ -7,11 +7,12 @@
 use crate::clock::Time;
 use crate::event::ShardCommand;
 use crate::event::packed::frame::checksum;
-use crate::event::packed::{Packed, PackedBytes, Shape, packed, variants};
+use crate::event::packed::{Packed, PackedBytes, Shape, listed, packed, variants};
 use crate::exit::ExitStatus;
 use crate::host::usage::CpuTime;
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, RunManifest};
+use crate::protocol::Protocol;
 use crate::seed::Seed;
 use crate::stats::Delta;
 
@@ -161,10 +162,14 @@ variants! {
     }
 }
 
+listed! {
+    Protocol: Http, Redis, Tcp, Udp, Dns, DnsTcp;
+}
+
 packed! {
     WorkerSetup { words, seed, run_id, addresses, range, globals, body_budget }
     WorkerEnd { failed, rss_peak, cpu }
-    Address { tls, host, port, prefix }
+    Address { protocol, tls, host, port, prefix }
     ShardRange { process, processes, total }
 }
 

@@ -9,11 +9,16 @@ use crate::stats::{
     Untimed,
 };
 
-/// Kinds of failures and phases that records before version 9 know.
-const FORMER_KINDS: usize = 51;
-const FORMER_PHASES: usize = 8;
+/// Kinds of failures and phases that records of version 9 know, and those before it.
+const FORMER: [(usize, usize); 2] = [(70, 9), (51, 8)];
 /// Errors of the generator that records before version 10 know; later ones come after them.
 const FORMER_GENERATOR: usize = 9;
+
+/// The length of a row of errors, and the number of rows, in a record before version 10.
+const fn former_table(version: u32) -> (usize, usize) {
+    let (kinds, phases) = if version == 9 { FORMER[0] } else { FORMER[1] };
+    (kinds + 2, phases)
+}
 
 /// The index of an error that a record of this version has at `index`; `None` if it has none there.
 pub(in crate::event) fn error_of(index: usize, version: u32) -> Option<usize> {
@@ -21,10 +26,7 @@ pub(in crate::event) fn error_of(index: usize, version: u32) -> Option<usize> {
     if version >= 10 {
         return (index < ERRORS).then_some(index);
     }
-    let (row, phases) = match version {
-        9 => (now, AttemptPhase::ALL.len()),
-        _ => (FORMER_KINDS + 2, FORMER_PHASES),
-    };
+    let (row, phases) = former_table(version);
     let Some(beyond) = index.checked_sub(phases * row) else {
         let (phase, kind) = (index / row, index % row);
         // The last kind, `Other`, and what stands after the kinds stayed the last ones.
@@ -48,11 +50,8 @@ impl Packed for ErrorCounts {
             return Packed::unpack(from).map(Self);
         }
         let mut counts = Self::default();
-        let of_attempts = match from.version {
-            9 => AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2),
-            _ => FORMER_PHASES * (FORMER_KINDS + 2),
-        };
-        for index in 0..of_attempts + FORMER_GENERATOR + BlockCause::ALL.len() {
+        let (row, phases) = former_table(from.version);
+        for index in 0..row * phases + FORMER_GENERATOR + BlockCause::ALL.len() {
             counts[error_of(index, from.version)?] = u64::unpack(from)?;
         }
         Some(counts)

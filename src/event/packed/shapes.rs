@@ -145,7 +145,7 @@ packed! {
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, streams since 9, addresses,
-        contents since 10, caches since 10, statuses, errors, unset,
+        contents since 10, caches since 10, statuses, named_statuses since 10, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, kept since 10, gauges, last,
     }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::status;
 use crate::stats::{AttemptOutcome, AttemptPhase};
 
 /// The breakers of the three levels.
@@ -93,6 +94,7 @@ impl FailureCriteria {
     pub fn matches(&self, outcome: AttemptOutcome) -> bool {
         match outcome {
             AttemptOutcome::Responded(status) => {
+                let status = status::as_http(status);
                 self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
             }
             AttemptOutcome::Timeout(phase) => self.timeout || self.connect && phase.opens(),

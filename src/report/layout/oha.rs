@@ -4,6 +4,7 @@
 
 use super::figures::{in_binary_unit, line, quantile_us, response};
 use crate::event::Report;
+use crate::protocol::status::ShownStatus;
 use crate::report::rows;
 use crate::stats::Histogram;
 
@@ -44,7 +45,7 @@ pub(super) fn render(report: &Report) -> String {
     details(&mut out, report, unit);
     line(&mut out, "\nStatus code distribution:");
     for row in rows::statuses(report) {
-        line(&mut out, format_args!("  [{}] {} responses", row.status, row.count));
+        line(&mut out, format_args!("  [{}] {} responses", ShownStatus(row.status), row.count));
     }
     let mut title = "\nError distribution:\n";
     for error in rows::errors(report) {

@@ -5,6 +5,7 @@
 use super::figures::{Spread, in_binary_unit, line, quantile_us, response, values};
 use crate::event::Report;
 use crate::plan::RunManifest;
+use crate::protocol::status;
 use crate::stats::AttemptOutcome;
 use crate::stats::outcome::{self, AttemptPhase};
 
@@ -108,7 +109,8 @@ fn errors(out: &mut String, report: &Report) {
         );
     }
     let statuses = report.snapshot.statuses.iter();
-    let other: u64 = statuses.filter(|(code, _)| *code >= 400).map(|(_, count)| count).sum();
+    let other: u64 =
+        statuses.filter(|(code, _)| status::is_error(*code)).map(|(_, count)| count).sum();
     if other > 0 {
         line(out, format_args!("  Non-2xx or 3xx responses: {other}"));
     }

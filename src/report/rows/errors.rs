@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use super::checks::checks;
 use super::steps::StepLabels;
 use crate::event::Report;
+use crate::protocol::status::{self, ShownStatus};
 use crate::stats::outcome;
 
 /// A status of responses.
@@ -21,7 +22,7 @@ pub(crate) struct StatusRow {
 impl StatusRow {
     /// Whether the status is an error of client or server: 400 or more.
     pub(crate) fn is_error(&self) -> bool {
-        self.status >= 400
+        status::is_error(self.status)
     }
 }
 
@@ -92,7 +93,7 @@ pub(crate) fn problems(report: &Report) -> Vec<ProblemRow> {
     }));
     all.extend(statuses(report).filter(StatusRow::is_error).map(|status| ProblemRow {
         count: status.count,
-        what: format!("status {}", status.status),
+        what: format!("status {}", ShownStatus(status.status)),
         hint: "",
     }));
     let labels = StepLabels::new(report);

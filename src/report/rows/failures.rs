@@ -4,6 +4,7 @@
 
 use super::traces::{TraceRow, trace};
 use crate::event::Report;
+use crate::protocol::status::ShownStatus;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome;
 
@@ -50,7 +51,7 @@ fn trace_of(report: &Report, call: &Exemplar) -> Option<TraceRow> {
 /// How a call failed, as text.
 fn kind(report: &Report, call: &Exemplar) -> String {
     match call.failing {
-        FailureMode::Status(status) => format!("status {status}"),
+        FailureMode::Status(status) => format!("status {}", ShownStatus(status)),
         FailureMode::Error(index) => {
             let (phase, kind, _) = outcome::error_at(index);
             format!("{phase}: {kind}")

@@ -139,6 +139,7 @@ impl HealthWire {
                 keep_body: policy.body.is_some(),
                 ..CaptureRequest::NOTHING
             },
+            operation: None,
             idempotent: true,
             user: 0,
             link: None,
@@ -221,6 +222,6 @@ fn request(plan: &Plan, service: &Service, address: &Address, policy: &HealthPol
     let call = Call::get(Template::literal(policy.path.as_bytes()));
     match PreparedRequest::new(&call, &service, address, &plan.safety, (false, None)) {
         PreparedRequest::Static(bytes) => bytes,
-        PreparedRequest::Dynamic { .. } => Vec::new(),
+        PreparedRequest::Dynamic { .. } | PreparedRequest::Operation(_) => Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 #[cfg(feature = "css")]
 use crate::extract::CssSelector;
 use crate::extract::{BoundedPath, Capture, CaptureSource};
+use crate::scenario::nouns::operations::REPLY_CAPTURE;
 use crate::scenario::nouns::responses::{CAPTURE, PICKS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -37,6 +38,49 @@ pub(crate) fn captures(
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
     entries.iter().filter_map(|(key, node)| capture(diagnostics, key, node, names)).collect()
+}
+
+/// Compiles the captures of a response that is no HTTP.
+pub(crate) fn of_reply(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Vec<Capture> {
+    let expected = "a map of variables, such as `{ price: { value: true } }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
+    let one = |(key, node): &(NodeKey, Node)| reply(diagnostics, key, node, names);
+    entries.iter().filter_map(one).collect()
+}
+
+fn reply(
+    diagnostics: &mut Diagnostics,
+    key: &NodeKey,
+    node: &Node,
+    names: &[String],
+) -> Option<Capture> {
+    let mut fields = Fields::read(diagnostics, node, &REPLY_CAPTURE)?;
+    let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
+    let value = fields.take("value");
+    let value =
+        value.map(|node| values::only(diagnostics, node, true).map(|()| CaptureSource::Value));
+    let group = fields.take("group");
+    let regex = fields.take("regex").map(|node| regex(diagnostics, node));
+    let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
+    let pick = fields.word(diagnostics, "pick", &PICKS);
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
+    let sources: Vec<_> = [json, value, regex].into_iter().flatten().collect();
+    if sources.len() != 1 && diagnostics.count() == before {
+        diagnostics
+            .mistake(node.span, "a capture has one source")
+            .expected("one of `value: true`, `json: \"$[0]\"` or `regex: \"id=(\\d+)\"`");
+    }
+    Some(Capture {
+        variable: names.iter().position(|name| *name == key.name)?,
+        name: format!("capture {}", key.name),
+        source: sources.into_iter().next()??,
+        pick: pick.unwrap_or_default(),
+    })
 }
 
 fn capture(

@@ -8,13 +8,17 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
+use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
+use crate::scenario::nouns::operations::REPLY_CHECK;
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
+use crate::suggest::nearest;
 use crate::template::exact_json as exact;
 use crate::units;
 use crate::verdict::Comparison;
@@ -37,12 +41,66 @@ pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
     checks.extend(fields.take("finish").map(|node| finish(diagnostics, node)));
     checks.extend(fields.take("tokens").and_then(|node| tokens(diagnostics, node)));
     checks.extend(fields.take("first").and_then(|node| first_content(diagnostics, node)));
-    for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
-    {
+    for (key, timing) in TIMES {
         checks.extend(fields.take(key).and_then(|node| time(diagnostics, node, key, timing)));
     }
     fields.finish(diagnostics);
     checks
+}
+
+/// Compiles the conditions on a response of this protocol.
+pub(crate) fn of_reply(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    protocol: Protocol,
+) -> Vec<Check> {
+    let Some(mut fields) = Fields::read(diagnostics, node, &REPLY_CHECK) else { return Vec::new() };
+    let mut checks = Vec::new();
+    if let Some(node) = fields.take("status") {
+        checks.extend(named_status(diagnostics, node, protocol));
+    }
+    if let Some(node) = fields.take("body") {
+        body(diagnostics, node, &mut checks);
+    }
+    if let Some(node) = fields.take("json") {
+        json(diagnostics, node, &mut checks);
+    }
+    checks.extend(fields.take("size").and_then(|node| size(diagnostics, node)));
+    for (key, timing) in TIMES {
+        checks.extend(fields.take(key).and_then(|node| time(diagnostics, node, key, timing)));
+    }
+    fields.finish(diagnostics);
+    checks
+}
+
+/// The keys of checked times.
+const TIMES: [(&str, CheckedTime); 2] =
+    [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)];
+
+/// Reads the statuses of a protocol by their words.
+fn named_status(diagnostics: &mut Diagnostics, node: &Node, protocol: Protocol) -> Option<Check> {
+    let (mut wanted, mut shown) = (Vec::new(), Vec::new());
+    for item in values::one_or_more(node) {
+        let text = values::plain_text(diagnostics, item, "a status such as OK")?;
+        match status::of_word(protocol, text) {
+            Some(status) => {
+                wanted.push(status);
+                shown.push(status::word(status).into_owned());
+            }
+            None => {
+                let message = format!("unknown status `{}` of {}", truncate(text), protocol.name());
+                let mistake = diagnostics.mistake(item.span, message);
+                let words: Vec<&str> = status::words(protocol).collect();
+                mistake.expected(format!("one of {}", words.join(", ")));
+                if let Some(known) = nearest(&text.to_uppercase(), words) {
+                    mistake.help(format!("did you mean `{known}`?"));
+                }
+                return None;
+            }
+        }
+    }
+    let name = format!("status is {}", shown.join(" or "));
+    Some(Check { name, what: CheckCondition::Status(wanted) })
 }
 
 /// Reports a condition on the status in the conditions of a message, which has none.

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use crate::plan::Safety;
+use crate::protocol::Protocol;
 use crate::scenario::syntax::node::Node;
 
 /// The part of the scenario that all archetypes can refer to.
@@ -15,6 +16,8 @@ pub(crate) struct ScenarioContext {
     pub services: Vec<String>,
     /// The path prefixes of each service and its backends, in the same order.
     pub prefixes: Vec<Vec<String>>,
+    /// What each of them speaks.
+    pub protocols: Vec<Protocol>,
     /// Whether each of them has the URL of a WebSocket server.
     pub websockets: Vec<bool>,
     /// The variables that `setup` sets.

@@ -10,6 +10,7 @@ use crate::scenario::flow::cached;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
+use crate::scenario::flow::operation;
 use crate::scenario::flow::stream;
 use crate::scenario::nouns::steps::{GATHERING, GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -37,6 +38,11 @@ fn compile_step(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &N
     }
     let call = flow.call(diagnostics, node);
     flow.steps.extend(call.map(Step::Call));
+    fallback(flow, diagnostics, node);
+}
+
+/// Compiles the steps that run if the call before them fails.
+fn fallback(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
     if let Some(fallback) = node.get("fallback") {
         let rescue = flow.push(Step::Rescue { to: 0 });
         compile_list(flow, diagnostics, fallback);
@@ -83,6 +89,12 @@ fn compile_control(
             let step = stream::step(kind, flow, diagnostics, value, &mut fields);
             let call = step.and_then(|step| flow.add(diagnostics, node, step));
             flow.steps.extend(call.map(Step::Stream));
+        }
+        ControlStep::Redis | ControlStep::Tcp | ControlStep::Udp | ControlStep::Dns => {
+            let step = operation::step(kind, flow, diagnostics, value, &mut fields);
+            let call = step.and_then(|step| flow.add(diagnostics, node, step));
+            flow.steps.extend(call.map(Step::Call));
+            fallback(flow, diagnostics, node);
         }
     }
     fields.finish(diagnostics);

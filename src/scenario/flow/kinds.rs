@@ -3,6 +3,7 @@
 //! Invariant: each kind has one key.
 
 use crate::scenario::nouns::noun::Noun;
+use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::steps::{
     CACHED, CHOOSE, FORGET, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
 };
@@ -10,7 +11,7 @@ use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 17] = [
+pub(crate) const KINDS: [(&str, ControlStep); 21] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -28,6 +29,10 @@ pub(crate) const KINDS: [(&str, ControlStep); 17] = [
     ("await", ControlStep::Await),
     ("listen", ControlStep::Listen),
     ("close", ControlStep::Close),
+    ("redis", ControlStep::Redis),
+    ("tcp", ControlStep::Tcp),
+    ("udp", ControlStep::Udp),
+    ("dns", ControlStep::Dns),
 ];
 
 /// A kind of control step.
@@ -50,6 +55,10 @@ pub(crate) enum ControlStep {
     Await,
     Listen,
     Close,
+    Redis,
+    Tcp,
+    Udp,
+    Dns,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -79,6 +88,10 @@ impl ControlStep {
             Self::Await => &AWAIT,
             Self::Listen => &LISTEN,
             Self::Close => &CLOSE,
+            Self::Redis => &REDIS,
+            Self::Tcp => &TCP,
+            Self::Udp => &UDP,
+            Self::Dns => &DNS_QUERY,
         }
     }
 

@@ -16,6 +16,7 @@ mod data;
 pub(crate) mod kinds;
 mod link;
 pub(crate) mod message;
+mod operation;
 pub(crate) mod sanitize;
 mod sections;
 mod states;

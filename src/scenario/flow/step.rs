@@ -6,6 +6,7 @@
 use crate::ids::ServiceId;
 use crate::plan::policy::Priority;
 use crate::plan::{Call, OnFail, RequestTemplate};
+use crate::protocol::Protocol;
 use crate::scenario::flow::context::FlowContext;
 use crate::scenario::flow::kinds::KINDS;
 use crate::scenario::flow::tags::Tags;
@@ -47,7 +48,7 @@ pub(crate) fn step(
     }
     let name = fields.take("name");
     let name = name.map(|node| values::plain_text(diagnostics, node, "a step's name"));
-    let service = fields.take("service").map(|node| find_service(diagnostics, node, flow_context));
+    let service = service_of(diagnostics, &mut fields, flow_context, &[Protocol::Http]);
     let mut headers = fields.take("headers").map_or_else(Default::default, |node| {
         header::templates(diagnostics, node, flow_context.names, None)
     });
@@ -83,7 +84,7 @@ pub(crate) fn step(
         headers,
         body: body?,
     };
-    let service = service.unwrap_or(Some(ServiceId::new(0)))?;
+    let service = service?;
     report_denied(diagnostics, path, &request, flow_context, service);
     Some(NamedStep {
         tags,
@@ -105,6 +106,7 @@ pub(crate) fn step(
             stamp: stamp.map(|stamp| stamp.channel),
             streamed,
             stream: None,
+            operation: None,
         },
     })
 }
@@ -213,6 +215,41 @@ pub(crate) fn path(
             mistake.help(format!("for another service, write `/{rest}` and `service: {prefix}`"))
         }
         _ => mistake.help(format!("write `/{}`", truncate(text))),
+    };
+    None
+}
+
+/// The service of a step: the one that it names, else the first that speaks one of `own`.
+pub(crate) fn service_of(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    flow_context: &FlowContext<'_>,
+    own: &[Protocol],
+) -> Option<ServiceId> {
+    let protocols = &flow_context.context.protocols;
+    let wanted = own.first().map_or("HTTP", |protocol| protocol.name());
+    let Some(node) = fields.take("service") else {
+        let found = protocols.iter().position(|protocol| own.contains(protocol));
+        if found.is_none() && !protocols.is_empty() {
+            let scheme = own.first().map_or("http", |protocol| protocol.word());
+            diagnostics
+                .mistake(fields.span(), format!("no service speaks {wanted}"))
+                .expected(format!("a service with a URL such as \"{scheme}://127.0.0.1:…\""));
+        }
+        // A scenario without services has been reported already.
+        return found.map(ServiceId::new).or(protocols.is_empty().then(|| ServiceId::new(0)));
+    };
+    let id = find_service(diagnostics, node, flow_context)?;
+    let speaks = protocols.get(id.index()).copied().unwrap_or_default();
+    if own.contains(&speaks) {
+        return Some(id);
+    }
+    let name = &flow_context.services[id.index()];
+    let mistake =
+        diagnostics.mistake(node.span, format!("`{name}` speaks {}, not {wanted}", speaks.name()));
+    match speaks.step() {
+        Some(key) => mistake.help(format!("its steps are `{key}: …`")),
+        None => mistake.help("its steps are requests such as `get: /`"),
     };
     None
 }

@@ -12,11 +12,12 @@ use crate::plan::stream::{
     StreamPlan, StreamStep,
 };
 use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
+use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::message;
-use crate::scenario::flow::step::{NamedStep, find_service, path, without_query};
+use crate::scenario::flow::step::{NamedStep, path, service_of, without_query};
 use crate::scenario::flow::{body, capture, check, tags};
 use crate::scenario::nouns::streams::{ON_TIMEOUT, RECONNECT, STREAM_BACKOFF};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -51,7 +52,9 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
             let opens = |verb| node.get(verb).and_then(values::scalar).is_some_and(is_path);
             if opens("open") || opens("listen") {
                 let service = node.get("service").and_then(values::scalar);
-                let service = service.or(context.services.first().map(String::as_str));
+                let of_http = context.protocols.iter().position(|one| *one == Protocol::Http);
+                let first = context.services.get(of_http.unwrap_or(0)).map(String::as_str);
+                let service = service.or(first);
                 let name = node.get("as").and_then(values::scalar).or(service).unwrap_or_default();
                 let known = context.services.iter().position(|known| Some(&**known) == service);
                 if !streams.iter().any(|stream| stream.name == name) {
@@ -159,6 +162,7 @@ impl StreamCall {
             stamp: None,
             streamed: None,
             stream: None,
+            operation: None,
         };
         if fields.noun().key("capture").is_some() {
             let captures = fields.take("capture");
@@ -188,9 +192,7 @@ fn open(
     call: &mut Call,
 ) -> Option<(usize, OpenStream)> {
     let names = flow.flow_context.names;
-    let given = fields.take("service");
-    let service = given.map(|node| find_service(diagnostics, node, &flow.flow_context));
-    let service = service.unwrap_or(Some(ServiceId::new(0)))?;
+    let service = service_of(diagnostics, fields, &flow.flow_context, &[Protocol::Http])?;
     let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
     let as_name =
         fields.take("as").and_then(|node| values::plain_text(diagnostics, node, "a name"));

@@ -253,8 +253,7 @@ mod tests {
             ..HitClient::default()
         };
         let of = |host: &str| {
-            let address =
-                Address { tls: false, host: host.to_owned(), port: 80, prefix: String::new() };
+            let address = Address { host: host.to_owned(), port: 80, ..Address::default() };
             for_origin(&TransportConfig::default(), &client, &address).connect_to
         };
         assert_eq!(of("A.test"), Some(to("::1", 81)));

@@ -13,6 +13,7 @@ pub(crate) mod k6;
 pub(crate) mod laws;
 pub(crate) mod load;
 pub(crate) mod noun;
+pub(crate) mod operations;
 pub(crate) mod pools;
 pub(crate) mod prices;
 pub(crate) mod reactions;

@@ -20,6 +20,14 @@ pub(crate) const PICKS: [(&str, MatchPick); 4] = [
     ("all", MatchPick::All),
 ];
 
+/// The group of a regular expression.
+pub(crate) const GROUP: KeySpec = key(
+    "group",
+    OneOf(&[Count(0, 1_000), Fixed]),
+    "Group of the `regex` to keep: a number or a name.",
+)
+.otherwise("the first group, else the whole match");
+
 pub(crate) static CAPTURE: Noun = Noun {
     id: "capture",
     title: "a capture",
@@ -29,12 +37,7 @@ pub(crate) static CAPTURE: Noun = Noun {
     groups: &[&[
         key("json", Matching("^\\$", "JSONPath (RFC 9535)"), "Value in a JSON body."),
         key("regex", Fixed, "Regular expression over the body (RE2 syntax)."),
-        key(
-            "group",
-            OneOf(&[Count(0, 1_000), Fixed]),
-            "Group of the `regex` to keep: a number or a name.",
-        )
-        .otherwise("the first group, else the whole match"),
+        GROUP,
         key("header", Fixed, "Name of a response header."),
         key("cookie", Fixed, "Name of a cookie: of this response, else of the user."),
         key("css", Fixed, "CSS selector over an HTML body of at most 4 MiB."),
@@ -56,7 +59,7 @@ static TEXTS: &[KeySpec] = &[
 ];
 
 /// Values by JSONPath.
-const VALUES: ValueShape =
+pub(crate) const VALUES: ValueShape =
     ValueShape::Map(MapShape { keys: MapKeys::Paths, values: &Any, min: 0, max: None });
 
 /// A number or class of statuses.

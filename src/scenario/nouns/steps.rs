@@ -13,6 +13,7 @@ use crate::scenario::nouns::noun::ValueShape::{
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, SharedShape, key, list_of, map_of, words,
 };
+use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
@@ -52,6 +53,10 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&AWAIT),
         Table(&LISTEN),
         Table(&CLOSE),
+        Table(&REDIS),
+        Table(&TCP),
+        Table(&UDP),
+        Table(&DNS_QUERY),
     ]),
 };
 
@@ -89,7 +94,7 @@ static CALL: &[KeySpec] = &[
     key("options", PATH, "Path of an OPTIONS request."),
     key("name", Fixed, "Name in reports; steps of one name share a series.")
         .otherwise("method and path"),
-    key("service", Fixed, "Service of the request.").otherwise("the first service"),
+    key("service", Fixed, "Service of the request.").otherwise("the first service of HTTP"),
     key("headers", map_of(&Template), "Request headers."),
     key("json", Any, "JSON body. A text that is one whole `{{ }}` keeps the type of its value."),
     key("form", map_of(&Template), "Body of form fields."),

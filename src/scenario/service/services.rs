@@ -4,11 +4,13 @@
 
 use crate::plan::service::Builtin;
 use crate::plan::stream::WebSocketSettings;
+use crate::plan::transport::Login;
 use crate::plan::{Address, Backends, Service, ServiceTarget};
+use crate::protocol::Protocol;
 use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::nouns::streams::WS;
 use crate::scenario::service::backends::{self, BalancingKeys};
-use crate::scenario::service::url::address;
+use crate::scenario::service::url::service_address;
 use crate::scenario::service::{health, transport};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -54,16 +56,25 @@ fn service(
         }
         NodeKind::Text(text) => {
             let is_websocket = is_websocket(text);
-            let address = url(diagnostics, node)?;
-            Some(Service { is_websocket, ..plain(ServiceTarget::Url(address)) })
+            let (address, login) = url(diagnostics, node)?;
+            let login = Some(login).filter(|login| *login != Login::default());
+            let mut service = plain(ServiceTarget::Url(address));
+            service.transport.login = login;
+            Some(Service { is_websocket, ..service })
         }
         NodeKind::Map(_) => {
             let mut fields = Fields::read(diagnostics, node, &SERVICE)?;
-            let (target, backends) = target(diagnostics, &mut fields, others);
+            let mut login = Login::default();
+            let (target, backends) = target(diagnostics, &mut fields, (others, &mut login));
+            let protocol = match &target {
+                Some(ServiceTarget::Url(address)) => address.protocol,
+                _ => Protocol::Http,
+            };
+            report_keys_of_http(diagnostics, &mut fields, protocol);
             let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
             let headers = fields.take("headers").map(|node| transport::headers(diagnostics, node));
             let timeout = fields.value(diagnostics, "timeout");
-            let transport = transport::transport(diagnostics, &mut fields);
+            let transport = transport::transport(diagnostics, &mut fields, (protocol, login));
             let cookies = fields.value(diagnostics, "cookies");
             let compress = fields.value(diagnostics, "compress");
             let contents = fields.value(diagnostics, "contents");
@@ -102,14 +113,18 @@ fn service(
 fn target(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
-    others: &mut Vec<ServiceTarget>,
+    (others, login): (&mut Vec<ServiceTarget>, &mut Login),
 ) -> (Option<ServiceTarget>, Option<Box<Backends>>) {
     let given = [fields.entry("url"), fields.entry("urls"), fields.entry("builtin")];
     let balancing = BalancingKeys::read(diagnostics, fields);
     match given {
         [Some((_, node)), None, None] => {
             balancing.report_unused(diagnostics);
-            (url(diagnostics, node).map(ServiceTarget::Url), None)
+            let url = url(diagnostics, node).map(|(address, of_url)| {
+                *login = of_url;
+                ServiceTarget::Url(address)
+            });
+            (url, None)
         }
         [None, Some((_, node)), None] => match backends::urls(diagnostics, node) {
             Some(addresses) => {
@@ -179,8 +194,43 @@ fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     Some(Builtin { latency: latency.flatten(), servers, instances })
 }
 
-fn url(diagnostics: &mut Diagnostics, node: &Node) -> Option<Address> {
+/// Reports keys that only services of HTTP have, or only those of a stream of bytes.
+fn report_keys_of_http(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, protocol: Protocol) {
+    if protocol == Protocol::Http {
+        return;
+    }
+    let has_login = protocol == Protocol::Redis;
+    let is_datagram = matches!(protocol, Protocol::Udp | Protocol::Dns);
+    let keys = OF_HTTP.into_iter().map(|key| (key, true)).chain([
+        ("auth", !has_login),
+        ("unix", is_datagram),
+        ("tls", is_datagram),
+    ]);
+    for (key, is_foreign) in keys {
+        if let Some((key, _)) = fields.entry(key).filter(|_| is_foreign) {
+            let message =
+                format!("`{}` is no key of a service that speaks {}", key.name, protocol.name());
+            diagnostics.mistake(key.span, message).help("remove it");
+        }
+    }
+}
+
+/// Keys that only services of HTTP have.
+const OF_HTTP: [&str; 10] = [
+    "headers",
+    "cookies",
+    "redirects",
+    "compress",
+    "contents",
+    "ws",
+    "http",
+    "proxy",
+    "health",
+    "balance",
+];
+
+fn url(diagnostics: &mut Diagnostics, node: &Node) -> Option<(Address, Login)> {
     let text = values::plain_text(diagnostics, node, EXPECTED)?;
-    let expected = "a URL such as \"http://127.0.0.1:8080\", or `builtin`";
-    address(diagnostics, node, text, expected)
+    let expected = "a URL such as \"http://127.0.0.1:8080\" or \"redis://127.0.0.1\", or `builtin`";
+    service_address(diagnostics, node, text, expected)
 }

@@ -9,8 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::files::FileRole;
 use crate::plan::transport::{
-    Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy, TlsConfig, TransportConfig,
+    Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Login, Proxy, TlsConfig, TransportConfig,
 };
+use crate::protocol::Protocol;
+use crate::redact::register_secret;
 use crate::scenario::nouns::services::{
     AUTH, BASIC, DNS, FAMILIES, HTTP, MAX_SOURCES, ORDERS, TLS, VERSIONS,
 };
@@ -22,9 +24,20 @@ use crate::scenario::syntax::values::report_wrong;
 use crate::scenario::syntax::{header, source, templates, values};
 use crate::template::{Builder, Encoding};
 
-/// Reads the transport keys of a service.
-pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> TransportConfig {
-    let auth = fields.take("auth").and_then(|node| auth(diagnostics, node));
+/// Reads the transport keys of a service; `login` is that of its URL.
+pub(crate) fn transport(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    (protocol, login): (Protocol, Login),
+) -> TransportConfig {
+    let (mut auth, mut login) = (None, Some(login).filter(|login| *login != Login::default()));
+    if let Some(node) = fields.take("auth") {
+        if protocol == Protocol::Http {
+            auth = self::auth(diagnostics, node);
+        } else {
+            login = self::login(diagnostics, node, login);
+        }
+    }
     let tls = fields.take("tls").and_then(|node| tls(diagnostics, node));
     let connect_to = fields.take("connect_to").and_then(|node| connect_to(diagnostics, node));
     let unix = fields.entry("unix");
@@ -51,6 +64,7 @@ pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) 
     }
     TransportConfig {
         auth,
+        login,
         tls: tls.unwrap_or_default(),
         connect_to,
         unix: path,
@@ -74,6 +88,32 @@ fn auth(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
         _ if diagnostics.count() > before => None,
         _ => report_wrong(diagnostics, node, AUTH.form),
     }
+}
+
+/// Reads the login of a protocol other than HTTP; `known` is that of the URL.
+fn login(diagnostics: &mut Diagnostics, node: &Node, known: Option<Login>) -> Option<Login> {
+    let mut fields = Fields::read(diagnostics, node, &AUTH)?;
+    if let Some((key, _)) = fields.entry("bearer") {
+        diagnostics
+            .mistake(key.span, "a token is for HTTP; this service has a login")
+            .expected("`basic: { user: U, password: P }`");
+    }
+    let basic = fields.take("basic");
+    fields.finish(diagnostics);
+    let mut fields = Fields::read(diagnostics, basic?, &BASIC)?;
+    let [user, password] = ["user", "password"].map(|name| fields.take(name));
+    fields.finish(diagnostics);
+    if known.as_ref().is_some_and(|login| login.user.is_some() || login.password.is_some()) {
+        diagnostics
+            .mistake(node.span, "the URL of this service has a login, too")
+            .help("keep one of them: `auth`, so that no password stands in the URL");
+    }
+    let user = templates::constant(diagnostics, user?, "the name of a user");
+    let password = templates::constant(diagnostics, password?, "a password");
+    if let Some(password) = &password {
+        let _ = register_secret(password);
+    }
+    Some(Login { user, password, database: known.and_then(|login| login.database) })
 }
 
 fn basic(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {

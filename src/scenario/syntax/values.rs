@@ -168,6 +168,14 @@ pub(crate) fn statuses(
     Some((wanted, shown))
 }
 
+/// Reads a boolean that can have one value only.
+pub(crate) fn only(diagnostics: &mut Diagnostics, node: &Node, value: bool) -> Option<()> {
+    if matches!(node.kind, NodeKind::Bool(own) if own == value) {
+        return Some(());
+    }
+    report_wrong(diagnostics, node, format!("`{value}`"))
+}
+
 /// Reads one of several words.
 pub(crate) fn one_of<T: Copy>(
     diagnostics: &mut Diagnostics,

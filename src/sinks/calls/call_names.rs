@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::event::RunInfo;
 use crate::ids::StepId;
+use crate::protocol::status::ShownStatus;
 use crate::stats::{AttemptOutcome, CallRecord, TraceIds};
 
 /// A call, as a file shows it. Times are µs with three digits, so that they are exact to the ns.
@@ -23,7 +24,7 @@ pub(in crate::sinks) struct CallLine<'a> {
     pub(in crate::sinks) item: u64,
     pub(in crate::sinks) iteration: u64,
     pub(in crate::sinks) result: &'static str,
-    pub(in crate::sinks) status: Option<u16>,
+    pub(in crate::sinks) status: Option<ShownStatus>,
     pub(in crate::sinks) error: Option<String>,
     pub(in crate::sinks) response_us: f64,
     pub(in crate::sinks) service_us: f64,
@@ -72,7 +73,7 @@ impl CallNames {
         let us = |ns: u64| ns as f64 / 1e3;
         let phase = |ns: u64| (ns > 0).then(|| us(ns));
         let (status, error) = match call.outcome {
-            AttemptOutcome::Responded(status) => (Some(status), None),
+            AttemptOutcome::Responded(status) => (Some(ShownStatus(status)), None),
             AttemptOutcome::Done => (None, None),
             outcome => (None, Some(outcome.to_string())),
         };

@@ -15,6 +15,7 @@ use super::template::{EVENTS, FAILURES, SECONDS};
 use crate::clock::{self, RunOffset};
 use crate::event::{Report, RunInfo, StopCause};
 use crate::ids::{StepId, WorkloadId};
+use crate::protocol::status::ShownStatus;
 use crate::report::json_parts::{hide, latency};
 use crate::report::{events, rows};
 use crate::stats::delta::StepWindow;
@@ -137,7 +138,7 @@ impl DocumentWriter {
             if before == 0 {
                 parts["example"] = json!({
                     "curl": row.call.curl,
-                    "status": row.call.status,
+                    "status": row.call.status.map(ShownStatus),
                     "error": row.call.error_text,
                     "failed_checks": row.call.failed,
                     "head": row.call.head,

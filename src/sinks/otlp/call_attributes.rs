@@ -5,6 +5,7 @@
 
 use super::messages::AttributeMessage;
 use crate::plan::RunManifest;
+use crate::protocol::status::{self, FIRST_NAMED};
 use crate::stats::{AttemptOutcome, CallRecord, CallResult};
 
 /// The attributes of a call.
@@ -25,8 +26,11 @@ pub(super) fn call_attributes(plan: &RunManifest, call: &CallRecord) -> Vec<Attr
         AttributeMessage::new("http.request.resend_count", whole(resends)),
     ];
     if let AttemptOutcome::Responded(status) = call.outcome {
-        let name = "http.response.status_code";
-        attributes.push(AttributeMessage::new(name, i64::from(status)));
+        attributes.push(if status < FIRST_NAMED {
+            AttributeMessage::new("http.response.status_code", i64::from(status))
+        } else {
+            AttributeMessage::new("manada.status", &*status::name(status))
+        });
     }
     if let Some(error) = error_type(call) {
         attributes.push(AttributeMessage::new("error.type", error.as_str()));

@@ -11,6 +11,7 @@ use super::messages::{AttributeMessage, AttributeValue, LogSeverity, OtlpLogReco
 use super::metrics::unix_ns;
 use crate::clock;
 use crate::event::RunInfo;
+use crate::protocol::status::ShownStatus;
 use crate::redact::redact_secrets;
 use crate::stats::{AttemptOutcome, CallRecord, CallResult, KeptCalls, TraceIds, TraceSelection};
 use crate::units::{counted, show_us};
@@ -89,7 +90,9 @@ impl FailedCalls {
 /// What became of a call, as a sentence.
 fn text(step: &str, call: &CallRecord) -> String {
     let why = match call.outcome {
-        AttemptOutcome::Responded(status) => format!("unexpected response with status {status}"),
+        AttemptOutcome::Responded(status) => {
+            format!("unexpected response with status {}", ShownStatus(status))
+        }
         AttemptOutcome::Done => "a check failed".to_owned(),
         outcome => outcome.to_string(),
     };

@@ -17,6 +17,7 @@ use super::messages::{
 use super::metrics::unix_ns;
 use crate::clock::RunOffset;
 use crate::event::{RunEvent, RunInfo};
+use crate::protocol::status;
 use crate::sinks::Sink;
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt};
 use crate::stats::sample::IterationEnd;
@@ -105,7 +106,7 @@ impl RunSpans {
                 AttributeMessage::new("manada.iteration", whole(one.iteration.iteration)),
                 AttributeMessage::new("manada.iteration.end", end),
             ],
-            status: Some(status(failed.then_some(end))),
+            status: Some(span_status(failed.then_some(end))),
             flags: 1,
             ..OtlpSpan::default()
         }
@@ -133,7 +134,7 @@ impl RunSpans {
             start: begun,
             end,
             attributes,
-            status: Some(status(error.as_deref())),
+            status: Some(span_status(error.as_deref())),
             flags,
             ..OtlpSpan::default()
         });
@@ -150,7 +151,7 @@ impl RunSpans {
                 start: begun,
                 end: begun + attempt.service_ns,
                 events: phases(&attempt.phases, begun),
-                status: Some(status(error.as_deref())),
+                status: Some(span_status(error.as_deref())),
                 flags,
                 ..OtlpSpan::default()
             }
@@ -175,11 +176,14 @@ fn attempts(call: &CallRecord) -> Vec<EarlierAttempt> {
 
 /// Why an attempt has failed; `None` if it got a response whose status is no error.
 fn attempt_error(outcome: AttemptOutcome) -> Option<String> {
-    let is_ok = matches!(outcome, AttemptOutcome::Responded(..400) | AttemptOutcome::Done);
+    let is_ok = match outcome {
+        AttemptOutcome::Responded(code) => !status::is_error(code),
+        outcome => outcome == AttemptOutcome::Done,
+    };
     (!is_ok).then(|| outcome.to_string())
 }
 
-fn status(error: Option<&str>) -> SpanStatus {
+fn span_status(error: Option<&str>) -> SpanStatus {
     let code = if error.is_some() { StatusCodeNumber::Error } else { StatusCodeNumber::Unset };
     SpanStatus { message: error.unwrap_or_default().to_owned(), code: code.into() }
 }

@@ -17,6 +17,7 @@ use super::options::LogLevel;
 use crate::clock::RunOffset;
 use crate::event::RunInfo;
 use crate::ids::StepId;
+use crate::protocol::status::{ShownStatus, is_error};
 use crate::sinks::calls::call_names::{CallLine, CallNames};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{AttemptOutcome, CallRecord, CallResult, Delta, IterationRecord};
@@ -184,15 +185,17 @@ fn one_of_each_kind_first(failed: &mut Vec<CallRecord>) {
 /// What became of a call.
 fn sentence(call: &CallRecord, step: &str) -> String {
     let what = match (call.result, call.outcome) {
-        (CallResult::Ok, AttemptOutcome::Responded(status)) => format!("got status {status}"),
+        (CallResult::Ok, AttemptOutcome::Responded(status)) => {
+            format!("got status {}", ShownStatus(status))
+        }
         (CallResult::Ok, _) => "succeeded".to_owned(),
         (CallResult::Muted, _) => return format!("call of {step} was not sent: the step is muted"),
         (CallResult::Suppressed, outcome) => return format!("call of {step} was {outcome}"),
-        (CallResult::Failed, AttemptOutcome::Responded(status)) if status < 400 => {
-            format!("failed: status {status}, but not the expected response")
+        (CallResult::Failed, AttemptOutcome::Responded(status)) if !is_error(status) => {
+            format!("failed: status {}, but not the expected response", ShownStatus(status))
         }
         (CallResult::Failed, AttemptOutcome::Responded(status)) => {
-            format!("failed: status {status}")
+            format!("failed: status {}", ShownStatus(status))
         }
         (CallResult::Failed | CallResult::Timeout, outcome) => format!("failed: {outcome}"),
         (CallResult::Own, outcome) => {

@@ -8,6 +8,7 @@ use crate::clock::RunOffset;
 use crate::ids::StepId;
 use crate::stats::outcome::error_index;
 use crate::stats::sample::ConnectTimings;
+use crate::stats::step_window::count_status;
 use crate::stats::{AttemptOutcome, BlockCause, Exchange, Untimed};
 
 /// Why an attempt is started.
@@ -56,11 +57,10 @@ impl Recorder {
         }
         match exchange.outcome {
             AttemptOutcome::Responded(status) => {
-                // The readers pass on no status that does not have three digits.
-                let place = usize::from(status).wrapping_sub(100);
-                debug_assert!(place < delta.statuses.len(), "status {status}");
-                if let Some(count) = delta.statuses.get_mut(place) {
-                    *count += 1;
+                // The readers of HTTP pass on no status that does not have three digits.
+                match delta.statuses.get_mut(usize::from(status).wrapping_sub(100)) {
+                    Some(count) => *count += 1,
+                    None => count_status(&mut delta.named_statuses, status, 1),
                 }
             }
             outcome => {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::Time;
@@ -27,6 +27,8 @@ pub(super) enum Transport {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    /// A socket with one peer; each read is a datagram.
+    Udp(UdpSocket),
 }
 
 impl OpenConnection {
@@ -57,6 +59,7 @@ impl OpenConnection {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
             Transport::Unix(unix) => Pin::new(unix).poll_read(cx, read),
+            Transport::Udp(udp) => udp.poll_recv(cx, read),
         }
     }
 
@@ -64,7 +67,7 @@ impl OpenConnection {
     pub(in crate::wire) fn negotiated_protocol(&self) -> Option<&[u8]> {
         match &self.io {
             Transport::Tls(tls) => tls.get_ref().1.alpn_protocol(),
-            Transport::Tcp(_) | Transport::Unix(_) => None,
+            Transport::Tcp(_) | Transport::Unix(_) | Transport::Udp(_) => None,
         }
     }
 
@@ -79,13 +82,14 @@ impl OpenConnection {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
             Transport::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
+            Transport::Udp(udp) => udp.poll_send(cx, bytes),
         }
     }
 
     /// Flushes what TLS has buffered; does nothing for plain TCP.
     pub(in crate::wire) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Transport::Tcp(_) | Transport::Unix(_) => Poll::Ready(Ok(())),
+            Transport::Tcp(_) | Transport::Unix(_) | Transport::Udp(_) => Poll::Ready(Ok(())),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
@@ -101,6 +105,7 @@ impl OpenConnection {
                 let mut read = ReadBuf::new(buffer);
                 Pin::new(unix).poll_read(cx, &mut read).is_pending()
             }
+            Transport::Udp(udp) => discard(udp, buffer),
             // TLS may have session tickets to read; only its end or application data matter.
             Transport::Tls(tls) => {
                 let mut read = ReadBuf::new(buffer);
@@ -109,6 +114,20 @@ impl OpenConnection {
         }
     }
 }
+
+/// Discards datagrams that belong to no request any more. Returns whether the socket can be used.
+fn discard(udp: &UdpSocket, buffer: &mut [u8]) -> bool {
+    for _ in 0..MAX_STALE {
+        match udp.try_recv(buffer) {
+            Ok(_) => {}
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+    false
+}
+
+/// Maximum datagrams that are discarded before a socket is replaced.
+const MAX_STALE: usize = 64;
 
 fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -21,9 +21,11 @@ use crate::plan::transport::{
     AddressOrder, DnsConfig, DnsTtl, HttpVersion, Proxy, TransportConfig,
 };
 use crate::plan::{Address, Safety};
+use crate::protocol::Protocol;
 use crate::seed::{Seed, Stream};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::deadline::CallDeadline;
+use crate::wire::framed::login::LoginRequest;
 use crate::wire::{connect::dns, connect::fault, connect::tls};
 
 /// How long a look-up before the load may take.
@@ -47,6 +49,10 @@ pub struct ServiceEndpoint {
     /// Unix socket to connect to instead.
     pub(in crate::wire) unix: Option<PathBuf>,
     pub(in crate::wire) proxy: Option<Proxy>,
+    /// What the service speaks.
+    pub(in crate::wire) protocol: Protocol,
+    /// What a connection says first; `None`: nothing.
+    pub(in crate::wire) login: Option<LoginRequest>,
     /// `Auto` only over TLS.
     pub(in crate::wire) version: HttpVersion,
     sources: Vec<IpAddr>,
@@ -124,6 +130,8 @@ impl ServiceEndpoint {
             tls,
             unix: transport.unix.clone(),
             proxy: transport.proxy.clone(),
+            protocol: address.protocol,
+            login: transport.login.as_ref().and_then(LoginRequest::redis),
             version,
             sources: transport.sources.clone(),
             next_hop,

@@ -13,4 +13,5 @@ pub(crate) mod race;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod tls_fault;
+pub(crate) mod udp;
 pub(crate) mod verifier;

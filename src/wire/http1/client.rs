@@ -16,6 +16,7 @@ use crate::stats::{AttemptOutcome, Exchange};
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::open;
 use crate::wire::exchange_context::ExchangeContext;
+use crate::wire::http1::framing::ResponseReader;
 use crate::wire::http1::linked_exchange;
 use crate::wire::http1::stream::{self, ExchangeEnd, ReadBuffer};
 use crate::wire::resend::Resend;
@@ -41,6 +42,11 @@ impl Http1 {
         self.buffer.borrow()
     }
 
+    /// The shard's read buffer.
+    pub(in crate::wire) fn read_buffer(&self) -> &ReadBuffer {
+        &self.buffer
+    }
+
     /// Sends one request and reads its response.
     #[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
     pub(in crate::wire) fn exchange(
@@ -59,9 +65,12 @@ impl Http1 {
                 }
             }
             let is_old = is_stale(context);
+            let reader = || ResponseReader::new(context.outgoing.capture);
             let end = match context.outgoing.link {
-                None => stream::converse(&self.buffer, context).await,
-                Some(link) => linked_exchange::converse(&self.buffer, link, context).await,
+                None => stream::converse(&self.buffer, reader(), context).await,
+                Some(link) => {
+                    linked_exchange::converse(&self.buffer, link, reader(), context).await
+                }
             };
             end_exchange(context, &end, is_old)
         }
@@ -92,7 +101,11 @@ impl Http1 {
 
 /// Ends an exchange on an open connection; `is_old`: the connection was stale when it began.
 #[inline]
-fn end_exchange(context: &mut ExchangeContext<'_>, end: &ExchangeEnd, is_old: bool) -> Resend {
+pub(in crate::wire) fn end_exchange(
+    context: &mut ExchangeContext<'_>,
+    end: &ExchangeEnd,
+    is_old: bool,
+) -> Resend {
     let exchange = &mut *context.exchange;
     if exchange.done == Time::NEVER {
         exchange.done = clock::now();
@@ -114,7 +127,7 @@ fn end_exchange(context: &mut ExchangeContext<'_>, end: &ExchangeEnd, is_old: bo
 
 /// Whether an exchange uses a connection that has been idle for so long that the target may have
 /// closed it just now.
-fn is_stale(context: &ExchangeContext<'_>) -> bool {
+pub(in crate::wire) fn is_stale(context: &ExchangeContext<'_>) -> bool {
     let connection = context.slot.connection.as_ref();
     let idle = connection.filter(|_| context.exchange.connect.is_none());
     idle.is_some_and(|idle| context.exchange.dispatched.since(idle.idle_since) >= STALE_NS)

@@ -5,13 +5,14 @@
 //! it was requested, and no input makes it panic or loop.
 
 use crate::clock::Time;
-use crate::stats::{AttemptPhase, FailureKind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::capture_request::{CaptureRequest, TakesOver};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::chunked::ChunkedDecoder;
 pub use crate::wire::http1::framing_error::FramingError;
 use crate::wire::http1::head::{BodyFraming, BodyHead, parse};
 use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
+use crate::wire::response_reader::ReadsResponse;
 use crate::wire::taken::{StreamedFraming, TakenResponse};
 
 /// A head shorter than this is parsed again with each piece that arrives, so that input other than
@@ -322,5 +323,47 @@ impl ResponseReader {
             capture.take_data(&self.request, self.read, data)?;
         }
         Ok(())
+    }
+}
+
+impl ReadsResponse for ResponseReader {
+    #[inline]
+    fn read_at(&mut self, now: Time) {
+        self.read_at(now);
+    }
+
+    #[inline]
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        capture: &mut ResponseCapture,
+    ) -> Result<bool, AttemptOutcome> {
+        self.feed(bytes, capture).map_err(FramingError::outcome)
+    }
+
+    fn end(&mut self) -> bool {
+        self.end()
+    }
+
+    #[inline]
+    fn status(&self) -> u16 {
+        self.status()
+    }
+
+    #[inline]
+    fn may_reuse(&self) -> bool {
+        self.may_reuse()
+    }
+
+    fn is_taken_over(&self) -> bool {
+        self.is_taken_over()
+    }
+
+    fn phase(&self) -> AttemptPhase {
+        self.phase()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun()
     }
 }

@@ -13,16 +13,17 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::exchange_context::ExchangeContext;
-use crate::wire::http1::framing::ResponseReader;
 use crate::wire::http1::stream::{self, ExchangeEnd, ReadBuffer, ResponseSource};
 use crate::wire::link::emulated_link::{EmulatedLink, until};
+use crate::wire::response_reader::ReadsResponse;
 
 /// Runs a request and its response over a link. Boxed: the tasks of other users hold no room for
 /// it.
 #[cold]
-pub(in crate::wire) fn converse<'a>(
+pub(in crate::wire) fn converse<'a, R: ReadsResponse + 'a>(
     buffer: &'a ReadBuffer,
     link: &'a EmulatedLink,
+    reader: R,
     context: &'a mut ExchangeContext<'_>,
 ) -> Pin<Box<dyn Future<Output = ExchangeEnd> + 'a>> {
     Box::pin(async move {
@@ -31,7 +32,7 @@ pub(in crate::wire) fn converse<'a>(
             return ExchangeEnd::Failed(why.outcome(AttemptPhase::Send));
         }
         let mut response = LinkedResponse { buffer, link, timer: Timer::new(), through: None };
-        let end = stream::converse(&mut response, context).await;
+        let end = stream::converse(&mut response, reader, context).await;
         let through = response.through;
         let home = arrive(link, through, end, context.deadline, context.exchange).await;
         if context.exchange.first_byte > clock::now() {
@@ -80,12 +81,12 @@ struct LinkedResponse<'a> {
     through: Option<Time>,
 }
 
-impl ResponseSource for &mut LinkedResponse<'_> {
+impl<R: ReadsResponse> ResponseSource<R> for &mut LinkedResponse<'_> {
     fn poll(
         &mut self,
         connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut ResponseReader,
+        reader: &mut R,
         capture: &mut ResponseCapture,
         exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd> {

@@ -16,8 +16,8 @@ use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
 use crate::wire::deadline::WaitEnded;
 use crate::wire::exchange_context::ExchangeContext;
-use crate::wire::http1::framing::ResponseReader;
 use crate::wire::link::stream_connection::StreamConnection;
+use crate::wire::response_reader::ReadsResponse;
 use crate::wire::taken::TakenConnection;
 
 /// The size of the shard's read buffer.
@@ -55,25 +55,25 @@ impl ExchangeEnd {
     }
 }
 
-/// A way to read a response.
-pub(in crate::wire) trait ResponseSource {
+/// A way to read a response with a reader of its protocol.
+pub(in crate::wire) trait ResponseSource<R: ReadsResponse> {
     /// Reads until the response is complete or no more bytes are available.
     fn poll(
         &mut self,
         connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut ResponseReader,
+        reader: &mut R,
         capture: &mut ResponseCapture,
         exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd>;
 }
 
-impl ResponseSource for &ReadBuffer {
+impl<R: ReadsResponse> ResponseSource<R> for &ReadBuffer {
     fn poll(
         &mut self,
         connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut ResponseReader,
+        reader: &mut R,
         capture: &mut ResponseCapture,
         exchange: &mut Exchange,
     ) -> Poll<ExchangeEnd> {
@@ -91,12 +91,12 @@ impl ResponseSource for &ReadBuffer {
 /// Writes the request and reads the response on the slot's connection.
 ///
 /// Each waiting user's task holds this future: it is one closure, which keeps what it needs once.
-pub(in crate::wire) fn converse<'a>(
-    mut source: impl ResponseSource + 'a,
+pub(in crate::wire) fn converse<'a, R: ReadsResponse + 'a>(
+    mut source: impl ResponseSource<R> + 'a,
+    mut reader: R,
     context: &'a mut ExchangeContext<'_>,
 ) -> impl Future<Output = ExchangeEnd> {
     context.slot.carry();
-    let mut reader = ResponseReader::new(context.outgoing.capture);
     // One future for both: a target may respond before it has read all of a long request. After a
     // reset by the target nothing more can be written, but a response that it sent before may still
     // be read; the end of the input is near, too.
@@ -110,6 +110,9 @@ pub(in crate::wire) fn converse<'a>(
                 Some(error) => return finish(context, &reader, write_error(&reader, &error)),
                 None => {}
             }
+        }
+        if reader.is_complete_when_sent() {
+            return end_when_sent(cx, context, &reader, reset.as_ref());
         }
         let read = source.poll(connection, cx, &mut reader, capture, exchange);
         let end = match (deadline.poll(cx, read), &reset) {
@@ -127,6 +130,29 @@ pub(in crate::wire) fn converse<'a>(
     })
 }
 
+/// Ends an exchange without a response as soon as its request is sent.
+#[cold]
+fn end_when_sent(
+    cx: &mut Context<'_>,
+    context: &mut ExchangeContext<'_>,
+    reader: &impl ReadsResponse,
+    reset: Option<&io::Error>,
+) -> Poll<ExchangeEnd> {
+    let exchange = &mut *context.exchange;
+    let sent = if exchange.sent { Poll::Ready(()) } else { Poll::Pending };
+    let end = match (context.deadline.poll(cx, sent), reset) {
+        (_, Some(error)) => write_error(reader, error),
+        (Poll::Pending, None) => return Poll::Pending,
+        (Poll::Ready(Ok(())), None) => {
+            exchange.done = clock::now();
+            exchange.first_byte = exchange.done;
+            ExchangeEnd::Responded(reader.status())
+        }
+        (Poll::Ready(Err(why)), None) => wait_ended(why, reader, false),
+    };
+    finish(context, reader, end)
+}
+
 /// The end of an exchange on a slot that has no connection.
 const NOT_OPEN: ExchangeEnd =
     ExchangeEnd::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
@@ -135,7 +161,7 @@ const NOT_OPEN: ExchangeEnd =
 #[inline]
 fn finish(
     context: &mut ExchangeContext<'_>,
-    reader: &ResponseReader,
+    reader: &impl ReadsResponse,
     end: ExchangeEnd,
 ) -> Poll<ExchangeEnd> {
     let is_whole = matches!(end, ExchangeEnd::Responded(_)) && context.exchange.sent;
@@ -164,11 +190,11 @@ fn end_connection(context: &mut ExchangeContext<'_>, is_taken_over: bool) {
 
 /// Reads once; `Some` if that ended the response.
 #[inline]
-pub(in crate::wire) fn read_piece(
+pub(in crate::wire) fn read_piece<R: ReadsResponse>(
     connection: &mut OpenConnection,
     cx: &mut Context<'_>,
     buffer: &mut [u8],
-    reader: &mut ResponseReader,
+    reader: &mut R,
     capture: &mut ResponseCapture,
     exchange: &mut Exchange,
 ) -> Poll<Option<ExchangeEnd>> {
@@ -199,7 +225,7 @@ pub(in crate::wire) fn read_piece(
             Some(ExchangeEnd::Responded(reader.status()))
         }
         Ok(false) => None,
-        Err(broken) => Some(ExchangeEnd::Failed(broken.outcome())),
+        Err(outcome) => Some(ExchangeEnd::Failed(outcome)),
     })
 }
 
@@ -228,22 +254,22 @@ fn write(
     }
 }
 
-fn write_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
+fn write_error(reader: &impl ReadsResponse, error: &io::Error) -> ExchangeEnd {
     let outcome = fault::outcome(AttemptPhase::Send, error);
     if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
 }
 
-fn read_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
+fn read_error(reader: &impl ReadsResponse, error: &io::Error) -> ExchangeEnd {
     let outcome = fault::outcome(reader.phase(), error);
     if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
 }
 
-fn closed_early(reader: &ResponseReader, kind: FailureKind) -> ExchangeEnd {
+fn closed_early(reader: &impl ReadsResponse, kind: FailureKind) -> ExchangeEnd {
     let outcome = AttemptOutcome::Failed(reader.phase(), kind);
     if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::NoResponse(outcome) }
 }
 
-fn wait_ended(why: WaitEnded, reader: &ResponseReader, is_sent: bool) -> ExchangeEnd {
+fn wait_ended(why: WaitEnded, reader: &impl ReadsResponse, is_sent: bool) -> ExchangeEnd {
     let phase = if is_sent { reader.phase() } else { AttemptPhase::Send };
     ExchangeEnd::Failed(why.outcome(phase))
 }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
 use super::cells::{count, head, share_bar};
+use crate::protocol::status;
 use crate::report::rows::{self, NamedCounts};
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -31,7 +32,7 @@ fn statuses(view: &PageView<'_>) -> Markup {
                     (head(&[("status", false), ("responses", true), ("share", true), ("", false)]))
                     tbody { @for row in rows::statuses(view.report) {
                         tr {
-                            th scope="row" { (row.status) }
+                            th scope="row" { (status::name(row.status)) }
                             (count(row.count))
                             td.n { (percent(row.share)) }
                             (share_bar(colour(row.status), row.share))
@@ -44,7 +45,7 @@ fn statuses(view: &PageView<'_>) -> Markup {
 }
 
 fn colour(status: u16) -> &'static str {
-    match status {
+    match status::as_http(status) {
         200..300 => "c0",
         100..400 => "c4",
         400..500 => "warn",

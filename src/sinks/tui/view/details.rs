@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, time, title};
+use crate::protocol::status::{ShownStatus, is_error};
 use crate::report::rows::{self, FailureRow, StepRow, current_step};
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::order;
@@ -97,9 +98,9 @@ fn measured(
         statuses.sort_unstable();
         let mut parts = vec![Span::raw("  ")];
         for (status, count) in statuses {
-            let bad = status >= 400;
+            let bad = is_error(status);
             let style = if bad { theme.bad() } else { Style::new() };
-            parts.push(span(format!("{status} × {}   ", show_count(count)), style));
+            parts.push(span(format!("{} × {}   ", ShownStatus(status), show_count(count)), style));
         }
         lines.push(Line::from(parts));
     }

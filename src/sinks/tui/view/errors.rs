@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::context::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, title, wrapped};
+use crate::protocol::status::ShownStatus;
 use crate::report::rows;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
@@ -34,7 +35,7 @@ fn statuses(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: 
     let mut parts: Vec<Span<'static>> = Vec::new();
     for row in rows::statuses(context.report) {
         let (count, share) = (show_count(row.count), show_share(row.share));
-        let text = format!("  {} × {count} ({share})", row.status);
+        let text = format!("  {} × {count} ({share})", ShownStatus(row.status));
         let used: usize = parts.iter().map(Span::width).sum();
         if used + text.chars().count() > usize::from(columns) && !parts.is_empty() {
             lines.push(Line::from(std::mem::take(&mut parts)));

@@ -1,0 +1,132 @@
+//! Requests of protocols other than HTTP: rendered from the templates of their step.
+//!
+//! `request` prepares and renders them as it does requests of HTTP.
+//! Invariant: what does not change is encoded once, when a shard starts.
+
+use rand::RngExt;
+
+use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch};
+use crate::plan::{Call, RequestBody};
+use crate::protocol::Protocol;
+use crate::template::{RenderError, RenderScope, Template};
+use crate::wire::encode;
+
+/// A request of an operation, as far as it is known beforehand.
+#[derive(Debug)]
+pub(crate) enum PreparedOperation {
+    /// The same for each call.
+    Fixed(Vec<u8>),
+    /// Commands of Redis, in parts.
+    Redis(Vec<RedisPart>),
+    /// Bytes of TCP or UDP.
+    Bytes(Template),
+    /// A question to a name server.
+    Dns { name: Template, record: RecordType, recursion: bool, over_tcp: bool },
+}
+
+/// A part of encoded commands.
+#[derive(Debug)]
+pub(crate) enum RedisPart {
+    /// Encoded already.
+    Encoded(Vec<u8>),
+    /// A word that is rendered for each call.
+    Word(Template),
+}
+
+impl PreparedOperation {
+    /// Prepares the operation of a call.
+    pub(crate) fn new(call: &Call, operation: &Operation, protocol: Protocol) -> Self {
+        match operation {
+            Operation::Redis(batch) => redis(batch),
+            Operation::Bytes(_) => match &call.request.body {
+                RequestBody::None => Self::Fixed(Vec::new()),
+                RequestBody::Bytes(bytes) => Self::Fixed(bytes.clone()),
+                RequestBody::Template(text) => match text.as_static() {
+                    Some(bytes) => Self::Fixed(bytes.to_vec()),
+                    None => Self::Bytes(text.clone()),
+                },
+            },
+            Operation::Dns(question) => Self::Dns {
+                name: question.name.clone(),
+                record: question.record,
+                recursion: question.recursion,
+                over_tcp: protocol == Protocol::DnsTcp,
+            },
+        }
+    }
+
+    /// The bytes of a request that is the same for each call.
+    pub(crate) fn as_static(&self) -> Option<&[u8]> {
+        match self {
+            Self::Fixed(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Renders the request of one call into `buffer`.
+    pub(crate) fn render(
+        &self,
+        scope: &mut RenderScope<'_>,
+        buffer: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
+        buffer.clear();
+        match self {
+            Self::Fixed(bytes) => buffer.extend_from_slice(bytes),
+            Self::Redis(parts) => {
+                for part in parts {
+                    match part {
+                        RedisPart::Encoded(bytes) => buffer.extend_from_slice(bytes),
+                        RedisPart::Word(word) => {
+                            scratch.clear();
+                            word.render(scope, scratch)?;
+                            encode::redis_word(buffer, scratch);
+                        }
+                    }
+                }
+            }
+            Self::Bytes(text) => text.render(scope, buffer)?,
+            Self::Dns { name, record, recursion, over_tcp } => {
+                scratch.clear();
+                name.render(scope, scratch)?;
+                let id = scope.rng.random();
+                let question = (&**scratch, *record);
+                encode::dns_query(buffer, id, question, *recursion, *over_tcp).map_err(|why| {
+                    let name = String::from_utf8_lossy(scratch);
+                    RenderError::Invalid(format!("`{name}` {why}"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn redis(batch: &RedisBatch) -> PreparedOperation {
+    let (mut parts, mut encoded) = (Vec::new(), Vec::new());
+    let is_transaction = batch.form == BatchForm::Transaction;
+    let fixed = |encoded: &mut Vec<u8>, name: &[u8]| {
+        if is_transaction {
+            encode::redis_command(encoded, 1);
+            encode::redis_word(encoded, name);
+        }
+    };
+    fixed(&mut encoded, b"MULTI");
+    for command in &batch.commands {
+        encode::redis_command(&mut encoded, command.words.len());
+        for word in &command.words {
+            match word.as_static() {
+                Some(bytes) => encode::redis_word(&mut encoded, bytes),
+                None => {
+                    parts.push(RedisPart::Encoded(std::mem::take(&mut encoded)));
+                    parts.push(RedisPart::Word(word.clone()));
+                }
+            }
+        }
+    }
+    fixed(&mut encoded, b"EXEC");
+    if parts.is_empty() {
+        return PreparedOperation::Fixed(encoded);
+    }
+    parts.push(RedisPart::Encoded(encoded));
+    PreparedOperation::Redis(parts)
+}

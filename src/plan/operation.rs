@@ -1,0 +1,184 @@
+//! Operations: calls of protocols other than HTTP.
+//!
+//! `scenario` compiles them, `engine::call::operation` renders their requests, and `wire` reads
+//! their responses as they say.
+//! Invariant: an operation has one response, and what ends it is known before it is sent.
+
+use crate::template::Template;
+
+/// A call of another protocol than HTTP.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Commands to a Redis server.
+    Redis(RedisBatch),
+    /// Bytes over TCP, or a datagram; the call's body has them.
+    Bytes(ResponseEnd),
+    /// A question to a name server.
+    Dns(DnsQuestion),
+}
+
+/// Commands that are sent together.
+#[derive(Clone, Debug)]
+pub struct RedisBatch {
+    /// The commands; at least one.
+    pub commands: Vec<RedisCommand>,
+    /// How they are sent.
+    pub form: BatchForm,
+}
+
+/// How commands are sent together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchForm {
+    /// One command; its reply is the response.
+    Single,
+    /// All in one write; the replies are a list.
+    Pipeline,
+    /// Between MULTI and EXEC; the replies are a list.
+    Transaction,
+}
+
+/// A command.
+#[derive(Clone, Debug)]
+pub struct RedisCommand {
+    /// Its words: name and arguments.
+    pub words: Vec<Template>,
+}
+
+/// What ends a response of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseEnd {
+    /// No response is read: the call ends when the kernel has taken its bytes.
+    Nothing,
+    /// A number of bytes, at least 1.
+    Length(u64),
+    /// These bytes, which belong to the response; at least one.
+    Delimiter(Vec<u8>),
+    /// The end of the connection.
+    Close,
+    /// One datagram.
+    Datagram,
+}
+
+/// A question of DNS.
+#[derive(Clone, Debug)]
+pub struct DnsQuestion {
+    /// The name, dotted, with or without a final dot.
+    pub name: Template,
+    /// The type of the records.
+    pub record: RecordType,
+    /// Whether the server is to ask others (RD).
+    pub recursion: bool,
+}
+
+/// A type of DNS records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordType(pub u16);
+
+impl RecordType {
+    /// The types that have a name here (RFC 1035, 3596, 2782, 3403, 6698, 8659, 9460).
+    pub const NAMES: [(&'static str, Self); 16] = [
+        ("A", Self(1)),
+        ("NS", Self(2)),
+        ("CNAME", Self(5)),
+        ("SOA", Self(6)),
+        ("PTR", Self(12)),
+        ("MX", Self(15)),
+        ("TXT", Self(16)),
+        ("AAAA", Self(28)),
+        ("SRV", Self(33)),
+        ("NAPTR", Self(35)),
+        ("DS", Self(43)),
+        ("DNSKEY", Self(48)),
+        ("TLSA", Self(52)),
+        ("HTTPS", Self(65)),
+        ("ANY", Self(255)),
+        ("CAA", Self(257)),
+    ];
+
+    /// Its name; `TYPE` and its number if it has none here (RFC 3597).
+    pub fn name(self) -> String {
+        let known = Self::NAMES.iter().find(|(_, known)| *known == self);
+        known.map_or_else(|| format!("TYPE{}", self.0), |(name, _)| (*name).to_owned())
+    }
+}
+
+impl Operation {
+    /// Calls `each` with the variables that its templates read; those of the call's body are not
+    /// among them.
+    pub fn reads(&self, each: &mut dyn FnMut(usize)) {
+        match self {
+            Self::Redis(batch) => {
+                let words = batch.commands.iter().flat_map(|command| &command.words);
+                words.for_each(|word| word.reads(each));
+            }
+            Self::Dns(question) => question.name.reads(each),
+            Self::Bytes(_) => {}
+        }
+    }
+
+    /// Whether it may be carried out twice without harm.
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Redis(batch) => batch.commands.iter().all(RedisCommand::only_reads),
+            Self::Bytes(_) => false,
+            Self::Dns(_) => true,
+        }
+    }
+
+    /// Whether its call waits for the target.
+    pub fn has_response(&self) -> bool {
+        !matches!(self, Self::Bytes(ResponseEnd::Nothing))
+    }
+}
+
+/// Commands that only read, and so may be sent twice.
+const READS: [&str; 36] = [
+    "GET",
+    "MGET",
+    "EXISTS",
+    "TTL",
+    "PTTL",
+    "TYPE",
+    "STRLEN",
+    "GETRANGE",
+    "GETBIT",
+    "BITCOUNT",
+    "HGET",
+    "HMGET",
+    "HGETALL",
+    "HKEYS",
+    "HVALS",
+    "HLEN",
+    "HEXISTS",
+    "LRANGE",
+    "LLEN",
+    "LINDEX",
+    "SMEMBERS",
+    "SISMEMBER",
+    "SCARD",
+    "ZRANGE",
+    "ZSCORE",
+    "ZCARD",
+    "ZRANK",
+    "ZCOUNT",
+    "XRANGE",
+    "XLEN",
+    "SCAN",
+    "HSCAN",
+    "KEYS",
+    "DBSIZE",
+    "PING",
+    "ECHO",
+];
+
+impl RedisCommand {
+    /// The command's name in upper case; `None` if a template computes it.
+    pub fn name(&self) -> Option<String> {
+        let name = self.words.first()?.as_static()?;
+        Some(String::from_utf8_lossy(name).to_uppercase())
+    }
+
+    fn only_reads(&self) -> bool {
+        self.name().is_some_and(|name| READS.contains(&name.as_str()))
+    }
+}

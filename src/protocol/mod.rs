@@ -1,0 +1,107 @@
+//! The protocols of services: their schemes and ports, and the statuses of their responses.
+//!
+//! `scenario` reads them from URLs, `wire` speaks them, reports show their statuses.
+//! Invariant: a protocol knows nothing of sockets; what it is called stands here alone.
+
+mod named;
+pub mod status;
+
+/// What a service speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP, and what begins with it: WebSocket, server-sent events.
+    #[default]
+    Http,
+    /// Redis, RESP2.
+    Redis,
+    /// Bytes over TCP.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// DNS over UDP.
+    Dns,
+    /// DNS over TCP, or over TLS.
+    DnsTcp,
+}
+
+/// A scheme of URLs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// As it stands before `://`, in lower case.
+    pub name: &'static str,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whether over TLS.
+    pub tls: bool,
+    /// The port of a URL without one; `None`: a URL has to name it.
+    pub port: Option<u16>,
+}
+
+const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<u16>) -> Scheme {
+    Scheme { name, protocol, tls, port }
+}
+
+/// All schemes of services.
+pub const SCHEMES: [Scheme; 12] = [
+    scheme("http", Protocol::Http, false, Some(80)),
+    scheme("https", Protocol::Http, true, Some(443)),
+    scheme("ws", Protocol::Http, false, Some(80)),
+    scheme("wss", Protocol::Http, true, Some(443)),
+    scheme("redis", Protocol::Redis, false, Some(6379)),
+    scheme("rediss", Protocol::Redis, true, Some(6379)),
+    scheme("tcp", Protocol::Tcp, false, None),
+    scheme("tls", Protocol::Tcp, true, None),
+    scheme("udp", Protocol::Udp, false, None),
+    scheme("dns", Protocol::Dns, false, Some(53)),
+    scheme("dns+tcp", Protocol::DnsTcp, false, Some(53)),
+    scheme("dns+tls", Protocol::DnsTcp, true, Some(853)),
+];
+
+impl Protocol {
+    /// The name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Redis => "Redis",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Dns | Self::DnsTcp => "DNS",
+        }
+    }
+
+    /// The word before a status in reports, and the scheme that an address is shown with.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Redis => "redis",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Dns | Self::DnsTcp => "dns",
+        }
+    }
+
+    /// The key of a step that calls a service of this protocol; `None` for HTTP, whose steps have
+    /// methods.
+    pub const fn step(self) -> Option<&'static str> {
+        match self {
+            Self::Http => None,
+            Self::Redis => Some("redis"),
+            Self::Tcp => Some("tcp"),
+            Self::Udp => Some("udp"),
+            Self::Dns | Self::DnsTcp => Some("dns"),
+        }
+    }
+}
+
+impl Scheme {
+    /// The scheme of this name, in any case.
+    pub fn of(name: &str) -> Option<Self> {
+        SCHEMES.into_iter().find(|scheme| scheme.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The scheme of a protocol, with or without TLS; `http` if it has none with TLS.
+    pub fn for_protocol(protocol: Protocol, tls: bool) -> Self {
+        let fits = |scheme: &Self| scheme.protocol == protocol && scheme.tls == tls;
+        SCHEMES.into_iter().find(fits).unwrap_or(SCHEMES[0])
+    }
+}

@@ -1,0 +1,73 @@
+//! Exchanges of protocols other than HTTP, on a connection of the slot.
+//!
+//! `Wire::exchange` calls it, boxed: the tasks of HTTP users hold no room for it.
+//! Invariant: a connection is logged in before its first request, and closed after any exchange
+//! that did not end with a complete response.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::clock;
+use crate::plan::operation::Operation;
+use crate::protocol::Protocol;
+use crate::stats::AttemptOutcome;
+use crate::wire::connect::endpoint::ServiceEndpoint;
+use crate::wire::connect::{open, udp};
+use crate::wire::exchange_context::ExchangeContext;
+use crate::wire::framed::login;
+use crate::wire::framed::reader::FrameReader;
+use crate::wire::http1::client::{self, Http1, never_sent};
+use crate::wire::http1::{linked_exchange, stream};
+use crate::wire::resend::Resend;
+
+/// Runs one exchange of an operation.
+#[cold]
+pub(in crate::wire) fn boxed<'a>(
+    http1: &'a Http1,
+    endpoint: &'a ServiceEndpoint,
+    operation: &'a Operation,
+    context: &'a mut ExchangeContext<'_>,
+) -> Pin<Box<dyn Future<Output = Resend> + 'a>> {
+    Box::pin(async move {
+        if context.slot.connection.is_some() {
+            http1.drop_if_dead(context.slot).await;
+        }
+        if context.slot.connection.is_none()
+            && let Err(outcome) = open(http1, endpoint, context).await
+        {
+            return never_sent(context.exchange, outcome);
+        }
+        let is_old = client::is_stale(context);
+        let reader = {
+            let sent = (context.outgoing.bytes, context.outgoing.capture);
+            FrameReader::new(operation, endpoint.protocol, sent)
+        };
+        context.capture.head.clear();
+        context.capture.body.clear();
+        context.capture.forget_body();
+        let buffer = http1.read_buffer();
+        let end = match context.outgoing.link {
+            None => stream::converse(buffer, reader, context).await,
+            Some(link) => linked_exchange::converse(buffer, link, reader, context).await,
+        };
+        client::end_exchange(context, &end, is_old)
+    })
+}
+
+/// Opens the slot's connection and logs in.
+pub(in crate::wire) async fn open(
+    http1: &Http1,
+    endpoint: &ServiceEndpoint,
+    context: &mut ExchangeContext<'_>,
+) -> Result<(), AttemptOutcome> {
+    let mut connection = match endpoint.protocol {
+        Protocol::Udp | Protocol::Dns => udp::open(endpoint, context).await?,
+        _ => open::open(endpoint, context).await?,
+    };
+    if let Some(login) = &endpoint.login {
+        login::log_in(http1, endpoint, login, &mut connection, context).await?;
+    }
+    connection.idle_since = clock::now();
+    context.slot.open(connection);
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! What a connection says before its first request: credentials and database.
+//!
+//! `client` logs in on each new connection.
+//! Invariant: the time it takes is part of opening the connection; a refusal keeps the server's
+//! words, never the credentials.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use crate::clock::{self, Time};
+use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
+use crate::plan::transport::Login;
+use crate::stats::sample::ConnectTimings;
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::template::Template;
+use crate::wire::body::capture_request::CaptureRequest;
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::connect::connection::OpenConnection;
+use crate::wire::connect::endpoint::ServiceEndpoint;
+use crate::wire::connect::fault;
+use crate::wire::exchange_context::ExchangeContext;
+use crate::wire::framed::encode;
+use crate::wire::framed::redis::RedisReader;
+use crate::wire::http1::client::Http1;
+use crate::wire::response_reader::ReadsResponse;
+
+/// The commands that log in to a Redis server, and their bytes.
+#[derive(Debug)]
+pub(in crate::wire) struct LoginRequest {
+    bytes: Vec<u8>,
+    batch: RedisBatch,
+}
+
+impl LoginRequest {
+    /// The commands for a login; `None` if it needs none.
+    pub(in crate::wire) fn redis(login: &Login) -> Option<Self> {
+        let mut commands: Vec<Vec<&str>> = Vec::new();
+        match (login.user.as_deref(), login.password.as_deref()) {
+            (None, Some(password)) => commands.push(vec!["AUTH", password]),
+            (Some(user), password) => commands.push(vec!["AUTH", user, password.unwrap_or("")]),
+            (None, None) => {}
+        }
+        if let Some(database) = login.database.as_deref() {
+            commands.push(vec!["SELECT", database]);
+        }
+        let mut bytes = Vec::new();
+        for words in &commands {
+            encode::redis_command(&mut bytes, words.len());
+            words.iter().for_each(|word| encode::redis_word(&mut bytes, word.as_bytes()));
+        }
+        let words = |words: Vec<&str>| words.into_iter().map(Template::literal).collect();
+        let commands: Vec<_> =
+            commands.into_iter().map(|command| RedisCommand { words: words(command) }).collect();
+        let batch = RedisBatch { commands, form: BatchForm::Pipeline };
+        (!bytes.is_empty()).then_some(Self { bytes, batch })
+    }
+}
+
+/// Logs in on a new connection. The time is added to that of connecting.
+pub(in crate::wire) async fn log_in(
+    http1: &Http1,
+    endpoint: &ServiceEndpoint,
+    login: &LoginRequest,
+    connection: &mut OpenConnection,
+    context: &mut ExchangeContext<'_>,
+) -> Result<(), AttemptOutcome> {
+    let begun = clock::now();
+    let mut capture = ResponseCapture::default();
+    let done = context.deadline.wait(exchange(http1, login, connection, &mut capture)).await;
+    let outcome = match done {
+        Ok(Ok(Reply::Accepted)) => {
+            record(context, begun);
+            return context.outgoing.extra_round_trip(AttemptPhase::Login, context.deadline).await;
+        }
+        Ok(Ok(Reply::Refused)) => {
+            let outcome = AttemptOutcome::Failed(AttemptPhase::Login, FailureKind::LoginRefused);
+            let words = String::from_utf8_lossy(&capture.body).into_owned();
+            endpoint.remember_error(outcome, &io::Error::other(words))
+        }
+        Ok(Ok(Reply::Broken(outcome))) => outcome,
+        Ok(Err(error)) => {
+            let outcome = fault::outcome(AttemptPhase::Login, &error);
+            endpoint.remember_error(outcome, &error)
+        }
+        Err(why) => why.outcome(AttemptPhase::Login),
+    };
+    if let Some(timings) = &mut context.exchange.connect {
+        timings.open = false;
+    }
+    Err(outcome)
+}
+
+/// How a server replied.
+enum Reply {
+    Accepted,
+    Refused,
+    Broken(AttemptOutcome),
+}
+
+async fn exchange(
+    http1: &Http1,
+    login: &LoginRequest,
+    connection: &mut OpenConnection,
+    capture: &mut ResponseCapture,
+) -> io::Result<Reply> {
+    let mut reader = RedisReader::new(
+        &login.batch,
+        CaptureRequest { max_body: MAX_REPLY, ..CaptureRequest::NOTHING },
+    );
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while sent < login.bytes.len() {
+            match connection.poll_write(cx, &login.bytes[sent..])? {
+                Poll::Ready(count) => sent += count,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if connection.poll_flush(cx)?.is_pending() {
+            return Poll::Pending;
+        }
+        let mut buffer = http1.buffer();
+        loop {
+            let count = match connection.poll_read(cx, &mut buffer)? {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(0) => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(count) => count,
+            };
+            match reader.feed(&buffer[..count], capture) {
+                Ok(false) => {}
+                Ok(true) if reader.is_ok() => return Poll::Ready(Ok(Reply::Accepted)),
+                Ok(true) => return Poll::Ready(Ok(Reply::Refused)),
+                Err(AttemptOutcome::Failed(_, kind)) => {
+                    let outcome = AttemptOutcome::Failed(AttemptPhase::Login, kind);
+                    return Poll::Ready(Ok(Reply::Broken(outcome)));
+                }
+                Err(outcome) => return Poll::Ready(Ok(Reply::Broken(outcome))),
+            }
+        }
+    })
+    .await
+}
+
+/// Maximum bytes of all replies to a login.
+const MAX_REPLY: u64 = 64 << 10;
+
+fn record(context: &mut ExchangeContext<'_>, begun: Time) {
+    let timings = context.exchange.connect.get_or_insert_default();
+    let took = clock::now().since(begun);
+    timings.login_ns = ConnectTimings::took(took);
+}

@@ -1,0 +1,15 @@
+//! Protocols whose call is a request of bytes and a response that ends by itself: Redis, bytes over
+//! TCP, datagrams, DNS.
+//!
+//! `shard_wire` calls `client`, boxed; each protocol has a reader of responses here.
+//! Invariant: an exchange has the same semantics as one of `http1`, since it runs through the same
+//! code: one write, an early response, deadlines, resends, emulated links.
+
+pub(in crate::wire) mod bytes;
+pub(in crate::wire) mod client;
+pub(in crate::wire) mod dns;
+pub mod encode;
+pub(in crate::wire) mod login;
+pub(in crate::wire) mod reader;
+pub(in crate::wire) mod redis;
+pub(in crate::wire) mod resp;

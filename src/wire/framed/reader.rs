@@ -1,0 +1,80 @@
+//! The reader of a response, by the protocol of its service.
+//!
+//! `client` makes one for each exchange.
+//! Invariant: bytes beyond the response are never taken for the next one.
+
+use crate::plan::operation::Operation;
+use crate::protocol::Protocol;
+use crate::stats::AttemptOutcome;
+use crate::wire::body::capture_request::CaptureRequest;
+use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::framed::bytes::BytesReader;
+use crate::wire::framed::dns::DnsReader;
+use crate::wire::framed::redis::RedisReader;
+use crate::wire::response_reader::ReadsResponse;
+
+/// The reader of one response.
+#[derive(Debug)]
+pub(in crate::wire) enum FrameReader<'a> {
+    Redis(RedisReader<'a>),
+    Bytes(BytesReader<'a>),
+    Dns(DnsReader<'a>),
+}
+
+impl<'a> FrameReader<'a> {
+    /// Creates the reader of an operation's response; `request` are the bytes that are sent.
+    pub(in crate::wire) fn new(
+        operation: &'a Operation,
+        protocol: Protocol,
+        (request, capture): (&'a [u8], CaptureRequest),
+    ) -> Self {
+        match operation {
+            Operation::Redis(batch) => Self::Redis(RedisReader::new(batch, capture)),
+            Operation::Bytes(end) => Self::Bytes(BytesReader::new(end, protocol, capture)),
+            Operation::Dns(_) => {
+                Self::Dns(DnsReader::new(request, protocol == Protocol::DnsTcp, capture))
+            }
+        }
+    }
+}
+
+/// Calls the same method of whichever reader it is.
+macro_rules! each {
+    ($reader:expr, $inner:ident => $call:expr) => {
+        match $reader {
+            FrameReader::Redis($inner) => $call,
+            FrameReader::Bytes($inner) => $call,
+            FrameReader::Dns($inner) => $call,
+        }
+    };
+}
+
+impl ReadsResponse for FrameReader<'_> {
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        capture: &mut ResponseCapture,
+    ) -> Result<bool, AttemptOutcome> {
+        each!(self, inner => inner.feed(bytes, capture))
+    }
+
+    fn end(&mut self) -> bool {
+        each!(self, inner => inner.end())
+    }
+
+    fn status(&self) -> u16 {
+        each!(self, inner => inner.status())
+    }
+
+    fn may_reuse(&self) -> bool {
+        each!(self, inner => inner.may_reuse())
+    }
+
+    fn has_begun(&self) -> bool {
+        each!(self, inner => inner.has_begun())
+    }
+
+    fn is_complete_when_sent(&self) -> bool {
+        each!(self, inner => inner.is_complete_when_sent())
+    }
+}
