@@ -263,6 +263,7 @@ worlds![
     a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
     a_fallback_takes_its_place,
+    a_loading_store_opens_its_breaker,
     a_flapping_target,
     a_group_without_a_call,
     a_hedge_cuts_the_tail,

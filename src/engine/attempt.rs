@@ -61,7 +61,7 @@ pub(crate) fn call<'a>(
         let outgoing = Outgoing {
             service: prepared.call.service,
             bytes,
-            capture: prepared.capture,
+            capture: &prepared.capture,
             operation: prepared.call.operation.as_deref(),
             idempotent: prepared.idempotent,
             user: user.number,
@@ -256,6 +256,12 @@ impl CallAttempts<'_> {
                         self.context.shard.wire.exchange(&mut context).await
                     }
                 };
+                if self.outgoing.operation.is_some()
+                    && let Some(ns) = self.capture.take_login_ns()
+                {
+                    let mut recorder = self.context.shard.recorder.borrow_mut();
+                    recorder.record_login(self.outgoing.intended, ns);
+                }
                 if self.context.prepared.capture.keep_body {
                     let wire = self.capture.body.len();
                     body::decode(self.context.prepared, &mut self.last, &mut self.capture);

@@ -15,6 +15,7 @@ use crate::engine::startup::start::set_up_with;
 use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::slots::ShardRange;
 use crate::plan::{Address, Archetype, Plan};
+use crate::protocol::status;
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
@@ -141,8 +142,9 @@ impl SingleUserRun {
                 why.push(format!("`{name}` failed"));
             }
         }
-        for (status, count) in self.snapshot.statuses.iter().filter(|(status, _)| *status >= 400) {
-            why.push(format!("{count} × status {status}"));
+        let statuses = self.snapshot.statuses.iter();
+        for (status, count) in statuses.filter(|(status, _)| status::is_error(*status)) {
+            why.push(format!("{count} × status {}", status::name(*status)));
         }
         for (index, count) in &self.snapshot.errors {
             let (phase, kind, hint) = crate::stats::outcome::error_at(*index);

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::path::BoundedPath;
 use super::response::ParsedResponse;
+use crate::protocol::status::ShownStatus;
 use crate::template::exact_json as exact;
 use crate::units::{counted, show_us};
 use crate::verdict::Comparison;
@@ -120,7 +121,7 @@ impl Check {
     pub fn found(&self, response: &ParsedResponse<'_>) -> Option<String> {
         let view = &response.view;
         match &self.what {
-            CheckCondition::Status(_) => Some(format!("status {}", view.status)),
+            CheckCondition::Status(_) => Some(format!("status {}", ShownStatus(view.status))),
             CheckCondition::Header(name, _) => {
                 let values: Vec<_> = response.headers(name).collect();
                 Some(match values.as_slice() {

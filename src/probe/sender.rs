@@ -143,7 +143,7 @@ impl RequestSender {
         let outgoing = Outgoing {
             service: ServiceId::default(),
             bytes: &request.bytes,
-            capture: CaptureRequest {
+            capture: &CaptureRequest {
                 head_request: request.is_head,
                 max_body: MAX_BODY,
                 keep_head: true,

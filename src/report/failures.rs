@@ -10,6 +10,7 @@ use super::rows::{self, FailureRow, StepLabels};
 use super::text_lines::heading;
 use super::traces_json;
 use crate::event::Report;
+use crate::protocol::status::ShownStatus;
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
@@ -72,7 +73,7 @@ pub(crate) fn document(report: &Report) -> Value {
             "user": one.user,
             "curl": Some(&one.curl).filter(|curl| !curl.is_empty()),
             "cut": one.cut,
-            "status": one.status,
+            "status": one.status.map(ShownStatus),
             "error": one.error.map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
                 let said = Some(&one.error_text).filter(|said| !said.is_empty());

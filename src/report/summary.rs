@@ -186,7 +186,7 @@ fn phases(out: &mut String, report: &Report) {
 fn responses(out: &mut String, report: &Report) {
     heading(out, "Responses");
     let statuses: Vec<String> = rows::statuses(report)
-        .map(|row| format!("{} × {}", row.status, show_count(row.count)))
+        .map(|row| format!("{} × {}", ShownStatus(row.status), show_count(row.count)))
         .collect();
     let statuses = if statuses.is_empty() { "none".to_owned() } else { statuses.join("   ") };
     let is_bad = rows::statuses(report).any(|row| row.is_error());

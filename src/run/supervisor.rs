@@ -9,6 +9,7 @@ use crate::clock::RunOffset;
 use crate::event::Order;
 use crate::ids::{PoolId, ServiceId, indexed_by};
 use crate::plan::Plan;
+use crate::protocol::status::as_http;
 use crate::resilience::degrade::{DegradationController, SecondStats};
 use crate::resilience::heal::{HealingController, HealingStep, HealthIssue, HealthSign};
 use crate::resilience::{AdmissionController, MemoryController, Trend, sizing};
@@ -339,6 +340,7 @@ fn trouble(step: &StepWindow) -> (u64, u64) {
     let (mut answered, mut bad) = (0, 0);
     for &(status, count) in &step.statuses {
         answered += count;
+        let status = as_http(status);
         bad += if status == 429 || status >= 500 { count } else { 0 };
     }
     let unanswered = (calls.ok + calls.failed).saturating_sub(answered);

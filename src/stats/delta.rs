@@ -138,6 +138,8 @@ pub struct Window {
     pub begun: Vec<u64>,
     /// Phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
+    /// Of attempts that opened a connection: the time of its login, between TLS and first byte.
+    pub login: Histogram,
     /// Waits required by policy, by cause, without zero waits; a call may have several.
     pub waits: BTreeMap<BlockCause, Histogram>,
     /// How late the generator was to read messages of streams, by message, in the second of the
@@ -303,6 +305,7 @@ impl Window {
             groups: vec![Latency::default(); shape.groups],
             begun: vec![0; shape.checks.len()],
             phases: Default::default(),
+            login: Histogram::default(),
             waits: BTreeMap::new(),
             receive_lag: Histogram::default(),
         }
@@ -326,6 +329,7 @@ impl Window {
         self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
         self.begun.iter_mut().zip(&other.begun).for_each(|(mine, theirs)| *mine += theirs);
         self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
+        self.login.merge(&other.login);
         for (cause, theirs) in &other.waits {
             self.waits.entry(*cause).or_default().merge(theirs);
         }

@@ -103,8 +103,6 @@ pub struct ConnectTimings {
     pub connect_ns: Option<NonZero<u64>>,
     /// TLS handshake, up to success.
     pub tls_ns: Option<NonZero<u64>>,
-    /// Login of a protocol other than HTTP, up to success.
-    pub login_ns: Option<NonZero<u64>>,
     /// Whether all phases succeeded.
     pub open: bool,
 }
@@ -112,11 +110,7 @@ pub struct ConnectTimings {
 impl ConnectTimings {
     /// The duration of all phases, ns.
     pub fn total_ns(&self) -> u64 {
-        [self.dns_ns, self.connect_ns, self.tls_ns, self.login_ns]
-            .into_iter()
-            .flatten()
-            .map(NonZero::get)
-            .sum()
+        [self.dns_ns, self.connect_ns, self.tls_ns].into_iter().flatten().map(NonZero::get).sum()
     }
 
     /// The duration of a phase, ns, at least one.

@@ -8,6 +8,7 @@ pub use super::judgement::{Judgement, StoppedRun, UntimedRank};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::ids::{StepId, WorkloadId};
+use crate::protocol::status::as_http;
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{
     Calls, Delayed, Histogram, Latency, MessageCounts, OwnDelay, Quantile, Recovery, Snapshot,
@@ -325,7 +326,9 @@ fn count_statuses<'a>(
     high: u16,
 ) -> u64 {
     let statuses = steps.flat_map(|(_, step)| &step.statuses);
-    statuses.filter(|(status, _)| (low..=high).contains(status)).map(|(_, count)| count).sum()
+    let counts =
+        |status: u16| (low..=high).contains(&if low == high { status } else { as_http(status) });
+    statuses.filter(|(status, _)| counts(*status)).map(|(_, count)| count).sum()
 }
 
 /// Starts within 1 s of their due time / starts due, after the warm-up; `None` if there is no

@@ -8,6 +8,7 @@ use std::fmt;
 use super::message_metric::{MessageCount, MessageSpan, SPANS};
 use super::rule_error::RuleError;
 use crate::foreign;
+use crate::protocol::status::{self, ShownStatus};
 use crate::suggest::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
@@ -38,7 +39,8 @@ pub enum Metric {
     Iterations,
     /// Bytes read, of the whole run.
     Bytes,
-    /// Number of responses with a status from the first to the second, both included.
+    /// Number of responses with a status from the first to the second, both included; a class of
+    /// HTTP has the statuses of other protocols that are treated as such.
     Statuses(u16, u16),
     /// Responses with a status from the first to the second, both included, as a share of all
     /// calls.
@@ -265,7 +267,7 @@ impl fmt::Display for Metric {
                 }
             }
             Self::Statuses(low, high) | Self::StatusShare(low, high) if low == high => {
-                write!(f, "status({low})")
+                write!(f, "status({})", ShownStatus(*low))
             }
             Self::Statuses(low, _) | Self::StatusShare(low, _) => {
                 write!(f, "status({}xx)", low / 100)
@@ -288,8 +290,8 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     if let Some(inner) = text.strip_prefix("status(").and_then(|rest| rest.strip_suffix(')')) {
         return parse_statuses(inner.trim()).ok_or_else(|| RuleError {
             message: format!("`{}` is not a status", short(inner)),
-            expected: "a status such as 404, or a class such as 5xx".to_owned(),
-            help: None,
+            expected: "a status such as 404 or \"redis OOM\", or a class such as 5xx".to_owned(),
+            help: several_statuses(inner.trim()),
         });
     }
     if let Some((_, scalar)) = SCALARS.iter().find(|(name, _)| *name == text) {
@@ -337,8 +339,20 @@ fn parse_statuses(text: &str) -> Option<Metric> {
         let low = class.parse::<u16>().ok().filter(|class| (1..=9).contains(class))? * 100;
         return Some(Metric::Statuses(low, low + 99));
     }
-    let status = text.parse().ok().filter(|status| known(*status))?;
+    let number = text.parse().ok().filter(|status| known(*status));
+    let named = || match *status::of_name(text.trim_matches('"')) {
+        [status] => Some(status),
+        _ => None,
+    };
+    let status = number.or_else(named)?;
     Some(Metric::Statuses(status, status))
+}
+
+/// How to name one of the statuses of this word in several protocols.
+fn several_statuses(text: &str) -> Option<String> {
+    let found = status::of_name(text);
+    let names: Vec<_> = found.into_iter().map(status::name).collect();
+    (!names.is_empty()).then(|| format!("write one of: {}", names.join(", ")))
 }
 
 fn parse_statistic(text: &str) -> Option<Statistic> {

@@ -14,7 +14,7 @@ use super::threshold::{Comparison, Metric, MetricTime, Threshold};
 use crate::ids::{StepId, WorkloadId};
 use crate::stats::delta::{LoadWindow, StepWindow, Window};
 use crate::stats::own_delay::merge_boxed;
-use crate::stats::{Delayed, Delta, MessageWindow, OwnDelay, Snapshot};
+use crate::stats::{Delayed, Delta, Histogram, MessageWindow, OwnDelay, Snapshot};
 
 /// The longest time that a window waits for its calls, s.
 pub const MAX_SETTLE_S: u32 = 60;
@@ -365,6 +365,7 @@ pub(super) fn blank() -> Window {
         steps: vec![None],
         begun: vec![0],
         phases: Default::default(),
+        login: Histogram::default(),
     }
 }
 

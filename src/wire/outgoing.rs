@@ -21,7 +21,7 @@ pub struct Outgoing<'a> {
     /// Head and body.
     pub bytes: &'a [u8],
     /// Which parts of the response to capture.
-    pub capture: CaptureRequest,
+    pub capture: &'a CaptureRequest,
     /// What the call does over another protocol than HTTP; `None`: it is an HTTP request.
     pub operation: Option<&'a Operation>,
     /// Whether the request may be sent twice without harm.

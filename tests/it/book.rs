@@ -294,6 +294,7 @@ pages! {
     secrets "secrets.md";
     streams "streams.md";
     test_server "test-server.md";
+    stores "howto/stores.md";
     tls "howto/tls.md";
     tui "tui.md";
     tutorial "tutorial.md";

@@ -49,6 +49,7 @@ mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
 mod line_protocol; // a strict parser of line protocol
+mod line_steps;
 mod link; // users with a slow emulated link
 mod logs; // logs of runs
 mod memory; // memory does not grow with the number of requests
@@ -74,6 +75,7 @@ mod raw_responses; // raw responses and what readers make of them
 mod real_servers;
 mod reconnects; // waits before event streams are opened again
 mod records; // records of earlier versions
+mod redis_steps;
 mod replay; // `report`: finished runs, judged and exported again
 mod report; // the folder and the document of a run
 mod resilient; // the reports of a resilient client

@@ -142,7 +142,8 @@ impl LatencyModel for ScriptedTarget {
             return FakeReply::Reset;
         }
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
-        let status = if every(self.script.error_every) { 500 } else { 200 };
+        let ok = if is_redis(request) { REDIS_OK } else { 200 };
+        let status = if every(self.script.error_every) { 500 } else { ok };
         let status = named.map_or(status, |(_, status)| *status);
         let upgrades = request.bytes.windows(9).any(|part| part == b"websocket");
         let status = if upgrades && streams.is_some() { 101 } else { status };
@@ -184,8 +185,20 @@ impl ScriptedTarget {
     }
 }
 
-/// Returns method and path of a request.
+/// The status `OK` of Redis.
+const REDIS_OK: u16 = 1_000;
+
+fn is_redis(request: &FakeArrival) -> bool {
+    request.bytes.starts_with(b"*")
+}
+
+/// Returns method and path of a request, or the words of a command of Redis.
 pub fn request_line(request: &FakeArrival) -> String {
+    if is_redis(request) {
+        let text = String::from_utf8_lossy(&request.bytes);
+        let words = text.split("\r\n").skip(2).step_by(2).filter(|word| !word.is_empty());
+        return words.fold("redis".to_owned(), |line, word| line + " " + word);
+    }
     let text = String::from_utf8_lossy(&request.bytes);
     text.split(" HTTP/1.1").next().unwrap().to_owned()
 }

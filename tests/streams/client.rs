@@ -13,6 +13,7 @@ use manada::clock::{self, RunOffset};
 use manada::ids::ServiceId;
 use manada::plan::transport::{HttpVersion, LinkProfile, TlsConfig, TransportConfig};
 use manada::plan::{Address, Safety};
+use manada::protocol::Protocol;
 use manada::seed::Seed;
 use manada::stats::{AttemptOutcome, Exchange, FailureKind};
 use manada::wire::message_stream::{
@@ -85,6 +86,7 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 /// Returns a wire to a server; over TLS it accepts any certificate.
 pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion, tls: bool) -> Wire {
     let origin = Address {
+        protocol: Protocol::Http,
         tls,
         host: address.ip().to_string(),
         port: address.port(),
@@ -119,7 +121,8 @@ pub(crate) async fn open(
     let outgoing = Outgoing {
         service: ServiceId::new(0),
         bytes: request.as_bytes(),
-        capture: CaptureRequest { max_body: 1 << 20, takes_over, ..CaptureRequest::NOTHING },
+        capture: &CaptureRequest { max_body: 1 << 20, takes_over, ..CaptureRequest::NOTHING },
+        operation: None,
         idempotent: true,
         user: 0,
         link: link.as_ref(),

@@ -28,12 +28,13 @@ fn call(pieces: &'static [&'static str]) -> (AttemptOutcome, Vec<u8>, Option<Str
         let outgoing = Outgoing {
             service: ServiceId::new(0),
             bytes: b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-            capture: CaptureRequest {
+            capture: &CaptureRequest {
                 max_body: 1 << 20,
                 keep_body: true,
                 observes: Some(StreamedFormat::OpenAi),
                 ..CaptureRequest::NOTHING
             },
+            operation: None,
             idempotent: false,
             user: 0,
             link: None,

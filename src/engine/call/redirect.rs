@@ -118,11 +118,11 @@ async fn send_redirect(
     before: Exchange,
     kept: &mut ResponseCapture,
 ) -> Exchange {
-    let mut wanted = first.capture;
+    let mut wanted = *first.capture;
     wanted.head_request = way.method == b"HEAD";
     let idempotent = request::is_idempotent(&way.method);
     let outgoing =
-        Outgoing { service: way.service, bytes: &way.bytes, capture: wanted, idempotent, ..first };
+        Outgoing { service: way.service, bytes: &way.bytes, capture: &wanted, idempotent, ..first };
     let (mut kind, mut dispatched, mut resends) = (AttemptReason::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);

@@ -89,7 +89,7 @@ async fn connect(
         let outgoing = Outgoing {
             service,
             bytes: &[],
-            capture: CaptureRequest::NOTHING,
+            capture: &CaptureRequest::NOTHING,
             operation: None,
             idempotent: true,
             user: number,

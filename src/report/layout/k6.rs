@@ -23,7 +23,7 @@ pub(super) fn render(report: &Report) -> String {
     line(&mut out, "    HTTP");
     let service = snapshot.measured.service(|_| true);
     metric(&mut out, "http_req_duration", trend(&service));
-    let [_, connect, tls, waiting, receiving] = rows::phases(report).map(|phase| phase.times);
+    let [_, connect, tls, _, waiting, receiving] = rows::phases(report).map(|phase| phase.times);
     let parts = [
         ("http_req_connecting", connect),
         ("http_req_tls_handshaking", tls),

@@ -32,7 +32,7 @@ pub(crate) use failures::{FailureRow, failures};
 pub(crate) use messages::{MessageRow, messages};
 pub(crate) use messages::{current_ledger, current_messages, good_share, tokens_per_second};
 pub(crate) use messages::{has_streams, ledger_remark, message_ledger, message_times};
-pub(crate) use phases::{PhaseRow, phases};
+pub(crate) use phases::{PhaseRow, phases, phases_of};
 pub(crate) use steps::{
     GroupRow, StepLabels, StepRow, current_step, current_steps, groups, is_measuring, steps,
 };

@@ -4,6 +4,7 @@
 
 use crate::event::Report;
 use crate::stats::Histogram;
+use crate::stats::delta::Window;
 
 /// A phase of attempts.
 pub(crate) struct PhaseRow<'r> {
@@ -16,19 +17,26 @@ pub(crate) struct PhaseRow<'r> {
 }
 
 /// The names and keys of the phases.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("dns", "dns"),
     ("connect", "connect"),
     ("tls", "tls"),
+    ("login", "login"),
     ("first byte", "first_byte"),
     ("body", "body"),
 ];
 
-/// All phases, also those that no attempt went through.
-pub(crate) fn phases(report: &Report) -> [PhaseRow<'_>; 5] {
-    let phases = &report.snapshot.measured.phases;
+/// All phases in their order, also those that no attempt went through.
+pub(crate) fn phases(report: &Report) -> [PhaseRow<'_>; 6] {
+    phases_of(&report.snapshot.measured)
+}
+
+/// The phases of a window.
+pub(crate) fn phases_of(window: &Window) -> [PhaseRow<'_>; 6] {
+    let [dns, connect, tls, first_byte, body] = &window.phases;
+    let times = [dns, connect, tls, &window.login, first_byte, body];
     std::array::from_fn(|at| {
         let (name, key) = NAMES[at];
-        PhaseRow { name, key, times: &phases[at] }
+        PhaseRow { name, key, times: times[at] }
     })
 }

@@ -134,7 +134,7 @@ impl HealthWire {
         let outgoing = Outgoing {
             service: backend.to,
             bytes: &backend.request,
-            capture: CaptureRequest {
+            capture: &CaptureRequest {
                 max_body: MAX_BODY,
                 keep_body: policy.body.is_some(),
                 ..CaptureRequest::NOTHING

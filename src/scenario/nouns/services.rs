@@ -21,7 +21,11 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     id: "service_form",
     title: "URL, `builtin`, or a [service](#service)",
     shape: OneOf(&[
-        Matching("^([hH][tT][tT][pP]|[wW][sS])[sS]?://|^builtin$", "URL, or `builtin`"),
+        Matching(
+            "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://\
+             |^builtin$",
+            "URL, or `builtin`",
+        ),
         Table(&SERVICE),
     ]),
 };
@@ -66,7 +70,12 @@ pub(crate) static SERVICE: Noun = Noun {
     title: "a service",
     about: "A target of calls.",
     groups: &[&[
-        key("url", Fixed, "Address: http, https, ws or wss; its path is a prefix of all paths."),
+        key(
+            "url",
+            Fixed,
+            "Address: http, https, ws or wss, whose path is a prefix of all paths; redis, rediss, \
+             whose path is a database; tcp, tls, udp; dns, dns+tcp, dns+tls.",
+        ),
         key(
             "urls",
             List(1, Some(MAX_BACKENDS), &OneOf(&[URL, Table(&BACKEND)])),

@@ -79,7 +79,32 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 51] = [
+const PLACES: [(&str, &str); 56] = [
+    (
+        "redis",
+        "services: { store: 'redis://127.0.0.1' }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { redis: [GET, a], KEYS } ] } }",
+    ),
+    (
+        "tcp",
+        "services: { line: 'tcp://127.0.0.1:9' }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { tcp: a, KEYS } ] } }",
+    ),
+    (
+        "udp",
+        "services: { gram: 'udp://127.0.0.1:9' }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { udp: a, KEYS } ] } }",
+    ),
+    (
+        "dns_query",
+        "services: { names: 'dns://127.0.0.1' }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { dns: a.example, KEYS } ] } }",
+    ),
+    (
+        "reply_capture",
+        "services: { store: 'redis://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { redis: [GET, a], capture: { x: { json: '$', KEYS } } } ] } }",
+    ),
     (
         "cache",
         "services: SERVICES, cache: { c: { layers: [memory], ttl: 1h, KEYS } }, \

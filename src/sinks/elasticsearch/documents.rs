@@ -15,7 +15,7 @@ use super::template::{EVENTS, FAILURES, SECONDS};
 use crate::clock::{self, RunOffset};
 use crate::event::{Report, RunInfo, StopCause};
 use crate::ids::{StepId, WorkloadId};
-use crate::protocol::status::ShownStatus;
+use crate::protocol::status::{self, ShownStatus};
 use crate::report::json_parts::{hide, latency};
 use crate::report::{events, rows};
 use crate::stats::delta::StepWindow;
@@ -226,7 +226,7 @@ fn calls(window: &StepWindow) -> Value {
 fn responses(window: &StepWindow) -> BTreeMap<String, u64> {
     let mut classes = BTreeMap::new();
     for (status, count) in &window.statuses {
-        *classes.entry(format!("{}xx", status / 100)).or_default() += count;
+        *classes.entry(format!("{}xx", status::as_http(*status) / 100)).or_default() += count;
     }
     classes
 }

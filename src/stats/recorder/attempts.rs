@@ -91,6 +91,12 @@ impl Recorder {
         }
     }
 
+    /// Records the time of a login; `intended` is that of the call whose attempt opened the
+    /// connection.
+    pub fn record_login(&mut self, intended: RunOffset, ns: u64) {
+        self.window(intended).login.record_ns(ns);
+    }
+
     /// Records an attempt that was cancelled because another one of its call won; `exchange` holds
     /// the bytes that it sent and received.
     pub fn cancel_attempt(&mut self, exchange: &Exchange) {

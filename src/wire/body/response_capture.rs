@@ -35,6 +35,8 @@ pub struct RareParts {
     pub text: Option<CapturedBody>,
     /// Details of why a redirect was not followed, beside its kind.
     pub not_followed: Option<String>,
+    /// How long the login of a new connection took, ns.
+    pub(in crate::wire) login_ns: Option<u64>,
     /// What a stream takes over.
     pub(in crate::wire) taken: Option<TakenResponse>,
     /// What was observed of the body.
@@ -57,6 +59,12 @@ impl ResponseCapture {
     /// Details of why a redirect was not followed, beside its kind.
     pub fn not_followed(&self) -> Option<&str> {
         self.rare.as_ref()?.not_followed.as_deref()
+    }
+
+    /// Takes how long the login of the connection took that the exchange opened, ns; `None` if it
+    /// opened none, or a connection without a login.
+    pub fn take_login_ns(&mut self) -> Option<u64> {
+        self.rare.as_mut()?.login_ns.take()
     }
 
     /// Returns the rare parts, to be set.

@@ -39,7 +39,7 @@ pub(in crate::wire) fn boxed<'a>(
         }
         let is_old = client::is_stale(context);
         let reader = {
-            let sent = (context.outgoing.bytes, context.outgoing.capture);
+            let sent = (context.outgoing.bytes, *context.outgoing.capture);
             FrameReader::new(operation, endpoint.protocol, sent)
         };
         context.capture.head.clear();

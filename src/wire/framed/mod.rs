@@ -13,3 +13,5 @@ pub(in crate::wire) mod login;
 pub(in crate::wire) mod reader;
 pub(in crate::wire) mod redis;
 pub(in crate::wire) mod resp;
+#[cfg(test)]
+mod tests;

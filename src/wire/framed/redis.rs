@@ -237,11 +237,21 @@ impl ReplyText {
             }
             _ => {}
         }
-        let is_alone = self.levels.is_empty() && !self.is_list;
+        let is_outermost = self.levels.is_empty();
+        let is_alone = is_outermost && !self.is_list;
         let is_key = self.begin_value(&mut write)?;
+        if is_outermost {
+            self.kind = match part {
+                RespPart::Line(LineKind::Number, _) => "number",
+                RespPart::Line(LineKind::Boolean, _) => "boolean",
+                RespPart::Line(..) | RespPart::Begin(..) => "string",
+                RespPart::Open(AggregateKind::Map, _) => "map",
+                RespPart::Open(..) => "list",
+                _ => "null",
+            };
+        }
         match part {
             RespPart::Line(LineKind::Number, text) if !is_key => {
-                self.kind = "number";
                 // Without `+`, which JSON has not; infinity is a text.
                 let text = text.strip_prefix(b"+").unwrap_or(text);
                 match text {
@@ -250,28 +260,20 @@ impl ReplyText {
                 }
             }
             RespPart::Line(LineKind::Boolean, text) if !is_key => {
-                self.kind = "boolean";
                 write(if text == b"t" { b"true" } else { b"false" })
             }
-            RespPart::Line(_, text) => {
-                self.kind = "string";
-                if is_alone { write(text) } else { write(&json_text(text)) }
-            }
+            RespPart::Line(_, text) if is_alone => write(text),
+            RespPart::Line(_, text) => write(&json_text(text)),
             RespPart::Begin(..) => {
-                self.kind = "string";
                 self.is_plain = is_alone;
                 Ok(())
             }
             RespPart::Open(kind, _) => {
                 let is_map = kind == AggregateKind::Map;
-                self.kind = if is_map { "map" } else { "list" };
                 self.levels.push((is_map, 0));
                 write(if is_map { b"{" } else { b"[" })
             }
-            _ => {
-                self.kind = "null";
-                write(b"null")
-            }
+            _ => write(b"null"),
         }
     }
 

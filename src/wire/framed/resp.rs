@@ -280,3 +280,85 @@ fn is_number(text: &[u8]) -> bool {
                 && plain.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All parts of the replies in `bytes`, fed in pieces of `size` bytes, as one text; the error.
+    fn parts(bytes: &[u8], size: usize) -> Result<(String, usize), FailureKind> {
+        let (mut reader, mut text, mut replies) = (RespReader::new(), String::new(), 0);
+        for mut piece in bytes.chunks(size) {
+            while !piece.is_empty() {
+                let (used, is_complete) = reader.read(piece, &mut |part| {
+                    match part {
+                        RespPart::Line(kind, line) => {
+                            let line = String::from_utf8_lossy(line);
+                            text.push_str(&format!("{kind:?} {line};"));
+                        }
+                        RespPart::Null => text.push_str("null;"),
+                        RespPart::Begin(length, _) => text.push_str(&format!("{length}'")),
+                        RespPart::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                        RespPart::End => text.push_str("';"),
+                        RespPart::Open(kind, values) => {
+                            text.push_str(&format!("{kind:?} {values}("));
+                        }
+                        RespPart::Close => text.push_str(");"),
+                    }
+                    Ok::<(), FailureKind>(())
+                })?;
+                replies += usize::from(is_complete);
+                piece = &piece[used..];
+            }
+        }
+        Ok((text, replies))
+    }
+
+    #[test]
+    fn replies_are_the_same_however_they_are_split() {
+        for (bytes, wanted, replies) in [
+            ("+OK\r\n", "Text OK;", 1),
+            ("-ERR no\r\n:12\r\n", "Error ERR no;Number 12;", 2),
+            ("$5\r\na\r\nbc\r\n", "5'a\r\nbc';", 1),
+            ("$0\r\n\r\n$-1\r\n", "0'';null;", 2),
+            ("*-1\r\n*0\r\n", "null;List 0();", 2),
+            ("*2\r\n*1\r\n:1\r\n$1\r\nx\r\n", "List 2(List 1(Number 1;);1'x';);", 1),
+            ("%1\r\n+a\r\n,1.5\r\n_\r\n#t\r\n", "Map 2(Text a;Number 1.5;);null;Boolean t;", 3),
+            ("|1\r\n+ttl\r\n:3\r\n+v\r\n", "Attributes 2(Text ttl;Number 3;);Text v;", 1),
+            (">1\r\n+m\r\n(123\r\n=3\r\ntxt\r\n", "Push 1(Text m;);Number 123;3'txt';", 3),
+            ("~1\r\n,inf\r\n!3\r\nERR\r\n", "List 1(Number inf;);3'ERR';", 2),
+        ] {
+            for size in 1..=bytes.len() {
+                let found = parts(bytes.as_bytes(), size);
+                assert_eq!(found, Ok((wanted.to_owned(), replies)), "{bytes:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_replies_are_refused_however_they_are_split() {
+        let deep = "*1\r\n".repeat(MAX_DEPTH + 1);
+        let long = format!("+{}\r\n", "x".repeat(MAX_LINE + 1));
+        for bytes in [
+            "HTTP/1.1 400 Bad Request\r\n",
+            "\r\n",
+            "+OK\n",
+            "$3\r\nabcd\r\n",
+            "$-2\r\n",
+            "$x\r\n",
+            "*99999999999\r\n",
+            "$536870913\r\n",
+            ":\r\n",
+            ":1x\r\n",
+            "#y\r\n",
+            "_x\r\n",
+            &deep,
+            &long,
+        ] {
+            for size in [1, 2, 3, bytes.len()] {
+                let found = parts(bytes.as_bytes(), size);
+                assert_eq!(found, Err(FailureKind::BadReply), "{bytes:.40?} by {size}");
+            }
+        }
+    }
+}

@@ -65,7 +65,7 @@ impl Http1 {
                 }
             }
             let is_old = is_stale(context);
-            let reader = || ResponseReader::new(context.outgoing.capture);
+            let reader = || ResponseReader::new(*context.outgoing.capture);
             let end = match context.outgoing.link {
                 None => stream::converse(&self.buffer, reader(), context).await,
                 Some(link) => {

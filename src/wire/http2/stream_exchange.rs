@@ -125,7 +125,7 @@ impl Http2 {
                 AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
             );
         }
-        message::keep_head(&head.headers, progress.status, &outgoing.capture, capture);
+        message::keep_head(&head.headers, progress.status, outgoing.capture, capture);
         if outgoing.capture.takes_over == TakesOver::Body && progress.status == 200 {
             let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
             taken.h2_body = Some(data);
@@ -133,7 +133,7 @@ impl Http2 {
             return Ok(());
         }
         let is_encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
-        capture.begin_observing(&outgoing.capture, progress.status, is_encoded);
+        capture.begin_observing(outgoing.capture, progress.status, is_encoded);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
             let piece = match piece {
@@ -155,7 +155,7 @@ impl Http2 {
             if outgoing.capture.uses_body() {
                 let no_room =
                     |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
-                capture.take_data(&outgoing.capture, clock::now(), &piece).map_err(no_room)?;
+                capture.take_data(outgoing.capture, clock::now(), &piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());
         }

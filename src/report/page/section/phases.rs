@@ -11,12 +11,12 @@ use crate::report::rows::{self, PhaseRow};
 use crate::stats::{Histogram, Latency};
 
 pub fn render(view: &PageView<'_>) -> Markup {
-    let phases = &view.snapshot.measured.phases;
-    if phases.iter().all(|phase| phase.count() == 0) {
+    let phases = rows::phases(view.report);
+    if phases.iter().all(|phase| phase.times.count() == 0) {
         return html! {};
     }
-    let bars = waterfall(phases);
-    let rows = rows::phases(view.report).into_iter().zip(&bars);
+    let bars = waterfall(&phases.each_ref().map(|phase| phase.times));
+    let rows = phases.into_iter().zip(&bars);
     let rows = rows.filter(|(phase, _)| phase.times.count() > 0);
     html! {
         div.scroll { table.phases {
@@ -36,8 +36,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
 /// Start and length of a phase's bars, 0 to 100: at p50, at p99.
 type PhaseBars = [(f64, f64); 2];
 
-fn waterfall(phases: &[Histogram; 5]) -> Vec<PhaseBars> {
-    let of = |percent: f64| phases.each_ref().map(|phase| phase.percentile_us(percent) as f64);
+fn waterfall<const N: usize>(phases: &[&Histogram; N]) -> Vec<PhaseBars> {
+    let of = |percent: f64| phases.map(|phase| phase.percentile_us(percent) as f64);
     let [middle, high] = [of(50.0), of(99.0)];
     let all = high.iter().sum::<f64>().max(middle.iter().sum()).max(1.0);
     let mut begin = [0.0, 0.0];
@@ -80,7 +80,7 @@ mod tests {
             (0..ms.min(1)).for_each(|_| phase.record(ms * 100));
             phase
         });
-        let bars = waterfall(&phases);
+        let bars = waterfall(&phases.each_ref());
         for at in [0, 1] {
             let mut end = 0.0;
             for bar in &bars {

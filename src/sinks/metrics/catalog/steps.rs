@@ -4,6 +4,7 @@
 
 use super::samples::{counter, gauge, label, level, times, times_with_exemplars, with_label};
 use super::view::ReportView;
+use crate::protocol::status::as_http;
 use crate::sinks::metrics::family::{MetricFamily, Times};
 use crate::stats::delta::StepWindow;
 use crate::stats::{Calls, MessageCounts};
@@ -114,7 +115,7 @@ pub(super) fn messages(view: ReportView<'_>) -> Vec<MetricFamily<'_>> {
 fn status_classes(step: &StepWindow) -> Vec<(&'static str, u64)> {
     let mut counts = [0; STATUS_CLASSES.len()];
     for (status, n) in &step.statuses {
-        let class = usize::from(status / 100).clamp(1, STATUS_CLASSES.len());
+        let class = usize::from(as_http(*status) / 100).clamp(1, STATUS_CLASSES.len());
         counts[class - 1] += n;
     }
     STATUS_CLASSES.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()

@@ -9,7 +9,7 @@ use ratatui::text::Line;
 use super::context::ViewContext;
 use super::parts::time;
 use super::times::{response, service};
-use crate::report::rows::is_measuring;
+use crate::report::rows::{is_measuring, phases_of};
 use crate::sinks::tui::chart::{BrailleChart, time_axis};
 use crate::sinks::tui::draw::{above, below, beside, heading, lines, page, put, span};
 use crate::sinks::tui::scale::{Measure, round_within, show_round_us};
@@ -324,11 +324,14 @@ fn phases(part: &Window, theme: Theme) -> ViewTable {
         numbers("p99", 0),
         numbers("max", 2),
     ]);
-    let names = ["dns", "connect", "tls", "first byte", "body"];
-    for (name, phase) in names.iter().zip(&part.phases) {
-        let latency = Latency::from(phase.clone());
-        let mut cells =
-            vec![Cell((*name).to_owned(), theme.dim()), Cell::plain(show_count(latency.count()))];
+    for phase in phases_of(part) {
+        let latency = Latency::from(phase.times.clone());
+        // Few services have a login.
+        if phase.key == "login" && latency.count() == 0 {
+            continue;
+        }
+        let name = Cell(phase.name.to_owned(), theme.dim());
+        let mut cells = vec![name, Cell::plain(show_count(latency.count()))];
         cells.extend([0.5, 0.99, 1.0].map(|p| Cell::plain(time(&latency, p))));
         phases.row(cells);
     }
