@@ -388,10 +388,13 @@ fn times_of_a_night_with_a_repeated_hour_are_shown() {
     let file = schedule.path("s.yaml");
     let checked = Manada::new(&["check", file.to_str().unwrap()]).go();
     assert_eq!(checked.code, Some(0), "{checked}");
-    fs::write(&file, "jobs: { a: { scenario: none.yaml, every: 1h } }\n").unwrap();
+    fs::write(&file, "jobs: { a: { scenario: none.yaml, every: 1h, args: [--no-such] } }\n")
+        .unwrap();
     for command in ["run", "list"] {
         let done = schedule.command(command, &[]).go();
         assert_eq!(done.code, Some(3), "{done}");
-        assert!(done.stderr.contains("file `none.yaml` not found"), "{done}");
+        for text in ["file `none.yaml` not found", "unexpected argument '--no-such' found"] {
+            assert!(done.stderr.contains(text), "{done}");
+        }
     }
 }

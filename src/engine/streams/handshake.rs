@@ -9,6 +9,7 @@ use crate::engine::shard::Shard;
 use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::users::user::User;
 use crate::plan::stream::{CLOSE_WAIT, OpenStream, StreamAct, StreamForm};
+use crate::stats::sample::BackendNumber;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::ResponseCapture;
 use crate::wire::message_stream::{StreamOffer, StreamProtocol, StreamSettings};
@@ -59,7 +60,7 @@ pub(super) fn take_over(
         match shard.wire.open_stream(capture, &settings(shard, prepared, open), &offer) {
             Ok(stream) => {
                 let (service, backend) =
-                    (prepared.call.service, exchange.backend.map(|at| at.place()));
+                    (prepared.call.service, exchange.backend.map(BackendNumber::place));
                 let connection = ConnectedStream::new(stream, &shard.shared, service, backend);
                 user.extras().streams.opened = Some(connection);
                 return;
