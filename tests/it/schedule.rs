@@ -135,7 +135,7 @@ fn triggered_run_has_the_exit_code_of_the_run_and_its_commands_run_around_it() {
          untidy: { scenario: short.yaml, every: 24h, after: 'exit 9' }\n  \
          strict: { scenario: short.yaml, every: 24h, args: [--threshold, calls > 1000], \
          retries: 3 }\n  \
-         invalid: { scenario: short.yaml, every: 24h, args: [--threshold, nonsense], \
+         invalid: { scenario: short.yaml, every: 24h, args: [--set, none.such=1], \
          retries: 3 }\n",
     );
     let codes = [("good", 0), ("unprepared", 1), ("untidy", 0), ("strict", 4), ("invalid", 3)];
