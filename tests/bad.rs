@@ -75,7 +75,8 @@ fn each_bad_schedule_gets_its_exact_message() {
     let mut differences = Vec::new();
     for name in ["file", "jobs", "lock", "empty", "times"] {
         let path = folder.join(name).with_extension("yaml");
-        let mistakes = manada::scenario::load_schedule(&path).unwrap_err();
+        let context = manada::scenario::ScheduleContext::of_file_alone(0);
+        let mistakes = manada::scenario::load_schedule(&path, context).unwrap_err();
         let got = mistakes.render(false) + "\n";
         differences.extend(compare(&path.with_extension("txt"), &got));
     }

@@ -12,6 +12,7 @@ use super::limits::UserLimits;
 use super::load_scenario::{overrides_without_load, print_mistakes};
 use super::output::{self, print_remark};
 use crate::exit::ExitStatus;
+use crate::fleet::cache_stores;
 use crate::plan::Plan;
 use crate::report;
 use crate::run::dry_run::{self, DryRun};
@@ -55,11 +56,16 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> ExitStatus {
-    #[cfg(feature = "schedule")]
+/// Checks a schedule file, or a scenario; `check_args` checks the arguments of jobs.
+#[cfg(feature = "schedule")]
+pub(super) fn run_any(args: &Args, check_args: &super::schedule::ArgsCheck) -> ExitStatus {
     if !args.once && scenario::is_schedule(&args.scenario) {
-        return super::schedule::check(&args.scenario);
+        return super::schedule::check(&args.scenario, check_args);
     }
+    run(args)
+}
+
+pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
         once: args.once,
         ..overrides_without_load(&args.changes, &args.limits)
@@ -67,6 +73,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             if overrides.environment.is_none() && !other_environments(args, &overrides) {
+                return ExitStatus::Scenario;
+            }
+            if let Err(error) = cache_stores::check(&plan) {
+                output::print_error(&format_args!("{}: {error}", args.scenario.display()));
                 return ExitStatus::Scenario;
             }
             for warning in &warnings {
@@ -98,8 +108,14 @@ fn other_environments(args: &Args, overrides: &ScenarioOverrides) -> bool {
     let mut all_hold = true;
     for name in scenario::environments(&args.scenario) {
         let overrides = ScenarioOverrides { environment: Some(name.clone()), ..overrides.clone() };
-        if let Err(mistakes) = scenario::load(&args.scenario, &overrides) {
-            print_remark(&format_args!("in the environment `{name}`:\n{}", mistakes.render(true)));
+        let found = match scenario::load(&args.scenario, &overrides) {
+            Ok((plan, _)) => {
+                cache_stores::check(&plan).err().map(|error| format!("error: {error}"))
+            }
+            Err(mistakes) => Some(mistakes.render(true)),
+        };
+        if let Some(text) = found {
+            print_remark(&format_args!("in the environment `{name}`:\n{text}"));
             all_hold = false;
         }
     }

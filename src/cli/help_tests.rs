@@ -5,7 +5,8 @@ use std::process::{Command as Process, Stdio};
 
 use clap::{Command, CommandFactory, Parser};
 
-use super::{Cli, man, redact_error, spellings, suggest_flag};
+use super::parse_error::{add_suggestions, redacted};
+use super::{Cli, man, spellings};
 
 /// Maximum lines of `-h` on a terminal of 80 columns: the commands with the most options.
 const LONG: usize = 37;
@@ -134,7 +135,7 @@ fn wrong_words_get_a_suggestion() {
         ("manada hit u --format k5", "'k6'"),
     ] {
         let mut error = Cli::try_parse_from(line.split(' ')).unwrap_err();
-        super::suggest_word(&mut error);
+        add_suggestions(&mut error, line.split(' ').nth(1).unwrap());
         let text = error.render().to_string();
         let tip = text.lines().find(|line| line.contains("tip:")).unwrap_or_default();
         assert!(tip.contains(near), "{line}: {text}");
@@ -154,9 +155,9 @@ fn error_of(line: &str) -> String {
     let name = words[1].clone();
     let (words, _) = spellings::rewrite(words.into_iter().map(Into::into));
     let mut error = Cli::try_parse_from(words).unwrap_err();
-    suggest_flag(&mut error, &name);
+    add_suggestions(&mut error, &name);
     let text = error.render().to_string();
-    redact_error(&text).unwrap_or(text)
+    redacted(&text).unwrap_or(text)
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::rebuilt;
 use super::report::open_file;
 use crate::event::record::parse_journal_name;
 use crate::exit::ExitStatus;
+use crate::run::MergeError;
 use crate::run::merge::{self, JournalFile};
 use crate::sinks::SinkSet;
 use crate::verdict::Threshold;
@@ -53,7 +54,13 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Err(why) => return fail(&why, ExitStatus::Scenario),
     };
     let made = |sinks: &mut SinkSet| {
-        merge::merge(journals, rules, sinks).map_err(|error| error.to_string())
+        merge::merge(journals, rules, sinks).map_err(|error| {
+            let status = match error {
+                MergeError::Rule(_) => ExitStatus::Usage,
+                _ => ExitStatus::Scenario,
+            };
+            (error.to_string(), status)
+        })
     };
     rebuilt::write((args.out.as_deref(), args.force), &args.output, &fail, made)
 }

@@ -35,6 +35,8 @@ mod history_args;
 mod history_writer;
 mod hit;
 mod hit_streams;
+#[cfg(feature = "schedule")]
+mod job_args;
 mod k8s;
 mod limits;
 mod load_generators;
@@ -51,6 +53,7 @@ mod metrics;
 mod otlp;
 mod output;
 mod output_folder;
+mod parse_error;
 mod plan;
 mod prepare;
 mod probe_limits;
@@ -71,16 +74,12 @@ mod target;
 mod trace_output;
 mod worker;
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::exit::ExitStatus;
-use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
-use crate::suggest::nearest;
 use agent_words::words_for_agents;
 use commands::{Cli, CliCommand, FileKind};
 use output::print_remark;
@@ -92,11 +91,10 @@ pub fn main() -> ExitStatus {
     let words = match Cli::try_parse_from(words) {
         Ok(words) => words,
         Err(mut error) => {
-            suggest_word(&mut error);
-            suggest_flag(&mut error, &name);
+            parse_error::add_suggestions(&mut error, &name);
             let is_requested = !error.use_stderr();
             // Help into a closed pipe is not an error.
-            match redact_error(&error.render().to_string()) {
+            match parse_error::redacted(&error.render().to_string()) {
                 Some(hidden) if !is_requested => print_remark(&hidden),
                 _ => drop(error.print()),
             }
@@ -115,6 +113,9 @@ pub fn main() -> ExitStatus {
         CliCommand::Run(args) => run::run(&args, words_for_agents),
         CliCommand::Shift(args) => run::run(&args.into_run(), words_for_agents),
         CliCommand::Hit(args) => hit::run(&args),
+        #[cfg(feature = "schedule")]
+        CliCommand::Check(args) => check::run_any(&args, &job_args::check),
+        #[cfg(not(feature = "schedule"))]
         CliCommand::Check(args) => check::run(&args),
         CliCommand::Plan(args) => plan::run(&args),
         CliCommand::Report(args) => report::run(&args),
@@ -131,7 +132,7 @@ pub fn main() -> ExitStatus {
         CliCommand::Coordinate(args) => coordinate::run(&args, worker::compile_words),
         CliCommand::Worker => worker::run(),
         #[cfg(feature = "schedule")]
-        CliCommand::Schedule(args) => schedule::run(&args),
+        CliCommand::Schedule(args) => schedule::run(&args, &job_args::check),
         #[cfg(feature = "schedule")]
         CliCommand::Guarded(args) => schedule::run_guarded(&args),
         #[cfg(feature = "metrics")]
@@ -140,71 +141,6 @@ pub fn main() -> ExitStatus {
         CliCommand::Schema { of } => schema(of),
         CliCommand::Completions { shell } => completions(shell),
         CliCommand::Man(args) => man::run(&args, Cli::command()),
-    }
-}
-
-/// Adds "a similar subcommand exists" or "a similar value exists" where clap has none: by its own
-/// measure `rn` does not resemble `run`.
-fn suggest_word(error: &mut clap::Error) {
-    let (wrong, known, place) = match error.kind() {
-        ErrorKind::InvalidSubcommand => {
-            let command = Cli::command();
-            let names = command.get_subcommands().map(|one| one.get_name().to_owned());
-            (ContextKind::InvalidSubcommand, names.collect(), ContextKind::SuggestedSubcommand)
-        }
-        ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
-            Some(ContextValue::Strings(known)) => {
-                (ContextKind::InvalidValue, known.clone(), ContextKind::SuggestedValue)
-            }
-            _ => return,
-        },
-        _ => return,
-    };
-    let (Some(ContextValue::String(word)), None) = (error.get(wrong), error.get(place)) else {
-        return;
-    };
-    let near = nearest(word, known.iter().map(String::as_str)).map(str::to_owned);
-    match (near, place) {
-        (Some(near), ContextKind::SuggestedSubcommand) => {
-            error.insert(place, ContextValue::Strings(vec![near]));
-        }
-        (Some(near), _) => {
-            error.insert(place, ContextValue::String(near));
-        }
-        (None, _) => {}
-    }
-}
-
-/// Replaces clap's suggestion by our flag for what a flag of another tool does; `name` is the
-/// command's.
-fn suggest_flag(error: &mut clap::Error, name: &str) {
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
-    let advice = match (error.kind(), error.get(ContextKind::InvalidValue)) {
-        (ErrorKind::UnknownArgument, _) => spellings::flag_of_other_tool(name, flag),
-        (ErrorKind::ValueValidation, Some(ContextValue::String(value))) => {
-            spellings::misread_value(name, flag, value)
-        }
-        _ => None,
-    };
-    let Some(advice) = advice else { return };
-    let mut root = Cli::command();
-    root.build();
-    // Its usage shows the argument that it suggests.
-    if let Some(command) = root.find_subcommand_mut(name)
-        && error.remove(ContextKind::SuggestedArg).is_some()
-    {
-        error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
-    }
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
-}
-
-/// Redacts an error of clap, which quotes the wrong word; `None` if it contains no credential.
-fn redact_error(text: &str) -> Option<String> {
-    // The placeholder of `--user` is no element of XML whose content is a password.
-    let text = text.replace("<USER:PASSWORD>", "USER:PASSWORD");
-    match Redactor::new(&SensitiveNames::default()).text(&text) {
-        Cow::Owned(hidden) => Some(hidden.replace("USER:PASSWORD", "<USER:PASSWORD>")),
-        Cow::Borrowed(_) => None,
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn write(
     (out, force): (Option<&Path>, bool),
     output: &OutputArgs,
     fail: &dyn Fn(&dyn Display, ExitStatus) -> ExitStatus,
-    make: impl FnOnce(&mut SinkSet) -> Result<Arc<Report>, String>,
+    make: impl FnOnce(&mut SinkSet) -> Result<Arc<Report>, (String, ExitStatus)>,
 ) -> ExitStatus {
     let folder = match out.map(|out| output_folder::claim_folder(out, force)).transpose() {
         Ok(folder) => folder,
@@ -31,9 +31,7 @@ pub(super) fn write(
     let added = execute::add_files(&mut sinks, folder.as_ref())
         .and_then(|()| execute::add_exports(&mut sinks, &output.report));
     let made = match added {
-        Ok(streams) => make(&mut sinks)
-            .map(|report| (streams, report))
-            .map_err(|why| (why, ExitStatus::Scenario)),
+        Ok(streams) => make(&mut sinks).map(|report| (streams, report)),
         Err(error) => Err((error.to_string(), ExitStatus::Broken)),
     };
     let (streams, report) = match made {

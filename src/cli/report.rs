@@ -17,7 +17,7 @@ use super::rebuilt;
 use crate::event::record;
 use crate::exit::ExitStatus;
 use crate::plan::TraceUrl;
-use crate::run::replay::{self, ReplayChanges};
+use crate::run::replay::{self, ReplayChanges, ReplayError};
 use crate::sinks::SinkSet;
 use crate::suggest::nearest_path;
 use crate::verdict::Threshold;
@@ -88,8 +88,12 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     };
     let made = |sinks: &mut SinkSet| {
         let changes = ReplayChanges { rules, trace_url: args.trace_url.clone(), prices };
-        replay::replay(file, changes, sinks)
-            .map_err(|error| format!("cannot read {shown}: {error}"))
+        replay::replay(file, changes, sinks).map_err(|error| match error {
+            ReplayError::Record(error) => {
+                (format!("cannot read {shown}: {error}"), ExitStatus::Scenario)
+            }
+            ReplayError::Rule(error) => (error.to_string(), ExitStatus::Usage),
+        })
     };
     rebuilt::write((args.out.as_deref(), args.force), &args.output, &fail, made)
 }

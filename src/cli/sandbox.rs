@@ -15,6 +15,7 @@ use crate::plan::allowed_targets::AllowedTarget;
 use crate::plan::{Address, Plan};
 use crate::run::MonitorSource;
 use crate::sandbox::{SandboxError, SandboxInfo, SandboxLevel, SandboxRules, port_of};
+use crate::sinks::folder::make_folder_of;
 #[cfg(feature = "web")]
 use crate::sinks::web;
 
@@ -161,7 +162,11 @@ fn outputs(rules: &mut SandboxRules, common: &CommonArgs, needs: &SandboxNeeds<'
     let reports = common.output.report.iter().filter_map(|report| report.path.as_deref());
     let files = common.calls.files();
     let files = files.iter().map(|(_, path)| *path);
-    reports.chain(files).for_each(|path| rules.write_file(path));
+    reports.chain(files).for_each(|path| {
+        // What cannot be created is reported when the file is opened.
+        drop(make_folder_of(path));
+        rules.write_file(path);
+    });
     #[cfg(feature = "history")]
     if needs.has_history {
         history(rules, &common.history);

@@ -16,7 +16,7 @@ use super::signals::Signals;
 use crate::clock;
 use crate::event::Interrupt;
 use crate::exit::ExitStatus;
-use crate::scenario::load_schedule;
+use crate::scenario::{Mistakes, ScheduleContext, WrongArgument, load_schedule};
 use crate::schedule::{
     self, JobOutcome, ScheduleSignal, Scheduler, SchedulerEnd, entries_json, entries_text, table,
 };
@@ -113,7 +113,10 @@ pub(super) struct GuardedArgs {
 /// A text for standard output, or an error with its exit status.
 type Shown = Result<String, (String, ExitStatus)>;
 
-pub(super) fn run(args: &Args) -> ExitStatus {
+/// Whether `manada run` takes these arguments of a job.
+pub(super) type ArgsCheck = dyn Fn(&[String]) -> Result<(), WrongArgument>;
+
+pub(super) fn run(args: &Args, check_args: &ArgsCheck) -> ExitStatus {
     let path = match &args.command {
         ScheduleCommand::Run { file }
         | ScheduleCommand::List { file, .. }
@@ -121,7 +124,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         | ScheduleCommand::Trigger { file, .. }
         | ScheduleCommand::History { file, .. } => file,
     };
-    let file = match load_schedule(path) {
+    let file = match load(path, check_args) {
         Ok(file) => file,
         Err(mistakes) => {
             print_remark(&mistakes.render(true));
@@ -142,9 +145,13 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     finish_text(shown)
 }
 
+fn load(path: &Path, check_args: &ArgsCheck) -> Result<ScheduleFile, Mistakes> {
+    load_schedule(path, ScheduleContext { now: wall_seconds(), check_args })
+}
+
 /// Reports all mistakes of a schedule file.
-pub(super) fn check(path: &Path) -> ExitStatus {
-    match load_schedule(path) {
+pub(super) fn check(path: &Path, check_args: &ArgsCheck) -> ExitStatus {
+    match load(path, check_args) {
         Ok(file) => {
             let jobs = crate::units::counted(file.jobs.len() as u64, "job");
             let text = format!("{}: no mistakes; {jobs}\n", path.display());

@@ -38,6 +38,9 @@ pub(super) fn condition(
     if threshold.scope.backend().is_some() {
         return Err("metrics have no label for backends");
     }
+    if threshold.scope.cache().is_some() {
+        return Err("metrics have no counts of caches");
+    }
     let time = match (&range, threshold.over_s) {
         (Some(range), Some(over_s)) if over_s >= MIN_WINDOW_S => CountedTime::Last(range),
         (Some(_), _) => return Err("a window below 10 s has too few scrapes"),
@@ -97,7 +100,7 @@ impl Parts<'_> {
             Selector::Tag(key, value) => all.is(&format!("tag_{}", label_name(key)), value),
             Selector::Check(name) => all.is("check", name),
             // `condition` has none for it.
-            Selector::Backend(_) => all,
+            Selector::Backend(_) | Selector::Cache(_) => all,
         })
     }
 
@@ -138,6 +141,7 @@ impl Parts<'_> {
             Metric::StatusShare(low, high) => {
                 format!("{} / {}", statuses(low, high)?, calls(self.measured()))
             }
+            Metric::Cache(_) => return Err("metrics have no counts of caches"),
             Metric::Recovery => return Err("it is measured after the load"),
             Metric::Bytes => self.sum(MetricName::BYTES_RECEIVED, &Matchers::default()),
             Metric::Iterations => self.of_workloads(MetricName::ITERATIONS_STARTED, None)?,

@@ -6,7 +6,7 @@
 
 use crate::event::Report;
 use crate::verdict::judge::judge;
-use crate::verdict::threshold::{Metric, MetricTime, Threshold};
+use crate::verdict::threshold::{Metric, MetricForm, Threshold};
 
 /// The times that are stored, with all statistics of [`STATISTICS`].
 const TIMES_OF_CALLS: [&str; 2] = ["response", "service"];
@@ -91,13 +91,12 @@ fn quoted(name: &str) -> String {
 
 /// The unit of a metric's values.
 pub(super) fn unit(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Time(MetricTime::Messages(_) | _, _) | Metric::Recovery => "us",
-        Metric::Bytes => "bytes",
-        Metric::Rate => "per_s",
-        Metric::AchievedUsers => "share",
-        other if other.is_share() => "share",
-        _ => "count",
+    match metric.form() {
+        MetricForm::Duration => "us",
+        MetricForm::Share => "share",
+        MetricForm::Size => "bytes",
+        MetricForm::Count => "count",
+        MetricForm::Rate => "per_s",
     }
 }
 

@@ -44,6 +44,8 @@ pub struct RunManifest {
     pub steps: Vec<Series>,
     /// All series by backend, in the order of `Window::backends`.
     pub backends: Vec<BackendSeries>,
+    /// Names of the caches.
+    pub caches: Vec<String>,
     /// All groups.
     pub groups: Vec<Series>,
     /// Names of the checks, by series.
@@ -149,6 +151,7 @@ impl Plan {
             workloads: self.workloads.iter().map(workload_info).collect(),
             steps: self.steps.clone(),
             backends: self.backend_series(),
+            caches: self.caches.iter().map(|cache| cache.name.clone()).collect(),
             groups: self.groups.clone(),
             checks: self.check_names(),
             thresholds: self.thresholds.clone(),
@@ -294,6 +297,7 @@ impl RunManifest {
             measured_ns: self.workloads.iter().map(|load| self.measured_span(load)).collect(),
             series: self.steps.iter().zip(&self.checks).map(subject).collect(),
             backends: self.backends.iter().map(|one| (one.step, one.name.clone())).collect(),
+            caches: self.caches.clone(),
         }
     }
 }

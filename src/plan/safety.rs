@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::address_scope::{self, AddressScope};
 use super::allowed_targets::AllowedTargets;
+use super::call::RequestTemplate;
 use super::ceilings::Ceilings;
 use super::endpoint_pattern;
 pub use super::host_pattern::HostPattern;
@@ -185,6 +186,15 @@ impl Safety {
     /// target.
     pub fn denial(&self, method: &str, path: &str) -> Option<String> {
         self.method_denial(method).or_else(|| self.path_denial(path))
+    }
+
+    /// Returns why a request is denied below one of these prefixes, as far as its template says:
+    /// a path that is rendered is checked by then.
+    pub fn denial_of(&self, request: &RequestTemplate, prefixes: &[String]) -> Option<String> {
+        let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
+        let Some(path) = path else { return self.method_denial(&request.method) };
+        let below = |prefix: &String| self.denial(&request.method, &format!("{prefix}{path}"));
+        prefixes.iter().find_map(below)
     }
 
     /// Returns why a method is denied.

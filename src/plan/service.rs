@@ -87,6 +87,12 @@ impl Service {
     /// Default timeout of a call.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// The path prefixes of the service and its backends.
+    pub fn prefixes(&self) -> Vec<String> {
+        let others = self.backends.iter().flat_map(|all| &all.prefixes).cloned();
+        std::iter::once(self.prefix().to_owned()).chain(others).collect()
+    }
+
     /// Builds a service with default settings.
     pub fn new(name: &str, target: ServiceTarget) -> Self {
         Self {

@@ -15,6 +15,12 @@ const MAX_VALUE: usize = 1_000;
 /// Numbers above this are seconds since 1970, not seconds from now: ten years.
 const EPOCH_FROM: f64 = 315_360_000.0;
 
+/// Waits from this length on are shown in days as well, seconds.
+const TWO_DAYS: f64 = 172_800.0;
+
+/// Counts from this number on are not shown.
+const LARGEST_SHOWN: f64 = 1e15;
+
 /// What the headers of a response say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Advertised {
@@ -151,6 +157,20 @@ impl Advertised {
             self.add(name, requests, window);
         }
     }
+}
+
+/// A time that a header says, as text; one of more than ten years only as such.
+pub(super) fn shown_wait(seconds: f64) -> String {
+    match seconds {
+        long if long > EPOCH_FROM => "more than 10 years".to_owned(),
+        long if long >= TWO_DAYS => format!("{long:.0} s ({:.0} days)", long / 86_400.0),
+        short => format!("{short:.0} s"),
+    }
+}
+
+/// A number of requests that a header says, as text; a huge one only as such.
+pub(super) fn shown_count(requests: f64) -> String {
+    if requests > LARGEST_SHOWN { "more than 10^15".to_owned() } else { requests.to_string() }
 }
 
 /// A number that is neither negative nor without end.

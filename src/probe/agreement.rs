@@ -3,6 +3,7 @@
 //! `text` and `json` show it.
 //! Invariant: a header is compared only with what was measured; else it is `Unknown`.
 
+use super::advertised::{shown_count, shown_wait};
 use super::finding::{ProbeFinding, RateFinding};
 
 /// How far a header may be from the measurement, as a share, beyond its uncertainty.
@@ -55,16 +56,20 @@ impl ProbeFinding {
         };
         for limit in &of.limits {
             let says = match limit.window {
-                Some(window) => format!("{} per {} s", limit.requests, window),
-                None => limit.requests.to_string(),
+                Some(window) => {
+                    format!("{} per {}", shown_count(limit.requests), shown_window(window))
+                }
+                None => shown_count(limit.requests),
             };
             let agrees = self.agrees_with(limit.requests, limit.window);
             checks.push(HeaderCheck { header: limit.header.to_owned(), says, agrees });
         }
         if let Some(remaining) = self.refusal_headers.remaining {
             let agrees = if remaining < 1.0 { Agreement::Yes } else { Agreement::No };
-            let (header, says) =
-                ("remaining requests".to_owned(), format!("{remaining} when refused"));
+            let (header, says) = (
+                "remaining requests".to_owned(),
+                format!("{} when refused", shown_count(remaining)),
+            );
             checks.push(HeaderCheck { header, says, agrees });
         }
         let waits = [
@@ -91,7 +96,7 @@ impl ProbeFinding {
                 (Some(_), _) => Agreement::Yes,
                 (None, _) => Agreement::Unknown,
             };
-            let says = format!("{seconds:.0} s");
+            let says = shown_wait(seconds);
             checks.push(HeaderCheck { header: header.to_owned(), says, agrees });
         }
         checks
@@ -125,6 +130,11 @@ impl ProbeFinding {
         };
         if is_same { Agreement::Yes } else { Agreement::No }
     }
+}
+
+/// The window of a limit as text: of a day or less as it is, as counts are.
+fn shown_window(seconds: f64) -> String {
+    if seconds <= 86_400.0 { format!("{seconds} s") } else { shown_wait(seconds) }
 }
 
 #[cfg(test)]
@@ -177,6 +187,32 @@ mod tests {
             let finding =
                 ProbeFinding { limit, refusal_headers, reopened, ..ProbeFinding::default() };
             assert_eq!(finding.header_checks()[0].agrees, agrees, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn huge_numbers_of_headers_are_shown_as_such() {
+        for (retry_after, limit, window, says) in [
+            (90.0, 100.0, 60.0, ["100 per 60 s", "90 s"]),
+            (172_800.0, 0.5, 0.25, ["0.5 per 0.25 s", "172800 s (2 days)"]),
+            (
+                31_536_000.0,
+                1e15,
+                86_400.0,
+                ["1000000000000000 per 86400 s", "31536000 s (365 days)"],
+            ),
+            (1e17, 1e300, 1e300, ["more than 10^15 per more than 10 years", "more than 10 years"]),
+        ] {
+            let limit =
+                AdvertisedLimit { header: "ratelimit", requests: limit, window: Some(window) };
+            let headers = Advertised { limits: vec![limit], ..Advertised::default() };
+            let refusal_headers =
+                Advertised { retry_after: Some(retry_after), ..Advertised::default() };
+            let finding =
+                ProbeFinding { first_headers: headers, refusal_headers, ..ProbeFinding::default() };
+            let said: Vec<String> =
+                finding.header_checks().into_iter().map(|check| check.says).collect();
+            assert_eq!(said, says);
         }
     }
 

@@ -76,6 +76,11 @@ pub async fn count_connections(
             let sent = sender.exchange(&mut slot, sender.first(), source, Time(0)).await;
             finding.requests += 1;
             match refused(sender, &sent, refusals) {
+                // A target that has carried no connection yet has no limit of them.
+                Ok(Some(how)) if sent.reply.status == 0 && source == 0 && slots.is_empty() => {
+                    finding.stopped = Some(ProbeStop::Unreachable(how));
+                    break;
+                }
                 Ok(Some(how)) => {
                     (found.is_full, found.refusal) = (true, Some(how));
                     break;

@@ -23,6 +23,7 @@ pub fn json(finding: Option<&ProbeFinding>, connections: Option<&ConnectionFindi
             "open": connections.open(),
             "sent": connections.requests,
             "stopped": connections.stopped.as_ref().map(stop),
+            "reason": connections.stopped.as_ref().and_then(reason),
             "sources": connections.sources.iter().map(|source| value!({
                 "open": source.open,
                 "full": source.is_full,
@@ -70,6 +71,7 @@ fn rate_limit(finding: &ProbeFinding) -> Value {
     out["sent"] = value!(finding.requests);
     out["seconds"] = value!(finding.seconds);
     out["stopped"] = value!(finding.stopped.as_ref().map(stop));
+    out["reason"] = value!(finding.stopped.as_ref().and_then(reason));
     out["limits"] = value!(suggestion(finding));
     out
 }
@@ -81,6 +83,14 @@ fn bounds(bounds: Bounds) -> Value {
         "low": finite(bounds.low),
         "high": finite(bounds.high),
     })
+}
+
+/// Why the target did not respond.
+fn reason(why: &ProbeStop) -> Option<&str> {
+    match why {
+        ProbeStop::Unreachable(why) => Some(why),
+        _ => None,
+    }
 }
 
 fn stop(why: &ProbeStop) -> &str {

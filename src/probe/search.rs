@@ -125,7 +125,9 @@ fn unlimited<T: ProbedTarget>(
     throughput: &[f64],
     why: ProbeStop,
 ) -> Result<Drained, ProbeStop> {
-    if burst.refused == 0 && burst.admitted > 0 {
+    // Without a response to the last requests, nothing says that they were admitted.
+    let is_silent = matches!(why, ProbeStop::Unreachable(_)) || session.has_failed();
+    if burst.refused == 0 && burst.admitted > 0 && !is_silent {
         let took = seconds(session.now.saturating_sub(first.sent)).max(1e-9);
         let all = burst.admitted as f64 / took;
         let fastest = throughput.iter().copied().fold(all, f64::max);

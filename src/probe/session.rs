@@ -5,6 +5,7 @@
 
 use super::advertised::Advertised;
 use super::finding::{ProbeFinding, ProbeStop, ScopeDimension};
+use crate::units::counted;
 
 /// Number of the variant of the request: 0 is the request that is searched with.
 pub type ProbeSubject = usize;
@@ -157,7 +158,7 @@ impl<'a, T: ProbedTarget> ProbeSession<'a, T> {
             return Err(ProbeStop::Requests);
         }
         if self.finding.requests > 0 && at.saturating_sub(self.begun) > self.options.max_ns {
-            return Err(ProbeStop::Time);
+            return Err(self.out_of_time());
         }
         let mut replies = self.target.send(at, subject, (count, gap)).await?;
         replies.sort_by_key(|reply| reply.sent);
@@ -174,9 +175,23 @@ impl<'a, T: ProbedTarget> ProbeSession<'a, T> {
             return Err(ProbeStop::Unreachable(format!("{times} requests in a row failed")));
         }
         if self.now.saturating_sub(self.begun) > self.options.max_ns {
-            return Err(ProbeStop::Time);
+            return Err(self.out_of_time());
         }
         Ok(())
+    }
+
+    /// Whether the last request had no response.
+    pub fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Why the search ends when its time is over: if no request had a response, that is the reason.
+    fn out_of_time(&self) -> ProbeStop {
+        if self.finding.statuses.keys().any(|status| *status > 0) {
+            return ProbeStop::Time;
+        }
+        let sent = counted(self.finding.requests, "request");
+        ProbeStop::Unreachable(format!("no response to {sent} before the time was over"))
     }
 
     fn take(&mut self, reply: &ProbeReply, burst: &mut Burst) {

@@ -30,7 +30,14 @@ fn line(out: &mut String, name: &str, text: &str) {
 
 fn rate_limit(out: &mut String, finding: &ProbeFinding) {
     match finding.limit {
-        RateFinding::Unknown => line(out, "limit", "not found out"),
+        RateFinding::Unknown => {
+            let responses = finding.statuses.iter().filter(|(status, _)| **status > 0);
+            let text = match responses.map(|(_, count)| count).sum::<u64>() {
+                0 => "not found out".to_owned(),
+                some => format!("not found out; {} had a response", counted(some, "request")),
+            };
+            line(out, "limit", &text);
+        }
         RateFinding::NoLimit { fastest } => {
             let requests = finding.requests;
             line(out, "limit", &format!("none up to {requests} requests at {}/s", short(fastest)));
@@ -128,6 +135,9 @@ fn connection_limits(out: &mut String, found: &ConnectionFinding) {
     let open = found.open();
     match found.per_address() {
         Some(limit) => line(out, "connections", &format!("{limit} from an address")),
+        None if matches!(found.stopped, Some(ProbeStop::Unreachable(_))) => {
+            line(out, "connections", &format!("not found out; {open} were open"));
+        }
         None if found.in_all().is_none() => {
             let sources = found.sources.len();
             let addresses =

@@ -224,6 +224,31 @@ fn a_search_ends_at_each_of_its_bounds_with_what_is_known() {
 }
 
 #[test]
+fn a_target_that_falls_silent_has_no_known_limit() {
+    // Each request fails after 40 s: the time is over before three of them have failed.
+    let mut world = World::new(Limiter::None, 40_000_000_000, 1);
+    world.dies_after = 0;
+    let finding = run(&mut world, &options());
+    assert_eq!(finding.limit, RateFinding::Unknown);
+    let why = "no response to 2 requests before the time was over";
+    assert_eq!(finding.stopped, Some(ProbeStop::Unreachable(why.to_owned())));
+    // A target that answers some requests and then none: that is no sign of no limit.
+    for latency in LATENCIES {
+        let mut world = World::new(Limiter::None, latency, 1);
+        world.dies_after = 10;
+        let finding = run(&mut world, &options());
+        assert_eq!(finding.limit, RateFinding::Unknown, "{finding:?}");
+        let why = finding.stopped;
+        assert!(matches!(why, Some(ProbeStop::Unreachable(_))), "{why:?}");
+    }
+    // The same if the requests are used up before three of them have failed.
+    let mut world = World::new(Limiter::None, 1_000_000, 1);
+    world.dies_after = 10;
+    let finding = run(&mut world, &SearchOptions { max_requests: 12, ..options() });
+    assert_eq!(finding.limit, RateFinding::Unknown, "{finding:?}");
+}
+
+#[test]
 fn an_allowance_that_was_used_up_before_comes_back_first() {
     let mut world = World::new(Limiter::Log(50.0, 5.0), 1_000_000, 1);
     world.use_up(50);

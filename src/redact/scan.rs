@@ -41,11 +41,13 @@ struct Scan<'t> {
     found: Vec<Redaction>,
     /// Whether a question mark precedes on the line.
     in_query: bool,
+    /// Where the last `sanitize` of a scenario ends.
+    rules_end: usize,
 }
 
 /// Returns the values of all sensitive keys of a text, in order, without overlaps.
 pub(super) fn credentials(text: &[u8], names: &SensitiveNames, syntax: Syntax) -> Vec<Redaction> {
-    let mut scan = Scan { text, names, syntax, found: Vec::new(), in_query: false };
+    let mut scan = Scan { text, names, syntax, found: Vec::new(), in_query: false, rules_end: 0 };
     let mut at = 0;
     while at < text.len() {
         if text[at..].starts_with(b"://") {
@@ -117,6 +119,11 @@ impl Scan<'_> {
 
     /// Handles `key: value`; returns where the value ends, if it was redacted.
     fn colon(&mut self, key: &Range<usize>, is_quoted: bool, at: usize) -> Option<usize> {
+        let is_rules = self.syntax == Syntax::Yaml && &self.text[key.clone()] == b"sanitize";
+        // A rule within rules is within their end.
+        if is_rules && key.start >= self.rules_end {
+            self.rules_end = value::map_end(self.text, key.start, at);
+        }
         if !self.sensitive(key.clone()) && !self.is_text_of_tokens(key, at) {
             return None;
         }
@@ -141,14 +148,14 @@ impl Scan<'_> {
     }
 
     /// Whether a key is a setting of the scenario language whose name is sensitive elsewhere:
-    /// `session: 5m`, `capture: { id: { cookie: sid } }`.
+    /// `session: 5m`, `capture: { id: { cookie: sid } }`, `sanitize: { ssn: hash }`.
     fn is_setting(&self, key: &Range<usize>, at: usize) -> bool {
         let value = &self.text[at..];
         self.syntax == Syntax::Yaml
             && match &self.text[key.clone()] {
                 b"session" => value::is_duration(value),
                 b"cookie" => value::is_name(value),
-                _ => false,
+                _ => key.start < self.rules_end && value::is_rule_word(value),
             }
     }
 

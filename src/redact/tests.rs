@@ -169,6 +169,12 @@ fn scenario_shows_no_credentials() {
             ("{ max_tokens: \"{{ int(1, 9) }}\" }", "{ max_tokens: \"{{ int(1, 9) }}\" }"),
             ("check: { tokens: \"> 0\" }", "check: { tokens: \"> 0\" }"),
             ("cookies: false", "cookies: false"),
+            // Rules of `sanitize` are words of the language, what stands beside them is not.
+            ("sanitize: { ssn: hsh, token: mask }", "sanitize: { ssn: hsh, token: mask }"),
+            ("sanitize: { ssn: hunter2 }", "sanitize: { ssn: *** }"),
+            ("sanitize: { ssn: hash }, token: abc }", "sanitize: { ssn: hash }, token: *** }"),
+            ("sanitize:\n  ssn: drop\nssn: drop\n", "sanitize:\n  ssn: drop\nssn: ***\n"),
+            ("sanitize:\n  ssn: dr", "sanitize:\n  ssn: ***"),
             ("capture: { id: { cookie: sid } }", "capture: { id: { cookie: sid } }"),
             ("headers: { cookie: sid=abc }", "headers: { cookie: *** }"),
             ("url: http://h:80/", "url: http://h:80/"),

@@ -315,6 +315,33 @@ pub(super) fn tag_before(text: &[u8], at: usize) -> Option<usize> {
     (text[open] == b'<').then_some(open)
 }
 
+/// Whether there is a single word of small letters without quotes, as a rule of `sanitize` is.
+pub(super) fn is_rule_word(text: &[u8]) -> bool {
+    let text = &text[text.iter().take_while(|byte| b" \t".contains(byte)).count()..];
+    let length = text.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let after = text[length..].iter().find(|byte| !b" \t\r".contains(byte));
+    (1..=16).contains(&length) && after.is_some_and(|byte| b",}#\n".contains(byte))
+}
+
+/// Returns where the map ends that a YAML key has as its value: in brackets, or on the lines below.
+pub(super) fn map_end(text: &[u8], key: usize, at: usize) -> usize {
+    if let Some(opens) = opening(text, at) {
+        return balanced(text, opens);
+    }
+    let column = line_before(text, key).len();
+    let mut from = at;
+    loop {
+        let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |length| from + length);
+        let next = text.get(end + 1..).unwrap_or_default();
+        let line = next.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let indent = line.iter().take_while(|&&byte| byte == b' ').count();
+        if end == text.len() || !line.trim_ascii().is_empty() && indent <= column {
+            return end;
+        }
+        from = end + 1;
+    }
+}
+
 /// Returns what belongs to a YAML key on the lines below it: a block, a continued text, the items
 /// of a list. `at`: after its colon; `hidden`: where the value on its own line ends, if it has one.
 pub(super) fn lines_below(

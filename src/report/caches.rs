@@ -52,6 +52,9 @@ pub(crate) fn render(out: &mut String, report: &Report) {
                 failed,
                 show_count(layer.skipped),
             ]);
+            if let Some(failure) = rows::first_failure(layer) {
+                table.note(&plain(&failure));
+            }
         }
     }
     table.render(out, 2);
@@ -103,6 +106,10 @@ pub(crate) fn document(report: &Report) -> Value {
             "failed": layer.failed,
             "timeouts": layer.timeouts,
             "skipped": layer.skipped,
+            "first_failure": layer.first_failure.as_ref().map(|first| json!({
+                "at_s": first.at_ns as f64 / 1e9,
+                "why": first.why,
+            })),
         })
     };
     let cache = |row: rows::CacheRow<'_>| {

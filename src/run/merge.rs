@@ -74,6 +74,9 @@ pub fn merge(
         known.insert(surveyed.range.process, surveyed);
     }
     let Some(first) = known.values().next() else { return Err(MergeError::Empty) };
+    if let Some(rules) = &rules {
+        Threshold::check_all(rules, &first.info.plan.subjects())?;
+    }
     let info = Arc::new(merged_info(&first.info, known.len(), rules));
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
     let shards = info.generator.shards;

@@ -3,6 +3,7 @@
 //! Invariant: each error names the journals that it is about.
 
 use crate::event::record::RecordError;
+use crate::verdict::UnmatchedRule;
 
 /// Why journals of agents cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,9 @@ pub enum MergeError {
     /// A journal cannot be read.
     #[error("cannot read the journal {0}: {1}")]
     Journal(String, #[source] RecordError),
+    /// A rule selects nothing of the run.
+    #[error(transparent)]
+    Rule(#[from] UnmatchedRule),
     /// No journal has a delta.
     #[error("no journal has anything that was measured")]
     Empty,

@@ -18,7 +18,7 @@ use crate::plan::prices::Prices;
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
-use crate::verdict::Threshold;
+use crate::verdict::{Threshold, UnmatchedRule};
 
 /// Maximum entries of a shard that wait for the other shards.
 const MAX_WAITING: usize = 32;
@@ -37,16 +37,30 @@ pub struct ReplayChanges {
     pub prices: Option<Arc<Prices>>,
 }
 
+/// Why a record gives no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A rule selects nothing of the run.
+    #[error(transparent)]
+    Rule(#[from] UnmatchedRule),
+}
+
 /// Makes the report of a record, with these changes.
 ///
 /// # Errors
-/// If the record cannot be read.
+/// If the record cannot be read, or a rule selects nothing of the run.
 pub fn replay(
     record: impl Read,
     changes: ReplayChanges,
     sinks: &mut SinkSet,
-) -> Result<Arc<Report>, RecordError> {
+) -> Result<Arc<Report>, ReplayError> {
     let (info, mut reader) = RecordReader::new(record)?;
+    if let Some(rules) = &changes.rules {
+        Threshold::check_all(rules, &info.plan.subjects())?;
+    }
     let prices = changes.prices.clone();
     let info = changes.apply(info);
     sinks.publish(&RunEvent::Started(Arc::clone(&info)));
@@ -60,7 +74,9 @@ pub fn replay(
     let (mut waiting, mut end) = (Waiting::new(shards), None);
     while let Some(entry) = reader.next_entry()? {
         match entry {
-            RecordEntry::Started(_) => return Err(RecordError::Damaged("by a second beginning")),
+            RecordEntry::Started(_) => {
+                return Err(RecordError::Damaged("by a second beginning").into());
+            }
             RecordEntry::Ended(known) => end = Some(known),
             entry => waiting.add(entry),
         }

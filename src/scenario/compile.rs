@@ -179,17 +179,11 @@ fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> Scenari
         services: named().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
         caches: targets.cache_names.clone(),
-        prefixes: named().map(prefixes).collect(),
+        prefixes: named().map(Service::prefixes).collect(),
         protocols: named().map(Service::protocol).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }
-}
-
-/// Returns the path prefixes of a service and its backends.
-fn prefixes(service: &Service) -> Vec<String> {
-    let others = service.backends.iter().flat_map(|all| &all.prefixes);
-    [service.prefix()].into_iter().map(str::to_owned).chain(others.cloned()).collect()
 }
 
 /// Compiles `setup` or `teardown` as an archetype of its own; `None` if it has no part.

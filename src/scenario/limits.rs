@@ -70,14 +70,8 @@ pub(crate) fn report_denied(
 ) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
         let service = &plan.services[call.service];
-        let ServiceTarget::Url(address) = &service.target else { continue };
-        let path = call.request.path.as_static().unwrap_or_default();
-        let path = String::from_utf8_lossy(path);
-        let others = service.backends.iter().flat_map(|all| &all.prefixes);
-        let denial = [&address.prefix]
-            .into_iter()
-            .chain(others)
-            .find_map(|prefix| safety.denial(&call.request.method, &format!("{prefix}{path}")));
+        let is_url = matches!(service.target, ServiceTarget::Url(_));
+        let denial = is_url.then(|| safety.denial_of(&call.request, &service.prefixes())).flatten();
         if let Some(why) = denial {
             diagnostics.global_mistake(label, format!("this request is not sent: {why}"));
         }

@@ -40,5 +40,5 @@ pub use hit::HitOptions;
 pub use loader::{environments, load};
 pub use overrides::ScenarioOverrides;
 #[cfg(feature = "schedule")]
-pub use schedule::{is_schedule, load_schedule};
+pub use schedule::{ScheduleContext, WrongArgument, is_schedule, load_schedule};
 pub use syntax::mistake::{Mistake, Mistakes, SourcePlace, Warning};

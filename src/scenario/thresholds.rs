@@ -56,7 +56,6 @@ pub(crate) fn parse_flag(diagnostics: &mut Diagnostics, rules: &[String]) -> Vec
 pub(crate) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.manifest().subjects();
     let has_health = plan.services.iter().any(|service| service.health.is_some());
-    let has_backends = plan.services.iter().any(|service| service.backends.is_some());
     for (index, rule) in plan.thresholds.iter().enumerate() {
         if rule.metric == Metric::Recovery && !has_health {
             let message = "recovery is not measured: no service has `health`";
@@ -66,11 +65,7 @@ pub(crate) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places
     }
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let place = places.get(index);
-        if rule.scope.backend().is_some() && !has_backends {
-            let message = "no service has several addresses, so there is no backend";
-            mistake(diagnostics, place, rule, message)
-                .expected("the rule without `backend(…)`, or a service with `urls: [ … ]`");
-        } else if let Err(error) = rule.scope.matches(&subjects) {
+        if let Err(error) = rule.scope.matches(&subjects) {
             explain(mistake(diagnostics, place, rule, &error.message), error);
         }
     }

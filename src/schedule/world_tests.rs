@@ -17,7 +17,7 @@ fn job(every: u64, overlap: OverlapPolicy, catch_up: CatchUp) -> ScheduledJob {
         name: "world".to_owned(),
         scenario: PathBuf::new(),
         args: Vec::new(),
-        calendar: Calendar::cron(&seconds, &ScheduleZone::utc()).unwrap(),
+        calendar: Calendar::cron(&seconds, &ScheduleZone::utc(), 0).unwrap(),
         jitter: Duration::ZERO,
         overlap,
         timeout: None,

@@ -6,39 +6,13 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::second_rows::{AT_LEAST, CALLS, SECOND, STEP, second, step, time_names, times};
 use crate::plan::RunManifest;
-use crate::report::csv::{call_counts, cell, harmless};
+use crate::report::csv::{call_counts, harmless};
 use crate::stats::CompletedSecond;
 
 /// The name of the file.
 pub(super) const FILE: &str = "backends.csv";
-
-const HEADER: [&str; 21] = [
-    "second",
-    "measured",
-    "late",
-    "service",
-    "backend",
-    "workload",
-    "archetype",
-    "step",
-    "attempts",
-    "failed_attempts",
-    "calls",
-    "ok",
-    "failed",
-    "timeout",
-    "generator_errors",
-    "unfinished",
-    "response_p50_us",
-    "response_p95_us",
-    "response_p99_us",
-    "response_max_us",
-    "at_least",
-];
-
-/// The times of a row.
-const TIMES: [(&str, f64); 4] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
 
 /// Writes `backends.csv`.
 pub(super) struct BackendsFile<W: Write> {
@@ -55,7 +29,13 @@ impl<W: Write> BackendsFile<W> {
     /// Writes the head of the file.
     pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(HEADER)?;
+        let mut head = Vec::from(SECOND);
+        head.extend(["service", "backend"]);
+        head.extend(STEP);
+        head.extend(["attempts", "failed_attempts"]);
+        head.extend(CALLS);
+        let times = time_names("response").into_iter().chain([AT_LEAST.to_owned()]);
+        csv.write_record(head.iter().map(|name| (*name).to_owned()).chain(times))?;
         csv.flush()?;
         Ok(Self { csv, plan })
     }
@@ -67,20 +47,13 @@ impl<W: Write> BackendsFile<W> {
             let Some(backend) = backend else { continue };
             let series = &plan.steps[of.step.index()];
             let (service, _) = &plan.services[of.service.index()];
-            let workload = &plan.workloads[series.workload.index()].name;
-            let archetype = &plan.archetypes[series.archetype.index()];
-            let mut row = vec![window.second.to_string()];
-            row.extend([window.measured, closed.late].map(|is| u8::from(is).to_string()));
-            row.extend(
-                [service, &of.name, workload, archetype, &series.name].map(|text| harmless(text)),
-            );
+            let mut row = second(closed);
+            row.extend([service, &of.name].map(|name| harmless(name)));
+            row.extend(step(plan, series));
             row.extend([backend.attempts, backend.failed].map(|count| count.to_string()));
             row.extend(call_counts(&backend.calls.calls));
-            let (mut at_least, response) = (Vec::new(), &backend.calls.response);
-            for (name, p) in TIMES {
-                let quantile = if p < 1.0 { response.quantile(p) } else { response.longest() };
-                row.push(cell(&format!("response_{name}"), quantile, &mut at_least));
-            }
+            let mut at_least = Vec::new();
+            row.extend(times("response", &backend.calls.response, &mut at_least));
             row.push(at_least.join(" "));
             self.csv.write_record(&row)?;
         }

@@ -38,6 +38,20 @@ pub struct RunFolder {
     disk: OnceLock<DiskBudget>,
 }
 
+/// Creates the folder that a file is to be in, if it is missing.
+///
+/// # Errors
+/// If it cannot be created; the text names it.
+pub fn make_folder_of(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    fs::create_dir_all(folder).map_err(|error| {
+        let text = format!("its folder {} cannot be created: {error}", folder.display());
+        io::Error::new(error.kind(), text)
+    })
+}
+
 impl RunFolder {
     /// Claims the folder at `path` and creates it if necessary. With `force`, existing files of
     /// these names are removed.

@@ -30,6 +30,7 @@ pub mod progress;
 #[cfg(feature = "metrics")]
 pub mod push;
 pub mod run_log;
+mod second_rows;
 mod sink_set;
 mod timeline;
 #[cfg(feature = "tui")]

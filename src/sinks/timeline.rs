@@ -6,11 +6,12 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::second_rows::{AT_LEAST, CALLS, SECOND, STEP, second, time_names, times};
 use crate::ids::{StepId, WorkloadId};
 use crate::plan::RunManifest;
-use crate::report::csv::{call_counts, cell, harmless};
+use crate::report::csv::{call_counts, harmless};
+use crate::stats::CompletedSecond;
 use crate::stats::delta::StepWindow;
-use crate::stats::{CompletedSecond, Latency};
 
 /// Writes `timeline.csv`.
 pub(super) struct TimelineFile<W: Write> {
@@ -18,41 +19,17 @@ pub(super) struct TimelineFile<W: Write> {
     plan: Arc<RunManifest>,
 }
 
-const HEADER: [&str; 27] = [
-    "second",
-    "measured",
-    "late",
-    "workload",
-    "archetype",
-    "step",
-    "due",
-    "started",
-    "lost",
-    "calls",
-    "ok",
-    "failed",
-    "timeout",
-    "generator_errors",
-    "unfinished",
-    "censored",
-    "response_p50_us",
-    "response_p95_us",
-    "response_p99_us",
-    "response_max_us",
-    "service_p50_us",
-    "service_p95_us",
-    "service_p99_us",
-    "service_max_us",
-    "at_least",
-    "suppressed",
-    "blocked_p95_us",
-];
-
 impl<W: Write> TimelineFile<W> {
     /// Writes the head of the file.
     pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(HEADER)?;
+        let mut head = [SECOND, STEP, ["due", "started", "lost"]].concat();
+        head.extend(CALLS);
+        head.push("censored");
+        let times = [time_names("response"), time_names("service")].concat();
+        let last = [AT_LEAST, "suppressed", "blocked_p95_us"].map(str::to_owned);
+        let names = head.iter().map(|name| (*name).to_owned());
+        csv.write_record(names.chain(times).chain(last))?;
         // Flushed, so that a run that is killed early leaves a valid table.
         csv.flush()?;
         Ok(Self { csv, plan })
@@ -95,10 +72,7 @@ impl<W: Write> TimelineFile<W> {
         (loads, blocked): ([String; 3], String),
         step: &StepWindow,
     ) -> io::Result<()> {
-        let window = &closed.window;
-        let mut row = vec![window.second.to_string()];
-        row.push(u8::from(window.measured).to_string());
-        row.push(u8::from(closed.late).to_string());
+        let mut row = second(closed);
         row.extend(names.map(harmless));
         row.extend(loads);
         let calls = &step.calls;
@@ -106,18 +80,10 @@ impl<W: Write> TimelineFile<W> {
         row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
-            row.extend(percentiles(kind, latency, &mut at_least));
+            row.extend(times(kind, latency, &mut at_least));
         }
         row.extend([at_least.join(" "), calls.suppressed.to_string(), blocked]);
         self.csv.write_record(&row)?;
         Ok(())
     }
-}
-
-fn percentiles(kind: &str, latency: &Latency, at_least: &mut Vec<String>) -> [String; 4] {
-    let named = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
-    named.map(|(name, p)| {
-        let quantile = if p < 1.0 { latency.quantile(p) } else { latency.longest() };
-        cell(&format!("{kind}_{name}"), quantile, at_least)
-    })
 }

@@ -5,8 +5,17 @@
 
 use std::collections::BTreeMap;
 
+/// The first failure of a layer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirstLayerFailure {
+    /// When, ns after the run's start.
+    pub at_ns: u64,
+    /// Why, in the store's words.
+    pub why: String,
+}
+
 /// The use of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerUse {
     /// Lookups that it had an entry for.
     pub hits: u64,
@@ -26,6 +35,8 @@ pub struct LayerUse {
     pub timeouts: u64,
     /// Requests that were not made, because it had not answered before.
     pub skipped: u64,
+    /// The first request that failed or had no answer in time.
+    pub first_failure: Option<FirstLayerFailure>,
 }
 
 /// The use of a cache.
@@ -69,6 +80,8 @@ impl LayerUse {
         self.failed += other.failed;
         self.timeouts += other.timeouts;
         self.skipped += other.skipped;
+        let both = [self.first_failure.take(), other.first_failure.clone()];
+        self.first_failure = both.into_iter().flatten().min();
     }
 }
 
@@ -129,6 +142,10 @@ mod tests {
         let mut other = Caches::default();
         other.cache("tokens").add_wait(9);
         other.cache("tokens").layer("redis").timeouts = 2;
+        let failure = |at_ns, why: &str| Some(FirstLayerFailure { at_ns, why: why.to_owned() });
+        one.cache("tokens").layer("redis").first_failure = failure(7, "refused");
+        other.cache("tokens").layer("redis").first_failure = failure(5, "no answer");
+        other.cache("rows").layer("sqlite").first_failure = failure(9, "locked");
         other.cache("rows").lookups = 1;
         let (mut left, mut right) = (one.clone(), other.clone());
         left.merge(&other);
@@ -138,5 +155,7 @@ mod tests {
         assert_eq!((tokens.wait_ns, tokens.longest_wait_ns), (14, 9));
         assert_eq!(tokens.hit_ratio(), Some(0.75));
         assert_eq!(left.by_name["rows"].hit_ratio(), None);
+        assert_eq!(tokens.layers["redis"].first_failure, failure(5, "no answer"));
+        assert_eq!(left.by_name["rows"].layers["sqlite"].first_failure, failure(9, "locked"));
     }
 }

@@ -16,7 +16,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use super::zone::{ScheduleZone, timestamp};
+use super::zone::{ScheduleZone, show_time, timestamp};
 use crate::suggest::nearest;
 use crate::units;
 
@@ -35,7 +35,7 @@ const HALF_A_DAY: i32 = 12 * 3_600;
 /// The longest expression, bytes.
 const MAX_TEXT: usize = 200;
 
-/// Where a search begins that finds out whether an expression is due at all: 2000-01-01.
+/// Where a search begins that finds out whether the days of an expression exist: 2000-01-01.
 const MILLENNIUM: u64 = 946_684_800;
 
 /// The names of the fields, from minutes on.
@@ -103,8 +103,8 @@ impl Calendar {
     /// one with a name, such as `@daily` or `@every 5m`.
     ///
     /// # Errors
-    /// If it is no such expression, or is never due.
-    pub fn cron(text: &str, zone: &ScheduleZone) -> Result<Self, CalendarError> {
+    /// If it is no such expression, or is never due after `now`, in seconds since the epoch.
+    pub fn cron(text: &str, zone: &ScheduleZone, now: u64) -> Result<Self, CalendarError> {
         let text = text.trim();
         if let Some(interval) = text.strip_prefix("@every") {
             let expected = "@every with a duration of whole seconds, such as `@every 5m`";
@@ -126,6 +126,10 @@ impl Calendar {
         if calendar.after(MILLENNIUM).is_none() {
             let expected = "days that exist, such as `L` for the last day of a month";
             return Err(error(&format!("`{text}` is never due"), expected, None));
+        }
+        if calendar.after(now).is_none() {
+            let message = format!("`{text}` is never due after {}", show_time(now, zone));
+            return Err(error(&message, "a year to come, or no year", None));
         }
         Ok(calendar)
     }

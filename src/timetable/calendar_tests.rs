@@ -171,7 +171,7 @@ const CASES: &[DueCase] = &[
 fn slots_are_due_as_the_table_says() {
     for (text, zone, from, expected) in CASES {
         let zone = ScheduleZone::parse(zone).unwrap();
-        let calendar = Calendar::cron(text, &zone).unwrap();
+        let calendar = Calendar::cron(text, &zone, 0).unwrap();
         let mut at = parse_time(from, &zone).unwrap();
         for time in *expected {
             at = calendar.after(at).unwrap_or_else(|| panic!("{text}: no more slots"));
@@ -190,7 +190,7 @@ fn each_real_quarter_and_each_day_has_one_slot() {
         let zone = ScheduleZone::parse(zone).unwrap();
         let begin = parse_time("2025-01-01T00:00:00Z", &zone).unwrap();
         for (text, seconds) in [("*/15 * * * *", 900), ("*/30 * * * *", 1_800)] {
-            let calendar = Calendar::cron(text, &zone).unwrap();
+            let calendar = Calendar::cron(text, &zone, begin).unwrap();
             let mut at = begin;
             for _ in 0..365 * 24 * 4 {
                 let next = calendar.after(at).unwrap();
@@ -199,7 +199,7 @@ fn each_real_quarter_and_each_day_has_one_slot() {
             }
         }
         for text in ["30 2 * * *", "0 0 * * *", "59 1 * * *"] {
-            let calendar = Calendar::cron(text, &zone).unwrap();
+            let calendar = Calendar::cron(text, &zone, begin).unwrap();
             let (mut at, mut days) = (calendar.after(begin).unwrap(), 1);
             while let Some(next) = calendar.after(at).filter(|at| *at < begin + 730 * 86_400) {
                 let day = |time| show_time(time, &zone)[..10].to_owned();
@@ -218,7 +218,7 @@ fn every_counts_from_the_epoch() {
     assert_eq!((calendar.after(299), calendar.after(300)), (Some(300), Some(600)));
     assert_eq!(calendar.last_between(0, 899), Some(600));
     assert_eq!(calendar.last_between(600, 899), None);
-    let written = Calendar::cron("@every 5m", &ScheduleZone::utc()).unwrap();
+    let written = Calendar::cron("@every 5m", &ScheduleZone::utc(), 0).unwrap();
     assert_eq!(written.after(299), Some(300));
     assert!(Calendar::every(Duration::from_millis(1_500)).is_none());
     assert!(Calendar::every(Duration::ZERO).is_none());
@@ -227,13 +227,26 @@ fn every_counts_from_the_epoch() {
 #[test]
 fn wrong_expressions_are_explained() {
     let explained = |text: &str| {
-        let found = Calendar::cron(text, &ScheduleZone::utc()).unwrap_err();
+        let utc = ScheduleZone::utc();
+        let now = parse_time("2026-11-30T12:00:00Z", &utc).unwrap();
+        let found = Calendar::cron(text, &utc, now).unwrap_err();
         (found.message, found.did_you_mean)
     };
     let near = |word: &str| Some(word.to_owned());
     for (text, message, hint) in [
         ("0 0 31 2 *", "`0 0 31 2 *` is never due", None),
         ("0 0 30 FEB *", "`0 0 30 FEB *` is never due", None),
+        ("0 0 0 29 2 * 2027", "`0 0 0 29 2 * 2027` is never due", None),
+        (
+            "* * * * * * 2020",
+            "`* * * * * * 2020` is never due after 2026-11-30 12:00:00 +00:00",
+            None,
+        ),
+        (
+            "0 59 11 30 11 * 2026",
+            "`0 59 11 30 11 * 2026` is never due after 2026-11-30 12:00:00 +00:00",
+            None,
+        ),
         ("60 0 * * *", "invalid minute `60`", None),
         ("0 24 * * *", "invalid hour `24`", None),
         ("0 0 0 * *", "invalid day of the month `0`", None),
@@ -252,5 +265,5 @@ fn wrong_expressions_are_explained() {
         assert_eq!(explained(text), (message.to_owned(), hint), "{text}");
     }
     let hostile = "1,".repeat(100_000) + " * * * *";
-    assert!(Calendar::cron(&hostile, &ScheduleZone::utc()).is_err());
+    assert!(Calendar::cron(&hostile, &ScheduleZone::utc(), 0).is_err());
 }

@@ -247,7 +247,7 @@ mod tests {
             name: name.to_owned(),
             scenario: PathBuf::new(),
             args: Vec::new(),
-            calendar: Calendar::cron("@hourly", &ScheduleZone::utc()).unwrap(),
+            calendar: Calendar::cron("@hourly", &ScheduleZone::utc(), 0).unwrap(),
             jitter,
             overlap: OverlapPolicy::Skip,
             timeout: None,

@@ -9,6 +9,7 @@ use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::ids::{StepId, WorkloadId};
 use crate::protocol::status::as_http;
+use crate::stats::caches::Caches;
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{
     Calls, Delayed, Histogram, Latency, MessageCounts, OwnDelay, Quantile, Recovery, Snapshot,
@@ -25,6 +26,8 @@ pub struct JudgedPart<'a> {
     pub bytes: u64,
     /// How long services took to be healthy after the load.
     pub recovery: Option<Recovery>,
+    /// The caches of the whole run; `None` for a window.
+    pub caches: Option<&'a Caches>,
 }
 
 /// The observed value of a metric.
@@ -44,6 +47,7 @@ pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot)
         seconds: measured_ns(threshold, subjects, snapshot) as f64 / 1e9,
         bytes: snapshot.connections.bytes_received,
         recovery: snapshot.recovery,
+        caches: Some(&snapshot.caches),
     };
     thresholds.iter().map(|threshold| judge_part(threshold, subjects, part(threshold))).collect()
 }
@@ -179,6 +183,10 @@ fn observe(
             at_least: !recovery.is_healthy,
             ..Observed::known(recovery.us as f64)
         }),
+        Metric::Cache(metric) => {
+            let counts = scope.cache().and_then(|name| part.caches?.by_name.get(name));
+            counts.and_then(|counts| metric.of(counts)).and_then(exact)
+        }
         Metric::Iterations => {
             let started = sum(|load| load.started);
             (started > 0).then_some(started as f64).and_then(exact)

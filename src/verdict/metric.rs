@@ -5,12 +5,13 @@
 
 use std::fmt;
 
+use super::cache_metric::CacheMetric;
 use super::message_metric::{MessageCount, MessageSpan, SPANS};
-use super::rule_error::RuleError;
+use super::metric_form::MetricForm;
+use super::rule_error::{RuleError, short};
 use crate::foreign;
 use crate::protocol::status::{self, ShownStatus};
 use crate::suggest::nearest;
-use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
 /// The metric of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub enum Metric {
     Messages(MessageCount),
     /// The share of token streams that met the limits of `good`, among those that have some.
     Good,
+    /// A count or share of a cache, of the whole run.
+    Cache(CacheMetric),
 }
 
 /// The times of a call or iteration.
@@ -119,22 +122,19 @@ const SCALARS: &[(&str, Metric)] = &[
 const STATS: &[&str] = &["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
 
 impl Metric {
-    /// Parses a limit in the metric's unit.
-    pub(super) fn parse_limit(self, value: &str, is_k6: bool) -> Option<f64> {
+    /// The form of its values.
+    pub fn form(self) -> MetricForm {
         match self {
-            Self::Time(..) if is_k6 && value.parse::<f64>().is_ok() => {
-                value.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms * 1e3)
-            }
-            Self::Time(..) | Self::Recovery => {
-                parse_duration(value).ok().map(|d| d.as_nanos() as f64 / 1e3)
-            }
+            Self::Time(..) | Self::Recovery => MetricForm::Duration,
             Self::Errors
             | Self::Achieved
             | Self::AchievedUsers
             | Self::Checks
             | Self::Good
-            | Self::StatusShare(..) => parse_share(value).ok().filter(|share| *share <= 1.0),
-            Self::Bytes => parse_size(value).ok().map(|bytes| bytes as f64),
+            | Self::StatusShare(..) => MetricForm::Share,
+            Self::Cache(metric) if metric.is_share() => MetricForm::Share,
+            Self::Bytes => MetricForm::Size,
+            Self::Rate => MetricForm::Rate,
             Self::Dropped
             | Self::Failed
             | Self::Timeouts
@@ -142,38 +142,33 @@ impl Metric {
             | Self::Iterations
             | Self::GeneratorErrors
             | Self::Messages(_)
-            | Self::Statuses(..) => value.parse::<u64>().ok().map(|count| count as f64),
-            Self::Rate => parse_rate(value).ok().map(crate::units::Rate::as_f64),
+            | Self::Cache(_)
+            | Self::Statuses(..) => MetricForm::Count,
         }
     }
 
-    /// Whether the metric is a share of one.
+    /// Parses a limit in the metric's unit.
+    pub(super) fn parse_limit(self, value: &str, is_k6: bool) -> Option<f64> {
+        if let Self::Time(..) = self
+            && is_k6
+            && let Ok(ms) = value.parse::<f64>()
+        {
+            return ms.is_finite().then_some(ms * 1e3);
+        }
+        self.form().parse(value)
+    }
+
+    /// Whether the metric is a share of one, whose limit needs its sign.
     pub fn is_share(self) -> bool {
-        matches!(
-            self,
-            Self::Errors | Self::Achieved | Self::Checks | Self::Good | Self::StatusShare(..)
-        )
+        self.form() == MetricForm::Share && self != Self::AchievedUsers
     }
 
     pub(super) fn expected_limit(self) -> &'static str {
-        match self {
-            Self::Time(..) | Self::Recovery => "a duration such as 250ms or 1.5s",
-            Self::Errors
-            | Self::Achieved
-            | Self::AchievedUsers
-            | Self::Checks
-            | Self::Good
-            | Self::StatusShare(..) => "a share from 0 to 1, such as 1% or 0.01",
-            Self::Bytes => "a size such as 10MB",
-            Self::Statuses(..) => "a share such as 1%, or a whole number such as 0 or 10",
-            Self::Dropped
-            | Self::Failed
-            | Self::Timeouts
-            | Self::Calls
-            | Self::Iterations
-            | Self::Messages(_)
-            | Self::GeneratorErrors => "a whole number such as 0 or 10",
-            Self::Rate => "a rate such as 200/s",
+        match self.form() {
+            MetricForm::Count if self.as_share() != self => {
+                "a share such as 1%, or a whole number such as 0 or 10"
+            }
+            form => form.expected(),
         }
     }
 
@@ -190,6 +185,7 @@ impl Metric {
             | Self::Rate
             | Self::Iterations
             | Self::Recovery
+            | Self::Cache(_)
             | Self::Bytes => false,
             _ => true,
         }
@@ -219,35 +215,14 @@ impl Metric {
     pub(super) fn as_share(self) -> Self {
         match self {
             Self::Statuses(low, high) => Self::StatusShare(low, high),
+            Self::Cache(metric) => Self::Cache(metric.as_share()),
             other => other,
         }
     }
 
     /// Formats a value of this metric: `250 ms`, `1%`, `12`, `200/s`.
     pub fn show(self, value: f64) -> String {
-        match self {
-            Self::Time(..) | Self::Recovery if value >= 1e6 => format!("{}s", value / 1e6),
-            Self::Time(..) | Self::Recovery if value >= 1e3 => format!("{}ms", value / 1e3),
-            Self::Time(..) | Self::Recovery => format!("{value}us"),
-            Self::Errors
-            | Self::Achieved
-            | Self::AchievedUsers
-            | Self::Checks
-            | Self::Good
-            | Self::StatusShare(..) => {
-                format!("{}%", value * 100.0)
-            }
-            Self::Bytes => format!("{value}B"),
-            Self::Dropped
-            | Self::Failed
-            | Self::Timeouts
-            | Self::Calls
-            | Self::Iterations
-            | Self::GeneratorErrors
-            | Self::Messages(_)
-            | Self::Statuses(..) => format!("{value}"),
-            Self::Rate => format!("{value}/s"),
-        }
+        self.form().show(value)
     }
 }
 
@@ -273,6 +248,7 @@ impl fmt::Display for Metric {
                 write!(f, "status({}xx)", low / 100)
             }
             Self::Messages(count) => f.write_str(count.name()),
+            Self::Cache(metric) => f.write_str(metric.name()),
             scalar => {
                 let name = SCALARS.iter().find(|(_, known)| known == scalar);
                 f.write_str(name.map_or("", |(name, _)| name))
@@ -299,6 +275,13 @@ pub(super) fn parse_metric(text: &str) -> Result<Metric, RuleError> {
     }
     if let Some(count) = MessageCount::parse(text) {
         return Ok(Metric::Messages(count));
+    }
+    if CacheMetric::named(text).is_some() {
+        return Err(RuleError {
+            message: format!("`{text}` is recorded for a cache"),
+            expected: "the selector of a cache before the metric".to_owned(),
+            help: Some(format!("write `cache(\"NAME\").{text}`")),
+        });
     }
     if let Some(stat) = parse_statistic(text) {
         // k6 lists thresholds below the metric's name; there response time is the usual one.
@@ -386,11 +369,6 @@ pub(super) fn is_k6(metric: &str) -> bool {
         // Without a metric, as k6 lists thresholds below the metric's name.
         || metric == "max"
         || metric == "min"
-}
-
-/// Shortens a word to what a message can hold.
-pub(super) fn short(word: &str) -> String {
-    word.chars().take(60).collect()
 }
 
 pub(super) fn known_metrics() -> String {

@@ -3,10 +3,12 @@
 //! Thresholds come from the scenario and the command line; `run` judges them on a Snapshot.
 //! Invariant: thresholds are judged in one place, from counts and histograms of the Snapshot.
 
+pub mod cache_metric;
 pub mod judge;
 mod judgement;
 pub mod message_metric;
 mod metric;
+mod metric_form;
 mod rule_error;
 pub mod scope;
 mod side_rule;
@@ -15,6 +17,7 @@ pub mod trust;
 pub mod watch;
 
 pub use judge::Judgement;
+pub use rule_error::{RuleError, UnmatchedRule};
 pub use scope::{Scope, Subject, Subjects};
 pub use side_rule::{SideJudgement, SideRule};
 pub use threshold::{Comparison, Threshold};

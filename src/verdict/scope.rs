@@ -4,8 +4,8 @@
 //! it.
 //! Invariant: all selectors of a threshold must match: each narrows the scope further.
 
-use super::metric::{Metric, short};
-use super::rule_error::RuleError;
+use super::metric::Metric;
+use super::rule_error::{RuleError, short};
 use crate::ids::{StepId, WorkloadId};
 use crate::suggest::nearest;
 
@@ -31,6 +31,8 @@ pub enum Selector {
     Check(String),
     /// A backend of a service with several addresses, by its URL.
     Backend(String),
+    /// A cache; only for its own metrics.
+    Cache(String),
 }
 
 /// Everything that can be selected: the measured series and workloads, by their names.
@@ -45,6 +47,8 @@ pub struct Subjects {
     pub series: Vec<Subject>,
     /// All series by backend: the series, and the backend's name.
     pub backends: Vec<(StepId, String)>,
+    /// The names of caches.
+    pub caches: Vec<String>,
 }
 
 /// A series by its names.
@@ -62,7 +66,7 @@ pub struct Subject {
     pub checks: Vec<String>,
 }
 
-const WORDS: [&str; 6] = ["step", "workload", "archetype", "tag", "check", "backend"];
+const WORDS: [&str; 7] = ["step", "workload", "archetype", "tag", "check", "backend", "cache"];
 
 impl Scope {
     /// Parses the selectors at the start of a rule; also returns the rest.
@@ -118,6 +122,12 @@ impl Scope {
                 "errors, failed, timeouts, calls, status(5xx), response or service times",
             );
         }
+        if matches!(metric, Metric::Cache(_)) {
+            return match self.selectors.len() {
+                1 => Ok(()),
+                _ => error("for the whole run", "no selector but one `cache(\"…\").`"),
+            };
+        }
         if matches!(metric, Metric::Bytes | Metric::Recovery) && !self.selectors.is_empty() {
             return error("for the whole run", "no selector");
         }
@@ -137,6 +147,14 @@ impl Scope {
     pub fn backend(&self) -> Option<&str> {
         self.selectors.iter().find_map(|selector| match selector {
             Selector::Backend(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The cache that is selected; `None` without one.
+    pub fn cache(&self) -> Option<&str> {
+        self.selectors.iter().find_map(|selector| match selector {
+            Selector::Cache(name) => Some(name.as_str()),
             _ => None,
         })
     }
@@ -171,6 +189,8 @@ impl Scope {
             Selector::Backend(name) => {
                 subjects.backends.iter().any(|(of, known)| *of == series && known == name)
             }
+            // A cache has no series.
+            Selector::Cache(_) => false,
         })
     }
 
@@ -201,12 +221,18 @@ impl Scope {
     pub fn matches(&self, subjects: &Subjects) -> Result<(), RuleError> {
         for (count, selector) in self.selectors.iter().enumerate() {
             let so_far = Self { selectors: self.selectors[..=count].to_vec() };
-            if StepId::first(subjects.series.len())
-                .any(|series| so_far.has_series(subjects, series))
-            {
+            let mut series = StepId::first(subjects.series.len());
+            let is_found = match selector {
+                Selector::Cache(name) => subjects.caches.contains(name),
+                _ => series.any(|series| so_far.has_series(subjects, series)),
+            };
+            if is_found {
                 continue;
             }
             let (what, name, known) = selector.known(subjects);
+            if let Some(missing) = selector.missing().filter(|_| known.is_empty()) {
+                return Err(missing);
+            }
             let elsewhere = known.contains(&name);
             return Err(RuleError {
                 message: if elsewhere {
@@ -228,6 +254,22 @@ impl Scope {
 }
 
 impl Selector {
+    /// The mistake if there is nothing of the kind that it selects; `None` if there always is.
+    fn missing(&self) -> Option<RuleError> {
+        let (message, expected) = match self {
+            Self::Backend(_) => (
+                "no service has several addresses, so there is no backend",
+                "the rule without `backend(…)`, or a service with `urls: [ … ]`",
+            ),
+            Self::Cache(_) => (
+                "there is no cache",
+                "the rule without `cache(…)`, or a `cache` with layers in the scenario",
+            ),
+            _ => return None,
+        };
+        Some(RuleError { message: message.into(), expected: expected.into(), help: None })
+    }
+
     /// Returns the kind of names it selects by, the name it gives, and the existing names.
     fn known(&self, subjects: &Subjects) -> (&'static str, String, Vec<String>) {
         let series = subjects.series.iter();
@@ -249,6 +291,7 @@ impl Selector {
                 let known = subjects.backends.iter().map(|(_, name)| name.clone());
                 ("backend", name.clone(), known.collect())
             }
+            Self::Cache(name) => ("cache", name.clone(), subjects.caches.clone()),
         };
         known.sort();
         known.dedup();
@@ -264,6 +307,7 @@ fn parse_selector(word: &str, mut names: Vec<String>) -> Option<Selector> {
         ("archetype", []) => Some(Selector::Archetype(first)),
         ("check", []) => Some(Selector::Check(first)),
         ("backend", []) => Some(Selector::Backend(first)),
+        ("cache", []) => Some(Selector::Cache(first)),
         ("tag", [value]) => Some(Selector::Tag(first, value.clone())),
         ("tag", []) => {
             let (key, value) = first.split_once('=')?;
@@ -279,6 +323,7 @@ fn example(word: &str) -> &'static str {
         "tag" => "team=checkout",
         "check" => "status is 200",
         "backend" => "http://10.0.0.2:8080",
+        "cache" => "tokens",
         _ => "buyers",
     }
 }

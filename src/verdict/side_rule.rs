@@ -151,7 +151,7 @@ fn equals(threshold: &Threshold, judgement: &Judgement) -> bool {
 fn observe(threshold: &Threshold, side: &StepWindow) -> Judgement {
     let mut window = blank();
     window.steps[0] = Some(Box::new(side.clone()));
-    let part = JudgedPart { window: &window, seconds: 0.0, bytes: 0, recovery: None };
+    let part = JudgedPart { window: &window, seconds: 0.0, bytes: 0, recovery: None, caches: None };
     judge_part(threshold, &Subjects::default(), part)
 }
 

@@ -3,10 +3,13 @@
 //! `scenario` and `cli` parse it, `judge` judges it on a Snapshot.
 //! Invariant: a threshold that parsed can be judged.
 
+use super::cache_metric::CacheMetric;
 pub use super::metric::{Metric, MetricTime, Statistic};
-use super::metric::{is_k6, known_metrics, parse_metric, short};
-pub use super::rule_error::RuleError;
-use super::scope::Scope;
+use super::metric::{is_k6, known_metrics, parse_metric};
+pub use super::metric_form::MetricForm;
+use super::rule_error::short;
+pub use super::rule_error::{RuleError, UnmatchedRule};
+use super::scope::{Scope, Subjects};
 use crate::suggest::nearest;
 use crate::units::{nanos, parse_duration, parse_share};
 
@@ -88,7 +91,10 @@ impl Threshold {
                 None,
             );
         }
-        let mut metric = parse_metric(left)?;
+        let mut metric = match scope.cache() {
+            Some(_) => Metric::Cache(CacheMetric::parse(left)?),
+            None => parse_metric(left)?,
+        };
         let (value, when) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
         if value.ends_with('%') || value.contains('.') && parse_share(value).is_ok() {
             metric = metric.as_share();
@@ -161,6 +167,7 @@ impl Threshold {
         }
         let whole = match self.metric {
             Metric::Bytes => Some("bytes are counted for the whole run"),
+            Metric::Cache(_) => Some("caches are counted for the whole run"),
             Metric::Recovery => Some("recovery is measured after the load"),
             _ => None,
         };
@@ -182,6 +189,18 @@ impl Threshold {
             );
         }
         Ok(())
+    }
+
+    /// Checks that each rule selects something.
+    ///
+    /// # Errors
+    /// The first rule that selects nothing.
+    pub fn check_all(rules: &[Self], subjects: &Subjects) -> Result<(), UnmatchedRule> {
+        let check = |rule: &Self| {
+            let unmatched = |error| UnmatchedRule { rule: rule.rule.clone(), error };
+            rule.scope.matches(subjects).map_err(unmatched)
+        };
+        rules.iter().try_for_each(check)
     }
 
     /// The native spelling, if the threshold was written in k6's.

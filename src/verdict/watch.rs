@@ -174,7 +174,8 @@ impl Watch {
         rule.next_end_s = end.saturating_add(1);
         let seconds = f64::from(over_s);
         let judged = whole.map(|window| {
-            let part = JudgedPart { window: &window, seconds, bytes: 0, recovery: None };
+            let part =
+                JudgedPart { window: &window, seconds, bytes: 0, recovery: None, caches: None };
             Judgement {
                 threshold: rule.threshold.clone(),
                 ..judge::judge_part(&rule.narrowed, &Subjects::default(), part)

@@ -171,13 +171,63 @@ fn store_that_is_down_or_silent_costs_its_entries_not_the_load() {
     let report = assert_counts(&done, &[("fills", 20), ("redis.writes", 0), ("redis.hits", 0)]);
     assert!(counted(&report, "redis.timeouts") + counted(&report, "redis.failed") >= 3, "{done}");
     assert!(counted(&report, "redis.skipped") > 0, "{done}");
+    let silent = assert_first_failure(&done, &report);
+    assert!(silent["at_s"].as_f64().unwrap() >= 0.1, "{silent}");
     assert_eq!(target.count("/login"), 20);
     drop(redis);
     let done = Manada::telling(&scenario, &[]).env("CACHE_KEY", KEY).go();
     let report = assert_counts(&done, &[("fills", 20), ("redis.writes", 0)]);
     assert!(counted(&report, "redis.failed") >= 3, "{done}");
     assert!(done.stderr.contains("cache `tokens`, redis: "), "{done}");
+    let refused = assert_first_failure(&done, &report);
+    assert!(refused["why"].as_str().unwrap().contains("refused"), "{refused}");
     assert_eq!(target.count("/login"), 40);
+}
+
+/// Checks that the terminal, the page and the summary have the first failure of Redis; returns it.
+#[track_caller]
+fn assert_first_failure(done: &Done, report: &Value) -> Value {
+    let layers = report["caches"][0]["layers"].as_array().unwrap();
+    assert_eq!(layers[0]["first_failure"], Value::Null, "memory does not fail");
+    let first = layers[1]["first_failure"].clone();
+    let why = first["why"].as_str().unwrap();
+    let terminal = Manada::new(&["report", done.path("out").to_str().unwrap()]).go();
+    for text in [&terminal.stdout, &done.read("out/report.html")] {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let text = words.join(" ");
+        assert!(text.contains("failed first after") && text.contains(why), "{why}: {terminal}");
+    }
+    first
+}
+
+#[test]
+fn rules_on_caches_are_judged_over_all_processes_and_again_from_a_record() {
+    let target = Builtin::start(&[]);
+    let rules = "'cache(\"tokens\").hits == 50%', 'cache(\"tokens\").misses == 10', \
+                 'cache(\"tokens\").errors == 0'";
+    let scenario = scenario(&target.url(""), 20, "layers: [memory], ttl: 1h")
+        .replace("account-{{ user.number }}@", "{{ user.number % 10 }}@")
+        .replace("'errors == 0%'", &format!("'errors == 0%', {rules}"));
+    let processes = ["--processes", "2", "--shards", "2"];
+    // Each process has a memory of its own, so a key may be missed once in each of two.
+    let apart =
+        scenario.replace("hits == 50%", "hits >= 1%").replace("misses == 10", "misses < 20");
+    let done = run(&apart, &processes);
+    assert_eq!(done.code, Some(0), "{done}");
+    let done = run(&scenario, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let out = done.path("out");
+    let again = |rule: &str| {
+        let words = ["report", out.to_str().unwrap(), "--threshold", rule];
+        Manada::new(&words).go()
+    };
+    let judged = again("cache(\"tokens\").hits >= 50%");
+    assert_eq!(judged.code, Some(0), "{judged}");
+    assert!(judged.stdout.contains("50.00 %"), "{judged}");
+    assert_eq!(again("cache(\"tokens\").misses < 10").code, Some(4));
+    let unknown = again("cache(\"token\").misses < 10");
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    assert!(unknown.stderr.contains("did you mean `tokens`?"), "{unknown}");
 }
 
 #[test]
@@ -303,6 +353,24 @@ workloads:
     assert_eq!((counted(&report, "fills"), counted(&report, "forgotten")), (3, 3), "{done}");
     assert!(done.stderr.contains("has ***."), "{done}");
     assert_eq!(target.count("/login"), 3);
+}
+
+#[test]
+fn check_finds_what_a_run_would_refuse_of_stores() {
+    for (layer, why) in [
+        ("'redis://127.0.0.1:port'", "its URL is not valid"),
+        ("'redis://cache.example:6379'", "use rediss://"),
+        ("'postgres://h:port/db'", "port"),
+    ] {
+        let cache = format!("layers: [memory, {layer}], ttl: 1h, encrypt: none");
+        let scenario = scenario("http://127.0.0.1:9", 1, &cache);
+        let check = ["check", "scenario.yaml"];
+        let checked = Manada::new(&check).file("scenario.yaml", &scenario).go();
+        for done in [checked, Manada::run(&scenario, &[]).go()] {
+            assert_eq!(done.code, Some(3), "{layer}: {done}");
+            assert!(done.stderr.contains(why), "{layer}: {done}");
+        }
+    }
 }
 
 #[test]

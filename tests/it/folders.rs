@@ -160,3 +160,23 @@ fn failed_start_replaces_earlier_reports() {
     replaces_reports(Manada::new(&["hit", "no address", "--ui", "none"]), 2, "no address");
     replaces_reports(Manada::new(&["report", "nowhere"]), 3, "expected the report folder of a run");
 }
+
+#[test]
+fn missing_folders_of_files_are_made_before_the_load() {
+    let scenario = "services: { it: builtin }\nworkloads:\n  w:\n    users: 1\n    \
+                    iterations: 3\n    flow: [ { get: / } ]\n";
+    let words = ["--report", "a/b/x.html", "--samples", "c/x.ndjson", "--log", "json:d/run.log"];
+    for more in [&[][..], &["--sandbox"]] {
+        let done = Manada::run(scenario, &words).words(more).go();
+        assert_eq!(done.code, Some(0), "{done}");
+        for file in ["a/b/x.html", "c/x.ndjson", "d/run.log"] {
+            assert!(!done.read(file).is_empty(), "{file}");
+        }
+    }
+    // A file in the place of a folder: nothing is sent.
+    let target = Builtin::start(&[]);
+    let words = ["hit", &target.url("/"), "-n", "5", "--report", "file/x.html"];
+    let done = Manada::new(&words).file("file", "").go();
+    assert_eq!((done.code, target.count("/")), (Some(1), 0), "{done}");
+    assert!(done.stderr.contains("file/x.html: its folder file cannot be created"), "{done}");
+}

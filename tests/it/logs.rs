@@ -154,7 +154,7 @@ fn wrong_options_are_refused_before_the_load() {
     for (words, code, says) in [
         (&["--log", "jsn"][..], 2, "did you mean `json`?"),
         (&["--log", "run.log"], 2, "such as json:run.log"),
-        (&["--log", "json:none/run.log"], 1, "cannot write none/run.log"),
+        (&["--log", "json:/dev/null/run.log"], 1, "cannot write /dev/null/run.log"),
         (&["--log", "json", "--log-rate", "0"], 2, "raise --log-level"),
         (&["--log", "json", "--log-level", "all"], 2, "possible values: error, warn, info, debug"),
         (&["--log", "json", "--log-rotate", "1MB"], 2, "`--log-rotate` needs a file"),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Manada, Tied};
 use crate::instances::Redis;
+use crate::real_servers::program;
 
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
@@ -65,7 +66,7 @@ impl Nchan {
 
 fn spawn(folder: &TempDir, address: SocketAddr) -> Tied {
     let path = folder.path().to_str().unwrap();
-    let child = Command::new("/usr/sbin/nginx")
+    let child = Command::new(program("nginx", "nginx-light"))
         .args(["-p", path, "-c", &format!("{path}/nginx.conf")])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

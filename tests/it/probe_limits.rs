@@ -223,6 +223,29 @@ fn failures_by_chance_are_no_limit() {
     }
 }
 
+#[test]
+fn target_that_never_answers_has_no_known_limit() {
+    // The kernel accepts for it.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    for (words, part, what) in [
+        (&["--timeout", "200ms"][..], "rate_limit", "3 requests in a row failed"),
+        (&["--timeout", "2s", "--max-time", "1s"], "rate_limit", "no response to 1 request"),
+        (&["--timeout", "200ms", "--connections", "5"], "connections", "first_byte timed out"),
+    ] {
+        let done = Manada::new(&["probe-limits", &url, "--json"]).words(words).go();
+        assert_eq!(done.code, Some(1), "{done}");
+        let found = &serde_json::from_str::<Value>(&done.stdout).unwrap()[part];
+        assert_eq!(found["stopped"], "unreachable", "{found:#}");
+        assert!(found["reason"].as_str().unwrap().starts_with(what), "{found:#}");
+        if part == "rate_limit" {
+            assert_eq!(found["kind"], "unknown", "{found:#}");
+        } else {
+            assert_eq!((&found["per_address"], &found["open"]), (&Value::Null, &0.into()));
+        }
+    }
+}
+
 /// A server that responds to a number of requests, and then no more.
 fn mortal(life: u64) -> Server {
     let served = AtomicU64::new(0);
@@ -245,7 +268,8 @@ fn what_a_target_that_dies_has_shown_is_reported() {
     let server = mortal(50);
     let done = end(&[&server.url()]);
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
-    assert!(done.stdout.contains("none up to"), "{}", done.stdout);
+    let text = "not found out; 50 requests had a response";
+    assert!(done.stdout.contains(text), "{}", done.stdout);
     assert!(done.stderr.contains("3 requests in a row failed"), "{}", done.stderr);
     let (_socket, address) = crate::peer::refusing_address();
     let done = end(&[&format!("http://{address}/")]);

@@ -115,7 +115,7 @@ fn invalid_record_is_refused_with_advice() {
         (&["out", "--out", "out"], 2, "--out is the folder of the record"),
         (&["out", "--threshold", "p95"], 2, "this rule has no comparison"),
         (&["out", "--report", "x.pdf"], 2, "unknown report format `x.pdf`"),
-        (&["out", "--report", "nowhere/x.md"], 1, "cannot write nowhere/x.md"),
+        (&["out", "--report", "foreign/x.md"], 1, "cannot write foreign/x.md"),
     ] {
         let (found, _, stderr) = again(&done, words);
         assert_eq!(found, Some(code), "{words:?}: {stderr}");
@@ -149,11 +149,11 @@ fn unreadable_record_replaces_earlier_report_and_leaves_no_folder() {
     assert!(code == Some(3) && !now.contains("of an earlier run") && !now.is_empty(), "{now}");
     // An empty folder is removed as well.
     for words in [&["out"][..], &["foreign"]] {
-        let words = [words, &["--out", "anew", "--report", "nowhere/x.md"]].concat();
+        let words = [words, &["--out", "anew", "--report", "old.md/x.md"]].concat();
         assert_eq!(again(&done, &words).0, Some(1));
         assert!(!done.path("anew").exists());
     }
-    let done_too = run(&target, &["--report", "nowhere/x.md"]);
+    let done_too = run(&target, &["--report", "scenario.yaml/x.md"]);
     assert!(done_too.code == Some(1) && !done_too.path("out").exists(), "{done_too}");
     again(&done, &["out", "--report", "old.md"]);
     let text = done.read("old.md");

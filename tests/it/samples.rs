@@ -97,9 +97,9 @@ fn a_bound_leaves_whole_iterations_out_and_counts_them() {
 #[test]
 fn a_file_that_cannot_be_written_ends_the_run_before_the_load() {
     let target = Builtin::start(&[]);
-    let done = run(&target, &["--samples", "none/calls.ndjson"]);
+    let done = run(&target, &["--samples", "/dev/null/calls.ndjson"]);
     assert_eq!(done.code, Some(1), "{done}");
-    assert!(done.stderr.contains("cannot write none/calls.ndjson"), "{done}");
+    assert!(done.stderr.contains("cannot write /dev/null/calls.ndjson"), "{done}");
     assert_eq!(target.count("/"), 0);
 }
 

@@ -135,7 +135,7 @@ fn triggered_run_has_the_exit_code_of_the_run_and_its_commands_run_around_it() {
          untidy: { scenario: short.yaml, every: 24h, after: 'exit 9' }\n  \
          strict: { scenario: short.yaml, every: 24h, args: [--threshold, calls > 1000], \
          retries: 3 }\n  \
-         invalid: { scenario: short.yaml, every: 24h, args: [--threshold, nonsense], \
+         invalid: { scenario: short.yaml, every: 24h, args: [--set, none.such=1], \
          retries: 3 }\n",
     );
     let codes = [("good", 0), ("unprepared", 1), ("untidy", 0), ("strict", 4), ("invalid", 3)];
@@ -388,10 +388,13 @@ fn times_of_a_night_with_a_repeated_hour_are_shown() {
     let file = schedule.path("s.yaml");
     let checked = Manada::new(&["check", file.to_str().unwrap()]).go();
     assert_eq!(checked.code, Some(0), "{checked}");
-    fs::write(&file, "jobs: { a: { scenario: none.yaml, every: 1h } }\n").unwrap();
+    fs::write(&file, "jobs: { a: { scenario: none.yaml, every: 1h, args: [--no-such] } }\n")
+        .unwrap();
     for command in ["run", "list"] {
         let done = schedule.command(command, &[]).go();
         assert_eq!(done.code, Some(3), "{done}");
-        assert!(done.stderr.contains("file `none.yaml` not found"), "{done}");
+        for text in ["file `none.yaml` not found", "unexpected argument '--no-such' found"] {
+            assert!(done.stderr.contains(text), "{done}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::dashboards::names::MetricName;
 use crate::dashboards::promql::{BucketForm, CountedTime, Matchers, QueriedTimes};
 use crate::plan::RunManifest;
 use crate::verdict::Threshold;
-use crate::verdict::threshold::Metric;
+use crate::verdict::threshold::MetricForm;
 
 /// The range of rates: what Grafana thinks fit for the time shown.
 const RANGE: &str = "$__rate_interval";
@@ -207,17 +207,18 @@ fn threshold(number: usize, threshold: &Threshold) -> Panel {
     let is_plain = !rule.contains('$') && !rule.contains("[[");
     let matchers =
         if is_plain { of_run().is("rule", rule) } else { of_run().like("rule", &pattern(rule)) };
-    let unit = match threshold.metric {
-        Metric::Time(..) | Metric::Recovery => "s",
-        Metric::Bytes => "bytes",
-        Metric::Rate => "cps",
-        metric if metric.is_share() || metric == Metric::AchievedUsers => "percentunit",
-        _ => "short",
+    let unit = match threshold.metric.form() {
+        MetricForm::Duration => "s",
+        MetricForm::Share => "percentunit",
+        MetricForm::Size => "bytes",
+        MetricForm::Count => "short",
+        MetricForm::Rate => "cps",
     };
     let title = if is_plain { rule.clone() } else { format!("Threshold {number}") };
     let observed = last(MetricName::THRESHOLD_OBSERVED, &matchers);
     // The metric has seconds, a rule µs.
-    let scale = if matches!(threshold.metric, Metric::Time(..)) { 1e6 } else { 1.0 };
+    let is_time = threshold.metric.form() == MetricForm::Duration;
+    let scale = if is_time { 1e6 } else { 1.0 };
     Panel {
         limit: Some((threshold.limit / scale, threshold.op.is_upper_bound())),
         ..Panel::lines(&title, unit, [(observed, "{{instance}}")])

@@ -6,19 +6,23 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::cache::{
-    Entry, EntryKey, LayerReply, LayerRequest, LeaseOwner, Lookup, LookupResult, LookupStep,
-    SharedCache,
+    CacheLayer, Entry, EntryKey, LayerReply, LayerRequest, LeaseOwner, Lookup, LookupResult,
+    LookupStep, SharedCache,
 };
 use crate::clock::{self, Time, Timer};
 use crate::engine::iterations::cache_fill::CacheFill;
 use crate::engine::shard::Shard;
-use crate::stats::caches::{CacheUse, LayerUse};
+use crate::stats::caches::{CacheUse, FirstLayerFailure, LayerUse};
 use crate::stats::sample::IterationEnd;
-use crate::units::nanos;
+use crate::units::{nanos, show_duration};
 use crate::wire::CallDeadline;
+
+/// The longest reason of a failure that is kept, characters.
+const MAX_REASON: usize = 300;
 
 /// A user at a cache.
 #[derive(Clone, Copy)]
@@ -103,11 +107,29 @@ impl CacheUser<'_> {
         let is_answered = !matches!(reply, None | Some(Err(_) | Ok(LayerReply::Failed)));
         self.cache.record_answer(layer, is_answered, self.now_ms());
         match reply {
-            None => self.count(layer, |layer| layer.timeouts += 1),
-            Some(Err(_) | Ok(LayerReply::Failed)) => self.count(layer, |layer| layer.failed += 1),
+            None => {
+                let within = show_duration(self.cache.plan.timeout);
+                self.keep_failure(layer, store, &format!("no answer within {within}"));
+                self.count(layer, |layer| layer.timeouts += 1);
+            }
+            Some(Err(_) | Ok(LayerReply::Failed)) => {
+                self.keep_failure(layer, store, "a request was refused");
+                self.count(layer, |layer| layer.failed += 1);
+            }
             Some(Ok(reply)) => return Ok(Some(reply)),
         }
         Ok(None)
+    }
+
+    /// Keeps the first failure of a layer: why, by the store itself, or else `otherwise`.
+    fn keep_failure(&self, layer: usize, store: &Arc<dyn CacheLayer>, otherwise: &str) {
+        let at_ns = clock::now().since(self.shard.start);
+        self.count(layer, |layer| {
+            layer.first_failure.get_or_insert_with(|| {
+                let why = store.first_failure().unwrap_or_else(|| otherwise.to_owned());
+                FirstLayerFailure { at_ns, why: why.chars().take(MAX_REASON).collect() }
+            });
+        });
     }
 
     /// Looks for an entry below memory, and promotes it; `None` if the user is to fill it.

@@ -6,9 +6,10 @@
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::request::{split_line, target_of};
 use crate::engine::shard::Shard;
-use crate::engine::streams::balanced_stream::BalancedStream;
+use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::users::user::User;
 use crate::plan::stream::{CLOSE_WAIT, OpenStream, StreamAct, StreamForm};
+use crate::stats::sample::BackendNumber;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::ResponseCapture;
 use crate::wire::message_stream::{StreamOffer, StreamProtocol, StreamSettings};
@@ -58,11 +59,10 @@ pub(super) fn take_over(
         let offer = offer(shard, prepared, open, user.extras().streams.key);
         match shard.wire.open_stream(capture, &settings(shard, prepared, open), &offer) {
             Ok(stream) => {
-                let held = exchange.backend.map(|at| (prepared.call.service, at.place()));
-                user.extras().streams.opened = Some(match held {
-                    Some(backend) => Box::new(BalancedStream::new(stream, &shard.shared, backend)),
-                    None => stream,
-                });
+                let (service, backend) =
+                    (prepared.call.service, exchange.backend.map(BackendNumber::place));
+                let connection = ConnectedStream::new(stream, &shard.shared, service, backend);
+                user.extras().streams.opened = Some(connection);
                 return;
             }
             Err(kind) => kind,

@@ -12,6 +12,7 @@ use crate::clock::{self, RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::conditions::{Conditions, view};
+use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
 use crate::engine::streams::listener::Listener;
 use crate::engine::streams::replies::ReplyQueue;
@@ -19,7 +20,7 @@ use crate::extract::{self, ResponseRules};
 use crate::ids::StepId;
 use crate::seed::Rng;
 use crate::template::Value;
-use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd};
+use crate::wire::message_stream::{Message, MessageKind, StreamEnd};
 
 /// Maximum messages that are sent again after a reconnection.
 const MAX_RESENT: usize = 64;
@@ -44,7 +45,7 @@ pub(crate) struct LiveStream {
 #[derive(Debug)]
 pub(crate) struct StreamState {
     /// The connection; `None` while it is polled, away or ended.
-    pub(crate) wire: Option<Box<dyn MessageStream>>,
+    pub(crate) wire: Option<ConnectedStream>,
     pub(crate) phase: StreamPhase,
     pub(crate) opened: Time,
     pub(crate) inbox: MessageInbox,
@@ -96,7 +97,7 @@ pub(crate) struct WaitingStep {
 impl LiveStream {
     /// A stream that has just been opened by the step `call`.
     pub(crate) fn new(
-        wire: Box<dyn MessageStream>,
+        wire: ConnectedStream,
         (call, step): (usize, StepId),
         (path, keeps): (String, bool),
         opened: Time,
@@ -139,7 +140,7 @@ impl LiveStream {
             }
         };
         let mut receive = |at: Time, message: Message<'_>| self.receive(shard, at, &message);
-        let mut end = shard.wire.poll_stream(wire.as_mut(), cx, &mut receive);
+        let mut end = shard.wire.poll_stream(&mut *wire, cx, &mut receive);
         let replies = self.state.borrow_mut().replies.take();
         let mut flushes = self.state.borrow().is_flushing || !replies.is_empty();
         for payload in &replies {
@@ -352,7 +353,7 @@ impl StreamState {
     }
 
     /// Continues on a new connection: sends again what subscribes.
-    pub(crate) fn came_back(&mut self, mut wire: Box<dyn MessageStream>, now: Time) {
+    pub(crate) fn came_back(&mut self, mut wire: ConnectedStream, now: Time) {
         for (kind, payload) in &self.resent {
             wire.send(Message { kind: *kind, payload, event: None, id: None });
         }

@@ -6,9 +6,9 @@
 //! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
 //! it is counted once.
 
-mod balanced_stream;
 mod captured_values;
 mod conditions;
+mod connected_stream;
 mod end;
 mod exchange_end;
 mod handshake;

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use crate::engine::shard::Shard;
 use crate::engine::streams::captured_values::CapturedValues;
+use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::streams::listener::add_settled;
 use crate::engine::streams::live_stream::LiveStream;
 use crate::engine::streams::publisher::{Publisher, StampedMessage};
-use crate::wire::message_stream::MessageStream;
 
 /// The streams, by number within the archetype.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(crate) struct UserStreams {
     /// What stamps its messages; `None` before the first.
     pub(crate) publisher: Option<Publisher>,
     /// The connection that a handshake has just opened, and its service and path.
-    pub(crate) opened: Option<Box<dyn MessageStream>>,
+    pub(crate) opened: Option<ConnectedStream>,
     pub(crate) opened_path: String,
     /// The stamped message that a request carries, until its call ends.
     pub(crate) stamped: Option<StampedMessage>,

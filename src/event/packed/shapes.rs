@@ -7,7 +7,7 @@ use crate::event::{GeneratorInfo, Interrupt, RunInfo};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{BackendSeries, RunManifest, Series, SourceFile, TraceInfo};
 use crate::sandbox::SandboxInfo;
-use crate::stats::caches::{CacheUse, Caches, LayerUse};
+use crate::stats::caches::{CacheUse, Caches, FirstLayerFailure, LayerUse};
 use crate::stats::call_record::{AttemptPhases, EarlierAttempt, KeptBecause};
 use crate::stats::contents::{ContentUse, Contents};
 use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
@@ -96,7 +96,9 @@ packed! {
     Contents { types }
     LayerUse {
         hits, misses, expired, unreadable, promotions, writes, failed, timeouts, skipped,
+        first_failure,
     }
+    FirstLayerFailure { at_ns, why }
     CacheUse {
         lookups, hits, fills, failed_fills, waits, wait_ns, longest_wait_ns, forgotten, layers,
     }
@@ -134,7 +136,7 @@ packed! {
     RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
-        has_streams since 9, traces since 10, backends since 10,
+        has_streams since 9, traces since 10, backends since 10, caches since 10,
     }
     TraceInfo { selection, url }
     TraceSelection { below, exports_spans }

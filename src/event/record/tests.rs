@@ -33,6 +33,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
     };
     let plan = RunManifest {
         backends: Vec::new(),
+        caches: vec!["tokens".into()],
         run_id: "1-1".to_owned(),
         scenario: "été".into(),
         description: None,

@@ -33,7 +33,7 @@ struct DatabaseStore {
 }
 
 // The connections of both databases may move to the thread that uses them.
-fn place(layer: &LayerPlan) -> Result<StorePlace, String> {
+pub(super) fn place(layer: &LayerPlan) -> Result<StorePlace, String> {
     match layer.place.strip_prefix("sqlite:") {
         Some(path) => Ok(StorePlace::File(path.into())),
         None => StorePlace::parse(&layer.place).map_err(|error| error.to_string()),

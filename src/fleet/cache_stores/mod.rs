@@ -56,16 +56,38 @@ pub fn open(plan: &Plan) -> Result<Arc<CacheSet>, CacheStoreError> {
     })))
 }
 
+/// Checks the places of the stores of a plan, as [`open`] does, without opening them.
+///
+/// # Errors
+/// If the place of a store is not valid.
+pub fn check(plan: &Plan) -> Result<(), CacheStoreError> {
+    for cache in &plan.caches {
+        for layer in &cache.layers {
+            let place: Result<(), String> = match layer.kind {
+                #[cfg(feature = "redis")]
+                LayerKind::Redis => redis::address(cache, layer).map(drop),
+                #[cfg(feature = "history")]
+                LayerKind::Sqlite => database::place(layer).map(drop),
+                #[cfg(feature = "postgres")]
+                LayerKind::Postgres => database::place(layer).map(drop),
+                #[allow(unreachable_patterns)]
+                _ => Ok(()),
+            };
+            place.map_err(|why| refused(cache, layer, why))?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(cache: &CachePlan, layer: &LayerPlan, why: String) -> CacheStoreError {
+    CacheStoreError::Place { cache: cache.name.clone(), layer: layer.label.clone(), why }
+}
+
 /// Opens a layer; `None` for memory.
 fn open_layer(
     cache: &CachePlan,
     layer: &LayerPlan,
 ) -> Result<Option<Arc<dyn CacheLayer>>, CacheStoreError> {
-    let refused = |why: String| CacheStoreError::Place {
-        cache: cache.name.clone(),
-        layer: layer.label.clone(),
-        why,
-    };
     let stores: Result<Vec<Box<dyn LayerStore>>, String> = match layer.kind {
         LayerKind::Memory => return Ok(None),
         #[cfg(feature = "redis")]
@@ -78,7 +100,7 @@ fn open_layer(
         #[allow(unreachable_patterns)]
         _ => Err("this manada was built without it".to_owned()),
     };
-    let threads = LayerThreads::start(stores.map_err(refused)?)?;
+    let threads = LayerThreads::start(stores.map_err(|why| refused(cache, layer, why))?)?;
     Ok(Some(Arc::new(threads)))
 }
 

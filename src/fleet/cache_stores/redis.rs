@@ -17,17 +17,24 @@ const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
 /// A connection, made with the first request.
 struct RedisEntries(BusConnection);
 
+/// The address of a layer's server.
+///
+/// # Errors
+/// If its URL is not valid, or entries would travel without encryption.
+pub(super) fn address(cache: &CachePlan, layer: &LayerPlan) -> Result<BusAddress, String> {
+    // Entries that are encrypted may travel as they are.
+    let allow_plaintext = cache.secret.is_some();
+    let options = BusOptions { allow_plaintext, ..BusOptions::default() };
+    BusAddress::parse_alone(&layer.place, &options).map_err(|error| reason(&error))
+}
+
 /// Stores with a connection each.
 pub(super) fn open(
     cache: &CachePlan,
     layer: &LayerPlan,
     connections: usize,
 ) -> Result<Vec<Box<dyn LayerStore>>, String> {
-    // Entries that are encrypted may travel as they are.
-    let allow_plaintext = cache.secret.is_some();
-    let options = BusOptions { allow_plaintext, ..BusOptions::default() };
-    let address =
-        BusAddress::parse_alone(&layer.place, &options).map_err(|error| reason(&error))?;
+    let address = address(cache, layer)?;
     let store = |_| -> Box<dyn LayerStore> {
         Box::new(RedisEntries(BusConnection::lazy(&address, cache.timeout)))
     };

@@ -109,6 +109,7 @@ fn outline(text: &str) -> RunManifest {
     let breaker = BreakerName { name: own(), level: "system", is_configured: true };
     RunManifest {
         backends: Vec::new(),
+        caches: vec![own()],
         run_id: "1-1".to_owned(),
         scenario: own(),
         description: Some(own()),

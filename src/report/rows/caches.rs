@@ -5,6 +5,7 @@
 
 use crate::event::Report;
 use crate::stats::caches::{CacheUse, LayerUse};
+use crate::units::show_us;
 
 /// A cache.
 pub(crate) struct CacheRow<'a> {
@@ -24,6 +25,12 @@ fn row<'a>((name, counts): (&'a String, &'a CacheUse)) -> CacheRow<'a> {
         counts.layers.iter().map(|(name, layer)| (name.as_str(), layer)).collect();
     layers.sort_by_key(|(name, _)| *name != "memory");
     CacheRow { name, counts, layers }
+}
+
+/// The first failure of a layer, as text; `None` if it had none.
+pub(crate) fn first_failure(layer: &LayerUse) -> Option<String> {
+    let first = layer.first_failure.as_ref()?;
+    Some(format!("failed first after {}: {}", show_us(first.at_ns / 1_000), first.why))
 }
 
 impl CacheRow<'_> {

@@ -23,7 +23,7 @@ mod workers;
 mod workloads;
 
 pub(crate) use backends::{BackendRow, BackendStanding, backends};
-pub(crate) use caches::{CacheRow, caches};
+pub(crate) use caches::{CacheRow, caches, first_failure};
 pub(crate) use checks::{CheckRow, checks};
 pub(crate) use connections::prewarmed_part;
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};

@@ -7,7 +7,7 @@ use crate::exit::ExitStatus;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
 use crate::verdict::judge::StoppedRun;
-use crate::verdict::threshold::{Metric, MetricTime};
+use crate::verdict::threshold::{Metric, MetricForm, MetricTime};
 
 /// Whether a threshold holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,26 +141,12 @@ fn without_own_delay(judgement: &Judgement) -> Option<String> {
 
 /// A value in the unit of its metric.
 fn in_unit(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Time(..) | Metric::Recovery => show_us(value.round() as u64),
-        Metric::Errors
-        | Metric::Achieved
-        | Metric::AchievedUsers
-        | Metric::Checks
-        | Metric::Good
-        | Metric::StatusShare(..) => {
-            format!("{:.2} %", value * 100.0)
-        }
-        Metric::Bytes => show_bytes(value as u64),
-        Metric::Rate => format!("{}/s", show_rate(value)),
-        Metric::Dropped
-        | Metric::Failed
-        | Metric::Timeouts
-        | Metric::Calls
-        | Metric::Iterations
-        | Metric::GeneratorErrors
-        | Metric::Messages(_)
-        | Metric::Statuses(..) => show_count(value as u64),
+    match metric.form() {
+        MetricForm::Duration => show_us(value.round() as u64),
+        MetricForm::Share => format!("{:.2} %", value * 100.0),
+        MetricForm::Size => show_bytes(value as u64),
+        MetricForm::Count => show_count(value as u64),
+        MetricForm::Rate => format!("{}/s", show_rate(value)),
     }
 }
 

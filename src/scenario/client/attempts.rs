@@ -10,6 +10,7 @@ use crate::scenario::client::breakers::failures_of;
 use crate::scenario::nouns::attempts::{
     BACKOFF, HEDGING, JITTERS, LIMITS, RETRIES, RETRY_COUNT, TIMEOUTS,
 };
+use crate::scenario::nouns::noun::Noun;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::field_value::FieldValue;
 use crate::scenario::syntax::fields::Fields;
@@ -61,10 +62,7 @@ pub(crate) fn retries(diagnostics: &mut Diagnostics, node: &Node) -> Option<Retr
     block(diagnostics, node, &RETRIES, default, |diagnostics, fields, mut policy| {
         fields.fill(diagnostics, "max", &mut policy.max);
         fields.read_into(diagnostics, "backoff", &mut policy.backoff, |diagnostics, node| {
-            let mut fields = Fields::read(diagnostics, node, &BACKOFF)?;
-            let policy = backoff(diagnostics, &mut fields, BackoffPolicy::default());
-            fields.finish(diagnostics);
-            Some(policy)
+            backoff_map(diagnostics, node, &BACKOFF, BackoffPolicy::default())
         });
         fields.read_into(diagnostics, "budget", &mut policy.budget, |diagnostics, node| {
             match values::scalar(node) {
@@ -84,6 +82,19 @@ pub(crate) fn connect_backoff(diagnostics: &mut Diagnostics, node: &Node) -> Opt
     block(diagnostics, node, &BACKOFF, BackoffPolicy::default(), |diagnostics, fields, policy| {
         Some(backoff(diagnostics, fields, policy))
     })
+}
+
+/// Reads a backoff: a map of the keys of `noun`, with these defaults.
+pub(crate) fn backoff_map(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    noun: &'static Noun,
+    default: BackoffPolicy,
+) -> Option<BackoffPolicy> {
+    let mut fields = Fields::read(diagnostics, node, noun)?;
+    let policy = backoff(diagnostics, &mut fields, default);
+    fields.finish(diagnostics);
+    Some(policy)
 }
 
 fn backoff(

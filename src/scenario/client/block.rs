@@ -33,6 +33,28 @@ pub(crate) fn block<T>(
     }
 }
 
+/// Reads a block of settings: a map of its keys, or the value of its first key alone.
+pub(crate) fn settings<T>(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    noun: &'static Noun,
+    mut value: T,
+    (first, read_first): (&'static str, impl Fn(&mut Diagnostics, &Node, &mut T) -> Option<()>),
+    read_others: impl FnOnce(&mut Diagnostics, &mut Fields<'_>, &mut T),
+) -> Option<T> {
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        read_first(diagnostics, node, &mut value)?;
+        return Some(value);
+    }
+    let mut fields = Fields::read(diagnostics, node, noun)?;
+    if let Some(node) = fields.take(first) {
+        let _ = read_first(diagnostics, node, &mut value);
+    }
+    read_others(diagnostics, &mut fields, &mut value);
+    fields.finish(diagnostics);
+    Some(value)
+}
+
 /// A given value with its place.
 pub(crate) type Given<T> = Option<(SourceSpan, T)>;
 

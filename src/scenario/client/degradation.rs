@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::plan::policy::{
     AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, PrewarmPolicy,
 };
-use crate::scenario::client::block::block;
+use crate::scenario::client::block::{block, settings};
 use crate::scenario::nouns::reactions::{ADMISSION, DEGRADATION, HEALING, MEMORY, PREWARM};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -84,32 +84,29 @@ pub(crate) fn admission(diagnostics: &mut Diagnostics, node: &Node) -> Option<Ad
 }
 
 pub(crate) fn memory(diagnostics: &mut Diagnostics, node: &Node) -> Option<MemoryPolicy> {
-    match node.kind {
-        NodeKind::Bool(on) => on.then_some(MemoryPolicy::default()),
-        NodeKind::Map(_) => {
-            let mut fields = Fields::read(diagnostics, node, &MEMORY)?;
-            let mut policy = MemoryPolicy::default();
-            let budget =
-                |diagnostics: &mut Diagnostics, node: &Node| budget(diagnostics, node).map(Some);
-            fields.read_into(diagnostics, "budget", &mut policy.budget, budget);
-            fields.finish(diagnostics);
-            Some(policy)
-        }
-        _ => budget(diagnostics, node).map(|bytes| MemoryPolicy { budget: Some(bytes) }),
+    let default = MemoryPolicy::default();
+    if let NodeKind::Bool(on) = node.kind {
+        return on.then_some(default);
     }
+    let budget = |diagnostics: &mut Diagnostics, node: &Node, policy: &mut MemoryPolicy| {
+        policy.budget = Some(budget(diagnostics, node)?);
+        Some(())
+    };
+    settings(diagnostics, node, &MEMORY, default, ("budget", budget), |_, _, _| ())
 }
 
 pub(crate) fn prewarm(diagnostics: &mut Diagnostics, node: &Node) -> Option<PrewarmPolicy> {
-    let mut policy = PrewarmPolicy { lead: Duration::from_secs(2), predict: false };
-    if let NodeKind::Map(_) = node.kind {
-        let mut fields = Fields::read(diagnostics, node, &PREWARM)?;
-        fields.read_into(diagnostics, "lead", &mut policy.lead, lead);
-        fields.fill(diagnostics, "predict", &mut policy.predict);
-        fields.finish(diagnostics);
-    } else {
+    let default = PrewarmPolicy { lead: Duration::from_secs(2), predict: false };
+    let lead = |diagnostics: &mut Diagnostics, node: &Node, policy: &mut PrewarmPolicy| {
         policy.lead = lead(diagnostics, node)?;
-    }
-    (!policy.lead.is_zero()).then_some(policy)
+        Some(())
+    };
+    let predict = |diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, policy: &mut _| {
+        let PrewarmPolicy { predict, .. } = policy;
+        fields.fill(diagnostics, "predict", predict);
+    };
+    let policy = settings(diagnostics, node, &PREWARM, default, ("lead", lead), predict);
+    policy.filter(|policy| !policy.lead.is_zero())
 }
 
 /// Reads how long before they are due users are prepared.

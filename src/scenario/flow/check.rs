@@ -11,7 +11,7 @@ use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
 use crate::scenario::nouns::operations::REPLY_CHECK;
-use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK};
+use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK, HIGHEST_RECEIVED};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -115,7 +115,7 @@ pub(crate) fn report_status(diagnostics: &mut Diagnostics, node: &Node) {
 }
 
 fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
-    let (wanted, shown) = values::statuses(diagnostics, node)?;
+    let (wanted, shown) = values::statuses(diagnostics, node, HIGHEST_RECEIVED)?;
     let name = format!("status is {}", shown.join(" or "));
     Some(Check { name, what: CheckCondition::Status(wanted) })
 }

@@ -71,6 +71,12 @@ fn rule(diagnostics: &mut Diagnostics, node: &Node) -> Option<ColumnRule> {
             Some(node) if values::scalar(node).is_some_and(|text| text.contains("{{")) => {
                 report_wrong(diagnostics, node, "a constant, without `{{ }}`")
             }
+            Some(node) if values::scalar(node).is_none() => {
+                let expected = "a text, a number, or `true` or `false`";
+                report_wrong::<()>(diagnostics, node, expected);
+                diagnostics.last().help("`drop` leaves the column out");
+                None
+            }
             Some(constant) if !fake => Some(ColumnRule::Replace(to_value(&to_json(constant)))),
             None if fake => form.map(ColumnRule::Fake),
             Some(_) | None => {

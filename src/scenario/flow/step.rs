@@ -174,17 +174,9 @@ fn report_denied(
     flow_context: &FlowContext<'_>,
     service: ServiceId,
 ) {
-    let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
     let prefixes = flow_context.context.prefixes.get(service.index());
-    let mut prefixes = prefixes.map_or(&[][..], Vec::as_slice).iter();
-    let safety = &flow_context.context.safety;
-    // A template's path is checked after rendering; only its method is known now.
-    let why = match path {
-        Some(path) => {
-            prefixes.find_map(|prefix| safety.denial(&request.method, &format!("{prefix}{path}")))
-        }
-        None => safety.method_denial(&request.method),
-    };
+    let why =
+        flow_context.context.safety.denial_of(request, prefixes.map_or(&[][..], Vec::as_slice));
     if let Some(why) = why {
         diagnostics.mistake(node.span, "a safety limit forbids this request").help(why);
     }

@@ -7,11 +7,13 @@ use crate::scenario::nouns::noun::ValueShape::{
     self, Count, Matching, Number, OneOf, Percentile, PositiveDuration, Rate, Share, Shared, Table,
     Truth, Words,
 };
-use crate::scenario::nouns::noun::{EMPTY, MapKeys, MapShape, Noun, key, words};
+use crate::scenario::nouns::noun::{EMPTY, KeySpec, MapKeys, MapShape, Noun, key, words};
 use crate::scenario::nouns::pools::FAILURES;
 
 /// The values of `jitter`.
 pub(crate) const JITTERS: [(&str, bool); 2] = [("full", true), ("none", false)];
+
+const JITTER_WORDS: [&str; 2] = words(&JITTERS);
 
 /// Maximum factor of a timeout or backoff.
 const MAX_FACTOR: f64 = 100.0;
@@ -66,22 +68,33 @@ pub(crate) static RETRIES: Noun = Noun {
     ..EMPTY
 };
 
-pub(crate) static BACKOFF: Noun = Noun {
-    id: "backoff",
-    title: "a backoff",
-    about: "Exponential backoff: `base` times `factor` for each earlier wait, at most `max`.",
-    form: "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`",
-    groups: &[&[
-        key("base", PositiveDuration, "First wait.").default("100ms"),
+/// What a backoff is.
+pub(crate) const ABOUT_BACKOFF: &str =
+    "Exponential backoff: `base` times `factor` for each earlier wait, at most `max`.";
+
+/// The keys of a backoff, with the defaults of its place.
+pub(crate) const fn backoff_keys(base: &'static str, max: &'static str) -> [KeySpec; 4] {
+    [
+        key("base", PositiveDuration, "First wait.").default(base),
         key("factor", Number(1.0, MAX_FACTOR), "Growth per wait.").default("2"),
-        key("max", PositiveDuration, "Longest wait.").default("10s"),
+        key("max", PositiveDuration, "Longest wait.").default(max),
         key(
             "jitter",
-            Words(&words(&JITTERS)),
+            Words(&JITTER_WORDS),
             "`full` draws the wait evenly between zero and its value; `none` does not.",
         )
         .default("full"),
-    ]],
+    ]
+}
+
+static BACKOFF_KEYS: [KeySpec; 4] = backoff_keys("100ms", "10s");
+
+pub(crate) static BACKOFF: Noun = Noun {
+    id: "backoff",
+    title: "a backoff",
+    about: ABOUT_BACKOFF,
+    form: "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`",
+    groups: &[&BACKOFF_KEYS],
     ..EMPTY
 };
 

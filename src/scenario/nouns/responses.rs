@@ -62,9 +62,19 @@ static TEXTS: &[KeySpec] = &[
 pub(crate) const VALUES: ValueShape =
     ValueShape::Map(MapShape { keys: MapKeys::Paths, values: &Any, min: 0, max: None });
 
+/// The highest status of HTTP.
+pub(crate) const HIGHEST_STATUS: u16 = 599;
+
+/// The highest status that a response is read with: some targets send others than those of HTTP.
+pub(crate) const HIGHEST_RECEIVED: u16 = 999;
+
 /// A number or class of statuses.
 pub(crate) const STATUS: ValueShape =
-    OneOf(&[Count(100, 999), Matching("^[1-9]xx$", "class such as `2xx`")]);
+    OneOf(&[Count(100, HIGHEST_RECEIVED as u64), Matching("^[1-9]xx$", "class such as `2xx`")]);
+
+/// A number or class of the statuses of HTTP.
+pub(crate) const HTTP_STATUS: ValueShape =
+    OneOf(&[Count(100, HIGHEST_STATUS as u64), Matching("^[1-5]xx$", "class such as `2xx`")]);
 
 pub(crate) static HEADER_CHECK: Noun = Noun {
     id: "header_check",

@@ -3,12 +3,12 @@
 //! `scenario::schedule` reads them.
 //! Invariant: a default is the one of the types in `timetable`.
 
-use crate::scenario::nouns::attempts::JITTERS;
+use crate::scenario::nouns::attempts::{ABOUT_BACKOFF, backoff_keys};
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Count, Duration, Fixed, List, Name, Number, OneOf, PositiveDuration, Table, Template,
-    Truth, Words,
+    self, Count, Duration, Fixed, List, Name, OneOf, PositiveDuration, Table, Template, Truth,
+    Words,
 };
-use crate::scenario::nouns::noun::{EMPTY, KeyRule, MapKeys, MapShape, Noun, key, words};
+use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, MapKeys, MapShape, Noun, key};
 
 /// The values of `overlap`, `catch_up`, `when` and `on`. Their meanings are in `timetable`, which
 /// is not in each build; a test of `scenario::schedule` compares them.
@@ -107,7 +107,7 @@ pub(crate) static JOB: Noun = Noun {
     about: "A scenario and its times.",
     groups: &[&[
         key("scenario", Fixed, "Scenario file.").needs("the name of a scenario file"),
-        key("args", List(0, Some(MAX_ARGS), &Fixed), "Further arguments of `manada run`."),
+        key("args", List(0, Some(MAX_ARGS), &Template), "Further arguments of `manada run`."),
         key(
             "cron",
             Fixed,
@@ -132,8 +132,8 @@ pub(crate) static JOB: Noun = Noun {
             "Further attempts of a run.",
         )
         .default("0"),
-        key("before", Fixed, "Shell command before the run; if it fails, there is no run."),
-        key("after", Fixed, "Shell command after the run, whatever became of it."),
+        key("before", Template, "Shell command before the run; if it fails, there is no run."),
+        key("after", Template, "Shell command after the run, whatever became of it."),
         key(
             "catch_up",
             Words(&CATCH_UPS),
@@ -165,21 +165,13 @@ pub(crate) static JOB_RETRIES: Noun = Noun {
     ..EMPTY
 };
 
+static JOB_BACKOFF_KEYS: [KeySpec; 4] = backoff_keys("10s", "10m");
+
 pub(crate) static JOB_BACKOFF: Noun = Noun {
     id: "job_backoff",
     title: "`backoff` of a job",
-    about: "Exponential backoff: `base` times `factor` for each earlier wait, at most `max`.",
+    about: ABOUT_BACKOFF,
     form: "`{ base: 10s, factor: 2, max: 10m, jitter: full }`",
-    groups: &[&[
-        key("base", PositiveDuration, "First wait.").default("10s"),
-        key("factor", Number(1.0, 100.0), "Growth per wait.").default("2"),
-        key("max", PositiveDuration, "Longest wait.").default("10m"),
-        key(
-            "jitter",
-            Words(&words(&JITTERS)),
-            "`full` draws the wait evenly between zero and its value; `none` does not.",
-        )
-        .default("full"),
-    ]],
+    groups: &[&JOB_BACKOFF_KEYS],
     ..EMPTY
 };

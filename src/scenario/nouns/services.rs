@@ -13,7 +13,7 @@ use crate::scenario::nouns::noun::ValueShape::{
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, Noun, SharedShape, key, list_of, map_of, words,
 };
-use crate::scenario::nouns::responses::STATUS;
+use crate::scenario::nouns::responses::HTTP_STATUS;
 use crate::scenario::nouns::streams::WS;
 
 /// A service: a URL, `builtin`, or a map.
@@ -213,8 +213,12 @@ pub(crate) static HEALTH: Noun = Noun {
     groups: &[&[
         key("path", Matching("^/", "path such as /health"), "Path of the check.")
             .needs("a path such as /health"),
-        key("status", OneOf(&[STATUS, list_of(&STATUS)]), "Statuses of a healthy response.")
-            .default("[2xx, 3xx]"),
+        key(
+            "status",
+            OneOf(&[HTTP_STATUS, list_of(&HTTP_STATUS)]),
+            "Statuses of a healthy response.",
+        )
+        .default("[2xx, 3xx]"),
         key("body", Fixed, "A text that the body of a healthy response contains."),
         key("every", PositiveDuration, "Time from one check to the next.").default("5s"),
         key("timeout", PositiveDuration, "Longest duration of a check.").default("2s"),

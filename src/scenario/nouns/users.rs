@@ -7,8 +7,8 @@ use crate::plan::data::sanitize::FakeForm;
 use crate::plan::data::{AtEnd, RowPick};
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, AnyMap, Bandwidth, Count, Duration, Fixed, Name, Null, OneOf, PositiveDuration,
-    Shared, Table, Template, Weight, Words,
+    self, Any, AnyMap, Bandwidth, Count, Duration, Fixed, Name, OneOf, PositiveDuration, Shared,
+    Table, Template, Weight, Words,
 };
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, key, list_of, map_of, some_of, words,
@@ -162,7 +162,7 @@ pub(crate) static COLUMN_RULE_MAP: Noun = Noun {
     about: "A value in place of those of a column.",
     form: "`drop`, `hash`, `mask`, `{ replace: VALUE }` or `{ fake: email }`",
     groups: &[&[
-        key("replace", OneOf(&[Fixed, Null]), "The same constant in each row."),
+        key("replace", Fixed, "The same constant in each row."),
         key(
             "fake",
             Words(&words(&FakeForm::NAMES)),

@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
-use crate::plan::policy::BackoffPolicy;
-use crate::scenario::nouns::attempts::JITTERS;
+use super::context::ScheduleContext;
+use crate::scenario::client::attempts::backoff_map;
 use crate::scenario::nouns::schedule::{JOB, JOB_BACKOFF, JOB_RETRIES, JOB_RETRY_COUNT};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::field_value::FieldValue;
 use crate::scenario::syntax::fields::Fields;
-use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values;
 use crate::scenario::syntax::values::report_wrong;
@@ -37,12 +36,15 @@ pub(super) fn job(
     diagnostics: &mut Diagnostics,
     node: &Node,
     name: &str,
-    zone: &ScheduleZone,
+    (zone, context): (&ScheduleZone, ScheduleContext<'_>),
 ) -> Option<ScheduledJob> {
     let mut fields = Fields::read(diagnostics, node, &JOB)?;
     let scenario = fields.take("scenario").and_then(|node| values::file(diagnostics, node));
-    let args = fields.take("args").map_or_else(|| Some(Vec::new()), |node| args(diagnostics, node));
-    let calendar = calendar(diagnostics, &mut fields, zone);
+    let args = match fields.take("args") {
+        Some(node) => args(diagnostics, node, context),
+        None => Some(Vec::new()),
+    };
+    let calendar = calendar(diagnostics, &mut fields, (zone, context.now));
     let jitter = jitter(diagnostics, &mut fields, calendar.as_ref());
     let overlap = fields.word(diagnostics, "overlap", &OverlapPolicy::NAMES);
     let timeout = fields.value(diagnostics, "timeout");
@@ -72,7 +74,11 @@ pub(super) fn job(
     })
 }
 
-fn args(diagnostics: &mut Diagnostics, node: &Node) -> Option<Vec<String>> {
+fn args(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    context: ScheduleContext<'_>,
+) -> Option<Vec<String>> {
     let items = values::list(diagnostics, node, "a list, such as ['--threshold', 'errors < 1%']")?;
     if items.len() > MAX_ARGS {
         diagnostics.mistake(node.span, format!("more than {MAX_ARGS} arguments"));
@@ -88,23 +94,31 @@ fn args(diagnostics: &mut Diagnostics, node: &Node) -> Option<Vec<String>> {
         }
         Some(text.to_owned())
     };
-    items.iter().map(read).collect()
+    let args: Option<Vec<String>> = items.iter().map(read).collect();
+    let args = args?;
+    let Err(wrong) = (context.check_args)(&args) else { return Some(args) };
+    let place = wrong.index.and_then(|index| items.get(index)).unwrap_or(node);
+    let mistake = diagnostics.mistake(place.span, wrong.message);
+    if let Some(help) = wrong.help {
+        mistake.help(help);
+    }
+    None
 }
 
 fn calendar(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
-    zone: &ScheduleZone,
+    (zone, now): (&ScheduleZone, u64),
 ) -> Option<Calendar> {
     let span = fields.span();
     match (fields.entry("cron"), fields.entry("every")) {
         (Some((_, node)), None) => {
             let expected = "a cron expression such as `*/15 8-18 * * MON-FRI`";
             let text = values::plain_text(diagnostics, node, expected)?;
-            match Calendar::cron(text, zone) {
+            match Calendar::cron(text, zone, now) {
                 Ok(calendar) => Some(calendar),
                 Err(error) => {
-                    let mistake = diagnostics.mistake(node.span, truncate(&error.message));
+                    let mistake = diagnostics.mistake(node.span, error.message);
                     mistake.expected(error.expected);
                     if let Some(near) = error.did_you_mean {
                         mistake.help(format!("did you mean `{near}`?"));
@@ -161,32 +175,12 @@ fn retries(diagnostics: &mut Diagnostics, node: &Node) -> Option<JobRetries> {
     let mut fields = Fields::read(diagnostics, node, &JOB_RETRIES)?;
     let mut retries = JobRetries { max: 2, ..default };
     fields.fill(diagnostics, "max", &mut retries.max);
-    let backoff = fields.take("backoff").and_then(|node| backoff(diagnostics, node));
+    fields.read_into(diagnostics, "backoff", &mut retries.backoff, |diagnostics, node| {
+        backoff_map(diagnostics, node, &JOB_BACKOFF, default.backoff)
+    });
     fields.read_into(diagnostics, "when", &mut retries.when, |diagnostics, node| {
         values::some_words(diagnostics, node, &RetryOn::NAMES)
     });
     fields.finish(diagnostics);
-    retries.backoff = backoff.unwrap_or(retries.backoff);
     Some(retries)
-}
-
-fn backoff(diagnostics: &mut Diagnostics, node: &Node) -> Option<BackoffPolicy> {
-    let mut fields = Fields::read(diagnostics, node, &JOB_BACKOFF)?;
-    let mut policy = JobRetries::default().backoff;
-    fields.fill(diagnostics, "base", &mut policy.base);
-    fields.fill(diagnostics, "factor", &mut policy.factor);
-    let max = fields.placed::<Duration>(diagnostics, "max");
-    policy.max = max.map_or(policy.max.max(policy.base), |(_, max)| max);
-    if let Some((span, max)) = max
-        && max < policy.base
-    {
-        diagnostics
-            .mistake(span, "`max` is shorter than `base`")
-            .expected("a duration of at least that of `base`");
-    }
-    if let Some(jitter) = fields.word(diagnostics, "jitter", &JITTERS) {
-        policy.jitter = jitter;
-    }
-    fields.finish(diagnostics);
-    Some(policy)
 }

@@ -3,11 +3,13 @@
 //! `cli` calls [`load_schedule`].
 //! Invariant: a returned file needs no further checks, beyond whether its Redis can be reached.
 
+mod context;
 mod job;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::context::{ScheduleContext, WrongArgument};
 use crate::files::{FileRole, Files};
 use crate::redact::register_secret;
 use crate::scenario::library;
@@ -38,14 +40,15 @@ pub fn is_schedule(path: &Path) -> bool {
 ///
 /// # Errors
 /// All mistakes at once, each with its place.
-pub fn load_schedule(path: &Path) -> Result<ScheduleFile, Mistakes> {
+pub fn load_schedule(path: &Path, context: ScheduleContext<'_>) -> Result<ScheduleFile, Mistakes> {
     let mut diagnostics = Diagnostics::default();
     // The file is the operator's own: its scenarios may lie anywhere.
     diagnostics.readable.add(Path::new("/"));
     let document = library::read(&mut diagnostics, path, FileRole::Scenario, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("schedule");
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let file = document.and_then(|document| schedule(&mut diagnostics, &document.node, stem));
+    let file =
+        document.and_then(|document| schedule(&mut diagnostics, &document.node, stem, context));
     let file = file.map(|file| ScheduleFile {
         out: folder.join(&file.out),
         folder: folder.to_path_buf(),
@@ -54,7 +57,12 @@ pub fn load_schedule(path: &Path) -> Result<ScheduleFile, Mistakes> {
     diagnostics.finish(file).map(|(file, _)| file)
 }
 
-fn schedule(diagnostics: &mut Diagnostics, node: &Node, stem: &str) -> Option<ScheduleFile> {
+fn schedule(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    stem: &str,
+    context: ScheduleContext<'_>,
+) -> Option<ScheduleFile> {
     let mut fields = Fields::read(diagnostics, node, &SCHEDULE)?;
     let mut name = stem.to_owned();
     fields.read_into(diagnostics, "schedule", &mut name, |diagnostics, node| {
@@ -92,7 +100,7 @@ fn schedule(diagnostics: &mut Diagnostics, node: &Node, stem: &str) -> Option<Sc
             if !is_name(&key.name) {
                 report_bad_name(diagnostics, key);
             }
-            jobs.extend(job::job(diagnostics, node, &key.name, &zone));
+            jobs.extend(job::job(diagnostics, node, &key.name, (&zone, context)));
         }
     }
     fields.finish(diagnostics);

@@ -44,8 +44,10 @@ pub(super) fn scalar(shape: &ValueShape) -> Option<(&'static str, Value)> {
     Some(defined)
 }
 
+/// A scalar without `{{ }}`. The pattern holds for each number, so it has to be one of texts alone.
 fn fixed() -> Value {
-    json!({ "type": ["string", "number", "boolean"], "not": { "pattern": "\\{\\{" } })
+    let template = json!({ "type": "string", "pattern": "\\{\\{" });
+    json!({ "type": ["string", "number", "boolean"], "not": template })
 }
 
 /// A name.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::reference::{nouns, reference};
 use crate::scenario::nouns::steps::INCLUDE;
 use crate::scenario::syntax::fields::read_keys;
-use crate::scenario::{ScenarioOverrides, load, load_schedule};
+use crate::scenario::{ScenarioOverrides, ScheduleContext, load, load_schedule};
 use crate::seed::Seed;
 
 /// Loads all simulations, shipped scenarios, and files with mistakes.
@@ -36,7 +36,7 @@ fn load_all() {
                 None => path,
             };
             if schedules.contains(&part) {
-                let _ = load_schedule(&path);
+                let _ = load_schedule(&path, ScheduleContext::of_file_alone(0));
             } else {
                 let _ = load(&path, &ScenarioOverrides::default());
             }
@@ -271,7 +271,8 @@ fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> 
         let text = text.replace("JOB", "{ scenario: schedule.yaml, every: 1m }");
         let file = file.with_file_name("schedule.yaml");
         std::fs::write(&file, format!("{{ {text} }}")).unwrap();
-        let read = load_schedule(&file).map_err(|mistakes| mistakes.to_string())?;
+        let read = load_schedule(&file, ScheduleContext::of_file_alone(0));
+        let read = read.map_err(|mistakes| mistakes.to_string())?;
         return Ok(format!("{read:?}"));
     }
     std::fs::write(file, format!("{{ {text} }}")).unwrap();

@@ -4,6 +4,7 @@
 //! Invariant: a check has a path, and some statuses are healthy.
 
 use crate::plan::health::HealthPolicy;
+use crate::scenario::nouns::responses::HIGHEST_STATUS;
 use crate::scenario::nouns::services::HEALTH;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -16,7 +17,8 @@ pub(crate) fn health(diagnostics: &mut Diagnostics, node: &Node) -> Option<Healt
     let mut fields = Fields::read(diagnostics, node, &HEALTH)?;
     let mut policy = HealthPolicy::default();
     let path = fields.take("path").and_then(|node| path(diagnostics, node));
-    let statuses = fields.take("status").and_then(|node| values::statuses(diagnostics, node));
+    let statuses =
+        fields.take("status").and_then(|node| values::statuses(diagnostics, node, HIGHEST_STATUS));
     let body = fields.take("body");
     policy.body = body
         .and_then(|node| values::plain_text(diagnostics, node, "a text of the body"))

@@ -140,10 +140,12 @@ pub(crate) fn count(
     }
 }
 
-/// Reads one or more statuses, or classes such as `2xx`; returns them all, and as they are written.
+/// Reads one or more statuses up to `highest`, or classes such as `2xx`; returns them all, and as
+/// they are written.
 pub(crate) fn statuses(
     diagnostics: &mut Diagnostics,
     node: &Node,
+    highest: u16,
 ) -> Option<(Vec<u16>, Vec<String>)> {
     let one = std::slice::from_ref(node);
     let items = match &node.kind {
@@ -154,14 +156,22 @@ pub(crate) fn statuses(
     for item in items {
         let class = scalar(item).and_then(|text| text.strip_suffix("xx"));
         match class.and_then(|class| class.parse::<u16>().ok()) {
-            Some(class @ 1..=9) => {
+            Some(class @ 1..) if class <= highest / 100 => {
                 wanted.extend(class * 100..class * 100 + 100);
                 shown.push(format!("{class}xx"));
             }
             _ => {
-                let status = count(diagnostics, item, 100, 999);
-                wanted.push(u16::try_from(status?).ok()?);
-                shown.push(status?.to_string());
+                let number = match &item.kind {
+                    NodeKind::Number(written, _) => written.parse::<u16>().ok(),
+                    _ => None,
+                };
+                let Some(status) = number.filter(|number| (100..=highest).contains(number)) else {
+                    let expected =
+                        format!("a status from 100 to {highest}, or a class such as `2xx`");
+                    return report_wrong(diagnostics, item, expected);
+                };
+                wanted.push(status);
+                shown.push(status.to_string());
             }
         }
     }

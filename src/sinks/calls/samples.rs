@@ -13,6 +13,7 @@ use super::zstd_frames::ZstdFrames;
 use crate::event::RunEvent;
 use crate::sinks::Sink;
 use crate::sinks::disk_budget::{DiskBudget, OutputKind};
+use crate::sinks::folder::make_folder_of;
 use crate::sinks::locked_file::LockedFile;
 
 /// The calls of a run that may be in a file.
@@ -59,7 +60,8 @@ impl SamplesFile {
     /// If it cannot be written, or another run writes to it.
     pub fn create(path: &Path) -> io::Result<Self> {
         let is_compressed = path.extension().is_some_and(|ending| ending == "zst");
-        let file = LockedFile::replace(path).map_err(|error| {
+        let file = make_folder_of(path).and_then(|()| LockedFile::replace(path));
+        let file = file.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
         })?;
         Ok(Self {

@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::sinks::folder::make_folder_of;
+
 /// A file, device or pipe for a report.
 #[derive(Debug)]
 pub(super) struct ExportFile {
@@ -45,6 +47,7 @@ impl ExportFile {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let own = std::process::id();
         let temporary = path.with_file_name(format!(".{name}.{own}-{number}.part"));
+        make_folder_of(path)?;
         let new = || File::options().write(true).create_new(true).open(&temporary);
         let file = match new() {
             // A killed run with the same process id left it.

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::options::LogRotation;
+use crate::sinks::folder::make_folder_of;
 use crate::sinks::locked_file::LockedFile;
 
 /// A file of lines.
@@ -21,12 +22,13 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens a file; lines are added to those that it has.
+    /// Opens a file, in a new folder if its own is missing; lines are added to those that it has.
     ///
     /// # Errors
     /// If it cannot be written, or another run writes to it.
     pub(super) fn open(path: &Path, rotation: Option<LogRotation>) -> io::Result<Self> {
-        let open = LockedFile::append_to(path).map_err(|error| {
+        let open = make_folder_of(path).and_then(|()| LockedFile::append_to(path));
+        let open = open.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
         })?;
         Ok(Self { path: path.to_owned(), rotation, open: Some(open) })

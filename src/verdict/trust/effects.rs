@@ -51,6 +51,7 @@ pub(super) const LOST_WORKERS: &[Effect] = &[
     ("users", Down),
     ("messages", Any),
     ("message counts", Any),
+    ("caches", Any),
 ];
 
 /// Calls that were not made: their results are missing everywhere.
@@ -63,6 +64,7 @@ pub(super) const NOT_MADE: &[Effect] = &[
     ("rate", Any),
     ("messages", Any),
     ("message counts", Any),
+    ("caches", Any),
 ];
 
 pub(super) const MISSING_USERS: &[Effect] = &[
@@ -73,6 +75,7 @@ pub(super) const MISSING_USERS: &[Effect] = &[
     ("rate", Down),
     ("messages", Any),
     ("message counts", Any),
+    ("caches", Any),
 ];
 
 pub(super) const BOUND: &[Effect] =
@@ -112,6 +115,7 @@ pub(super) fn figure(metric: Metric) -> &'static str {
         Metric::Dropped => "dropped",
         Metric::Rate | Metric::Calls | Metric::Iterations | Metric::Bytes => "rate",
         Metric::Recovery => "recovery",
+        Metric::Cache(_) => "caches",
     }
 }
 
@@ -146,6 +150,7 @@ mod tests {
         ("achieved.users", &["achieved.users < 50%"]),
         ("messages", &["delivery.p95 < 1s", "gap.p95 < 1s", "first.p95 < 1s"]),
         ("message counts", &["lost < 9", "delivered < 9", "good < 50%"]),
+        ("caches", &["cache(\"c\").hits < 50%", "cache(\"c\").errors < 9"]),
     ];
 
     fn judged(rule: &str, passed: bool) -> Judgement {

@@ -51,6 +51,13 @@ pub(super) fn caches(view: &PageView<'_>) -> Markup {
     html! {
         h3 { "Caches" }
         @for row in &all { p { (HtmlText(&caches::sentence(row))) "." } }
+        @for row in &all {
+            @for (name, layer) in &row.layers {
+                @if let Some(failure) = rows::first_failure(layer) {
+                    p { (HtmlText(row.name)) ", " (HtmlText(name)) " " (HtmlText(&failure)) "." }
+                }
+            }
+        }
         (sortable("caches", &columns, &body))
     }
 }

@@ -6,7 +6,7 @@ use super::samples::{family, gauge, label, level, unique};
 use super::view::ReportView;
 use crate::sinks::metrics::family::{MetricFamily, MetricKind, MetricUnit};
 use crate::stats::{MonitorOwner, MonitorUnit};
-use crate::verdict::threshold::Metric;
+use crate::verdict::threshold::MetricForm;
 use crate::verdict::trust::TrustLevel;
 
 /// The run, described by labels.
@@ -128,7 +128,7 @@ pub(super) fn thresholds<'r>(view: ReportView<'r>) -> [MetricFamily<'r>; 2] {
             "The value that a threshold judges: seconds, bytes, a share, a count, or per second.",
             unique(judged.filter_map(|one| {
                 let observed = one.observed?;
-                let is_time = matches!(one.threshold.metric, Metric::Time(..));
+                let is_time = one.threshold.metric.form() == MetricForm::Duration;
                 let observed = if is_time { observed / 1e6 } else { observed };
                 Some(level(rule(&one.threshold.rule), observed))
             })),
