@@ -1,4 +1,4 @@
-//! `manada check`: reports all mistakes of a scenario without running it, or dry-runs each
+//! `manada check`: reports all mistakes of a scenario, a schedule or a file of prices without running it, or dry-runs each
 //! archetype.
 //!
 //! Invariant: it accepts exactly what `run` accepts; with `--once` also targets that need an
@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::args::{self, OverlayArgs};
+use super::cost_args;
 use super::limits::UserLimits;
 use super::load_scenario::{overrides_without_load, print_mistakes};
 use super::output::{self, print_remark};
@@ -15,6 +16,7 @@ use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::report;
 use crate::run::dry_run::{self, DryRun};
+use crate::scenario::prices::is_prices;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
 use crate::suggest::did_you_mean;
@@ -24,11 +26,12 @@ use crate::units::{counted, show_duration};
 #[command(after_long_help = "\
 Examples:
   manada check scenarios/quickstart.yaml
+  manada check prices.yaml
   manada check scenarios/quickstart.yaml --once
   manada check scenarios/quickstart.yaml --once --random --seed 7
   manada check shop.yaml --once --archetype buyer --json | jq .traces")]
 pub(super) struct Args {
-    /// Scenario file, or a schedule file
+    /// Scenario file, schedule file or file of prices
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,
@@ -59,6 +62,9 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     #[cfg(feature = "schedule")]
     if !args.once && scenario::is_schedule(&args.scenario) {
         return super::schedule::check(&args.scenario);
+    }
+    if !args.once && is_prices(&args.scenario) {
+        return cost_args::check(&args.scenario);
     }
     let overrides = ScenarioOverrides {
         once: args.once,

@@ -10,6 +10,7 @@ pub mod agent_words;
 mod args;
 #[cfg(feature = "redis")]
 mod bus_args;
+mod calibration;
 mod call_args;
 mod ceiling_args;
 mod check;
@@ -213,6 +214,7 @@ fn schema(of: FileKind) -> ExitStatus {
         FileKind::Scenario => SchemaOf::Scenario,
         FileKind::Archetype => SchemaOf::Archetype,
         FileKind::Schedule => SchemaOf::Schedule,
+        FileKind::Prices => SchemaOf::Prices,
     };
     let text = format!("{:#}\n", document(of));
     output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)

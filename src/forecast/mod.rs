@@ -8,6 +8,7 @@
 mod connections;
 pub mod cost;
 mod cost_advice;
+pub mod cost_model;
 pub mod feeds;
 pub mod load;
 pub mod needs;
