@@ -23,12 +23,11 @@ use crate::plan::{Plan, Service, ServiceTarget};
 use crate::testserver::calibration_target::{CalibrationBehaviour, CalibrationTarget, MAX_BODY};
 use crate::units::counted;
 
-/// The length of a round, seconds: the first one shows what the start uses.
-const ROUND_S: u64 = 2;
+/// The length of a round, seconds: the first one shows what the start uses, the last one the end.
+const ROUND_S: u64 = 3;
 
-/// The lowest and the highest rate: with fewer calls, what they use is small beside the rest; a
-/// shard makes some 20,000.
-const RATES: (f64, f64) = (20.0, 10_000.0);
+/// The lowest and the highest rate: a shard makes some 20,000 calls per second.
+const RATES: (f64, f64) = (1.0, 10_000.0);
 
 /// The most users.
 const MAX_USERS: f64 = 1_000.0;

@@ -30,7 +30,7 @@ use crate::units::parse_size;
 pub(super) struct PlanCostArgs {
     /// Show what the run will cost, by the prices of a file, and what would be cheaper
     ///
-    /// CPU time and memory of a call are measured: by rounds of two seconds of calls on loopback, at
+    /// CPU time and memory of a call are measured: by rounds of three seconds of calls on loopback, at
     /// the rates of the plan, or by --like.
     #[arg(long, value_name = "PRICES", help_heading = "Cost")]
     cost: Option<PathBuf>,
@@ -163,6 +163,7 @@ pub(super) fn read(document: &Value) -> Option<MeasuredUse> {
         memory: memory["mean"].as_f64().or(memory["peak"].as_f64())?,
         sent: used["network_bytes"]["sent"].as_f64()?,
         received: used["network_bytes"]["received"].as_f64()?,
+        waited: document["generator"]["run_queue_share"].as_f64().unwrap_or(0.0),
         intervals: list("cpu_s").zip(list("calls")).collect(),
     })
 }

@@ -7,13 +7,14 @@
 use super::cost_advice::AdviceContext;
 pub use super::cost_advice::{CostAdvice, CostAssumptions, body_len};
 use super::cost_model::{CallProfile, CpuModel, CpuParts, MeasuredUse};
+use super::cost_range::{cpu_with_range, measured_lines, uncertainty};
 use super::{COLUMNS, Forecast};
 use crate::ids::WorkloadId;
 use crate::plan::flow::Archetype;
 use crate::plan::policy::PoolStrategy;
 use crate::plan::prices::{Prices, ResourceUse};
 use crate::plan::{Call, Endpoint, Load, Plan, ServiceTarget};
-use crate::units::{counted, show_bytes};
+use crate::units::show_bytes;
 
 /// Bytes of a request line and its usual headers beside what the scenario names: version, `host`,
 /// `user-agent`, the names of `content-length` and of the header of the run.
@@ -25,10 +26,6 @@ const RESPONSE_HEAD: f64 = 150.0;
 /// Between the mean rates of plan and measured run, the factor from which CPU time per call may
 /// differ: at a low rate each call wakes a thread.
 const OTHER_RATE: f64 = 2.0;
-
-/// How much CPU time differs between two runs of the same calls, at least: what `scripts/cost-check`
-/// shows on a machine without other load.
-const RUN_TO_RUN: f64 = 0.1;
 
 /// What a run is expected to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,9 +58,9 @@ impl CostForecast {
         let opened = connections_opened(plan, forecast);
         let mut assumptions = Vec::new();
         let users = mean_users(forecast);
-        let (cpu_s, low, high) = model.cpu_s(&profile(forecast), users / measured.users.max(1.0));
-        let cpu_range_s =
-            (low.min(cpu_s * (1.0 - RUN_TO_RUN)), high.max(cpu_s * (1.0 + RUN_TO_RUN)));
+        let load = profile(forecast);
+        let times = users / measured.users.max(1.0);
+        let (cpu_s, cpu_range_s) = cpu_with_range(measured, model, (&load, times));
         let per_user = per_user_bytes(forecast);
         let memory = measured.memory + (users - measured.users).max(-measured.users) * per_user;
         let (sent, received) = if measured.is_alike {
@@ -76,7 +73,7 @@ impl CostForecast {
             ));
             (request_bytes(plan, forecast), calls * (RESPONSE_HEAD + assumed.response as f64))
         };
-        assumptions.extend(cpu_assumptions(model, measured));
+        assumptions.extend(measured_lines(model, measured));
         let rates =
             (calls / forecast.end_s.max(1e-9), measured.calls / measured.length_s.max(1e-9));
         let is_far = rates.0 > rates.1 * OTHER_RATE || rates.1 > rates.0 * OTHER_RATE;
@@ -116,67 +113,6 @@ impl CostForecast {
     }
 }
 
-/// What was measured of CPU time and memory, as sentences.
-fn cpu_assumptions(model: &CpuModel, measured: &MeasuredUse) -> Vec<String> {
-    let us = |seconds: f64| format!("{:.1}", seconds * 1e6);
-    let mut lines: Vec<String> = model
-        .points
-        .iter()
-        .map(|point| {
-            let rate = if point.rate < 10.0 { 1 } else { 0 };
-            let (low, high) = (us(point.call_range_s.0), us(point.call_range_s.1));
-            let mut text = format!(
-                "CPU time {} µs per call at {:.rate$} calls per second",
-                us(point.call_s),
-                point.rate
-            );
-            if low != high {
-                let of = if point.rounds > 1 { "rounds" } else { "intervals" };
-                text += &format!(" ({of} {low} to {high})");
-            }
-            format!(
-                "{text}, {:.1} ms per second, {:.0} ms before the load and at its start",
-                point.second_s * 1e3,
-                (point.before_s + point.start_s) * 1e3
-            )
-        })
-        .collect();
-    lines.push(format!(
-        "memory {}: {}",
-        show_bytes(measured.memory.max(0.0) as u64),
-        measured.source
-    ));
-    lines
-}
-
-/// How far the figures may be off.
-fn uncertainty(
-    measured: &MeasuredUse,
-    model: &CpuModel,
-    (cpu_s, range): (f64, (f64, f64)),
-) -> String {
-    if cpu_s <= 0.0 {
-        return "uncertainty: memory ± 25 %, network as far as the response size is right"
-            .to_owned();
-    }
-    let (below, above) = (1.0 - range.0 / cpu_s, range.1 / cpu_s - 1.0);
-    let rounds: usize = model.points.iter().map(|point| point.rounds).sum();
-    let cpu = format!("uncertainty: CPU −{:.0} … +{:.0} %", below * 100.0, above * 100.0);
-    if measured.is_alike {
-        format!(
-            "{cpu} on the same machine with as little other load at a similar rate, by the \
-                 intervals of the measured run; memory and network ± 5 %"
-        )
-    } else {
-        format!(
-            "{cpu} for calls of this kind, by the spread of {}; steps with templates, checks, \
-                 captures or large bodies use more, which --like RUN, a measured run of this plan, \
-                 has; memory ± 25 %, network as far as the response size is right",
-            counted(rounds as u64, "round")
-        )
-    }
-}
-
 /// The calls of a plan over its run.
 pub fn profile(forecast: &Forecast) -> CallProfile {
     let column_s = forecast.end_s / COLUMNS as f64;
@@ -184,9 +120,9 @@ pub fn profile(forecast: &Forecast) -> CallProfile {
     for one in &forecast.workloads {
         let all: f64 = one.levels.iter().sum();
         // A count of iterations without a duration has no levels.
-        let share = |at: usize| match all > 0.0 {
-            true => one.levels.get(at).copied().unwrap_or(0.0) / all,
-            false => 1.0 / COLUMNS as f64,
+        let share = |at: usize| {
+            let level = one.levels.get(at).copied().unwrap_or(0.0);
+            if all > 0.0 { level / all } else { 1.0 / COLUMNS as f64 }
         };
         calls.iter_mut().enumerate().for_each(|(at, calls)| *calls += one.calls * share(at));
     }

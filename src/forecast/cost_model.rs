@@ -4,19 +4,20 @@
 //! Invariant: pure arithmetic over what was measured; a run that is evaluated by its own
 //! measurement gives its own CPU time.
 //!
-//! CPU time has four parts: before the load; at its start, where users begin, connections open and
-//! memory is touched for the first time; each second, for what the program does beside its calls;
-//! and each call. A call at a low rate costs more, since it wakes a thread that others do not
-//! share: so calls are measured at the rates of the plan, and rates between two are interpolated.
-
-/// Intervals of a run from which its start can be told from the rest.
-const ENOUGH: usize = 2;
+//! CPU time has four parts: before the load; at its start and end, where users begin, connections
+//! open, memory is touched for the first time, and all is closed; each second, for what the program
+//! does beside its calls; and each call. A call at a low rate costs more, since it wakes a thread that others do not
+//! share, and since a shard has work of its own each second: so calls are measured at the rates of
+//! the plan, and rates between two are interpolated.
 
 /// The share of the calls that the lower and the higher rate of a calibration leave out.
 const TAIL: f64 = 0.1;
 
 /// Between the rates of a plan, the factor from which two are measured.
 const FAR: f64 = 2.0;
+
+/// Calls per second below which a second uses the same with each call and with none.
+const FEW: f64 = 2.0;
 
 /// A measured run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +44,8 @@ pub struct MeasuredUse {
     pub sent: f64,
     /// Bytes of responses.
     pub received: f64,
+    /// How long a thread was ready and waited for a core that others used, as a share of the run.
+    pub waited: f64,
     /// CPU time of the shards, seconds, and calls, by intervals of equal length; empty if the run
     /// was made by an earlier version.
     pub intervals: Vec<(f64, f64)>,
@@ -55,8 +58,8 @@ pub struct CpuParts {
     pub rate: f64,
     /// CPU time before the load, seconds.
     pub before_s: f64,
-    /// CPU time of the start of the load, beyond that of its calls, seconds.
-    pub start_s: f64,
+    /// CPU time of the start and the end of the load, beyond that of its calls, seconds.
+    pub edges_s: f64,
     /// CPU time of each second, beyond that of its calls, seconds.
     pub second_s: f64,
     /// CPU time of a call, seconds.
@@ -65,6 +68,8 @@ pub struct CpuParts {
     pub call_range_s: (f64, f64),
     /// How many runs were measured.
     pub rounds: usize,
+    /// How long a thread was ready and waited for a core that others used, as a share of the run.
+    pub waited: f64,
 }
 
 impl MeasuredUse {
@@ -73,12 +78,16 @@ impl MeasuredUse {
         let shards: f64 = self.intervals.iter().map(|one| one.0).sum();
         let load = (self.cpu_s - self.before_s).max(0.0);
         let rate = self.calls / self.length_s.max(1e-9);
-        let steady = self.intervals.get(1..).filter(|_| self.intervals.len() >= ENOUGH);
         let calls = |list: &[(f64, f64)]| list.iter().map(|one| one.1).sum::<f64>();
+        // The first interval has the start, the last one of three has the end.
+        let last = self.intervals.len().saturating_sub(usize::from(self.intervals.len() > 2));
+        let steady = self.intervals.get(1..last);
         let Some(steady) = steady.filter(|steady| calls(steady) > 0.0) else {
             let call_s = load / self.calls.max(1.0);
             let (before_s, call_range_s) = (self.before_s, (call_s, call_s));
+            let waited = self.waited;
             return CpuParts {
+                waited,
                 rate,
                 before_s,
                 call_s,
@@ -87,12 +96,11 @@ impl MeasuredUse {
                 ..CpuParts::default()
             };
         };
-        // What the first interval used beyond its calls; if they were cheaper, all count alike.
         let of_steady = steady.iter().map(|one| one.0).sum::<f64>() / calls(steady);
-        let (first_s, first_calls) = self.intervals[0];
-        let start_s = (first_s - of_steady * first_calls).max(0.0);
-        let call_s = (shards - start_s) / (calls(steady) + first_calls);
-        // Intervals with few calls, such as the last one, tell little of a call.
+        let edges = self.intervals[..1].iter().chain(&self.intervals[last..]);
+        let edges_s: f64 = edges.map(|one| (one.0 - of_steady * one.1).max(0.0)).sum();
+        let call_s = (shards - edges_s) / calls(&self.intervals);
+        // Intervals with few calls tell little of a call.
         let most = steady.iter().map(|one| one.1).fold(0.0, f64::max);
         let full = steady.iter().filter(|one| one.1 >= most / 2.0).map(|one| one.0 / one.1);
         let range =
@@ -100,11 +108,12 @@ impl MeasuredUse {
         CpuParts {
             rate,
             before_s: self.before_s,
-            start_s,
+            edges_s,
             second_s: (load - shards).max(0.0) / self.length_s.max(1e-9),
             call_s,
             call_range_s: (range.0.min(call_s), range.1.max(call_s)),
             rounds: 1,
+            waited: self.waited,
         }
     }
 }
@@ -117,11 +126,12 @@ impl CpuParts {
         Some(Self {
             rate: of(|one| one.rate)?,
             before_s: of(|one| one.before_s)?,
-            start_s: of(|one| one.start_s)?,
+            edges_s: of(|one| one.edges_s)?,
             second_s: of(|one| one.second_s)?,
             call_s: of(|one| one.call_s)?,
             call_range_s: (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max)),
             rounds: rounds.len(),
+            waited: of(|one| one.waited)?,
         })
     }
 }
@@ -190,18 +200,32 @@ impl CpuModel {
         Self { points }
     }
 
-    /// CPU time of a call at a rate, seconds: between two measured rates, CPU time of a second is
-    /// on a line; below the lowest and above the highest, CPU time of a call is the same as there.
-    pub fn call_s(&self, rate: f64, figure: fn(&CpuParts) -> f64) -> f64 {
-        let after = self.points.iter().position(|point| point.rate >= rate);
-        match after {
-            None => self.points.last().map_or(0.0, figure),
-            Some(0) => figure(&self.points[0]),
+    /// CPU time of the calls of a second at a rate, seconds: on the lines from one measured rate to
+    /// the next. Below the lowest one it is on the first line, but never below zero; with one rate
+    /// it is proportional, unless that had so few calls that they do not matter. Above the highest
+    /// one CPU time of a call is the same as there.
+    pub fn calls_s(&self, rate: f64, figure: fn(&CpuParts) -> f64) -> f64 {
+        let used = |point: &CpuParts| point.rate * figure(point);
+        let line = |from: (f64, f64), to: (f64, f64)| {
+            from.1 + (to.1 - from.1) * (rate - from.0) / (to.0 - from.0).max(1e-9)
+        };
+        let Some(first) = self.points.first() else { return 0.0 };
+        match self.points.iter().position(|point| point.rate >= rate) {
+            None => self.points.last().map_or(0.0, figure) * rate,
+            Some(0) => {
+                let at_zero = match self.points.get(1) {
+                    Some(next) => {
+                        let slope = (used(next) - used(first)) / (next.rate - first.rate).max(1e-9);
+                        used(first) - slope * first.rate
+                    }
+                    None if first.rate <= FEW => used(first),
+                    None => 0.0,
+                };
+                line((0.0, at_zero.clamp(0.0, used(first))), (first.rate, used(first)))
+            }
             Some(at) => {
                 let (low, high) = (&self.points[at - 1], &self.points[at]);
-                let (from, to) = (low.rate * figure(low), high.rate * figure(high));
-                let part = (rate - low.rate) / (high.rate - low.rate).max(1e-9);
-                (from + (to - from) * part) / rate
+                line((low.rate, used(low)), (high.rate, used(high)))
             }
         }
     }
@@ -209,9 +233,8 @@ impl CpuModel {
     /// CPU time of a run, seconds, with what a figure gives for a call; `users`: how many times the
     /// users of the measured runs.
     fn with(&self, load: &CallProfile, users: f64, figure: fn(&CpuParts) -> f64) -> f64 {
-        let rate = |calls: f64| calls / load.column_s.max(1e-9);
-        let calls = load.calls.iter().filter(|calls| **calls > 0.0);
-        let of_calls: f64 = calls.map(|calls| calls * self.call_s(rate(*calls), figure)).sum();
+        let rates = load.calls.iter().map(|calls| calls / load.column_s.max(1e-9));
+        let of_calls: f64 = rates.map(|rate| load.column_s * self.calls_s(rate, figure)).sum();
         of_calls + self.fixed_s(load.length_s(), users)
     }
 
@@ -219,7 +242,7 @@ impl CpuModel {
     fn fixed_s(&self, length_s: f64, users: f64) -> f64 {
         let count = self.points.len().max(1) as f64;
         let fixed = |point: &CpuParts| {
-            point.before_s + point.start_s * users.max(1.0) + point.second_s * length_s
+            point.before_s + point.edges_s * users.max(1.0) + point.second_s * length_s
         };
         self.points.iter().map(fixed).sum::<f64>() / count
     }

@@ -157,8 +157,8 @@ fn measured_cpu(parts: &CpuParts) -> Value {
         "calls_per_s": parts.rate, "rounds": parts.rounds,
         "us_per_call": us(parts.call_s),
         "us_per_call_range": [us(parts.call_range_s.0), us(parts.call_range_s.1)],
-        "s_per_second": parts.second_s, "s_at_start": parts.start_s,
-        "s_before_load": parts.before_s,
+        "s_per_second": parts.second_s, "s_at_edges": parts.edges_s,
+        "s_before_load": parts.before_s, "waited": parts.waited,
     })
 }
 
