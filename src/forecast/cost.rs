@@ -60,7 +60,8 @@ impl CostForecast {
         let users = mean_users(forecast);
         let load = profile(forecast);
         let times = users / measured.users.max(1.0);
-        let (cpu_s, cpu_range_s) = cpu_with_range(measured, model, (&load, times));
+        let (cpu_s, cpu_range_s) =
+            cpu_with_range(measured, model, (&load, times, call_spread(forecast)));
         let per_user = per_user_bytes(forecast);
         let memory = measured.memory + (users - measured.users).max(-measured.users) * per_user;
         let (sent, received) = if measured.is_alike {
@@ -111,6 +112,13 @@ impl CostForecast {
         let advice = advice.all();
         Self { used, cpu_range_s, cpu_parts: model.points.clone(), opened, assumptions, advice }
     }
+}
+
+/// The possible error of the number of calls, as a share of them.
+fn call_spread(forecast: &Forecast) -> f64 {
+    let spread = |one: &super::WorkloadForecast| one.calls * one.spread / one.iterations.max(1.0);
+    let spread: f64 = forecast.workloads.iter().map(spread).sum();
+    (spread / forecast.totals().1.max(1.0)).min(1.0)
 }
 
 /// The calls of a plan over its run.

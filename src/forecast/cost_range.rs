@@ -19,11 +19,11 @@ const DISTURBED_FROM: f64 = 0.05;
 const DISTURBED: f64 = 0.35;
 
 /// CPU time of a run, seconds: as expected, and its range; `users`: how many times the users of the
-/// measured runs.
+/// measured runs, `spread`: the possible error of the number of calls, as a share.
 pub(super) fn cpu_with_range(
     measured: &MeasuredUse,
     model: &CpuModel,
-    (load, users): (&CallProfile, f64),
+    (load, users, spread): (&CallProfile, f64, f64),
 ) -> (f64, (f64, f64)) {
     let (cpu_s, low, high) = model.cpu_s(load, users);
     let floor = if waited(model) >= DISTURBED_FROM {
@@ -33,7 +33,8 @@ pub(super) fn cpu_with_range(
     } else {
         QUIET.1
     };
-    (cpu_s, (low.min(cpu_s * (1.0 - floor)), high.max(cpu_s * (1.0 + floor))))
+    let range = (low.min(cpu_s * (1.0 - floor)), high.max(cpu_s * (1.0 + floor)));
+    (cpu_s, (range.0 * (1.0 - spread), range.1 * (1.0 + spread)))
 }
 
 /// How long threads waited for a core, as a share of the measured runs.
@@ -111,7 +112,7 @@ mod tests {
         let measured = MeasuredUse { is_alike, ..MeasuredUse::default() };
         let load = CallProfile { column_s: 1.0, calls: vec![10.0; 10] };
         let model = CpuModel::new(vec![point]);
-        let (cpu_s, (low, high)) = cpu_with_range(&measured, &model, (&load, 1.0));
+        let (cpu_s, (low, high)) = cpu_with_range(&measured, &model, (&load, 1.0, 0.0));
         assert!((cpu_s - 1.0).abs() < 1e-9, "{cpu_s}");
         (low, high)
     }
@@ -126,6 +127,16 @@ mod tests {
         near(range(true, 0.01, (0.007, 0.0102)), (0.7, 1.15));
         near(range(true, 0.06, (0.0099, 0.0102)), (0.65, 1.35));
         near(range(false, 0.06, (0.005, 0.02)), (0.5, 2.0));
+    }
+
+    #[test]
+    fn range_has_the_possible_error_of_the_number_of_calls() {
+        let load = CallProfile { column_s: 1.0, calls: vec![10.0; 10] };
+        let point = CpuParts { rate: 10.0, call_s: 0.01, ..CpuParts::default() };
+        let point = CpuParts { call_range_s: (0.01, 0.01), ..point };
+        let (measured, model) = (MeasuredUse::default(), CpuModel::new(vec![point]));
+        let (_, (low, high)) = cpu_with_range(&measured, &model, (&load, 1.0, 0.1));
+        assert!((low - 0.72).abs() < 1e-9 && (high - 1.32).abs() < 1e-9, "{low} {high}");
     }
 
     #[test]
