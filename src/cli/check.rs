@@ -1,5 +1,5 @@
-//! `manada check`: reports all mistakes of a scenario, a schedule or a file of prices without running it, or dry-runs each
-//! archetype.
+//! `manada check`: reports all mistakes of a scenario, a schedule or a file of prices without
+//! running it, or dry-runs each archetype.
 //!
 //! Invariant: it accepts exactly what `run` accepts; with `--once` also targets that need an
 //! authorisation under load.

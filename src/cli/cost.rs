@@ -1,8 +1,8 @@
 //! `manada plan --cost`: what a run is expected to cost.
 //!
 //! `plan` shows it after its forecast.
-//! Invariant: what depends on this machine is measured: by `--like`, an earlier run, or by rounds of
-//! calls on loopback.
+//! Invariant: what depends on this machine is measured: by `--like`, an earlier run, or by rounds
+//! of calls on loopback.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ use crate::units::parse_size;
 pub(super) struct PlanCostArgs {
     /// Show what the run will cost, by the prices of a file, and what would be cheaper
     ///
-    /// CPU time and memory of a call are measured: by rounds of three seconds of calls on loopback, at
-    /// the rates of the plan, or by --like.
+    /// CPU time and memory of a call are measured: by rounds of three seconds of calls on loopback,
+    /// at the rates of the plan, or by --like.
     #[arg(long, value_name = "PRICES", help_heading = "Cost")]
     cost: Option<PathBuf>,
     /// Take what a call uses from a measured run: its folder, summary.json or run.record

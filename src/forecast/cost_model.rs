@@ -6,9 +6,9 @@
 //!
 //! CPU time has four parts: before the load; at its start and end, where users begin, connections
 //! open, memory is touched for the first time, and all is closed; each second, for what the program
-//! does beside its calls; and each call. A call at a low rate costs more, since it wakes a thread that others do not
-//! share, and since a shard has work of its own each second: so calls are measured at the rates of
-//! the plan, and rates between two are interpolated.
+//! does beside its calls; and each call. A call at a low rate costs more, since it wakes a thread
+//! that others do not share, and since a shard has work of its own each second: so calls are
+//! measured at the rates of the plan, and rates between two are interpolated.
 
 /// The share of the calls that the lower and the higher rate of a calibration leave out.
 const TAIL: f64 = 0.1;

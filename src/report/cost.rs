@@ -137,7 +137,8 @@ pub fn document(cost: &CostForecast, prices: &Prices) -> Value {
     let used = &cost.used;
     document["expected"] = json!({
         "length_s": used.length_s, "cpu_s": used.cpu_s,
-        "cpu_s_range": [cost.cpu_range_s.0, cost.cpu_range_s.1], "memory_bytes_mean": used.memory.round(),
+        "cpu_s_range": [cost.cpu_range_s.0, cost.cpu_range_s.1],
+        "memory_bytes_mean": used.memory.round(),
         "sent_bytes": used.sent.round(), "received_bytes": used.received.round(),
         "written_bytes": used.written.round(), "connections_opened": cost.opened.round(),
     });
