@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cost::read;
+use super::measured_run::read;
 use super::output::print_remark;
 use crate::forecast::cost::{CostAssumptions, body_len, profile};
 use crate::forecast::cost_model::{CpuModel, CpuParts, MeasuredUse};

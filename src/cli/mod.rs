@@ -42,8 +42,9 @@ mod load_generators;
 mod load_scenario;
 mod log_args;
 mod man;
-mod merge;
 #[cfg(feature = "metrics")]
+mod measured_run;
+mod merge;
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_metrics.rs"]
