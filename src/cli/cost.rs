@@ -7,8 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::calibration::Calibration;
 use super::cost_args::load;
 use super::measured_run::read;
@@ -165,7 +163,7 @@ mod tests {
             serde_json::json!({ "cpu_s": [0.3, 0.05], "calls": [60, 40], "opened": [3, 0] });
         let parts = read(&document).unwrap().parts();
         assert!((parts.call_s - 0.001_25).abs() < 1e-12, "{parts:?}");
-        document["usage"]["cpu_s"] = Value::Null;
+        document["usage"]["cpu_s"] = serde_json::Value::Null;
         assert_eq!(read(&document), None);
     }
 }
