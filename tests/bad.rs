@@ -86,7 +86,7 @@ fn each_bad_schedule_gets_its_exact_message() {
 #[test]
 fn each_bad_file_of_prices_gets_its_exact_message() {
     let mut differences = Vec::new();
-    for name in ["keys", "values", "version"] {
+    for name in ["keys", "no-version", "values", "version"] {
         let path = Path::new("tests/bad/prices").join(name).with_extension("yaml");
         let mistakes = manada::scenario::prices::load_prices(&path).unwrap_err();
         let got = mistakes.render(false) + "\n";

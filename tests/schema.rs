@@ -88,7 +88,7 @@ fn patterns(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn patterns_are_read_by_every_validator() {
     let mut found = Vec::new();
-    [SchemaOf::Scenario, SchemaOf::Archetype, SchemaOf::Schedule]
+    [SchemaOf::Scenario, SchemaOf::Archetype, SchemaOf::Schedule, SchemaOf::Prices]
         .into_iter()
         .for_each(|of| patterns(&document(of), &mut found));
     assert!(found.len() > 20, "{found:?}");
@@ -161,6 +161,28 @@ fn schema_of_schedules_agrees_with_their_reader() {
         let path = Path::new("tests/bad/schedules").join(name).with_extension("yaml");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!mistakes(&schedule, &text).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn schema_of_prices_agrees_with_their_reader() {
+    use manada::scenario::prices::{is_prices, load_prices};
+    let prices = validator(SchemaOf::Prices);
+    let valid = files("tests/language/prices");
+    assert!(!valid.is_empty());
+    for path in valid {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let found = mistakes(&prices, &text);
+        assert!(found.is_empty() && is_prices(&path), "{}: {found:?}", path.display());
+        load_prices(&path).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    }
+    for path in files("tests/bad/prices") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!mistakes(&prices, &text).is_empty(), "{}", path.display());
+        assert!(is_prices(&path), "{}", path.display());
+    }
+    for path in files("scenarios").into_iter().chain(files("tests/language/schedules")) {
+        assert!(!is_prices(&path), "{}", path.display());
     }
 }
 

@@ -1,5 +1,5 @@
-//! `manada check`: reports all mistakes of a scenario without running it, or dry-runs each
-//! archetype.
+//! `manada check`: reports all mistakes of a scenario, a schedule or a file of prices without
+//! running it, or dry-runs each archetype.
 //!
 //! Invariant: it accepts exactly what `run` accepts; with `--once` also targets that need an
 //! authorisation under load.
@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::args::{self, OverlayArgs};
+use super::cost_args;
 use super::limits::UserLimits;
 use super::load_scenario::{overrides_without_load, print_mistakes};
 use super::output::{self, print_remark};
@@ -16,6 +17,7 @@ use crate::fleet::cache_stores;
 use crate::plan::Plan;
 use crate::report;
 use crate::run::dry_run::{self, DryRun};
+use crate::scenario::prices::is_prices;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
 use crate::suggest::did_you_mean;
@@ -25,11 +27,12 @@ use crate::units::{counted, show_duration};
 #[command(after_long_help = "\
 Examples:
   manada check scenarios/quickstart.yaml
+  manada check prices.yaml
   manada check scenarios/quickstart.yaml --once
   manada check scenarios/quickstart.yaml --once --random --seed 7
   manada check shop.yaml --once --archetype buyer --json | jq .traces")]
 pub(super) struct Args {
-    /// Scenario file, or a schedule file
+    /// Scenario file, schedule file or file of prices
     scenario: PathBuf,
     #[command(flatten)]
     changes: OverlayArgs,
@@ -66,6 +69,9 @@ pub(super) fn run_any(args: &Args, check_args: &super::schedule::ArgsCheck) -> E
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
+    if !args.once && is_prices(&args.scenario) {
+        return cost_args::check(&args.scenario);
+    }
     let overrides = ScenarioOverrides {
         once: args.once,
         ..overrides_without_load(&args.changes, &args.limits)

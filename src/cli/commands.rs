@@ -132,6 +132,7 @@ Examples:
   manada schema > manada.schema.json
   manada schema archetype > archetype.schema.json
   manada schema schedule > schedule.schema.json
+  manada schema prices > prices.schema.json
 
 Editors (first line of a scenario, for a YAML language server):
   # yaml-language-server: $schema=manada.schema.json")]
@@ -163,4 +164,6 @@ pub(super) enum FileKind {
     Archetype,
     /// A schedule file.
     Schedule,
+    /// A file of prices.
+    Prices,
 }

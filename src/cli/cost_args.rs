@@ -1,12 +1,13 @@
 //! `--cost PRICES`: the prices by which a finished run tells what it cost.
 //!
-//! `run`, `hit` and `report` share it; `plan` reads the same file.
+//! `run`, `hit` and `report` share it; `plan` and `check` read the same file.
 //! Invariant: a wrong file ends a command before anything is sent or written.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::output::print_remark;
+use super::output::{finish, print_remark};
 use crate::exit::ExitStatus;
 use crate::plan::prices::Prices;
 use crate::scenario::prices::load_prices;
@@ -40,4 +41,15 @@ pub(super) fn load(path: &Path) -> Result<Prices, ExitStatus> {
         print_remark(&mistakes.render(true));
         ExitStatus::Scenario
     })
+}
+
+/// Reports all mistakes of a file of prices.
+pub(super) fn check(path: &Path) -> ExitStatus {
+    match load(path) {
+        Ok(prices) => {
+            let text = format!("{}: no mistakes; prices in {}\n", path.display(), prices.currency);
+            finish(anstream::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
+        }
+        Err(status) => status,
+    }
 }

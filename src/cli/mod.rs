@@ -10,6 +10,7 @@ pub mod agent_words;
 mod args;
 #[cfg(feature = "redis")]
 mod bus_args;
+mod calibration;
 mod call_args;
 mod ceiling_args;
 mod check;
@@ -43,8 +44,9 @@ mod load_generators;
 mod load_scenario;
 mod log_args;
 mod man;
-mod merge;
 #[cfg(feature = "metrics")]
+mod measured_run;
+mod merge;
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_metrics.rs"]
@@ -149,6 +151,7 @@ fn schema(of: FileKind) -> ExitStatus {
         FileKind::Scenario => SchemaOf::Scenario,
         FileKind::Archetype => SchemaOf::Archetype,
         FileKind::Schedule => SchemaOf::Schedule,
+        FileKind::Prices => SchemaOf::Prices,
     };
     let text = format!("{:#}\n", document(of));
     output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)

@@ -2,11 +2,13 @@
 //!
 //! `cli plan --cost` computes it from a forecast and a measured run; `report` shows it.
 //! Invariant: what depends on the machine is measured, never guessed: CPU time and memory are those
-//! of a measured run, scaled by calls and users; each assumption is named.
+//! of measured runs, scaled by calls, seconds and users; each assumption is named.
 
-use super::Forecast;
-use super::cost_advice::{AdviceContext, body_len};
-pub use super::cost_advice::{CostAdvice, CostAssumptions};
+use super::cost_advice::AdviceContext;
+pub use super::cost_advice::{CostAdvice, CostAssumptions, body_len};
+use super::cost_model::{CallProfile, CpuModel, CpuParts, MeasuredUse};
+use super::cost_range::{cpu_with_range, measured_lines, uncertainty};
+use super::{COLUMNS, Forecast};
 use crate::ids::WorkloadId;
 use crate::plan::flow::Archetype;
 use crate::plan::policy::PoolStrategy;
@@ -25,38 +27,15 @@ const RESPONSE_HEAD: f64 = 150.0;
 /// differ: at a low rate each call wakes a thread.
 const OTHER_RATE: f64 = 2.0;
 
-/// A measured run that is scaled.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MeasuredUse {
-    /// Where it comes from, as text.
-    pub source: String,
-    /// Whether it called what the plan calls, so that its bytes per call are those of the plan.
-    pub is_alike: bool,
-    /// The length of the run, seconds.
-    pub length_s: f64,
-    /// CPU time, seconds.
-    pub cpu_s: f64,
-    /// The part of it that does not grow with the run, seconds.
-    pub fixed_cpu_s: f64,
-    /// Calls that were sent.
-    pub calls: f64,
-    /// Connections that were opened.
-    pub opened: f64,
-    /// The most users.
-    pub users: f64,
-    /// Mean memory, bytes.
-    pub memory: f64,
-    /// Bytes of requests.
-    pub sent: f64,
-    /// Bytes of responses.
-    pub received: f64,
-}
-
 /// What a run is expected to use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostForecast {
     /// The use.
     pub used: ResourceUse,
+    /// The lowest and the highest CPU time that the measured runs allow, seconds.
+    pub cpu_range_s: (f64, f64),
+    /// The parts of CPU time, at each measured rate.
+    pub cpu_parts: Vec<CpuParts>,
     /// Connections that are opened.
     pub opened: f64,
     /// What was assumed, as sentences.
@@ -66,22 +45,25 @@ pub struct CostForecast {
 }
 
 impl CostForecast {
-    /// Computes what the run of a plan uses.
+    /// Computes what the run of a plan uses: `measured` is a run, or the middle one of several;
+    /// `model` is made of all of them.
     pub fn new(
         plan: &Plan,
         forecast: &Forecast,
-        measured: &MeasuredUse,
+        (measured, model): (&MeasuredUse, &CpuModel),
         assumed: &CostAssumptions,
         prices: &Prices,
     ) -> Self {
         let (_, calls) = forecast.totals();
         let opened = connections_opened(plan, forecast);
         let mut assumptions = Vec::new();
-        let per_call = (measured.cpu_s - measured.fixed_cpu_s).max(0.0) / measured.calls.max(1.0);
-        let cpu_s = measured.fixed_cpu_s + per_call * calls;
+        let users = mean_users(forecast);
+        let load = profile(forecast);
+        let times = users / measured.users.max(1.0);
+        let (cpu_s, cpu_range_s) =
+            cpu_with_range(measured, model, (&load, times, call_spread(forecast)));
         let per_user = per_user_bytes(forecast);
-        let memory = measured.memory
-            + (mean_users(forecast) - measured.users).max(-measured.users) * per_user;
+        let memory = measured.memory + (users - measured.users).max(-measured.users) * per_user;
         let (sent, received) = if measured.is_alike {
             let of_calls = calls / measured.calls.max(1.0);
             (measured.sent * of_calls, measured.received * of_calls)
@@ -92,15 +74,11 @@ impl CostForecast {
             ));
             (request_bytes(plan, forecast), calls * (RESPONSE_HEAD + assumed.response as f64))
         };
-        assumptions.push(format!(
-            "CPU time {:.1} µs per call and {} of memory: {}",
-            per_call * 1e6,
-            show_bytes(measured.memory.max(0.0) as u64),
-            measured.source
-        ));
+        assumptions.extend(measured_lines(model, measured));
         let rates =
             (calls / forecast.end_s.max(1e-9), measured.calls / measured.length_s.max(1e-9));
-        if rates.0 > rates.1 * OTHER_RATE || rates.1 > rates.0 * OTHER_RATE {
+        let is_far = rates.0 > rates.1 * OTHER_RATE || rates.1 > rates.0 * OTHER_RATE;
+        if measured.is_alike && is_far {
             assumptions.push(format!(
                 "the measured run had {:.0} calls per second, the plan has {:.0}: CPU time per \
                  call falls with the rate, so it may be off by half",
@@ -112,13 +90,7 @@ impl CostForecast {
              TLS connection"
                 .to_owned(),
         );
-        assumptions.push(if measured.is_alike {
-            "uncertainty: ± 15 % for the same plan on the same machine at a similar rate".to_owned()
-        } else {
-            "uncertainty: CPU ± 50 %, memory ± 25 %, network as far as the response size is right; \
-             --like RUN, a measured run of this plan, has ± 15 %"
-                .to_owned()
-        });
+        assumptions.push(uncertainty(measured, model, (cpu_s, cpu_range_s)));
         let used = ResourceUse {
             length_s: forecast.end_s,
             cpu_s,
@@ -137,8 +109,32 @@ impl CostForecast {
             calls,
             per_user,
         };
-        Self { used, opened, assumptions, advice: advice.all() }
+        let advice = advice.all();
+        Self { used, cpu_range_s, cpu_parts: model.points.clone(), opened, assumptions, advice }
     }
+}
+
+/// The possible error of the number of calls, as a share of them.
+fn call_spread(forecast: &Forecast) -> f64 {
+    let spread = |one: &super::WorkloadForecast| one.calls * one.spread / one.iterations.max(1.0);
+    let spread: f64 = forecast.workloads.iter().map(spread).sum();
+    (spread / forecast.totals().1.max(1.0)).min(1.0)
+}
+
+/// The calls of a plan over its run.
+pub fn profile(forecast: &Forecast) -> CallProfile {
+    let column_s = forecast.end_s / COLUMNS as f64;
+    let mut calls = vec![0.0; COLUMNS];
+    for one in &forecast.workloads {
+        let all: f64 = one.levels.iter().sum();
+        // A count of iterations without a duration has no levels.
+        let share = |at: usize| {
+            let level = one.levels.get(at).copied().unwrap_or(0.0);
+            if all > 0.0 { level / all } else { 1.0 / COLUMNS as f64 }
+        };
+        calls.iter_mut().enumerate().for_each(|(at, calls)| *calls += one.calls * share(at));
+    }
+    CallProfile { column_s, calls }
 }
 
 /// Memory of a user with its connections, bytes.

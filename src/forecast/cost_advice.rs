@@ -192,7 +192,7 @@ impl AdviceContext<'_> {
 }
 
 /// Bytes of a request's body.
-pub(super) fn body_len(body: &RequestBody) -> usize {
+pub fn body_len(body: &RequestBody) -> usize {
     match body {
         RequestBody::None => 0,
         RequestBody::Template(template) => template.likely_len(),

@@ -8,6 +8,8 @@
 mod connections;
 pub mod cost;
 mod cost_advice;
+pub mod cost_model;
+mod cost_range;
 pub mod feeds;
 pub mod load;
 pub mod needs;

@@ -13,6 +13,7 @@ use super::text_lines::{heading, wrapped};
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
 use crate::forecast::cost::CostForecast;
+use crate::forecast::cost_model::CpuParts;
 use crate::plan::prices::{Cost, Prices, ResourceUse};
 use crate::units::show_duration;
 
@@ -135,16 +136,31 @@ pub fn document(cost: &CostForecast, prices: &Prices) -> Value {
     let mut document = uses(&cost.used, prices);
     let used = &cost.used;
     document["expected"] = json!({
-        "length_s": used.length_s, "cpu_s": used.cpu_s, "memory_bytes_mean": used.memory.round(),
+        "length_s": used.length_s, "cpu_s": used.cpu_s,
+        "cpu_s_range": [cost.cpu_range_s.0, cost.cpu_range_s.1],
+        "memory_bytes_mean": used.memory.round(),
         "sent_bytes": used.sent.round(), "received_bytes": used.received.round(),
         "written_bytes": used.written.round(), "connections_opened": cost.opened.round(),
     });
+    document["measured_cpu"] = cost.cpu_parts.iter().map(measured_cpu).collect();
     document["assumptions"] = json!(cost.assumptions);
     let advice = cost.advice.iter();
     document["cheaper"] = advice
         .map(|one| json!({ "what": one.what, "saves": one.saves, "loses": one.loses }))
         .collect();
     document
+}
+
+/// CPU time as it was measured at a rate.
+fn measured_cpu(parts: &CpuParts) -> Value {
+    let us = |seconds: f64| seconds * 1e6;
+    json!({
+        "calls_per_s": parts.rate, "rounds": parts.rounds,
+        "us_per_call": us(parts.call_s),
+        "us_per_call_range": [us(parts.call_range_s.0), us(parts.call_range_s.1)],
+        "s_per_second": parts.second_s, "s_at_edges": parts.edges_s,
+        "s_before_load": parts.before_s, "waited": parts.waited,
+    })
 }
 
 /// What a finished run used, as far as it is known.

@@ -16,7 +16,7 @@ use crate::event::Report;
 use crate::event::{AgentAccount, AgentUse, WorkerUse};
 use crate::protocol::status;
 use crate::stats::delta::LoadWindow;
-use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot};
+use crate::stats::{Calls, CpuInterval, CpuIntervals, Histogram, Iterations, Latency, Snapshot};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust, judge};
 
@@ -176,6 +176,7 @@ fn used(report: &Report) -> Value {
             "before_load": report.usage.cpu_before.map(|cpu| seconds(cpu.total_ns())),
         })),
         "cores_mean": used.cores.map(thousandth),
+        "cpu_intervals": cpu_intervals(&report.snapshot.health.cpu),
         "memory_bytes": { "mean": used.memory_mean, "peak": used.memory_peak },
         "network_bytes": { "sent": used.sent, "received": used.received },
         "written_bytes": used.written,
@@ -183,6 +184,17 @@ fn used(report: &Report) -> Value {
         "not_written": left_out.map(|one| json!({
             "output": one.output, "from_s": seconds(one.from.ns()),
         })).collect::<Vec<_>>(),
+    })
+}
+
+/// CPU time of the shards over the run, with the calls and new connections of each interval.
+fn cpu_intervals(cpu: &CpuIntervals) -> Value {
+    let list = |figure: fn(&CpuInterval) -> Value| cpu.list.iter().map(figure).collect::<Value>();
+    json!({
+        "length_s": cpu.seconds,
+        "cpu_s": list(|one| json!(one.cpu_ns as f64 / 1e9)),
+        "calls": list(|one| json!(one.calls)),
+        "opened": list(|one| json!(one.opened)),
     })
 }
 

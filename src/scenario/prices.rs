@@ -1,11 +1,11 @@
 //! Files of prices, for `manada plan --cost` and the cost of a report.
 //!
-//! `cli` calls [`load_prices`].
+//! `cli` calls [`load_prices`]; `manada check` asks [`is_prices`] first.
 //! Invariant: a returned file has finite prices that are not negative.
 
 use std::path::Path;
 
-use crate::files::FileRole;
+use crate::files::{FileRole, Files};
 use crate::plan::prices::Prices;
 use crate::scenario::library;
 use crate::scenario::nouns::noun::ValueShape::Number;
@@ -15,10 +15,18 @@ use crate::scenario::syntax::field_value::FieldValue;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::Mistakes;
 use crate::scenario::syntax::node::{Node, NodeKind};
-use crate::scenario::syntax::values;
+use crate::scenario::syntax::{source, values};
 
 /// The longest name of a currency, characters.
 const MAX_CURRENCY: usize = 16;
+
+/// Whether a file is meant as one of prices: a line starts with a key that only those have.
+pub fn is_prices(path: &Path) -> bool {
+    let text = source::contents(&Files::default(), path, FileRole::Scenario).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let key = |line: &str| line.split_once(':').map(|(key, _)| key.to_owned());
+    text.lines().filter_map(key).any(|key| PRICES.key(&key).is_some())
+}
 
 /// Loads a file of prices.
 ///

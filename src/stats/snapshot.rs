@@ -9,6 +9,7 @@ use super::addresses::Addresses;
 use super::caches::Caches;
 use super::contents::Contents;
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
+use super::cpu_intervals::CpuIntervals;
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::latency::Latency;
@@ -126,6 +127,8 @@ pub struct Health {
     pub run_queue_wait_us: f64,
     /// The longest stall of a shard's event loop, ns.
     pub longest_stall_ns: u64,
+    /// CPU time of the shards over the run.
+    pub cpu: CpuIntervals,
     /// Seconds in which the busiest shard used 97 % of a core or more.
     pub saturated_seconds: u64,
     /// Ledgers that do not balance, as text; empty in a correct run.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::counts::Gauges;
+use super::cpu_intervals::CpuInterval;
 use super::delta::{Delta, Window};
 use super::messages::{HeldStreams, StreamCounts};
 use super::outcome::ERRORS;
@@ -181,6 +182,7 @@ impl Tally {
         shard.counts.add_counts(delta);
         shard.pools.iter_mut().zip(&delta.pools).for_each(|(mine, now)| mine.then(now));
         shard.guarded.then(&delta.resilience);
+        self.health.cpu.add(delta.gauges.elapsed_ns, cpu_interval(delta, &before));
         self.check_ledgers(delta.shard, &before);
         let sum = self.gauges();
         let peak = self.users_peaks.entry(delta.shard % self.processes).or_default();
@@ -341,6 +343,15 @@ impl Tally {
         let wait_us = gauges.run_queue_ns as f64 / 1e3 / gauges.run_queue_waits.max(1) as f64;
         self.health.run_queue_wait_us = self.health.run_queue_wait_us.max(wait_us);
         self.health.longest_stall_ns = self.health.longest_stall_ns.max(gauges.longest_stall_ns);
+    }
+}
+
+/// What a shard used and did in a delta; `before` are its gauges at the end of the one before.
+fn cpu_interval(delta: &Delta, before: &Gauges) -> CpuInterval {
+    CpuInterval {
+        cpu_ns: delta.gauges.cpu_ns.saturating_sub(before.cpu_ns),
+        calls: delta.attempts.sent,
+        opened: delta.connections.opened,
     }
 }
 

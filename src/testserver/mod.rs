@@ -2,6 +2,7 @@
 //! queueing, faults and stalls.
 //!
 //! `cli` runs it for `manada target`, `process` starts it beside a run, tests read its counts.
+//! `calibration_target` is a smaller server, which also has TLS and HTTP/2.
 //! Invariant: its counts are exact, and its latency is a distribution of [`crate::curve`], timed by
 //! the same clock as the shards.
 //!
@@ -12,6 +13,7 @@
 
 mod body;
 mod bus;
+pub mod calibration_target;
 mod config;
 mod connection;
 mod counts;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::builtin::Builtin;
 use crate::harness::{Done, MANADA, Manada, count};
+use crate::tls;
 
 const PRICES: &str = "prices: 1\ncurrency: EUR\ncpu_core_hour: 0.04\nmemory_gb_hour: 0.005\n\
                       network_gb: { sent: 0.09, received: 0.01 }\nstorage_gb_hour: 0.0001\n";
@@ -29,12 +30,18 @@ fn again(done: &Done, words: &[&str]) -> (Option<i32>, String, String) {
 
 /// A constant load that ends after so long, over connections that are kept or not.
 fn scenario(url: &str, seconds: u32, is_kept: bool) -> String {
+    let flow = "{ get: /products }, { post: /echo, json: { text: \"0123456789\" } }";
+    calls(&format!("\"{url}\""), seconds, is_kept, flow)
+}
+
+/// A constant load on a service.
+fn calls(service: &str, seconds: u32, is_kept: bool, flow: &str) -> String {
     let pools =
         if is_kept { "" } else { "pools: { each: { match: \"*\", strategy: per_request } }\n" };
     format!(
-        "scenario: cost\nservices: {{ it: \"{url}\" }}\n{pools}workloads:\n  api:\n    \
+        "scenario: cost\nservices: {{ it: {service} }}\n{pools}workloads:\n  api:\n    \
          arrivals: {{ rate: 400/s, max_users: 50 }}\n    duration: {seconds}s\n    \
-         flow: [ {{ get: /products }}, {{ post: /echo, json: {{ text: \"0123456789\" }} }} ]\n"
+         flow: [ {flow} ]\n"
     )
 }
 
@@ -154,13 +161,12 @@ fn files_end_in_order_before_the_ceiling_and_the_report_says_so() {
     assert!(summary.contains("not written  samples: not written from"), "{summary}");
 }
 
-/// What a plan predicts from a short run, and what the long run used.
-fn predicted_and_used(is_kept: bool) -> (Value, Value, f64) {
-    let target = Builtin::start(&[]);
-    let short = Manada::run(&scenario(&target.url(""), 2, is_kept), &[]).go();
+/// What a plan predicts from a short run, and what the long run used; the scenario of some seconds.
+fn predicted_and_used(scenario: impl Fn(u32) -> String, ca: &str) -> (Value, Value, f64) {
+    let short = Manada::run(&scenario(2), &[]).file("ca.pem", ca).go();
     short.report(0);
     std::fs::write(short.path("prices.yaml"), PRICES).unwrap();
-    std::fs::write(short.path("long.yaml"), scenario(&target.url(""), 6, is_kept)).unwrap();
+    std::fs::write(short.path("long.yaml"), scenario(6)).unwrap();
     let words = ["plan", "long.yaml", "--json", "--cost", "prices.yaml", "--like", "out"];
     let (code, text, error) = again(&short, &words);
     assert_eq!(code, Some(0), "{error}");
@@ -184,8 +190,8 @@ fn near(predicted: f64, used: f64, tolerance: f64) -> bool {
     (predicted / used - 1.0).abs() <= tolerance
 }
 
-fn compare(is_kept: bool) {
-    let (cost, report, total) = predicted_and_used(is_kept);
+fn compare(is_kept: bool, scenario: impl Fn(u32) -> String, ca: &str) {
+    let (cost, report, total) = predicted_and_used(scenario, ca);
     let (expected, used) = (&cost["expected"], &report["usage"]);
     for (name, path) in [("sent_bytes", "sent"), ("received_bytes", "received")] {
         let (predicted, used) = (number(expected, name), number(&used["network_bytes"], path));
@@ -201,39 +207,123 @@ fn compare(is_kept: bool) {
     // Only the order of magnitude: other processes share caches and cores.
     let (predicted, cpu) = (number(expected, "cpu_s"), number(used, "cpu_s.total"));
     assert!(predicted > cpu / 4.0 && predicted < cpu * 4.0, "CPU: {predicted} s, used {cpu} s");
+    let range = &expected["cpu_s_range"];
+    let (low, high) = (range[0].as_f64().unwrap(), range[1].as_f64().unwrap());
+    assert!(0.0 < low && low < predicted && predicted < high, "{expected}");
+    // Shards are a part of the process, and their intervals have each call.
+    let intervals = &used["cpu_intervals"];
+    let sum = |name: &str| -> f64 {
+        intervals[name].as_array().unwrap().iter().filter_map(Value::as_f64).sum()
+    };
+    assert!(sum("cpu_s") > 0.0 && sum("cpu_s") < cpu, "{used}");
+    assert!(near(sum("calls"), number(&report, "attempts.sent"), 1e-9), "{intervals}");
+    assert!(near(sum("opened"), number(&report, "connections.opened"), 1e-9), "{intervals}");
     assert!(total > 0.0 && cost["total"].as_f64().is_some());
 }
 
 #[test]
 fn predicted_use_is_that_of_a_run_over_kept_connections() {
-    compare(true);
+    let target = Builtin::start(&[]);
+    compare(true, |seconds| scenario(&target.url(""), seconds, true), "");
 }
 
 #[test]
 fn predicted_use_is_that_of_a_run_that_opens_connections() {
-    compare(false);
+    let target = Builtin::start(&[]);
+    compare(false, |seconds| scenario(&target.url(""), seconds, false), "");
 }
 
 #[test]
-fn calibration_measures_a_call_and_can_be_left_out() {
+fn predicted_use_is_that_of_a_run_over_tls() {
+    let authority = tls::authority();
+    let server = tls::over_tls(tls::leaf(Some(&authority), "127.0.0.1", (2020, 2100)));
+    let service = format!("{{ url: \"{}\", tls: {{ ca: ca.pem }} }}", server.url());
+    compare(true, |seconds| calls(&service, seconds, true, "{ get: / }"), &authority.pem());
+}
+
+/// The cost of a scenario of 60 s, measured on loopback.
+fn calibrated(text: &str, words: &[&str]) -> Value {
+    let fixed = ["plan", "scenario.yaml", "--cost", "prices.yaml", "--service-time", "1ms"];
+    let words = [&fixed, words].concat();
+    let done = Manada::new(&words).file("scenario.yaml", text).file("prices.yaml", PRICES).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stderr.contains("on loopback: about"), "{done}");
+    done.json()["cost"].clone()
+}
+
+#[test]
+fn calibration_has_transport_and_rate_of_the_plan() {
+    for (scheme, version, expected) in [
+        ("https", "1.1", "HTTP/1.1 with TLS"),
+        ("https", "2", "HTTP/2 with TLS"),
+        ("http", "2", "HTTP/2 without TLS"),
+    ] {
+        let service =
+            format!("{{ url: \"{scheme}://127.0.0.1:9\", http: {{ version: {version} }} }}");
+        let text = calls(&service, 60, true, "{ get: / }, { post: /, body: hello }");
+        let cost = calibrated(&text, &["--json", "--rounds", "2"]);
+        let said = cost["assumptions"].to_string();
+        assert!(said.contains(expected) && said.contains("2 rounds"), "{said}");
+        let measured = &cost["measured_cpu"][0];
+        assert!(near(number(measured, "calls_per_s"), 800.0, 0.1), "{measured}");
+        assert_eq!(count(measured, "rounds"), 2);
+        let call = number(measured, "us_per_call");
+        let range = &measured["us_per_call_range"];
+        let (low, high) = (range[0].as_f64().unwrap(), range[1].as_f64().unwrap());
+        assert!(0.0 < low && low <= call && call <= high, "{measured}");
+        assert!(number(&cost, "expected.cpu_s") > 60.0 * 800.0 * low / 1e6, "{cost}");
+    }
+}
+
+#[test]
+fn calibration_measures_two_rates_if_the_plan_has_them() {
+    let text = "scenario: ramp\nservices: { it: \"http://127.0.0.1:9\" }\nworkloads:\n  w:\n    \
+                arrivals: { rate: [ { step: 30/s, over: 30s }, { step: 600/s, over: 30s } ], \
+                max_users: 50 }\n    flow: [ { get: / } ]\n";
+    let cost = calibrated(text, &["--json", "--rounds", "1"]);
+    let rates = cost["measured_cpu"].as_array().unwrap();
+    assert_eq!(rates.len(), 1, "few calls are made at the low rate: {rates:?}");
+    let text = text.replace("600/s, over: 30s", "600/s, over: 5s");
+    let cost = calibrated(&text, &["--json", "--rounds", "1"]);
+    let rates = cost["measured_cpu"].as_array().unwrap();
+    assert_eq!(rates.len(), 2, "{rates:?}");
+    assert!(cost["assumptions"].to_string().contains("at two rates"), "{cost}");
+}
+
+#[test]
+fn calibration_measures_a_connection_and_can_be_left_out() {
     let text = scenario("http://127.0.0.1:9/", 60, false);
-    let plan = |words: &[&str]| {
-        let words = [&["plan", "scenario.yaml", "--cost", "prices.yaml"], words].concat();
-        let plan = Manada::new(&words).file("scenario.yaml", &text).file("prices.yaml", PRICES);
-        let done = plan.go();
-        assert_eq!(done.code, Some(0), "{done}");
-        done
-    };
-    let cost = plan(&["--json", "--response-size", "10KB"]).json()["cost"].clone();
+    let words = ["--json", "--rounds", "1", "--response-size", "10KB"];
+    let cost = calibrated(&text, &words);
     assert!(number(&cost, "rows.cpu.cost") > 0.0, "{cost}");
     assert!(cost["assumptions"].to_string().contains("a connection for each"), "{cost}");
     // 48,000 calls with 10 KB and a head.
     let received = number(&cost, "expected.received_bytes");
     assert!(near(received, 48_000.0 * 10_150.0, 0.01), "{received}");
     assert!(cost["cheaper"].to_string().contains("accept-encoding"), "{cost}");
-    let text = plan(&["--no-calibration"]).stdout;
-    assert!(text.contains("CPU time is not a part of the cost"), "{text}");
-    assert!(text.contains("per hour") && text.contains("EUR"), "{text}");
+    let words = ["plan", "scenario.yaml", "--cost", "prices.yaml", "--no-calibration"];
+    let done = Manada::new(&words).file("scenario.yaml", &text).file("prices.yaml", PRICES).go();
+    assert!(done.stdout.contains("CPU time is not a part of the cost"), "{done}");
+    assert!(done.stdout.contains("per hour") && done.stdout.contains("EUR"), "{done}");
+}
+
+#[test]
+fn check_and_schema_know_files_of_prices() {
+    let check = |text: &str| Manada::new(&["check", "prices.yaml"]).file("prices.yaml", text).go();
+    let done = check(PRICES);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (Some(0), "prices.yaml: no mistakes; prices in EUR\n")
+    );
+    let done = check("prices: 1\ncpu_core_hours: 0.04\n");
+    assert_eq!(done.code, Some(3), "{done}");
+    let said = &done.stderr;
+    assert!(
+        said.contains("prices.yaml:2:1") && said.contains("did you mean `cpu_core_hour`"),
+        "{done}"
+    );
+    let schema = Manada::new(&["schema", "prices"]).go().json();
+    assert_eq!(schema["title"], "Manada prices");
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub fn run_world(world: &World, plan: &Arc<Plan>, shards: usize) -> SimulationRe
                 clock::freeze_world(length);
             });
         }
-        let address = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
+        let address = Address { host: "world".into(), port: 80, ..Address::default() };
         let own = |service: &Service| match &service.target {
             ServiceTarget::Url(own) => own.clone(),
             ServiceTarget::Builtin(_) => address.clone(),

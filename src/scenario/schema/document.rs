@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::render::Definitions;
+use crate::scenario::nouns::prices::PRICES;
 use crate::scenario::nouns::scenario::SCENARIO;
 use crate::scenario::nouns::schedule::SCHEDULE;
 use crate::scenario::nouns::users::ARCHETYPE_FILE;
@@ -20,6 +21,8 @@ pub enum SchemaOf {
     Archetype,
     /// A schedule file.
     Schedule,
+    /// A file of prices.
+    Prices,
 }
 
 /// Returns the whole schema.
@@ -28,6 +31,7 @@ pub fn document(of: SchemaOf) -> Value {
         SchemaOf::Scenario => ("Manada scenario", &SCENARIO),
         SchemaOf::Archetype => ("Manada archetype", &ARCHETYPE_FILE),
         SchemaOf::Schedule => ("Manada schedule", &SCHEDULE),
+        SchemaOf::Prices => ("Manada prices", &PRICES),
     };
     let mut definitions = Definitions::default();
     let reference = definitions.noun(root);

@@ -1,12 +1,14 @@
 //! Renders field tables as the reference page of the documentation.
 //!
 //! A test keeps `docs/reference.md` equal to it.
-//! Invariant: each noun that a scenario or a schedule file can contain has its section, once.
+//! Invariant: each noun that a scenario, a schedule file or a file of prices can contain has its
+//! section, once.
 
 use std::fmt::Write as _;
 
 use super::words::{heading, in_words, link};
 use crate::scenario::nouns::noun::{KeyRule, KeySpec, Noun, ValueShape};
+use crate::scenario::nouns::prices::PRICES;
 use crate::scenario::nouns::scenario::SCENARIO;
 use crate::scenario::nouns::schedule::SCHEDULE;
 use crate::scenario::nouns::users::ARCHETYPE_FILE;
@@ -42,9 +44,9 @@ pub(super) fn nouns() -> Vec<&'static Noun> {
     let mut nouns: Vec<&'static Noun> = vec![&SCENARIO, &ARCHETYPE_FILE];
     let mut at = 0;
     while let Some(noun) = nouns.get(at).copied().or_else(|| {
-        // A file of its own, whose nouns follow those of a scenario.
-        let is_new = !contains(&nouns, &SCHEDULE);
-        is_new.then_some(&SCHEDULE).inspect(|noun| nouns.push(noun))
+        // Files of their own, whose nouns follow those of a scenario.
+        let new = [&SCHEDULE, &PRICES].into_iter().find(|noun| !contains(&nouns, noun));
+        new.inspect(|noun| nouns.push(noun))
     }) {
         noun.keys().for_each(|spec| collect(&spec.shape, &mut nouns));
         at += 1;

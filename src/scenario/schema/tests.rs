@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::reference::{nouns, reference};
 use crate::scenario::nouns::steps::INCLUDE;
+use crate::scenario::prices::load_prices;
 use crate::scenario::syntax::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, ScheduleContext, load, load_schedule};
 use crate::seed::Seed;
@@ -14,8 +15,9 @@ fn load_all() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let schedules = ["tests/bad/schedules", "tests/language/schedules"];
+    let prices = ["tests/bad/prices", "tests/language/prices"];
     let scenarios = ["tests/sim", "tests/bad", "tests/language", "scenarios"];
-    for part in scenarios.into_iter().chain(schedules) {
+    for part in scenarios.into_iter().chain(schedules).chain(prices) {
         for entry in std::fs::read_dir(root.join(part)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|ending| ending != "yaml") {
@@ -37,6 +39,8 @@ fn load_all() {
             };
             if schedules.contains(&part) {
                 let _ = load_schedule(&path, ScheduleContext::of_file_alone(0));
+            } else if prices.contains(&part) {
+                let _ = load_prices(&path);
             } else {
                 let _ = load(&path, &ScenarioOverrides::default());
             }
@@ -79,7 +83,7 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 56] = [
+const PLACES: [(&str, &str); 58] = [
     (
         "redis",
         "services: { store: 'redis://127.0.0.1' }, \
@@ -115,6 +119,8 @@ const PLACES: [(&str, &str); 56] = [
         "services: SERVICES, cache: { c: { layers: [ { at: memory, KEYS } ], ttl: 1h } }, \
          workloads: { w: WORKLOAD }",
     ),
+    ("prices", "prices: 1, KEYS"),
+    ("network_prices", "prices: 1, network_gb: { KEYS }"),
     ("schedule", "schedule: s, KEYS, jobs: { j: JOB }"),
     ("lock", "schedule: s, lock: { url: 'redis://127.0.0.1', KEYS }, jobs: { j: JOB }"),
     ("notify", "schedule: s, notify: { url: 'http://127.0.0.1/', KEYS }, jobs: { j: JOB }"),
@@ -276,6 +282,10 @@ fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> 
         return Ok(format!("{read:?}"));
     }
     std::fs::write(file, format!("{{ {text} }}")).unwrap();
+    if text.starts_with("prices:") {
+        let read = load_prices(file).map_err(|mistakes| mistakes.to_string())?;
+        return Ok(format!("{read:?}"));
+    }
     let overrides = ScenarioOverrides { seed: Seed::new(1), ..ScenarioOverrides::default() };
     let (plan, _) = load(file, &overrides).map_err(|mistakes| mistakes.to_string())?;
     let plan = crate::plan::Plan { run_id: String::new(), sources: Vec::new(), ..plan };
