@@ -90,7 +90,7 @@ pub(super) fn uncertainty(
     if measured.is_alike {
         return format!(
             "{cpu} for the same calls at a similar rate on this machine, with as much other load; \
-             memory and network ± 5 %"
+             memory ± 15 %, network ± 10 %"
         );
     }
     format!(

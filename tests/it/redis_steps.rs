@@ -20,11 +20,11 @@ workloads: {{ w: {{ users: {users}, iterations: {}, archetypes: {{ a: 1 }} }} }}
 archetypes:
   a:
     flow:
-{}
+      {}
 thresholds: [ 'errors < 100%' ]
 ",
         users * 40,
-        steps.trim_end().lines().map(|line| format!("      {line}\n")).collect::<String>(),
+        steps.trim_end().replace('\n', "\n      "),
     )
 }
 

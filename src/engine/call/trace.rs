@@ -14,6 +14,7 @@ use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
 use crate::event::{TraceEvent, TracedCall};
 use crate::extract::{Check, CheckCondition, ParsedResponse};
+use crate::plan::Call;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{AttemptOutcome, Exchange, outcome};
 use crate::wire::ResponseCapture;
@@ -106,10 +107,7 @@ pub(crate) fn call(
                 .then(|| (bytes.len(), excerpt::body(&redactor, bytes, "application/json", MAX)));
             (vec![format!("{verb} {}", kind.streams[stream].name)], payload)
         }
-        None => match &call.operation {
-            Some(operation) => (repeat::describe(operation, bytes, &redactor), None),
-            None => describe_request(&redactor, bytes),
-        },
+        None => describe_request(&redactor, call, bytes),
     };
     // Without a response the capture is that of an earlier attempt.
     let response = match exchange.outcome {
@@ -176,11 +174,16 @@ fn describe_response(
     (lines, body)
 }
 
-/// The line and headers of a request, and the length and beginning of its body if it has one.
+/// The line and headers of a request, and the length and beginning of its body if it has one; of
+/// another protocol what is sent.
 fn describe_request(
     redactor: &Redactor<'_>,
+    call: &Call,
     bytes: &[u8],
 ) -> (Vec<String>, Option<(usize, String)>) {
+    if let Some(operation) = &call.operation {
+        return (repeat::describe(operation, bytes, redactor), None);
+    }
     let (mut lines, mut rest, mut content_type) = (Vec::new(), bytes, String::new());
     while let Some((line, after)) = split_line(rest) {
         rest = after;

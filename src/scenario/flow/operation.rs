@@ -140,7 +140,12 @@ fn redis(
                 [("pipeline", BatchForm::Pipeline), ("transaction", BatchForm::Transaction)]
                     .map(|(key, form)| fields.take(key).map(|node| (node, form)));
             fields.finish(diagnostics);
-            let (node, form) = given.into_iter().flatten().next()?;
+            let Some((node, form)) = given[0].xor(given[1]) else {
+                diagnostics
+                    .mistake(value.span, "a batch is a pipeline or a transaction")
+                    .expected(REDIS_BATCH.form);
+                return None;
+            };
             let expected = "a list of commands, such as `[ [ GET, a ], [ INCR, b ] ]`";
             let items = values::list(diagnostics, node, expected)?;
             if items.is_empty() || items.len() > MAX_WORDS {

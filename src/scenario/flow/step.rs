@@ -84,14 +84,13 @@ pub(crate) fn step(
         headers,
         body: body?,
     };
-    let service = service?;
-    report_denied(diagnostics, path, &request, flow_context, service);
+    report_denied(diagnostics, path, &request, flow_context, service?);
     Some(NamedStep {
         tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
             series: 0,
-            service,
+            service: service?,
             request,
             timeout,
             think: think.flatten(),

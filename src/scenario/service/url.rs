@@ -33,7 +33,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Address, &'static str> {
 /// Parses the URL of a service of any protocol, with the login that it may hold.
 pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("has no scheme: write `http://` first")?;
-    let scheme = Scheme::of(scheme).ok_or("has an unknown scheme")?;
+    let scheme = Scheme::of(scheme).ok_or("has a scheme that no protocol here has")?;
     if scheme.protocol == Protocol::Http {
         return parse_url(text).map(|address| (address, Login::default()));
     }

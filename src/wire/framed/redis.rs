@@ -237,9 +237,18 @@ impl ReplyText {
             }
             _ => {}
         }
+        self.value(part, &mut write)
+    }
+
+    /// Writes the beginning of a value, or all of it.
+    fn value(
+        &mut self,
+        part: RespPart<'_>,
+        write: &mut impl FnMut(&[u8]) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         let is_outermost = self.levels.is_empty();
         let is_alone = is_outermost && !self.is_list;
-        let is_key = self.begin_value(&mut write)?;
+        let is_key = self.begin_value(write)?;
         if is_outermost {
             self.kind = match part {
                 RespPart::Line(LineKind::Number, _) => "number",

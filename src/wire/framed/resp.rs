@@ -166,7 +166,7 @@ impl RespReader {
             b'|' => AggregateKind::Attributes,
             b'>' => AggregateKind::Push,
             b'$' | b'=' | b'!' => {
-                return match length(text).ok_or(bad)? {
+                return match length(text)? {
                     None => self.value(RespPart::Null, each),
                     Some(count) => {
                         each(RespPart::Begin(count, *kind == b'!'))?;
@@ -189,7 +189,7 @@ impl RespReader {
             }
             _ => return Err(bad.into()),
         };
-        let Some(count) = length(text).ok_or(bad)? else {
+        let Some(count) = length(text)? else {
             return self.value(RespPart::Null, each);
         };
         let pairs = matches!(aggregate, AggregateKind::Map | AggregateKind::Attributes);
@@ -261,13 +261,13 @@ const fn is_type(byte: u8) -> bool {
     )
 }
 
-/// A length: `Some(None)` for −1, a null; `None` if it is none.
-fn length(text: &[u8]) -> Option<Option<u64>> {
-    let length: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+/// A length; `None` for −1, a null.
+fn length(text: &[u8]) -> Result<Option<u64>, FailureKind> {
+    let length = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
     match length {
-        -1 => Some(None),
-        0..=MAX_LENGTH => Some(Some(length.unsigned_abs())),
-        _ => None,
+        Some(-1) => Ok(None),
+        Some(length @ 0..=MAX_LENGTH) => Ok(Some(length.unsigned_abs())),
+        _ => Err(FailureKind::BadReply),
     }
 }
 
@@ -283,6 +283,8 @@ fn is_number(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     /// All parts of the replies in `bytes`, fed in pieces of `size` bytes, as one text; the error.
@@ -294,14 +296,14 @@ mod tests {
                     match part {
                         RespPart::Line(kind, line) => {
                             let line = String::from_utf8_lossy(line);
-                            text.push_str(&format!("{kind:?} {line};"));
+                            write!(text, "{kind:?} {line};").unwrap();
                         }
                         RespPart::Null => text.push_str("null;"),
-                        RespPart::Begin(length, _) => text.push_str(&format!("{length}'")),
+                        RespPart::Begin(length, _) => write!(text, "{length}'").unwrap(),
                         RespPart::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
                         RespPart::End => text.push_str("';"),
                         RespPart::Open(kind, values) => {
-                            text.push_str(&format!("{kind:?} {values}("));
+                            write!(text, "{kind:?} {values}(").unwrap();
                         }
                         RespPart::Close => text.push_str(");"),
                     }

@@ -22,6 +22,7 @@ struct Read {
     may_reuse: bool,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside errors in tables")]
 fn read(status: &str, body: &str, kind: &str, may_reuse: bool) -> Result<Option<Read>, String> {
     let [status, body, kind] = [status, body, kind].map(str::to_owned);
     Ok(Some(Read { status, body, kind, may_reuse }))

@@ -65,11 +65,14 @@ impl Http1 {
                 }
             }
             let is_old = is_stale(context);
-            let reader = || ResponseReader::new(*context.outgoing.capture);
+            // No reader outside of the call: a local that lives across the `await` would be part of
+            // every user's task.
+            let wanted = context.outgoing.capture;
             let end = match context.outgoing.link {
-                None => stream::converse(&self.buffer, reader(), context).await,
+                None => stream::converse(&self.buffer, ResponseReader::new(*wanted), context).await,
                 Some(link) => {
-                    linked_exchange::converse(&self.buffer, link, reader(), context).await
+                    let reader = ResponseReader::new(*wanted);
+                    linked_exchange::converse(&self.buffer, link, reader, context).await
                 }
             };
             end_exchange(context, &end, is_old)
