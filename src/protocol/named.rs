@@ -4,8 +4,39 @@
 //! reaches the base of the next.
 
 use super::Protocol;
-use super::status::StatusClass::{ClientError, Rejected, ServerError, Success};
-use super::status::{NamedStatus, StatusClass, StatusSpace};
+use StatusClass::{ClientError, Rejected, ServerError, Success};
+
+/// What a status says of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusClass {
+    /// The target did what the request says.
+    Success,
+    /// The target could not do it because of the request: HTTP 4xx.
+    ClientError,
+    /// The target failed: HTTP 5xx, and codes without a definition (RFC 9110 §15).
+    ServerError,
+    /// The target did not process the request because of its load or state; it may do so later:
+    /// HTTP 429 and 503.
+    Rejected,
+}
+
+/// A named status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedStatus {
+    /// Its word in the protocol.
+    pub name: &'static str,
+    /// What it says.
+    pub class: StatusClass,
+}
+
+/// The statuses of a protocol.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatusSpace {
+    pub(super) protocol: Protocol,
+    /// The number of the first one.
+    pub(super) base: u16,
+    pub(super) statuses: &'static [NamedStatus],
+}
 
 const fn status(name: &'static str, class: StatusClass) -> NamedStatus {
     NamedStatus { name, class }

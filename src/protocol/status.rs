@@ -8,41 +8,11 @@ use std::borrow::Cow;
 
 use super::Protocol;
 use super::named::SPACES;
+use super::named::StatusSpace;
+pub use super::named::{NamedStatus, StatusClass};
 
 /// The first number that is none of HTTP.
 pub const FIRST_NAMED: u16 = 1_000;
-
-/// What a status says of its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusClass {
-    /// The target did what the request says.
-    Success,
-    /// The target could not do it because of the request: HTTP 4xx.
-    ClientError,
-    /// The target failed: HTTP 5xx, and codes without a definition (RFC 9110 §15).
-    ServerError,
-    /// The target did not process the request because of its load or state; it may do so later:
-    /// HTTP 429 and 503.
-    Rejected,
-}
-
-/// A named status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamedStatus {
-    /// Its word in the protocol.
-    pub name: &'static str,
-    /// What it says.
-    pub class: StatusClass,
-}
-
-/// The statuses of a protocol.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StatusSpace {
-    pub(super) protocol: Protocol,
-    /// The number of the first one.
-    pub(super) base: u16,
-    pub(super) statuses: &'static [NamedStatus],
-}
 
 /// A status as outputs show it: a number of HTTP as a number, others as protocol and word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

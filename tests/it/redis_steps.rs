@@ -103,7 +103,7 @@ fn calls_are_those_that_the_server_counted() {
     for check in report["checks"].as_array().unwrap() {
         assert_eq!(check["failed"], 0, "{check}");
     }
-    let failure = &report["failures"][0];
+    let failure = &report["exemplars"][0];
     assert_eq!(failure["step"], "unknown");
     let port = redis.address.port();
     assert_eq!(failure["curl"], format!("redis-cli -h '127.0.0.1' -p {port} 'NOSUCH' 'a'"));
@@ -112,7 +112,8 @@ fn calls_are_those_that_the_server_counted() {
 
 #[test]
 fn a_login_is_part_of_opening_a_connection_and_no_output_has_its_password() {
-    let redis = Redis::with(&["--user", "app on >s3cret-word ~* +@all", "--databases", "4"]);
+    let redis =
+        Redis::with(&["--databases", "4", "--user", "app", "on", ">s3cret-word", "~*", "+@all"]);
     let url = format!("redis://app:s3cret-word@{}/3", redis.address);
     let steps =
         "- redis: [INCR, n]\n- redis: [CLIENT, INFO]\n  check: { body: { contains: 'db=3' } }";
@@ -125,7 +126,7 @@ fn a_login_is_part_of_opening_a_connection_and_no_output_has_its_password() {
 
     let wrong = url.replace("s3cret-word", "another-word");
     let done = Manada::run(&scenario(&wrong, 1, "- redis: [INCR, n]"), &[]).go();
-    let report = done.report(3);
+    let report = done.report(4);
     assert_eq!(only_error(&done, &report), ("login".to_owned(), "login_refused".to_owned()));
     assert!(done.stdout.contains("WRONGPASS"), "{done}");
     for text in [&done.stdout, &done.stderr, &done.read("out/report.html")] {
@@ -136,7 +137,7 @@ fn a_login_is_part_of_opening_a_connection_and_no_output_has_its_password() {
         &[],
     )
     .go();
-    let report = none.report(3);
+    let report = none.report(4);
     assert_eq!(only_error(&none, &report).1, "login_refused", "a database that does not exist");
 }
 
@@ -147,8 +148,8 @@ fn a_restart_costs_the_calls_of_its_time_and_no_others() {
         "
 scenario: restart
 services: {{ store: 'redis://{}' }}
-workloads: {{ w: {{ users: 4, duration: 4s, pace: 20ms, archetypes: {{ a: 1 }} }} }}
-archetypes: {{ a: {{ flow: [ {{ redis: [INCR, n] }} ] }} }}
+workloads: {{ w: {{ users: 4, duration: 4s, archetypes: {{ a: 1 }} }} }}
+archetypes: {{ a: {{ pace: 20ms, flow: [ {{ redis: [INCR, n] }} ] }} }}
 thresholds: [ 'errors < 60%' ]
 ",
         redis.address
@@ -174,7 +175,7 @@ fn a_server_that_is_no_redis_is_named() {
     let target = Builtin::start(&[]);
     let url = format!("redis://{}", target.address());
     let done = Manada::run(&scenario(&url, 1, "- redis: [GET, a]"), &[]).go();
-    let report = done.report(3);
+    let report = done.report(4);
     assert_eq!(only_error(&done, &report), ("first_byte".to_owned(), "bad_reply".to_owned()));
     assert!(done.stdout.contains("check the port and the scheme"), "{done}");
 }
@@ -188,7 +189,8 @@ fn a_large_value_is_bounded_by_the_step() {
 - { redis: [GET, big], name: too large, max_body: 1MiB }
 - { redis: [GET, none], name: still open, expect: { status: OK } }";
     let url = format!("redis://{}", redis.address);
-    let done = Manada::run(&scenario(&url, 1, steps), &["--iterations", "5"]).go();
+    let text = scenario(&url, 1, steps).replace("iterations: 40", "iterations: 5");
+    let done = Manada::run(&text, &[]).go();
     let report = done.measured();
     assert_eq!(only_error(&done, &report), ("body".to_owned(), "body_too_large".to_owned()));
     assert_eq!(statuses(&report), expected([("redis OK", 15)]), "{done}");
@@ -197,7 +199,7 @@ fn a_large_value_is_bounded_by_the_step() {
 
 #[test]
 fn a_policy_treats_errors_as_those_of_http_and_denied_commands_are_never_sent() {
-    let redis = Redis::with(&["--maxmemory", "1mb"]);
+    let redis = Redis::with(&["--maxmemory", "100kb"]);
     let url = format!("redis://{}", redis.address);
     // Redis rejects writes for lack of memory, which may pass: it is tried again.
     let steps = "- redis: [SET, 'k{{ user.iteration }}', '{{ alnum(1000) }}']";

@@ -87,9 +87,8 @@ packed! {
     Delayed { measured, less }
     OwnDelay { response, service }
     Window {
-        second, measured, workloads, steps, backends since 10, groups, begun, phases, login since 10,
-        waits,
-        receive_lag since 9,
+        second, measured, workloads, steps, backends since 10, groups, begun, phases,
+        login since 10, waits, receive_lag since 9,
     }
     BackendWindow { calls, attempts, failed }
     ContentUse { responses, encoded, undecodable, wire_bytes, decoded_bytes }

@@ -3,9 +3,9 @@
 //! Invariant: each kind has one key.
 
 use crate::scenario::nouns::noun::Noun;
-use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
+use crate::scenario::nouns::plain_steps::{FORGET, LOG, PAUSE, RENDEZVOUS, SET};
 use crate::scenario::nouns::steps::{
-    CACHED, CHOOSE, FORGET, GROUP, IF, LOG, PARALLEL, PAUSE, RENDEZVOUS, REPEAT, SET, WHILE,
+    CACHED, CHOOSE, DNS_QUERY, GROUP, IF, PARALLEL, REDIS, REPEAT, TCP, UDP, WHILE,
 };
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;

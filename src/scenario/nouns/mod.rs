@@ -14,6 +14,7 @@ pub(crate) mod laws;
 pub(crate) mod load;
 pub(crate) mod noun;
 pub(crate) mod operations;
+pub(crate) mod plain_steps;
 pub(crate) mod pools;
 pub(crate) mod prices;
 pub(crate) mod reactions;

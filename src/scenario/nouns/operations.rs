@@ -1,30 +1,30 @@
-//! Field tables of steps that call a service of another protocol than HTTP.
+//! Field tables of steps that call a service of another protocol than HTTP: what they share, and
+//! what stands in them.
 //!
-//! `flow::operation` reads them.
-//! Invariant: each step has one key that no other step has: the name of its protocol.
+//! `operation_steps` makes the steps of them, `flow::operation` reads them.
+//! Invariant: a response that is no HTTP has no header and no cookie.
 
 use crate::plan::OnFail;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Constant, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
-    Template, Truth, Words,
+    self, Constant, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table, Template,
+    Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, Noun, key, list_of, map_of, words};
 use crate::scenario::nouns::responses::{BODY_CHECK, GROUP, PICKS, VALUES};
-use crate::scenario::nouns::steps::STEPS;
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
 /// Maximum words of a command, and commands of a batch.
 pub(crate) const MAX_WORDS: usize = 1_024;
 
 /// Bytes in base64.
-const BASE64: ValueShape = Matching("^[A-Za-z0-9+/=]+$", "base64");
+pub(crate) const BASE64: ValueShape = Matching("^[A-Za-z0-9+/=]+$", "base64");
 
 /// A command: a text, or the list of its words.
-const COMMAND: ValueShape = OneOf(&[Template, List(1, Some(MAX_WORDS), &Template)]);
+pub(crate) const COMMAND: ValueShape = OneOf(&[Template, List(1, Some(MAX_WORDS), &Template)]);
 
 /// The keys that each of these steps has.
-static CALL: &[KeySpec] = &[
+pub(crate) static CALL: &[KeySpec] = &[
     key("name", Fixed, "Name in reports; steps of one name share a series.")
         .otherwise("protocol and command"),
     key("service", Fixed, "Service of the call.").otherwise("the first service of the protocol"),
@@ -34,7 +34,7 @@ static CALL: &[KeySpec] = &[
 ];
 
 /// The keys of those that get a response.
-static RESPONSE: &[KeySpec] = &[
+pub(crate) static RESPONSE: &[KeySpec] = &[
     key("max_body", Size, "Largest response.").default("64MiB"),
     key("capture", map_of(&Table(&REPLY_CAPTURE)), "Variables set from the response."),
     key("check", Table(&REPLY_CHECK), "Conditions; failed ones are counted."),
@@ -51,31 +51,7 @@ static RESPONSE: &[KeySpec] = &[
     )
     .default("count"),
     key("priority", PRIORITY, "Priority under limits and degradation.").otherwise("its pool's"),
-    key(
-        "fallback",
-        Shared(&STEPS),
-        "Steps that run if the call fails; the iteration goes on after them.",
-    ),
 ];
-
-pub(crate) static REDIS: Noun = Noun {
-    id: "redis",
-    title: "this step",
-    about: "A command to a Redis server, or several at once.",
-    form: "a step such as `redis: [ GET, \"user:1\" ]`",
-    groups: &[
-        &[key(
-            "redis",
-            OneOf(&[Template, List(1, Some(MAX_WORDS), &Template), Table(&REDIS_BATCH)]),
-            "The command: the list of its words, or a text that is split at spaces. The command's \
-             name is a fixed text.",
-        )
-        .needs("a command such as `[ GET, \"user:1\" ]`")],
-        CALL,
-        RESPONSE,
-    ],
-    ..EMPTY
-};
 
 pub(crate) static REDIS_BATCH: Noun = Noun {
     id: "redis_batch",
@@ -95,47 +71,8 @@ pub(crate) static REDIS_BATCH: Noun = Noun {
     ..EMPTY
 };
 
-pub(crate) static TCP: Noun = Noun {
-    id: "tcp",
-    title: "this step",
-    about: "Bytes to a TCP service, and its response.",
-    form: "a step such as `{ tcp: \"PING\\r\\n\", until: \"\\n\" }`",
-    groups: &[
-        &[
-            key("tcp", PAYLOAD, "What is sent: a text, or bytes in base64.")
-                .needs("a text such as \"PING\\r\\n\""),
-            key("until", Fixed, "The text that ends the response.").otherwise("a line feed"),
-            key("until_bytes", BASE64, "Bytes that end the response, in base64."),
-            key("length", Count(1, 1 << 32), "The number of bytes of the response."),
-            key("until_close", Constant(true), "The end of the connection ends the response."),
-            key("response", Constant(false), "`false`: no response is read."),
-        ],
-        CALL,
-        RESPONSE,
-    ],
-    rules: &[KeyRule::AtMostOne(&["until", "until_bytes", "length", "until_close", "response"])],
-    ..EMPTY
-};
-
-pub(crate) static UDP: Noun = Noun {
-    id: "udp",
-    title: "this step",
-    about: "A datagram to a UDP service, and the datagram that comes back.",
-    form: "a step such as `{ udp: \"orders:1|c\", response: false }`",
-    groups: &[
-        &[
-            key("udp", PAYLOAD, "What is sent: a text, or bytes in base64.")
-                .needs("a text such as \"orders:1|c\""),
-            key("response", Truth, "`false`: no response is expected.").default("true"),
-        ],
-        CALL,
-        RESPONSE,
-    ],
-    ..EMPTY
-};
-
 /// What is sent.
-const PAYLOAD: ValueShape = OneOf(&[Template, Table(&BYTES)]);
+pub(crate) const PAYLOAD: ValueShape = OneOf(&[Template, Table(&BYTES)]);
 
 pub(crate) static BYTES: Noun = Noun {
     id: "bytes",
@@ -143,28 +80,6 @@ pub(crate) static BYTES: Noun = Noun {
     about: "Bytes that are no text.",
     form: "a text, or `{ base64: \"AAEC\" }`",
     groups: &[&[key("base64", BASE64, "The bytes in base64.").needs("bytes in base64")]],
-    ..EMPTY
-};
-
-pub(crate) static DNS_QUERY: Noun = Noun {
-    id: "dns_query",
-    title: "this step",
-    about: "A question to a name server.",
-    form: "a step such as `{ dns: shop.example, type: AAAA }`",
-    groups: &[
-        &[
-            key("dns", Template, "The name.").needs("a name such as shop.example"),
-            key(
-                "type",
-                Matching("^([A-Za-z]+|TYPE[0-9]+)$", "type of records such as AAAA, or TYPE99"),
-                "Type of the records.",
-            )
-            .default("A"),
-            key("recursion", Truth, "Whether the server may ask others (RD).").default("true"),
-        ],
-        CALL,
-        RESPONSE,
-    ],
     ..EMPTY
 };
 

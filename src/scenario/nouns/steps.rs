@@ -7,13 +7,14 @@ use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
-    Template, Truth, Weight, Words,
+    self, Any, Constant, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size,
+    Table, Template, Truth, Weight, Words,
 };
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, SharedShape, key, list_of, map_of, words,
 };
-use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
+use crate::scenario::nouns::operations;
+use crate::scenario::nouns::plain_steps::{FORGET, INCLUDE, LOG, PART, PAUSE, RENDEZVOUS, SET};
 use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
@@ -124,6 +125,13 @@ static CALL: &[KeySpec] = &[
 static CALL_PRIORITY: &[KeySpec] =
     &[key("priority", PRIORITY, "Priority under limits and degradation.").otherwise("its pool's")];
 
+/// The key of calls that are not in `parallel`.
+static FALLBACK: &[KeySpec] = &[key(
+    "fallback",
+    Shared(&STEPS),
+    "Steps that run if the call fails; the iteration goes on after them.",
+)];
+
 /// The keys of requests; `rules` of both kinds.
 const ONE_METHOD: KeyRule =
     KeyRule::ExactlyOne(&["get", "post", "put", "patch", "delete", "head", "options"]);
@@ -133,16 +141,7 @@ pub(crate) static REQUEST: Noun = Noun {
     title: "a step",
     about: "A request.",
     form: "a step such as `get: /products`",
-    groups: &[
-        CALL,
-        RESPONSE,
-        CALL_PRIORITY,
-        &[key(
-            "fallback",
-            Shared(&STEPS),
-            "Steps that run if the call fails; the iteration goes on after them.",
-        )],
-    ],
+    groups: &[CALL, RESPONSE, CALL_PRIORITY, FALLBACK],
     rules: &[ONE_METHOD, KeyRule::AtMostOne(&BODIES)],
     ..EMPTY
 };
@@ -164,30 +163,6 @@ pub(crate) static BRANCH: Noun = Noun {
     ],
     like: Some(&REQUEST),
     rules: &[ONE_METHOD, KeyRule::AtMostOne(&BODIES)],
-};
-
-pub(crate) static PART: Noun = Noun {
-    id: "part",
-    title: "a part",
-    about: "A part of a multipart body.",
-    groups: &[&[
-        key("file", Fixed, "File with its content."),
-        key("value", Template, "Text of the part."),
-        key("filename", Fixed, "File name that is sent.").otherwise("the file's"),
-        key("type", Fixed, "Content type, such as image/png.")
-            .otherwise("application/octet-stream for a file"),
-    ]],
-    rules: &[KeyRule::ExactlyOne(&["file", "value"])],
-    ..EMPTY
-};
-
-/// Includes are expanded before steps are read.
-pub(crate) static INCLUDE: Noun = Noun {
-    id: "include",
-    title: "this step",
-    about: "Steps of another file.",
-    groups: &[&[key("include", Fixed, "File with a list of steps.").needs("the name of a file")]],
-    ..EMPTY
 };
 
 pub(crate) static CHOOSE: Noun = Noun {
@@ -305,53 +280,6 @@ pub(crate) static GROUPED: Noun = Noun {
     ..EMPTY
 };
 
-pub(crate) static RENDEZVOUS: Noun = Noun {
-    id: "rendezvous",
-    title: "this step",
-    about: "A point where users wait for each other.",
-    groups: &[&[key("rendezvous", Table(&GATHERING), "Number of users and longest wait.")
-        .needs("a number of users and a wait")]],
-    ..EMPTY
-};
-
-pub(crate) static GATHERING: Noun = Noun {
-    id: "gathering",
-    title: "a rendezvous",
-    about: "The size of a rendezvous and its longest wait.",
-    form: "`{ users: 5, wait: 2s }`",
-    groups: &[&[
-        key("users", Count(2, 10_000_000), "Users of the archetype that go on together.")
-            .needs("a number of users, such as 5"),
-        key("wait", PositiveDuration, "Longest wait, after which a user goes on alone.")
-            .needs("the longest wait, such as 2s"),
-    ]],
-    ..EMPTY
-};
-
-pub(crate) static SET: Noun = Noun {
-    id: "set",
-    title: "this step",
-    about: "An assignment of variables, one after the other.",
-    groups: &[&[key("set", map_of(&Any), "Variables and their values.").needs("variables")]],
-    ..EMPTY
-};
-
-pub(crate) static LOG: Noun = Noun {
-    id: "log",
-    title: "this step",
-    about: "A line of the log; at most 32 per second and shard are shown, the others are counted.",
-    groups: &[&[key("log", Template, "Text.").needs("a text")]],
-    ..EMPTY
-};
-
-pub(crate) static PAUSE: Noun = Noun {
-    id: "pause",
-    title: "this step",
-    about: "A wait, in addition to think time.",
-    groups: &[&[key("pause", Shared(&DISTRIBUTION), "Duration.").needs("a duration such as 2s")]],
-    ..EMPTY
-};
-
 pub(crate) static CACHED: Noun = Noun {
     id: "cached",
     title: "this step",
@@ -371,13 +299,90 @@ pub(crate) static CACHED: Noun = Noun {
     ..EMPTY
 };
 
-pub(crate) static FORGET: Noun = Noun {
-    id: "forget",
+pub(crate) static REDIS: Noun = Noun {
+    id: "redis",
     title: "this step",
-    about: "Removes values from all layers of a cache, unless others have replaced this user's.",
-    groups: &[&[
-        key("forget", Fixed, "Name of the cache.").needs("the name of a cache"),
-        key("key", Template, "What the values belong to.").needs("a text such as '{{ row.user }}'"),
-    ]],
+    about: "A command to a Redis server, or several at once.",
+    form: "a step such as `redis: [ GET, \"user:1\" ]`",
+    groups: &[
+        &[key(
+            "redis",
+            OneOf(&[
+                Template,
+                List(1, Some(operations::MAX_WORDS), &Template),
+                Table(&operations::REDIS_BATCH),
+            ]),
+            "The command: the list of its words, or a text that is split at spaces. The command's \
+             name is a fixed text.",
+        )
+        .needs("a command such as `[ GET, \"user:1\" ]`")],
+        operations::CALL,
+        operations::RESPONSE,
+        FALLBACK,
+    ],
+    ..EMPTY
+};
+
+pub(crate) static TCP: Noun = Noun {
+    id: "tcp",
+    title: "this step",
+    about: "Bytes to a TCP service, and its response.",
+    form: "a step such as `{ tcp: \"PING\\r\\n\", until: \"\\n\" }`",
+    groups: &[
+        &[
+            key("tcp", operations::PAYLOAD, "What is sent: a text, or bytes in base64.")
+                .needs("a text such as \"PING\\r\\n\""),
+            key("until", Fixed, "The text that ends the response.").otherwise("a line feed"),
+            key("until_bytes", operations::BASE64, "Bytes that end the response, in base64."),
+            key("length", Count(1, 1 << 32), "The number of bytes of the response."),
+            key("until_close", Constant(true), "The end of the connection ends the response."),
+            key("response", Constant(false), "`false`: no response is read."),
+        ],
+        operations::CALL,
+        operations::RESPONSE,
+        FALLBACK,
+    ],
+    rules: &[KeyRule::AtMostOne(&["until", "until_bytes", "length", "until_close", "response"])],
+    ..EMPTY
+};
+
+pub(crate) static UDP: Noun = Noun {
+    id: "udp",
+    title: "this step",
+    about: "A datagram to a UDP service, and the datagram that comes back.",
+    form: "a step such as `{ udp: \"orders:1|c\", response: false }`",
+    groups: &[
+        &[
+            key("udp", operations::PAYLOAD, "What is sent: a text, or bytes in base64.")
+                .needs("a text such as \"orders:1|c\""),
+            key("response", Truth, "`false`: no response is expected.").default("true"),
+        ],
+        operations::CALL,
+        operations::RESPONSE,
+        FALLBACK,
+    ],
+    ..EMPTY
+};
+
+pub(crate) static DNS_QUERY: Noun = Noun {
+    id: "dns_query",
+    title: "this step",
+    about: "A question to a name server.",
+    form: "a step such as `{ dns: shop.example, type: AAAA }`",
+    groups: &[
+        &[
+            key("dns", Template, "The name.").needs("a name such as shop.example"),
+            key(
+                "type",
+                Matching("^([A-Za-z]+|TYPE[0-9]+)$", "type of records such as AAAA, or TYPE99"),
+                "Type of the records.",
+            )
+            .default("A"),
+            key("recursion", Truth, "Whether the server may ask others (RD).").default("true"),
+        ],
+        operations::CALL,
+        operations::RESPONSE,
+        FALLBACK,
+    ],
     ..EMPTY
 };

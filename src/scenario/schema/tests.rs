@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::reference::{nouns, reference};
-use crate::scenario::nouns::steps::INCLUDE;
+use crate::scenario::nouns::plain_steps::INCLUDE;
 use crate::scenario::prices::load_prices;
 use crate::scenario::syntax::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, ScheduleContext, load, load_schedule};

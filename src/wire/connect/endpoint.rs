@@ -25,7 +25,7 @@ use crate::protocol::Protocol;
 use crate::seed::{Seed, Stream};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::deadline::CallDeadline;
-use crate::wire::framed::login::LoginRequest;
+use crate::wire::framed::login_request::LoginRequest;
 use crate::wire::{connect::dns, connect::fault, connect::tls};
 
 /// How long a look-up before the load may take.

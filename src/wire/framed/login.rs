@@ -9,52 +9,17 @@ use std::io;
 use std::task::Poll;
 
 use crate::clock;
-use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
-use crate::plan::transport::Login;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
-use crate::template::Template;
 use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::fault;
 use crate::wire::exchange_context::ExchangeContext;
-use crate::wire::framed::encode;
+use crate::wire::framed::login_request::LoginRequest;
 use crate::wire::framed::redis::RedisReader;
 use crate::wire::http1::client::Http1;
 use crate::wire::response_reader::ReadsResponse;
-
-/// The commands that log in to a Redis server, and their bytes.
-#[derive(Debug)]
-pub(in crate::wire) struct LoginRequest {
-    bytes: Vec<u8>,
-    batch: RedisBatch,
-}
-
-impl LoginRequest {
-    /// The commands for a login; `None` if it needs none.
-    pub(in crate::wire) fn redis(login: &Login) -> Option<Self> {
-        let mut commands: Vec<Vec<&str>> = Vec::new();
-        match (login.user.as_deref(), login.password.as_deref()) {
-            (None, Some(password)) => commands.push(vec!["AUTH", password]),
-            (Some(user), password) => commands.push(vec!["AUTH", user, password.unwrap_or("")]),
-            (None, None) => {}
-        }
-        if let Some(database) = login.database.as_deref() {
-            commands.push(vec!["SELECT", database]);
-        }
-        let mut bytes = Vec::new();
-        for words in &commands {
-            encode::redis_command(&mut bytes, words.len());
-            words.iter().for_each(|word| encode::redis_word(&mut bytes, word.as_bytes()));
-        }
-        let words = |words: Vec<&str>| words.into_iter().map(Template::literal).collect();
-        let commands: Vec<_> =
-            commands.into_iter().map(|command| RedisCommand { words: words(command) }).collect();
-        let batch = RedisBatch { commands, form: BatchForm::Pipeline };
-        (!bytes.is_empty()).then_some(Self { bytes, batch })
-    }
-}
 
 /// Logs in on a new connection. The time it takes goes into the capture: an exchange, of which every
 /// user has one, has no room for it.

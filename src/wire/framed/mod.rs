@@ -10,6 +10,7 @@ pub(in crate::wire) mod client;
 pub(in crate::wire) mod dns;
 pub mod encode;
 pub(in crate::wire) mod login;
+pub(in crate::wire) mod login_request;
 pub(in crate::wire) mod reader;
 pub(in crate::wire) mod redis;
 pub(in crate::wire) mod resp;

@@ -1,0 +1,42 @@
+//! The bytes by which a connection logs in, made once for each service of a shard.
+//!
+//! `connect::endpoint` keeps them, `login` sends them.
+//! Invariant: without credentials and database there are none.
+
+use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
+use crate::plan::transport::Login;
+use crate::template::Template;
+use crate::wire::framed::encode;
+
+/// The commands that log in to a Redis server, and their bytes.
+#[derive(Debug)]
+pub(in crate::wire) struct LoginRequest {
+    pub(in crate::wire) bytes: Vec<u8>,
+    /// What its replies are read as.
+    pub(in crate::wire) batch: RedisBatch,
+}
+
+impl LoginRequest {
+    /// The commands for a login; `None` if it needs none.
+    pub(in crate::wire) fn redis(login: &Login) -> Option<Self> {
+        let mut commands: Vec<Vec<&str>> = Vec::new();
+        match (login.user.as_deref(), login.password.as_deref()) {
+            (None, Some(password)) => commands.push(vec!["AUTH", password]),
+            (Some(user), password) => commands.push(vec!["AUTH", user, password.unwrap_or("")]),
+            (None, None) => {}
+        }
+        if let Some(database) = login.database.as_deref() {
+            commands.push(vec!["SELECT", database]);
+        }
+        let mut bytes = Vec::new();
+        for words in &commands {
+            encode::redis_command(&mut bytes, words.len());
+            words.iter().for_each(|word| encode::redis_word(&mut bytes, word.as_bytes()));
+        }
+        let words = |words: Vec<&str>| words.into_iter().map(Template::literal).collect();
+        let commands: Vec<_> =
+            commands.into_iter().map(|command| RedisCommand { words: words(command) }).collect();
+        let batch = RedisBatch { commands, form: BatchForm::Pipeline };
+        (!bytes.is_empty()).then_some(Self { bytes, batch })
+    }
+}
