@@ -84,7 +84,8 @@ fn the_end_of_a_connection_or_nothing_ends_a_response() {
     assert_eq!(received, numbers.concat(), "one connection has all of them, in order");
 }
 
-/// A server that answers the datagrams that it gets, but for `lost` and `gone`; returns their number.
+/// A server that answers the datagrams that it gets, but for `lost` and `gone`; it returns their
+/// number.
 fn answer(socket: UdpSocket) -> thread::JoinHandle<u64> {
     thread::spawn(move || {
         let (mut buffer, mut count) = ([0; 2_000], 0);
@@ -149,7 +150,8 @@ fn name_servers_are_asked_over_udp_and_tcp() {
     let (_server, address) = dnsmasq();
     let steps = r#"
 { dns: shop.test, check: { json: { "$.answers[0].data": 127.0.0.2 } } },
-{ dns: "{{ choice(['shop', 'SHOP']) }}.test", type: TXT, check: { json: { "$.answers[0].data": "v=1" } } },
+{ dns: "{{ choice(['shop', 'SHOP']) }}.test", type: TXT,
+  check: { json: { "$.answers[0].data": "v=1" } } },
 { dns: shop.test, type: MX, service: t, check: { json: { "$.answers[0].data": 10 mx.shop.test } } },
 { dns: "nobody-{{ user.iteration }}.test", name: nobody, check: { status: NXDOMAIN } },
 { dns: other.example, name: refused }"#;

@@ -21,8 +21,8 @@ use crate::wire::framed::redis::RedisReader;
 use crate::wire::http1::client::Http1;
 use crate::wire::response_reader::ReadsResponse;
 
-/// Logs in on a new connection. The time it takes goes into the capture: an exchange, of which every
-/// user has one, has no room for it.
+/// Logs in on a new connection. The time it takes goes into the capture, since an exchange is part
+/// of every user's task.
 pub(in crate::wire) async fn log_in(
     http1: &Http1,
     endpoint: &ServiceEndpoint,
