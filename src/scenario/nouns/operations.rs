@@ -24,7 +24,7 @@ const BASE64: ValueShape = Matching("^[A-Za-z0-9+/=]+$", "base64");
 const COMMAND: ValueShape = OneOf(&[Template, List(1, Some(MAX_WORDS), &Template)]);
 
 /// The keys that each of these steps has.
-static CALL: &[KeySpec] = &[
+pub(super) static CALL: &[KeySpec] = &[
     key("name", Fixed, "Name in reports; steps of one name share a series.")
         .otherwise("protocol and command"),
     key("service", Fixed, "Service of the call.").otherwise("the first service of the protocol"),
@@ -35,14 +35,18 @@ static CALL: &[KeySpec] = &[
 
 /// The keys of those that get a response.
 static RESPONSE: &[KeySpec] = &[
-    key("max_body", Size, "Largest response.").default("64MiB"),
     key("capture", map_of(&Table(&REPLY_CAPTURE)), "Variables set from the response."),
-    key("check", Table(&REPLY_CHECK), "Conditions; failed ones are counted."),
-    key(
-        "expect",
-        Table(&REPLY_CHECK),
-        "Conditions; a failed one fails the step and ends the iteration.",
-    ),
+    key("check", Table(&REPLY_CHECK), CHECKED),
+    key("expect", Table(&REPLY_CHECK), EXPECTED),
+];
+
+/// What `check` and `expect` do.
+pub(super) const CHECKED: &str = "Conditions; failed ones are counted.";
+pub(super) const EXPECTED: &str = "Conditions; a failed one fails the step and ends the iteration.";
+
+/// The keys of those that get a response, whatever it looks like.
+pub(super) static OUTCOME: &[KeySpec] = &[
+    key("max_body", Size, "Largest response.").default("64MiB"),
     key(
         "on_fail",
         Words(&words(&OnFail::NAMES)),
@@ -73,6 +77,7 @@ pub(crate) static REDIS: Noun = Noun {
         .needs("a command such as `[ GET, \"user:1\" ]`")],
         CALL,
         RESPONSE,
+        OUTCOME,
     ],
     ..EMPTY
 };
@@ -112,6 +117,7 @@ pub(crate) static TCP: Noun = Noun {
         ],
         CALL,
         RESPONSE,
+        OUTCOME,
     ],
     rules: &[KeyRule::AtMostOne(&["until", "until_bytes", "length", "until_close", "response"])],
     ..EMPTY
@@ -130,6 +136,7 @@ pub(crate) static UDP: Noun = Noun {
         ],
         CALL,
         RESPONSE,
+        OUTCOME,
     ],
     ..EMPTY
 };
@@ -164,43 +171,56 @@ pub(crate) static DNS_QUERY: Noun = Noun {
         ],
         CALL,
         RESPONSE,
+        OUTCOME,
     ],
     ..EMPTY
 };
 
+/// The keys of captures from any response that is no HTTP.
+pub(super) static SOURCES: &[KeySpec] = &[
+    key("value", Constant(true), "The whole response: a text, number, list or map."),
+    key("json", Matching("^\\$", "JSONPath (RFC 9535)"), "Value in a JSON response."),
+    key("regex", Fixed, "Regular expression over the response (RE2 syntax)."),
+    GROUP,
+    key("pick", Words(&words(&PICKS)), "Match to keep; `all` keeps a list.").default("first"),
+];
+
+/// What a capture does.
+pub(super) const CAPTURED: &str = "A value from a response, stored in a variable. A capture that finds nothing, or more than \
+     64 KiB, is a failed check and leaves the variable unset.";
+
 pub(crate) static REPLY_CAPTURE: Noun = Noun {
     id: "reply_capture",
     title: "a capture",
-    about: "A value from a response, stored in a variable. A capture that finds nothing, or more \
-            than 64 KiB, is a failed check and leaves the variable unset.",
+    about: CAPTURED,
     form: "`{ value: true }` or `{ json: \"$[0]\" }`",
-    groups: &[&[
-        key("value", Constant(true), "The whole response: a text, number, list or map."),
-        key("json", Matching("^\\$", "JSONPath (RFC 9535)"), "Value in a JSON response."),
-        key("regex", Fixed, "Regular expression over the response (RE2 syntax)."),
-        GROUP,
-        key("pick", Words(&words(&PICKS)), "Match to keep; `all` keeps a list.").default("first"),
-    ]],
+    groups: &[SOURCES],
     rules: &[KeyRule::ExactlyOne(&["value", "json", "regex"])],
     ..EMPTY
 };
 
+/// The conditions on any response that is no HTTP.
+pub(super) static CONDITIONS: &[KeySpec] = &[
+    key(
+        "status",
+        OneOf(&[Fixed, list_of(&Fixed)]),
+        "Accepted statuses, as words of the protocol, such as `OK` or `NXDOMAIN`.",
+    ),
+    key("body", Table(&BODY_CHECK), "Conditions on the response as a text."),
+    key("json", VALUES, "Values at JSONPaths."),
+    key("size", Fixed, "Bound on the size of the response, such as `\"< 10KiB\"`."),
+    key("service", Fixed, "Bound on the service time, such as `\"< 1s\"`."),
+    key("first_byte", Fixed, "Bound on the time to first byte, such as `\"< 200ms\"`."),
+];
+
+/// What conditions do.
+pub(super) const CONDITIONED: &str = "Conditions on a response. `check` counts those that fail; `expect` also fails the call and \
+     ends the iteration.";
+
 pub(crate) static REPLY_CHECK: Noun = Noun {
     id: "reply_check",
     title: "a check",
-    about: "Conditions on a response. `check` counts those that fail; `expect` also fails the call \
-            and ends the iteration.",
-    groups: &[&[
-        key(
-            "status",
-            OneOf(&[Fixed, list_of(&Fixed)]),
-            "Accepted statuses, as words of the protocol, such as `OK` or `NXDOMAIN`.",
-        ),
-        key("body", Table(&BODY_CHECK), "Conditions on the response as a text."),
-        key("json", VALUES, "Values at JSONPaths."),
-        key("size", Fixed, "Bound on the size of the response, such as `\"< 10KiB\"`."),
-        key("service", Fixed, "Bound on the service time, such as `\"< 1s\"`."),
-        key("first_byte", Fixed, "Bound on the time to first byte, such as `\"< 200ms\"`."),
-    ]],
+    about: CONDITIONED,
+    groups: &[CONDITIONS],
     ..EMPTY
 };

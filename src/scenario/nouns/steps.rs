@@ -16,6 +16,7 @@ use crate::scenario::nouns::noun::{
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
+use crate::scenario::nouns::sql::SQL;
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
@@ -57,6 +58,7 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&TCP),
         Table(&UDP),
         Table(&DNS_QUERY),
+        Table(&SQL),
     ]),
 };
 

@@ -11,6 +11,7 @@ use std::task::Poll;
 use crate::clock;
 use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
 use crate::plan::transport::Login;
+use crate::protocol::Protocol;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::template::Template;
 use crate::wire::body::capture_request::CaptureRequest;
@@ -20,20 +21,43 @@ use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::fault;
 use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::framed::encode;
+use crate::wire::framed::login_reply::LoginReply;
 use crate::wire::framed::redis::RedisReader;
+use crate::wire::framed::sql_login::SqlLogin;
 use crate::wire::http1::client::Http1;
 use crate::wire::response_reader::ReadsResponse;
 
+/// What logs in to a server.
+#[derive(Debug)]
+pub(in crate::wire) enum LoginRequest {
+    Redis(RedisLogin),
+    Sql(SqlLogin),
+}
+
+impl LoginRequest {
+    /// What logs in to a server of this protocol; `None` if it needs nothing.
+    pub(in crate::wire) fn new(protocol: Protocol, login: Option<&Login>) -> Option<Self> {
+        match protocol {
+            // A server of PostgreSQL waits for a startup before anything else.
+            Protocol::Postgres => {
+                let login = login.cloned().unwrap_or_default();
+                Some(Self::Sql(SqlLogin::new(&login)))
+            }
+            _ => login.and_then(RedisLogin::new).map(Self::Redis),
+        }
+    }
+}
+
 /// The commands that log in to a Redis server, and their bytes.
 #[derive(Debug)]
-pub(in crate::wire) struct LoginRequest {
+pub(in crate::wire) struct RedisLogin {
     bytes: Vec<u8>,
     batch: RedisBatch,
 }
 
-impl LoginRequest {
+impl RedisLogin {
     /// The commands for a login; `None` if it needs none.
-    pub(in crate::wire) fn redis(login: &Login) -> Option<Self> {
+    fn new(login: &Login) -> Option<Self> {
         let mut commands: Vec<Vec<&str>> = Vec::new();
         match (login.user.as_deref(), login.password.as_deref()) {
             (None, Some(password)) => commands.push(vec!["AUTH", password]),
@@ -66,19 +90,28 @@ pub(in crate::wire) async fn log_in(
     context: &mut ExchangeContext<'_>,
 ) -> Result<(), AttemptOutcome> {
     let begun = clock::now();
-    let mut capture = ResponseCapture::default();
-    let done = context.deadline.wait(exchange(http1, login, connection, &mut capture)).await;
-    let outcome = match done {
-        Ok(Ok(Reply::Accepted)) => {
-            context.capture.rare().login_ns = Some(clock::now().since(begun));
-            return context.outgoing.extra_round_trip(AttemptPhase::Login, context.deadline).await;
+    let mut words = String::new();
+    let done = match login {
+        LoginRequest::Redis(redis) => {
+            context.deadline.wait(exchange(http1, redis, connection, &mut words)).await
         }
-        Ok(Ok(Reply::Refused)) => {
+        LoginRequest::Sql(sql) => {
+            context.deadline.wait(sql.exchange(http1, connection, &mut words)).await
+        }
+    };
+    let outcome = match done {
+        Ok(Ok(LoginReply::Accepted { round_trips })) => {
+            context.capture.rare().login_ns = Some(clock::now().since(begun));
+            for _ in 0..round_trips {
+                context.outgoing.extra_round_trip(AttemptPhase::Login, context.deadline).await?;
+            }
+            return Ok(());
+        }
+        Ok(Ok(LoginReply::Refused)) => {
             let outcome = AttemptOutcome::Failed(AttemptPhase::Login, FailureKind::LoginRefused);
-            let words = String::from_utf8_lossy(&capture.body).into_owned();
             endpoint.remember_error(outcome, &io::Error::other(words))
         }
-        Ok(Ok(Reply::Broken(outcome))) => outcome,
+        Ok(Ok(LoginReply::Broken(kind))) => AttemptOutcome::Failed(AttemptPhase::Login, kind),
         Ok(Err(error)) => {
             let outcome = fault::outcome(AttemptPhase::Login, &error);
             endpoint.remember_error(outcome, &error)
@@ -91,19 +124,13 @@ pub(in crate::wire) async fn log_in(
     Err(outcome)
 }
 
-/// How a server replied.
-enum Reply {
-    Accepted,
-    Refused,
-    Broken(AttemptOutcome),
-}
-
 async fn exchange(
     http1: &Http1,
-    login: &LoginRequest,
+    login: &RedisLogin,
     connection: &mut OpenConnection,
-    capture: &mut ResponseCapture,
-) -> io::Result<Reply> {
+    words: &mut String,
+) -> io::Result<LoginReply> {
+    let mut capture = ResponseCapture::default();
     let mut reader = RedisReader::new(
         &login.batch,
         CaptureRequest { max_body: MAX_REPLY, ..CaptureRequest::NOTHING },
@@ -128,16 +155,18 @@ async fn exchange(
                 }
                 Poll::Ready(count) => count,
             };
-            match reader.feed(&buffer[..count], capture) {
-                Ok(false) => {}
-                Ok(true) if reader.is_ok() => return Poll::Ready(Ok(Reply::Accepted)),
-                Ok(true) => return Poll::Ready(Ok(Reply::Refused)),
-                Err(AttemptOutcome::Failed(_, kind)) => {
-                    let outcome = AttemptOutcome::Failed(AttemptPhase::Login, kind);
-                    return Poll::Ready(Ok(Reply::Broken(outcome)));
+            let reply = match reader.feed(&buffer[..count], &mut capture) {
+                Ok(false) => continue,
+                Ok(true) if reader.is_ok() => LoginReply::Accepted { round_trips: 1 },
+                Ok(true) => {
+                    *words = String::from_utf8_lossy(&capture.body).into_owned();
+                    LoginReply::Refused
                 }
-                Err(outcome) => return Poll::Ready(Ok(Reply::Broken(outcome))),
-            }
+                Err(AttemptOutcome::Failed(_, kind)) => LoginReply::Broken(kind),
+                // Nothing of a reply is kept but an error.
+                Err(_) => LoginReply::Broken(FailureKind::BadReply),
+            };
+            return Poll::Ready(Ok(reply));
         }
     })
     .await
