@@ -47,6 +47,10 @@ const FRAMES: [(&str, &str); 10] = [
     ),
     ("steps", "services: { s: builtin }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @"),
     (
+        "step of db",
+        "services: { s: 'postgres://127.0.0.1' }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @",
+    ),
+    (
         "step of line",
         "services: { s: 'tcp://127.0.0.1:9' }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @",
     ),

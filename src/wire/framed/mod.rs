@@ -21,4 +21,6 @@ pub(in crate::wire) mod sql_messages;
 pub(in crate::wire) mod sql_reader;
 pub(in crate::wire) mod sql_session;
 #[cfg(test)]
+mod sql_tests;
+#[cfg(test)]
 mod tests;
