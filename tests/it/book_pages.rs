@@ -33,7 +33,7 @@ pub(crate) struct Block {
 }
 
 /// Scenarios with a place for a part, by name: `@` stands where the part begins.
-const FRAMES: [(&str, &str); 10] = [
+const FRAMES: [(&str, &str); 11] = [
     (
         "scenario",
         "services: { s: builtin }\nworkloads: { w: { users: 1, flow: [ { get: / } ] } }\n@",
@@ -48,7 +48,8 @@ const FRAMES: [(&str, &str); 10] = [
     ("steps", "services: { s: builtin }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @"),
     (
         "step of db",
-        "services: { s: 'postgres://127.0.0.1' }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @",
+        "services: { s: 'postgres://127.0.0.1' }\nworkloads:\n  w:\n    users: 1\n    \
+         flow:\n      @",
     ),
     (
         "step of line",

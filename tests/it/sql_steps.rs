@@ -13,7 +13,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, count};
 use crate::history_postgres::Postgres;
 
-const TABLES: &str = "create table products (id int primary key, name text not null, price numeric); \
+const TABLES: &str = "create table products (id int primary key, name text, price numeric); \
      insert into products select n, 'product ' || n, 1.50 from generate_series(0, 99) n; \
      create table orders (id bigserial primary key, product int references products, note text)";
 

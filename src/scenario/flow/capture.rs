@@ -61,7 +61,8 @@ fn reply(
     names: &[String],
     protocol: Protocol,
 ) -> Option<Capture> {
-    let noun = if protocol == Protocol::Postgres { &SQL_CAPTURE } else { &REPLY_CAPTURE };
+    let has_columns = protocol == Protocol::Postgres;
+    let noun = if has_columns { &SQL_CAPTURE } else { &REPLY_CAPTURE };
     let mut fields = Fields::read(diagnostics, node, noun)?;
     let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
     let value = fields.take("value");
@@ -71,8 +72,8 @@ fn reply(
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
     let pick = fields.word(diagnostics, "pick", &PICKS);
-    let column = fields
-        .take("column")
+    let column = if has_columns { fields.take("column") } else { None };
+    let column = column
         .map(|node| column(diagnostics, node, pick.unwrap_or_default()).map(CaptureSource::Json));
     let before = diagnostics.count();
     fields.finish(diagnostics);

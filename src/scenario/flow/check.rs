@@ -55,10 +55,13 @@ pub(crate) fn of_reply(
     node: &Node,
     protocol: Protocol,
 ) -> Vec<Check> {
-    let noun = if protocol == Protocol::Postgres { &SQL_CHECK } else { &REPLY_CHECK };
+    let has_rows = protocol == Protocol::Postgres;
+    let noun = if has_rows { &SQL_CHECK } else { &REPLY_CHECK };
     let Some(mut fields) = Fields::read(diagnostics, node, noun) else { return Vec::new() };
     let mut checks = Vec::new();
-    checks.extend(fields.take("rows").and_then(|node| rows(diagnostics, node)));
+    if has_rows && let Some(node) = fields.take("rows") {
+        checks.extend(rows(diagnostics, node));
+    }
     if let Some(node) = fields.take("status") {
         checks.extend(named_status(diagnostics, node, protocol));
     }

@@ -186,8 +186,8 @@ pub(super) static SOURCES: &[KeySpec] = &[
 ];
 
 /// What a capture does.
-pub(super) const CAPTURED: &str = "A value from a response, stored in a variable. A capture that finds nothing, or more than \
-     64 KiB, is a failed check and leaves the variable unset.";
+pub(super) const CAPTURED: &str = "A value from a response, stored in a variable. A capture that \
+    finds nothing, or more than 64 KiB, is a failed check and leaves the variable unset.";
 
 pub(crate) static REPLY_CAPTURE: Noun = Noun {
     id: "reply_capture",
@@ -214,8 +214,8 @@ pub(super) static CONDITIONS: &[KeySpec] = &[
 ];
 
 /// What conditions do.
-pub(super) const CONDITIONED: &str = "Conditions on a response. `check` counts those that fail; `expect` also fails the call and \
-     ends the iteration.";
+pub(super) const CONDITIONED: &str = "Conditions on a response. `check` counts those that fail; \
+    `expect` also fails the call and ends the iteration.";
 
 pub(crate) static REPLY_CHECK: Noun = Noun {
     id: "reply_check",

@@ -74,7 +74,8 @@ pub(crate) static SERVICE: Noun = Noun {
             "url",
             Fixed,
             "Address: http, https, ws or wss, whose path is a prefix of all paths; redis, rediss, \
-             postgres, postgresql, postgres+tls, whose path is a database; tcp, tls, udp; dns, dns+tcp, dns+tls.",
+             postgres, postgresql, postgres+tls, whose path is a database; tcp, tls, udp; dns, \
+             dns+tcp, dns+tls.",
         ),
         key(
             "urls",

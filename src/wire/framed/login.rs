@@ -80,8 +80,8 @@ impl RedisLogin {
     }
 }
 
-/// Logs in on a new connection. The time it takes goes into the capture: an exchange, of which every
-/// user has one, has no room for it.
+/// Logs in on a new connection. The time it takes goes into the capture: an exchange, of which
+/// every user has one, has no room for it.
 pub(in crate::wire) async fn log_in(
     http1: &Http1,
     endpoint: &ServiceEndpoint,

@@ -65,7 +65,8 @@ fn rows_are_json_and_errors_are_statuses_however_they_are_split() {
         row(&[None, Some(""), Some("NaN"), Some("-Infinity"), Some("f")]),
     ];
     let listed = "[{\"id\":-7,\"n\\\"m\":\"a\\\"b\\n\",\"price\":1.50,\"big\":1e+20,\"ok\":true},\
-                  {\"id\":null,\"n\\\"m\":\"\",\"price\":\"NaN\",\"big\":\"-Infinity\",\"ok\":false}]";
+                  {\"id\":null,\"n\\\"m\":\"\",\"price\":\"NaN\",\
+                  \"big\":\"-Infinity\",\"ok\":false}]";
     let parsed = [message(b'1', b""), message(b'2', b"")].concat();
     let notice = message(b'N', b"SNOTICE\0\0");
     let parameter = message(b'S', b"TimeZone\0UTC\0");
