@@ -72,8 +72,8 @@ fn reply(
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
     let pick = fields.word(diagnostics, "pick", &PICKS);
-    let column = if has_columns { fields.take("column") } else { None };
-    let column = column
+    let column_node = if has_columns { fields.take("column") } else { None };
+    let column = column_node
         .map(|node| column(diagnostics, node, pick.unwrap_or_default()).map(CaptureSource::Json));
     let before = diagnostics.count();
     fields.finish(diagnostics);
