@@ -263,9 +263,10 @@ fn a_server_that_is_no_postgresql_is_named() {
             let _ = stream.write_all(b"-ERR unknown command\r\n");
         }
     });
-    for (address, kinds) in
-        [(address, &["bad_reply"][..]), (target.address(), &["bad_reply", "closed", "reset"])]
-    {
+    for (address, kinds) in [
+        (address, &["bad_reply"][..]),
+        (target.address().parse().unwrap(), &["bad_reply", "closed", "reset"]),
+    ] {
         let text = scenario(&format!("'postgres://{address}/a'"), 1, "- sql: select 1");
         let done = Manada::run(&text, &[]).go();
         let report = done.report(3);
