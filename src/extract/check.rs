@@ -41,6 +41,8 @@ pub enum CheckCondition {
     Time(CheckedTime, Comparison, Duration),
     /// Why a language model stopped is one of these.
     Finish(Vec<String>),
+    /// Rows that a statement of SQL returned or changed.
+    Rows(Comparison, u64),
     /// Tokens of the answer.
     Tokens(Comparison, u64),
     /// From dispatch to the first content.
@@ -105,6 +107,9 @@ impl Check {
                 let finish = view.streamed.and_then(|streamed| streamed.finish);
                 finish.is_some_and(|finish| wanted.iter().any(|one| one == finish))
             }
+            CheckCondition::Rows(op, limit) => {
+                response.rows().is_some_and(|rows| op.holds(rows as f64, *limit as f64))
+            }
             CheckCondition::Tokens(op, limit) => {
                 view.streamed.is_some_and(|seen| op.holds(seen.tokens as f64, *limit as f64))
             }
@@ -151,6 +156,9 @@ impl Check {
                 let finish = view.streamed.and_then(|streamed| streamed.finish);
                 Some(finish.unwrap_or("no reason to stop").to_owned())
             }
+            CheckCondition::Rows(..) => {
+                Some(response.rows().map_or("no result".to_owned(), |rows| counted(rows, "row")))
+            }
             CheckCondition::Tokens(..) => {
                 Some(counted(view.streamed.map_or(0, |streamed| streamed.tokens), "token"))
             }
@@ -179,7 +187,7 @@ impl TextCondition {
 impl CheckCondition {
     /// Whether the condition reads headers.
     pub fn needs_head(&self) -> bool {
-        matches!(self, Self::Header(..))
+        matches!(self, Self::Header(..) | Self::Rows(..))
     }
 
     /// Whether the condition reads the body.

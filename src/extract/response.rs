@@ -68,6 +68,11 @@ pub struct ParsedResponse<'a> {
 }
 
 impl<'a> ParsedResponse<'a> {
+    /// The rows that a statement of SQL returned or changed; `None` if the response has none.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.headers("rows").next()?.parse().ok()
+    }
+
     /// Wraps a response.
     pub fn new(view: ResponseView<'a>) -> Self {
         Self {

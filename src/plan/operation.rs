@@ -15,6 +15,8 @@ pub enum Operation {
     Bytes(ResponseEnd),
     /// A question to a name server.
     Dns(DnsQuestion),
+    /// A statement to a PostgreSQL server.
+    Sql(SqlStatement),
 }
 
 /// Commands that are sent together.
@@ -102,6 +104,73 @@ impl RecordType {
     }
 }
 
+/// A statement of SQL.
+#[derive(Clone, Debug)]
+pub struct SqlStatement {
+    /// Its text; fixed, unless the mode is `Simple`.
+    pub text: Template,
+    /// Its parameters; `None` is null.
+    pub params: Vec<Option<Template>>,
+    /// How it is sent.
+    pub mode: SqlMode,
+    /// Identifies its text among the statements that a connection has prepared.
+    pub id: u64,
+    /// Whether it only reads, as far as its first word tells.
+    pub only_reads: bool,
+}
+
+/// How a statement is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SqlMode {
+    /// Parsed once for each connection, then executed by its name.
+    #[default]
+    Prepared,
+    /// Parsed and executed in each call.
+    Extended,
+    /// One text without parameters, which may have several statements.
+    Simple,
+}
+
+impl SqlMode {
+    /// The modes by their words.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("prepared", Self::Prepared), ("extended", Self::Extended), ("simple", Self::Simple)];
+}
+
+impl SqlStatement {
+    /// Creates a statement. Two statements of one text have one id: the first 64 bits of the text's
+    /// SHA-256.
+    pub fn new(text: Template, params: Vec<Option<Template>>, mode: SqlMode) -> Self {
+        let fixed = text.as_static().unwrap_or_default();
+        let digest = ring::digest::digest(&ring::digest::SHA256, fixed);
+        let id = digest.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let fixed = String::from_utf8_lossy(fixed);
+        let only_reads = first_word(&fixed).is_some_and(|word| READING.contains(&&*word))
+            && !fixed.trim_end().trim_end_matches(';').contains(';');
+        Self { text, params, mode, id, only_reads }
+    }
+}
+
+/// First words of statements that only read.
+const READING: [&str; 4] = ["SELECT", "SHOW", "TABLE", "VALUES"];
+
+/// The first word of a statement in upper case, behind comments; `None` if it has none.
+pub fn first_word(sql: &str) -> Option<String> {
+    let mut rest = sql.trim_start();
+    loop {
+        let comment = if rest.starts_with("--") {
+            rest.split_once('\n')
+        } else if rest.starts_with("/*") {
+            rest.split_once("*/")
+        } else {
+            break;
+        };
+        rest = comment?.1.trim_start();
+    }
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+    (end > 0).then(|| rest[..end].to_ascii_uppercase())
+}
+
 impl Operation {
     /// Calls `each` with the variables that its templates read; those of the call's body are not
     /// among them.
@@ -113,6 +182,10 @@ impl Operation {
             }
             Self::Dns(question) => question.name.reads(each),
             Self::Bytes(_) => {}
+            Self::Sql(statement) => {
+                statement.text.reads(each);
+                statement.params.iter().flatten().for_each(|param| param.reads(each));
+            }
         }
     }
 
@@ -122,6 +195,7 @@ impl Operation {
             Self::Redis(batch) => batch.commands.iter().all(RedisCommand::only_reads),
             Self::Bytes(_) => false,
             Self::Dns(_) => true,
+            Self::Sql(statement) => statement.only_reads,
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Protocol {
     Dns,
     /// DNS over TCP, or over TLS.
     DnsTcp,
+    /// PostgreSQL, protocol 3.0.
+    Postgres,
 }
 
 /// A scheme of URLs.
@@ -42,7 +44,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 12] = [
+pub const SCHEMES: [Scheme; 15] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -55,6 +57,9 @@ pub const SCHEMES: [Scheme; 12] = [
     scheme("dns", Protocol::Dns, false, Some(53)),
     scheme("dns+tcp", Protocol::DnsTcp, false, Some(53)),
     scheme("dns+tls", Protocol::DnsTcp, true, Some(853)),
+    scheme("postgres", Protocol::Postgres, false, Some(5432)),
+    scheme("postgresql", Protocol::Postgres, false, Some(5432)),
+    scheme("postgres+tls", Protocol::Postgres, true, Some(5432)),
 ];
 
 impl Protocol {
@@ -66,6 +71,7 @@ impl Protocol {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Dns | Self::DnsTcp => "DNS",
+            Self::Postgres => "PostgreSQL",
         }
     }
 
@@ -77,7 +83,13 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Dns | Self::DnsTcp => "dns",
+            Self::Postgres => "postgres",
         }
+    }
+
+    /// Whether its connections log in with a user, a password and a database.
+    pub const fn has_login(self) -> bool {
+        matches!(self, Self::Redis | Self::Postgres)
     }
 
     /// The key of a step that calls a service of this protocol; `None` for HTTP, whose steps have
@@ -89,6 +101,7 @@ impl Protocol {
             Self::Tcp => Some("tcp"),
             Self::Udp => Some("udp"),
             Self::Dns | Self::DnsTcp => Some("dns"),
+            Self::Postgres => Some("sql"),
         }
     }
 }

@@ -123,6 +123,18 @@ pub fn of_code(protocol: Protocol, code: usize) -> u16 {
     space(protocol).map_or(0, |space| space.base + code.min(space.statuses.len() - 1) as u16)
 }
 
+/// The status of a SQLSTATE: its own, or that of its class, or `other`.
+pub fn of_sqlstate(code: &[u8]) -> u16 {
+    let code = std::str::from_utf8(code).unwrap_or_default();
+    // A success is none of the codes of errors.
+    let own = of_word(Protocol::Postgres, code).filter(|_| code.len() == SQLSTATE);
+    let class = code.get(..2).map(|class| format!("{class}xxx"));
+    own.or_else(|| of_word(Protocol::Postgres, &class?)).unwrap_or(of_code(Protocol::Postgres, 1))
+}
+
+/// The length of a SQLSTATE.
+const SQLSTATE: usize = 5;
+
 fn space(protocol: Protocol) -> Option<&'static StatusSpace> {
     SPACES.iter().find(|space| space.protocol.word() == protocol.word())
 }
@@ -169,6 +181,8 @@ mod tests {
             (Protocol::Udp, "OK", 1_110),
             (Protocol::Dns, "NOERROR", 1_120),
             (Protocol::Dns, "NXDOMAIN", 1_123),
+            (Protocol::Postgres, "OK", 1_200),
+            (Protocol::Postgres, "23505", 1_202),
         ] {
             assert_eq!(of_word(protocol, word), Some(status), "{word}");
             assert_eq!(super::word(status), word);
@@ -177,12 +191,38 @@ mod tests {
         }
         assert_eq!(of_word(Protocol::Redis, "wrongtype"), Some(1_003));
         assert_eq!(of_name("WRONGTYPE"), [1_003]);
-        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110]);
+        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200]);
         assert!(of_name("http OK").is_empty());
         assert_eq!(name(1_099), "1099");
         assert_eq!(class(1_099), StatusClass::ServerError);
         assert_eq!(of_code(Protocol::Dns, 3), 1_123);
         assert_eq!(of_code(Protocol::Dns, 4_000), 1_120 + 16);
+    }
+
+    #[test]
+    fn a_sqlstate_is_its_own_status_or_that_of_its_class() {
+        for (code, wanted, class) in [
+            ("23505", "23505", StatusClass::ClientError),
+            ("23999", "23xxx", StatusClass::ClientError),
+            ("40001", "40001", StatusClass::Rejected),
+            ("40003", "40xxx", StatusClass::Rejected),
+            ("53300", "53300", StatusClass::Rejected),
+            ("08001", "08xxx", StatusClass::Rejected),
+            ("55P03", "55P03", StatusClass::Rejected),
+            ("55006", "55006", StatusClass::ClientError),
+            ("57P03", "57P03", StatusClass::Rejected),
+            ("57P01", "57P01", StatusClass::ServerError),
+            ("XX000", "XX000", StatusClass::ServerError),
+            ("58000", "58xxx", StatusClass::ServerError),
+            ("ZZ000", "other", StatusClass::ClientError),
+            ("OK", "other", StatusClass::ClientError),
+            ("other", "other", StatusClass::ClientError),
+            ("", "other", StatusClass::ClientError),
+        ] {
+            let status = of_sqlstate(code.as_bytes());
+            assert_eq!((&*word(status), super::class(status)), (wanted, class), "{code}");
+        }
+        assert_eq!(of_sqlstate(&[0xff; 5]), of_code(Protocol::Postgres, 1));
     }
 
     #[test]

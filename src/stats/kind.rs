@@ -248,6 +248,9 @@ kinds! {
     /// What the server sent does not belong to the protocol of its URL.
     BadReply, "bad_reply",
         "the reply violates the protocol of the service's URL; check the port and the scheme";
+    /// The server offers no TLS, which its URL asks for.
+    TlsNotOffered, "tls_not_offered",
+        "the server offers no TLS; enable it there (`ssl = on`), or use `postgres://`";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";

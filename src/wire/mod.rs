@@ -33,7 +33,7 @@ pub use body::response_capture::ResponseCapture;
 pub use connect::endpoint::ServiceEndpoint;
 pub use deadline::{CallDeadline, WaitEnded};
 pub use exchange_context::ExchangeContext;
-pub use framed::encode;
+pub use framed::{encode, sql_encode};
 pub use link::emulated_link::EmulatedLink;
 pub use outgoing::Outgoing;
 pub use resend::Resend;

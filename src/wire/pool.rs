@@ -158,6 +158,7 @@ impl ConnectionPool {
         self.integrate(now);
         self.used.borrow_mut().failed += u64::from(failed);
         self.in_use.set(self.in_use.get() - 1);
+        slot.close_open_transaction();
         retire(&mut slot, &self.policy, now);
         let mut idle = self.idle.borrow_mut();
         if slot.is_open() && self.in_use.get() + (idle.len() as u64) < self.size.get() {

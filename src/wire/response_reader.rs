@@ -48,3 +48,45 @@ pub(in crate::wire) trait ReadsResponse {
         false
     }
 }
+
+impl<R: ReadsResponse> ReadsResponse for &mut R {
+    fn read_at(&mut self, now: Time) {
+        (**self).read_at(now);
+    }
+
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        capture: &mut ResponseCapture,
+    ) -> Result<bool, AttemptOutcome> {
+        (**self).feed(bytes, capture)
+    }
+
+    fn end(&mut self) -> bool {
+        (**self).end()
+    }
+
+    fn status(&self) -> u16 {
+        (**self).status()
+    }
+
+    fn may_reuse(&self) -> bool {
+        (**self).may_reuse()
+    }
+
+    fn is_taken_over(&self) -> bool {
+        (**self).is_taken_over()
+    }
+
+    fn phase(&self) -> AttemptPhase {
+        (**self).phase()
+    }
+
+    fn has_begun(&self) -> bool {
+        (**self).has_begun()
+    }
+
+    fn is_complete_when_sent(&self) -> bool {
+        (**self).is_complete_when_sent()
+    }
+}

@@ -93,6 +93,16 @@ impl ConnectionSlot {
         }
     }
 
+    /// Closes a connection on which a transaction is open, or has failed and was not ended: the
+    /// server rolls it back, and no other user or iteration continues it.
+    #[inline]
+    pub fn close_open_transaction(&mut self) {
+        let session = self.connection.as_ref().and_then(|open| open.session.as_ref());
+        if session.is_some_and(|session| session.is_in_transaction) {
+            self.close();
+        }
+    }
+
     /// Takes the connection out of the slot, for a stream; it stays counted until the stream ends.
     pub(super) fn take(&mut self) -> Option<(OpenConnection, OpenStreamCount)> {
         let connection = self.connection.take()?;

@@ -33,7 +33,7 @@ pub(crate) struct Block {
 }
 
 /// Scenarios with a place for a part, by name: `@` stands where the part begins.
-const FRAMES: [(&str, &str); 10] = [
+const FRAMES: [(&str, &str); 11] = [
     (
         "scenario",
         "services: { s: builtin }\nworkloads: { w: { users: 1, flow: [ { get: / } ] } }\n@",
@@ -46,6 +46,11 @@ const FRAMES: [(&str, &str); 10] = [
          archetypes:\n  a:\n    flow: [ { get: / } ]\n    @",
     ),
     ("steps", "services: { s: builtin }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @"),
+    (
+        "step of db",
+        "services: { s: 'postgres://127.0.0.1' }\nworkloads:\n  w:\n    users: 1\n    \
+         flow:\n      @",
+    ),
     (
         "step of line",
         "services: { s: 'tcp://127.0.0.1:9' }\nworkloads:\n  w:\n    users: 1\n    flow:\n      @",

@@ -32,8 +32,8 @@ const ENCODED: &str = "s3cret%3Ap%40ss%2Fword";
 
 /// A PostgreSQL server with a data folder of its own.
 pub(crate) struct Postgres {
-    address: SocketAddr,
-    folder: TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
     _process: Tied,
 }
 

@@ -92,6 +92,8 @@ mod seed; // the same seed gives the same traffic
 mod shift;
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
+#[cfg(feature = "postgres")]
+mod sql_steps; // steps that call a real PostgreSQL
 mod stale; // kept connections that the target closed
 mod statsd; // datagrams of StatsD
 mod subprotocols; // archetypes of protocols over WebSocket at real servers

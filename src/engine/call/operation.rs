@@ -5,11 +5,11 @@
 
 use rand::RngExt;
 
-use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch};
+use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch, SqlMode, SqlStatement};
 use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::template::{RenderError, RenderScope, Template};
-use crate::wire::encode;
+use crate::wire::{encode, sql_encode};
 
 /// A request of an operation, as far as it is known beforehand.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ pub(crate) enum PreparedOperation {
     Bytes(Template),
     /// A question to a name server.
     Dns { name: Template, record: RecordType, recursion: bool, over_tcp: bool },
+    /// A statement with parameters that are rendered for each call: the message that parses it, the
+    /// name that it is bound by, and the parameters.
+    Bind { parse: Vec<u8>, name: String, params: Vec<Option<Template>> },
+    /// A text of statements that is rendered for each call.
+    Query(Template),
 }
 
 /// A part of encoded commands.
@@ -38,6 +43,7 @@ impl PreparedOperation {
     pub(crate) fn new(call: &Call, operation: &Operation, protocol: Protocol) -> Self {
         match operation {
             Operation::Redis(batch) => redis(batch),
+            Operation::Sql(statement) => sql(statement),
             Operation::Bytes(_) => match &call.request.body {
                 RequestBody::None => Self::Fixed(Vec::new()),
                 RequestBody::Bytes(bytes) => Self::Fixed(bytes.clone()),
@@ -86,6 +92,27 @@ impl PreparedOperation {
                 }
             }
             Self::Bytes(text) => text.render(scope, buffer)?,
+            Self::Bind { parse, name, params } => {
+                buffer.extend_from_slice(parse);
+                let start = sql_encode::begin_bind(buffer, name, params.len() as u16);
+                for param in params {
+                    let value = match param {
+                        None => None,
+                        Some(param) => {
+                            scratch.clear();
+                            param.render(scope, scratch)?;
+                            Some(&**scratch)
+                        }
+                    };
+                    sql_encode::parameter(buffer, value).map_err(unusable)?;
+                }
+                sql_encode::end_execution(buffer, start).map_err(unusable)?;
+            }
+            Self::Query(text) => {
+                scratch.clear();
+                text.render(scope, scratch)?;
+                sql_encode::query(buffer, scratch).map_err(unusable)?;
+            }
             Self::Dns { name, record, recursion, over_tcp } => {
                 scratch.clear();
                 name.render(scope, scratch)?;
@@ -99,6 +126,30 @@ impl PreparedOperation {
         }
         Ok(())
     }
+}
+
+fn unusable(why: &'static str) -> RenderError {
+    RenderError::Invalid(format!("the statement {why}"))
+}
+
+/// `scenario` has encoded the fixed parts before, so that they cannot fail here.
+fn sql(statement: &SqlStatement) -> PreparedOperation {
+    let (mut bytes, text) = (Vec::new(), &statement.text);
+    let fixed = text.as_static();
+    if statement.mode == SqlMode::Simple {
+        return match fixed {
+            Some(fixed) if sql_encode::query(&mut bytes, fixed).is_ok() => {
+                PreparedOperation::Fixed(bytes)
+            }
+            _ => PreparedOperation::Query(text.clone()),
+        };
+    }
+    let name = match statement.mode {
+        SqlMode::Prepared => sql_encode::statement_name(statement.id),
+        _ => String::new(),
+    };
+    let _ = sql_encode::parse(&mut bytes, &name, fixed.unwrap_or_default());
+    PreparedOperation::Bind { parse: bytes, name, params: statement.params.clone() }
 }
 
 fn redis(batch: &RedisBatch) -> PreparedOperation {

@@ -1,4 +1,4 @@
-//! A request that is no HTTP as a command that repeats it: of redis-cli, nc or dig.
+//! A request that is no HTTP as a command that repeats it: of redis-cli, psql, nc or dig.
 //!
 //! `exemplar` makes it for calls that failed, `trace` for a dry run.
 //! Invariant: as of `curl`: one line without control characters, and without credentials.
@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::curl::{octal, quoted};
+use super::repeat_sql;
 use crate::plan::operation::{BatchForm, Operation, ResponseEnd};
 use crate::plan::{Address, Service};
 use crate::protocol::Protocol;
@@ -60,6 +61,9 @@ pub(crate) fn line(
                 format!("printf '{}' | {client}", octal(&typed))
             }
         }
+        Operation::Sql(statement) => {
+            repeat_sql::line((service, address), statement, bytes, redactor)
+        }
         Operation::Bytes(end) => {
             let shown = redactor.body(&bytes[..bytes.len().min(MAX)], "");
             let options = if *end == ResponseEnd::Datagram { "-u -w1" } else { "-w5" };
@@ -93,6 +97,7 @@ pub(crate) fn describe(
     };
     match operation {
         Operation::Redis(_) => commands(bytes, redactor).iter().map(|words| text(words)).collect(),
+        Operation::Sql(statement) => repeat_sql::describe(statement, bytes, redactor),
         Operation::Bytes(_) => vec![format!("{} bytes", bytes.len())],
         Operation::Dns(question) => {
             let name = name_of(bytes, operation).unwrap_or_default();

@@ -100,6 +100,7 @@ impl<'a> IterationRunner<'a> {
                 }
             }
             let end = self.section(self.flow().sections.flow).await;
+            self.user.close_open_transactions();
             (self.summary(end), true)
         }
     }

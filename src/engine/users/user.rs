@@ -307,6 +307,11 @@ impl User {
         }
     }
 
+    /// Closes connections on which an iteration has left a transaction open.
+    pub(crate) fn close_open_transactions(&mut self) {
+        self.slots.iter_mut().for_each(ConnectionSlot::close_open_transaction);
+    }
+
     /// Draws a wait, ns; 0 without a distribution.
     pub(crate) fn draw(&mut self, distribution: Option<&Distribution>) -> u64 {
         distribution.map_or(0, |distribution| nanos(distribution.sample(&mut self.rng)))

@@ -7,9 +7,11 @@ use regex::bytes::{Regex, RegexBuilder};
 
 #[cfg(feature = "css")]
 use crate::extract::CssSelector;
-use crate::extract::{BoundedPath, Capture, CaptureSource};
+use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
+use crate::protocol::Protocol;
 use crate::scenario::nouns::operations::REPLY_CAPTURE;
 use crate::scenario::nouns::responses::{CAPTURE, PICKS};
+use crate::scenario::nouns::sql::SQL_CAPTURE;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -40,25 +42,28 @@ pub(crate) fn captures(
     entries.iter().filter_map(|(key, node)| capture(diagnostics, key, node, names)).collect()
 }
 
-/// Compiles the captures of a response that is no HTTP.
+/// Compiles the captures of a response of this protocol, which is not HTTP.
 pub(crate) fn of_reply(
     diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
+    protocol: Protocol,
 ) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ price: { value: true } }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
-    let one = |(key, node): &(NodeKey, Node)| reply(diagnostics, key, node, names);
+    let one = |(key, node): &(NodeKey, Node)| reply(diagnostics, (key, node), names, protocol);
     entries.iter().filter_map(one).collect()
 }
 
 fn reply(
     diagnostics: &mut Diagnostics,
-    key: &NodeKey,
-    node: &Node,
+    (key, node): (&NodeKey, &Node),
     names: &[String],
+    protocol: Protocol,
 ) -> Option<Capture> {
-    let mut fields = Fields::read(diagnostics, node, &REPLY_CAPTURE)?;
+    let has_columns = protocol == Protocol::Postgres;
+    let noun = if has_columns { &SQL_CAPTURE } else { &REPLY_CAPTURE };
+    let mut fields = Fields::read(diagnostics, node, noun)?;
     let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
     let value = fields.take("value");
     let value =
@@ -67,13 +72,14 @@ fn reply(
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
     let pick = fields.word(diagnostics, "pick", &PICKS);
+    let column_node = if has_columns { fields.take("column") } else { None };
+    let column = column_node
+        .map(|node| column(diagnostics, node, pick.unwrap_or_default()).map(CaptureSource::Json));
     let before = diagnostics.count();
     fields.finish(diagnostics);
-    let sources: Vec<_> = [json, value, regex].into_iter().flatten().collect();
+    let sources: Vec<_> = [json, value, regex, column].into_iter().flatten().collect();
     if sources.len() != 1 && diagnostics.count() == before {
-        diagnostics
-            .mistake(node.span, "a capture has one source")
-            .expected("one of `value: true`, `json: \"$[0]\"` or `regex: \"id=(\\d+)\"`");
+        diagnostics.mistake(node.span, "a capture has one source").expected(noun.form);
     }
     Some(Capture {
         variable: names.iter().position(|name| *name == key.name)?,
@@ -82,6 +88,25 @@ fn reply(
         pick: pick.unwrap_or_default(),
     })
 }
+
+/// The path of a column's values: in the first or last row, or in all of them.
+fn column(diagnostics: &mut Diagnostics, node: &Node, pick: MatchPick) -> Option<BoundedPath> {
+    let expected = "the name of a column, such as price";
+    let name = values::plain_text(diagnostics, node, expected)?;
+    if name.is_empty() || name.len() > MAX_COLUMN || name.chars().any(char::is_control) {
+        return values::report_wrong(diagnostics, node, expected);
+    }
+    let row = match pick {
+        MatchPick::First => "0",
+        MatchPick::Last => "-1",
+        MatchPick::Random | MatchPick::All => "*",
+    };
+    let quoted = name.replace('\\', r"\\").replace('\'', r"\'");
+    format!("$[{row}]['{quoted}']").parse().ok()
+}
+
+/// The longest name of a column, bytes: PostgreSQL has 63, and may be built with more.
+const MAX_COLUMN: usize = 200;
 
 fn capture(
     diagnostics: &mut Diagnostics,

@@ -12,6 +12,7 @@ use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
 use crate::scenario::nouns::operations::REPLY_CHECK;
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK, HIGHEST_RECEIVED};
+use crate::scenario::nouns::sql::SQL_CHECK;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -54,8 +55,13 @@ pub(crate) fn of_reply(
     node: &Node,
     protocol: Protocol,
 ) -> Vec<Check> {
-    let Some(mut fields) = Fields::read(diagnostics, node, &REPLY_CHECK) else { return Vec::new() };
+    let has_rows = protocol == Protocol::Postgres;
+    let noun = if has_rows { &SQL_CHECK } else { &REPLY_CHECK };
+    let Some(mut fields) = Fields::read(diagnostics, node, noun) else { return Vec::new() };
     let mut checks = Vec::new();
+    if has_rows && let Some(node) = fields.take("rows") {
+        checks.extend(rows(diagnostics, node));
+    }
     if let Some(node) = fields.take("status") {
         checks.extend(named_status(diagnostics, node, protocol));
     }
@@ -245,6 +251,16 @@ fn tokens(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
         return report_wrong(diagnostics, node, expected);
     };
     Some(Check { name: format!("tokens {text}"), what: CheckCondition::Tokens(op, limit) })
+}
+
+fn rows(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let expected = "a number of rows, or a bound such as \"> 0\"";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    let exact = text.parse().ok().map(|rows| (Comparison::Equal, rows));
+    let Some((op, limit)) = exact.or_else(|| bound(text, |text| text.parse().ok())) else {
+        return report_wrong(diagnostics, node, expected);
+    };
+    Some(Check { name: format!("rows {text}"), what: CheckCondition::Rows(op, limit) })
 }
 
 fn first_content(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {

@@ -91,7 +91,11 @@ fn compile_control(
             let call = step.and_then(|step| flow.add(diagnostics, node, step));
             flow.steps.extend(call.map(Step::Stream));
         }
-        ControlStep::Redis | ControlStep::Tcp | ControlStep::Udp | ControlStep::Dns => {
+        ControlStep::Redis
+        | ControlStep::Tcp
+        | ControlStep::Udp
+        | ControlStep::Dns
+        | ControlStep::Sql => {
             let step = operation::step(kind, flow, diagnostics, value, &mut fields);
             let call = step.and_then(|step| flow.add(diagnostics, node, step));
             flow.steps.extend(call.map(Step::Call));

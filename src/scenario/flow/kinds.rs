@@ -3,15 +3,15 @@
 //! Invariant: each kind has one key.
 
 use crate::scenario::nouns::noun::Noun;
+use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::plain_steps::{FORGET, LOG, PAUSE, RENDEZVOUS, SET};
-use crate::scenario::nouns::steps::{
-    CACHED, CHOOSE, DNS_QUERY, GROUP, IF, PARALLEL, REDIS, REPEAT, TCP, UDP, WHILE,
-};
+use crate::scenario::nouns::sql::SQL;
+use crate::scenario::nouns::steps::{CACHED, CHOOSE, GROUP, IF, PARALLEL, REPEAT, WHILE};
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 21] = [
+pub(crate) const KINDS: [(&str, ControlStep); 22] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -33,6 +33,7 @@ pub(crate) const KINDS: [(&str, ControlStep); 21] = [
     ("tcp", ControlStep::Tcp),
     ("udp", ControlStep::Udp),
     ("dns", ControlStep::Dns),
+    ("sql", ControlStep::Sql),
 ];
 
 /// A kind of control step.
@@ -59,6 +60,7 @@ pub(crate) enum ControlStep {
     Tcp,
     Udp,
     Dns,
+    Sql,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -92,6 +94,7 @@ impl ControlStep {
             Self::Tcp => &TCP,
             Self::Udp => &UDP,
             Self::Dns => &DNS_QUERY,
+            Self::Sql => &SQL,
         }
     }
 

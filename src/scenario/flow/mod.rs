@@ -19,6 +19,7 @@ pub(crate) mod message;
 mod operation;
 pub(crate) mod sanitize;
 mod sections;
+mod sql;
 mod states;
 pub(crate) mod step;
 pub(crate) mod stream;

@@ -17,7 +17,7 @@ use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
-use crate::scenario::flow::{capture, check, tags};
+use crate::scenario::flow::{capture, check, sql, tags};
 use crate::scenario::nouns::operations::{BYTES, MAX_WORDS, REDIS_BATCH};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -28,13 +28,13 @@ use crate::suggest::nearest;
 use crate::template::{Encoding, Template};
 
 /// What a step compiles to beside the keys that all have.
-struct CompiledOperation {
-    operation: Operation,
+pub(super) struct CompiledOperation {
+    pub(super) operation: Operation,
     /// The name of its series, if the step has none.
-    name: String,
+    pub(super) name: String,
     /// What policies and limits take for its method: the command of Redis, else the protocol.
-    method: String,
-    body: RequestBody,
+    pub(super) method: String,
+    pub(super) body: RequestBody,
 }
 
 /// Compiles a step of this kind; `value` is the value of its key.
@@ -50,6 +50,7 @@ pub(crate) fn step(
         ControlStep::Redis => &[Protocol::Redis],
         ControlStep::Tcp => &[Protocol::Tcp],
         ControlStep::Udp => &[Protocol::Udp],
+        ControlStep::Sql => &[Protocol::Postgres],
         _ => &[Protocol::Dns, Protocol::DnsTcp],
     };
     let service = service_of(diagnostics, fields, &flow.flow_context, own);
@@ -58,6 +59,7 @@ pub(crate) fn step(
         ControlStep::Redis => redis(diagnostics, value, names),
         ControlStep::Tcp => tcp(diagnostics, (value, fields), names),
         ControlStep::Udp => udp(diagnostics, (value, fields), names),
+        ControlStep::Sql => sql::compile(diagnostics, (value, fields), names),
         _ => dns(diagnostics, (value, fields), names),
     };
     let compiled = compiled?;
@@ -86,8 +88,8 @@ fn common(
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
     let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node));
     let captures = fields.take("capture");
-    let captures =
-        captures.map_or_else(Vec::new, |node| capture::of_reply(diagnostics, node, names));
+    let captures = captures
+        .map_or_else(Vec::new, |node| capture::of_reply(diagnostics, node, names, protocol));
     let [checks, expects] = ["check", "expect"].map(|key| {
         let node = fields.take(key);
         node.map_or_else(Vec::new, |node| check::of_reply(diagnostics, node, protocol))

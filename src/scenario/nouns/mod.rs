@@ -24,6 +24,7 @@ pub(crate) mod scenario;
 pub(crate) mod schedule;
 pub(crate) mod services;
 pub(crate) mod shift;
+pub(crate) mod sql;
 pub(crate) mod stages;
 pub(crate) mod steps;
 pub(crate) mod streams;

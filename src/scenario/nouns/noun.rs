@@ -109,6 +109,8 @@ pub(crate) enum ValueShape {
     Table(&'static Noun),
     /// A shape with a name of its own.
     Shared(&'static SharedShape),
+    /// A list of steps: `steps::STEPS`, whose steps may hold such lists.
+    StepList,
     /// A list of at least and at most this many items; `None`: no limit.
     List(usize, Option<usize>, &'static ValueShape),
     /// A map with keys of the user's choice.

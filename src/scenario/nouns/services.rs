@@ -23,7 +23,7 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     shape: OneOf(&[
         Matching(
             "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://\
-             |^builtin$",
+             |^postgres(ql|\\+tls)?://|^builtin$",
             "URL, or `builtin`",
         ),
         Table(&SERVICE),
@@ -74,7 +74,8 @@ pub(crate) static SERVICE: Noun = Noun {
             "url",
             Fixed,
             "Address: http, https, ws or wss, whose path is a prefix of all paths; redis, rediss, \
-             whose path is a database; tcp, tls, udp; dns, dns+tcp, dns+tls.",
+             postgres, postgresql, postgres+tls, whose path is a database; tcp, tls, udp; dns, \
+             dns+tcp, dns+tls.",
         ),
         key(
             "urls",

@@ -7,16 +7,17 @@ use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, Constant, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size,
-    Table, Template, Truth, Weight, Words,
+    self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
+    Template, Truth, Weight, Words,
 };
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, Noun, SharedShape, key, list_of, map_of, words,
 };
-use crate::scenario::nouns::operations;
+use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::plain_steps::{FORGET, INCLUDE, LOG, PART, PAUSE, RENDEZVOUS, SET};
 use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
+use crate::scenario::nouns::sql::SQL;
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
@@ -58,6 +59,7 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&TCP),
         Table(&UDP),
         Table(&DNS_QUERY),
+        Table(&SQL),
     ]),
 };
 
@@ -296,93 +298,5 @@ pub(crate) static CACHED: Noun = Noun {
         .needs("names of variables, such as `[token]`"),
         key("do", Shared(&STEPS), "Steps that capture the values.").needs(STEPS_FORM),
     ]],
-    ..EMPTY
-};
-
-pub(crate) static REDIS: Noun = Noun {
-    id: "redis",
-    title: "this step",
-    about: "A command to a Redis server, or several at once.",
-    form: "a step such as `redis: [ GET, \"user:1\" ]`",
-    groups: &[
-        &[key(
-            "redis",
-            OneOf(&[
-                Template,
-                List(1, Some(operations::MAX_WORDS), &Template),
-                Table(&operations::REDIS_BATCH),
-            ]),
-            "The command: the list of its words, or a text that is split at spaces. The command's \
-             name is a fixed text.",
-        )
-        .needs("a command such as `[ GET, \"user:1\" ]`")],
-        operations::CALL,
-        operations::RESPONSE,
-        FALLBACK,
-    ],
-    ..EMPTY
-};
-
-pub(crate) static TCP: Noun = Noun {
-    id: "tcp",
-    title: "this step",
-    about: "Bytes to a TCP service, and its response.",
-    form: "a step such as `{ tcp: \"PING\\r\\n\", until: \"\\n\" }`",
-    groups: &[
-        &[
-            key("tcp", operations::PAYLOAD, "What is sent: a text, or bytes in base64.")
-                .needs("a text such as \"PING\\r\\n\""),
-            key("until", Fixed, "The text that ends the response.").otherwise("a line feed"),
-            key("until_bytes", operations::BASE64, "Bytes that end the response, in base64."),
-            key("length", Count(1, 1 << 32), "The number of bytes of the response."),
-            key("until_close", Constant(true), "The end of the connection ends the response."),
-            key("response", Constant(false), "`false`: no response is read."),
-        ],
-        operations::CALL,
-        operations::RESPONSE,
-        FALLBACK,
-    ],
-    rules: &[KeyRule::AtMostOne(&["until", "until_bytes", "length", "until_close", "response"])],
-    ..EMPTY
-};
-
-pub(crate) static UDP: Noun = Noun {
-    id: "udp",
-    title: "this step",
-    about: "A datagram to a UDP service, and the datagram that comes back.",
-    form: "a step such as `{ udp: \"orders:1|c\", response: false }`",
-    groups: &[
-        &[
-            key("udp", operations::PAYLOAD, "What is sent: a text, or bytes in base64.")
-                .needs("a text such as \"orders:1|c\""),
-            key("response", Truth, "`false`: no response is expected.").default("true"),
-        ],
-        operations::CALL,
-        operations::RESPONSE,
-        FALLBACK,
-    ],
-    ..EMPTY
-};
-
-pub(crate) static DNS_QUERY: Noun = Noun {
-    id: "dns_query",
-    title: "this step",
-    about: "A question to a name server.",
-    form: "a step such as `{ dns: shop.example, type: AAAA }`",
-    groups: &[
-        &[
-            key("dns", Template, "The name.").needs("a name such as shop.example"),
-            key(
-                "type",
-                Matching("^([A-Za-z]+|TYPE[0-9]+)$", "type of records such as AAAA, or TYPE99"),
-                "Type of the records.",
-            )
-            .default("A"),
-            key("recursion", Truth, "Whether the server may ask others (RD).").default("true"),
-        ],
-        operations::CALL,
-        operations::RESPONSE,
-        FALLBACK,
-    ],
     ..EMPTY
 };

@@ -11,6 +11,7 @@ use crate::scenario::nouns::noun::{KeyRule, KeySpec, Noun, ValueShape};
 use crate::scenario::nouns::prices::PRICES;
 use crate::scenario::nouns::scenario::SCENARIO;
 use crate::scenario::nouns::schedule::SCHEDULE;
+use crate::scenario::nouns::steps::STEPS;
 use crate::scenario::nouns::users::ARCHETYPE_FILE;
 
 /// The beginning of the page.
@@ -59,6 +60,7 @@ fn collect(shape: &'static ValueShape, nouns: &mut Vec<&'static Noun>) {
     match shape {
         ValueShape::Table(noun) if !contains(nouns, noun) => nouns.push(noun),
         ValueShape::Shared(shared) => collect(&shared.shape, nouns),
+        ValueShape::StepList => collect(&STEPS.shape, nouns),
         ValueShape::List(_, _, items) => collect(items, nouns),
         ValueShape::Map(map) => collect(map.values, nouns),
         ValueShape::OneOf(shapes) => shapes.iter().for_each(|shape| collect(shape, nouns)),

@@ -6,7 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use super::scalars::{self, ENDPOINTS, scalar};
-use crate::scenario::nouns::noun::{KeyRule, KeySpec, MapKeys, MapShape, Noun, ValueShape};
+use crate::scenario::nouns::noun::{
+    KeyRule, KeySpec, MapKeys, MapShape, Noun, SharedShape, ValueShape,
+};
+use crate::scenario::nouns::steps::STEPS;
 
 /// The definitions that the rendered schemas refer to.
 #[derive(Debug, Default)]
@@ -81,9 +84,8 @@ impl Definitions {
             ValueShape::Words(words) => json!({ "enum": words }),
             ValueShape::Numbers(numbers) => json!({ "enum": numbers }),
             ValueShape::Table(noun) => self.noun(noun),
-            ValueShape::Shared(shared) => {
-                self.refer(shared.id, |definitions| definitions.shape(&shared.shape))
-            }
+            ValueShape::Shared(shared) => self.shared(shared),
+            ValueShape::StepList => self.shared(&STEPS),
             ValueShape::List(min, max, items) => {
                 let items = self.shape(items);
                 let mut list = json!({ "type": "array", "items": items });
@@ -105,6 +107,10 @@ impl Definitions {
             }
             _ => unreachable!("{shape:?} is a scalar with a definition"),
         }
+    }
+
+    fn shared(&mut self, shared: &'static SharedShape) -> Value {
+        self.refer(shared.id, |definitions| definitions.shape(&shared.shape))
     }
 
     fn map(&mut self, map: &'static MapShape) -> Value {

@@ -83,7 +83,22 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 58] = [
+const PLACES: [(&str, &str); 61] = [
+    (
+        "sql",
+        "services: { db: 'postgres://127.0.0.1' }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { sql: select 1, KEYS } ] } }",
+    ),
+    (
+        "sql_capture",
+        "services: { db: 'postgres://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { sql: select 1, capture: { x: { json: '$', KEYS } } } ] } }",
+    ),
+    (
+        "sql_check",
+        "services: { db: 'postgres://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { sql: select 1, check: { KEYS } } ] } }",
+    ),
     (
         "redis",
         "services: { store: 'redis://127.0.0.1' }, \

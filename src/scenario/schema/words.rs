@@ -4,6 +4,7 @@
 //! Invariant: a noun is a link to its section.
 
 use crate::scenario::nouns::noun::{MapKeys, Noun, ValueShape};
+use crate::scenario::nouns::steps::STEPS;
 
 /// Returns the form of a value, as Markdown in one line.
 pub(super) fn in_words(shape: &ValueShape) -> String {
@@ -36,6 +37,7 @@ pub(super) fn in_words(shape: &ValueShape) -> String {
         }
         ValueShape::Table(noun) => return link(noun),
         ValueShape::Shared(shared) => return shared.title.to_owned(),
+        ValueShape::StepList => return STEPS.title.to_owned(),
         ValueShape::List(_, Some(max), items) if *max < 10 => {
             return format!("list of {max}: {}", in_words(items));
         }

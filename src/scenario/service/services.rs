@@ -199,7 +199,7 @@ fn report_keys_of_http(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, p
     if protocol == Protocol::Http {
         return;
     }
-    let has_login = protocol == Protocol::Redis;
+    let has_login = protocol.has_login();
     let is_datagram = matches!(protocol, Protocol::Udp | Protocol::Dns);
     let keys = OF_HTTP.into_iter().map(|key| (key, true)).chain([
         ("auth", !has_login),

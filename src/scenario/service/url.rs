@@ -44,14 +44,15 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
     };
     let (host, port) = parse_authority(authority, scheme)?;
     let database = path.trim_matches('/');
-    let takes_login = scheme.protocol == Protocol::Redis;
+    let takes_login = scheme.protocol.has_login();
     if !takes_login && login.is_some() {
         return Err("has a user name, which this protocol does not have");
     }
     if !takes_login && !database.is_empty() {
         return Err("has a path, which this protocol does not have");
     }
-    if takes_login && !database.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = database.bytes().all(|byte| byte.is_ascii_digit());
+    if scheme.protocol == Protocol::Redis && !is_number {
         return Err("has a path that is no number of a database, such as /0");
     }
     let (user, password) = match login {
@@ -61,7 +62,11 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
             None => (decoded(login)?, None),
         },
     };
-    let database = (!database.is_empty()).then(|| database.to_owned());
+    let database = decoded(database)?;
+    let parts = [&user, &password, &database];
+    if parts.into_iter().flatten().any(|part| part.contains('\0')) {
+        return Err("has a login with a zero byte");
+    }
     let address =
         Address { protocol: scheme.protocol, tls: scheme.tls, host, port, prefix: String::new() };
     Ok((address, Login { user, password, database }))
@@ -211,12 +216,30 @@ mod tests {
             ("udp://h:8125", Protocol::Udp, false, 8125, Login::default()),
             ("dns://h", Protocol::Dns, false, 53, Login::default()),
             ("dns+tls://h", Protocol::DnsTcp, true, 853, Login::default()),
+            (
+                "postgres://u:p%2Fw@h/my%20shop",
+                Protocol::Postgres,
+                false,
+                5432,
+                login(Some("u"), Some("p/w"), Some("my shop")),
+            ),
+            ("PostgreSQL://h:1/", Protocol::Postgres, false, 1, Login::default()),
+            ("postgres+tls://h", Protocol::Postgres, true, 5432, Login::default()),
         ] {
             let (address, login) = parse_service_url(text).unwrap();
             assert_eq!((address.protocol, address.tls, address.port), (protocol, tls, port));
             assert_eq!(login, given, "{text}");
         }
-        for text in ["tcp://h", "udp://u@h:1", "redis://h/x", "dns://h/a", "redis://h:0", "kafka"] {
+        for text in [
+            "tcp://h",
+            "udp://u@h:1",
+            "redis://h/x",
+            "dns://h/a",
+            "redis://h:0",
+            "kafka",
+            "postgres://h/a?sslmode=require",
+            "postgres://a%00b@h",
+        ] {
             assert!(parse_service_url(text).is_err(), "{text}");
         }
         for text in [

@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::Time;
+use crate::wire::framed::sql_session::SqlSession;
 
 /// An open connection.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(in crate::wire) struct OpenConnection {
     io: Transport,
     /// When the last exchange on the connection ended; `NEVER` before the first.
     pub(in crate::wire) idle_since: Time,
+    /// What a connection to PostgreSQL knows. Boxed: other connections hold no room for it.
+    pub(in crate::wire) session: Option<Box<SqlSession>>,
 }
 
 /// What carries its bytes.
@@ -34,7 +37,7 @@ pub(super) enum Transport {
 impl OpenConnection {
     /// A connection that has carried nothing yet.
     pub(super) const fn new(io: Transport) -> Self {
-        Self { io, idle_since: Time::NEVER }
+        Self { io, idle_since: Time::NEVER, session: None }
     }
 
     /// Reads available bytes into `buffer`, or registers for more. Zero bytes mean the end.

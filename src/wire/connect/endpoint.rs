@@ -131,7 +131,7 @@ impl ServiceEndpoint {
             unix: transport.unix.clone(),
             proxy: transport.proxy.clone(),
             protocol: address.protocol,
-            login: transport.login.as_ref().and_then(LoginRequest::redis),
+            login: LoginRequest::new(address.protocol, transport.login.as_ref()),
             version,
             sources: transport.sources.clone(),
             next_hop,

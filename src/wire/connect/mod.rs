@@ -13,5 +13,6 @@ pub(crate) mod race;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod tls_fault;
+pub(crate) mod tls_request;
 pub(crate) mod udp;
 pub(crate) mod verifier;

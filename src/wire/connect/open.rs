@@ -15,13 +15,14 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock::{self, Time};
 use crate::plan::transport::{HttpVersion, Proxy};
+use crate::protocol::Protocol;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::trace::trace_event;
 use crate::wire::connect::connection::{OpenConnection, Transport};
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::proxy::{self, ProxyError};
-use crate::wire::connect::{fault, race, tls};
+use crate::wire::connect::{fault, race, tls, tls_request};
 use crate::wire::deadline::CallDeadline;
 use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::outgoing::Outgoing;
@@ -123,6 +124,9 @@ async fn open_transport(
     let connected = clock::now();
     record(context).connect_ns = ConnectTimings::took(connected.since(connecting));
     let Some(tls) = &endpoint.tls else { return Ok(Transport::Tcp(tcp)) };
+    if endpoint.protocol == Protocol::Postgres {
+        tls_request::request_tls(endpoint, &mut tcp, context).await?;
+    }
     let stream = shake_hands(endpoint, tls, tcp, context).await?;
     record(context).tls_ns = ConnectTimings::took(clock::now().since(connected));
     Ok(Transport::Tls(stream))

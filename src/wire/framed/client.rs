@@ -16,8 +16,10 @@ use crate::wire::connect::{open, udp};
 use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::framed::login;
 use crate::wire::framed::reader::FrameReader;
+use crate::wire::framed::sql_session::SqlSession;
 use crate::wire::http1::client::{self, Http1, never_sent};
 use crate::wire::http1::{linked_exchange, stream};
+use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
 
 /// Runs one exchange of an operation.
@@ -37,19 +39,31 @@ pub(in crate::wire) fn boxed<'a>(
         {
             return never_sent(context.exchange, outcome);
         }
-        let is_old = client::is_stale(context);
-        let reader = {
-            let sent = (context.outgoing.bytes, *context.outgoing.capture);
-            FrameReader::new(operation, endpoint.protocol, sent)
-        };
+        let session = context.slot.connection.as_ref().and_then(|open| open.session.as_deref());
+        // An open transaction ends with its connection: no request of it is sent on another one.
+        let is_in_transaction = session.is_some_and(|session| session.is_in_transaction);
+        let is_old = client::is_stale(context) && !is_in_transaction;
+        let bytes = SqlSession::request(session, operation, context.outgoing.bytes);
+        let outgoing = Outgoing { bytes, ..*context.outgoing };
+        let mut reader = FrameReader::new(operation, endpoint.protocol, (bytes, *outgoing.capture));
         context.capture.head.clear();
         context.capture.body.clear();
         context.capture.forget_body();
         let buffer = http1.read_buffer();
-        let end = match context.outgoing.link {
-            None => stream::converse(buffer, reader, context).await,
-            Some(link) => linked_exchange::converse(buffer, link, reader, context).await,
+        let context = &mut ExchangeContext {
+            slot: &mut *context.slot,
+            outgoing: &outgoing,
+            deadline: context.deadline,
+            capture: &mut *context.capture,
+            exchange: &mut *context.exchange,
         };
+        let end = match context.outgoing.link {
+            None => stream::converse(buffer, &mut reader, context).await,
+            Some(link) => linked_exchange::converse(buffer, link, &mut reader, context).await,
+        };
+        if let (FrameReader::Sql(reader), Some(open)) = (&reader, &mut context.slot.connection) {
+            open.session.get_or_insert_default().note(operation, reader);
+        }
         client::end_exchange(context, &end, is_old)
     })
 }

@@ -16,7 +16,8 @@ use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::fault;
 use crate::wire::exchange_context::ExchangeContext;
-use crate::wire::framed::login_request::LoginRequest;
+use crate::wire::framed::login_reply::LoginReply;
+use crate::wire::framed::login_request::{LoginRequest, RedisLogin};
 use crate::wire::framed::redis::RedisReader;
 use crate::wire::http1::client::Http1;
 use crate::wire::response_reader::ReadsResponse;
@@ -31,19 +32,28 @@ pub(in crate::wire) async fn log_in(
     context: &mut ExchangeContext<'_>,
 ) -> Result<(), AttemptOutcome> {
     let begun = clock::now();
-    let mut capture = ResponseCapture::default();
-    let done = context.deadline.wait(exchange(http1, login, connection, &mut capture)).await;
-    let outcome = match done {
-        Ok(Ok(Reply::Accepted)) => {
-            context.capture.rare().login_ns = Some(clock::now().since(begun));
-            return context.outgoing.extra_round_trip(AttemptPhase::Login, context.deadline).await;
+    let mut words = String::new();
+    let done = match login {
+        LoginRequest::Redis(redis) => {
+            context.deadline.wait(exchange(http1, redis, connection, &mut words)).await
         }
-        Ok(Ok(Reply::Refused)) => {
+        LoginRequest::Sql(sql) => {
+            context.deadline.wait(sql.exchange(http1, connection, &mut words)).await
+        }
+    };
+    let outcome = match done {
+        Ok(Ok(LoginReply::Accepted { round_trips })) => {
+            context.capture.rare().login_ns = Some(clock::now().since(begun));
+            for _ in 0..round_trips {
+                context.outgoing.extra_round_trip(AttemptPhase::Login, context.deadline).await?;
+            }
+            return Ok(());
+        }
+        Ok(Ok(LoginReply::Refused)) => {
             let outcome = AttemptOutcome::Failed(AttemptPhase::Login, FailureKind::LoginRefused);
-            let words = String::from_utf8_lossy(&capture.body).into_owned();
             endpoint.remember_error(outcome, &io::Error::other(words))
         }
-        Ok(Ok(Reply::Broken(outcome))) => outcome,
+        Ok(Ok(LoginReply::Broken(kind))) => AttemptOutcome::Failed(AttemptPhase::Login, kind),
         Ok(Err(error)) => {
             let outcome = fault::outcome(AttemptPhase::Login, &error);
             endpoint.remember_error(outcome, &error)
@@ -56,19 +66,13 @@ pub(in crate::wire) async fn log_in(
     Err(outcome)
 }
 
-/// How a server replied.
-enum Reply {
-    Accepted,
-    Refused,
-    Broken(AttemptOutcome),
-}
-
 async fn exchange(
     http1: &Http1,
-    login: &LoginRequest,
+    login: &RedisLogin,
     connection: &mut OpenConnection,
-    capture: &mut ResponseCapture,
-) -> io::Result<Reply> {
+    words: &mut String,
+) -> io::Result<LoginReply> {
+    let mut capture = ResponseCapture::default();
     let mut reader = RedisReader::new(
         &login.batch,
         CaptureRequest { max_body: MAX_REPLY, ..CaptureRequest::NOTHING },
@@ -93,16 +97,18 @@ async fn exchange(
                 }
                 Poll::Ready(count) => count,
             };
-            match reader.feed(&buffer[..count], capture) {
-                Ok(false) => {}
-                Ok(true) if reader.is_ok() => return Poll::Ready(Ok(Reply::Accepted)),
-                Ok(true) => return Poll::Ready(Ok(Reply::Refused)),
-                Err(AttemptOutcome::Failed(_, kind)) => {
-                    let outcome = AttemptOutcome::Failed(AttemptPhase::Login, kind);
-                    return Poll::Ready(Ok(Reply::Broken(outcome)));
+            let reply = match reader.feed(&buffer[..count], &mut capture) {
+                Ok(false) => continue,
+                Ok(true) if reader.is_ok() => LoginReply::Accepted { round_trips: 1 },
+                Ok(true) => {
+                    *words = String::from_utf8_lossy(&capture.body).into_owned();
+                    LoginReply::Refused
                 }
-                Err(outcome) => return Poll::Ready(Ok(Reply::Broken(outcome))),
-            }
+                Err(AttemptOutcome::Failed(_, kind)) => LoginReply::Broken(kind),
+                // Nothing of a reply is kept but an error.
+                Err(_) => LoginReply::Broken(FailureKind::BadReply),
+            };
+            return Poll::Ready(Ok(reply));
         }
     })
     .await

@@ -1,24 +1,48 @@
-//! The bytes by which a connection logs in, made once for each service of a shard.
+//! What a connection logs in with, made once for each service of a shard.
 //!
-//! `connect::endpoint` keeps them, `login` sends them.
-//! Invariant: without credentials and database there are none.
+//! `connect::endpoint` keeps it, `login` sends it.
+//! Invariant: without credentials and database there is none, unless the protocol always begins
+//! with a login.
 
 use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
 use crate::plan::transport::Login;
+use crate::protocol::Protocol;
 use crate::template::Template;
 use crate::wire::framed::encode;
+use crate::wire::framed::sql_login::SqlLogin;
+
+/// What logs in to a server.
+#[derive(Debug)]
+pub(in crate::wire) enum LoginRequest {
+    Redis(RedisLogin),
+    Sql(SqlLogin),
+}
+
+impl LoginRequest {
+    /// What logs in to a server of this protocol; `None` if it needs nothing.
+    pub(in crate::wire) fn new(protocol: Protocol, login: Option<&Login>) -> Option<Self> {
+        match protocol {
+            // A server of PostgreSQL waits for a startup before anything else.
+            Protocol::Postgres => {
+                let login = login.cloned().unwrap_or_default();
+                Some(Self::Sql(SqlLogin::new(&login)))
+            }
+            _ => login.and_then(RedisLogin::new).map(Self::Redis),
+        }
+    }
+}
 
 /// The commands that log in to a Redis server, and their bytes.
 #[derive(Debug)]
-pub(in crate::wire) struct LoginRequest {
+pub(in crate::wire) struct RedisLogin {
     pub(in crate::wire) bytes: Vec<u8>,
     /// What its replies are read as.
     pub(in crate::wire) batch: RedisBatch,
 }
 
-impl LoginRequest {
+impl RedisLogin {
     /// The commands for a login; `None` if it needs none.
-    pub(in crate::wire) fn redis(login: &Login) -> Option<Self> {
+    fn new(login: &Login) -> Option<Self> {
         let mut commands: Vec<Vec<&str>> = Vec::new();
         match (login.user.as_deref(), login.password.as_deref()) {
             (None, Some(password)) => commands.push(vec!["AUTH", password]),

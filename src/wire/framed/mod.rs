@@ -1,5 +1,5 @@
 //! Protocols whose call is a request of bytes and a response that ends by itself: Redis, bytes over
-//! TCP, datagrams, DNS.
+//! TCP, datagrams, DNS, PostgreSQL.
 //!
 //! `shard_wire` calls `client`, boxed; each protocol has a reader of responses here.
 //! Invariant: an exchange has the same semantics as one of `http1`, since it runs through the same
@@ -10,9 +10,18 @@ pub(in crate::wire) mod client;
 pub(in crate::wire) mod dns;
 pub mod encode;
 pub(in crate::wire) mod login;
+mod login_reply;
 pub(in crate::wire) mod login_request;
 pub(in crate::wire) mod reader;
 pub(in crate::wire) mod redis;
 pub(in crate::wire) mod resp;
+mod scram;
+pub mod sql_encode;
+pub(in crate::wire) mod sql_login;
+pub(in crate::wire) mod sql_messages;
+pub(in crate::wire) mod sql_reader;
+pub(in crate::wire) mod sql_session;
+#[cfg(test)]
+mod sql_tests;
 #[cfg(test)]
 mod tests;

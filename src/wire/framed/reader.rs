@@ -11,6 +11,7 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::framed::bytes::BytesReader;
 use crate::wire::framed::dns::DnsReader;
 use crate::wire::framed::redis::RedisReader;
+use crate::wire::framed::sql_reader::SqlReader;
 use crate::wire::response_reader::ReadsResponse;
 
 /// The reader of one response.
@@ -19,6 +20,7 @@ pub(in crate::wire) enum FrameReader<'a> {
     Redis(RedisReader<'a>),
     Bytes(BytesReader<'a>),
     Dns(DnsReader<'a>),
+    Sql(SqlReader),
 }
 
 impl<'a> FrameReader<'a> {
@@ -31,6 +33,7 @@ impl<'a> FrameReader<'a> {
         match operation {
             Operation::Redis(batch) => Self::Redis(RedisReader::new(batch, capture)),
             Operation::Bytes(end) => Self::Bytes(BytesReader::new(end, protocol, capture)),
+            Operation::Sql(_) => Self::Sql(SqlReader::new(capture)),
             Operation::Dns(_) => {
                 Self::Dns(DnsReader::new(request, protocol == Protocol::DnsTcp, capture))
             }
@@ -45,6 +48,7 @@ macro_rules! each {
             FrameReader::Redis($inner) => $call,
             FrameReader::Bytes($inner) => $call,
             FrameReader::Dns($inner) => $call,
+            FrameReader::Sql($inner) => $call,
         }
     };
 }

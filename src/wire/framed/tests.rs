@@ -15,21 +15,26 @@ use crate::wire::response_reader::ReadsResponse;
 /// What a response was read as: status, body, the type in its head, whether its connection can be
 /// used again.
 #[derive(Debug, PartialEq)]
-struct Read {
-    status: String,
-    body: String,
-    kind: String,
-    may_reuse: bool,
+pub(super) struct Read {
+    pub(super) status: String,
+    pub(super) body: String,
+    pub(super) kind: String,
+    pub(super) may_reuse: bool,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands beside errors in tables")]
-fn read(status: &str, body: &str, kind: &str, may_reuse: bool) -> Result<Option<Read>, String> {
+pub(super) fn read(
+    status: &str,
+    body: &str,
+    kind: &str,
+    may_reuse: bool,
+) -> Result<Option<Read>, String> {
     let [status, body, kind] = [status, body, kind].map(str::to_owned);
     Ok(Some(Read { status, body, kind, may_reuse }))
 }
 
 /// Reads `pieces` and then the end of the connection. `Ok(None)`: the response is not complete.
-fn feed<'a>(
+pub(super) fn feed<'a>(
     operation: &Operation,
     (protocol, request): (Protocol, &[u8]),
     pieces: impl Iterator<Item = &'a [u8]>,
