@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 12] = [
         "trace",
     ],
     &["stats", "curve", "store", "files"],
-    &["verdict", "template"],
+    &["verdict", "template", "grpc"],
     &["extract"],
     &["plan"],
     &[

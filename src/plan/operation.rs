@@ -4,6 +4,7 @@
 //! their responses as they say.
 //! Invariant: an operation has one response, and what ends it is known before it is sent.
 
+use crate::grpc::GrpcMethod;
 use crate::template::Template;
 
 /// A call of another protocol than HTTP.
@@ -15,6 +16,17 @@ pub enum Operation {
     Bytes(ResponseEnd),
     /// A question to a name server.
     Dns(DnsQuestion),
+    /// A unary call of gRPC; the call's body has its message.
+    Grpc(GrpcCall),
+}
+
+/// A unary call of gRPC.
+#[derive(Clone, Debug)]
+pub struct GrpcCall {
+    /// The method.
+    pub method: GrpcMethod,
+    /// Whether its request is compressed.
+    pub is_compressed: bool,
 }
 
 /// Commands that are sent together.
@@ -112,7 +124,7 @@ impl Operation {
                 words.for_each(|word| word.reads(each));
             }
             Self::Dns(question) => question.name.reads(each),
-            Self::Bytes(_) => {}
+            Self::Bytes(_) | Self::Grpc(_) => {}
         }
     }
 
@@ -122,6 +134,15 @@ impl Operation {
             Self::Redis(batch) => batch.commands.iter().all(RedisCommand::only_reads),
             Self::Bytes(_) => false,
             Self::Dns(_) => true,
+            Self::Grpc(call) => call.method.is_idempotent,
+        }
+    }
+
+    /// The call of gRPC that it is; `None` if it is another.
+    pub fn as_grpc(&self) -> Option<&GrpcCall> {
+        match self {
+            Self::Grpc(call) => Some(call),
+            _ => None,
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Protocol {
     Dns,
     /// DNS over TCP, or over TLS.
     DnsTcp,
+    /// gRPC over HTTP/2.
+    Grpc,
 }
 
 /// A scheme of URLs.
@@ -42,7 +44,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 12] = [
+pub const SCHEMES: [Scheme; 14] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -55,6 +57,8 @@ pub const SCHEMES: [Scheme; 12] = [
     scheme("dns", Protocol::Dns, false, Some(53)),
     scheme("dns+tcp", Protocol::DnsTcp, false, Some(53)),
     scheme("dns+tls", Protocol::DnsTcp, true, Some(853)),
+    scheme("grpc", Protocol::Grpc, false, None),
+    scheme("grpcs", Protocol::Grpc, true, Some(443)),
 ];
 
 impl Protocol {
@@ -66,6 +70,7 @@ impl Protocol {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Dns | Self::DnsTcp => "DNS",
+            Self::Grpc => "gRPC",
         }
     }
 
@@ -77,6 +82,7 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Dns | Self::DnsTcp => "dns",
+            Self::Grpc => "grpc",
         }
     }
 
@@ -89,6 +95,7 @@ impl Protocol {
             Self::Tcp => Some("tcp"),
             Self::Udp => Some("udp"),
             Self::Dns | Self::DnsTcp => Some("dns"),
+            Self::Grpc => Some("grpc"),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) const SPACES: &[StatusSpace] = &[
     StatusSpace { protocol: Protocol::Tcp, base: 1_100, statuses: &[status("OK", Success)] },
     StatusSpace { protocol: Protocol::Udp, base: 1_110, statuses: &[status("OK", Success)] },
     StatusSpace { protocol: Protocol::Dns, base: 1_120, statuses: DNS },
+    StatusSpace { protocol: Protocol::Grpc, base: 1_400, statuses: GRPC },
 ];
 
 /// The first words of Redis' errors; `other` is any that is not here, and `nil` a transaction whose
@@ -74,4 +75,25 @@ const DNS: &[NamedStatus] = &[
     status("14", ServerError),
     status("15", ServerError),
     status("other", ServerError),
+];
+
+/// Codes of gRPC (doc/statuscodes.md), in their order.
+const GRPC: &[NamedStatus] = &[
+    status("OK", Success),
+    status("CANCELLED", ClientError),
+    status("UNKNOWN", ServerError),
+    status("INVALID_ARGUMENT", ClientError),
+    status("DEADLINE_EXCEEDED", ServerError),
+    status("NOT_FOUND", ClientError),
+    status("ALREADY_EXISTS", ClientError),
+    status("PERMISSION_DENIED", ClientError),
+    status("RESOURCE_EXHAUSTED", Rejected),
+    status("FAILED_PRECONDITION", ClientError),
+    status("ABORTED", ClientError),
+    status("OUT_OF_RANGE", ClientError),
+    status("UNIMPLEMENTED", ClientError),
+    status("INTERNAL", ServerError),
+    status("UNAVAILABLE", Rejected),
+    status("DATA_LOSS", ServerError),
+    status("UNAUTHENTICATED", ClientError),
 ];

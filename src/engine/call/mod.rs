@@ -22,6 +22,7 @@ pub(crate) mod readdressed;
 pub(crate) mod redacted;
 pub(crate) mod redirect;
 pub(crate) mod repeat;
+mod repeat_grpc;
 pub(crate) mod request;
 pub(crate) mod timing;
 pub(crate) mod trace;

@@ -38,7 +38,8 @@ impl PreparedOperation {
     pub(crate) fn new(call: &Call, operation: &Operation, protocol: Protocol) -> Self {
         match operation {
             Operation::Redis(batch) => redis(batch),
-            Operation::Bytes(_) => match &call.request.body {
+            // Requests of gRPC are prepared as those of HTTP are.
+            Operation::Bytes(_) | Operation::Grpc(_) => match &call.request.body {
                 RequestBody::None => Self::Fixed(Vec::new()),
                 RequestBody::Bytes(bytes) => Self::Fixed(bytes.clone()),
                 RequestBody::Template(text) => match text.as_static() {

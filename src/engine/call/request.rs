@@ -5,12 +5,15 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use super::operation::PreparedOperation;
+use crate::grpc::status;
+use crate::plan::operation::{GrpcCall, Operation};
 use crate::plan::safety::RUN_HEADER;
 use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
@@ -40,6 +43,9 @@ pub(crate) enum PreparedRequest {
     Dynamic {
         head: Vec<HeadPart>,
         body: Option<Template>,
+        /// The call of gRPC whose message the rendered body is as JSON; `None` if it is sent as it
+        /// is.
+        message: Option<GrpcCall>,
         fixed_body: Vec<u8>,
         has_body: bool,
         /// What a rendered path is checked against; `None` if no path is denied.
@@ -87,7 +93,10 @@ impl PreparedRequest {
         safety: &Arc<Safety>,
         (closes, first_headers): (bool, Option<&str>),
     ) -> Self {
-        if let Some(operation) = &call.operation {
+        let grpc = call.operation.as_deref().and_then(Operation::as_grpc);
+        if let Some(operation) = &call.operation
+            && grpc.is_none()
+        {
             let prepared = PreparedOperation::new(call, operation, service.protocol());
             return Self::Operation(prepared);
         }
@@ -112,7 +121,8 @@ impl PreparedRequest {
         for (name, value) in
             [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
         {
-            if !own(name) && !served(name) {
+            let is_needed = name != "Accept" || grpc.is_none();
+            if is_needed && !own(name) && !served(name) {
                 head.text(&format!("{name}: {value}\r\n"));
             }
         }
@@ -125,6 +135,10 @@ impl PreparedRequest {
             && !served(RUN_HEADER)
         {
             head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
+        }
+        if let Some(grpc) = grpc {
+            let timeout = call.timeout.unwrap_or(service.timeout);
+            head.text(&grpc_headers(grpc.is_compressed, timeout));
         }
         if service.compress && !own("accept-encoding") && !served("accept-encoding") {
             head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
@@ -168,7 +182,16 @@ impl PreparedRequest {
             _ => {
                 let looks = safety.has_denied_paths() && request.path.as_static().is_none();
                 let denied = looks.then(|| DeniedPaths::new(safety, service, address));
-                Self::Dynamic { head: parts, body, fixed_body, has_body, denied, line_of_signed }
+                let message = body.as_ref().and(grpc).cloned();
+                Self::Dynamic {
+                    head: parts,
+                    body,
+                    message,
+                    fixed_body,
+                    has_body,
+                    denied,
+                    line_of_signed,
+                }
             }
         }
     }
@@ -193,7 +216,8 @@ impl PreparedRequest {
         if let Self::Operation(operation) = self {
             return operation.render(scope, buffer, scratch).map(|()| &**buffer);
         }
-        let Self::Dynamic { head, body, fixed_body, has_body, denied, line_of_signed } = self
+        let Self::Dynamic { head, body, message, fixed_body, has_body, denied, line_of_signed } =
+            self
         else {
             return Ok(self.as_static().unwrap_or_default());
         };
@@ -222,7 +246,17 @@ impl PreparedRequest {
             }
             (None, None) => fixed_body,
         };
-        finish(buffer, *has_body, body);
+        match message {
+            None => finish(buffer, *has_body, body),
+            Some(call) => {
+                let mut frame = Vec::new();
+                let written = call.method.write_request(body, call.is_compressed, &mut frame);
+                written.map_err(|why| {
+                    RenderError::Invalid(format!("no {}: {why}", call.method.input.name()))
+                })?;
+                finish(buffer, true, &frame);
+            }
+        }
         Ok(buffer)
     }
 }
@@ -307,6 +341,18 @@ pub(crate) fn target_of(line: &[u8]) -> Option<&str> {
 /// Whether a request may be sent twice without harm (RFC 9110 §9.2.2).
 pub(crate) fn is_idempotent(method: &[u8]) -> bool {
     std::str::from_utf8(method).is_ok_and(crate::plan::call::is_idempotent)
+}
+
+/// The headers that all requests of gRPC have.
+fn grpc_headers(is_compressed: bool, timeout: Duration) -> String {
+    let timeout = status::timeout(timeout);
+    let mut lines = format!(
+        "Content-Type: application/grpc+proto\r\nTE: trailers\r\ngrpc-timeout: {timeout}\r\n"
+    );
+    if is_compressed {
+        lines.push_str("grpc-encoding: gzip\r\ngrpc-accept-encoding: gzip\r\n");
+    }
+    lines
 }
 
 fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {

@@ -8,6 +8,8 @@ use regex::bytes::{Regex, RegexBuilder};
 #[cfg(feature = "css")]
 use crate::extract::CssSelector;
 use crate::extract::{BoundedPath, Capture, CaptureSource};
+use crate::protocol::Protocol;
+use crate::scenario::nouns::grpc::GRPC_CAPTURE;
 use crate::scenario::nouns::operations::REPLY_CAPTURE;
 use crate::scenario::nouns::responses::{CAPTURE, PICKS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -45,10 +47,11 @@ pub(crate) fn of_reply(
     diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
+    protocol: Protocol,
 ) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ price: { value: true } }`";
     let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
-    let one = |(key, node): &(NodeKey, Node)| reply(diagnostics, key, node, names);
+    let one = |(key, node): &(NodeKey, Node)| reply(diagnostics, key, node, (names, protocol));
     entries.iter().filter_map(one).collect()
 }
 
@@ -56,20 +59,27 @@ fn reply(
     diagnostics: &mut Diagnostics,
     key: &NodeKey,
     node: &Node,
-    names: &[String],
+    (names, protocol): (&[String], Protocol),
 ) -> Option<Capture> {
-    let mut fields = Fields::read(diagnostics, node, &REPLY_CAPTURE)?;
+    let is_grpc = protocol == Protocol::Grpc;
+    let noun = if is_grpc { &GRPC_CAPTURE } else { &REPLY_CAPTURE };
+    let mut fields = Fields::read(diagnostics, node, noun)?;
     let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
     let value = fields.take("value");
     let value =
-        value.map(|node| values::only(diagnostics, node, true).map(|()| CaptureSource::Value));
+        value.map(|node| values::only(diagnostics, node, true).and_then(|()| whole(is_grpc)));
+    let header = if is_grpc { fields.take("header") } else { None };
+    let header = header.map(|node| {
+        let name = values::plain_text(diagnostics, node, "a name in metadata or trailers")?;
+        Some(CaptureSource::Header(name.to_owned()))
+    });
     let group = fields.take("group");
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
     let pick = fields.word(diagnostics, "pick", &PICKS);
     let before = diagnostics.count();
     fields.finish(diagnostics);
-    let sources: Vec<_> = [json, value, regex].into_iter().flatten().collect();
+    let sources: Vec<_> = [json, value, regex, header].into_iter().flatten().collect();
     if sources.len() != 1 && diagnostics.count() == before {
         diagnostics
             .mistake(node.span, "a capture has one source")
@@ -81,6 +91,14 @@ fn reply(
         source: sources.into_iter().next()??,
         pick: pick.unwrap_or_default(),
     })
+}
+
+/// The whole response: a message of gRPC is JSON.
+fn whole(is_grpc: bool) -> Option<CaptureSource> {
+    if is_grpc {
+        return parse_path("$").ok().map(CaptureSource::Json);
+    }
+    Some(CaptureSource::Value)
 }
 
 fn capture(

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
+use crate::scenario::nouns::grpc::GRPC_CHECK;
 use crate::scenario::nouns::operations::REPLY_CHECK;
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -54,10 +55,16 @@ pub(crate) fn of_reply(
     node: &Node,
     protocol: Protocol,
 ) -> Vec<Check> {
-    let Some(mut fields) = Fields::read(diagnostics, node, &REPLY_CHECK) else { return Vec::new() };
+    let noun = if protocol == Protocol::Grpc { &GRPC_CHECK } else { &REPLY_CHECK };
+    let Some(mut fields) = Fields::read(diagnostics, node, noun) else { return Vec::new() };
     let mut checks = Vec::new();
     if let Some(node) = fields.take("status") {
         checks.extend(named_status(diagnostics, node, protocol));
+    }
+    if protocol == Protocol::Grpc
+        && let Some(node) = fields.take("header")
+    {
+        headers(diagnostics, node, &mut checks);
     }
     if let Some(node) = fields.take("body") {
         body(diagnostics, node, &mut checks);

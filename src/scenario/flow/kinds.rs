@@ -2,6 +2,7 @@
 //!
 //! Invariant: each kind has one key.
 
+use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::steps::{
@@ -11,7 +12,7 @@ use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 21] = [
+pub(crate) const KINDS: [(&str, ControlStep); 22] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -33,6 +34,7 @@ pub(crate) const KINDS: [(&str, ControlStep); 21] = [
     ("tcp", ControlStep::Tcp),
     ("udp", ControlStep::Udp),
     ("dns", ControlStep::Dns),
+    ("grpc", ControlStep::Grpc),
 ];
 
 /// A kind of control step.
@@ -59,6 +61,8 @@ pub(crate) enum ControlStep {
     Tcp,
     Udp,
     Dns,
+    /// A unary call of gRPC.
+    Grpc,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -92,6 +96,7 @@ impl ControlStep {
             Self::Tcp => &TCP,
             Self::Udp => &UDP,
             Self::Dns => &DNS_QUERY,
+            Self::Grpc => &GRPC,
         }
     }
 

@@ -75,7 +75,7 @@ pub(crate) fn step(
 }
 
 /// Reads the keys that all these steps have.
-fn common(
+pub(crate) fn common(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     (names, protocol): (&[String], Protocol),
@@ -86,8 +86,8 @@ fn common(
     let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
     let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node));
     let captures = fields.take("capture");
-    let captures =
-        captures.map_or_else(Vec::new, |node| capture::of_reply(diagnostics, node, names));
+    let captures = captures
+        .map_or_else(Vec::new, |node| capture::of_reply(diagnostics, node, names, protocol));
     let [checks, expects] = ["check", "expect"].map(|key| {
         let node = fields.take(key);
         node.map_or_else(Vec::new, |node| check::of_reply(diagnostics, node, protocol))

@@ -24,7 +24,7 @@ const BASE64: ValueShape = Matching("^[A-Za-z0-9+/=]+$", "base64");
 const COMMAND: ValueShape = OneOf(&[Template, List(1, Some(MAX_WORDS), &Template)]);
 
 /// The keys that each of these steps has.
-static CALL: &[KeySpec] = &[
+pub(crate) static CALL: &[KeySpec] = &[
     key("name", Fixed, "Name in reports; steps of one name share a series.")
         .otherwise("protocol and command"),
     key("service", Fixed, "Service of the call.").otherwise("the first service of the protocol"),
@@ -33,9 +33,8 @@ static CALL: &[KeySpec] = &[
     key("tags", TAGS, "Tags of its series, in addition to the archetype's."),
 ];
 
-/// The keys of those that get a response.
-static RESPONSE: &[KeySpec] = &[
-    key("max_body", Size, "Largest response.").default("64MiB"),
+/// The keys that look at a response.
+static RULES: &[KeySpec] = &[
     key("capture", map_of(&Table(&REPLY_CAPTURE)), "Variables set from the response."),
     key("check", Table(&REPLY_CHECK), "Conditions; failed ones are counted."),
     key(
@@ -43,6 +42,11 @@ static RESPONSE: &[KeySpec] = &[
         Table(&REPLY_CHECK),
         "Conditions; a failed one fails the step and ends the iteration.",
     ),
+];
+
+/// The other keys of those that get a response.
+pub(crate) static HANDLING: &[KeySpec] = &[
+    key("max_body", Size, "Largest response.").default("64MiB"),
     key(
         "on_fail",
         Words(&words(&OnFail::NAMES)),
@@ -72,7 +76,8 @@ pub(crate) static REDIS: Noun = Noun {
         )
         .needs("a command such as `[ GET, \"user:1\" ]`")],
         CALL,
-        RESPONSE,
+        RULES,
+        HANDLING,
     ],
     ..EMPTY
 };
@@ -111,7 +116,8 @@ pub(crate) static TCP: Noun = Noun {
             key("response", Constant(false), "`false`: no response is read."),
         ],
         CALL,
-        RESPONSE,
+        RULES,
+        HANDLING,
     ],
     rules: &[KeyRule::AtMostOne(&["until", "until_bytes", "length", "until_close", "response"])],
     ..EMPTY
@@ -129,7 +135,8 @@ pub(crate) static UDP: Noun = Noun {
             key("response", Truth, "`false`: no response is expected.").default("true"),
         ],
         CALL,
-        RESPONSE,
+        RULES,
+        HANDLING,
     ],
     ..EMPTY
 };
@@ -163,7 +170,8 @@ pub(crate) static DNS_QUERY: Noun = Noun {
             key("recursion", Truth, "Whether the server may ask others (RD).").default("true"),
         ],
         CALL,
-        RESPONSE,
+        RULES,
+        HANDLING,
     ],
     ..EMPTY
 };

@@ -16,6 +16,7 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
 use crate::wire::http2::connection::Http2;
+use crate::wire::http2::grpc_response::GrpcResponse;
 use crate::wire::http2::message;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
 use crate::wire::outgoing::Outgoing;
@@ -28,7 +29,7 @@ pub(in crate::wire) struct StreamProgress {
 }
 
 /// Why no complete response came.
-enum StreamError {
+pub(super) enum StreamError {
     /// Found in this module.
     Local(AttemptOutcome),
     /// Found by h2, or reported by the target.
@@ -124,6 +125,11 @@ impl Http2 {
             return Err(
                 AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
             );
+        }
+        if outgoing.operation.is_some() {
+            let response = GrpcResponse { head: &head.headers, outgoing };
+            progress.status = response.receive(progress.status, &mut data, capture).await?;
+            return Ok(());
         }
         message::keep_head(&head.headers, progress.status, outgoing.capture, capture);
         if outgoing.capture.takes_over == TakesOver::Body && progress.status == 200 {
