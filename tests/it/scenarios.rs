@@ -42,7 +42,7 @@ fn all_is_well(done: &Done, report: &Value) {
 }
 
 /// Scenarios whose servers come with the tests of their protocol.
-const ELSEWHERE: [&str; 1] = ["redis-sessions.yaml"];
+const ELSEWHERE: [&str; 2] = ["grpc-greeter.yaml", "redis-sessions.yaml"];
 
 macro_rules! shipped {
     ($($name:ident $file:literal [$($word:literal),*] $check:expr;)+) => {

@@ -46,9 +46,8 @@ impl GrpcResponse<'_> {
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
             let piece = match piece {
                 Ok(piece) => piece,
-                // The target needs no more of our request, and has sent its response (RFC 9113
-                // §8.1): its trailers come first, so that they were read.
-                Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => break,
+                // All of the response came before (RFC 9113 §8.1), or it lacks a status.
+                Err(error) if needs_no_more(&error) => break,
                 Err(error) => return Err(error.into()),
             };
             if is_grpc {
@@ -69,7 +68,10 @@ impl GrpcResponse<'_> {
             }
             let _ = data.flow_control().release_capacity(piece.len());
         }
-        let trailers = poll_fn(|cx| data.poll_trailers(cx)).await?;
+        let trailers = match poll_fn(|cx| data.poll_trailers(cx)).await {
+            Err(error) if !needs_no_more(&error) => return Err(error.into()),
+            trailers => trailers.ok().flatten(),
+        };
         if let Some(trailers) = &trailers {
             if message::head_length(trailers) > MAX_HEAD {
                 return Err(failed(FailureKind::HeadTooLarge));
@@ -97,6 +99,11 @@ impl GrpcResponse<'_> {
         }
         Ok(status)
     }
+}
+
+/// Whether the target needs no more of our request, and has sent its response.
+fn needs_no_more(error: &h2::Error) -> bool {
+    error.is_reset() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 /// The status of a response whose last headers are `ends`; `None` if it has none.
