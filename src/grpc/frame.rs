@@ -23,7 +23,7 @@ pub enum GunzipError {
 
 /// Why a frame cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameError {
+pub enum UnaryFrameError {
     /// The message is longer than allowed.
     TooLarge,
     /// The first byte is neither 0 nor 1.
@@ -78,7 +78,7 @@ impl UnaryReader {
     ///
     /// # Errors
     /// If the frame breaks a rule, or is too long.
-    pub fn feed<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], FrameError> {
+    pub fn feed<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], UnaryFrameError> {
         let (head, bytes) = bytes.split_at(bytes.len().min(PREFIX - self.filled));
         self.prefix[self.filled..self.filled + head.len()].copy_from_slice(head);
         self.filled += head.len();
@@ -86,16 +86,16 @@ impl UnaryReader {
             let [flag, length @ ..] = self.prefix;
             let length = u32::from_be_bytes(length);
             if flag > 1 {
-                return Err(FrameError::BadFlag);
+                return Err(UnaryFrameError::BadFlag);
             }
             if u64::from(length) > self.max {
-                return Err(FrameError::TooLarge);
+                return Err(UnaryFrameError::TooLarge);
             }
             self.left = length as usize;
         }
         let (message, rest) = bytes.split_at(bytes.len().min(self.left));
         self.left -= message.len();
-        if rest.is_empty() { Ok(message) } else { Err(FrameError::Several) }
+        if rest.is_empty() { Ok(message) } else { Err(UnaryFrameError::Several) }
     }
 
     /// Whether the whole message has come.
@@ -142,12 +142,12 @@ mod tests {
     #[test]
     fn hostile_prefixes_are_refused_before_anything_is_kept() {
         let feed = |max: u64, bytes: &[u8]| UnaryReader::new(max).feed(bytes).map(<[u8]>::len);
-        assert_eq!(feed(1 << 20, b"\0\xff\xff\xff\xff"), Err(FrameError::TooLarge));
-        assert_eq!(feed(4, b"\0\0\0\0\x05abcde"), Err(FrameError::TooLarge));
+        assert_eq!(feed(1 << 20, b"\0\xff\xff\xff\xff"), Err(UnaryFrameError::TooLarge));
+        assert_eq!(feed(4, b"\0\0\0\0\x05abcde"), Err(UnaryFrameError::TooLarge));
         assert_eq!(feed(5, b"\0\0\0\0\x05abcde"), Ok(5));
-        assert_eq!(feed(9, b"\x02\0\0\0\x01a"), Err(FrameError::BadFlag));
-        assert_eq!(feed(9, b"\0\0\0\0\x01ab"), Err(FrameError::Several));
-        assert_eq!(feed(9, b"\0\0\0\0\0\0"), Err(FrameError::Several));
+        assert_eq!(feed(9, b"\x02\0\0\0\x01a"), Err(UnaryFrameError::BadFlag));
+        assert_eq!(feed(9, b"\0\0\0\0\x01ab"), Err(UnaryFrameError::Several));
+        assert_eq!(feed(9, b"\0\0\0\0\0\0"), Err(UnaryFrameError::Several));
         assert_eq!(feed(0, b"\0\0\0\0\0"), Ok(0));
         let mut reader = UnaryReader::new(9);
         assert!(!reader.is_complete());

@@ -33,6 +33,18 @@ pub struct GrpcMethod {
 }
 
 impl GrpcMethod {
+    /// The method of this name, such as `shop.v1.Cart/Add`; `None` if the schema has none.
+    pub fn find(schema: &Schema, name: &str) -> Option<Self> {
+        let [input, output] = schema.messages_of(name)?;
+        Some(Self {
+            name: name.to_owned(),
+            input,
+            output,
+            is_idempotent: schema.is_idempotent(name),
+            streams: schema.has_streams(name),
+        })
+    }
+
     /// Appends the frame of a request that is given as JSON.
     ///
     /// # Errors

@@ -7,11 +7,12 @@ use std::io;
 use std::path::PathBuf;
 
 use prost_reflect::prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, SerializeOptions,
+};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::ReadFile;
-use super::method::GrpcMethod;
 
 /// Descriptors of services and messages.
 #[derive(Clone, Debug)]
@@ -62,21 +63,30 @@ impl Schema {
         services.flat_map(of).collect()
     }
 
-    /// The method of this name, such as `shop.v1.Cart/Add`.
-    pub fn method(&self, name: &str) -> Option<GrpcMethod> {
+    /// The types of the messages that a method, such as `shop.v1.Cart/Add`, gets and returns.
+    pub fn messages_of(&self, name: &str) -> Option<[MessageType; 2]> {
+        let method = self.find(name)?;
+        Some([MessageType(method.input()), MessageType(method.output())])
+    }
+
+    /// Whether a method gets or returns a stream of messages.
+    pub fn has_streams(&self, name: &str) -> bool {
+        let method = self.find(name);
+        method.is_some_and(|method| method.is_client_streaming() || method.is_server_streaming())
+    }
+
+    /// Whether a method may be called twice without harm, as its option `idempotency_level` says.
+    pub fn is_idempotent(&self, name: &str) -> bool {
+        let options = self.find(name);
+        let options = options.and_then(|method| method.method_descriptor_proto().options.clone());
+        // 0: IDEMPOTENCY_UNKNOWN.
+        options.is_some_and(|options| options.idempotency_level.unwrap_or(0) > 0)
+    }
+
+    fn find(&self, name: &str) -> Option<MethodDescriptor> {
         let (service, own) = name.split_once('/')?;
         let service = self.0.get_service_by_name(service)?;
-        let method = service.methods().find(|method| method.name() == own)?;
-        let options = method.method_descriptor_proto().options.as_ref();
-        Some(GrpcMethod {
-            name: name.to_owned(),
-            input: MessageType(method.input()),
-            output: MessageType(method.output()),
-            // 0: IDEMPOTENCY_UNKNOWN.
-            is_idempotent: options
-                .is_some_and(|options| options.idempotency_level.unwrap_or(0) > 0),
-            streams: method.is_client_streaming() || method.is_server_streaming(),
-        })
+        service.methods().find(|method| method.name() == own)
     }
 }
 

@@ -5,7 +5,6 @@
 use std::path::PathBuf;
 
 use super::ReadFile;
-use super::method::GrpcMethod;
 
 /// Descriptors of services and messages.
 #[derive(Clone, Debug)]
@@ -40,8 +39,18 @@ impl Schema {
         match *self {}
     }
 
-    /// The method of this name.
-    pub fn method(&self, _: &str) -> Option<GrpcMethod> {
+    /// The types of a method's messages.
+    pub fn messages_of(&self, _: &str) -> Option<[MessageType; 2]> {
+        match *self {}
+    }
+
+    /// Whether a method has streams.
+    pub fn has_streams(&self, _: &str) -> bool {
+        match *self {}
+    }
+
+    /// Whether a method may be called twice.
+    pub fn is_idempotent(&self, _: &str) -> bool {
         match *self {}
     }
 }

@@ -194,7 +194,7 @@ fn each_status_is_counted_by_its_name_and_an_error_is_shown_with_its_message() {
     checks_hold(&done, &report);
     // The one that no check expects fails its call, and is shown.
     assert_eq!(count(&report, "calls.failed"), 20, "{done}");
-    let failure = &report["failures"][0];
+    let failure = report["exemplars"].as_array().unwrap().first().unwrap();
     assert_eq!(failure["step"], "absent");
     assert!(failure["body"].as_str().unwrap().contains("not implemented"), "{failure}");
     let port = echo.server.address.rsplit(':').next().unwrap();
@@ -258,8 +258,8 @@ fn a_large_message_goes_both_ways() {
 - { grpc: echo.v1.Echo/Say, json: { text: '{{ alnum(30000) }}', size: 5000000 },
     check: { size: '> 6000000' } }
 - { grpc: echo.v1.Echo/Say, name: too large, json: { size: 5000000 }, max_body: 1MiB }";
-    let done = with_proto(Manada::run(&scenario(&url, (1, PLAIN), steps), &["--iterations", "3"]));
-    let done = done.go();
+    let text = scenario(&url, (1, PLAIN), steps).replace("iterations: 20", "iterations: 3");
+    let done = run(&text);
     let report = done.measured();
     assert_eq!(only_error(&done, &report), ("body".to_owned(), "body_too_large".to_owned()));
     assert_eq!(statuses(&report), expected([("grpc OK", 3)]), "{done}");
@@ -286,7 +286,7 @@ fn a_server_with_tls_is_verified() {
     assert_eq!(echo.calls().len(), 40);
     let distrusting = format!("connect_to: '127.0.0.1:{port}', {PLAIN}");
     let done = run(&scenario(&url, (1, &distrusting), steps));
-    let report = done.report(3);
+    let report = done.measured();
     assert_eq!(only_error(&done, &report).0, "tls", "{done}");
     assert_eq!(echo.calls().len(), 40);
 }
@@ -296,7 +296,7 @@ fn a_server_that_is_none_of_grpc_is_named() {
     let target = Builtin::start(&[]);
     let url = format!("grpc://{}", target.address());
     let done = run(&scenario(&url, (1, PLAIN), "- grpc: echo.v1.Echo/Say"));
-    let report = done.report(3);
+    let report = done.measured();
     let (_, kind) = only_error(&done, &report);
     assert!(["malformed", "closed", "reset", "http2_protocol"].contains(&&*kind), "{kind} {done}");
     assert!(statuses(&report).is_empty(), "{done}");
@@ -309,8 +309,8 @@ fn a_restart_costs_the_calls_of_its_time_and_no_others() {
         "
 scenario: restart
 services: {{ echo: {{ url: 'grpc://{}', {PLAIN} }} }}
-workloads: {{ w: {{ users: 4, duration: 6s, pace: 20ms, archetypes: {{ a: 1 }} }} }}
-archetypes: {{ a: {{ flow: [ {{ grpc: echo.v1.Echo/Say, json: {{ text: a }} }} ] }} }}
+workloads: {{ w: {{ users: 4, duration: 6s, archetypes: {{ a: 1 }} }} }}
+archetypes: {{ a: {{ pace: 20ms, flow: [ {{ grpc: echo.v1.Echo/Say, json: {{ text: a }} }} ] }} }}
 thresholds: [ 'errors < 100%' ]
 ",
         echo.server.address

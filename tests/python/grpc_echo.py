@@ -37,10 +37,11 @@ def answer(messages, request, context, method):
     metadata, own = note(context, method)
     left = context.time_remaining()
     time.sleep(request.sleep_ms / 1000)
-    context.send_initial_metadata((("x-initial", "first"), ("x-initial-bin", b"\x00\x01")))
     context.set_trailing_metadata((("x-trailing", request.text.encode("ascii", "replace").decode()),))
     if metadata.get("x-compress"):
         context.set_compression(grpc.Compression.Gzip)
+    # After the compression, which is part of the initial metadata.
+    context.send_initial_metadata((("x-initial", "first"), ("x-initial-bin", b"\x00\x01")))
     if request.code:
         code = next((code for code in grpc.StatusCode if code.value[0] == request.code), grpc.StatusCode.UNKNOWN)
         context.abort(code, f"so be it: {request.text} ü 100%")

@@ -24,6 +24,7 @@ pub(crate) mod redirect;
 pub(crate) mod repeat;
 mod repeat_grpc;
 pub(crate) mod request;
+mod request_head;
 pub(crate) mod timing;
 pub(crate) mod trace;
 pub(crate) mod trace_context;

@@ -3,15 +3,11 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
-
 use super::operation::PreparedOperation;
+use super::request_head::{HeadBuilder, HeadPart, render_parts};
 use crate::grpc::status;
 use crate::plan::operation::{GrpcCall, Operation};
 use crate::plan::safety::RUN_HEADER;
@@ -24,15 +20,6 @@ const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
 
 /// The content codings of a response that are accepted if `compress` is set.
 const CODINGS: &str = "gzip, deflate, br, zstd";
-
-/// A part of a head.
-#[derive(Debug)]
-pub(crate) enum HeadPart {
-    /// A text, written as rendered.
-    Text(Template),
-    /// Rendered, then in base64.
-    Base64(Template),
-}
 
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
@@ -261,25 +248,6 @@ impl PreparedRequest {
     }
 }
 
-fn render_parts(
-    parts: &[HeadPart],
-    scope: &mut RenderScope<'_>,
-    buffer: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) -> Result<(), RenderError> {
-    for part in parts {
-        match part {
-            HeadPart::Text(text) => text.render(scope, buffer)?,
-            HeadPart::Base64(text) => {
-                scratch.clear();
-                text.render(scope, scratch)?;
-                let _ = write!(buffer, "{}", Base64Display::new(scratch, &STANDARD));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The body of a request whose headers read it, and its first line in `buffer`.
 #[cold]
 fn render_signed(
@@ -368,71 +336,4 @@ fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {
 /// Content-Length is ours to say; a wrong one would break the framing of the whole connection.
 fn is_length(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length")
-}
-
-/// Collects a head, joining static neighbours.
-#[derive(Default)]
-struct HeadBuilder {
-    parts: Vec<HeadPart>,
-    literal: Vec<u8>,
-}
-
-impl HeadBuilder {
-    fn text(&mut self, text: &str) {
-        self.literal.extend_from_slice(text.as_bytes());
-    }
-
-    fn template(&mut self, template: &Template) {
-        if let Some(text) = template.as_static() {
-            self.literal.extend_from_slice(text);
-            return;
-        }
-        self.flush();
-        self.parts.push(HeadPart::Text(template.clone()));
-    }
-
-    fn header(&mut self, name: &str, value: &Template) {
-        self.text(&format!("{name}: "));
-        self.template(value);
-        self.text("\r\n");
-    }
-
-    fn authorization(&mut self, auth: &Auth) {
-        self.text("Authorization: ");
-        match auth {
-            Auth::Bearer(token) => {
-                self.text("Bearer ");
-                self.template(token);
-            }
-            Auth::Basic(login) => {
-                self.text("Basic ");
-                match login.as_static() {
-                    Some(login) => self.text(&STANDARD.encode(login)),
-                    None => {
-                        self.flush();
-                        self.parts.push(HeadPart::Base64(login.clone()));
-                    }
-                }
-            }
-        }
-        self.text("\r\n");
-    }
-
-    /// Begins another part; how many there are before it.
-    fn split(&mut self) -> usize {
-        self.flush();
-        self.parts.len()
-    }
-
-    fn flush(&mut self) {
-        if !self.literal.is_empty() {
-            let text = Template::literal(std::mem::take(&mut self.literal));
-            self.parts.push(HeadPart::Text(text));
-        }
-    }
-
-    fn finish(mut self) -> Vec<HeadPart> {
-        self.flush();
-        self.parts
-    }
 }

@@ -70,7 +70,7 @@ pub(crate) fn step(
 fn method(diagnostics: &mut Diagnostics, node: &Node, schema: &Schema) -> Option<GrpcMethod> {
     let text = values::plain_text(diagnostics, node, "a method such as shop.v1.Cart/Add")?;
     let name = text.trim_start_matches('/');
-    let Some(method) = schema.method(name) else {
+    let Some(method) = GrpcMethod::find(schema, name) else {
         let known = schema.method_names();
         let message = format!("the service has no method `{}`", truncate(name));
         let mistake = diagnostics.mistake(node.span, message);

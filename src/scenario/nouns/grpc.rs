@@ -1,55 +1,20 @@
-//! Field tables of gRPC: services and steps.
+//! Field tables of steps that call a method of gRPC.
 //!
-//! `service::grpc` and `flow::grpc` read them.
-//! Invariant: a service has one source of descriptors.
+//! `flow::grpc`, `flow::capture` and `flow::check` read them.
+//! Invariant: a step calls one method.
 
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, Constant, Fixed, List, Matching, OneOf, Table, Template, Truth, Words,
+    self, Any, Constant, Fixed, Matching, OneOf, Table, Template, Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, Noun, key, list_of, map_of, words};
 use crate::scenario::nouns::operations::{CALL, HANDLING};
 use crate::scenario::nouns::responses::{BODY_CHECK, GROUP, HEADER_CHECK, PICKS, VALUES};
-
-/// Maximum files and folders.
-const MAX_FILES: usize = 256;
 
 /// The full name of a method.
 const METHOD: ValueShape = Matching(
     "^/?[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$",
     "method such as shop.v1.Cart/Add",
 );
-
-pub(crate) static GRPC_SERVICE: Noun = Noun {
-    id: "grpc_service",
-    title: "`grpc`",
-    about: "The methods of a service that speaks gRPC, and how it is called.",
-    form: "`{ proto: [shop.proto] }`",
-    groups: &[&[
-        key(
-            "proto",
-            OneOf(&[Fixed, List(1, Some(MAX_FILES), &Fixed)]),
-            "`.proto` files, compiled when the scenario is loaded.",
-        ),
-        key(
-            "include",
-            OneOf(&[Fixed, List(1, Some(MAX_FILES), &Fixed)]),
-            "Folders in which imports of `proto` are looked for.",
-        )
-        .otherwise("the folders of the files"),
-        key(
-            "descriptors",
-            Fixed,
-            "A set of descriptors instead, as `protoc --include_imports -o shop.pb` writes it.",
-        ),
-        key("compress", Truth, "Compresses requests with gzip, and accepts such responses.")
-            .default("false"),
-    ]],
-    rules: &[
-        KeyRule::ExactlyOne(&["proto", "descriptors"]),
-        KeyRule::Excludes("descriptors", &["include"]),
-    ],
-    ..EMPTY
-};
 
 /// The keys that look at a response.
 static RULES: &[KeySpec] = &[

@@ -5,7 +5,7 @@
 
 use crate::plan::backends::{BalanceWord, MAX_BACKENDS};
 use crate::plan::transport::{AddressFamily, AddressOrder, HttpVersion};
-use crate::scenario::nouns::grpc::GRPC_SERVICE;
+use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Constant, Count, Duration, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration,
@@ -23,8 +23,8 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     title: "URL, `builtin`, or a [service](#service)",
     shape: OneOf(&[
         Matching(
-            "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls|grpcs?)\
-             ://             |^builtin$",
+            "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://|\
+             ^grpcs?://|^builtin$",
             "URL, or `builtin`",
         ),
         Table(&SERVICE),

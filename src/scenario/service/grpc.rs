@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::files::FileRole;
 use crate::grpc::{GrpcSettings, Schema};
 use crate::protocol::Protocol;
-use crate::scenario::nouns::grpc::GRPC_SERVICE;
+use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::files::is_readable;
@@ -30,7 +30,12 @@ pub(super) fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSe
     let schema = match (proto, descriptors) {
         (Some(node), None) => compile(diagnostics, node, include),
         (None, Some(node)) => decode(diagnostics, node),
-        _ => None,
+        _ => {
+            diagnostics
+                .mistake(node.span, "a service of gRPC has one source of its methods")
+                .expected("either `proto` or `descriptors`");
+            None
+        }
     };
     Arc::new(GrpcSettings { schema: schema.map(Arc::new), compress })
 }
@@ -84,9 +89,17 @@ fn compile(diagnostics: &mut Diagnostics, node: &Node, include: Option<&Node>) -
     let schema = Schema::compile(&names, &folders, Box::new(read));
     schema
         .map_err(|why| {
-            diagnostics
-                .mistake(node.span, why)
-                .help("imports are looked for in `include`, and beside the files of `proto`");
+            // A mistake in an import is one of the first file.
+            let items = values::one_or_more(node).iter().zip(&names);
+            let is_in =
+                |name: &str| why.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+            let item = items.clone().find(|(_, name)| is_in(name)).or(items.clone().next());
+            let has_import = why.contains("import");
+            let mistake = diagnostics.mistake(item.map_or(node, |(item, _)| item).span, why);
+            if has_import {
+                mistake
+                    .help("imports are looked for in `include`, and beside the files of `proto`");
+            }
         })
         .ok()
 }

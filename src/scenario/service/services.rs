@@ -72,7 +72,9 @@ fn service(
                 Some(ServiceTarget::Url(address)) => address.protocol,
                 _ => Protocol::Http,
             };
-            report_keys_of_http(diagnostics, &mut fields, protocol);
+            if target.is_some() {
+                report_keys_of_http(diagnostics, &mut fields, protocol);
+            }
             let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
             let headers = fields.take("headers").map(|node| {
                 if protocol == Protocol::Grpc {

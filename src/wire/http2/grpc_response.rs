@@ -8,17 +8,17 @@ use std::future::poll_fn;
 use h2::{Reason, RecvStream};
 use http::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::grpc::frame::{FrameError, UnaryReader};
+use crate::grpc::frame::{UnaryFrameError, UnaryReader};
 use crate::grpc::status;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::limits::MAX_HEAD;
 use crate::wire::http2::message;
-use crate::wire::http2::stream_exchange::StreamError;
+use crate::wire::http2::stream_error::StreamError;
 use crate::wire::outgoing::Outgoing;
 
 /// A response whose head has come.
-pub(super) struct GrpcResponse<'a> {
+pub(super) struct UnaryResponse<'a> {
     pub(super) head: &'a HeaderMap,
     pub(super) outgoing: &'a Outgoing<'a>,
 }
@@ -27,7 +27,7 @@ const fn failed(kind: FailureKind) -> StreamError {
     StreamError::Local(AttemptOutcome::Failed(AttemptPhase::Body, kind))
 }
 
-impl GrpcResponse<'_> {
+impl UnaryResponse<'_> {
     /// Reads the rest of the response; returns its status of gRPC. `http` is its HTTP status.
     pub(super) async fn receive(
         &self,
@@ -52,8 +52,10 @@ impl GrpcResponse<'_> {
             };
             if is_grpc {
                 let message = reader.feed(&piece).map_err(|error| match error {
-                    FrameError::TooLarge => failed(FailureKind::BodyTooLarge),
-                    FrameError::BadFlag | FrameError::Several => failed(FailureKind::BadReply),
+                    UnaryFrameError::TooLarge => failed(FailureKind::BodyTooLarge),
+                    UnaryFrameError::BadFlag | UnaryFrameError::Several => {
+                        failed(FailureKind::BadReply)
+                    }
                 })?;
                 if request.keep_body && !message.is_empty() {
                     let full =

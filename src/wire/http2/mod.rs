@@ -8,5 +8,6 @@ pub(crate) mod connection;
 pub(crate) mod grpc_response;
 pub(crate) mod message;
 pub(crate) mod reason;
+pub(crate) mod stream_error;
 pub(crate) mod stream_exchange;
 pub(crate) mod traffic;
