@@ -87,68 +87,9 @@ impl PreparedRequest {
             let prepared = PreparedOperation::new(call, operation, service.protocol());
             return Self::Operation(prepared);
         }
+        let (parts, line_of_signed) =
+            head(call, (service, address), safety, (closes, first_headers));
         let request = &call.request;
-        let mut head = HeadBuilder::default();
-        head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
-        head.template(&request.path);
-        head.text(" HTTP/1.1\r\n");
-        let reads = |(_, value): &(_, Template)| value.reads_request();
-        let auth = match &service.transport.auth {
-            Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
-            None => false,
-        };
-        let is_signed =
-            auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
-        let line_of_signed = is_signed.then(|| head.split());
-        head.text(first_headers.unwrap_or_default());
-        let own =
-            |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let served =
-            |name: &str| service.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-        for (name, value) in
-            [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
-        {
-            let is_needed = name != "Accept" || grpc.is_none();
-            if is_needed && !own(name) && !served(name) {
-                head.text(&format!("{name}: {value}\r\n"));
-            }
-        }
-        if closes {
-            // The target need not wait for what will not come (RFC 9112 §9.6).
-            head.text("Connection: close\r\n");
-        }
-        if let Some(mark) = &safety.run_header
-            && !own(RUN_HEADER)
-            && !served(RUN_HEADER)
-        {
-            head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
-        }
-        if let Some(grpc) = grpc {
-            let timeout = call.timeout.unwrap_or(service.timeout);
-            head.text(&grpc_headers(grpc.is_compressed, timeout));
-        }
-        if service.compress && !own("accept-encoding") && !served("accept-encoding") {
-            head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
-        }
-        if let Some(login) = proxy_login(service, address) {
-            head.text(&login);
-        }
-        if let Some(auth) = &service.transport.auth
-            && !own("authorization")
-            && !served("authorization")
-        {
-            head.authorization(auth);
-        }
-        for (name, value) in &service.headers {
-            if !own(name) && !is_length(name) {
-                head.header(name, value);
-            }
-        }
-        for (name, value) in &request.headers {
-            if !is_length(name) {
-                head.header(name, value);
-            }
-        }
         let has_body = !matches!(request.body, RequestBody::None)
             || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let (body, fixed_body) = match &request.body {
@@ -159,7 +100,6 @@ impl PreparedRequest {
                 None => (Some(template.clone()), Vec::new()),
             },
         };
-        let parts = head.finish();
         match (parts.as_slice(), &body) {
             ([HeadPart::Text(only)], None) if only.as_static().is_some() => {
                 let mut bytes = only.as_static().unwrap_or_default().to_vec();
@@ -246,6 +186,78 @@ impl PreparedRequest {
         }
         Ok(buffer)
     }
+}
+
+/// The head of a request up to Content-Length, in parts; where a header reads the request, how many
+/// of them are its first line.
+fn head(
+    call: &Call,
+    (service, address): (&Service, &Address),
+    safety: &Safety,
+    (closes, first_headers): (bool, Option<&str>),
+) -> (Vec<HeadPart>, Option<usize>) {
+    let grpc = call.operation.as_deref().and_then(Operation::as_grpc);
+    let request = &call.request;
+    let mut head = HeadBuilder::default();
+    head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
+    head.template(&request.path);
+    head.text(" HTTP/1.1\r\n");
+    let reads = |(_, value): &(_, Template)| value.reads_request();
+    let auth = match &service.transport.auth {
+        Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
+        None => false,
+    };
+    let is_signed = auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
+    let line_of_signed = is_signed.then(|| head.split());
+    head.text(first_headers.unwrap_or_default());
+    let own = |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let served =
+        |name: &str| service.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    for (name, value) in
+        [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
+    {
+        let is_needed = name != "Accept" || grpc.is_none();
+        if is_needed && !own(name) && !served(name) {
+            head.text(&format!("{name}: {value}\r\n"));
+        }
+    }
+    if closes {
+        // The target need not wait for what will not come (RFC 9112 §9.6).
+        head.text("Connection: close\r\n");
+    }
+    if let Some(mark) = &safety.run_header
+        && !own(RUN_HEADER)
+        && !served(RUN_HEADER)
+    {
+        head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
+    }
+    if let Some(grpc) = grpc {
+        let timeout = call.timeout.unwrap_or(service.timeout);
+        head.text(&grpc_headers(grpc.is_compressed, timeout));
+    }
+    if service.compress && !own("accept-encoding") && !served("accept-encoding") {
+        head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
+    }
+    if let Some(login) = proxy_login(service, address) {
+        head.text(&login);
+    }
+    if let Some(auth) = &service.transport.auth
+        && !own("authorization")
+        && !served("authorization")
+    {
+        head.authorization(auth);
+    }
+    for (name, value) in &service.headers {
+        if !own(name) && !is_length(name) {
+            head.header(name, value);
+        }
+    }
+    for (name, value) in &request.headers {
+        if !is_length(name) {
+            head.header(name, value);
+        }
+    }
+    (head.finish(), line_of_signed)
 }
 
 /// The body of a request whose headers read it, and its first line in `buffer`.

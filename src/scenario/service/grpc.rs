@@ -17,8 +17,19 @@ use crate::scenario::syntax::files::is_readable;
 use crate::scenario::syntax::node::Node;
 use crate::scenario::syntax::{source, values};
 
+/// The methods and settings of a service, if it speaks gRPC and has them.
+pub(super) fn of_service(
+    diagnostics: &mut Diagnostics,
+    (service, fields): (&Node, &mut Fields<'_>),
+    protocol: Protocol,
+) -> Option<Arc<GrpcSettings>> {
+    report_absent(diagnostics, service, protocol);
+    let node = fields.take("grpc").filter(|_| cfg!(feature = "grpc"))?;
+    Some(settings(diagnostics, node))
+}
+
 /// Reads the descriptors and settings of a service.
-pub(super) fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSettings> {
+fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSettings> {
     let Some(mut fields) = Fields::read(diagnostics, node, &GRPC_SERVICE) else {
         return Arc::new(GrpcSettings { schema: None, compress: false });
     };

@@ -16,7 +16,7 @@ use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
-use crate::scenario::syntax::{distribution, metadata, values};
+use crate::scenario::syntax::{distribution, header, metadata, values};
 
 const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
@@ -76,12 +76,7 @@ fn service(
                 report_keys_of_http(diagnostics, &mut fields, protocol);
             }
             let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
-            let headers = fields.take("headers").map(|node| {
-                if protocol == Protocol::Grpc {
-                    metadata::check(diagnostics, node);
-                }
-                transport::headers(diagnostics, node)
-            });
+            let headers = headers(diagnostics, &mut fields, protocol);
             let timeout = fields.value(diagnostics, "timeout");
             let transport = transport::transport(diagnostics, &mut fields, (protocol, login));
             let cookies = fields.value(diagnostics, "cookies");
@@ -91,9 +86,7 @@ fn service(
             let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
             let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
-            grpc::report_absent(diagnostics, node, protocol);
-            let grpc = fields.take("grpc").filter(|_| cfg!(feature = "grpc"));
-            let grpc = grpc.map(|node| grpc::settings(diagnostics, node));
+            let grpc = grpc::of_service(diagnostics, (node, &mut fields), protocol);
             let is_websocket = url.or(first).is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
@@ -103,7 +96,7 @@ fn service(
             }
             fields.finish(diagnostics);
             let mut service = Service {
-                headers: headers.unwrap_or_default(),
+                headers,
                 timeout: timeout.unwrap_or(Service::TIMEOUT),
                 transport,
                 cookies: cookies.unwrap_or(true),
@@ -122,6 +115,19 @@ fn service(
         }
         _ => report_wrong(diagnostics, node, EXPECTED),
     }
+}
+
+/// The headers of all calls of a service.
+fn headers(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    protocol: Protocol,
+) -> header::Headers {
+    let Some(node) = fields.take("headers") else { return Vec::new() };
+    if protocol == Protocol::Grpc {
+        metadata::check(diagnostics, node);
+    }
+    transport::headers(diagnostics, node)
 }
 
 /// The target of a service, and its backends if it has several addresses.

@@ -70,6 +70,18 @@ impl UnaryResponse<'_> {
             }
             let _ = data.flow_control().release_capacity(piece.len());
         }
+        self.end(http, (data, &reader), capture).await
+    }
+
+    /// Reads the trailers; returns the status.
+    async fn end(
+        &self,
+        http: u16,
+        (data, reader): (&mut RecvStream, &UnaryReader),
+        capture: &mut ResponseCapture,
+    ) -> Result<u16, StreamError> {
+        let request = self.outgoing.capture;
+        let is_grpc = http == 200 && is_grpc(self.head);
         let trailers = match poll_fn(|cx| data.poll_trailers(cx)).await {
             Err(error) if !needs_no_more(&error) => return Err(error.into()),
             trailers => trailers.ok().flatten(),
