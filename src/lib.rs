@@ -38,6 +38,7 @@ pub mod stats;
 #[cfg(feature = "history")]
 pub mod store;
 // 2: rules over results; text templates
+pub mod grpc;
 pub mod template;
 pub mod verdict;
 // 3: checks and captures of responses

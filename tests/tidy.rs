@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 12] = [
         "trace",
     ],
     &["stats", "curve", "store", "files"],
-    &["verdict", "template"],
+    &["verdict", "template", "grpc"],
     &["extract"],
     &["plan"],
     &[
@@ -218,8 +218,10 @@ fn pages_for_contributors_name_files_that_exist() {
 }
 
 /// Names that several types may have, and why.
-const SHARED_NAMES: [(&str, &str); 2] = [
+const SHARED_NAMES: [(&str, &str); 4] = [
     ("Args", "the arguments of a command, one in each file of `cli`"),
+    ("MessageType", "a type of gRPC, and what stands in its place without that feature"),
+    ("Schema", "descriptors of gRPC, and what stands in their place without that feature"),
     ("Query", "the monitor of Prometheus, and what stands in its place without that feature"),
 ];
 

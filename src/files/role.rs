@@ -23,6 +23,8 @@ pub enum FileRole {
     Distribution,
     /// A list of URLs.
     Urls,
+    /// Descriptors of gRPC, or what they are compiled from.
+    Schema,
     /// Certificates that are trusted.
     Certificates,
     /// A client certificate: stays on its machine.

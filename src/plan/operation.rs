@@ -4,6 +4,7 @@
 //! their responses as they say.
 //! Invariant: an operation has one response, and what ends it is known before it is sent.
 
+use crate::grpc::GrpcMethod;
 use crate::template::Template;
 
 /// A call of another protocol than HTTP.
@@ -17,6 +18,17 @@ pub enum Operation {
     Dns(DnsQuestion),
     /// A statement to a PostgreSQL server.
     Sql(SqlStatement),
+    /// A unary call of gRPC; the call's body has its message.
+    Grpc(GrpcCall),
+}
+
+/// A unary call of gRPC.
+#[derive(Clone, Debug)]
+pub struct GrpcCall {
+    /// The method.
+    pub method: GrpcMethod,
+    /// Whether its request is compressed.
+    pub is_compressed: bool,
 }
 
 /// Commands that are sent together.
@@ -181,7 +193,7 @@ impl Operation {
                 words.for_each(|word| word.reads(each));
             }
             Self::Dns(question) => question.name.reads(each),
-            Self::Bytes(_) => {}
+            Self::Bytes(_) | Self::Grpc(_) => {}
             Self::Sql(statement) => {
                 statement.text.reads(each);
                 statement.params.iter().flatten().for_each(|param| param.reads(each));
@@ -196,6 +208,15 @@ impl Operation {
             Self::Bytes(_) => false,
             Self::Dns(_) => true,
             Self::Sql(statement) => statement.only_reads,
+            Self::Grpc(call) => call.method.is_idempotent,
+        }
+    }
+
+    /// The call of gRPC that it is; `None` if it is another.
+    pub fn as_grpc(&self) -> Option<&GrpcCall> {
+        match self {
+            Self::Grpc(call) => Some(call),
+            _ => None,
         }
     }
 

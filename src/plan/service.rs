@@ -4,13 +4,15 @@
 //! Invariant: an address has a host and a port; names are not resolved here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backends::Backends;
 use super::health::HealthPolicy;
 use super::stream::WebSocketSettings;
-use super::transport::TransportConfig;
+use super::transport::{HttpVersion, TransportConfig};
 use crate::curve::Distribution;
+use crate::grpc::GrpcSettings;
 use crate::ids::ServiceId;
 use crate::protocol::{Protocol, Scheme};
 use crate::template::Template;
@@ -40,6 +42,8 @@ pub struct Service {
     pub is_websocket: bool,
     /// Settings of its WebSockets.
     pub ws: WebSocketSettings,
+    /// Its methods and settings, if it speaks gRPC.
+    pub grpc: Option<Arc<GrpcSettings>>,
     /// Its backends; `None` if it has a single address.
     pub backends: Option<Box<Backends>>,
     /// The service whose backend it is, if it is not the first one.
@@ -107,6 +111,7 @@ impl Service {
             contents: false,
             is_websocket: false,
             ws: WebSocketSettings::default(),
+            grpc: None,
             backends: None,
             backend_of: None,
             health: None,
@@ -118,6 +123,14 @@ impl Service {
         match &self.target {
             ServiceTarget::Url(address) => address.origin(),
             ServiceTarget::Builtin(_) => format!("builtin {}", number + 1),
+        }
+    }
+
+    /// Sets what gRPC needs of its transport, if that is what it speaks: HTTP/2, and no cookies.
+    pub fn use_http2_for_grpc(&mut self) {
+        if self.protocol() == Protocol::Grpc {
+            self.transport.version = HttpVersion::Http2;
+            self.cookies = false;
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Protocol {
     DnsTcp,
     /// PostgreSQL, protocol 3.0.
     Postgres,
+    /// gRPC over HTTP/2.
+    Grpc,
 }
 
 /// A scheme of URLs.
@@ -44,7 +46,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 15] = [
+pub const SCHEMES: [Scheme; 17] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -60,6 +62,8 @@ pub const SCHEMES: [Scheme; 15] = [
     scheme("postgres", Protocol::Postgres, false, Some(5432)),
     scheme("postgresql", Protocol::Postgres, false, Some(5432)),
     scheme("postgres+tls", Protocol::Postgres, true, Some(5432)),
+    scheme("grpc", Protocol::Grpc, false, None),
+    scheme("grpcs", Protocol::Grpc, true, Some(443)),
 ];
 
 impl Protocol {
@@ -72,6 +76,7 @@ impl Protocol {
             Self::Udp => "UDP",
             Self::Dns | Self::DnsTcp => "DNS",
             Self::Postgres => "PostgreSQL",
+            Self::Grpc => "gRPC",
         }
     }
 
@@ -84,6 +89,7 @@ impl Protocol {
             Self::Udp => "udp",
             Self::Dns | Self::DnsTcp => "dns",
             Self::Postgres => "postgres",
+            Self::Grpc => "grpc",
         }
     }
 
@@ -102,6 +108,7 @@ impl Protocol {
             Self::Udp => Some("udp"),
             Self::Dns | Self::DnsTcp => Some("dns"),
             Self::Postgres => Some("sql"),
+            Self::Grpc => Some("grpc"),
         }
     }
 }

@@ -49,6 +49,7 @@ pub(super) const SPACES: &[StatusSpace] = &[
     StatusSpace { protocol: Protocol::Udp, base: 1_110, statuses: &[status("OK", Success)] },
     StatusSpace { protocol: Protocol::Dns, base: 1_120, statuses: DNS },
     StatusSpace { protocol: Protocol::Postgres, base: 1_200, statuses: POSTGRES },
+    StatusSpace { protocol: Protocol::Grpc, base: 1_400, statuses: GRPC },
 ];
 
 /// The first words of Redis' errors; `other` is any that is not here, and `nil` a transaction whose
@@ -215,4 +216,25 @@ const POSTGRES: &[NamedStatus] = &[
     status("HVxxx", ClientError),
     status("P0xxx", ClientError),
     status("XXxxx", ServerError),
+];
+
+/// Codes of gRPC (doc/statuscodes.md), in their order.
+const GRPC: &[NamedStatus] = &[
+    status("OK", Success),
+    status("CANCELLED", ClientError),
+    status("UNKNOWN", ServerError),
+    status("INVALID_ARGUMENT", ClientError),
+    status("DEADLINE_EXCEEDED", ServerError),
+    status("NOT_FOUND", ClientError),
+    status("ALREADY_EXISTS", ClientError),
+    status("PERMISSION_DENIED", ClientError),
+    status("RESOURCE_EXHAUSTED", Rejected),
+    status("FAILED_PRECONDITION", ClientError),
+    status("ABORTED", ClientError),
+    status("OUT_OF_RANGE", ClientError),
+    status("UNIMPLEMENTED", ClientError),
+    status("INTERNAL", ServerError),
+    status("UNAVAILABLE", Rejected),
+    status("DATA_LOSS", ServerError),
+    status("UNAUTHENTICATED", ClientError),
 ];

@@ -183,6 +183,8 @@ mod tests {
             (Protocol::Dns, "NXDOMAIN", 1_123),
             (Protocol::Postgres, "OK", 1_200),
             (Protocol::Postgres, "23505", 1_202),
+            (Protocol::Grpc, "OK", 1_400),
+            (Protocol::Grpc, "UNAUTHENTICATED", 1_416),
         ] {
             assert_eq!(of_word(protocol, word), Some(status), "{word}");
             assert_eq!(super::word(status), word);
@@ -191,7 +193,7 @@ mod tests {
         }
         assert_eq!(of_word(Protocol::Redis, "wrongtype"), Some(1_003));
         assert_eq!(of_name("WRONGTYPE"), [1_003]);
-        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200]);
+        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200, 1_400]);
         assert!(of_name("http OK").is_empty());
         assert_eq!(name(1_099), "1099");
         assert_eq!(class(1_099), StatusClass::ServerError);

@@ -181,6 +181,7 @@ fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> Scenari
         caches: targets.cache_names.clone(),
         prefixes: named().map(Service::prefixes).collect(),
         protocols: named().map(Service::protocol).collect(),
+        grpc: named().map(|service| service.grpc.clone()).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }

@@ -6,6 +6,7 @@
 use crate::ids::ServiceId;
 use crate::plan::transport::HttpVersion;
 use crate::plan::{Plan, Service, ServiceTarget};
+use crate::protocol::Protocol;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::spans::SourceSpans;
 
@@ -19,6 +20,12 @@ pub(crate) fn check_http_version(diagnostics: &mut Diagnostics, plan: &Plan, spa
             }
             let (name, user) = (&service.name, &archetype.name);
             match service.transport.version {
+                HttpVersion::Http2 if service.protocol() == Protocol::Grpc => {
+                    let message = format!("`{user}` has a `link`, and calls `{name}` over gRPC");
+                    diagnostics
+                        .mistake(span, message)
+                        .help("a link is emulated for HTTP/1.1 only; remove it");
+                }
                 HttpVersion::Http2 => {
                     let message = format!("`{user}` has a `link`, and calls `{name}` over HTTP/2");
                     diagnostics

@@ -70,7 +70,9 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[context.outgoing.service];
-                if let Some(operation) = context.outgoing.operation {
+                if let Some(operation) = context.outgoing.operation
+                    && endpoint.protocol != Protocol::Grpc
+                {
                     return Either::Right(framed::client::boxed(
                         http1, endpoint, operation, context,
                     ));
@@ -145,7 +147,7 @@ impl Wire {
         };
         // A failure is not reported here: the first call meets it again and reports it.
         let _ = if let (WireKind::Http1(http1), true) =
-            (&self.kind, endpoint.protocol != Protocol::Http)
+            (&self.kind, !matches!(endpoint.protocol, Protocol::Http | Protocol::Grpc))
         {
             framed::client::open(http1, endpoint, context).await
         } else if endpoint.version == HttpVersion::Http1 || outgoing.is_http1_only() {

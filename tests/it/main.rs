@@ -33,6 +33,10 @@ mod fleet_input; // fleets that are set up wrongly, and plans that an agent does
 mod fleet_resume; // coordinators that die, and journals of agents
 mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
+#[cfg(feature = "grpc")]
+mod grpc_peers; // calls of gRPC at peers that no good server is
+#[cfg(feature = "grpc")]
+mod grpc_steps; // calls of gRPC at a real server
 mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
 #[cfg(feature = "history")]

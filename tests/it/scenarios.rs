@@ -42,7 +42,7 @@ fn all_is_well(done: &Done, report: &Value) {
 }
 
 /// Scenarios whose servers come with the tests of their protocol.
-const ELSEWHERE: [&str; 2] = ["redis-sessions.yaml", "postgres-shop.yaml"];
+const ELSEWHERE: [&str; 3] = ["grpc-greeter.yaml", "redis-sessions.yaml", "postgres-shop.yaml"];
 
 macro_rules! shipped {
     ($($name:ident $file:literal [$($word:literal),*] $check:expr;)+) => {

@@ -5,8 +5,11 @@
 
 use super::context::CallContext;
 use super::prepared::PreparedCall;
+use crate::grpc::frame::{self, GunzipError};
+use crate::grpc::{GrpcMethod, status};
+use crate::plan::operation::Operation;
 use crate::stats::contents::ContentUse;
-use crate::stats::{AttemptOutcome, Exchange, FailureKind};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind, GeneratorError};
 use crate::wire::http1::framing::FramingError;
 use crate::wire::{ResponseCapture, body::charset, body::coding};
 
@@ -15,7 +18,15 @@ use crate::wire::{ResponseCapture, body::charset, body::coding};
 #[cold]
 pub(crate) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut ResponseCapture) {
     kept.forget_body();
-    let AttemptOutcome::Responded(_) = exchange.outcome else { return };
+    let AttemptOutcome::Responded(status) = exchange.outcome else { return };
+    if let Some(call) = prepared.call.operation.as_deref().and_then(Operation::as_grpc) {
+        if status::is_ok(status)
+            && let Err(outcome) = decode_message(&call.method, prepared.capture.max_body, kept)
+        {
+            exchange.outcome = outcome;
+        }
+        return;
+    }
     let decoded =
         if kept.encoded { coding::decode(kept, prepared.capture.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
@@ -28,6 +39,28 @@ pub(crate) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
         }
         Err(broken) => exchange.outcome = broken.outcome(),
     }
+}
+
+/// Decodes a kept message of gRPC to JSON.
+fn decode_message(
+    method: &GrpcMethod,
+    max: u64,
+    kept: &mut ResponseCapture,
+) -> Result<(), AttemptOutcome> {
+    let failed = |kind| AttemptOutcome::Failed(AttemptPhase::Body, kind);
+    let unpacked;
+    let message: &[u8] = if kept.encoded {
+        unpacked = frame::gunzip(&kept.body, max).map_err(|error| match error {
+            GunzipError::TooLarge => failed(FailureKind::BodyTooLarge),
+            GunzipError::Damaged => failed(FailureKind::BadReply),
+        })?;
+        &unpacked
+    } else {
+        &kept.body
+    };
+    let json = method.output.to_json(message).map_err(|_| failed(FailureKind::BadReply))?;
+    kept.body.clear();
+    kept.body.push(&json).map_err(|_| AttemptOutcome::Own(GeneratorError::KeptBodies))
 }
 
 /// Counts a decoded body by its content type, if its service counts them; `wire` are its bytes as

@@ -44,7 +44,8 @@ impl PreparedOperation {
         match operation {
             Operation::Redis(batch) => redis(batch),
             Operation::Sql(statement) => sql(statement),
-            Operation::Bytes(_) => match &call.request.body {
+            // Requests of gRPC are prepared as those of HTTP are.
+            Operation::Bytes(_) | Operation::Grpc(_) => match &call.request.body {
                 RequestBody::None => Self::Fixed(Vec::new()),
                 RequestBody::Bytes(bytes) => Self::Fixed(bytes.clone()),
                 RequestBody::Template(text) => match text.as_static() {

@@ -1,4 +1,5 @@
-//! A request that is no HTTP as a command that repeats it: of redis-cli, psql, nc or dig.
+//! A request that is no HTTP as a command that repeats it: of redis-cli, psql, nc, dig or
+//! grpcurl.
 //!
 //! `exemplar` makes it for calls that failed, `trace` for a dry run.
 //! Invariant: as of `curl`: one line without control characters, and without credentials.
@@ -6,7 +7,7 @@
 use std::fmt::Write;
 
 use super::curl::{octal, quoted};
-use super::repeat_sql;
+use super::{repeat_grpc, repeat_sql};
 use crate::plan::operation::{BatchForm, Operation, ResponseEnd};
 use crate::plan::{Address, Service};
 use crate::protocol::Protocol;
@@ -76,6 +77,7 @@ pub(crate) fn line(
             let tcp = if address.protocol == Protocol::DnsTcp { " +tcp" } else { "" };
             format!("dig @{host} -p {port} {name} {kind}{tcp}{recursion}")
         }
+        Operation::Grpc(call) => repeat_grpc::line((service, address), call, bytes, redactor),
     };
     let is_cut = line.len() > MAX;
     if is_cut {
@@ -103,6 +105,7 @@ pub(crate) fn describe(
             let name = name_of(bytes, operation).unwrap_or_default();
             vec![format!("{} {}", String::from_utf8_lossy(&name), question.record.name())]
         }
+        Operation::Grpc(call) => repeat_grpc::describe(call, bytes, redactor),
     }
 }
 

@@ -3,14 +3,13 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
-use std::io::Write;
 use std::sync::Arc;
-
-use base64::Engine;
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
 
 use super::operation::PreparedOperation;
+use super::request_head::{HeadBuilder, HeadPart, render_parts};
+use crate::grpc::status;
+use crate::plan::operation::{GrpcCall, Operation};
 use crate::plan::safety::RUN_HEADER;
 use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
@@ -22,15 +21,6 @@ const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
 /// The content codings of a response that are accepted if `compress` is set.
 const CODINGS: &str = "gzip, deflate, br, zstd";
 
-/// A part of a head.
-#[derive(Debug)]
-pub(crate) enum HeadPart {
-    /// A text, written as rendered.
-    Text(Template),
-    /// Rendered, then in base64.
-    Base64(Template),
-}
-
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
 pub(crate) enum PreparedRequest {
@@ -40,6 +30,9 @@ pub(crate) enum PreparedRequest {
     Dynamic {
         head: Vec<HeadPart>,
         body: Option<Template>,
+        /// The call of gRPC whose message the rendered body is as JSON; `None` if it is sent as it
+        /// is.
+        message: Option<GrpcCall>,
         fixed_body: Vec<u8>,
         has_body: bool,
         /// What a rendered path is checked against; `None` if no path is denied.
@@ -87,67 +80,16 @@ impl PreparedRequest {
         safety: &Arc<Safety>,
         (closes, first_headers): (bool, Option<&str>),
     ) -> Self {
-        if let Some(operation) = &call.operation {
+        let grpc = call.operation.as_deref().and_then(Operation::as_grpc);
+        if let Some(operation) = &call.operation
+            && grpc.is_none()
+        {
             let prepared = PreparedOperation::new(call, operation, service.protocol());
             return Self::Operation(prepared);
         }
+        let (parts, line_of_signed) =
+            head(call, (service, address), safety, (closes, first_headers));
         let request = &call.request;
-        let mut head = HeadBuilder::default();
-        head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
-        head.template(&request.path);
-        head.text(" HTTP/1.1\r\n");
-        let reads = |(_, value): &(_, Template)| value.reads_request();
-        let auth = match &service.transport.auth {
-            Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
-            None => false,
-        };
-        let is_signed =
-            auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
-        let line_of_signed = is_signed.then(|| head.split());
-        head.text(first_headers.unwrap_or_default());
-        let own =
-            |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let served =
-            |name: &str| service.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-        for (name, value) in
-            [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
-        {
-            if !own(name) && !served(name) {
-                head.text(&format!("{name}: {value}\r\n"));
-            }
-        }
-        if closes {
-            // The target need not wait for what will not come (RFC 9112 §9.6).
-            head.text("Connection: close\r\n");
-        }
-        if let Some(mark) = &safety.run_header
-            && !own(RUN_HEADER)
-            && !served(RUN_HEADER)
-        {
-            head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
-        }
-        if service.compress && !own("accept-encoding") && !served("accept-encoding") {
-            head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
-        }
-        if let Some(login) = proxy_login(service, address) {
-            head.text(&login);
-        }
-        if let Some(auth) = &service.transport.auth
-            && !own("authorization")
-            && !served("authorization")
-        {
-            head.authorization(auth);
-        }
-        for (name, value) in &service.headers {
-            if !own(name) && !is_length(name) {
-                head.header(name, value);
-            }
-        }
-        for (name, value) in &request.headers {
-            if !is_length(name) {
-                head.header(name, value);
-            }
-        }
         let has_body = !matches!(request.body, RequestBody::None)
             || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let (body, fixed_body) = match &request.body {
@@ -158,7 +100,6 @@ impl PreparedRequest {
                 None => (Some(template.clone()), Vec::new()),
             },
         };
-        let parts = head.finish();
         match (parts.as_slice(), &body) {
             ([HeadPart::Text(only)], None) if only.as_static().is_some() => {
                 let mut bytes = only.as_static().unwrap_or_default().to_vec();
@@ -168,7 +109,16 @@ impl PreparedRequest {
             _ => {
                 let looks = safety.has_denied_paths() && request.path.as_static().is_none();
                 let denied = looks.then(|| DeniedPaths::new(safety, service, address));
-                Self::Dynamic { head: parts, body, fixed_body, has_body, denied, line_of_signed }
+                let message = body.as_ref().and(grpc).cloned();
+                Self::Dynamic {
+                    head: parts,
+                    body,
+                    message,
+                    fixed_body,
+                    has_body,
+                    denied,
+                    line_of_signed,
+                }
             }
         }
     }
@@ -193,7 +143,8 @@ impl PreparedRequest {
         if let Self::Operation(operation) = self {
             return operation.render(scope, buffer, scratch).map(|()| &**buffer);
         }
-        let Self::Dynamic { head, body, fixed_body, has_body, denied, line_of_signed } = self
+        let Self::Dynamic { head, body, message, fixed_body, has_body, denied, line_of_signed } =
+            self
         else {
             return Ok(self.as_static().unwrap_or_default());
         };
@@ -222,28 +173,91 @@ impl PreparedRequest {
             }
             (None, None) => fixed_body,
         };
-        finish(buffer, *has_body, body);
+        match message {
+            None => finish(buffer, *has_body, body),
+            Some(call) => {
+                let mut frame = Vec::new();
+                let written = call.method.write_request(body, call.is_compressed, &mut frame);
+                written.map_err(|why| {
+                    RenderError::Invalid(format!("no {}: {why}", call.method.input.name()))
+                })?;
+                finish(buffer, true, &frame);
+            }
+        }
         Ok(buffer)
     }
 }
 
-fn render_parts(
-    parts: &[HeadPart],
-    scope: &mut RenderScope<'_>,
-    buffer: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) -> Result<(), RenderError> {
-    for part in parts {
-        match part {
-            HeadPart::Text(text) => text.render(scope, buffer)?,
-            HeadPart::Base64(text) => {
-                scratch.clear();
-                text.render(scope, scratch)?;
-                let _ = write!(buffer, "{}", Base64Display::new(scratch, &STANDARD));
-            }
+/// The head of a request up to Content-Length, in parts; where a header reads the request, how many
+/// of them are its first line.
+fn head(
+    call: &Call,
+    (service, address): (&Service, &Address),
+    safety: &Safety,
+    (closes, first_headers): (bool, Option<&str>),
+) -> (Vec<HeadPart>, Option<usize>) {
+    let grpc = call.operation.as_deref().and_then(Operation::as_grpc);
+    let request = &call.request;
+    let mut head = HeadBuilder::default();
+    head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
+    head.template(&request.path);
+    head.text(" HTTP/1.1\r\n");
+    let reads = |(_, value): &(_, Template)| value.reads_request();
+    let auth = match &service.transport.auth {
+        Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
+        None => false,
+    };
+    let is_signed = auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
+    let line_of_signed = is_signed.then(|| head.split());
+    head.text(first_headers.unwrap_or_default());
+    let own = |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let served =
+        |name: &str| service.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    for (name, value) in
+        [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
+    {
+        let is_needed = name != "Accept" || grpc.is_none();
+        if is_needed && !own(name) && !served(name) {
+            head.text(&format!("{name}: {value}\r\n"));
         }
     }
-    Ok(())
+    if closes {
+        // The target need not wait for what will not come (RFC 9112 §9.6).
+        head.text("Connection: close\r\n");
+    }
+    if let Some(mark) = &safety.run_header
+        && !own(RUN_HEADER)
+        && !served(RUN_HEADER)
+    {
+        head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
+    }
+    if let Some(grpc) = grpc {
+        let timeout = call.timeout.unwrap_or(service.timeout);
+        head.text(&grpc_headers(grpc.is_compressed, timeout));
+    }
+    if service.compress && !own("accept-encoding") && !served("accept-encoding") {
+        head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
+    }
+    if let Some(login) = proxy_login(service, address) {
+        head.text(&login);
+    }
+    if let Some(auth) = &service.transport.auth
+        && !own("authorization")
+        && !served("authorization")
+    {
+        head.authorization(auth);
+    }
+    for (name, value) in &service.headers {
+        if !own(name) && !is_length(name) {
+            head.header(name, value);
+        }
+    }
+    for (name, value) in &request.headers {
+        if !is_length(name) {
+            head.header(name, value);
+        }
+    }
+    (head.finish(), line_of_signed)
 }
 
 /// The body of a request whose headers read it, and its first line in `buffer`.
@@ -309,6 +323,18 @@ pub(crate) fn is_idempotent(method: &[u8]) -> bool {
     std::str::from_utf8(method).is_ok_and(crate::plan::call::is_idempotent)
 }
 
+/// The headers that all requests of gRPC have.
+fn grpc_headers(is_compressed: bool, timeout: Duration) -> String {
+    let timeout = status::timeout(timeout);
+    let mut lines = format!(
+        "Content-Type: application/grpc+proto\r\nTE: trailers\r\ngrpc-timeout: {timeout}\r\n"
+    );
+    if is_compressed {
+        lines.push_str("grpc-encoding: gzip\r\ngrpc-accept-encoding: gzip\r\n");
+    }
+    lines
+}
+
 fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {
     if has_body {
         buffer.extend_from_slice(b"Content-Length: ");
@@ -322,71 +348,4 @@ fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {
 /// Content-Length is ours to say; a wrong one would break the framing of the whole connection.
 fn is_length(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length")
-}
-
-/// Collects a head, joining static neighbours.
-#[derive(Default)]
-struct HeadBuilder {
-    parts: Vec<HeadPart>,
-    literal: Vec<u8>,
-}
-
-impl HeadBuilder {
-    fn text(&mut self, text: &str) {
-        self.literal.extend_from_slice(text.as_bytes());
-    }
-
-    fn template(&mut self, template: &Template) {
-        if let Some(text) = template.as_static() {
-            self.literal.extend_from_slice(text);
-            return;
-        }
-        self.flush();
-        self.parts.push(HeadPart::Text(template.clone()));
-    }
-
-    fn header(&mut self, name: &str, value: &Template) {
-        self.text(&format!("{name}: "));
-        self.template(value);
-        self.text("\r\n");
-    }
-
-    fn authorization(&mut self, auth: &Auth) {
-        self.text("Authorization: ");
-        match auth {
-            Auth::Bearer(token) => {
-                self.text("Bearer ");
-                self.template(token);
-            }
-            Auth::Basic(login) => {
-                self.text("Basic ");
-                match login.as_static() {
-                    Some(login) => self.text(&STANDARD.encode(login)),
-                    None => {
-                        self.flush();
-                        self.parts.push(HeadPart::Base64(login.clone()));
-                    }
-                }
-            }
-        }
-        self.text("\r\n");
-    }
-
-    /// Begins another part; how many there are before it.
-    fn split(&mut self) -> usize {
-        self.flush();
-        self.parts.len()
-    }
-
-    fn flush(&mut self) {
-        if !self.literal.is_empty() {
-            let text = Template::literal(std::mem::take(&mut self.literal));
-            self.parts.push(HeadPart::Text(text));
-        }
-    }
-
-    fn finish(mut self) -> Vec<HeadPart> {
-        self.flush();
-        self.parts
-    }
 }

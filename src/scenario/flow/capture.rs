@@ -9,6 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use crate::extract::CssSelector;
 use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
 use crate::protocol::Protocol;
+use crate::scenario::nouns::grpc::GRPC_CAPTURE;
 use crate::scenario::nouns::operations::REPLY_CAPTURE;
 use crate::scenario::nouns::responses::{CAPTURE, PICKS};
 use crate::scenario::nouns::sql::SQL_CAPTURE;
@@ -61,13 +62,22 @@ fn reply(
     names: &[String],
     protocol: Protocol,
 ) -> Option<Capture> {
-    let has_columns = protocol == Protocol::Postgres;
-    let noun = if has_columns { &SQL_CAPTURE } else { &REPLY_CAPTURE };
+    let (is_grpc, has_columns) = (protocol == Protocol::Grpc, protocol == Protocol::Postgres);
+    let noun = match protocol {
+        Protocol::Grpc => &GRPC_CAPTURE,
+        Protocol::Postgres => &SQL_CAPTURE,
+        _ => &REPLY_CAPTURE,
+    };
     let mut fields = Fields::read(diagnostics, node, noun)?;
     let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
     let value = fields.take("value");
     let value =
-        value.map(|node| values::only(diagnostics, node, true).map(|()| CaptureSource::Value));
+        value.map(|node| values::only(diagnostics, node, true).and_then(|()| whole(is_grpc)));
+    let header = if is_grpc { fields.take("header") } else { None };
+    let header = header.map(|node| {
+        let name = values::plain_text(diagnostics, node, "a name in metadata or trailers")?;
+        Some(CaptureSource::Header(name.to_owned()))
+    });
     let group = fields.take("group");
     let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let regex = regex.map(|regex| group_of(diagnostics, regex?, group));
@@ -77,7 +87,7 @@ fn reply(
         .map(|node| column(diagnostics, node, pick.unwrap_or_default()).map(CaptureSource::Json));
     let before = diagnostics.count();
     fields.finish(diagnostics);
-    let sources: Vec<_> = [json, value, regex, column].into_iter().flatten().collect();
+    let sources: Vec<_> = [json, value, regex, column, header].into_iter().flatten().collect();
     if sources.len() != 1 && diagnostics.count() == before {
         diagnostics.mistake(node.span, "a capture has one source").expected(noun.form);
     }
@@ -107,6 +117,14 @@ fn column(diagnostics: &mut Diagnostics, node: &Node, pick: MatchPick) -> Option
 
 /// The longest name of a column, bytes: PostgreSQL has 63, and may be built with more.
 const MAX_COLUMN: usize = 200;
+
+/// The whole response: a message of gRPC is JSON.
+fn whole(is_grpc: bool) -> Option<CaptureSource> {
+    if is_grpc {
+        return parse_path("$").ok().map(CaptureSource::Json);
+    }
+    Some(CaptureSource::Value)
+}
 
 fn capture(
     diagnostics: &mut Diagnostics,

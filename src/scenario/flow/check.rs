@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
+use crate::scenario::nouns::grpc::GRPC_CHECK;
 use crate::scenario::nouns::operations::REPLY_CHECK;
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK, HIGHEST_RECEIVED};
 use crate::scenario::nouns::sql::SQL_CHECK;
@@ -56,7 +57,11 @@ pub(crate) fn of_reply(
     protocol: Protocol,
 ) -> Vec<Check> {
     let has_rows = protocol == Protocol::Postgres;
-    let noun = if has_rows { &SQL_CHECK } else { &REPLY_CHECK };
+    let noun = match protocol {
+        Protocol::Grpc => &GRPC_CHECK,
+        Protocol::Postgres => &SQL_CHECK,
+        _ => &REPLY_CHECK,
+    };
     let Some(mut fields) = Fields::read(diagnostics, node, noun) else { return Vec::new() };
     let mut checks = Vec::new();
     if has_rows && let Some(node) = fields.take("rows") {
@@ -64,6 +69,11 @@ pub(crate) fn of_reply(
     }
     if let Some(node) = fields.take("status") {
         checks.extend(named_status(diagnostics, node, protocol));
+    }
+    if protocol == Protocol::Grpc
+        && let Some(node) = fields.take("header")
+    {
+        headers(diagnostics, node, &mut checks);
     }
     if let Some(node) = fields.take("body") {
         body(diagnostics, node, &mut checks);

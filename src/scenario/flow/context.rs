@@ -4,7 +4,9 @@
 //! Invariant: names are in the order of the plan, so that an index refers to the same item.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::grpc::GrpcSettings;
 use crate::plan::Safety;
 use crate::protocol::Protocol;
 use crate::scenario::syntax::node::Node;
@@ -18,6 +20,8 @@ pub(crate) struct ScenarioContext {
     pub prefixes: Vec<Vec<String>>,
     /// What each of them speaks.
     pub protocols: Vec<Protocol>,
+    /// The methods of those that speak gRPC.
+    pub grpc: Vec<Option<Arc<GrpcSettings>>>,
     /// Whether each of them has the URL of a WebSocket server.
     pub websockets: Vec<bool>,
     /// The variables that `setup` sets.

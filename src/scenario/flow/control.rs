@@ -7,6 +7,7 @@
 use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::cached;
+use crate::scenario::flow::grpc;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
@@ -90,6 +91,12 @@ fn compile_control(
             let step = stream::step(kind, flow, diagnostics, value, &mut fields);
             let call = step.and_then(|step| flow.add(diagnostics, node, step));
             flow.steps.extend(call.map(Step::Stream));
+        }
+        ControlStep::Grpc => {
+            let step = grpc::step(flow, diagnostics, value, &mut fields);
+            let call = step.and_then(|step| flow.add(diagnostics, node, step));
+            flow.steps.extend(call.map(Step::Call));
+            fallback(flow, diagnostics, node);
         }
         ControlStep::Redis
         | ControlStep::Tcp

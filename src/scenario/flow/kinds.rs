@@ -2,6 +2,7 @@
 //!
 //! Invariant: each kind has one key.
 
+use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::plain_steps::{FORGET, LOG, PAUSE, RENDEZVOUS, SET};
@@ -11,7 +12,7 @@ use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 22] = [
+pub(crate) const KINDS: [(&str, ControlStep); 23] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -34,6 +35,7 @@ pub(crate) const KINDS: [(&str, ControlStep); 22] = [
     ("udp", ControlStep::Udp),
     ("dns", ControlStep::Dns),
     ("sql", ControlStep::Sql),
+    ("grpc", ControlStep::Grpc),
 ];
 
 /// A kind of control step.
@@ -61,6 +63,8 @@ pub(crate) enum ControlStep {
     Udp,
     Dns,
     Sql,
+    /// A unary call of gRPC.
+    Grpc,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -95,6 +99,7 @@ impl ControlStep {
             Self::Udp => &UDP,
             Self::Dns => &DNS_QUERY,
             Self::Sql => &SQL,
+            Self::Grpc => &GRPC,
         }
     }
 

@@ -13,6 +13,7 @@ mod columns;
 pub(crate) mod context;
 mod control;
 mod data;
+pub(crate) mod grpc;
 pub(crate) mod kinds;
 mod link;
 pub(crate) mod message;

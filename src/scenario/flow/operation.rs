@@ -77,7 +77,7 @@ pub(crate) fn step(
 }
 
 /// Reads the keys that all these steps have.
-fn common(
+pub(crate) fn common(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     (names, protocol): (&[String], Protocol),

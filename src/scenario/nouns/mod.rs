@@ -9,6 +9,8 @@
 pub(crate) mod attempts;
 pub(crate) mod cache;
 pub(crate) mod client;
+pub(crate) mod grpc;
+pub(crate) mod grpc_service;
 pub(crate) mod k6;
 pub(crate) mod laws;
 pub(crate) mod load;

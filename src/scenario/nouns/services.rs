@@ -5,6 +5,7 @@
 
 use crate::plan::backends::{BalanceWord, MAX_BACKENDS};
 use crate::plan::transport::{AddressFamily, AddressOrder, HttpVersion};
+use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Constant, Count, Duration, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration,
@@ -23,7 +24,7 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     shape: OneOf(&[
         Matching(
             "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://\
-             |^postgres(ql|\\+tls)?://|^builtin$",
+             |^postgres(ql|\\+tls)?://|^grpcs?://|^builtin$",
             "URL, or `builtin`",
         ),
         Table(&SERVICE),
@@ -75,7 +76,7 @@ pub(crate) static SERVICE: Noun = Noun {
             Fixed,
             "Address: http, https, ws or wss, whose path is a prefix of all paths; redis, rediss, \
              postgres, postgresql, postgres+tls, whose path is a database; tcp, tls, udp; dns, \
-             dns+tcp, dns+tls.",
+             dns+tcp, dns+tls; grpc, grpcs.",
         ),
         key(
             "urls",
@@ -137,6 +138,7 @@ pub(crate) static SERVICE: Noun = Noun {
         key("redirects", REDIRECTS, "Redirects that a call follows; a step's own value wins.")
             .otherwise("a redirect is a response like any other"),
         key("ws", Table(&WS), "Settings of its WebSockets."),
+        key("grpc", Table(&GRPC_SERVICE), "Methods and settings of gRPC."),
         key(
             "contents",
             Truth,

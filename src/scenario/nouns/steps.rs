@@ -5,6 +5,7 @@
 
 use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
+use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
@@ -60,6 +61,7 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&UDP),
         Table(&DNS_QUERY),
         Table(&SQL),
+        Table(&GRPC),
     ]),
 };
 

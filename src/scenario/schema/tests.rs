@@ -83,7 +83,7 @@ fn names_of_nouns_and_keys_are_unique_and_described() {
 }
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-const PLACES: [(&str, &str); 61] = [
+const PLACES: [(&str, &str); 64] = [
     (
         "sql",
         "services: { db: 'postgres://127.0.0.1' }, \
@@ -98,6 +98,22 @@ const PLACES: [(&str, &str); 61] = [
         "sql_check",
         "services: { db: 'postgres://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
          flow: [ { sql: select 1, check: { KEYS } } ] } }",
+    ),
+    (
+        "grpc_service",
+        "services: { echo: { url: 'grpc://h:9', grpc: { descriptors: set.pb, KEYS } } }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { grpc: p.S/F } ] } }",
+    ),
+    (
+        "grpc",
+        "services: { echo: { url: 'grpc://h:9', grpc: { descriptors: set.pb } } }, \
+         workloads: { w: { users: 1, duration: 1s, flow: [ { grpc: p.S/F, KEYS } ] } }",
+    ),
+    (
+        "grpc_capture",
+        "services: { echo: { url: 'grpc://h:9', grpc: { descriptors: set.pb } } }, \
+         workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { grpc: p.S/F, capture: { x: { json: '$', KEYS } } } ] } }",
     ),
     (
         "redis",
@@ -313,6 +329,8 @@ fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> 
 fn defaults_are_those_of_the_readers() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.yaml");
+    let descriptors = include_bytes!("../../../tests/language/set.pb");
+    std::fs::write(folder.path().join("set.pb"), descriptors).unwrap();
     let mut wrong = Vec::new();
     for noun in nouns() {
         let places = PLACES.iter().filter(|(id, _)| *id == noun.id).map(|(_, place)| *place);

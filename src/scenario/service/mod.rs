@@ -4,6 +4,7 @@
 //! Invariant: files are read here, once; names are not resolved.
 
 mod backends;
+mod grpc;
 mod health;
 pub(crate) mod pem;
 pub(crate) mod services;

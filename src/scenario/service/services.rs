@@ -11,12 +11,12 @@ use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::nouns::streams::WS;
 use crate::scenario::service::backends::{self, BalancingKeys};
 use crate::scenario::service::url::service_address;
-use crate::scenario::service::{health, transport};
+use crate::scenario::service::{grpc, health, transport};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::values::report_wrong;
-use crate::scenario::syntax::{distribution, values};
+use crate::scenario::syntax::{distribution, header, metadata, values};
 
 const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
@@ -60,6 +60,8 @@ fn service(
             let login = Some(login).filter(|login| *login != Login::default());
             let mut service = plain(ServiceTarget::Url(address));
             service.transport.login = login;
+            grpc::report_absent(diagnostics, node, service.protocol());
+            service.use_http2_for_grpc();
             Some(Service { is_websocket, ..service })
         }
         NodeKind::Map(_) => {
@@ -70,9 +72,11 @@ fn service(
                 Some(ServiceTarget::Url(address)) => address.protocol,
                 _ => Protocol::Http,
             };
-            report_keys_of_http(diagnostics, &mut fields, protocol);
+            if target.is_some() {
+                report_keys_of_http(diagnostics, &mut fields, protocol);
+            }
             let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
-            let headers = fields.take("headers").map(|node| transport::headers(diagnostics, node));
+            let headers = headers(diagnostics, &mut fields, protocol);
             let timeout = fields.value(diagnostics, "timeout");
             let transport = transport::transport(diagnostics, &mut fields, (protocol, login));
             let cookies = fields.value(diagnostics, "cookies");
@@ -82,6 +86,7 @@ fn service(
             let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
             let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
+            let grpc = grpc::of_service(diagnostics, (node, &mut fields), protocol);
             let is_websocket = url.or(first).is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
@@ -90,8 +95,8 @@ fn service(
                     .expected("an http URL with `unix`");
             }
             fields.finish(diagnostics);
-            Some(Service {
-                headers: headers.unwrap_or_default(),
+            let mut service = Service {
+                headers,
                 timeout: timeout.unwrap_or(Service::TIMEOUT),
                 transport,
                 cookies: cookies.unwrap_or(true),
@@ -102,11 +107,27 @@ fn service(
                 ws: ws.unwrap_or_default(),
                 backends,
                 health,
+                grpc,
                 ..plain(target?)
-            })
+            };
+            service.use_http2_for_grpc();
+            Some(service)
         }
         _ => report_wrong(diagnostics, node, EXPECTED),
     }
+}
+
+/// The headers of all calls of a service.
+fn headers(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    protocol: Protocol,
+) -> header::Headers {
+    let Some(node) = fields.take("headers") else { return Vec::new() };
+    if protocol == Protocol::Grpc {
+        metadata::check(diagnostics, node);
+    }
+    transport::headers(diagnostics, node)
 }
 
 /// The target of a service, and its backends if it has several addresses.
@@ -196,12 +217,19 @@ fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
 
 /// Reports keys that only services of HTTP have, or only those of a stream of bytes.
 fn report_keys_of_http(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, protocol: Protocol) {
+    if protocol != Protocol::Grpc
+        && let Some((key, _)) = fields.entry("grpc")
+    {
+        let message = format!("`grpc` is no key of a service that speaks {}", protocol.name());
+        diagnostics.mistake(key.span, message).expected("a URL such as \"grpc://127.0.0.1:50051\"");
+    }
     if protocol == Protocol::Http {
         return;
     }
-    let has_login = protocol.has_login();
+    let is_grpc = protocol == Protocol::Grpc;
+    let has_login = is_grpc || protocol.has_login();
     let is_datagram = matches!(protocol, Protocol::Udp | Protocol::Dns);
-    let keys = OF_HTTP.into_iter().map(|key| (key, true)).chain([
+    let keys = OF_HTTP.into_iter().map(|key| (key, !is_grpc || key != "headers")).chain([
         ("auth", !has_login),
         ("unix", is_datagram),
         ("tls", is_datagram),

@@ -32,7 +32,7 @@ pub(crate) fn transport(
 ) -> TransportConfig {
     let (mut auth, mut login) = (None, Some(login).filter(|login| *login != Login::default()));
     if let Some(node) = fields.take("auth") {
-        if protocol == Protocol::Http {
+        if matches!(protocol, Protocol::Http | Protocol::Grpc) {
             auth = self::auth(diagnostics, node);
         } else {
             login = self::login(diagnostics, node, login);

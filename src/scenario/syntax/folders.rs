@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folders that a scenario may read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ReadableFolders {
     /// Resolved paths, and their names in messages.
     roots: Vec<(PathBuf, String)>,

@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod header;
 pub(crate) mod include;
+pub(crate) mod metadata;
 pub(crate) mod mistake;
 pub(crate) mod names;
 pub(crate) mod node;

@@ -3,7 +3,7 @@
 //! `client` makes one for each exchange.
 //! Invariant: bytes beyond the response are never taken for the next one.
 
-use crate::plan::operation::Operation;
+use crate::plan::operation::{Operation, ResponseEnd};
 use crate::protocol::Protocol;
 use crate::stats::AttemptOutcome;
 use crate::wire::body::capture_request::CaptureRequest;
@@ -34,6 +34,10 @@ impl<'a> FrameReader<'a> {
             Operation::Redis(batch) => Self::Redis(RedisReader::new(batch, capture)),
             Operation::Bytes(end) => Self::Bytes(BytesReader::new(end, protocol, capture)),
             Operation::Sql(_) => Self::Sql(SqlReader::new(capture)),
+            // `shard_wire` sends calls of gRPC over HTTP/2.
+            Operation::Grpc(_) => {
+                Self::Bytes(BytesReader::new(&ResponseEnd::Close, protocol, capture))
+            }
             Operation::Dns(_) => {
                 Self::Dns(DnsReader::new(request, protocol == Protocol::DnsTcp, capture))
             }

@@ -83,6 +83,21 @@ pub(in crate::wire) fn keep_head(
     capture.head.extend_from_slice(b"\r\n");
 }
 
+/// Adds trailers to a captured head.
+pub(in crate::wire) fn add_trailers(trailers: &HeaderMap, capture: &mut ResponseCapture) {
+    if capture.head.is_empty() {
+        return;
+    }
+    // The empty line that ends the head.
+    capture.head.truncate(capture.head.len() - 2);
+    for (name, value) in trailers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            capture.head.extend_from_slice(part);
+        }
+    }
+    capture.head.extend_from_slice(b"\r\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

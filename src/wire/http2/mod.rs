@@ -5,7 +5,9 @@
 
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod grpc_response;
 pub(crate) mod message;
 pub(crate) mod reason;
+pub(crate) mod stream_error;
 pub(crate) mod stream_exchange;
 pub(crate) mod traffic;

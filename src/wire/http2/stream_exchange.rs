@@ -16,8 +16,10 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
 use crate::wire::http2::connection::Http2;
+use crate::wire::http2::grpc_response::UnaryResponse;
 use crate::wire::http2::message;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
+use crate::wire::http2::stream_error::StreamError;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::taken::{StreamedFraming, TakenResponse};
 
@@ -25,26 +27,6 @@ use crate::wire::taken::{StreamedFraming, TakenResponse};
 pub(in crate::wire) struct StreamProgress {
     pub(in crate::wire) phase: AttemptPhase,
     pub(in crate::wire) status: u16,
-}
-
-/// Why no complete response came.
-enum StreamError {
-    /// Found in this module.
-    Local(AttemptOutcome),
-    /// Found by h2, or reported by the target.
-    Protocol(h2::Error),
-}
-
-impl From<AttemptOutcome> for StreamError {
-    fn from(outcome: AttemptOutcome) -> Self {
-        Self::Local(outcome)
-    }
-}
-
-impl From<h2::Error> for StreamError {
-    fn from(error: h2::Error) -> Self {
-        Self::Protocol(error)
-    }
 }
 
 impl Http2 {
@@ -124,6 +106,11 @@ impl Http2 {
             return Err(
                 AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
             );
+        }
+        if outgoing.operation.is_some() {
+            let response = UnaryResponse { head: &head.headers, outgoing };
+            progress.status = response.receive(progress.status, &mut data, capture).await?;
+            return Ok(());
         }
         message::keep_head(&head.headers, progress.status, outgoing.capture, capture);
         if outgoing.capture.takes_over == TakesOver::Body && progress.status == 200 {

@@ -1,0 +1,94 @@
+"""A server of gRPC, of grpcio: its replies have what it received.
+
+grpc_echo.py PORT CALLS PROTO… [CERTIFICATE KEY]: PORT 0 is any free one, and the first line that it prints tells it. Each
+call is a line of the file CALLS: its method, its metadata, and whether its request came compressed.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent import futures
+
+import grpc
+
+port, calls, *rest = sys.argv[1:]
+protos = [path for path in rest if path.endswith(".proto")]
+certificate = [path for path in rest if not path.endswith(".proto")]
+sys.path.extend(sorted({os.path.dirname(path) for path in protos}))
+lock = threading.Lock()
+number = 0
+
+
+def note(context, method):
+    global number
+    metadata = {}
+    for key, value in context.invocation_metadata():
+        metadata[key] = value.hex() if isinstance(value, bytes) else value
+    with lock:
+        number += 1
+        with open(calls, "a") as file:
+            file.write(json.dumps({"method": method, "metadata": metadata}) + "\n")
+        return metadata, number
+
+
+def answer(messages, request, context, method):
+    metadata, own = note(context, method)
+    left = context.time_remaining()
+    time.sleep(request.sleep_ms / 1000)
+    context.set_trailing_metadata((("x-trailing", request.text.encode("ascii", "replace").decode()),))
+    if metadata.get("x-compress"):
+        context.set_compression(grpc.Compression.Gzip)
+    # After the compression, which is part of the initial metadata.
+    context.send_initial_metadata((("x-initial", "first"), ("x-initial-bin", b"\x00\x01")))
+    if request.code:
+        code = next((code for code in grpc.StatusCode if code.value[0] == request.code), grpc.StatusCode.UNKNOWN)
+        context.abort(code, f"so be it: {request.text} ü 100%")
+    shown = {key: value for key, value in metadata.items() if key.startswith("x-")}
+    left_ms = int(min(left, 4e6) * 1000) if left and left < 4e6 else 0
+    return messages.Reply(text=request.text, number=own, data=bytes(request.size), request=request, metadata=shown,
+                          left_ms=left_ms)
+
+
+def serve_echo(server):
+    messages, services = grpc.protos_and_services("grpc_echo.proto")
+
+    class Echo(services.EchoServicer):
+        def Say(self, request, context):
+            return answer(messages, request, context, "Say")
+
+        def Read(self, request, context):
+            return answer(messages, request, context, "Read")
+
+    services.add_EchoServicer_to_server(Echo(), server)
+
+
+def serve_greeter(server):
+    messages, services = grpc.protos_and_services("greeter.proto")
+
+    class Greeter(services.GreeterServicer):
+        def Greet(self, request, context):
+            note(context, "Greet")
+            return messages.GreetReply(text=f"Hello, {request.name}!", length=len(request.name))
+
+    services.add_GreeterServicer_to_server(Greeter(), server)
+
+
+def main():
+    limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=limits)
+    for path in protos:
+        (serve_echo if path.endswith("grpc_echo.proto") else serve_greeter)(server)
+    address = f"127.0.0.1:{port}"
+    if certificate:
+        chain, key = (open(path, "rb").read() for path in certificate)
+        bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+    else:
+        bound = server.add_insecure_port(address)
+    server.start()
+    print(json.dumps({"port": bound}), flush=True)
+    server.wait_for_termination()
+
+
+main()
