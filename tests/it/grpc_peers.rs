@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::{Manada, count};
-use crate::http2::{STATUS_200, end, frame, request};
+use crate::http2::{end, frame, request};
 use crate::peer::{Peer, Server};
 
 /// A header as a literal of HPACK.

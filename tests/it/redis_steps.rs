@@ -206,7 +206,7 @@ fn a_policy_treats_errors_as_those_of_http_and_denied_commands_are_never_sent() 
     let text = scenario(&url, 1, steps)
         + "client: resilient\nretries: { max: 1, when: [5xx], backoff: { base: 1ms } }\n";
     let done = Manada::run(&text, &[]).go();
-    let report = done.measured();
+    let report = done.report(4);
     assert!(statuses(&report)["redis OOM"] >= 40, "{done}");
     assert!(count(&report, "attempts.retries") > 0, "{done}");
 

@@ -62,7 +62,14 @@ impl OpenConnection {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
             Transport::Unix(unix) => Pin::new(unix).poll_read(cx, read),
-            Transport::Udp(udp) => udp.poll_recv(cx, read),
+            Transport::Udp(udp) => match udp.poll_recv(cx, read) {
+                // What an earlier datagram met is reported by no event: that nothing listens there.
+                Poll::Pending => match udp.take_error()? {
+                    Some(error) => Poll::Ready(Err(error)),
+                    None => Poll::Pending,
+                },
+                ready @ Poll::Ready(_) => ready,
+            },
         }
     }
 
