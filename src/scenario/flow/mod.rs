@@ -10,6 +10,7 @@ mod cached;
 mod capture;
 mod check;
 mod columns;
+mod compiled_operation;
 pub(crate) mod context;
 mod control;
 mod data;

@@ -15,6 +15,7 @@ use crate::plan::policy::Priority;
 use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
 use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::compiled_operation::CompiledOperation;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
 use crate::scenario::flow::{capture, check, sql, tags};
@@ -26,16 +27,6 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::{distribution, templates, values};
 use crate::suggest::nearest;
 use crate::template::{Encoding, Template};
-
-/// What a step compiles to beside the keys that all have.
-pub(super) struct CompiledOperation {
-    pub(super) operation: Operation,
-    /// The name of its series, if the step has none.
-    pub(super) name: String,
-    /// What policies and limits take for its method: the command of Redis, else the protocol.
-    pub(super) method: String,
-    pub(super) body: RequestBody,
-}
 
 /// Compiles a step of this kind; `value` is the value of its key.
 pub(crate) fn step(

@@ -6,7 +6,7 @@
 
 use crate::plan::RequestBody;
 use crate::plan::operation::{Operation, SqlMode, SqlStatement, first_word};
-use crate::scenario::flow::operation::CompiledOperation;
+use crate::scenario::flow::compiled_operation::CompiledOperation;
 use crate::scenario::nouns::sql::MAX_PARAMS;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;

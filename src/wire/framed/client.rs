@@ -62,7 +62,7 @@ pub(in crate::wire) fn boxed<'a>(
             Some(link) => linked_exchange::converse(buffer, link, &mut reader, context).await,
         };
         if let (FrameReader::Sql(reader), Some(open)) = (&reader, &mut context.slot.connection) {
-            open.session.get_or_insert_default().note(operation, reader);
+            open.session.get_or_insert_default().note(operation, reader.session_changes());
         }
         client::end_exchange(context, &end, is_old)
     })

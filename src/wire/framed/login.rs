@@ -38,7 +38,7 @@ pub(in crate::wire) async fn log_in(
             context.deadline.wait(exchange(http1, redis, connection, &mut words)).await
         }
         LoginRequest::Sql(sql) => {
-            context.deadline.wait(sql.exchange(http1, connection, &mut words)).await
+            context.deadline.wait(sql.exchange(|| http1.buffer(), connection, &mut words)).await
         }
     };
     let outcome = match done {

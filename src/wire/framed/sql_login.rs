@@ -3,7 +3,7 @@
 //! `login` calls it on each new connection.
 //! Invariant: a password is sent only in the way that the server asks for, and never twice.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -18,7 +18,6 @@ use crate::wire::framed::login_reply::LoginReply;
 use crate::wire::framed::scram::{Scram, ScramKeys};
 use crate::wire::framed::sql_encode as encode;
 use crate::wire::framed::sql_messages::{MessageSplitter, ServerMessage, error_text, split_text};
-use crate::wire::http1::client::Http1;
 
 /// The user of a URL without one.
 const DEFAULT_USER: &str = "postgres";
@@ -73,10 +72,10 @@ impl SqlLogin {
         Self { startup, user, password: login.password.clone(), keys: RefCell::default() }
     }
 
-    /// Logs in. Words of a refusal go into `words`.
-    pub(in crate::wire) async fn exchange(
+    /// Logs in, over the shard's read buffer. Words of a refusal go into `words`.
+    pub(in crate::wire) async fn exchange<'b>(
         &self,
-        http1: &Http1,
+        read_buffer: impl Fn() -> RefMut<'b, Box<[u8]>>,
         connection: &mut OpenConnection,
         words: &mut String,
     ) -> io::Result<LoginReply> {
@@ -84,7 +83,7 @@ impl SqlLogin {
         let mut out = self.startup.clone();
         let (mut sent, mut received, mut splitter) = (0, 0, MessageSplitter::default());
         poll_fn(|cx| {
-            let mut buffer = http1.buffer();
+            let mut buffer = read_buffer();
             loop {
                 while sent < out.len() {
                     match connection.poll_write(cx, &out[sent..])? {

@@ -13,6 +13,7 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::framed::sql_messages::{
     MessageSplitter, ServerMessage, error_field, error_text, is_fatal, split_text,
 };
+use crate::wire::framed::sql_session::SessionChanges;
 use crate::wire::response_reader::ReadsResponse;
 
 /// The longest description of columns that is kept: PostgreSQL has at most 1,664 of them, with
@@ -38,7 +39,7 @@ pub(in crate::wire) struct SqlReader {
 struct ResponseState {
     capture: CaptureRequest,
     status: Option<u16>,
-    columns: Vec<Column>,
+    columns: Vec<SqlColumn>,
     /// Rows in the body so far.
     listed: u64,
     /// Rows that the commands returned or changed.
@@ -55,7 +56,7 @@ struct ResponseState {
 
 /// A column of a result.
 #[derive(Debug)]
-struct Column {
+struct SqlColumn {
     /// Its name as a JSON string.
     name: Vec<u8>,
     form: ColumnForm,
@@ -71,18 +72,18 @@ enum ColumnForm {
 
 /// Why a response is not read to its end.
 #[derive(Debug)]
-enum ReadError {
+enum SqlReadError {
     Kind(FailureKind),
     NoRoom,
 }
 
-impl From<FailureKind> for ReadError {
+impl From<FailureKind> for SqlReadError {
     fn from(kind: FailureKind) -> Self {
         Self::Kind(kind)
     }
 }
 
-impl From<BudgetExhausted> for ReadError {
+impl From<BudgetExhausted> for SqlReadError {
     fn from(_: BudgetExhausted) -> Self {
         Self::NoRoom
     }
@@ -104,24 +105,18 @@ impl SqlReader {
         Self { splitter: MessageSplitter::default(), state, received: 0, is_clean: true }
     }
 
-    /// Whether the server has parsed the statement of this exchange.
-    pub(in crate::wire) fn has_parsed(&self) -> bool {
-        self.state.has_parsed
-    }
-
-    /// Whether a transaction is open, or failed and not ended, after the exchange.
-    pub(in crate::wire) fn is_in_transaction(&self) -> bool {
-        self.state.transaction.is_some_and(|state| state != b'I')
-    }
-
-    /// Whether the statements that the connection had prepared are no longer there: the server does
+    /// What the exchange changed of its connection's session. Statements are lost if the server does
     /// not know the one of this exchange, or was made to forget them.
-    pub(in crate::wire) fn has_lost_statements(&self) -> bool {
+    pub(in crate::wire) fn session_changes(&self) -> SessionChanges {
+        let state = &self.state;
         let unknown = status::of_word(Protocol::Postgres, "26000");
-        let is_unknown = self.state.status.is_some() && self.state.status == unknown;
-        is_unknown
-            || self.state.tag.starts_with(b"DISCARD")
-            || self.state.tag.starts_with(b"DEALLO")
+        let is_unknown = state.status.is_some() && state.status == unknown;
+        let forgets = [&b"DISCARD"[..], b"DEALLO"].iter().any(|tag| state.tag.starts_with(tag));
+        SessionChanges {
+            has_lost_statements: is_unknown || forgets,
+            has_parsed: state.has_parsed,
+            is_in_transaction: state.transaction.is_some_and(|state| state != b'I'),
+        }
     }
 }
 
@@ -131,7 +126,7 @@ impl ResponseState {
         &mut self,
         message: ServerMessage<'_>,
         capture: &mut ResponseCapture,
-    ) -> Result<bool, ReadError> {
+    ) -> Result<bool, SqlReadError> {
         let payload = message.payload;
         match message.kind {
             b'1' => self.has_parsed = true,
@@ -180,7 +175,7 @@ impl ResponseState {
     }
 
     /// Writes a row as an object.
-    fn row(&mut self, payload: &[u8], capture: &mut ResponseCapture) -> Result<(), ReadError> {
+    fn row(&mut self, payload: &[u8], capture: &mut ResponseCapture) -> Result<(), SqlReadError> {
         let bad = FailureKind::BadReply;
         let (count, mut rest) = split_number::<2>(payload).ok_or(bad)?;
         if count as usize != self.columns.len() {
@@ -213,7 +208,7 @@ impl ResponseState {
     }
 
     /// Ends the body, and writes the head.
-    fn finish(&self, capture: &mut ResponseCapture) -> Result<(), ReadError> {
+    fn finish(&self, capture: &mut ResponseCapture) -> Result<(), SqlReadError> {
         if self.capture.keep_body {
             capture.body.push(if self.listed == 0 { b"[]" } else { b"]" })?;
         }
@@ -256,8 +251,8 @@ impl ReadsResponse for SqlReader {
             bytes = &bytes[used..];
             let Some(message) = message else { continue };
             let is_complete = state.take(message, capture).map_err(|error| match error {
-                ReadError::Kind(kind) => AttemptOutcome::Failed(phase, kind),
-                ReadError::NoRoom => AttemptOutcome::Own(GeneratorError::KeptBodies),
+                SqlReadError::Kind(kind) => AttemptOutcome::Failed(phase, kind),
+                SqlReadError::NoRoom => AttemptOutcome::Own(GeneratorError::KeptBodies),
             })?;
             if is_complete {
                 self.is_clean = bytes.is_empty();
@@ -285,7 +280,7 @@ impl ReadsResponse for SqlReader {
 }
 
 /// The columns of a description.
-fn columns(payload: &[u8]) -> Option<Vec<Column>> {
+fn columns(payload: &[u8]) -> Option<Vec<SqlColumn>> {
     let (count, mut rest) = split_number::<2>(payload)?;
     let mut columns = Vec::new();
     for _ in 0..count {
@@ -299,7 +294,7 @@ fn columns(payload: &[u8]) -> Option<Vec<Column>> {
             kind if NUMBERS.contains(&kind) => ColumnForm::Number,
             _ => ColumnForm::Text,
         };
-        columns.push(Column { name: json_text(name), form });
+        columns.push(SqlColumn { name: json_text(name), form });
     }
     Some(columns)
 }

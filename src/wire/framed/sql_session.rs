@@ -5,7 +5,6 @@
 //! Invariant: a statement counts as prepared only once the server has parsed it on this connection.
 
 use crate::plan::operation::{Operation, SqlMode};
-use crate::wire::framed::sql_reader::SqlReader;
 
 /// The state of a connection to PostgreSQL.
 #[derive(Debug, Default)]
@@ -13,6 +12,17 @@ pub(in crate::wire) struct SqlSession {
     /// The ids of the statements that the connection has prepared: at most those of the scenario.
     prepared: Vec<u64>,
     /// Whether a transaction is open, or has failed and was not ended.
+    pub(in crate::wire) is_in_transaction: bool,
+}
+
+/// What an exchange changed of a session.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::wire) struct SessionChanges {
+    /// The connection has no prepared statement any more.
+    pub(in crate::wire) has_lost_statements: bool,
+    /// The statement of the request was parsed.
+    pub(in crate::wire) has_parsed: bool,
+    /// A transaction is open, or has failed and was not ended.
     pub(in crate::wire) is_in_transaction: bool,
 }
 
@@ -30,15 +40,15 @@ impl SqlSession {
     }
 
     /// Notes what an exchange changed.
-    pub(in crate::wire) fn note(&mut self, operation: &Operation, reader: &SqlReader) {
-        if reader.has_lost_statements() {
+    pub(in crate::wire) fn note(&mut self, operation: &Operation, changes: SessionChanges) {
+        if changes.has_lost_statements {
             self.prepared.clear();
-        } else if let Some(id) = prepared_id(operation).filter(|_| reader.has_parsed())
+        } else if let Some(id) = prepared_id(operation).filter(|_| changes.has_parsed)
             && !self.prepared.contains(&id)
         {
             self.prepared.push(id);
         }
-        self.is_in_transaction = reader.is_in_transaction();
+        self.is_in_transaction = changes.is_in_transaction;
     }
 }
 

@@ -202,18 +202,18 @@ fn a_statement_is_parsed_once_per_connection_unless_the_server_forgets_it() {
     let whole = request.len();
     assert_eq!(SqlSession::request(None, &one, &request).len(), whole);
     let mut session = SqlSession::default();
-    session.note(&one, &failed);
+    session.note(&one, failed.session_changes());
     assert_eq!((sent(&session, &one), session.is_in_transaction), (whole, true));
-    session.note(&one, &parsed);
+    session.note(&one, parsed.session_changes());
     assert_eq!((sent(&session, &one), session.is_in_transaction), (whole - parse, false));
     // An error of an execution leaves the statement prepared.
-    session.note(&one, &failed);
+    session.note(&one, failed.session_changes());
     assert_eq!(sent(&session, &one), whole - parse);
     assert_eq!(sent(&session, &statement("select 2", SqlMode::Prepared)), whole);
     assert_eq!(sent(&session, &statement("select $1", SqlMode::Extended)), whole);
     for forgets in [unknown, discarded] {
-        session.note(&one, &parsed);
-        session.note(&one, &forgets);
+        session.note(&one, parsed.session_changes());
+        session.note(&one, forgets.session_changes());
         assert_eq!(sent(&session, &one), whole);
     }
 }
