@@ -79,7 +79,7 @@ fn messages_are_transcoded_both_ways() {
         (r#"{"count":"three"}"#, "invalid digit"),
         (r#"{"count":3000000000}"#, "out of range"),
         (r#"{"count":3"#, "EOF"),
-        (r#"{} x"#, "trailing"),
+        (r"{} x", "trailing"),
     ] {
         let error = add.input.encode(json.as_bytes()).unwrap_err();
         assert!(error.contains(why) && !error.contains(" at line "), "{json}: {error}");

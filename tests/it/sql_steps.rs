@@ -35,6 +35,11 @@ thresholds: [ 'errors < 100%' ]
     )
 }
 
+/// The same with three iterations: a user whose calls fail waits before it begins again.
+fn few(scenario: &str) -> String {
+    scenario.replace("iterations: 40", "iterations: 3")
+}
+
 fn statuses(report: &Value) -> BTreeMap<String, u64> {
     let all = report["status"].as_object().unwrap();
     all.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
@@ -103,7 +108,7 @@ fn calls_are_those_that_the_tables_show_and_statements_are_parsed_once() {
     // An unexpected error fails its call; one that a check names does not.
     assert_eq!(count(&report, "calls.failed"), 400);
     assert_checks_hold(&report, &done);
-    let failures = report["failures"].as_array().unwrap();
+    let failures = report["exemplars"].as_array().unwrap();
     let failure = failures.iter().find(|failure| failure["step"] == "unknown table").unwrap();
     let port = server.address.port();
     let line =
@@ -147,9 +152,9 @@ fn each_way_to_log_in_works_and_a_refusal_has_the_words_of_the_server() {
         ("trusted", "/nowhere", "FATAL 3D000: database"),
         ("trusted", "", "database \"trusted\" does not exist"),
     ] {
-        let text = scenario(&url(login, database), 1, "- sql: select 1");
+        let text = few(&scenario(&url(login, database), 1, "- sql: select 1"));
         let done = Manada::run(&text, &[]).go();
-        let report = done.report(3);
+        let report = done.report(4);
         assert_eq!(only_error(&done, &report), ("login".to_owned(), "login_refused".to_owned()));
         assert!(done.stdout.contains(words), "{words}: {done}");
         assert!(!done.stdout.contains("another-word"), "{done}");
@@ -201,8 +206,8 @@ fn connections_that_the_server_ends_are_replaced() {
         "
 scenario: ended
 services: {{ db: '{}' }}
-workloads: {{ w: {{ users: 4, duration: 4s, pace: 20ms, archetypes: {{ a: 1 }} }} }}
-archetypes: {{ a: {{ flow: [ {{ sql: insert into orders (product) values (1) }} ] }} }}
+workloads: {{ w: {{ users: 4, duration: 4s, archetypes: {{ a: 1 }} }} }}
+archetypes: {{ a: {{ pace: 20ms, flow: [ {{ sql: insert into orders (product) values (1) }} ] }} }}
 thresholds: [ 'errors < 60%' ]
 ",
         server.url("")
@@ -228,26 +233,27 @@ fn servers_over_tls_are_verified_and_those_without_are_named() {
     let files = ["ssl=on", "ssl_cert_file=FOLDER/cert.pem", "ssl_key_file=FOLDER/key.pem"];
     let server = Postgres::start(&files);
     let tls = |server: &Postgres| server.url("").replace("postgres://", "postgres+tls://");
-    let ca = server.folder.path().join("ca.pem");
-    let service = format!("{{ url: '{}', tls: {{ ca: '{}' }} }}", tls(&server), ca.display());
+    let ca = std::fs::read(server.folder.path().join("ca.pem")).unwrap();
+    let service = format!("{{ url: '{}', tls: {{ ca: ca.pem }} }}", tls(&server));
     let steps = "- sql: select ssl from pg_stat_ssl where pid = pg_backend_pid()\n  \
                  check: { json: { '$[0].ssl': true } }";
-    let done = Manada::run(&scenario(&service, 2, steps), &[]).go();
+    let done = Manada::run(&scenario(&service, 2, steps), &[]).file("ca.pem", ca).go();
     let report = done.measured();
     assert_eq!(statuses(&report), expected([("OK", 80)]), "{done}");
     assert_checks_hold(&report, &done);
     assert_eq!(count(&report, "phases_us.tls.count"), 2);
 
     let untrusted = format!("'{}'", tls(&server));
-    let done = Manada::run(&scenario(&untrusted, 1, steps), &[]).go();
-    let report = done.report(3);
+    let done = Manada::run(&few(&scenario(&untrusted, 1, steps)), &[]).go();
+    let report = done.report(4);
     assert_eq!(
         only_error(&done, &report),
         ("tls".to_owned(), "certificate_unknown_issuer".to_owned())
     );
     let plain = Postgres::start(&[]);
-    let done = Manada::run(&scenario(&format!("'{}'", tls(&plain)), 1, steps), &[]).go();
-    let report = done.report(3);
+    let text = few(&scenario(&format!("'{}'", tls(&plain)), 1, steps));
+    let done = Manada::run(&text, &[]).go();
+    let report = done.report(4);
     assert_eq!(only_error(&done, &report), ("tls".to_owned(), "tls_not_offered".to_owned()));
 }
 
@@ -267,9 +273,9 @@ fn a_server_that_is_no_postgresql_is_named() {
         (address, &["bad_reply"][..]),
         (target.address().parse().unwrap(), &["bad_reply", "closed", "reset"]),
     ] {
-        let text = scenario(&format!("'postgres://{address}/a'"), 1, "- sql: select 1");
+        let text = few(&scenario(&format!("'postgres://{address}/a'"), 1, "- sql: select 1"));
         let done = Manada::run(&text, &[]).go();
-        let report = done.report(3);
+        let report = done.report(4);
         let (phase, kind) = only_error(&done, &report);
         assert!(phase == "login" && kinds.contains(&&*kind), "{phase} {kind}: {done}");
     }

@@ -195,6 +195,10 @@ mod tests {
             let address = Address { protocol, tls, host: host.to_owned(), port, prefix };
             assert_eq!(parse_url(text), Ok(address), "{text}");
         }
+    }
+
+    #[test]
+    fn urls_of_other_protocols_have_ports_and_logins() {
         let login = |user: Option<&str>, password: Option<&str>, database: Option<&str>| {
             let [user, password, database] =
                 [user, password, database].map(|part| part.map(str::to_owned));
@@ -242,6 +246,10 @@ mod tests {
         ] {
             assert!(parse_service_url(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn wrong_urls_are_refused() {
         for text in [
             "shop.example",
             "ftp://x",

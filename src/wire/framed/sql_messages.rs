@@ -4,6 +4,8 @@
 //! Invariant: the length that a target announces is bounded before a byte is kept for it, and only
 //! bytes that came are kept; a message may be split at any byte.
 
+use std::fmt::Write;
+
 use crate::stats::FailureKind;
 
 /// The longest message that is accepted: PostgreSQL's own limit of an allocation, 1 GiB.
@@ -122,7 +124,7 @@ pub(in crate::wire) fn error_text(payload: &[u8]) -> String {
     let mut text = format!("{severity} {code}: {}", field(b'M').unwrap_or_default());
     for (letter, name) in [(b'D', "detail"), (b'H', "hint"), (b'P', "position")] {
         if let Some(value) = field(letter) {
-            text.push_str(&format!("; {name}: {value}"));
+            let _ = write!(text, "; {name}: {value}");
         }
     }
     text

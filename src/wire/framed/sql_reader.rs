@@ -105,8 +105,8 @@ impl SqlReader {
         Self { splitter: MessageSplitter::default(), state, received: 0, is_clean: true }
     }
 
-    /// What the exchange changed of its connection's session. Statements are lost if the server does
-    /// not know the one of this exchange, or was made to forget them.
+    /// What the exchange changed of its connection's session. Statements are lost if the server
+    /// does not know the one of this exchange, or was made to forget them.
     pub(in crate::wire) fn session_changes(&self) -> SessionChanges {
         let state = &self.state;
         let unknown = status::of_word(Protocol::Postgres, "26000");
@@ -132,7 +132,7 @@ impl ResponseState {
             b'1' => self.has_parsed = true,
             b'T' => self.columns = columns(payload).ok_or(FailureKind::BadReply)?,
             b'D' if self.capture.keep_body && self.status.is_none() => {
-                self.row(payload, capture)?
+                self.row(payload, capture)?;
             }
             b'C' => {
                 let (tag, _) = split_text(payload).ok_or(FailureKind::BadReply)?;

@@ -7,7 +7,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use h2::Reason;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream};
+use http::Response;
 
 use crate::clock::{self, Time};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind, GeneratorError};
@@ -82,22 +84,7 @@ impl Http2 {
         // If the exchange is cancelled from here on, the request counts as sent.
         exchange.sent = true;
         progress.phase = AttemptPhase::FirstByte;
-        let mut interim = 0;
-        let response = poll_fn(|cx| {
-            // Interim responses are counted, as on HTTP/1.1.
-            while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
-                interim += 1;
-                if interim > MAX_INTERIM {
-                    let many = AttemptOutcome::Failed(
-                        AttemptPhase::FirstByte,
-                        FailureKind::TooManyInterim,
-                    );
-                    return Poll::Ready(Err(many.into()));
-                }
-            }
-            Pin::new(&mut response).poll(cx).map_err(StreamError::from)
-        })
-        .await?;
+        let response = head_of(&mut response).await?;
         exchange.first_byte = clock::now();
         progress.status = response.status().as_u16();
         progress.phase = AttemptPhase::Body;
@@ -148,4 +135,21 @@ impl Http2 {
         }
         Ok(())
     }
+}
+
+/// Waits for the head of the response. Interim responses are counted, as on HTTP/1.1.
+async fn head_of(response: &mut ResponseFuture) -> Result<Response<RecvStream>, StreamError> {
+    let mut interim = 0;
+    poll_fn(|cx| {
+        while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+            interim += 1;
+            if interim > MAX_INTERIM {
+                let many =
+                    AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::TooManyInterim);
+                return Poll::Ready(Err(many.into()));
+            }
+        }
+        Pin::new(&mut *response).poll(cx).map_err(StreamError::from)
+    })
+    .await
 }
