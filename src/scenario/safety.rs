@@ -244,6 +244,14 @@ fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut S
         let methods = read_each(diagnostics, node, "a method such as DELETE", method);
         safety.methods.extend(methods.into_iter().map(|method| (method, origin.to_owned())));
     }
+    if let Some(node) = fields.take("operations") {
+        let word = |text: &str| {
+            let is_word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
+            is_word.then(|| text.to_ascii_uppercase())
+        };
+        let words = read_each(diagnostics, node, "a word such as FLUSHALL", word);
+        safety.methods.extend(words.into_iter().map(|word| (word, origin.to_owned())));
+    }
     if let Some(node) = fields.take("paths") {
         let expected = "a path that starts with `/` or `*`, such as \"/admin/*\"";
         let paths = read_each(diagnostics, node, expected, PathPattern::parse);

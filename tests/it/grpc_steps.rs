@@ -63,11 +63,11 @@ workloads: {{ w: {{ users: {users}, iterations: {}, archetypes: {{ a: 1 }} }} }}
 archetypes:
   a:
     flow:
-{}
+      {}
 thresholds: [ 'errors < 100%' ]
 ",
         users * 20,
-        steps.trim().lines().map(|line| format!("      {line}\n")).collect::<String>(),
+        steps.trim().replace('\n', "\n      "),
     )
 }
 
@@ -172,7 +172,7 @@ fn each_status_is_counted_by_its_name_and_an_error_is_shown_with_its_message() {
         "DATA_LOSS",
         "UNAUTHENTICATED",
     ];
-    let steps: String = names
+    let steps: Vec<String> = names
         .iter()
         .enumerate()
         .map(|(at, name)| {
@@ -183,6 +183,7 @@ fn each_status_is_counted_by_its_name_and_an_error_is_shown_with_its_message() {
             )
         })
         .collect();
+    let steps = steps.concat();
     let more = "- { grpc: echo.v1.Echo/Missing, name: absent }";
     let done = run(&scenario(&url, (1, PLAIN), &(steps + more)));
     let report = done.measured();
@@ -199,7 +200,8 @@ fn each_status_is_counted_by_its_name_and_an_error_is_shown_with_its_message() {
     assert!(failure["body"].as_str().unwrap().contains("not implemented"), "{failure}");
     let port = echo.server.address.rsplit(':').next().unwrap();
     let line = failure["curl"].as_str().unwrap();
-    assert!(line.starts_with("grpcurl -plaintext -d '{\"text\":\"\""), "{line}");
+    assert!(line.starts_with("grpcurl -plaintext "), "{line}");
+    assert!(line.contains(" -d '{\"text\":\"\""), "{line}");
     assert!(line.ends_with(&format!(" '127.0.0.1:{port}' echo.v1.Echo/Missing")), "{line}");
 }
 

@@ -212,9 +212,9 @@ fn a_policy_treats_errors_as_those_of_http_and_denied_commands_are_never_sent() 
     assert!(count(&report, "attempts.retries") > 0, "{done}");
 
     let denied =
-        scenario(&url, 1, "- redis: [FLUSHALL]") + "safety: { deny: { methods: [FLUSHALL] } }";
+        scenario(&url, 1, "- redis: [FLUSHALL]") + "safety: { deny: { operations: [FLUSHALL] } }";
     let done = Manada::run(&denied, &[]).go();
-    assert_eq!(done.code, Some(2), "{done}");
+    assert_eq!(done.code, Some(3), "{done}");
     assert!(done.stderr.contains("a safety limit forbids this request"), "{done}");
     assert_eq!(calls_of(&redis).get("flushall"), None);
 }

@@ -27,11 +27,11 @@ workloads: {{ w: {{ users: {users}, iterations: {}, archetypes: {{ a: 1 }} }} }}
 archetypes:
   a:
     flow:
-{}
+      {}
 thresholds: [ 'errors < 100%' ]
 ",
         users * 40,
-        steps.trim_end().lines().map(|line| format!("      {line}\n")).collect::<String>(),
+        steps.trim().replace('\n', "\n      "),
     )
 }
 
@@ -150,7 +150,7 @@ fn each_way_to_log_in_works_and_a_refusal_has_the_words_of_the_server() {
         ("proved:another-word", "/postgres", "FATAL 28P01: password authentication failed"),
         ("proved", "/postgres", "the server asks for a password, and the service has none"),
         ("trusted", "/nowhere", "FATAL 3D000: database"),
-        ("trusted", "", "database \"trusted\" does not exist"),
+        ("trusted", "", "does not exist"),
     ] {
         let text = few(&scenario(&url(login, database), 1, "- sql: select 1"));
         let done = Manada::run(&text, &[]).go();
@@ -248,7 +248,7 @@ fn servers_over_tls_are_verified_and_those_without_are_named() {
     let report = done.report(4);
     assert_eq!(
         only_error(&done, &report),
-        ("tls".to_owned(), "certificate_unknown_issuer".to_owned())
+        ("tls".to_owned(), "certificate_self_signed".to_owned())
     );
     let plain = Postgres::start(&[]);
     let text = few(&scenario(&format!("'{}'", tls(&plain)), 1, steps));

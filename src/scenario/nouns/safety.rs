@@ -81,6 +81,11 @@ pub(crate) static DENY: Noun = Noun {
     about: "Requests that are never sent.",
     groups: &[&[
         key("methods", TEXTS, "Methods, such as DELETE."),
+        key(
+            "operations",
+            TEXTS,
+            "First words of calls of other protocols, such as FLUSHALL or DROP.",
+        ),
         key("paths", TEXTS, "Paths, such as `/admin/*`."),
     ]],
     ..EMPTY
