@@ -44,9 +44,9 @@ mod load_generators;
 mod load_scenario;
 mod log_args;
 mod man;
-#[cfg(feature = "metrics")]
 mod measured_run;
 mod merge;
+#[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_metrics.rs"]
