@@ -88,7 +88,7 @@ async fn echo(client: &mut Client) -> Option<StreamEnd> {
         });
         for Received { kind, payload, event, id } in messages.drain(..) {
             assert_eq!((event, id), (None, None));
-            stream.send(Message { kind, payload: &payload, event: None, id: None });
+            stream.send(Message::new(kind, &payload));
         }
         // The stream itself writes what the kernel does not take now.
         let _ = stream.poll_flush(cx);

@@ -1,5 +1,7 @@
 //! Tests of streams through `wire` itself, against scripted raw servers on 127.0.0.1.
 
+#[path = "streams/amqp.rs"]
+mod amqp;
 #[path = "streams/client.rs"]
 mod client;
 #[path = "streams/events.rs"]
@@ -10,9 +12,13 @@ mod hostile;
 mod http2;
 #[path = "streams/link.rs"]
 mod link;
+#[path = "streams/mqtt.rs"]
+mod mqtt;
 #[path = "streams/observed.rs"]
 mod observed;
 #[path = "streams/server.rs"]
 mod server;
+#[path = "streams/session.rs"]
+mod session;
 #[path = "streams/tls.rs"]
 mod tls;

@@ -8,9 +8,11 @@
 pub mod channel;
 pub mod order;
 pub mod sequence;
+pub mod shared;
 pub mod stamp;
 
 pub use channel::{Channel, Channels};
 pub use order::PublisherOrder;
 pub use sequence::{MessageArrival, SequenceLedger, Settled};
+pub use shared::{DueLedger, ListenerGroups};
 pub use stamp::Stamp;

@@ -60,8 +60,7 @@ impl CostForecast {
         let users = mean_users(forecast);
         let load = profile(forecast);
         let times = users / measured.users.max(1.0);
-        let (cpu_s, cpu_range_s) =
-            cpu_with_range(measured, model, (&load, times, call_spread(forecast)));
+        let (cpu_s, cpu_range_s) = cpu_with_range(model, (&load, times, call_spread(forecast)));
         let per_user = per_user_bytes(forecast);
         let memory = measured.memory + (users - measured.users).max(-measured.users) * per_user;
         let (sent, received) = if measured.is_alike {

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use super::load::{ArchetypeVolume, WorkloadVolume};
 use super::workload::WorkloadForecast;
 use crate::plan::flow::Archetype;
+use crate::plan::listener::{ChannelPlan, ListenerPlan};
 use crate::plan::load::LoadBound;
-use crate::plan::stream::{ChannelPlan, ListenerPlan, StreamAct};
+use crate::plan::stream::StreamAct;
 use crate::plan::{Call, Load, Plan, Share, Workload};
 
 /// The streams that a step opens.

@@ -11,7 +11,8 @@ use crate::verdict::threshold::{Metric, MetricForm, Threshold};
 /// The times that are stored, with all statistics of [`STATISTICS`].
 const TIMES_OF_CALLS: [&str; 2] = ["response", "service"];
 const TIMES_OF_LOADS: [&str; 3] = ["lag", "blocked", "iteration"];
-const TIMES_OF_MESSAGES: [&str; 6] = ["delivery", "transit", "first", "first_text", "tpot", "life"];
+const TIMES_OF_MESSAGES: [&str; 7] =
+    ["delivery", "transit", "first", "first_text", "tpot", "life", "confirm"];
 const STATISTICS: [&str; 8] = ["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
 const COUNTS_OF_CALLS: [&str; 6] =
     ["errors", "checks", "failed", "timeouts", "calls", "generator_errors"];

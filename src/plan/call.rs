@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener::{ChannelPlan, Reply};
 use super::operation::Operation;
 use super::policy::Priority;
-use super::stream::{ChannelPlan, Reply, StreamAct, StreamStep, StreamedAnswer};
+use super::stream::{StreamAct, StreamStep, StreamedAnswer};
 use crate::curve::Distribution;
 use crate::extract::{Capture, CaptureSource, Check, CheckPart, ResponseRules};
 use crate::ids::ServiceId;

@@ -5,6 +5,7 @@
 //! Invariant: an operation has one response, and what ends it is known before it is sent.
 
 use crate::grpc::GrpcMethod;
+use crate::plan::broker::{DeclarePlan, SessionPlan};
 use crate::template::Template;
 
 /// A call of another protocol than HTTP.
@@ -20,6 +21,10 @@ pub enum Operation {
     Sql(SqlStatement),
     /// A unary call of gRPC; the call's body has its message.
     Grpc(GrpcCall),
+    /// The beginning of a session at a broker, which a stream takes over.
+    Session(SessionPlan),
+    /// A declaration or deletion at a broker of AMQP.
+    Declare(DeclarePlan),
 }
 
 /// A unary call of gRPC.
@@ -194,6 +199,8 @@ impl Operation {
             }
             Self::Dns(question) => question.name.reads(each),
             Self::Bytes(_) | Self::Grpc(_) => {}
+            Self::Session(session) => session.reads(each),
+            Self::Declare(declare) => declare.reads(each),
             Self::Sql(statement) => {
                 statement.text.reads(each);
                 statement.params.iter().flatten().for_each(|param| param.reads(each));
@@ -209,6 +216,8 @@ impl Operation {
             Self::Dns(_) => true,
             Self::Sql(statement) => statement.only_reads,
             Self::Grpc(call) => call.method.is_idempotent,
+            // What was declared or deleted is so, however often.
+            Self::Session(_) | Self::Declare(_) => true,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::call::{Call, RequestBody};
 use super::flow::{Archetype, Step};
-use super::stream::ChannelPlan;
+use super::listener::ChannelPlan;
 
 impl Archetype {
     /// Returns for each variable whether a template or condition reads it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backends::Backends;
+use super::broker::MqttSettings;
 use super::health::HealthPolicy;
 use super::stream::WebSocketSettings;
 use super::transport::{HttpVersion, TransportConfig};
@@ -44,6 +45,8 @@ pub struct Service {
     pub ws: WebSocketSettings,
     /// Its methods and settings, if it speaks gRPC.
     pub grpc: Option<Arc<GrpcSettings>>,
+    /// Settings of its sessions, if it speaks MQTT.
+    pub mqtt: MqttSettings,
     /// Its backends; `None` if it has a single address.
     pub backends: Option<Box<Backends>>,
     /// The service whose backend it is, if it is not the first one.
@@ -112,6 +115,7 @@ impl Service {
             is_websocket: false,
             ws: WebSocketSettings::default(),
             grpc: None,
+            mqtt: MqttSettings::default(),
             backends: None,
             backend_of: None,
             health: None,

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::extract::{BoundedPath, Capture, Check, TextCondition};
 use crate::ids::ServiceId;
-use crate::template::Template;
+use crate::plan::broker::{MqttSettings, PublishPlan, SubscribePlan};
+use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition};
 
 /// A stream of an archetype.
 #[derive(Clone, Debug)]
@@ -43,6 +43,10 @@ pub enum StreamAct {
     Await(AwaitMessage),
     /// Handles messages in the background from now on.
     Listen(ListenerPlan),
+    /// Publishes the call's body at a broker.
+    Publish(Box<PublishPlan>),
+    /// Subscribes at a broker, and handles messages from then on.
+    Subscribe(Box<SubscribePlan>),
     /// Closes the stream.
     Close {
         /// Close code.
@@ -58,6 +62,7 @@ impl StreamAct {
         match self {
             Self::Open(open) => open.listener.as_ref(),
             Self::Listen(listener) => Some(listener),
+            Self::Subscribe(subscribe) => subscribe.listener.as_ref(),
             _ => None,
         }
     }
@@ -74,8 +79,14 @@ impl StreamAct {
                 }
             }
         };
-        if let Self::Await(message) = self {
-            conditions(&message.conditions, each);
+        match self {
+            Self::Await(message) => conditions(&message.conditions, each),
+            Self::Publish(publish) => {
+                publish.destination.reads(each);
+                publish.headers.iter().for_each(|(_, value)| value.reads(each));
+            }
+            Self::Subscribe(subscribe) => subscribe.source.reads(each),
+            Self::Open(_) | Self::Send(_) | Self::Listen(_) | Self::Close { .. } => {}
         }
         let Some(listener) = self.listener() else { return };
         conditions(&listener.conditions, each);
@@ -92,9 +103,9 @@ impl StreamAct {
     pub const fn verb(&self) -> Option<&'static str> {
         match self {
             Self::Open(_) => None,
-            Self::Send(_) => Some("send"),
+            Self::Send(_) | Self::Publish(_) => Some("send"),
             Self::Await(_) => Some("await"),
-            Self::Listen(_) => Some("listen"),
+            Self::Listen(_) | Self::Subscribe(_) => Some("listen"),
             Self::Close { .. } => Some("close"),
         }
     }
@@ -106,7 +117,11 @@ impl StreamAct {
 
     /// Whether the step waits for the target.
     pub const fn waits(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Await(_))
+        match self {
+            Self::Open(_) | Self::Await(_) | Self::Subscribe(_) => true,
+            Self::Publish(publish) => publish.waits(),
+            Self::Send(_) | Self::Listen(_) | Self::Close { .. } => false,
+        }
     }
 }
 
@@ -132,6 +147,17 @@ pub enum StreamForm {
     Events,
     /// A message per line.
     Lines,
+    /// A session of MQTT.
+    Mqtt(MqttSettings),
+    /// A channel of AMQP 0-9-1.
+    Amqp,
+}
+
+impl StreamForm {
+    /// Whether it is a session at a message broker.
+    pub const fn is_broker(self) -> bool {
+        matches!(self, Self::Mqtt(_) | Self::Amqp)
+    }
 }
 
 /// How a stream is opened again.
@@ -194,77 +220,6 @@ impl AwaitSince {
     /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 4] =
         [("send", Self::Send), ("open", Self::Open), ("last", Self::Last), ("now", Self::Now)];
-}
-
-/// What handles the messages of a stream in the background.
-#[derive(Clone, Debug)]
-pub struct ListenerPlan {
-    /// Conditions on its messages; without one, it takes all.
-    pub conditions: Vec<MatchCondition>,
-    /// The channel whose stamped messages it is due; `None`: it reads no stamps.
-    pub channel: Option<ChannelPlan>,
-    /// Whether it is due the messages that its own user sends.
-    pub own: bool,
-    /// Answers to messages.
-    pub replies: Vec<Reply>,
-}
-
-/// A condition on a message.
-#[derive(Clone, Debug)]
-pub enum MatchCondition {
-    /// A condition without a template.
-    Fixed(Check),
-    /// The first node that the path selects equals the value, a JSON text that is rendered when the
-    /// step begins.
-    Json(BoundedPath, Template),
-    /// A condition on the text, with a text that is computed when the step begins.
-    Text(TextVerb, Template),
-}
-
-/// How a computed text is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextVerb {
-    /// Equal.
-    Equals,
-    /// At the beginning.
-    StartsWith,
-    /// Contained.
-    Contains,
-    /// Not contained.
-    Lacks,
-}
-
-impl TextVerb {
-    /// The condition on this text.
-    pub fn with(self, text: String) -> TextCondition {
-        match self {
-            Self::Equals => TextCondition::Equals(text),
-            Self::StartsWith => TextCondition::StartsWith(text),
-            Self::Contains => TextCondition::Contains(text),
-            Self::Lacks => TextCondition::Lacks(text),
-        }
-    }
-}
-
-/// An automatic answer to a message.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// Conditions on the message.
-    pub conditions: Vec<MatchCondition>,
-    /// Values of the message that the answer reads; an answer without one is rendered when the
-    /// listener begins.
-    pub captures: Vec<Capture>,
-    /// The answer.
-    pub text: Template,
-}
-
-/// Which stamped messages belong together: those of one channel are due at each of its listeners.
-#[derive(Clone, Debug)]
-pub enum ChannelPlan {
-    /// The service and the path that the stream was opened with.
-    Path,
-    /// A name, rendered when the step begins.
-    Named(Template),
 }
 
 /// A response that comes in pieces, which are observed as they come.

@@ -26,6 +26,10 @@ pub enum Protocol {
     Postgres,
     /// gRPC over HTTP/2.
     Grpc,
+    /// MQTT 3.1.1 and 5.0.
+    Mqtt,
+    /// AMQP 0-9-1.
+    Amqp,
 }
 
 /// A scheme of URLs.
@@ -46,7 +50,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 17] = [
+pub const SCHEMES: [Scheme; 21] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -64,6 +68,10 @@ pub const SCHEMES: [Scheme; 17] = [
     scheme("postgres+tls", Protocol::Postgres, true, Some(5432)),
     scheme("grpc", Protocol::Grpc, false, None),
     scheme("grpcs", Protocol::Grpc, true, Some(443)),
+    scheme("mqtt", Protocol::Mqtt, false, Some(1883)),
+    scheme("mqtts", Protocol::Mqtt, true, Some(8883)),
+    scheme("amqp", Protocol::Amqp, false, Some(5672)),
+    scheme("amqps", Protocol::Amqp, true, Some(5671)),
 ];
 
 impl Protocol {
@@ -77,6 +85,8 @@ impl Protocol {
             Self::Dns | Self::DnsTcp => "DNS",
             Self::Postgres => "PostgreSQL",
             Self::Grpc => "gRPC",
+            Self::Mqtt => "MQTT",
+            Self::Amqp => "AMQP",
         }
     }
 
@@ -90,12 +100,19 @@ impl Protocol {
             Self::Dns | Self::DnsTcp => "dns",
             Self::Postgres => "postgres",
             Self::Grpc => "grpc",
+            Self::Mqtt => "mqtt",
+            Self::Amqp => "amqp",
         }
     }
 
     /// Whether its connections log in with a user, a password and a database.
     pub const fn has_login(self) -> bool {
-        matches!(self, Self::Redis | Self::Postgres)
+        matches!(self, Self::Redis | Self::Postgres | Self::Mqtt | Self::Amqp)
+    }
+
+    /// Whether its connections are sessions at a message broker, which steps open and hold.
+    pub const fn is_broker(self) -> bool {
+        matches!(self, Self::Mqtt | Self::Amqp)
     }
 
     /// The key of a step that calls a service of this protocol; `None` for HTTP, whose steps have
@@ -109,6 +126,7 @@ impl Protocol {
             Self::Dns | Self::DnsTcp => Some("dns"),
             Self::Postgres => Some("sql"),
             Self::Grpc => Some("grpc"),
+            Self::Mqtt | Self::Amqp => Some("send"),
         }
     }
 }

@@ -185,6 +185,11 @@ mod tests {
             (Protocol::Postgres, "23505", 1_202),
             (Protocol::Grpc, "OK", 1_400),
             (Protocol::Grpc, "UNAUTHENTICATED", 1_416),
+            (Protocol::Mqtt, "OK", 1_500),
+            (Protocol::Mqtt, "WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED", 1_538),
+            (Protocol::Amqp, "OK", 1_600),
+            (Protocol::Amqp, "NOT_FOUND", 1_609),
+            (Protocol::Amqp, "CONSUMER_CANCELLED", 1_621),
         ] {
             assert_eq!(of_word(protocol, word), Some(status), "{word}");
             assert_eq!(super::word(status), word);
@@ -193,7 +198,7 @@ mod tests {
         }
         assert_eq!(of_word(Protocol::Redis, "wrongtype"), Some(1_003));
         assert_eq!(of_name("WRONGTYPE"), [1_003]);
-        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200, 1_400]);
+        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200, 1_400, 1_500, 1_600]);
         assert!(of_name("http OK").is_empty());
         assert_eq!(name(1_099), "1099");
         assert_eq!(class(1_099), StatusClass::ServerError);

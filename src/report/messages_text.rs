@@ -65,6 +65,9 @@ fn ledger(out: &mut String, report: &Report) {
             format!("{} due, {} delivered", show_count(counts.due), show_count(counts.delivered));
         wrapped(out, "deliveries", &text);
     }
+    for (title, text) in rows::broker_facts(&counts) {
+        wrapped(out, title, &text);
+    }
     let trouble = trouble(&counts);
     if !trouble.is_empty() {
         painted(out, "", BAD, &trouble.join(", "));

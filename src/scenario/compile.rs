@@ -182,6 +182,8 @@ fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> Scenari
         prefixes: named().map(Service::prefixes).collect(),
         protocols: named().map(Service::protocol).collect(),
         grpc: named().map(|service| service.grpc.clone()).collect(),
+        mqtt: named().map(|service| service.mqtt).collect(),
+        logins: named().map(|service| service.transport.login.clone()).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),
     }

@@ -26,11 +26,13 @@ pub enum BlockCause {
     Pace,
     /// The user already had its maximum of parallel calls.
     Parallel,
+    /// The connection had its maximum of unconfirmed messages, or the broker asked for a pause.
+    Confirm,
 }
 
 impl BlockCause {
     /// All causes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Breaker,
         Self::Pool,
         Self::Limit,
@@ -41,6 +43,7 @@ impl BlockCause {
         Self::Muted,
         Self::Pace,
         Self::Parallel,
+        Self::Confirm,
     ];
 
     /// The name in reports.
@@ -56,6 +59,7 @@ impl BlockCause {
             Self::Muted => "muted",
             Self::Pace => "pace",
             Self::Parallel => "parallel",
+            Self::Confirm => "confirm",
         }
     }
 
@@ -72,6 +76,9 @@ impl BlockCause {
             }
             Self::Admission => "the generator was overloaded; use more cores or less load",
             Self::Muted => "the step was muted by live control",
+            Self::Confirm => {
+                "the broker confirms more slowly than messages are sent; see `in_flight`"
+            }
             Self::Parallel => "a user has at most six calls in flight, as browsers do",
             Self::Pace => {
                 "the iteration took longer than its `pace`; raise `pace`, or find the slow step"

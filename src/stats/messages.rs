@@ -2,7 +2,8 @@
 //!
 //! The recorder fills a [`MessageWindow`] per step and second; tallies add, reports and rules read.
 //! Invariant: at the end of a run `expected = due`, and
-//! `due = delivered + lost + missed + unsent + open − late − replayed`.
+//! `due = delivered + lost + missed + unsent + open − late − replayed`; of messages that a broker
+//! confirms, `sent = confirmed + refused + unconfirmed`.
 
 use super::histogram::Histogram;
 use super::latency::{Latency, Untimed};
@@ -87,6 +88,18 @@ counts! {
     judged;
     /// Those of them that met all limits of `good`.
     good;
+    /// Sent messages that a broker confirmed.
+    confirmed;
+    /// Sent messages that a broker did not take, or returned.
+    refused;
+    /// Sent messages whose confirmation never came: a time-out, or the end of their session.
+    unconfirmed;
+    /// Received messages that the broker had delivered before.
+    redelivered;
+    /// Received messages that their consumer acknowledged.
+    acknowledged;
+    /// Received messages that their consumer rejected.
+    rejected;
 }
 
 /// The messages of a step in one second: of its send if they are stamped, else of their receipt.
@@ -108,6 +121,8 @@ pub struct MessageWindow {
     pub tpot: Histogram,
     /// From the opening of a stream to its end.
     pub life: Histogram,
+    /// From the dispatch of a message to the broker's confirmation, or refusal.
+    pub confirm: Histogram,
     /// Streams that the step opened, at the ends of seconds.
     pub streams: HeldStreams,
 }
@@ -147,6 +162,8 @@ pub enum MessageTime {
     Tpot,
     /// From opening to end.
     Life,
+    /// From dispatch to confirmation.
+    Confirm,
 }
 
 impl MessageCounts {
@@ -186,6 +203,7 @@ impl MessageWindow {
         self.first_text.merge(&other.first_text);
         self.tpot.merge(&other.tpot);
         self.life.merge(&other.life);
+        self.confirm.merge(&other.confirm);
         self.streams.add(&other.streams);
     }
 
@@ -205,6 +223,7 @@ impl MessageWindow {
             MessageTime::FirstText => &mut self.first_text,
             MessageTime::Tpot => &mut self.tpot,
             MessageTime::Life => &mut self.life,
+            MessageTime::Confirm => &mut self.confirm,
         };
         histogram.record_ns(ns);
     }

@@ -23,10 +23,12 @@ pub enum MessageSpan {
     Tpot,
     /// From the opening of a stream to its end.
     Life,
+    /// From the dispatch of a message to the broker's confirmation, or refusal.
+    Confirm,
 }
 
 /// The times by name.
-pub(super) const SPANS: [(&str, MessageSpan); 7] = [
+pub(super) const SPANS: [(&str, MessageSpan); 8] = [
     ("delivery", MessageSpan::Delivery),
     ("transit", MessageSpan::Transit),
     ("gap", MessageSpan::Gap),
@@ -34,6 +36,7 @@ pub(super) const SPANS: [(&str, MessageSpan); 7] = [
     ("first_text", MessageSpan::FirstText),
     ("tpot", MessageSpan::Tpot),
     ("life", MessageSpan::Life),
+    ("confirm", MessageSpan::Confirm),
 ];
 
 impl MessageSpan {
@@ -47,6 +50,7 @@ impl MessageSpan {
             Self::FirstText => messages.first_text.clone().into(),
             Self::Tpot => messages.tpot.clone().into(),
             Self::Life => messages.life.clone().into(),
+            Self::Confirm => messages.confirm.clone().into(),
         }
     }
 

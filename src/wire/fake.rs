@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::clock::{RunOffset, Time, Timer};
+use crate::plan::operation::Operation;
+use crate::protocol::status;
 use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
@@ -98,7 +100,8 @@ impl FakeTarget {
 
     /// The number of requests so far, without refused ones, which never arrived.
     pub fn count(&self) -> u64 {
-        self.0.borrow().count
+        let script = self.0.borrow();
+        script.count + script.streams.as_ref().map_or(0, FakeStreams::commands)
     }
 
     /// The requests so far, in the order of arrival.
@@ -138,7 +141,12 @@ impl FakeTarget {
         outcome: AttemptOutcome,
         capture: &mut ResponseCapture,
     ) {
+        let is_session = matches!(outgoing.operation, Some(Operation::Session(_)));
         let opens = match outgoing.capture.takes_over {
+            TakesOver::Nothing if is_session => match outcome {
+                AttemptOutcome::Responded(code) => !status::is_error(code),
+                _ => false,
+            },
             TakesOver::Nothing => return,
             TakesOver::Upgrade => outcome == AttemptOutcome::Responded(101),
             TakesOver::Body => outcome == AttemptOutcome::Responded(200),

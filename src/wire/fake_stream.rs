@@ -7,12 +7,16 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::{self, Time, Timer};
+use crate::stats::FailureKind;
+use crate::wire::broker::command::{
+    BrokerCommand, BrokerDelivery, CommandAnswer, DeliverySettlement, PublishCommand,
+};
 use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd, Traffic};
 
 /// What a simulated target does on its streams.
@@ -23,6 +27,34 @@ pub trait StreamModel {
 
     /// Handles a message that arrives now on `stream`.
     fn message(&mut self, now: Time, stream: u64, message: Message<'_>) -> Vec<FakeDelivery>;
+
+    /// Handles a message that is published now on `stream`, a session at a broker; it is answered
+    /// with this number.
+    fn publish(
+        &mut self,
+        now: Time,
+        stream: u64,
+        number: u64,
+        _message: &PublishCommand<'_>,
+    ) -> Vec<FakeDelivery> {
+        vec![FakeDelivery { stream, at: now, event: FakeEvent::Answer { number, status: 200 } }]
+    }
+
+    /// Handles a subscription that begins now on `stream`; it is answered with this number.
+    fn subscribe(
+        &mut self,
+        now: Time,
+        stream: u64,
+        number: u64,
+        (_source, _subscription): (&str, u32),
+    ) -> Vec<FakeDelivery> {
+        vec![FakeDelivery { stream, at: now, event: FakeEvent::Answer { number, status: 200 } }]
+    }
+
+    /// Handles the settlement of a delivery on `stream`.
+    fn settle(&mut self, _: Time, _: u64, _: DeliverySettlement) -> Vec<FakeDelivery> {
+        Vec::new()
+    }
 
     /// Handles our close of `stream`.
     fn close(&mut self, now: Time, stream: u64, code: u16) -> Vec<FakeDelivery> {
@@ -59,6 +91,26 @@ pub enum FakeEvent {
         /// The id of an event.
         id: Option<Rc<str>>,
     },
+    /// A message of a broker.
+    Delivery {
+        /// Topic or routing key.
+        topic: Rc<str>,
+        /// The payload.
+        payload: Rc<[u8]>,
+        /// The subscription that it comes by.
+        subscription: u32,
+        /// Identifies it to a settlement.
+        delivery: u64,
+        /// Whether it was delivered before.
+        is_redelivered: bool,
+    },
+    /// The answer to a command.
+    Answer {
+        /// The number of the command.
+        number: u64,
+        /// Its status.
+        status: u16,
+    },
     /// How long the target asks clients to wait before they connect again.
     ReconnectDelay(Duration),
     /// The end.
@@ -83,6 +135,8 @@ struct StreamHub {
     last: u64,
     /// The number of the last delivery.
     deliveries: u64,
+    /// Commands that are answered, so far.
+    commands: u64,
 }
 
 /// What will arrive on one stream.
@@ -123,8 +177,14 @@ impl Ord for FakeArriving {
 impl FakeStreams {
     pub(in crate::wire) fn new(model: impl StreamModel + 'static) -> Self {
         let model = Box::new(model);
-        let hub = StreamHub { model, inboxes: BTreeMap::new(), last: 0, deliveries: 0 };
+        let hub =
+            StreamHub { model, inboxes: BTreeMap::new(), last: 0, deliveries: 0, commands: 0 };
         Self(Rc::new(RefCell::new(hub)))
+    }
+
+    /// Commands that were answered, so far.
+    pub(in crate::wire) fn commands(&self) -> u64 {
+        self.0.borrow().commands
     }
 
     /// Opens a stream for the request of a user or arrival.
@@ -142,6 +202,7 @@ impl FakeStreams {
             inbox,
             timer: Timer::new(),
             is_closing: false,
+            answers: VecDeque::new(),
             reconnect_delay: None,
             traffic: Traffic::default(),
         }
@@ -170,6 +231,7 @@ pub(in crate::wire) struct FakeStream {
     inbox: Rc<RefCell<FakeInbox>>,
     timer: Timer,
     is_closing: bool,
+    answers: VecDeque<CommandAnswer>,
     reconnect_delay: Option<Duration>,
     traffic: Traffic,
 }
@@ -202,11 +264,29 @@ impl MessageStream for FakeStream {
             match arriving.event {
                 FakeEvent::End(end) => return Poll::Ready(end),
                 FakeEvent::ReconnectDelay(delay) => self.reconnect_delay = Some(delay),
+                FakeEvent::Answer { number, status } => {
+                    let (at, reason) = (clock::now(), Box::default());
+                    self.answers.push_back(CommandAnswer { number, at, status, reason });
+                }
+                FakeEvent::Delivery { topic, payload, subscription, delivery, is_redelivered } => {
+                    self.traffic.received += payload.len() as u64;
+                    let delivery = BrokerDelivery {
+                        subscription: Some(subscription),
+                        delivery,
+                        is_redelivered,
+                        topic: &topic,
+                        headers: &[],
+                    };
+                    let message = Message::new(MessageKind::Binary, &payload);
+                    receive(clock::now(), Message { delivery: Some(&delivery), ..message });
+                }
                 FakeEvent::Message { kind, payload, event, id } => {
                     self.traffic.received += payload.len() as u64;
                     let (event, id) = (event.as_deref(), id.as_deref());
                     // Read now: after a pause of the generator that is later than it arrived.
-                    receive(clock::now(), Message { kind, payload: &payload, event, id });
+                    let delivery = None;
+                    let payload = &payload;
+                    receive(clock::now(), Message { kind, payload, event, id, delivery });
                 }
             }
         }
@@ -221,6 +301,32 @@ impl MessageStream for FakeStream {
         let deliveries = hub.model.message(clock::now(), self.number, message);
         hub.deliver(deliveries);
         true
+    }
+
+    fn command(&mut self, number: u64, command: BrokerCommand<'_>) -> Result<(), FailureKind> {
+        if self.is_closing {
+            return Err(FailureKind::Closed);
+        }
+        let mut hub = self.streams.0.borrow_mut();
+        let (now, stream) = (clock::now(), self.number);
+        let deliveries = match command {
+            BrokerCommand::Publish(message) => {
+                self.traffic.sent += message.payload.len() as u64;
+                hub.commands += u64::from(message.options.is_confirmed);
+                hub.model.publish(now, stream, number, &message)
+            }
+            BrokerCommand::Subscribe { source, subscription, .. } => {
+                hub.commands += 1;
+                hub.model.subscribe(now, stream, number, (source, subscription))
+            }
+            BrokerCommand::Settle(settlement) => hub.model.settle(now, stream, settlement),
+        };
+        hub.deliver(deliveries);
+        Ok(())
+    }
+
+    fn take_answer(&mut self) -> Option<CommandAnswer> {
+        self.answers.pop_front()
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
@@ -260,89 +366,5 @@ impl std::fmt::Debug for FakeStream {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-    use crate::clock::block_on_virtual;
-
-    const MS: u64 = 1_000_000;
-
-    /// A model that brings each message to all streams 5 ms later, and a greeting after 1 ms.
-    #[derive(Default)]
-    struct RelayModel {
-        open: Vec<u64>,
-        gone: Rc<RefCell<Vec<u64>>>,
-    }
-
-    impl StreamModel for RelayModel {
-        fn open(&mut self, now: Time, stream: u64, user: u64, _: &[u8]) -> Vec<FakeDelivery> {
-            self.open.push(stream);
-            let event = FakeEvent::text(format!("hello {user}").into_bytes());
-            vec![FakeDelivery { stream, at: now.after(MS), event }]
-        }
-
-        fn message(&mut self, now: Time, _: u64, message: Message<'_>) -> Vec<FakeDelivery> {
-            let event = FakeEvent::text(message.payload);
-            let deliver = |stream: &u64| FakeDelivery {
-                stream: *stream,
-                at: now.after(5 * MS),
-                event: event.clone(),
-            };
-            self.open.iter().map(deliver).collect()
-        }
-
-        fn gone(&mut self, _: Time, stream: u64) {
-            self.open.retain(|open| *open != stream);
-            self.gone.borrow_mut().push(stream);
-        }
-    }
-
-    fn text(payload: &[u8]) -> Message<'_> {
-        Message { kind: MessageKind::Text, payload, event: None, id: None }
-    }
-
-    /// Polls a stream until it ends; returns what arrived, with its time in ms, and the end.
-    async fn drain(mut stream: FakeStream) -> (Vec<(u64, String)>, StreamEnd) {
-        let mut arrived = Vec::new();
-        let end = poll_fn(|cx| {
-            stream.poll_receive(cx, &mut [], &mut |at, message| {
-                assert!(at <= clock::now());
-                let text = String::from_utf8(message.payload.to_vec()).unwrap();
-                arrived.push((at.0 / MS, text));
-            })
-        });
-        let end = end.await;
-        (arrived, end)
-    }
-
-    #[test]
-    fn a_message_of_one_stream_is_brought_to_all_at_its_time() {
-        let gone = Rc::default();
-        let model = RelayModel { gone: Rc::clone(&gone), ..RelayModel::default() };
-        block_on_virtual(async {
-            let streams = FakeStreams::new(model);
-            let (first, mut second) = (streams.open(7, b""), streams.open(8, b""));
-            let listening = tokio::task::spawn_local(drain(first));
-            clock::sleep_until(Time(10 * MS)).await;
-            assert!(second.send(text(b"one")));
-            clock::sleep_until(Time(12 * MS)).await;
-            assert!(second.send(text(b"two")));
-            second.close(4000, "");
-            assert!(!second.send(text(b"after the close")));
-            // The end comes at once, and what was on its way is never read; what had come is read
-            // now.
-            let (arrived, end) = drain(second).await;
-            assert_eq!(arrived, [(12, "hello 8".to_owned())]);
-            assert_eq!(end, StreamEnd { is_ours: true, code: Some(4000), failure: None });
-            let end = StreamEnd { is_ours: false, code: Some(1001), failure: None };
-            let away = FakeDelivery { stream: 1, at: Time(20 * MS), event: FakeEvent::End(end) };
-            streams.0.borrow_mut().deliver(vec![away]);
-            let (arrived, ended) = listening.await.unwrap();
-            let expected = [(1, "hello 7"), (15, "one"), (17, "two")];
-            assert_eq!(arrived, expected.map(|(at, text)| (at, text.to_owned())));
-            assert_eq!(ended, end);
-        });
-        assert_eq!(*gone.borrow(), [2, 1]);
-    }
-}
+#[path = "fake_stream_tests.rs"]
+mod tests;

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Time;
+use crate::plan::broker::MqttSettings;
 use crate::stats::FailureKind;
+use crate::wire::broker::command::{BrokerCommand, BrokerDelivery, CommandAnswer};
 
 /// A connection, or a response in pieces, that brings messages until it ends.
 pub trait MessageStream: std::fmt::Debug {
@@ -25,6 +27,25 @@ pub trait MessageStream: std::fmt::Debug {
     /// Queues a message for the target. Returns false if the stream takes none: it is closing, or
     /// its protocol brings messages only.
     fn send(&mut self, message: Message<'_>) -> bool;
+
+    /// Queues a command to a broker under this number.
+    ///
+    /// # Errors
+    /// `Closed` if the stream takes none any more, `MessageTooLarge` if the protocol or the broker
+    /// does not allow its length, `NotOpen` if the protocol has no such command.
+    fn command(&mut self, _number: u64, _command: BrokerCommand<'_>) -> Result<(), FailureKind> {
+        Err(FailureKind::NotOpen)
+    }
+
+    /// Takes the oldest answer to a command. `poll_receive` brings them.
+    fn take_answer(&mut self) -> Option<CommandAnswer> {
+        None
+    }
+
+    /// Whether the target asked for a pause of publishing: `connection.blocked` or a full window.
+    fn is_held_back(&self) -> bool {
+        false
+    }
 
     /// Hands queued bytes to the kernel; ready when all of them are handed over. The task that it
     /// wakes is to be the one of `poll_receive`, which writes what is left.
@@ -59,6 +80,15 @@ pub struct Message<'a> {
     pub event: Option<&'a str>,
     /// The last event id, if the stream has one.
     pub id: Option<&'a str>,
+    /// What the broker says of it; `None`: it comes from no broker.
+    pub delivery: Option<&'a BrokerDelivery<'a>>,
+}
+
+impl<'a> Message<'a> {
+    /// A message that has nothing but a payload.
+    pub const fn new(kind: MessageKind, payload: &'a [u8]) -> Self {
+        Self { kind, payload, event: None, id: None, delivery: None }
+    }
 }
 
 /// What a payload is.
@@ -75,8 +105,8 @@ pub enum MessageKind {
 pub struct StreamEnd {
     /// Whether our side began to close.
     pub is_ours: bool,
-    /// The close code of the target, or ours; `None` where the protocol has none. 1005: a close
-    /// frame without a code; 1006: no close frame.
+    /// The close code of WebSocket, of the target or ours, or the status of a broker; `None` where
+    /// there is none. 1005: a close frame without a code; 1006: no close frame.
     pub code: Option<u16>,
     /// What went wrong; `None`: a regular end.
     pub failure: Option<FailureKind>,
@@ -100,6 +130,10 @@ pub enum StreamProtocol {
     Events,
     /// A message per line.
     Lines,
+    /// A session of MQTT.
+    Mqtt(MqttSettings),
+    /// A channel of AMQP 0-9-1.
+    Amqp,
 }
 
 /// The settings of a stream.

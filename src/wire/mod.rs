@@ -4,6 +4,7 @@
 //! Invariant: a wire belongs to one shard; the caller counts the connections that it opens.
 
 pub mod body;
+pub mod broker;
 mod connect;
 pub mod cookie;
 mod deadline;

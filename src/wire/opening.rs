@@ -5,6 +5,8 @@
 
 use crate::stats::FailureKind;
 use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::broker::amqp::session::AmqpSession;
+use crate::wire::broker::mqtt::session::MqttSession;
 use crate::wire::events::body::StreamedBody;
 use crate::wire::events::stream::EventStream;
 use crate::wire::message_stream::{MessageStream, StreamOffer, StreamProtocol, StreamSettings};
@@ -25,6 +27,14 @@ pub(in crate::wire) fn open(
     let body = match connection {
         Some(TakenConnection::Fake(stream)) => return Ok(Box::new(stream)),
         Some(TakenConnection::Http1(connection, count)) => {
+            if let StreamProtocol::Mqtt(mqtt) = &settings.protocol {
+                let connection = (connection, count);
+                return Ok(Box::new(MqttSession::new(connection, early, mqtt, settings)));
+            }
+            if settings.protocol == StreamProtocol::Amqp {
+                let connection = (connection, count);
+                return Ok(Box::new(AmqpSession::new(connection, early, settings)));
+            }
             if settings.protocol == StreamProtocol::WebSocket {
                 let deflate = handshake::verify(capture, offer)?;
                 let connection = (connection, count);
@@ -46,7 +56,9 @@ pub(in crate::wire) fn open(
         }
         StreamProtocol::Events => Err(FailureKind::NotEventStream),
         StreamProtocol::Lines => Ok(Box::new(EventStream::lines(body, max))),
-        StreamProtocol::WebSocket => Err(FailureKind::BadHandshake),
+        StreamProtocol::WebSocket | StreamProtocol::Mqtt(_) | StreamProtocol::Amqp => {
+            Err(FailureKind::BadHandshake)
+        }
     }
 }
 

@@ -97,7 +97,7 @@ impl ConnectionSlot {
     /// server rolls it back, and no other user or iteration continues it.
     #[inline]
     pub fn close_open_transaction(&mut self) {
-        let session = self.connection.as_ref().and_then(|open| open.session.as_ref());
+        let session = self.connection.as_ref().and_then(OpenConnection::sql_session);
         if session.is_some_and(|session| session.is_in_transaction) {
             self.close();
         }

@@ -295,6 +295,7 @@ pages! {
     streams "streams.md";
     test_server "test-server.md";
     stores "howto/stores.md";
+    brokers "howto/brokers.md";
     grpc "howto/grpc.md";
     tls "howto/tls.md";
     tui "tui.md";

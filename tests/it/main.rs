@@ -3,6 +3,8 @@
 
 mod abort_and_overrides; // thresholds that stop a run; environments and settings
 mod addresses; // names with several addresses, or none
+#[cfg(feature = "postgres")]
+mod amqp_steps; // steps at a real RabbitMQ
 mod arrival_log; // the log of the built-in target
 mod backends;
 mod bodies; // wrong codings, charsets, numbers with all their digits
@@ -60,6 +62,8 @@ mod memory; // memory does not grow with the number of requests
 mod metrics; // metrics at real receivers, and at receivers in trouble
 mod misbehave; // misbehaving targets
 mod monitors; // monitors: the generator's and the target's figures
+mod mosquitto; // a real broker of MQTT
+mod mqtt_steps; // steps at it
 mod nchan; // streams with a real nginx and nchan
 mod nginx; // a real nginx
 mod otlp; // OpenTelemetry at real receivers, and at receivers in trouble
@@ -75,6 +79,8 @@ mod probe_limits; // `probe-limits` against real limiters
 mod processes; // a run on several processes
 mod prometheus; // a real Prometheus
 mod proxies; // responses of a cache, and compressed ones, of a real nginx
+#[cfg(feature = "postgres")]
+mod rabbitmq; // a real RabbitMQ
 mod raw_responses; // raw responses and what readers make of them
 mod real_servers;
 mod reconnects; // waits before event streams are opened again

@@ -42,7 +42,14 @@ fn all_is_well(done: &Done, report: &Value) {
 }
 
 /// Scenarios whose servers come with the tests of their protocol.
-const ELSEWHERE: [&str; 3] = ["grpc-greeter.yaml", "redis-sessions.yaml", "postgres-shop.yaml"];
+const ELSEWHERE: [&str; 6] = [
+    "grpc-greeter.yaml",
+    "mqtt-devices.yaml",
+    "order-journey.yaml",
+    "postgres-shop.yaml",
+    "rabbitmq-orders.yaml",
+    "redis-sessions.yaml",
+];
 
 macro_rules! shipped {
     ($($name:ident $file:literal [$($word:literal),*] $check:expr;)+) => {

@@ -11,6 +11,7 @@ use manada::clock::Time;
 use manada::ids::StepId;
 use manada::plan::Plan;
 use manada::stats::Snapshot;
+use manada::wire::broker::command::PublishCommand;
 use manada::wire::fake_stream::{FakeDelivery, FakeEvent, StreamModel};
 use manada::wire::message_stream::{Message, MessageKind, StreamEnd};
 use serde::Deserialize;
@@ -55,6 +56,15 @@ pub struct StreamScript {
     /// Streams end after this number of messages of theirs, with this code.
     #[serde(default)]
     pub close_after: Option<(u64, u16)>,
+    /// How long a broker takes for each confirmation, one message after the other.
+    #[serde(default)]
+    pub confirm: Option<String>,
+    /// It refuses every n-th message.
+    #[serde(default)]
+    pub refuse_every: Option<u64>,
+    /// A message goes to one of its subscribers, in turn, instead of to all.
+    #[serde(default)]
+    pub queue: bool,
 }
 
 fn yes() -> bool {
@@ -98,12 +108,19 @@ pub struct ScriptedStreams {
     /// Kept messages by path.
     kept: BTreeMap<String, Vec<Rc<[u8]>>>,
     deliveries: u64,
+    /// Subscriptions at a broker: stream, source and number.
+    subscriptions: Vec<(u64, String, u32)>,
+    /// Messages that a broker took or refused, and when it has confirmed the last of them.
+    published: u64,
+    confirmed: Time,
 }
 
 impl ScriptedStreams {
     pub fn new(start: Time, script: StreamScript) -> Self {
         let (open, kept) = (BTreeMap::new(), BTreeMap::new());
-        Self { start, script, open, kept, deliveries: 0 }
+        let subscriptions = Vec::new();
+        let (published, confirmed) = (0, Time(0));
+        Self { start, script, open, kept, deliveries: 0, subscriptions, published, confirmed }
     }
 
     fn delay(&self) -> u64 {
@@ -141,7 +158,8 @@ impl ScriptedStreams {
 impl StreamModel for ScriptedStreams {
     fn open(&mut self, now: Time, stream: u64, _user: u64, request: &[u8]) -> Vec<FakeDelivery> {
         let request = String::from_utf8_lossy(request).into_owned();
-        let path = request.split(' ').nth(1).unwrap().to_owned();
+        // A session at a broker has no path.
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
         self.open.insert(stream, (path.clone(), 0));
         let mut all = Vec::new();
         if let Some(welcome) = self.script.welcome.clone() {
@@ -206,7 +224,56 @@ impl StreamModel for ScriptedStreams {
             .collect()
     }
 
+    fn publish(
+        &mut self,
+        now: Time,
+        stream: u64,
+        number: u64,
+        message: &PublishCommand<'_>,
+    ) -> Vec<FakeDelivery> {
+        self.published += 1;
+        let each = self.script.confirm.as_deref().map_or(0, ns);
+        self.confirmed = self.confirmed.max(now).after(each);
+        let is_refused = self.script.refuse_every.is_some_and(|n| self.published.is_multiple_of(n));
+        let status = if is_refused { 503 } else { 200 };
+        let event = FakeEvent::Answer { number, status };
+        let mut all = vec![FakeDelivery { stream, at: self.confirmed, event }];
+        if is_refused {
+            return all;
+        }
+        let same = |(_, source, _): &&(u64, String, u32)| source == message.destination;
+        let mut targets: Vec<_> = self.subscriptions.iter().filter(same).cloned().collect();
+        if self.script.queue && !targets.is_empty() {
+            let turn = self.published as usize % targets.len();
+            targets = vec![targets.swap_remove(turn)];
+        }
+        for (stream, source, subscription) in targets {
+            self.deliveries += 1;
+            let event = FakeEvent::Delivery {
+                topic: source.into(),
+                payload: message.payload.into(),
+                subscription,
+                delivery: self.deliveries,
+                is_redelivered: false,
+            };
+            all.push(FakeDelivery { stream, at: now.after(self.delay()), event });
+        }
+        all
+    }
+
+    fn subscribe(
+        &mut self,
+        now: Time,
+        stream: u64,
+        number: u64,
+        (source, subscription): (&str, u32),
+    ) -> Vec<FakeDelivery> {
+        self.subscriptions.push((stream, source.to_owned(), subscription));
+        vec![FakeDelivery { stream, at: now, event: FakeEvent::Answer { number, status: 200 } }]
+    }
+
     fn gone(&mut self, _now: Time, stream: u64) {
         self.open.remove(&stream);
+        self.subscriptions.retain(|(known, ..)| *known != stream);
     }
 }

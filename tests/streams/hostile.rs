@@ -120,7 +120,7 @@ fn a_target_that_does_not_answer_pings_or_closes_has_a_deadline() {
         let mut client = open(server.address, Opening::PLAIN).await.unwrap().unwrap();
         let begun = clock::now();
         client.stream.close(4000, "bye");
-        let text = Message { kind: MessageKind::Text, payload: b"x", event: None, id: None };
+        let text = Message::new(MessageKind::Text, b"x");
         assert!(!client.stream.send(text), "nothing follows a close");
         (client.drain().await.0, clock::now() - begun)
     });

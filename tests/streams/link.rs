@@ -42,8 +42,7 @@ fn round_trip(link: LinkProfile, length: usize) -> Duration {
             if received > 0 {
                 assert_eq!(received, length);
                 has_answered = true;
-                let text =
-                    Message { kind: MessageKind::Text, payload: b"ok", event: None, id: None };
+                let text = Message::new(MessageKind::Text, b"ok");
                 assert!(stream.send(text));
                 let _ = stream.poll_flush(cx);
             }

@@ -51,7 +51,7 @@ fn a_socket_over_tls_speaks_http_1_and_sends_what_exceeds_a_record() {
         });
         let opening = Opening { tls: true, version: HttpVersion::Auto, ..Opening::PLAIN };
         let mut client = open(address, opening).await.unwrap().unwrap();
-        let long = Message { kind: MessageKind::Binary, payload: &payload, event: None, id: None };
+        let long = Message::new(MessageKind::Binary, &payload);
         assert!(client.stream.send(long));
         let (end, messages) = client.drain().await;
         assert_eq!(messages[0].payload, b"hi");

@@ -5,10 +5,15 @@
 
 use rand::RngExt;
 
+use super::declaration;
+use crate::plan::broker::{DeclarePlan, MqttConnect, SessionPlan};
 use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch, SqlMode, SqlStatement};
 use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::template::{RenderError, RenderScope, Template};
+use crate::wire::broker::amqp::declare::begin_session;
+use crate::wire::broker::mqtt::connect as mqtt_connect;
+use crate::wire::broker::mqtt::connect::{ConnectParts, WillParts};
 use crate::wire::{encode, sql_encode};
 
 /// A request of an operation, as far as it is known beforehand.
@@ -27,6 +32,10 @@ pub(crate) enum PreparedOperation {
     Bind { parse: Vec<u8>, name: String, params: Vec<Option<Template>> },
     /// A text of statements that is rendered for each call.
     Query(Template),
+    /// CONNECT of MQTT.
+    MqttConnect(Box<MqttConnect>),
+    /// A declaration at a broker of AMQP.
+    Declare(Box<DeclarePlan>),
 }
 
 /// A part of encoded commands.
@@ -52,6 +61,16 @@ impl PreparedOperation {
                     Some(bytes) => Self::Fixed(bytes.to_vec()),
                     None => Self::Bytes(text.clone()),
                 },
+            },
+            Operation::Session(SessionPlan::Mqtt(connect)) => Self::MqttConnect(connect.clone()),
+            Operation::Session(SessionPlan::Amqp) => {
+                let mut bytes = Vec::new();
+                begin_session(&mut bytes);
+                Self::Fixed(bytes)
+            }
+            Operation::Declare(plan) => match declaration::encoded(plan) {
+                Some(bytes) => Self::Fixed(bytes),
+                None => Self::Declare(Box::new(plan.clone())),
             },
             Operation::Dns(question) => Self::Dns {
                 name: question.name.clone(),
@@ -114,6 +133,8 @@ impl PreparedOperation {
                 text.render(scope, scratch)?;
                 sql_encode::query(buffer, scratch).map_err(unusable)?;
             }
+            Self::MqttConnect(connect) => mqtt_connect(connect, scope, buffer)?,
+            Self::Declare(plan) => declaration::render(plan, scope, buffer)?,
             Self::Dns { name, record, recursion, over_tcp } => {
                 scratch.clear();
                 name.render(scope, scratch)?;
@@ -127,6 +148,40 @@ impl PreparedOperation {
         }
         Ok(())
     }
+}
+
+/// Renders CONNECT.
+fn mqtt_connect(
+    connect: &MqttConnect,
+    scope: &mut RenderScope<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<(), RenderError> {
+    let mut rendered = |template: &Option<Template>| {
+        let mut text = Vec::new();
+        let template = template.as_ref().map(|template| template.render(scope, &mut text));
+        template.transpose().map(|found| found.map(|()| text))
+    };
+    let client_id = rendered(&connect.client_id)?;
+    let (user, password) = (rendered(&connect.user)?, rendered(&connect.password)?);
+    let will = connect.will.as_ref();
+    let topic = rendered(&will.map(|will| will.topic.clone()))?.unwrap_or_default();
+    let payload = rendered(&will.map(|will| will.payload.clone()))?.unwrap_or_default();
+    // 22 characters: 3.1.1 guarantees no more than 23.
+    let own = || format!("manada{:016x}", scope.rng.random::<u64>()).into_bytes();
+    let client_id = client_id.unwrap_or_else(own);
+    let parts = ConnectParts {
+        client_id: &client_id,
+        user: user.as_deref(),
+        password: password.as_deref(),
+        will: will.map(|will| WillParts {
+            topic: &topic,
+            payload: &payload,
+            qos: will.qos,
+            is_retained: will.is_retained,
+        }),
+    };
+    mqtt_connect::connect(buffer, &connect.settings, &parts)
+        .map_err(|why| RenderError::Invalid(format!("a part of CONNECT {why}")))
 }
 
 fn unusable(why: &'static str) -> RenderError {

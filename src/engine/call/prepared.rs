@@ -188,6 +188,8 @@ fn takes_over(call: &Call) -> TakesOver {
         Some(StreamStep { act: StreamAct::Open(open), .. }) => match open.form {
             StreamForm::WebSocket => TakesOver::Upgrade,
             StreamForm::Events | StreamForm::Lines => TakesOver::Body,
+            // Its reader leaves the connection to the stream.
+            StreamForm::Mqtt(_) | StreamForm::Amqp => TakesOver::Nothing,
         },
         _ => TakesOver::Nothing,
     }

@@ -1,5 +1,5 @@
-//! A request that is no HTTP as a command that repeats it: of redis-cli, psql, nc, dig or
-//! grpcurl.
+//! A request that is no HTTP as a command that repeats it: of redis-cli, psql, nc, dig, grpcurl,
+//! mosquitto_sub or rabbitmqadmin.
 //!
 //! `exemplar` makes it for calls that failed, `trace` for a dry run.
 //! Invariant: as of `curl`: one line without control characters, and without credentials.
@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::curl::{octal, quoted};
-use super::{repeat_grpc, repeat_sql};
+use super::{repeat_broker, repeat_grpc, repeat_sql};
 use crate::plan::operation::{BatchForm, Operation, ResponseEnd};
 use crate::plan::{Address, Service};
 use crate::protocol::Protocol;
@@ -78,6 +78,10 @@ pub(crate) fn line(
             format!("dig @{host} -p {port} {name} {kind}{tcp}{recursion}")
         }
         Operation::Grpc(call) => repeat_grpc::line((service, address), call, bytes, redactor),
+        Operation::Session(session) => repeat_broker::session_line((service, address), session),
+        Operation::Declare(plan) => {
+            repeat_broker::declare_line((service, address), plan, bytes, redactor)
+        }
     };
     let is_cut = line.len() > MAX;
     if is_cut {
@@ -106,6 +110,8 @@ pub(crate) fn describe(
             vec![format!("{} {}", String::from_utf8_lossy(&name), question.record.name())]
         }
         Operation::Grpc(call) => repeat_grpc::describe(call, bytes, redactor),
+        Operation::Session(_) => vec!["connect".to_owned()],
+        Operation::Declare(plan) => vec![repeat_broker::describe(plan, bytes, redactor)],
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::cache::CacheSet;
 use crate::clock::RunOffset;
-use crate::delivery::Channels;
+use crate::delivery::{Channels, ListenerGroups};
 use crate::engine::iterations::rendezvous::RendezvousPoint;
 use crate::ids::{WorkloadId, indexed_by};
 use crate::plan::policy::BreakerName;
@@ -57,6 +57,8 @@ pub struct RunShared {
     pub caches: Arc<CacheSet>,
     /// The channels of stamped messages.
     pub channels: Channels,
+    /// Listeners that share the messages of a channel.
+    pub groups: ListenerGroups,
     /// The run, as stamps name it; never zero.
     pub run_stamp: u32,
     /// The number of the next user that stamps messages.
@@ -153,6 +155,7 @@ impl RunShared {
             endpoints,
             caches,
             channels: Channels::default(),
+            groups: ListenerGroups::default(),
             run_stamp: run_stamp(&plan.run_id),
             next_publisher: AtomicU32::new(0),
             publishing: AtomicU64::new(0),

@@ -5,7 +5,7 @@
 
 use crate::engine::streams::inbox::{KeptMessage, head_of};
 use crate::extract::{BodyView, Check, CheckCondition, ParsedResponse, ResponseView};
-use crate::plan::stream::MatchCondition;
+use crate::plan::listener::MatchCondition;
 use crate::template::{RenderError, RenderScope, exact_json};
 use crate::wire::message_stream::Message;
 

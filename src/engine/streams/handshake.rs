@@ -9,6 +9,7 @@ use crate::engine::shard::Shard;
 use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::users::user::User;
 use crate::plan::stream::{CLOSE_WAIT, OpenStream, StreamAct, StreamForm};
+use crate::protocol::status;
 use crate::stats::sample::BackendNumber;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::ResponseCapture;
@@ -24,6 +25,11 @@ pub(super) fn add_handshake(
     bytes: &[u8],
 ) -> Vec<u8> {
     let Some(open) = opened_by(prepared) else { return bytes.to_vec() };
+    if open.form.is_broker() {
+        // Its channels have the names of destinations.
+        user.extras().streams.opened_path = String::new();
+        return bytes.to_vec();
+    }
     let head = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |end| end + 2);
     let mut request = bytes[..head].to_vec();
     let path = path_of(shard, prepared, bytes);
@@ -40,6 +46,7 @@ pub(super) fn add_handshake(
                 request.extend_from_slice(format!("Last-Event-ID: {id}\r\n").as_bytes());
             }
         }
+        StreamForm::Mqtt(_) | StreamForm::Amqp => {}
     }
     request.extend_from_slice(&bytes[head..]);
     request
@@ -67,7 +74,7 @@ pub(super) fn take_over(
             }
             Err(kind) => kind,
         }
-    } else if status < 400 {
+    } else if !status::is_error(status) {
         // No stream, though the status by itself is not an error.
         FailureKind::NotAStream
     } else {
@@ -102,6 +109,8 @@ fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> Stream
             StreamForm::WebSocket => StreamProtocol::WebSocket,
             StreamForm::Events => StreamProtocol::Events,
             StreamForm::Lines => StreamProtocol::Lines,
+            StreamForm::Mqtt(settings) => StreamProtocol::Mqtt(settings),
+            StreamForm::Amqp => StreamProtocol::Amqp,
         },
         max_message: ws.max_message,
         ping: ws.ping,

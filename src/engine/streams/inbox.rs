@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use crate::clock::Time;
 use crate::plan::stream::{MAX_INBOX, MAX_INBOX_BYTES};
+use crate::wire::broker::command::BrokerDelivery;
 use crate::wire::message_stream::Message;
 
 /// A message that is kept.
@@ -16,8 +17,19 @@ pub(crate) struct KeptMessage {
     pub(crate) at: Time,
     /// Its payload.
     pub(crate) payload: Box<[u8]>,
-    /// Name and id of an event, in the form of headers; empty for others.
+    /// Name and id of an event, topic and headers of a broker's message, in the form of headers;
+    /// empty for others.
     pub(crate) head: Box<[u8]>,
+    /// How a broker identifies it; `None`: it comes from no broker.
+    pub(crate) place: Option<DeliveryPlace>,
+}
+
+/// How a broker identifies a message that it delivered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeliveryPlace {
+    pub(crate) subscription: Option<u32>,
+    pub(crate) delivery: u64,
+    pub(crate) is_redelivered: bool,
 }
 
 /// The inbox.
@@ -27,24 +39,40 @@ pub(crate) struct MessageInbox {
     bytes: usize,
 }
 
-impl KeptMessage {
-    /// Copies a message.
-    pub(crate) fn of(at: Time, message: &Message<'_>) -> Self {
-        Self { at, payload: message.payload.into(), head: head_of(message).into() }
+impl DeliveryPlace {
+    /// The delivery of a kept message with this head, which names its topic.
+    pub(crate) fn with_head(self, headers: &[u8]) -> BrokerDelivery<'_> {
+        let Self { subscription, delivery, is_redelivered } = self;
+        BrokerDelivery { subscription, delivery, is_redelivered, topic: "", headers }
     }
 }
 
-/// Name and id of an event in the form of headers, which checks and captures read.
+impl KeptMessage {
+    /// Copies a message.
+    pub(crate) fn of(at: Time, message: &Message<'_>) -> Self {
+        let place = message.delivery.map(|delivery| DeliveryPlace {
+            subscription: delivery.subscription,
+            delivery: delivery.delivery,
+            is_redelivered: delivery.is_redelivered,
+        });
+        Self { at, payload: message.payload.into(), head: head_of(message).into(), place }
+    }
+}
+
+/// Name and id of an event, topic and headers of a broker's message, in the form of headers, which
+/// checks and captures read.
 pub(crate) fn head_of(message: &Message<'_>) -> Vec<u8> {
     let mut head = Vec::new();
-    for (name, value) in [("event", message.event), ("id", message.id)] {
-        if let Some(value) = value {
+    let topic = message.delivery.map(|delivery| delivery.topic);
+    for (name, value) in [("event", message.event), ("id", message.id), ("topic", topic)] {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             head.extend_from_slice(name.as_bytes());
             head.extend_from_slice(b": ");
             head.extend_from_slice(value.as_bytes());
             head.extend_from_slice(b"\r\n");
         }
     }
+    head.extend_from_slice(message.delivery.map_or(&[], |delivery| delivery.headers));
     head
 }
 
@@ -82,7 +110,12 @@ mod tests {
     use super::*;
 
     fn message(number: u64, length: usize) -> KeptMessage {
-        KeptMessage { at: Time(number), payload: vec![0; length].into(), head: Box::default() }
+        KeptMessage {
+            at: Time(number),
+            payload: vec![0; length].into(),
+            head: Box::default(),
+            place: None,
+        }
     }
 
     #[test]

@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use crate::clock::{RunOffset, Time};
 use crate::delivery::order::MAX_PAIRS;
-use crate::delivery::{Channel, MessageArrival, PublisherOrder, SequenceLedger, Settled, Stamp};
+use crate::delivery::{
+    Channel, DueLedger, ListenerGroups, MessageArrival, PublisherOrder, Settled, Stamp,
+};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
+use crate::engine::streams::consumer::Consumer;
+use crate::engine::streams::inbox::KeptMessage;
 use crate::engine::streams::replies::ListenerReplies;
 use crate::ids::StepId;
 use crate::stats::MessageCounts;
@@ -18,6 +22,10 @@ use crate::wire::message_stream::Message;
 /// A listener at work.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// The subscription whose messages it takes; `None`: those of its stream.
+    pub(crate) subscription: Option<u32>,
+    /// Acknowledges its messages; `None` if its protocol or step has no acknowledgements.
+    pub(crate) consumer: Option<Box<Consumer>>,
     /// The series that its messages count in.
     pub(crate) step: StepId,
     /// Index of its step among the calls of the archetype.
@@ -34,17 +42,21 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct DueMessages {
     pub(crate) channel: Arc<Channel>,
-    pub(crate) ledger: SequenceLedger,
+    pub(crate) ledger: DueLedger,
     order: PublisherOrder,
     /// Whether it is due what its own user sends.
     pub(crate) own: bool,
 }
 
 impl DueMessages {
-    /// Begins: the listener is ready now.
-    pub(crate) fn begin(channel: Arc<Channel>, own: bool) -> Self {
-        let base = channel.join();
-        Self { channel, ledger: SequenceLedger::new(base), order: PublisherOrder::default(), own }
+    /// Begins: the listener is ready now. `group`: that of the listeners it shares messages with.
+    pub(crate) fn begin(
+        channel: Arc<Channel>,
+        own: bool,
+        group: Option<(&ListenerGroups, &str)>,
+    ) -> Self {
+        let ledger = DueLedger::begin(&channel, group);
+        Self { channel, ledger, order: PublisherOrder::default(), own }
     }
 }
 
@@ -56,7 +68,20 @@ impl Listener {
         replies: ListenerReplies,
         due: Option<DueMessages>,
     ) -> Self {
-        Self { step, call, conditions, replies, due, last: Time::NEVER }
+        let (subscription, consumer) = (None, None);
+        Self { subscription, consumer, step, call, conditions, replies, due, last: Time::NEVER }
+    }
+
+    /// Whether it takes a message.
+    pub(crate) fn takes(&self, message: &Message<'_>) -> bool {
+        let of = message.delivery.and_then(|delivery| delivery.subscription);
+        (self.subscription.is_none() || self.subscription == of) && self.conditions.hold(message)
+    }
+
+    /// Whether it takes a message that was kept.
+    pub(crate) fn takes_kept(&self, kept: &KeptMessage) -> bool {
+        let of = kept.place.and_then(|place| place.subscription);
+        (self.subscription.is_none() || self.subscription == of) && self.conditions.hold_kept(kept)
     }
 
     /// Takes a message that was read at `at`; `shares_read`: in the same read as the one before.
@@ -81,6 +106,8 @@ impl Listener {
         };
         let window = recorder.messages(self.step, second);
         window.counts.received += 1;
+        window.counts.redelivered +=
+            u64::from(message.delivery.is_some_and(|delivery| delivery.is_redelivered));
         window.counts.coalesced += u64::from(shares_read);
         if self.last != Time::NEVER {
             window.gap.record_ns(at.since(self.last));
@@ -124,7 +151,7 @@ impl Listener {
     /// Ends the listener: settles what it is due. `is_final`: no publisher is left.
     pub(crate) fn end(&mut self, shard: &Shard, now: Time, is_final: bool) {
         let Some(due) = &mut self.due else { return };
-        let settled = due.ledger.settle(due.channel.leave(), &due.channel, is_final);
+        let settled = due.ledger.end(&due.channel, is_final);
         let tracked = &shard.tracked_pairs;
         tracked.set(tracked.get().saturating_sub(due.order.tracked()));
         let mut recorder = shard.recorder.borrow_mut();

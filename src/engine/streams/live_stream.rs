@@ -1,29 +1,21 @@
-//! A stream that is open, or is being opened again: its connection, its inbox and its listeners.
+//! A stream that is open, or is being opened again.
 //!
 //! A user holds it, and so does its reader task.
-//! Invariant: the connection is here or taken by the task that polls it; a message goes to the
-//! first listener that takes it, else to the step that waits, else to the inbox.
+//! Invariant: a message goes to the first listener that takes it, else to the step that waits, else
+//! to the inbox; an answer goes to the command that it answers.
 
 use std::cell::RefCell;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use crate::clock::{self, RunOffset, Time};
 use crate::engine::shard::Shard;
 use crate::engine::streams::captured_values::CapturedValues;
-use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::connected_stream::ConnectedStream;
-use crate::engine::streams::inbox::{KeptMessage, MessageInbox, head_of};
-use crate::engine::streams::listener::Listener;
-use crate::engine::streams::replies::ReplyQueue;
-use crate::extract::{self, ResponseRules};
+use crate::engine::streams::inbox::KeptMessage;
+use crate::engine::streams::stream_state::StreamState;
 use crate::ids::StepId;
 use crate::seed::Rng;
-use crate::template::Value;
 use crate::wire::message_stream::{Message, MessageKind, StreamEnd};
-
-/// Maximum messages that are sent again after a reconnection.
-const MAX_RESENT: usize = 64;
 
 /// Bytes that wait for the kernel from which on a `send` waits, too.
 pub(super) const MAX_QUEUED: usize = 1 << 20;
@@ -41,59 +33,6 @@ pub(crate) struct LiveStream {
     keeps: bool,
 }
 
-/// What changes.
-#[derive(Debug)]
-pub(crate) struct StreamState {
-    /// The connection; `None` while it is polled, away or ended.
-    pub(crate) wire: Option<ConnectedStream>,
-    pub(crate) phase: StreamPhase,
-    pub(crate) opened: Time,
-    pub(crate) inbox: MessageInbox,
-    pub(crate) listeners: Vec<Listener>,
-    pub(crate) waiting: Option<Box<WaitingStep>>,
-    /// Wakes the reader.
-    pub(crate) reader: Option<Waker>,
-    /// Wakes the user that waits for the stream to send, open or close.
-    pub(crate) user: Option<Waker>,
-    /// Intended and actual time of the last `send`.
-    pub(crate) last_sent: Option<(Time, Time)>,
-    /// When the last message arrived that a step waited for.
-    pub(crate) last_awaited: Option<Time>,
-    /// The id of the last event, for `Last-Event-ID`.
-    pub(crate) last_id: Option<String>,
-    /// How long the target asked to wait before a reconnection.
-    pub(crate) reconnect_delay: Option<Duration>,
-    /// Messages that are sent again after a reconnection.
-    resent: Vec<(MessageKind, Vec<u8>)>,
-    replies: ReplyQueue,
-    /// Where captured values go; `None` if no listener of the flow captures any.
-    captured: Option<CapturedValues>,
-    /// Draws what a capture picks at random.
-    rng: Rng,
-    /// When the last message of the stream was read.
-    last_read: Time,
-    /// Whether bytes wait for the kernel.
-    pub(crate) is_flushing: bool,
-    /// Whether its user has closed it.
-    is_unwanted: bool,
-}
-
-/// Where a stream is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StreamPhase {
-    Open,
-    /// Ended, and to be opened again.
-    Away,
-    Ended(StreamEnd),
-}
-
-/// A step that waits for a message.
-#[derive(Debug)]
-pub(crate) struct WaitingStep {
-    pub(crate) conditions: Conditions,
-    pub(crate) found: Option<KeptMessage>,
-}
-
 impl LiveStream {
     /// A stream that has just been opened by the step `call`.
     pub(crate) fn new(
@@ -101,29 +40,9 @@ impl LiveStream {
         (call, step): (usize, StepId),
         (path, keeps): (String, bool),
         opened: Time,
-        (rng, captured): (Rng, Option<CapturedValues>),
+        drawn: (Rng, Option<CapturedValues>),
     ) -> Self {
-        let state = StreamState {
-            wire: Some(wire),
-            phase: StreamPhase::Open,
-            opened,
-            inbox: MessageInbox::default(),
-            listeners: Vec::new(),
-            waiting: None,
-            reader: None,
-            user: None,
-            last_sent: None,
-            last_awaited: None,
-            last_id: None,
-            reconnect_delay: None,
-            resent: Vec::new(),
-            replies: ReplyQueue::default(),
-            captured,
-            rng,
-            last_read: Time::NEVER,
-            is_flushing: false,
-            is_unwanted: false,
-        };
+        let state = StreamState::new(wire, opened, drawn);
         Self { state: RefCell::new(state), call, step, path, keeps }
     }
 
@@ -141,11 +60,12 @@ impl LiveStream {
         };
         let mut receive = |at: Time, message: Message<'_>| self.receive(shard, at, &message);
         let mut end = shard.wire.poll_stream(&mut *wire, cx, &mut receive);
+        let settles = self.state.borrow_mut().serve_broker(shard, cx, &mut *wire);
         let replies = self.state.borrow_mut().replies.take();
-        let mut flushes = self.state.borrow().is_flushing || !replies.is_empty();
+        let mut flushes = self.state.borrow().is_flushing || !replies.is_empty() || settles;
         for payload in &replies {
-            let message = Message { kind: MessageKind::Text, payload, event: None, id: None };
-            flushes &= wire.send(message) || self.state.borrow().is_flushing;
+            let message = Message::new(MessageKind::Text, payload);
+            flushes &= wire.send(message) || self.state.borrow().is_flushing || settles;
         }
         if flushes && end.is_pending() {
             match wire.poll_flush(cx) {
@@ -183,7 +103,7 @@ impl LiveStream {
         {
             state.last_id = Some(id.to_owned());
         }
-        if let Some(place) = state.listeners.iter().position(|one| one.conditions.hold(message)) {
+        if let Some(place) = state.listeners.iter().position(|one| one.takes(message)) {
             state.hand_over(shard, place, at, message, shares_read);
             return;
         }
@@ -247,8 +167,9 @@ impl LiveStream {
     }
 
     /// Begins to close; the reader brings it to its end.
-    pub(crate) fn begin_close(&self, code: u16, reason: &str) {
+    pub(crate) fn begin_close(&self, shard: &Shard, code: u16, reason: &str) {
         let mut state = self.state.borrow_mut();
+        state.end_batches(shard);
         if let Some(wire) = &mut state.wire {
             wire.close(code, reason);
             state.is_flushing = true;
@@ -260,108 +181,5 @@ impl LiveStream {
     /// Whether its user has closed it.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.state.borrow().is_unwanted
-    }
-}
-
-impl StreamState {
-    /// Hands a message to the listener at `place`.
-    pub(crate) fn hand_over(
-        &mut self,
-        shard: &Shard,
-        place: usize,
-        at: Time,
-        message: &Message<'_>,
-        shares_read: bool,
-    ) {
-        let listener = &mut self.listeners[place];
-        listener.take(shard, at, message, shares_read);
-        let call = (listener.call, listener.step);
-        let (rng, captured) = (&mut self.rng, self.captured.as_ref());
-        if let Some(answer) = listener.replies.answer(shard, call, (at, message), (rng, captured)) {
-            let has_room = self.replies.push(answer);
-            let now = RunOffset::of(at, shard.start);
-            let mut recorder = shard.recorder.borrow_mut();
-            recorder.messages(listener.step, now).counts.dropped += u64::from(!has_room);
-        }
-        self.check(shard, call, at, message);
-    }
-
-    /// Evaluates the checks and captures of a listener.
-    fn check(
-        &mut self,
-        shard: &Shard,
-        (call, step): (usize, StepId),
-        at: Time,
-        message: &Message<'_>,
-    ) {
-        let archetype = shard.archetype_of(step);
-        let prepared = &shard.flows[archetype].calls[call];
-        if prepared.check_ids.is_empty() {
-            return;
-        }
-        let rules: ResponseRules<'_> = prepared.call.response_rules();
-        let head = head_of(message);
-        let most = rules.captures.iter().map(|capture| capture.variable + 1).max().unwrap_or(0);
-        let mut variables: Vec<Option<Value>> = vec![None; most];
-        let intended = RunOffset::of(at, shard.start);
-        let view = view(message.payload, &head);
-        extract::apply(rules, view, &mut variables, &mut self.rng, |part, passed| {
-            let id = prepared.check_ids[prepared.call.place_of(part)];
-            shard.recorder.borrow_mut().record_check(step, intended, id, passed);
-        });
-        if let Some(captured) = &self.captured {
-            for capture in rules.captures {
-                captured.set(capture.variable, variables[capture.variable].take());
-            }
-        }
-    }
-
-    /// Hands queued bytes to the kernel. The reader is woken to write what is left, so that a
-    /// sender that is cancelled leaves nothing behind; it wakes the user then.
-    pub(super) fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), StreamEnd>> {
-        let Some(wire) = &mut self.wire else { return Poll::Pending };
-        let waker = self.reader.as_ref().unwrap_or(cx.waker());
-        let flushed = wire.poll_flush(&mut Context::from_waker(waker));
-        self.is_flushing = flushed.is_pending();
-        flushed
-    }
-
-    /// Wakes the user that waits for the stream.
-    pub(crate) fn wake_user(&mut self) {
-        if let Some(user) = self.user.take() {
-            user.wake();
-        }
-    }
-
-    /// Wakes the reader.
-    pub(crate) fn wake_reader(&self) {
-        if let Some(reader) = &self.reader {
-            reader.wake_by_ref();
-        }
-    }
-
-    /// Notes that `cx` waits for the stream.
-    pub(crate) fn wait_here(&mut self, cx: &Context<'_>) {
-        self.user = Some(cx.waker().clone());
-    }
-
-    /// Keeps a message that is sent again after a reconnection.
-    pub(crate) fn resend_later(&mut self, kind: MessageKind, payload: &[u8]) {
-        if self.resent.len() < MAX_RESENT {
-            self.resent.push((kind, payload.to_vec()));
-        }
-    }
-
-    /// Continues on a new connection: sends again what subscribes.
-    pub(crate) fn came_back(&mut self, mut wire: ConnectedStream, now: Time) {
-        for (kind, payload) in &self.resent {
-            wire.send(Message { kind: *kind, payload, event: None, id: None });
-        }
-        self.is_flushing = !self.resent.is_empty();
-        for due in self.listeners.iter_mut().filter_map(|listener| listener.due.as_mut()) {
-            due.ledger.came_back(due.channel.next_index());
-        }
-        (self.wire, self.phase, self.opened) = (Some(wire), StreamPhase::Open, now);
-        self.wake_user();
     }
 }

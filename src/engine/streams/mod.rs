@@ -6,9 +6,11 @@
 //! Invariant: a message is stamped with its receipt in the reader, never when a step gets its turn;
 //! it is counted once.
 
+mod answers;
 mod captured_values;
 mod conditions;
 mod connected_stream;
+mod consumer;
 mod end;
 mod exchange_end;
 mod handshake;
@@ -17,6 +19,7 @@ mod inbox;
 mod listener;
 mod live_stream;
 mod open;
+mod publish;
 mod publisher;
 mod reader;
 mod replies;
@@ -25,7 +28,9 @@ mod settle;
 mod stamping;
 mod step;
 mod step_end;
+mod stream_state;
 mod streamed;
+mod subscribe;
 mod user_streams;
 mod wait;
 

@@ -47,12 +47,13 @@ pub(super) async fn open(
     let spare = open.reconnect.is_some().then(|| SpareUser::of(user));
     reader::count_opened(shard, &live, false);
     if let Some(before) = user.extras().streams.set(step.stream, Rc::clone(&live)) {
-        before.begin_close(1_000, "");
+        before.begin_close(shard, 1_000, "");
     }
     reader::spawn(shard, Rc::clone(&live), spare);
     match &open.listener {
         Some(listener) if end.result == CallResult::Ok => {
-            let begun = step_end::begin_listener(shard, user, (call, prepared), &live, listener);
+            let begun =
+                step_end::begin_listener(shard, user, (call, prepared), &live, (listener, None));
             CallEnd { goes_on: end.goes_on && begun.is_ok(), ..end }
         }
         _ => end,

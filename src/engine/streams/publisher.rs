@@ -78,8 +78,20 @@ impl StampedMessage {
 
     /// Ends the send of the message: counts it, and the deliveries that are due for it. If it
     /// failed, its listeners are due it, and will not get it.
-    pub(crate) fn end(self, shard: &Shard, (step, at): (StepId, RunOffset), is_sent: bool) {
-        if !is_sent {
+    pub(crate) fn end(self, shard: &Shard, place: (StepId, RunOffset), is_sent: bool) {
+        self.end_taken(shard, place, is_sent, is_sent);
+    }
+
+    /// As [`Self::end`], of a message that a broker may have refused: it is sent, and its listeners
+    /// will not get it.
+    pub(crate) fn end_taken(
+        self,
+        shard: &Shard,
+        (step, at): (StepId, RunOffset),
+        is_sent: bool,
+        is_taken: bool,
+    ) {
+        if !is_taken {
             self.channel.note_unsent(self.index);
         }
         let mut recorder = shard.recorder.borrow_mut();

@@ -14,9 +14,10 @@ use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::CallTiming;
 use crate::engine::shard::Shard;
 use crate::engine::streams::end;
-use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
+use crate::engine::streams::live_stream::LiveStream;
+use crate::engine::streams::stream_state::StreamPhase;
 use crate::engine::users::user::{User, UserSnapshot};
-use crate::plan::stream::{Reconnect, StreamAct};
+use crate::plan::stream::{OpenStream, Reconnect, StreamAct};
 use crate::stats::{AttemptOutcome, AttemptPhase, MessageTime};
 use crate::template::Value;
 use crate::units::nanos;
@@ -63,7 +64,8 @@ async fn run(shard: &Rc<Shard>, live: &LiveStream, mut spare: Option<SpareUser>)
     loop {
         let ended = poll_fn(|cx| live.poll(shard, cx)).await;
         count_end(shard, live, ended);
-        let reconnect = reconnect_of(shard, live).filter(|_| !ended.is_ours);
+        let reconnect = opening_of(shard, live).and_then(|open| open.reconnect);
+        let reconnect = reconnect.filter(|_| !ended.is_ours);
         let (Some(reconnect), Some(copy)) = (reconnect, spare.take()) else {
             finish(live, ended);
             return;
@@ -78,10 +80,11 @@ async fn run(shard: &Rc<Shard>, live: &LiveStream, mut spare: Option<SpareUser>)
     }
 }
 
-fn reconnect_of(shard: &Shard, live: &LiveStream) -> Option<Reconnect> {
+/// How a stream was opened.
+fn opening_of<'s>(shard: &'s Shard, live: &LiveStream) -> Option<&'s OpenStream> {
     let flow = &shard.flows[shard.archetype_of(live.step)];
     match &flow.calls[live.call].call.stream.as_ref()?.act {
-        StreamAct::Open(open) => open.reconnect,
+        StreamAct::Open(open) => Some(open),
         _ => None,
     }
 }
@@ -99,9 +102,11 @@ pub(super) fn count_opened(shard: &Shard, live: &LiveStream, again: bool) {
 fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
     let now = clock::now();
     let opened = live.state.borrow().opened;
+    live.state.borrow_mut().answers.give_up(shard);
     shard.streams.count_held(live.step, false);
+    let is_broker = opening_of(shard, live).is_some_and(|open| open.form.is_broker());
     let mut recorder = shard.recorder.borrow_mut();
-    recorder.record_stream_end(&end::describe(ended));
+    recorder.record_stream_end(&end::describe(ended, is_broker));
     if let Some(kind) = ended.failure {
         recorder.record_error(AttemptOutcome::of_failure(AttemptPhase::Message, kind));
     }

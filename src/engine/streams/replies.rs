@@ -12,7 +12,7 @@ use crate::engine::streams::conditions::{Conditions, view};
 use crate::engine::streams::inbox::head_of;
 use crate::extract::{self, ResponseRules};
 use crate::ids::{ArchetypeId, StepId};
-use crate::plan::stream::Reply;
+use crate::plan::listener::Reply;
 use crate::seed::Rng;
 use crate::template::{MAX_WORK, Value};
 use crate::wire::message_stream::Message;

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::CallEnd;
-use crate::engine::streams::live_stream::{LiveStream, MAX_QUEUED, StreamPhase};
+use crate::engine::streams::live_stream::{LiveStream, MAX_QUEUED};
 use crate::engine::streams::stamping;
 use crate::engine::streams::step_end;
+use crate::engine::streams::stream_state::StreamPhase;
 use crate::engine::users::user::User;
 use crate::plan::RequestBody;
 use crate::plan::stream::SendMessage;
@@ -82,7 +83,8 @@ pub(super) async fn send(
     end
 }
 
-fn render(context: CallContext<'_>, user: &mut User) -> Result<Vec<u8>, RenderError> {
+/// Renders the payload of a message.
+pub(super) fn render(context: CallContext<'_>, user: &mut User) -> Result<Vec<u8>, RenderError> {
     let shard = context.shard;
     let mut payload = shard.buffers.take();
     payload.clear();
@@ -117,7 +119,7 @@ async fn hand_over(
             if queued >= MAX_QUEUED && state.poll_flush(cx).is_pending() {
                 return Poll::Pending;
             }
-            let message = Message { kind, payload, event: None, id: None };
+            let message = Message::new(kind, payload);
             if !state.wire.as_mut().is_some_and(|wire| wire.send(message)) {
                 return Poll::Ready(Err(FailureKind::Closed));
             }
@@ -144,7 +146,7 @@ pub(super) async fn close(
     let begun = step_end::begin(context, user, clock::now());
     user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
     live.end_listeners(context.shard, false);
-    live.begin_close(code, reason);
+    live.begin_close(context.shard, code, reason);
     let outcome = wait_for(user, &live, |_, phase| match phase {
         StreamPhase::Ended(end) => Poll::Ready(end.failure.map_or(Ok(()), Err)),
         _ => Poll::Pending,

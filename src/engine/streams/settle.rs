@@ -10,7 +10,8 @@ use std::task::Poll;
 
 use crate::clock::{self, Time};
 use crate::engine::shard::Shard;
-use crate::engine::streams::live_stream::{LiveStream, StreamPhase};
+use crate::engine::streams::live_stream::LiveStream;
+use crate::engine::streams::stream_state::StreamPhase;
 use crate::engine::users::user::User;
 use crate::plan::stream::{CLOSE_WAIT, LATE_WAIT};
 
@@ -50,9 +51,10 @@ async fn end_all(shard: &Shard, user: &User, streams: &[Rc<LiveStream>], is_fina
     if is_final && streams.iter().any(|live| live.is_due_messages()) {
         is_settled = await_late(shard, user, streams).await;
     }
+    await_confirmations(user, streams).await;
     for live in streams {
         live.end_listeners(shard, is_settled);
-        live.begin_close(1_000, "");
+        live.begin_close(shard, 1_000, "");
     }
     let until = clock::now() + CLOSE_WAIT;
     for live in streams {
@@ -68,6 +70,18 @@ async fn end_all(shard: &Shard, user: &User, streams: &[Rc<LiveStream>], is_fina
             })
             .await;
         live.give_up_inbox(shard);
+    }
+}
+
+/// Waits for the confirmations of messages that were sent.
+async fn await_confirmations(user: &User, streams: &[Rc<LiveStream>]) {
+    let until = clock::now() + CLOSE_WAIT;
+    let waits = |live: &LiveStream| {
+        let state = live.state.borrow();
+        state.phase == StreamPhase::Open && state.answers.unconfirmed() > 0
+    };
+    if streams.iter().any(|live| waits(live)) {
+        poll_each(user, until, &|| !streams.iter().any(|live| waits(live))).await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::engine::shard::Shard;
 use crate::engine::streams::handshake;
 use crate::engine::streams::publisher::{Publisher, StampedMessage};
 use crate::engine::users::user::User;
-use crate::plan::stream::ChannelPlan;
+use crate::plan::listener::ChannelPlan;
 use crate::template::RenderError;
 
 /// Writes a stamp over the placeholder in `message`, for a send that is intended at `intended`.

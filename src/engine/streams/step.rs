@@ -7,7 +7,7 @@ use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
-use crate::engine::streams::{open, send, step_end, wait};
+use crate::engine::streams::{open, publish, send, step_end, subscribe, wait};
 use crate::engine::users::user::User;
 use crate::plan::stream::StreamAct;
 use crate::stats::CallResult;
@@ -32,11 +32,14 @@ pub(crate) async fn step(
             open::open(shard, user, (call, prepared), (step, opened), timing).await
         }
         StreamAct::Send(message) => send::send(context, user, live, *message).await,
+        StreamAct::Publish(plan) => publish::publish(context, user, live, plan).await,
+        StreamAct::Subscribe(plan) => subscribe::subscribe(context, user, (call, live), plan).await,
         StreamAct::Await(message) => wait::wait(context, user, live, message).await,
         StreamAct::Close { code, reason } => send::close(context, user, live, *code, reason).await,
         StreamAct::Listen(listener) => {
             let Some(live) = live else { return step_end::not_open(context, user) };
-            let begun = step_end::begin_listener(shard, user, (call, prepared), &live, listener);
+            let begun =
+                step_end::begin_listener(shard, user, (call, prepared), &live, (listener, None));
             match begun {
                 // It takes no time, and is no call.
                 Ok(()) => CallEnd {

@@ -13,14 +13,15 @@ use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, unsent};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
+use crate::engine::streams::consumer::Consumer;
 use crate::engine::streams::inbox::KeptMessage;
 use crate::engine::streams::listener::{DueMessages, Listener};
 use crate::engine::streams::live_stream::LiveStream;
 use crate::engine::streams::replies::{ListenerReplies, ReplyScope};
 use crate::engine::streams::stamping;
 use crate::engine::users::user::User;
-use crate::plan::stream::ListenerPlan;
-use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
+use crate::plan::listener::ListenerPlan;
+use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, CallResult, Exchange, FailureKind};
 use crate::template::RenderError;
 use crate::wire::ResponseCapture;
 use crate::wire::message_stream::{Message, MessageKind};
@@ -32,13 +33,32 @@ pub(super) struct StepBegun {
     pub(super) at: Time,
     /// How long the event loop had stalled then, ns.
     stalled_ns: u64,
+    /// How long it waited for room at the broker, ns.
+    blocked_ns: u64,
+}
+
+impl StepBegun {
+    /// A step that waited this long for its stream or its broker.
+    pub(super) fn blocked(
+        self,
+        context: CallContext<'_>,
+        blocked_ns: u64,
+        cause: BlockCause,
+    ) -> Self {
+        if blocked_ns > 0 {
+            let mut recorder = context.shard.recorder.borrow_mut();
+            recorder.record_blocked(context.intended(), cause, blocked_ns);
+        }
+        Self { blocked_ns, ..self }
+    }
 }
 
 /// Begins a step that the shard turns to now.
 pub(super) fn begin(context: CallContext<'_>, user: &User, now: Time) -> StepBegun {
     let (workload, step) = (user.workload, context.step(user));
     let mut recorder = context.shard.recorder.borrow_mut();
-    StepBegun { at: now, stalled_ns: recorder.begin_call(workload, step, context.intended(), now) }
+    let stalled_ns = recorder.begin_call(workload, step, context.intended(), now);
+    StepBegun { at: now, stalled_ns, blocked_ns: 0 }
 }
 
 /// Ends a step that measured from `dispatched` to `done`; `payload` is what it sent, `found` what
@@ -81,10 +101,11 @@ fn exchange(outcome: AttemptOutcome, dispatched: Time, done: Time) -> Exchange {
 
 fn blocked(context: CallContext<'_>, begun: StepBegun, dispatched: Time) -> BlockedTime {
     // What the shard did before the message could go out is its own delay.
-    let prepared_ns = dispatched.since(context.timing.picked_up);
+    let blocked_ns = begun.blocked_ns;
+    let prepared_ns = dispatched.since(context.timing.picked_up).saturating_sub(blocked_ns);
     let own = ShardDelays { prepared_ns, stalled_ns: begun.stalled_ns };
     // The reader stamps a message; its user gets its turn later.
-    BlockedTime { blocked_ns: 0, left: clock::now(), taken_up: begun.at, own, attempts: 1 }
+    BlockedTime { blocked_ns, left: clock::now(), taken_up: begun.at, own, attempts: 1 }
 }
 
 /// Ends a step whose stream is not open: its opening failed, or it has not run.
@@ -106,6 +127,19 @@ pub(super) fn fail_to_render(
     conclude::fail_to_render(context, user, error)
 }
 
+/// Where the messages of a broker's listener come from.
+#[derive(Debug)]
+pub(super) struct ListenerSource<'a> {
+    /// The number of its subscription.
+    pub(super) subscription: u32,
+    /// The default name of its channel.
+    pub(super) channel: String,
+    /// The group of listeners that share messages.
+    pub(super) group: &'a str,
+    /// What acknowledges messages; `None`: nothing does.
+    pub(super) consumer: Option<Box<Consumer>>,
+}
+
 /// Begins a listener on an open stream; messages that were kept go to it first.
 ///
 /// # Errors
@@ -115,28 +149,35 @@ pub(super) fn begin_listener(
     user: &mut User,
     (call, prepared): (usize, &PreparedCall),
     live: &Rc<LiveStream>,
-    plan: &ListenerPlan,
+    (plan, broker): (&ListenerPlan, Option<ListenerSource<'_>>),
 ) -> Result<(), RenderError> {
     let now = clock::now();
     let conditions = Conditions::render(&plan.conditions, &mut user.scope(shard, now))?;
     let replies = replies(shard, user, now, plan)?;
     let mut due = None;
     if let Some(channel) = &plan.channel {
-        let name = stamping::channel_name(shard, user, channel, (now, &live.path))?;
+        let path = broker.as_ref().map_or(&live.path, |source| &source.channel);
+        let name = stamping::channel_name(shard, user, channel, (now, path))?;
         let channel = shard.shared.channels.get(&name);
-        due = channel.map(|channel| DueMessages::begin(channel, plan.own));
+        let group = broker.as_ref().filter(|_| plan.shares);
+        let group = group.map(|source| (&shard.shared.groups, source.group));
+        due = channel.map(|channel| DueMessages::begin(channel, plan.own, group));
     }
     let step = user.step(prepared.call.series);
-    let listener = Listener::new((step, call), conditions, replies, due);
+    let mut listener = Listener::new((step, call), conditions, replies, due);
+    if let Some(source) = broker {
+        (listener.subscription, listener.consumer) = (Some(source.subscription), source.consumer);
+    }
     let mut state = live.state.borrow_mut();
     // Most streams have one: room for four would be wasted.
     state.listeners.reserve_exact(1);
     state.listeners.push(listener);
     let place = state.listeners.len() - 1;
     for kept in state.inbox.take_all() {
-        if state.listeners[place].conditions.hold_kept(&kept) {
-            let message =
-                Message { kind: MessageKind::Text, payload: &kept.payload, event: None, id: None };
+        if state.listeners[place].takes_kept(&kept) {
+            let delivery = kept.place.map(|place| place.with_head(&kept.head));
+            let message = Message::new(MessageKind::Text, &kept.payload);
+            let message = Message { delivery: delivery.as_ref(), ..message };
             state.hand_over(shard, place, kept.at, &message, false);
         } else {
             state.inbox.push(kept);

@@ -5,14 +5,15 @@
 use super::{Packed, PackedBytes, Shape};
 use crate::stats::outcome::{self, ERRORS, ErrorCounts};
 use crate::stats::{
-    AttemptOutcome, AttemptPhase, BlockCause, FailureKind, GeneratorError, Histogram, Latency,
-    Untimed,
+    AttemptOutcome, AttemptPhase, FailureKind, GeneratorError, Histogram, Latency, Untimed,
 };
 
 /// Kinds of failures and phases that records of version 9 know, and those before it.
 const FORMER: [(usize, usize); 2] = [(70, 9), (51, 8)];
 /// Errors of the generator that records before version 10 know; later ones come after them.
 const FORMER_GENERATOR: usize = 9;
+/// Causes of waits that they know; later ones come after them.
+const FORMER_CAUSES: usize = 10;
 
 /// The length of a row of errors, and the number of rows, in a record before version 10.
 const fn former_table(version: u32) -> (usize, usize) {
@@ -51,7 +52,7 @@ impl Packed for ErrorCounts {
         }
         let mut counts = Self::default();
         let (row, phases) = former_table(from.version);
-        for index in 0..row * phases + FORMER_GENERATOR + BlockCause::ALL.len() {
+        for index in 0..row * phases + FORMER_GENERATOR + FORMER_CAUSES {
             counts[error_of(index, from.version)?] = u64::unpack(from)?;
         }
         Some(counts)

@@ -34,7 +34,8 @@ listed! {
     ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control, Worker,
         Backend, Shift;
     BreakerState: Closed, Open, HalfOpen;
-    BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
+    BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel,
+        Confirm;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
     MonitorOwner: Generator, Target;
     Interrupt: Int, Term, Control, Hup, Quit;
@@ -77,10 +78,12 @@ packed! {
     MessageCounts {
         sent, expected, received, due, delivered, lost, missed, unsent, open, duplicated, reordered,
         late, replayed, foreign, unexpected, unstamped, unmatched, dropped, coalesced, ahead,
-        tokens, by_chunks, judged, good,
+        tokens, by_chunks, judged, good, confirmed since 10, refused since 10,
+        unconfirmed since 10, redelivered since 10, acknowledged since 10, rejected since 10,
     }
     MessageWindow {
         counts, delivery, transit, gap, first, first_text, tpot, life, streams since 10,
+        confirm since 10,
     }
     HeldStreams { wanted, held }
     StreamCounts { opened, reconnects, ended, closed, untracked_pairs }

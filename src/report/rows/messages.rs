@@ -6,7 +6,7 @@
 use super::steps::{StepRow, steps, steps_of};
 use crate::event::Report;
 use crate::stats::{Histogram, Latency, MessageCounts, MessageWindow};
-use crate::units::per_second;
+use crate::units::{per_second, show_count};
 
 /// A step with messages.
 pub(crate) struct MessageRow<'r> {
@@ -76,6 +76,34 @@ pub(crate) fn current_ledger(report: &Report) -> MessageCounts {
     part.messages(|_| true).counts
 }
 
+/// What brokers made of messages: confirmations of sent ones, and what consumers made of received
+/// ones, in words. Empty without a broker that confirms, or a consumer.
+pub(crate) fn broker_facts(counts: &MessageCounts) -> Vec<(&'static str, String)> {
+    let named = |all: &[(u64, &str)]| {
+        let some = all.iter().enumerate().filter(|(at, (count, _))| *at == 0 || *count > 0);
+        let some = some.map(|(_, (count, what))| format!("{} {what}", show_count(*count)));
+        some.collect::<Vec<_>>().join(", ")
+    };
+    let mut facts = Vec::new();
+    if counts.confirmed + counts.refused + counts.unconfirmed > 0 {
+        let all = [
+            (counts.confirmed, "confirmed"),
+            (counts.refused, "refused"),
+            (counts.unconfirmed, "without a confirmation"),
+        ];
+        facts.push(("broker", named(&all)));
+    }
+    if counts.acknowledged + counts.rejected + counts.redelivered > 0 {
+        let all = [
+            (counts.acknowledged, "acknowledged"),
+            (counts.rejected, "rejected"),
+            (counts.redelivered, "redelivered"),
+        ];
+        facts.push(("consumers", named(&all)));
+    }
+    facts
+}
+
 /// The share of judged responses that met all limits of `good`; `None` if none was judged.
 pub(crate) fn good_share(counts: &MessageCounts) -> Option<f64> {
     (counts.judged > 0).then(|| counts.good as f64 / counts.judged as f64)
@@ -118,6 +146,7 @@ pub(crate) fn message_times(messages: &MessageWindow) -> Vec<MessageTimes> {
         ("first_text", known(&messages.first_text)),
         ("tpot", known(&messages.tpot)),
         ("life", known(&messages.life)),
+        ("confirm", known(&messages.confirm)),
     ];
     let all = all.into_iter().filter(|(_, times)| times.count() > 0);
     all.map(|(name, times)| MessageTimes { name, times }).collect()

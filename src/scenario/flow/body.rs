@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::files::FileRole;
 use crate::plan::RequestBody;
 use crate::scenario::flow::context::FlowContext;
@@ -22,6 +25,20 @@ use crate::template::{Builder, Encoding, Template};
 
 /// Maximum size of a file as a body, bytes, because each shard keeps it in memory.
 const MAX_FILE: u64 = 64 << 20;
+
+/// Reads bytes in base64.
+pub(crate) fn base64(diagnostics: &mut Diagnostics, node: &Node) -> Option<Vec<u8>> {
+    let text = values::plain_text(diagnostics, node, "bytes in base64")?;
+    match STANDARD.decode(text) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            diagnostics
+                .mistake(node.span, format!("`bytes` is not base64: {error}"))
+                .expected("bytes in base64, such as `AAEC`");
+            None
+        }
+    }
+}
 
 /// Compiles the body of a step, and adds its content type to `headers`; `stamp` are the members of
 /// a JSON body that lead to its stamp, if it has one.

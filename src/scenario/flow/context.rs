@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::grpc::GrpcSettings;
 use crate::plan::Safety;
+use crate::plan::broker::MqttSettings;
+use crate::plan::transport::Login;
 use crate::protocol::Protocol;
 use crate::scenario::syntax::node::Node;
 
@@ -22,6 +24,10 @@ pub(crate) struct ScenarioContext {
     pub protocols: Vec<Protocol>,
     /// The methods of those that speak gRPC.
     pub grpc: Vec<Option<Arc<GrpcSettings>>>,
+    /// What their sessions of MQTT begin with.
+    pub mqtt: Vec<MqttSettings>,
+    /// What their connections log in with.
+    pub logins: Vec<Option<Login>>,
     /// Whether each of them has the URL of a WebSocket server.
     pub websockets: Vec<bool>,
     /// The variables that `setup` sets.

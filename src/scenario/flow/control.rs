@@ -99,6 +99,7 @@ fn compile_control(
             fallback(flow, diagnostics, node);
         }
         ControlStep::Redis
+        | ControlStep::Amqp
         | ControlStep::Tcp
         | ControlStep::Udp
         | ControlStep::Dns

@@ -2,6 +2,7 @@
 //!
 //! Invariant: each kind has one key.
 
+use crate::scenario::nouns::brokers::AMQP;
 use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
@@ -12,7 +13,7 @@ use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 23] = [
+pub(crate) const KINDS: [(&str, ControlStep); 24] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -36,6 +37,7 @@ pub(crate) const KINDS: [(&str, ControlStep); 23] = [
     ("dns", ControlStep::Dns),
     ("sql", ControlStep::Sql),
     ("grpc", ControlStep::Grpc),
+    ("amqp", ControlStep::Amqp),
 ];
 
 /// A kind of control step.
@@ -65,6 +67,8 @@ pub(crate) enum ControlStep {
     Sql,
     /// A unary call of gRPC.
     Grpc,
+    /// A declaration or deletion at a broker of AMQP.
+    Amqp,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -100,6 +104,7 @@ impl ControlStep {
             Self::Dns => &DNS_QUERY,
             Self::Sql => &SQL,
             Self::Grpc => &GRPC,
+            Self::Amqp => &AMQP,
         }
     }
 

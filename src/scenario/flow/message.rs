@@ -7,10 +7,8 @@ use std::ops::Range;
 
 use crate::delivery::stamp::PLACEHOLDER;
 use crate::extract::{Check, CheckCondition, TextCondition};
-use crate::plan::stream::{
-    AnswerFormat, ChannelPlan, GoodAnswer, ListenerPlan, MatchCondition, Reply, StreamedAnswer,
-    TextVerb,
-};
+use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition, Reply, TextVerb};
+use crate::plan::stream::{AnswerFormat, GoodAnswer, StreamedAnswer};
 use crate::scenario::flow::capture::{captures, path_of_key, regex};
 use crate::scenario::flow::check::to_json;
 use crate::scenario::nouns::noun::Noun;
@@ -24,6 +22,9 @@ use crate::template::{Encoding, Template};
 /// The header under which a message has the name of its event, for checks and captures.
 pub(crate) const EVENT: &str = "event";
 
+/// The one under which a message of a broker has its topic.
+const TOPIC: &str = "topic";
+
 /// The member of a JSON body that gets the stamp unless the step says another.
 const STAMP_MEMBER: &str = "_m";
 
@@ -35,11 +36,13 @@ pub(crate) fn conditions(
 ) -> Vec<MatchCondition> {
     let Some(mut fields) = Fields::read(diagnostics, node, &MATCH) else { return Vec::new() };
     let mut all = Vec::new();
-    if let Some(node) = fields.take("event")
-        && let Some(name) = values::plain_text(diagnostics, node, "the name of an event")
-    {
-        let text = TextCondition::Equals(name.to_owned());
-        all.push(fixed(CheckCondition::Header(EVENT.to_owned(), text)));
+    for (key, expected) in [(EVENT, "the name of an event"), (TOPIC, "a topic")] {
+        if let Some(node) = fields.take(key)
+            && let Some(name) = values::plain_text(diagnostics, node, expected)
+        {
+            let text = TextCondition::Equals(name.to_owned());
+            all.push(fixed(CheckCondition::Header(key.to_owned(), text)));
+        }
     }
     if let Some(node) = fields.take("text") {
         text(diagnostics, node, names, &mut all);
@@ -149,7 +152,7 @@ pub(crate) fn listener(
         .iter()
         .filter_map(|node| reply(diagnostics, node, names))
         .collect();
-    ListenerPlan { conditions, channel, own, replies }
+    ListenerPlan { conditions, channel, own, shares: false, replies }
 }
 
 fn reply(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Reply> {
@@ -200,6 +203,13 @@ pub(crate) struct StampPlace {
     pub channel: ChannelPlan,
     /// The members of a JSON body that lead to it.
     pub members: Vec<String>,
+}
+
+impl StampPlace {
+    /// Whether the channel has the name of the place that a step sends to.
+    pub(crate) const fn has_default_channel(&self) -> bool {
+        matches!(self.channel, ChannelPlan::Path)
+    }
 }
 
 /// Reads `stamp` and `channel` of a step that sends.

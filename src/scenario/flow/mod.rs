@@ -3,9 +3,11 @@
 //! `load::workload` and `compile` compile archetypes here.
 //! Invariant: a compiled archetype refers only to existing services and variables.
 
+mod amqp;
 pub(crate) mod archetype;
 mod assembly;
 mod body;
+mod broker;
 mod cached;
 mod capture;
 mod check;

@@ -18,7 +18,7 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::compiled_operation::CompiledOperation;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
-use crate::scenario::flow::{capture, check, sql, tags};
+use crate::scenario::flow::{amqp, capture, check, sql, tags};
 use crate::scenario::nouns::operations::{BYTES, MAX_WORDS, REDIS_BATCH};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -42,6 +42,7 @@ pub(crate) fn step(
         ControlStep::Tcp => &[Protocol::Tcp],
         ControlStep::Udp => &[Protocol::Udp],
         ControlStep::Sql => &[Protocol::Postgres],
+        ControlStep::Amqp => &[Protocol::Amqp],
         _ => &[Protocol::Dns, Protocol::DnsTcp],
     };
     let service = service_of(diagnostics, fields, &flow.flow_context, own);
@@ -51,6 +52,7 @@ pub(crate) fn step(
         ControlStep::Tcp => tcp(diagnostics, (value, fields), names),
         ControlStep::Udp => udp(diagnostics, (value, fields), names),
         ControlStep::Sql => sql::compile(diagnostics, (value, fields), names),
+        ControlStep::Amqp => amqp::compile(diagnostics, value, names),
         _ => dns(diagnostics, (value, fields), names),
     };
     let compiled = compiled?;

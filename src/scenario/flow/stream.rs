@@ -3,9 +3,6 @@
 //! `control` compiles each of them here; `archetype` declares the streams beforehand.
 //! Invariant: a compiled step refers to a declared stream; its request is a handshake or empty.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::ids::ServiceId;
 use crate::plan::stream::{
     AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm,
@@ -18,7 +15,7 @@ use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::message;
 use crate::scenario::flow::step::{NamedStep, path, service_of, without_query};
-use crate::scenario::flow::{body, capture, check, tags};
+use crate::scenario::flow::{body, broker, capture, check, tags};
 use crate::scenario::nouns::streams::{ON_TIMEOUT, RECONNECT, STREAM_BACKOFF};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -50,10 +47,16 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
         }
         NodeKind::Map(entries) => {
             let opens = |verb| node.get(verb).and_then(values::scalar).is_some_and(is_path);
-            if opens("open") || opens("listen") {
-                let service = node.get("service").and_then(values::scalar);
-                let of_http = context.protocols.iter().position(|one| *one == Protocol::Http);
-                let first = context.services.get(of_http.unwrap_or(0)).map(String::as_str);
+            let opens_session = node.get("open").is_some_and(is_true);
+            let service = node.get("service").and_then(values::scalar);
+            if opens_session
+                || (opens("open") || opens("listen")) && !is_of_broker(context, service)
+            {
+                let is_own = |one: &Protocol| {
+                    if opens_session { one.is_broker() } else { *one == Protocol::Http }
+                };
+                let own = context.protocols.iter().position(is_own);
+                let first = context.services.get(own.unwrap_or(0)).map(String::as_str);
                 let service = service.or(first);
                 let name = node.get("as").and_then(values::scalar).or(service).unwrap_or_default();
                 let known = context.services.iter().position(|known| Some(&**known) == service);
@@ -62,7 +65,7 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
                         name: name.to_owned(),
                         service: ServiceId::new(known.unwrap_or(0)),
                         of_user,
-                        is_kept: false,
+                        is_kept: opens_session,
                     });
                 }
                 return;
@@ -71,6 +74,16 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
         }
         _ => {}
     }
+}
+
+/// Whether a step names a broker as its service.
+fn is_of_broker(context: &ScenarioContext, service: Option<&str>) -> bool {
+    let known = service.and_then(|name| context.services.iter().position(|known| known == name));
+    known.is_some_and(|place| broker::is_broker(context, ServiceId::new(place)))
+}
+
+fn is_true(node: &Node) -> bool {
+    matches!(node.kind, NodeKind::Bool(true))
 }
 
 fn is_path(text: &str) -> bool {
@@ -86,6 +99,18 @@ pub(crate) fn step(
     fields: &mut Fields<'_>,
 ) -> Option<NamedStep> {
     let mut call = StreamCall::read(verb, flow, diagnostics, fields);
+    if matches!(verb, ControlStep::Send | ControlStep::Listen)
+        && let named = fields.entry("service").map(|(_, node)| node)
+        && let Some(service) = broker::of_step(flow, value, fields, named)
+    {
+        let of = (verb, service);
+        let compiled = broker::step(flow, diagnostics, (value, fields), of, &mut call.call)?;
+        return Some(NamedStep {
+            name: call.name.unwrap_or(compiled),
+            call: call.call,
+            tags: call.tags,
+        });
+    }
     let opens = verb == ControlStep::Open
         || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
     let opened = opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call));
@@ -99,7 +124,10 @@ pub(crate) fn step(
     }
     let act = match (verb, opened) {
         (_, Some(opened)) => StreamAct::Open(opened?.1),
-        (ControlStep::Send, _) => send(flow, diagnostics, (value, fields), &mut call.call)?,
+        (ControlStep::Send, _) => {
+            broker::report_service(diagnostics, fields);
+            send(flow, diagnostics, (value, fields), &mut call.call)?
+        }
         (ControlStep::Await, _) => await_message(flow, diagnostics, fields),
         (ControlStep::Listen, _) => {
             StreamAct::Listen(message::listener(diagnostics, fields, flow.flow_context.names))
@@ -112,7 +140,8 @@ pub(crate) fn step(
     let default_name = match &act {
         StreamAct::Open(_) => {
             let given = values::scalar(value).unwrap_or_default();
-            format!("{} {}", verb.key(), without_query(given))
+            let given = if is_true(value) { name.as_str() } else { without_query(given) };
+            format!("{} {given}", verb.key())
         }
         _ => format!("{} {name}", verb.key()),
     };
@@ -192,8 +221,16 @@ fn open(
     call: &mut Call,
 ) -> Option<(usize, OpenStream)> {
     let names = flow.flow_context.names;
-    let service = service_of(diagnostics, fields, &flow.flow_context, &[Protocol::Http])?;
+    let opens_session = verb == ControlStep::Open && is_true(value);
+    let own: &[Protocol] = if opens_session { &broker::BROKERS } else { &[Protocol::Http] };
+    let service = service_of(diagnostics, fields, &flow.flow_context, own)?;
     let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
+    if opens_session {
+        let stream = flow.streams.iter().position(|stream| stream.service == service)?;
+        let reconnect = fields.take("reconnect").and_then(|node| reconnect(diagnostics, node));
+        let how = (service, reconnect);
+        return Some((stream, broker::open(flow, diagnostics, fields, how, call)));
+    }
     let as_name =
         fields.take("as").and_then(|node| values::plain_text(diagnostics, node, "a name"));
     let name = as_name.or(service_name).unwrap_or_default();
@@ -286,15 +323,7 @@ fn send(
             .expected("one of `json`, `body`, `file` and `bytes`");
     }
     if let Some(node) = fields.take("bytes") {
-        let text = values::plain_text(diagnostics, node, "bytes in base64")?;
-        match STANDARD.decode(text) {
-            Ok(bytes) => call.request.body = RequestBody::Bytes(bytes),
-            Err(error) => {
-                diagnostics
-                    .mistake(node.span, format!("`bytes` is not base64: {error}"))
-                    .expected("bytes in base64, such as `AAEC`");
-            }
-        }
+        call.request.body = RequestBody::Bytes(body::base64(diagnostics, node)?);
     } else {
         let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
         let headers = &mut Vec::new();

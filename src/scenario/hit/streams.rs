@@ -10,10 +10,11 @@ use crate::delivery::stamp::PLACEHOLDER;
 use crate::extract::{Check, CheckCondition};
 use crate::ids::ServiceId;
 use crate::plan::flow::Sections;
+use crate::plan::listener::{ChannelPlan, ListenerPlan};
 use crate::plan::load::{LoadBound, OPEN_END, Users};
 use crate::plan::stream::{
-    AwaitMessage, AwaitSince, ChannelPlan, ListenerPlan, OpenStream, Reconnect, SendMessage,
-    StreamAct, StreamForm, StreamPlan, StreamStep,
+    AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm,
+    StreamPlan, StreamStep,
 };
 use crate::plan::{Archetype, Call, Load, RequestBody, Step};
 use crate::scenario::hit::options::{CONNECTIONS, DURATION, HitOptions};
@@ -207,8 +208,13 @@ pub(crate) fn archetype(
         calls[sent].request.body = RequestBody::Bytes(message);
         calls[sent].stamp = stamp;
     } else {
-        let listener =
-            ListenerPlan { conditions: Vec::new(), channel: None, own: true, replies: Vec::new() };
+        let listener = ListenerPlan {
+            conditions: Vec::new(),
+            channel: None,
+            own: true,
+            shares: false,
+            replies: Vec::new(),
+        };
         first.push(Step::Stream(step("listen", StreamAct::Listen(listener))));
         flow.push(Step::Pause(Distribution::constant(LISTENING)));
     }

@@ -3,7 +3,8 @@
 //! `plan_warnings` calls it.
 //! Invariant: a channel whose name is a template may be any channel.
 
-use crate::plan::stream::{ChannelPlan, StreamAct};
+use crate::plan::listener::ChannelPlan;
+use crate::plan::stream::StreamAct;
 use crate::plan::{Archetype, Call, Plan};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};

@@ -7,6 +7,7 @@
 //! tests when one does.
 
 pub(crate) mod attempts;
+pub(crate) mod brokers;
 pub(crate) mod cache;
 pub(crate) mod client;
 pub(crate) mod grpc;

@@ -33,7 +33,7 @@ pub(super) static CALL: &[KeySpec] = &[
 ];
 
 /// The keys of those that get a response.
-static RESPONSE: &[KeySpec] = &[
+pub(super) static RESPONSE: &[KeySpec] = &[
     key("capture", map_of(&Table(&REPLY_CAPTURE)), "Variables set from the response."),
     key("check", Table(&REPLY_CHECK), CHECKED),
     key("expect", Table(&REPLY_CHECK), EXPECTED),

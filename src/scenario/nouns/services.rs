@@ -5,6 +5,7 @@
 
 use crate::plan::backends::{BalanceWord, MAX_BACKENDS};
 use crate::plan::transport::{AddressFamily, AddressOrder, HttpVersion};
+use crate::scenario::nouns::brokers::MQTT;
 use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
@@ -139,6 +140,7 @@ pub(crate) static SERVICE: Noun = Noun {
             .otherwise("a redirect is a response like any other"),
         key("ws", Table(&WS), "Settings of its WebSockets."),
         key("grpc", Table(&GRPC_SERVICE), "Methods and settings of gRPC."),
+        key("mqtt", Table(&MQTT), "Settings of MQTT."),
         key(
             "contents",
             Truth,

@@ -5,6 +5,7 @@
 
 use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
+use crate::scenario::nouns::brokers::AMQP;
 use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
@@ -62,6 +63,7 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&DNS_QUERY),
         Table(&SQL),
         Table(&GRPC),
+        Table(&AMQP),
     ]),
 };
 

@@ -4,10 +4,11 @@
 //! Invariant: each step has one key that no request and no control step has.
 
 use crate::plan::stream::AwaitSince;
+use crate::scenario::nouns::brokers::{PUBLISHING, SESSION, SUBSCRIBING};
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, Count, Fixed, List, Matching, Name, OneOf, PositiveDuration, Shared, Size, Table,
-    Template, Truth, Words,
+    self, Any, Constant, Count, Fixed, List, Matching, Name, OneOf, PositiveDuration, Shared, Size,
+    Table, Template, Truth, Words,
 };
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, MapKeys, MapShape, Noun, key, map_of, words,
@@ -18,8 +19,8 @@ use crate::scenario::nouns::values::TAGS;
 /// The path of a stream.
 const PATH: ValueShape = Matching("^(/|\\{\\{)", "path such as `/ws?room=1`");
 
-/// The path of a stream, or the name of an open one.
-const SOURCE: ValueShape = OneOf(&[PATH, Name]);
+/// The path of a stream, the name of an open one, or a topic or queue.
+const SOURCE: ValueShape = Template;
 
 /// Whether a message has a stamp, and where in a JSON body.
 pub(crate) const STAMP: ValueShape =
@@ -87,12 +88,18 @@ static LISTENING: &[KeySpec] = &[
 pub(crate) static OPEN: Noun = Noun {
     id: "open",
     title: "this step",
-    about: "Opens a WebSocket. In `on_start` it lives as long as the user, in `flow` until the end \
-            of the iteration. Its time is that of the handshake.",
+    about: "Opens a WebSocket, or a session at a message broker. In `on_start` it lives as long as \
+            the user, in `flow` until the end of the iteration. Its time is that of the handshake.",
     form: "a step such as `open: /ws`",
     groups: &[
-        &[key("open", PATH, "Path of the WebSocket.").needs("a path such as /ws")],
+        &[key(
+            "open",
+            OneOf(&[PATH, Constant(true)]),
+            "Path of the WebSocket; `true` for a broker.",
+        )
+        .needs("a path such as /ws, or `true` for a broker")],
         OPENING,
+        SESSION,
         COMMON,
         RESPONSE,
     ],
@@ -102,11 +109,13 @@ pub(crate) static OPEN: Noun = Noun {
 pub(crate) static SEND: Noun = Noun {
     id: "send",
     title: "this step",
-    about: "Sends a message. Its time ends when the kernel has taken all bytes.",
+    about: "Sends a message to a stream, or publishes it at a message broker. Its time ends when \
+            the kernel has taken all bytes, or with the broker's confirmation.",
     form: "a step such as `{ send: chat, json: { type: hello } }`",
     groups: &[
         &[
-            key("send", Name, "Stream.").needs("the name of a stream"),
+            key("send", Template, "Stream; topic of MQTT; queue or routing key of AMQP.")
+                .needs("the name of a stream, a topic or a queue"),
             key("json", Any, "JSON text."),
             key("body", Template, "Text."),
             key("file", Fixed, "Bytes of a file of at most 64 MiB."),
@@ -130,6 +139,7 @@ pub(crate) static SEND: Noun = Noun {
             )
             .default("false"),
         ],
+        PUBLISHING,
         COMMON,
     ],
     rules: &[KeyRule::ExactlyOne(&["json", "body", "file", "bytes"])],
@@ -168,17 +178,19 @@ pub(crate) static LISTEN: Noun = Noun {
     id: "listen",
     title: "this step",
     about: "Handles messages in the background from now on. With a path it opens a stream first: \
-            server-sent events on an http service, a WebSocket on a ws service.",
+            server-sent events on an http service, a WebSocket on a ws service. At a broker it \
+            subscribes to a topic or queue; its time ends when the broker has accepted that.",
     form: "a step such as `listen: /events`",
     groups: &[
         &[
-            key("listen", SOURCE, "Stream, or path of a new one.")
-                .needs("a path, or the name of a stream"),
+            key("listen", SOURCE, "Stream, path of a new one, topic filter or queue.")
+                .needs("a path, a topic or queue, or the name of a stream"),
             key("json", Any, "JSON body of the request; it becomes a POST."),
             key("body", Template, "Text body of the request; it becomes a POST."),
         ],
         OPENING,
         LISTENING,
+        SUBSCRIBING,
         COMMON,
         RESPONSE,
     ],
@@ -249,6 +261,7 @@ pub(crate) static MATCH: Noun = Noun {
             has to occur in it.",
         ),
         key("event", Fixed, "Name of a server-sent event."),
+        key("topic", Fixed, "Topic of MQTT, routing key of AMQP."),
     ]],
     rules: &[KeyRule::AtLeastOne],
     ..EMPTY

@@ -5,6 +5,8 @@
 //! Invariant: descriptions have the keys of `nouns`, and no others.
 
 mod document;
+#[cfg(test)]
+mod places;
 mod reference;
 mod render;
 mod scalars;

@@ -2,11 +2,13 @@
 //!
 //! Invariant: a compiled service has an address or is built in; names are unique.
 
+use crate::plan::broker::{MqttSettings, MqttVersion};
 use crate::plan::service::Builtin;
 use crate::plan::stream::WebSocketSettings;
 use crate::plan::transport::Login;
 use crate::plan::{Address, Backends, Service, ServiceTarget};
 use crate::protocol::Protocol;
+use crate::scenario::nouns::brokers::{MQTT, VERSIONS};
 use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::nouns::streams::WS;
 use crate::scenario::service::backends::{self, BalancingKeys};
@@ -87,6 +89,7 @@ fn service(
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
             let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
             let grpc = grpc::of_service(diagnostics, (node, &mut fields), protocol);
+            let mqtt = fields.take("mqtt").map(|node| self::mqtt(diagnostics, node));
             let is_websocket = url.or(first).is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
@@ -105,6 +108,7 @@ fn service(
                 contents: contents.unwrap_or(false),
                 is_websocket,
                 ws: ws.unwrap_or_default(),
+                mqtt: mqtt.unwrap_or_default(),
                 backends,
                 health,
                 grpc,
@@ -203,6 +207,26 @@ fn websocket(diagnostics: &mut Diagnostics, node: &Node) -> WebSocketSettings {
     settings
 }
 
+fn mqtt(diagnostics: &mut Diagnostics, node: &Node) -> MqttSettings {
+    let mut settings = MqttSettings::default();
+    let Some(mut fields) = Fields::read(diagnostics, node, &MQTT) else { return settings };
+    if let Some(version) = fields.word(diagnostics, "version", &VERSIONS) {
+        settings.version = version;
+    }
+    fields.fill(diagnostics, "keep_alive", &mut settings.keep_alive);
+    fields.fill(diagnostics, "clean", &mut settings.clean);
+    let expiry = fields.entry("session_expiry");
+    fields.fill(diagnostics, "session_expiry", &mut settings.session_expiry);
+    if let (Some((key, _)), MqttVersion::V311) = (expiry, settings.version) {
+        diagnostics
+            .mistake(key.span, "MQTT 3.1.1 has no `session_expiry`")
+            .help("set `version: 5`");
+    }
+    fields.fill(diagnostics, "max_packet", &mut settings.max_packet);
+    fields.finish(diagnostics);
+    settings
+}
+
 fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     if matches!(node.kind, NodeKind::Null | NodeKind::Bool(true)) {
         return Some(Builtin::default());
@@ -222,6 +246,12 @@ fn report_keys_of_http(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, p
     {
         let message = format!("`grpc` is no key of a service that speaks {}", protocol.name());
         diagnostics.mistake(key.span, message).expected("a URL such as \"grpc://127.0.0.1:50051\"");
+    }
+    if protocol != Protocol::Mqtt
+        && let Some((key, _)) = fields.entry("mqtt")
+    {
+        let message = format!("`mqtt` is no key of a service that speaks {}", protocol.name());
+        diagnostics.mistake(key.span, message).expected("a URL such as \"mqtt://127.0.0.1\"");
     }
     if protocol == Protocol::Http {
         return;

@@ -55,6 +55,9 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
     if scheme.protocol == Protocol::Redis && !is_number {
         return Err("has a path that is no number of a database, such as /0");
     }
+    if scheme.protocol == Protocol::Amqp && database.contains('/') {
+        return Err("has a virtual host with a slash, which has to be written as %2F");
+    }
     let (user, password) = match login {
         None => (None, None),
         Some(login) => match login.split_once(':') {
@@ -229,6 +232,18 @@ mod tests {
             ),
             ("PostgreSQL://h:1/", Protocol::Postgres, false, 1, Login::default()),
             ("postgres+tls://h", Protocol::Postgres, true, 5432, Login::default()),
+            ("mqtt://u@h", Protocol::Mqtt, false, 1883, login(Some("u"), None, None)),
+            ("amqp://h", Protocol::Amqp, false, 5672, Login::default()),
+            ("amqps://h/", Protocol::Amqp, true, 5671, Login::default()),
+            ("amqp://h/%2f", Protocol::Amqp, false, 5672, login(None, None, Some("/"))),
+            ("amqp://h:9/%2Fa%2F", Protocol::Amqp, false, 9, login(None, None, Some("/a/"))),
+            (
+                "amqp://u:p%40@h/my%20shop",
+                Protocol::Amqp,
+                false,
+                5672,
+                login(Some("u"), Some("p@"), Some("my shop")),
+            ),
         ] {
             let (address, login) = parse_service_url(text).unwrap();
             assert_eq!((address.protocol, address.tls, address.port), (protocol, tls, port));
@@ -243,6 +258,8 @@ mod tests {
             "kafka",
             "postgres://h/a?sslmode=require",
             "postgres://a%00b@h",
+            "amqp://h/a/b",
+            "amqp://h/a%00b",
         ] {
             assert!(parse_service_url(text).is_err(), "{text}");
         }

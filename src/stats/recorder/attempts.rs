@@ -56,18 +56,12 @@ impl Recorder {
             Some(_) => connections.failed += 1,
         }
         match exchange.outcome {
-            AttemptOutcome::Responded(status) => {
-                // The readers of HTTP pass on no status that does not have three digits.
-                match delta.statuses.get_mut(usize::from(status).wrapping_sub(100)) {
-                    Some(count) => *count += 1,
-                    None => count_status(&mut delta.named_statuses, status, 1),
-                }
-            }
+            AttemptOutcome::Responded(status) => self.record_status(status),
             outcome => {
                 if let Some(index) = error_index(outcome)
                     && !sent_again
                 {
-                    delta.errors[index] += 1;
+                    self.delta.errors[index] += 1;
                 }
             }
         }
@@ -78,6 +72,23 @@ impl Recorder {
             let phases = &mut self.window(intended).phases;
             phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
             phases[4].record_ns(exchange.done.since(exchange.first_byte));
+        }
+    }
+
+    /// Records that a command was sent on a session at a broker, which answers it: an attempt.
+    pub fn record_command(&mut self) {
+        self.begin_attempt(AttemptReason::First);
+        self.delta.attempts.sent += 1;
+    }
+
+    /// Records the status of a response, or of a broker's answer.
+    #[inline]
+    pub fn record_status(&mut self, status: u16) {
+        let delta = &mut self.delta;
+        // The readers of HTTP pass on no status that does not have three digits.
+        match delta.statuses.get_mut(usize::from(status).wrapping_sub(100)) {
+            Some(count) => *count += 1,
+            None => count_status(&mut delta.named_statuses, status, 1),
         }
     }
 

@@ -12,7 +12,10 @@ use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::Time;
-use crate::wire::framed::sql_session::SqlSession;
+use crate::plan::operation::Operation;
+use crate::wire::broker::amqp::limits::AmqpLimits;
+use crate::wire::framed::connection_session::ConnectionSession;
+use crate::wire::framed::sql_session::{SessionChanges, SqlSession};
 
 /// An open connection.
 #[derive(Debug)]
@@ -20,8 +23,8 @@ pub(in crate::wire) struct OpenConnection {
     io: Transport,
     /// When the last exchange on the connection ended; `NEVER` before the first.
     pub(in crate::wire) idle_since: Time,
-    /// What a connection to PostgreSQL knows. Boxed: other connections hold no room for it.
-    pub(in crate::wire) session: Option<Box<SqlSession>>,
+    /// What its protocol knows of it. Boxed: connections of HTTP hold no room for it.
+    pub(in crate::wire) session: Option<Box<ConnectionSession>>,
 }
 
 /// What carries its bytes.
@@ -38,6 +41,30 @@ impl OpenConnection {
     /// A connection that has carried nothing yet.
     pub(super) const fn new(io: Transport) -> Self {
         Self { io, idle_since: Time::NEVER, session: None }
+    }
+
+    /// What a connection to PostgreSQL knows; `None` before its first exchange.
+    pub(in crate::wire) fn sql_session(&self) -> Option<&SqlSession> {
+        match self.session.as_deref() {
+            Some(ConnectionSession::Sql(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Notes what an exchange changed of a connection to PostgreSQL.
+    pub(in crate::wire) fn note_sql(&mut self, operation: &Operation, changes: SessionChanges) {
+        let empty = || Box::new(ConnectionSession::Sql(SqlSession::default()));
+        if let ConnectionSession::Sql(session) = &mut **self.session.get_or_insert_with(empty) {
+            session.note(operation, changes);
+        }
+    }
+
+    /// What a connection to a broker of AMQP agreed on.
+    pub(in crate::wire) fn amqp_limits(&self) -> AmqpLimits {
+        match self.session.as_deref() {
+            Some(ConnectionSession::Amqp(limits)) => *limits,
+            _ => AmqpLimits::default(),
+        }
     }
 
     /// Reads available bytes into `buffer`, or registers for more. Zero bytes mean the end.

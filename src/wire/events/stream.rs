@@ -56,6 +56,7 @@ impl MessageStream for EventStream {
         let polled = self.body.poll_data(cx, buffer, &mut |now, data| match parser {
             StreamParser::Events(events) => events.feed(data, &mut |event| {
                 let message = Message {
+                    delivery: None,
                     kind: MessageKind::Text,
                     payload: event.data,
                     event: event.event,
@@ -106,5 +107,5 @@ impl MessageStream for EventStream {
 fn of(line: &[u8]) -> Message<'_> {
     let is_text = std::str::from_utf8(line).is_ok();
     let kind = if is_text { MessageKind::Text } else { MessageKind::Binary };
-    Message { kind, payload: line, event: None, id: None }
+    Message::new(kind, line)
 }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::plan::operation::Operation;
 use crate::protocol::Protocol;
 use crate::stats::AttemptOutcome;
+use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::{open, udp};
 use crate::wire::exchange_context::ExchangeContext;
@@ -39,7 +40,7 @@ pub(in crate::wire) fn boxed<'a>(
         {
             return never_sent(context.exchange, outcome);
         }
-        let session = context.slot.connection.as_ref().and_then(|open| open.session.as_deref());
+        let session = context.slot.connection.as_ref().and_then(OpenConnection::sql_session);
         // An open transaction ends with its connection: no request of it is sent on another one.
         let is_in_transaction = session.is_some_and(|session| session.is_in_transaction);
         let is_old = client::is_stale(context) && !is_in_transaction;
@@ -62,7 +63,7 @@ pub(in crate::wire) fn boxed<'a>(
             Some(link) => linked_exchange::converse(buffer, link, &mut reader, context).await,
         };
         if let (FrameReader::Sql(reader), Some(open)) = (&reader, &mut context.slot.connection) {
-            open.session.get_or_insert_default().note(operation, reader.session_changes());
+            open.note_sql(operation, reader.session_changes());
         }
         client::end_exchange(context, &end, is_old)
     })

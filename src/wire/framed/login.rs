@@ -40,6 +40,9 @@ pub(in crate::wire) async fn log_in(
         LoginRequest::Sql(sql) => {
             context.deadline.wait(sql.exchange(|| http1.buffer(), connection, &mut words)).await
         }
+        LoginRequest::Amqp(amqp) => {
+            context.deadline.wait(amqp.exchange(|| http1.buffer(), connection, &mut words)).await
+        }
     };
     let outcome = match done {
         Ok(Ok(LoginReply::Accepted { round_trips })) => {

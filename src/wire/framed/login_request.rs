@@ -8,6 +8,7 @@ use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
 use crate::plan::transport::Login;
 use crate::protocol::Protocol;
 use crate::template::Template;
+use crate::wire::framed::amqp_login::AmqpLogin;
 use crate::wire::framed::encode;
 use crate::wire::framed::sql_login::SqlLogin;
 
@@ -16,6 +17,7 @@ use crate::wire::framed::sql_login::SqlLogin;
 pub(in crate::wire) enum LoginRequest {
     Redis(RedisLogin),
     Sql(SqlLogin),
+    Amqp(AmqpLogin),
 }
 
 impl LoginRequest {
@@ -27,7 +29,14 @@ impl LoginRequest {
                 let login = login.cloned().unwrap_or_default();
                 Some(Self::Sql(SqlLogin::new(&login)))
             }
-            _ => login.and_then(RedisLogin::new).map(Self::Redis),
+            // A broker of AMQP answers nothing before a login.
+            Protocol::Amqp => {
+                let login = login.cloned().unwrap_or_default();
+                Some(Self::Amqp(AmqpLogin::new(&login)))
+            }
+            Protocol::Redis => login.and_then(RedisLogin::new).map(Self::Redis),
+            // CONNECT of MQTT has the credentials.
+            _ => None,
         }
     }
 }

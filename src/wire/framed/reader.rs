@@ -3,11 +3,15 @@
 //! `client` makes one for each exchange.
 //! Invariant: bytes beyond the response are never taken for the next one.
 
+use crate::clock::Time;
+use crate::plan::broker::SessionPlan;
 use crate::plan::operation::{Operation, ResponseEnd};
 use crate::protocol::Protocol;
 use crate::stats::AttemptOutcome;
 use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::broker::amqp::reply::AmqpReplyReader;
+use crate::wire::broker::mqtt::connack::ConnackReader;
 use crate::wire::framed::bytes::BytesReader;
 use crate::wire::framed::dns::DnsReader;
 use crate::wire::framed::redis::RedisReader;
@@ -21,6 +25,8 @@ pub(in crate::wire) enum FrameReader<'a> {
     Bytes(BytesReader<'a>),
     Dns(DnsReader<'a>),
     Sql(SqlReader),
+    Mqtt(ConnackReader),
+    Amqp(AmqpReplyReader<'a>),
 }
 
 impl<'a> FrameReader<'a> {
@@ -38,6 +44,13 @@ impl<'a> FrameReader<'a> {
             Operation::Grpc(_) => {
                 Self::Bytes(BytesReader::new(&ResponseEnd::Close, protocol, capture))
             }
+            Operation::Session(SessionPlan::Mqtt(connect)) => {
+                Self::Mqtt(ConnackReader::new(&connect.settings))
+            }
+            Operation::Session(SessionPlan::Amqp) => Self::Amqp(AmqpReplyReader::session()),
+            Operation::Declare(declare) => {
+                Self::Amqp(AmqpReplyReader::declaration(&declare.kind, capture.keep_body))
+            }
             Operation::Dns(_) => {
                 Self::Dns(DnsReader::new(request, protocol == Protocol::DnsTcp, capture))
             }
@@ -53,6 +66,8 @@ macro_rules! each {
             FrameReader::Bytes($inner) => $call,
             FrameReader::Dns($inner) => $call,
             FrameReader::Sql($inner) => $call,
+            FrameReader::Mqtt($inner) => $call,
+            FrameReader::Amqp($inner) => $call,
         }
     };
 }
@@ -80,6 +95,14 @@ impl ReadsResponse for FrameReader<'_> {
 
     fn has_begun(&self) -> bool {
         each!(self, inner => inner.has_begun())
+    }
+
+    fn read_at(&mut self, now: Time) {
+        each!(self, inner => inner.read_at(now));
+    }
+
+    fn is_taken_over(&self) -> bool {
+        each!(self, inner => inner.is_taken_over())
     }
 
     fn is_complete_when_sent(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The connection of a stream, over its user's emulated link if there is one.
 //!
-//! `websocket` and `events` read and write it.
+//! `websocket`, `events` and `broker` read and write it.
 //! Invariant: bytes reach either side no earlier than the link allows, in their order; without a
 //! link nothing is buffered, with one no more than is on its way.
 
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::clock::{self, Time, Timer};
+use crate::wire::broker::amqp::limits::AmqpLimits;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::link::emulated_link::EmulatedLink;
 
@@ -56,6 +57,11 @@ impl StreamConnection {
     ) -> Self {
         let link = link.map(|link| Box::new(LinkedTransfer::new(Rc::clone(link))));
         Self { connection, link }
+    }
+
+    /// As [`OpenConnection::amqp_limits`].
+    pub(in crate::wire) fn amqp_limits(&self) -> AmqpLimits {
+        self.connection.amqp_limits()
     }
 
     /// As [`OpenConnection::poll_read`].

@@ -111,7 +111,7 @@ impl WebSocketStream {
         let (queue, phase) = (&mut self.queue, &mut self.phase);
         let fed = self.decoder.feed(bytes, &mut |event| match event {
             FrameEvent::Message(kind, payload) => {
-                receive(now, Message { kind, payload, event: None, id: None });
+                receive(now, Message::new(kind, payload));
             }
             FrameEvent::Ping(payload) => {
                 if matches!(phase, SocketPhase::Open | SocketPhase::Pinged) {

@@ -45,7 +45,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
             (times(&messages))
             p.note { "Delivery: intended send to receipt, lost messages above all; transit: actual "
                 "send to receipt; gap: between two messages of a stream; first: sending to the "
-                "first content; tpot: time per token after the first; life: opening to end." }
+                "first content; tpot: time per token after the first; life: opening to end; "
+                "confirm: actual send to the broker's confirmation." }
         }
     }
 }
@@ -75,6 +76,7 @@ fn facts(view: &PageView<'_>) -> Markup {
                 (fact("closed", &html! { (HtmlText(&closed.join(", "))) }))
             }
             @if counts.due > 0 { (fact("deliveries", &html! { (due) })) }
+            @for (title, text) in rows::broker_facts(&counts) { (fact(title, &html! { (text) })) }
             @if let Some(remark) = rows::ledger_remark(report) {
                 (fact("ledger", &html! { "does not balance: " (HtmlText(&remark)) }))
             }
@@ -146,7 +148,7 @@ fn delivery(view: &PageView<'_>) -> Markup {
 type LedgerColumn = (&'static str, fn(&MessageCounts) -> u64);
 
 /// The columns of the ledger; those of the second half are shown where a count is above zero.
-const LEDGER: [LedgerColumn; 15] = [
+const LEDGER: [LedgerColumn; 21] = [
     ("sent", |counts| counts.sent),
     ("received", |counts| counts.received),
     ("due", |counts| counts.due),
@@ -162,6 +164,12 @@ const LEDGER: [LedgerColumn; 15] = [
     ("unmatched", |counts| counts.unmatched),
     ("dropped", |counts| counts.dropped),
     ("tokens", |counts| counts.tokens),
+    ("confirmed", |counts| counts.confirmed),
+    ("refused", |counts| counts.refused),
+    ("unconfirmed", |counts| counts.unconfirmed),
+    ("acknowledged", |counts| counts.acknowledged),
+    ("rejected", |counts| counts.rejected),
+    ("redelivered", |counts| counts.redelivered),
 ];
 
 /// How many columns of the ledger are always shown.

@@ -215,7 +215,12 @@ fn has_ledger(counts: &MessageCounts) -> bool {
 
 /// Adds what became of the messages, by step.
 fn ledger(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u16, theme: Theme) {
-    let mut all = ViewTable::new(&[
+    let of_broker = |row: &&MessageRow<'_>| {
+        let counts = &row.messages.counts;
+        counts.confirmed + counts.refused + counts.unconfirmed + counts.rejected > 0
+    };
+    let has_broker = shown.iter().any(of_broker);
+    let mut heads = vec![
         words("step", 0),
         numbers("sent", 8),
         numbers("received", 7),
@@ -228,7 +233,11 @@ fn ledger(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u16
         numbers("late", 5),
         numbers("dropped", 1),
         numbers("unmatched", 9),
-    ]);
+    ];
+    if has_broker {
+        heads.extend([numbers("confirmed", 3), numbers("refused", 2), numbers("rejected", 3)]);
+    }
+    let mut all = ViewTable::new(&heads);
     for row in shown {
         let counts = &row.messages.counts;
         // A step that only sends, or whose responses come in pieces, is due nothing.
@@ -243,7 +252,7 @@ fn ledger(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u16
             let style = if count > 0 { theme.bad() } else { theme.dim() };
             Cell(show_count(count), style)
         };
-        all.row(vec![
+        let mut cells = vec![
             Cell::plain(clean(row.step.name)),
             count(counts.sent),
             count(counts.received),
@@ -256,7 +265,13 @@ fn ledger(text: &mut Vec<Line<'static>>, shown: &[&MessageRow<'_>], columns: u16
             alarm(counts.late),
             alarm(counts.dropped),
             count(counts.unmatched),
-        ]);
+        ];
+        if has_broker {
+            cells.push(count(counts.confirmed));
+            cells.push(alarm(counts.refused + counts.unconfirmed));
+            cells.push(count(counts.rejected));
+        }
+        all.row(cells);
     }
     if !all.is_empty() {
         text.push(Line::default());

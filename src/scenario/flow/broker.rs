@@ -1,0 +1,373 @@
+//! Steps at message brokers: sessions, published messages, subscriptions.
+//!
+//! `stream` compiles those of its steps here whose service is a broker.
+//! Invariant: a compiled step has options of its protocol alone, and a session that a step opens.
+
+use std::sync::Arc;
+
+use crate::ids::ServiceId;
+use crate::plan::broker::{
+    AcknowledgePlan, MqttConnect, MqttVersion, MqttWill, PublishOptions, PublishPlan, SessionPlan,
+    SubscribeOptions, SubscribePlan,
+};
+use crate::plan::operation::Operation;
+use crate::plan::stream::{OpenStream, Reconnect, StreamAct, StreamForm, StreamStep};
+use crate::plan::{Call, RequestBody};
+use crate::protocol::Protocol;
+use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::context::ScenarioContext;
+use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::{body, message};
+use crate::scenario::nouns::brokers::{ACKNOWLEDGE, AcknowledgeWord, BATCH, FAN, WILL};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::{distribution, header, templates, values};
+use crate::template::{Encoding, Template};
+use crate::wire::broker::mqtt::filter;
+
+/// The brokers among the services of a scenario.
+pub(super) const BROKERS: [Protocol; 2] = [Protocol::Mqtt, Protocol::Amqp];
+
+/// The broker that `send` or `listen` means by a topic or queue: the service that the step names,
+/// else the first broker, unless `value` names a stream. `None`: the step is for a stream.
+pub(super) fn of_step(
+    flow: &Assembly<'_>,
+    value: &Node,
+    fields: &Fields<'_>,
+    service: Option<&Node>,
+) -> Option<ServiceId> {
+    let context = flow.flow_context.context;
+    if let Some(node) = service {
+        let name = values::scalar(node)?;
+        let found = context.services.iter().position(|known| known == name)?;
+        return Some(ServiceId::new(found)).filter(|id| is_broker(context, *id));
+    }
+    let text = values::scalar(value)?;
+    let names_stream = flow.streams.iter().any(|stream| stream.name == text);
+    let is_path = fields.noun().key("subprotocols").is_some() && text.starts_with('/');
+    if names_stream || is_path {
+        return None;
+    }
+    let first = context.protocols.iter().position(|protocol| protocol.is_broker());
+    first.map(ServiceId::new)
+}
+
+/// Reports a `service` at a step that sends to a stream.
+pub(super) fn report_service(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
+    if let Some((key, _)) = fields.entry("service") {
+        diagnostics
+            .mistake(key.span, "`service` of a `send` names a broker")
+            .help("a stream knows its service: remove the key");
+    }
+}
+
+/// Whether a service is a broker.
+pub(super) fn is_broker(context: &ScenarioContext, service: ServiceId) -> bool {
+    context.protocols.get(service.index()).is_some_and(|protocol| protocol.is_broker())
+}
+
+/// Compiles a step that publishes or subscribes. Returns the default name of its series.
+pub(super) fn step(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    (verb, service): (ControlStep, ServiceId),
+    call: &mut Call,
+) -> Option<String> {
+    let stream = session(flow, diagnostics, value, service);
+    let act = match verb {
+        ControlStep::Send => publish(flow, diagnostics, (value, fields), service, call),
+        _ => subscribe(flow, diagnostics, (value, fields), service, call),
+    };
+    let (stream, act) = (stream?, act?);
+    call.service = service;
+    let denial = flow.flow_context.context.safety.method_denial(&call.request.method);
+    if let Some(why) = denial {
+        diagnostics.mistake(value.span, "a safety limit forbids this request").help(why);
+    }
+    call.stream = Some(Box::new(StreamStep { stream, act }));
+    Some(format!("{} {}", verb.key(), values::scalar(value).unwrap_or_default()))
+}
+
+/// The stream of the session at a broker; a mistake if no step opens one.
+fn session(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    service: ServiceId,
+) -> Option<usize> {
+    let found = flow.streams.iter().position(|stream| stream.service == service);
+    if found.is_none() {
+        let name = &flow.flow_context.services[service.index()];
+        diagnostics
+            .mistake(node.span, format!("no step opens a session at `{name}`"))
+            .help(format!("open it before, in `on_start`: `- {{ open: true, service: {name} }}`"));
+    }
+    found
+}
+
+/// Compiles what opens a session.
+pub(super) fn open(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    (service, reconnect): (ServiceId, Option<Reconnect>),
+    call: &mut Call,
+) -> OpenStream {
+    let context = flow.flow_context.context;
+    let is_mqtt = context.protocols.get(service.index()) == Some(&Protocol::Mqtt);
+    let (form, session) = if is_mqtt {
+        let settings = context.mqtt.get(service.index()).copied().unwrap_or_default();
+        let names = flow.flow_context.names;
+        let mut text = |diagnostics: &mut Diagnostics, key: &'static str| {
+            let node = fields.take(key)?;
+            templates::template(diagnostics, node, Encoding::Plain, names, "a text")
+        };
+        let login = context.logins.get(service.index()).and_then(Option::as_ref);
+        let of_service = |part: Option<&String>| part.map(|part| Template::literal(part.as_str()));
+        let client_id = text(diagnostics, "client_id");
+        let user = text(diagnostics, "user")
+            .or_else(|| of_service(login.and_then(|login| login.user.as_ref())));
+        let password = text(diagnostics, "password")
+            .or_else(|| of_service(login.and_then(|login| login.password.as_ref())));
+        let will = fields.take("will").and_then(|node| will(diagnostics, node, names));
+        let connect = MqttConnect { settings, client_id, user, password, will };
+        (StreamForm::Mqtt(settings), SessionPlan::Mqtt(Box::new(connect)))
+    } else {
+        (StreamForm::Amqp, SessionPlan::Amqp)
+    };
+    "CONNECT".clone_into(&mut call.request.method);
+    call.operation = Some(Arc::new(Operation::Session(session)));
+    OpenStream { form, subprotocols: Vec::new(), reconnect, listener: None }
+}
+
+fn will(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<MqttWill> {
+    let mut fields = Fields::read(diagnostics, node, &WILL)?;
+    let mut text = |diagnostics: &mut Diagnostics, key| {
+        let node = fields.take(key)?;
+        templates::template(diagnostics, node, Encoding::Plain, names, "a text")
+    };
+    let topic = text(diagnostics, "topic");
+    let payload = text(diagnostics, "body").unwrap_or_else(|| Template::literal(""));
+    let qos = qos(diagnostics, &mut fields);
+    let is_retained = fields.value(diagnostics, "retain").unwrap_or(false);
+    fields.finish(diagnostics);
+    Some(MqttWill { topic: topic?, payload, qos, is_retained })
+}
+
+/// Reads `qos`: 0, 1 or 2.
+fn qos(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> u8 {
+    let qos: Option<u64> = fields.value(diagnostics, "qos");
+    qos.and_then(|qos| u8::try_from(qos).ok()).unwrap_or(0)
+}
+
+/// Compiles what publishes a message.
+fn publish(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    service: ServiceId,
+    call: &mut Call,
+) -> Option<StreamAct> {
+    let (context, names) = (flow.flow_context.context, flow.flow_context.names);
+    let protocol = context.protocols.get(service.index()).copied().unwrap_or_default();
+    let destination = destination(diagnostics, value, names)?;
+    let headers = fields
+        .take("headers")
+        .map(|node| header::templates(diagnostics, node, names, None))
+        .unwrap_or_default();
+    let mut of_body = Vec::new();
+    let stamp = message::stamp(diagnostics, fields, names);
+    let bytes = fields.take("bytes").map(|node| body::base64(diagnostics, node));
+    let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
+    let payload = match bytes {
+        Some(bytes) => RequestBody::Bytes(bytes?),
+        None => body::body(diagnostics, fields, &flow.flow_context, (&mut of_body, members))?,
+    };
+    call.request.body = payload;
+    let mut options = match protocol {
+        Protocol::Mqtt => mqtt_options(diagnostics, value, fields, &destination),
+        _ => amqp_options(diagnostics, fields),
+    };
+    let in_flight = options.is_confirmed.then(|| fields.value::<u64>(diagnostics, "in_flight"));
+    let has_properties = protocol != Protocol::Mqtt
+        || context.mqtt.get(service.index()).is_some_and(|own| own.version == MqttVersion::V5);
+    if has_properties {
+        options.expiration = fields.value(diagnostics, "expires");
+        let given = fields.take("content_type");
+        let given = given.and_then(|node| values::plain_text(diagnostics, node, "a media type"));
+        let of_json = of_body.first().and_then(|(_, value)| value.as_static());
+        let of_json = of_json.map(|text| String::from_utf8_lossy(text).into_owned());
+        options.content_type = given.map(str::to_owned).or(of_json);
+    } else if !headers.is_empty() {
+        diagnostics
+            .mistake(value.span, "messages of MQTT 3.1.1 have no headers")
+            .help("set `mqtt: { version: 5 }` at the service");
+    }
+    if let Some(stamp) = stamp {
+        report_channel(diagnostics, value, &stamp, !options.exchange.is_empty());
+        call.stamp = Some(stamp.channel);
+    }
+    "PUBLISH".clone_into(&mut call.request.method);
+    let in_flight = in_flight.flatten().and_then(|most| u32::try_from(most).ok()).unwrap_or(1);
+    let publish = PublishPlan { destination, headers, options, in_flight };
+    Some(StreamAct::Publish(Box::new(publish)))
+}
+
+/// Reads a topic or queue.
+fn destination(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
+    templates::template(diagnostics, node, Encoding::Plain, names, "a topic or queue")
+}
+
+fn mqtt_options(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    fields: &mut Fields<'_>,
+    topic: &Template,
+) -> PublishOptions {
+    if let Some(topic) = topic.as_static()
+        && let Err(why) = filter::check_topic(&String::from_utf8_lossy(topic))
+    {
+        let shown = truncate(values::scalar(node).unwrap_or_default());
+        let mistake = diagnostics.mistake(node.span, format!("`{shown}` is no topic: {why}"));
+        mistake.expected("a topic such as devices/7/state");
+    }
+    let qos = qos(diagnostics, fields);
+    let is_retained = fields.value(diagnostics, "retain").unwrap_or(false);
+    PublishOptions { qos, is_retained, is_confirmed: qos > 0, ..PublishOptions::default() }
+}
+
+fn amqp_options(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> PublishOptions {
+    let exchange = fields.take("exchange");
+    let exchange =
+        exchange.and_then(|node| values::plain_text(diagnostics, node, "the name of an exchange"));
+    let priority: Option<u64> = fields.value(diagnostics, "message_priority");
+    PublishOptions {
+        exchange: exchange.unwrap_or_default().to_owned(),
+        is_persistent: fields.value(diagnostics, "persistent").unwrap_or(false),
+        is_mandatory: fields.value(diagnostics, "mandatory").unwrap_or(true),
+        priority: priority.and_then(|priority| u8::try_from(priority).ok()),
+        is_confirmed: fields.value(diagnostics, "confirm").unwrap_or(true),
+        ..PublishOptions::default()
+    }
+}
+
+/// Reports a stamp whose channel has different names at its two ends.
+fn report_channel(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    stamp: &message::StampPlace,
+    is_routed: bool,
+) {
+    if is_routed && stamp.has_default_channel() {
+        diagnostics
+            .mistake(node.span, "the channel of these stamps is not known")
+            .expected("`channel`, with the same name at the steps that send and listen")
+            .help("topics and queues differ here: add for example `channel: orders` to both");
+    }
+}
+
+/// Compiles what subscribes.
+fn subscribe(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    service: ServiceId,
+    call: &mut Call,
+) -> Option<StreamAct> {
+    let (context, names) = (flow.flow_context.context, flow.flow_context.names);
+    let source = destination(diagnostics, value, names)?;
+    let is_mqtt = context.protocols.get(service.index()) == Some(&Protocol::Mqtt);
+    let fixed = source.as_static().map(|text| String::from_utf8_lossy(text).into_owned());
+    let (mut options, mut acknowledge) = (SubscribeOptions::default(), AcknowledgePlan::default());
+    if is_mqtt {
+        options.qos = qos(diagnostics, fields);
+        if let Some(filter) = &fixed
+            && let Err(why) = filter::check(filter)
+        {
+            let shown = truncate(filter);
+            let mistake =
+                diagnostics.mistake(value.span, format!("`{shown}` is no topic filter: {why}"));
+            mistake.expected("a filter such as devices/+/state");
+        }
+    } else {
+        acknowledge = amqp_consumer(diagnostics, fields, &mut options);
+    }
+    let shares = fields.word(diagnostics, "fan", &FAN);
+    let is_shared = !is_mqtt || fixed.as_ref().is_some_and(|text| text.starts_with("$share/"));
+    let keeps = fields.value(diagnostics, "keep").unwrap_or(false);
+    let stamped = fields.has("stamp");
+    let mut listener = message::listener(diagnostics, fields, names);
+    listener.shares = shares.unwrap_or(is_shared);
+    if !listener.replies.is_empty() {
+        diagnostics
+            .mistake(value.span, "a listener at a broker has no automatic answers")
+            .help("answer with `await` and `send`");
+    }
+    let is_one_topic = fixed.is_some_and(|text| !text.contains(['+', '#', '$']));
+    if listener.has_default_channel() && !is_one_topic {
+        diagnostics
+            .mistake(value.span, "the channel of these stamps is not known")
+            .expected("`channel`, with the same name at the steps that send and listen")
+            .help("the messages have several topics: add for example `channel: states` to both");
+    }
+    if keeps && stamped {
+        diagnostics.mistake(value.span, "kept messages are not measured by their stamps");
+    }
+    "SUBSCRIBE".clone_into(&mut call.request.method);
+    let listener = (!keeps).then_some(listener);
+    let subscribe = SubscribePlan { source, options, acknowledge, listener };
+    Some(StreamAct::Subscribe(Box::new(subscribe)))
+}
+
+/// Reads how a consumer of AMQP receives and acknowledges.
+fn amqp_consumer(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    options: &mut SubscribeOptions,
+) -> AcknowledgePlan {
+    let prefetch = fields.entry("prefetch");
+    let most: Option<u64> = fields.value(diagnostics, "prefetch");
+    options.prefetch = most.map_or(100, |most| u16::try_from(most).unwrap_or(u16::MAX));
+    options.is_exclusive = fields.value(diagnostics, "exclusive").unwrap_or(false);
+    let every = match fields.take("ack") {
+        Some(node) if matches!(node.kind, NodeKind::Map(_)) => {
+            Fields::read(diagnostics, node, &BATCH).map_or(1, |mut fields| {
+                let every: Option<u64> = fields.value(diagnostics, "every");
+                fields.finish(diagnostics);
+                every.and_then(|every| u32::try_from(every).ok()).unwrap_or(1)
+            })
+        }
+        Some(node) => match values::one_of(diagnostics, node, &ACKNOWLEDGE) {
+            Some(AcknowledgeWord::Automatic) => {
+                options.is_automatic = true;
+                0
+            }
+            Some(AcknowledgeWord::Never) => 0,
+            _ => 1,
+        },
+        None => 1,
+    };
+    let work = fields.take("work");
+    if let (Some((key, _)), true) = (prefetch, options.prefetch == 0 && work.is_some()) {
+        diagnostics
+            .mistake(key.span, "work without a limit of `prefetch` keeps all messages in memory")
+            .expected("`prefetch` of 1 at least");
+    }
+    if u32::from(options.prefetch) < every && options.prefetch > 0 {
+        let message = format!("{every} messages of an acknowledgement exceed `prefetch`");
+        diagnostics.mistake(fields.span(), message).help("raise `prefetch`: no more would come");
+    }
+    let has_acks = every > 0;
+    let work = work.map(|node| distribution::distribution(diagnostics, node));
+    let reject = if has_acks { fields.value(diagnostics, "reject") } else { None };
+    let requeue = if has_acks { fields.value(diagnostics, "requeue") } else { None };
+    AcknowledgePlan {
+        every,
+        work: work.flatten(),
+        reject: reject.unwrap_or(0.0),
+        requeue: requeue.unwrap_or(false),
+    }
+}

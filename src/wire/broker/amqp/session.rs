@@ -1,0 +1,238 @@
+//! A session of AMQP on its connection: publishes, consumes, and keeps the connection alive.
+//!
+//! `opening` makes it; `engine::streams` polls it through `MessageStream`.
+//! Invariant: each way it can end is a [`StreamEnd`] within a deadline; heartbeats are sent and
+//! expected as the connection agreed on.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use super::channel::{ChannelPhase, ChannelState};
+use super::encode;
+use super::frames::{AmqpFrame, AmqpFrames};
+use crate::clock::{self, Time, Timer};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
+use crate::wire::broker::out_queue::OutQueue;
+use crate::wire::connect::fault;
+use crate::wire::link::stream_connection::StreamConnection;
+use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
+use crate::wire::slot::OpenStreamCount;
+use crate::wire::taken::EarlyBytes;
+
+/// A session of AMQP.
+#[derive(Debug)]
+pub(in crate::wire) struct AmqpSession {
+    connection: StreamConnection,
+    /// confirm.select-ok, and what came with it.
+    early: EarlyBytes,
+    frames: AmqpFrames,
+    queue: OutQueue,
+    state: ChannelState,
+    timer: Timer,
+    /// The interval of heartbeats, ns.
+    heartbeat_ns: Option<u64>,
+    close_ns: u64,
+    /// When the last frame was queued.
+    last_sent: Time,
+    /// When bytes were read last.
+    last_read: Time,
+    traffic: Traffic,
+    _count: OpenStreamCount,
+}
+
+impl AmqpSession {
+    pub(in crate::wire) fn new(
+        (connection, count): (StreamConnection, OpenStreamCount),
+        early: EarlyBytes,
+        settings: &StreamSettings,
+    ) -> Self {
+        let limits = connection.amqp_limits();
+        let now = clock::now();
+        Self {
+            connection,
+            early,
+            frames: AmqpFrames::new(limits.frame_max),
+            queue: OutQueue::default(),
+            state: ChannelState::new(limits, settings.max_message),
+            timer: Timer::new(),
+            heartbeat_ns: (limits.heartbeat > 0)
+                .then(|| u64::from(limits.heartbeat) * 1_000_000_000),
+            close_ns: settings.close.as_nanos() as u64,
+            last_sent: now,
+            last_read: now,
+            traffic: Traffic::default(),
+            _count: count,
+        }
+    }
+
+    /// Takes bytes that were read at `now`.
+    fn take_bytes(&mut self, now: Time, bytes: &[u8], receive: &mut dyn FnMut(Time, Message<'_>)) {
+        let Self { frames, state, queue, .. } = self;
+        let mut each = |frame: AmqpFrame<'_>| state.take(now, &frame, queue, receive);
+        if let Err(fault) = frames.feed(bytes, &mut each) {
+            self.state.fail(fault, &mut self.queue);
+        }
+    }
+
+    /// Writes what waits; an error ends the session, unless it has ended.
+    fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { queue, connection, traffic, .. } = self;
+        match queue.poll_write(cx, connection, &mut traffic.sent) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                self.queue.clear();
+                self.state.end_for(kind_of(&error));
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// When the broker has been silent for too long.
+    fn silence_ends(&self) -> Option<Time> {
+        self.heartbeat_ns.map(|ns| self.last_read.after(2 * ns))
+    }
+
+    /// The time of the next heartbeat, or of the next deadline.
+    fn deadline(&self) -> Option<Time> {
+        match self.state.phase {
+            ChannelPhase::Open => {
+                let beats = self.heartbeat_ns.map(|ns| self.last_sent.after(ns / 2));
+                beats.into_iter().chain(self.silence_ends()).min()
+            }
+            ChannelPhase::Closing(since) => Some(since.after(self.close_ns)),
+            ChannelPhase::Ended(_) => None,
+        }
+    }
+
+    /// Handles deadlines that have passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(deadline) = self.deadline() {
+            // A deadline that has passed is not set again: the timer would forget that it fired.
+            if clock::now() < deadline {
+                self.timer.set(deadline);
+                if self.timer.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            match self.state.phase {
+                ChannelPhase::Open if self.silence_ends() == Some(deadline) => {
+                    self.state.end_for(FailureKind::NoPong);
+                }
+                ChannelPhase::Open => {
+                    // What waits for the kernel is as good as a heartbeat.
+                    if self.queue.waiting() == 0 {
+                        encode::heartbeat(&mut self.queue.bytes);
+                    }
+                    self.last_sent = clock::now();
+                    let _ = self.write(cx);
+                }
+                ChannelPhase::Closing(_) => self.state.end_for(FailureKind::NoClose),
+                ChannelPhase::Ended(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl MessageStream for AmqpSession {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        receive: &mut dyn FnMut(Time, Message<'_>),
+    ) -> Poll<StreamEnd> {
+        if !self.early.bytes.is_empty() {
+            let early = std::mem::take(&mut self.early.bytes);
+            self.take_bytes(self.early.read, &early, receive);
+        }
+        loop {
+            let _ = self.write(cx);
+            if let ChannelPhase::Ended(end) = self.state.phase {
+                return Poll::Ready(end);
+            }
+            match self.connection.poll_read(cx, buffer) {
+                Poll::Pending => {
+                    let _ = self.poll_deadline(cx);
+                    if let ChannelPhase::Ended(end) = self.state.phase {
+                        return Poll::Ready(end);
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => self.state.end_for(FailureKind::AbnormalClose),
+                Poll::Ready(Ok(count)) => {
+                    self.traffic.received += count as u64;
+                    // Taken before parsing: parsing is our work, not the target's.
+                    let now = clock::now();
+                    self.last_read = now;
+                    self.take_bytes(now, &buffer[..count], receive);
+                }
+                Poll::Ready(Err(error)) => self.state.end_for(kind_of(&error)),
+            }
+        }
+    }
+
+    /// Messages of AMQP have a routing key: they are commands.
+    fn send(&mut self, _: Message<'_>) -> bool {
+        false
+    }
+
+    fn command(&mut self, number: u64, command: BrokerCommand<'_>) -> Result<(), FailureKind> {
+        let Self { state, queue, .. } = self;
+        if !state.is_open() {
+            return Err(FailureKind::Closed);
+        }
+        match command {
+            BrokerCommand::Publish(publish) => state.publish(number, &publish, queue)?,
+            BrokerCommand::Subscribe { source, options, subscription } => {
+                state.subscribe((number, subscription), source, options, queue)?;
+            }
+            BrokerCommand::Settle(settlement) => state.settle(&settlement, queue),
+        }
+        self.last_sent = clock::now();
+        Ok(())
+    }
+
+    fn take_answer(&mut self) -> Option<CommandAnswer> {
+        self.state.answers.pop_front()
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.state.is_held_back()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
+        let written = self.write(cx);
+        match self.state.phase {
+            ChannelPhase::Ended(end) => Poll::Ready(Err(end)),
+            _ => written.map(Ok),
+        }
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// The code of AMQP is always that of a regular end.
+    fn close(&mut self, _: u16, reason: &str) {
+        if self.state.is_open() {
+            encode::close(&mut self.queue.bytes, 200, reason);
+            self.last_sent = clock::now();
+            self.state.phase = ChannelPhase::Closing(self.last_sent);
+        }
+    }
+
+    fn take_traffic(&mut self) -> Traffic {
+        std::mem::take(&mut self.traffic)
+    }
+}
+
+/// The kind of an error of an open connection.
+fn kind_of(error: &io::Error) -> FailureKind {
+    match fault::outcome(AttemptPhase::Body, error) {
+        AttemptOutcome::Failed(_, kind) => kind,
+        _ => FailureKind::Other,
+    }
+}
