@@ -45,6 +45,8 @@ pub enum CheckCondition {
     Rows(Comparison, u64),
     /// Tokens of the answer.
     Tokens(Comparison, u64),
+    /// Messages of a streamed response.
+    Messages(Comparison, u64),
     /// From dispatch to the first content.
     FirstContent(Comparison, Duration),
 }
@@ -113,6 +115,9 @@ impl Check {
             CheckCondition::Tokens(op, limit) => {
                 view.streamed.is_some_and(|seen| op.holds(seen.tokens as f64, *limit as f64))
             }
+            CheckCondition::Messages(op, limit) => {
+                view.streamed.is_some_and(|seen| op.holds(seen.messages as f64, *limit as f64))
+            }
             CheckCondition::FirstContent(op, limit) => {
                 let first = view.streamed.and_then(|streamed| streamed.first);
                 first.is_some_and(|first| op.holds(first.as_secs_f64(), limit.as_secs_f64()))
@@ -161,6 +166,9 @@ impl Check {
             }
             CheckCondition::Tokens(..) => {
                 Some(counted(view.streamed.map_or(0, |streamed| streamed.tokens), "token"))
+            }
+            CheckCondition::Messages(..) => {
+                Some(counted(view.streamed.map_or(0, |seen| seen.messages), "message"))
             }
             CheckCondition::FirstContent(..) => {
                 let first = view.streamed.and_then(|streamed| streamed.first);

@@ -40,6 +40,8 @@ pub struct ResponseView<'a> {
 pub struct StreamedView<'a> {
     /// Why the model stopped.
     pub finish: Option<&'a str>,
+    /// Events, lines or messages.
+    pub messages: u64,
     /// Tokens of the answer; pieces with content, if the response does not say.
     pub tokens: u64,
     /// From dispatch to the first content; `None` without content.

@@ -1,11 +1,12 @@
 //! Methods, and what a service of gRPC is configured with.
 //!
 //! `scenario` looks methods up in a schema; a call holds one.
-//! Invariant: a method that a call holds is unary.
+//! Invariant: a method has the types of its own messages.
 
 use std::sync::Arc;
 
 use super::frame;
+use super::health;
 use super::schema::{MessageType, Schema};
 
 /// What a service of gRPC is configured with.
@@ -15,6 +16,13 @@ pub struct GrpcSettings {
     pub schema: Option<Arc<Schema>>,
     /// Whether requests are compressed, and responses may be.
     pub compress: bool,
+    /// The longest message of a stream that is accepted, bytes.
+    pub max_message: u64,
+}
+
+impl GrpcSettings {
+    /// The default of `max_message`, which is that of grpc-go and grpc-core.
+    pub const MAX_MESSAGE: u64 = 4 << 20;
 }
 
 /// A method of a service.
@@ -28,21 +36,40 @@ pub struct GrpcMethod {
     pub output: MessageType,
     /// Whether it may be called twice without harm, as its option `idempotency_level` says.
     pub is_idempotent: bool,
-    /// Whether it sends or receives a stream of messages.
-    pub streams: bool,
+    /// Whether the client sends a stream of messages, else one.
+    pub is_client_streaming: bool,
+    /// Whether the server sends a stream of messages, else one.
+    pub is_server_streaming: bool,
+}
+
+/// A call of a method.
+#[derive(Clone, Debug)]
+pub struct GrpcCall {
+    /// The method.
+    pub method: GrpcMethod,
+    /// Whether what it sends is compressed.
+    pub is_compressed: bool,
 }
 
 impl GrpcMethod {
     /// The method of this name, such as `shop.v1.Cart/Add`; `None` if the schema has none.
     pub fn find(schema: &Schema, name: &str) -> Option<Self> {
         let [input, output] = schema.messages_of(name)?;
+        let [is_client_streaming, is_server_streaming] = schema.streams_of(name);
         Some(Self {
             name: name.to_owned(),
             input,
             output,
             is_idempotent: schema.is_idempotent(name),
-            streams: schema.has_streams(name),
+            is_client_streaming,
+            is_server_streaming,
         })
+    }
+
+    /// The method of this name of a service that has the schema; of the health service without one.
+    pub fn known(schema: Option<&Schema>, name: &str) -> Option<Self> {
+        let own = schema.and_then(|schema| Self::find(schema, name));
+        own.or_else(|| Self::find(health::schema_of(name)?, name))
     }
 
     /// Appends the frame of a request that is given as JSON.

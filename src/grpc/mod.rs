@@ -5,6 +5,8 @@
 //! kept.
 
 pub mod frame;
+mod health;
+mod message_reader;
 mod method;
 #[cfg(feature = "grpc")]
 mod schema;
@@ -15,7 +17,8 @@ mod schema;
 mod schema_tests;
 pub mod status;
 
-pub use method::{GrpcMethod, GrpcSettings};
+pub use message_reader::{MessageFrameError, MessagePiece, MessageReader};
+pub use method::{GrpcCall, GrpcMethod, GrpcSettings};
 pub use schema::{MessageType, Schema};
 
 /// Reads a file of a schema; `None`: there is none at this path.

@@ -69,10 +69,12 @@ impl Schema {
         Some([MessageType(method.input()), MessageType(method.output())])
     }
 
-    /// Whether a method gets or returns a stream of messages.
-    pub fn has_streams(&self, name: &str) -> bool {
+    /// Whether a method gets a stream of messages, and whether it returns one.
+    pub fn streams_of(&self, name: &str) -> [bool; 2] {
         let method = self.find(name);
-        method.is_some_and(|method| method.is_client_streaming() || method.is_server_streaming())
+        method.map_or([false; 2], |method| {
+            [method.is_client_streaming(), method.is_server_streaming()]
+        })
     }
 
     /// Whether a method may be called twice without harm, as its option `idempotency_level` says.

@@ -44,8 +44,8 @@ impl Schema {
         match *self {}
     }
 
-    /// Whether a method has streams.
-    pub fn has_streams(&self, _: &str) -> bool {
+    /// Whether a method gets a stream, and whether it returns one.
+    pub fn streams_of(&self, _: &str) -> [bool; 2] {
         match *self {}
     }
 

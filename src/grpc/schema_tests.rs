@@ -51,9 +51,13 @@ fn method(name: &str) -> GrpcMethod {
 fn methods_are_found_by_their_whole_name() {
     let names = shop().method_names();
     assert_eq!(names, ["shop.v1.Cart/Add", "shop.v1.Cart/Get", "shop.v1.Cart/Watch"]);
-    assert!(!method("shop.v1.Cart/Add").is_idempotent && !method("shop.v1.Cart/Add").streams);
+    assert!(
+        !method("shop.v1.Cart/Add").is_idempotent
+            && !method("shop.v1.Cart/Add").is_server_streaming
+    );
     assert!(method("shop.v1.Cart/Get").is_idempotent);
-    assert!(method("shop.v1.Cart/Watch").streams);
+    let watch = method("shop.v1.Cart/Watch");
+    assert_eq!((watch.is_client_streaming, watch.is_server_streaming), (false, true));
     for unknown in ["shop.v1.Cart/add", "Cart/Add", "shop.v1.Cart", "/", ""] {
         assert!(GrpcMethod::find(&shop(), unknown).is_none(), "{unknown}");
     }

@@ -4,7 +4,7 @@
 //! their responses as they say.
 //! Invariant: an operation has one response, and what ends it is known before it is sent.
 
-use crate::grpc::GrpcMethod;
+use crate::grpc::GrpcCall;
 use crate::plan::broker::{DeclarePlan, SessionPlan};
 use crate::template::Template;
 
@@ -19,21 +19,12 @@ pub enum Operation {
     Dns(DnsQuestion),
     /// A statement to a PostgreSQL server.
     Sql(SqlStatement),
-    /// A unary call of gRPC; the call's body has its message.
+    /// A call of gRPC; the call's body has its message.
     Grpc(GrpcCall),
     /// The beginning of a session at a broker, which a stream takes over.
     Session(SessionPlan),
     /// A declaration or deletion at a broker of AMQP.
     Declare(DeclarePlan),
-}
-
-/// A unary call of gRPC.
-#[derive(Clone, Debug)]
-pub struct GrpcCall {
-    /// The method.
-    pub method: GrpcMethod,
-    /// Whether its request is compressed.
-    pub is_compressed: bool,
 }
 
 /// Commands that are sent together.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::grpc::GrpcCall;
 use crate::ids::ServiceId;
 use crate::plan::broker::{MqttSettings, PublishPlan, SubscribePlan};
 use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition};
@@ -21,6 +22,8 @@ pub struct StreamPlan {
     pub of_user: bool,
     /// Whether some step after its opening takes its messages, so that they are kept until then.
     pub is_kept: bool,
+    /// The call of gRPC that it is; `None`: it is none.
+    pub grpc: Option<Box<GrpcCall>>,
 }
 
 /// What a step does with a stream; `Call` holds its request, captures and checks.
@@ -53,6 +56,8 @@ pub enum StreamAct {
         code: u16,
         /// Reason that is sent with it.
         reason: String,
+        /// Whether only our side ends, and the step waits for the target's end.
+        half: bool,
     },
 }
 
@@ -120,7 +125,8 @@ impl StreamAct {
         match self {
             Self::Open(_) | Self::Await(_) | Self::Subscribe(_) => true,
             Self::Publish(publish) => publish.waits(),
-            Self::Send(_) | Self::Listen(_) | Self::Close { .. } => false,
+            Self::Close { half, .. } => *half,
+            Self::Send(_) | Self::Listen(_) => false,
         }
     }
 }
@@ -151,12 +157,19 @@ pub enum StreamForm {
     Mqtt(MqttSettings),
     /// A channel of AMQP 0-9-1.
     Amqp,
+    /// A call of gRPC, and the longest message accepted, bytes.
+    Grpc(u64),
 }
 
 impl StreamForm {
     /// Whether it is a session at a message broker.
     pub const fn is_broker(self) -> bool {
         matches!(self, Self::Mqtt(_) | Self::Amqp)
+    }
+
+    /// Whether it ends with a status that has a name.
+    pub const fn has_statuses(self) -> bool {
+        self.is_broker() || matches!(self, Self::Grpc(_))
     }
 }
 
@@ -242,10 +255,15 @@ pub enum AnswerFormat {
     OpenAi,
     /// Events of Anthropic's messages.
     Anthropic,
+    /// Messages of gRPC.
+    Messages,
 }
 
 impl AnswerFormat {
-    /// The spellings in a scenario.
+    /// The spelling in a call of gRPC.
+    pub const GRPC_NAMES: [(&'static str, Self); 1] = [("messages", Self::Messages)];
+
+    /// The spellings in a request of HTTP.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("sse", Self::Events),
         ("lines", Self::Lines),

@@ -6,9 +6,9 @@
 
 use crate::event::StopCause;
 use crate::exit::ExitStatus;
-use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
 use crate::stats::shift::{ShiftOutcome, ShiftReport};
+use crate::stats::{Snapshot, Window};
 use crate::units::counted;
 use crate::verdict::trust::TrustLevel;
 use crate::verdict::{Judgement, Trust};
@@ -91,18 +91,17 @@ pub(super) struct CallSummary {
     pub(super) has_steps: bool,
     /// Calls made.
     pub(super) made: u64,
-    /// Complete responses, whatever their status.
+    /// Complete responses, whatever their status, and messages.
     pub(super) complete: u64,
 }
 
 impl CallSummary {
     /// The calls of a finished run.
     pub(super) fn of(snapshot: &Snapshot, has_steps: bool) -> Self {
-        Self {
-            has_steps,
-            made: snapshot.calls().made,
-            complete: snapshot.statuses.iter().map(|(_, count)| count).sum(),
-        }
+        let responses: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
+        let received = |part: &Window| part.messages(|_| true).counts.received;
+        let messages = received(&snapshot.measured) + received(&snapshot.warmup);
+        Self { has_steps, made: snapshot.calls().made, complete: responses + messages }
     }
 
     /// Why the run cannot pass; `None` if it can.

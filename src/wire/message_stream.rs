@@ -8,9 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Time;
+use crate::grpc::GrpcCall;
 use crate::plan::broker::MqttSettings;
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, BrokerDelivery, CommandAnswer};
+
+/// Takes a message, with the time of the read that completed it.
+pub type ReceiveMessage<'a> = &'a mut dyn FnMut(Time, Message<'_>);
 
 /// A connection, or a response in pieces, that brings messages until it ends.
 pub trait MessageStream: std::fmt::Debug {
@@ -47,6 +51,12 @@ pub trait MessageStream: std::fmt::Debug {
         false
     }
 
+    /// Ends what is sent; the target goes on sending until it ends the stream. Returns false if the
+    /// protocol has no such end.
+    fn finish(&mut self) -> bool {
+        false
+    }
+
     /// Hands queued bytes to the kernel; ready when all of them are handed over. The task that it
     /// wakes is to be the one of `poll_receive`, which writes what is left.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>>;
@@ -59,6 +69,11 @@ pub trait MessageStream: std::fmt::Debug {
     /// Begins to close; `poll_receive`, which has to be called next, sends it and returns the end,
     /// within the protocol's own deadline.
     fn close(&mut self, code: u16, reason: &str);
+
+    /// Takes the text with which the target explained its end; `None` if it did not.
+    fn take_end_text(&mut self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Bytes handed to the kernel and read since the last call.
     fn take_traffic(&mut self) -> Traffic;
@@ -105,7 +120,8 @@ pub enum MessageKind {
 pub struct StreamEnd {
     /// Whether our side began to close.
     pub is_ours: bool,
-    /// The close code of WebSocket, of the target or ours, or the status of a broker; `None` where
+    /// The close code of WebSocket, of the target or ours, or the status of a broker or of gRPC;
+    /// `None` where
     /// there is none. 1005: a close frame without a code; 1006: no close frame.
     pub code: Option<u16>,
     /// What went wrong; `None`: a regular end.
@@ -134,6 +150,8 @@ pub enum StreamProtocol {
     Mqtt(MqttSettings),
     /// A channel of AMQP 0-9-1.
     Amqp,
+    /// A call of gRPC.
+    Grpc,
 }
 
 /// The settings of a stream.
@@ -160,4 +178,6 @@ pub struct StreamOffer<'a> {
     pub subprotocols: &'a [String],
     /// Whether permessage-deflate (RFC 7692) is offered.
     pub deflate: bool,
+    /// The call of gRPC; `None`: it is none.
+    pub grpc: Option<&'a GrpcCall>,
 }

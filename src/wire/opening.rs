@@ -9,6 +9,7 @@ use crate::wire::broker::amqp::session::AmqpSession;
 use crate::wire::broker::mqtt::session::MqttSession;
 use crate::wire::events::body::StreamedBody;
 use crate::wire::events::stream::EventStream;
+use crate::wire::http2::grpc_stream::GrpcStream;
 use crate::wire::message_stream::{MessageStream, StreamOffer, StreamProtocol, StreamSettings};
 use crate::wire::taken::{TakenConnection, TakenResponse};
 use crate::wire::websocket::handshake;
@@ -43,6 +44,10 @@ pub(in crate::wire) fn open(
             }
             StreamedBody::http1(connection, framing, early, count)
         }
+        Some(TakenConnection::Grpc(h2, call, count)) => {
+            let plan = offer.grpc.ok_or(FailureKind::BadHandshake)?;
+            return Ok(Box::new(GrpcStream::new((h2, call, count), plan, settings)));
+        }
         Some(TakenConnection::Http2(h2, body, count)) => StreamedBody::http2(h2, body, count),
         None => return Err(FailureKind::BadHandshake),
     };
@@ -56,9 +61,10 @@ pub(in crate::wire) fn open(
         }
         StreamProtocol::Events => Err(FailureKind::NotEventStream),
         StreamProtocol::Lines => Ok(Box::new(EventStream::lines(body, max))),
-        StreamProtocol::WebSocket | StreamProtocol::Mqtt(_) | StreamProtocol::Amqp => {
-            Err(FailureKind::BadHandshake)
-        }
+        StreamProtocol::WebSocket
+        | StreamProtocol::Mqtt(_)
+        | StreamProtocol::Amqp
+        | StreamProtocol::Grpc => Err(FailureKind::BadHandshake),
     }
 }
 

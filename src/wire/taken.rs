@@ -12,6 +12,7 @@ use crate::wire::fake_stream::FakeStream;
 use crate::wire::http1::chunked::ChunkedDecoder;
 use crate::wire::http1::framing_error::FramingError;
 use crate::wire::http2::connection::Http2;
+use crate::wire::http2::grpc_call::OpenedCall;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::slot::OpenStreamCount;
 
@@ -24,6 +25,8 @@ pub(in crate::wire) struct TakenResponse {
     pub(in crate::wire) connection: Option<TakenConnection>,
     /// The body over HTTP/2, while the exchange runs.
     pub(in crate::wire) h2_body: Option<RecvStream>,
+    /// The call of gRPC, while the exchange runs.
+    pub(in crate::wire) h2_call: Option<Box<OpenedCall>>,
 }
 
 /// Bytes that were read beyond the head, and when.
@@ -38,6 +41,7 @@ pub(in crate::wire) struct EarlyBytes {
 pub(in crate::wire) enum TakenConnection {
     Http1(StreamConnection, OpenStreamCount),
     Http2(Box<Http2>, RecvStream, OpenStreamCount),
+    Grpc(Box<Http2>, Box<OpenedCall>, OpenStreamCount),
     Fake(FakeStream),
 }
 
@@ -54,7 +58,7 @@ impl TakenResponse {
     /// Creates what a response leaves whose body ends so.
     pub(in crate::wire) fn new(framing: StreamedFraming) -> Self {
         let early = EarlyBytes { read: Time::NEVER, bytes: Vec::new() };
-        Self { framing, early, connection: None, h2_body: None }
+        Self { framing, early, connection: None, h2_body: None, h2_call: None }
     }
 }
 

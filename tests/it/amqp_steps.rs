@@ -110,12 +110,12 @@ fn refusals_have_their_words(server: &RabbitMq) {
     ] {
         let done = Manada::run(&once(&server.url(), "", steps), &[]).go();
         let report = done.measured();
-        if !status.is_empty() {
-            assert_eq!(report["status"][status], 1, "{steps}: {done}");
-        } else {
+        if status.is_empty() {
             // The broker closes the channel, with its reason.
             let closed = report["streams"]["closed"].to_string();
             assert!(closed.contains("amqp NOT_FOUND by target"), "{steps}: {closed}");
+        } else {
+            assert_eq!(report["status"][status], 1, "{steps}: {done}");
         }
     }
 }
@@ -242,14 +242,14 @@ fn an_order_over_four_protocols(server: &RabbitMq) {
     let words = ["run", file, "--set", &at, "--set", &bus, "--set", &db, "--duration", "4s"];
     let done = Manada::new(&words).words(&["--json", "--ui", "none", "--out", "out"]).go();
     let code = done.code.unwrap();
-    // The times that its thresholds demand may not hold on a busy machine.
-    assert!([0, 4].contains(&code), "{done}");
+    // On a busy machine times may not hold, or not be trusted.
+    assert!([0, 4, 5].contains(&code), "{done}");
     let report = done.report(code);
     assert_eq!(count(&report, "calls.failed"), 0, "{done}");
     let made = |step: &str| {
         let steps = report["steps"].as_array().unwrap();
         let row = steps.iter().find(|row| row["name"] == step).unwrap();
-        count(row, "calls")
+        count(row, "calls.made")
     };
     let placed = made("place");
     assert!(placed >= 20, "{done}");
@@ -267,7 +267,7 @@ fn the_shipped_scenario(server: &RabbitMq) {
     let words = ["run", file, "--set", &bus, "--duration", "3s", "--json", "--ui", "none"];
     let done = Manada::new(&words).words(&["--out", "out"]).go();
     let code = done.code.unwrap();
-    assert!([0, 4].contains(&code), "{done}");
+    assert!([0, 4, 5].contains(&code), "{done}");
     let report = done.report(code);
     assert_eq!(count(&report, "calls.failed"), 0, "{done}");
     assert_eq!(count(counts(&report, "taken"), "lost"), 0, "{done}");

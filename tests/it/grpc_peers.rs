@@ -45,8 +45,17 @@ impl Reply {
     }
 
     fn send(&self, peer: &mut Peer, stream: u32) {
+        self.send_until(peer, stream, self.frames.len());
+    }
+
+    /// Sends it and does not end the stream.
+    fn send_open(&self, peer: &mut Peer, stream: u32) {
+        self.send_until(peer, stream, usize::MAX);
+    }
+
+    fn send_until(&self, peer: &mut Peer, stream: u32, last: usize) {
         for (index, (kind, payload)) in self.frames.iter().enumerate() {
-            let ends = u8::from(index + 1 == self.frames.len());
+            let ends = u8::from(index + 1 == last);
             let flags = ends | if *kind == 1 { 4 } else { 0 };
             peer.send(&frame(*kind, flags, stream, payload));
         }
@@ -55,6 +64,11 @@ impl Reply {
 
 /// The report of a call to a peer that does this after the request.
 fn call(keys: &str, script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> Value {
+    steps(&format!("{{ grpc: e.Echo/Say, max_body: 2KiB, {keys} }}"), script)
+}
+
+/// The report of steps, the first of which sends a request to such a peer.
+fn steps(steps: &str, script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> Value {
     let server = Server::start(move |peer| {
         if let Some(id) = request(peer) {
             script(peer, id);
@@ -65,14 +79,19 @@ fn call(keys: &str, script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> 
         "
 scenario: peers
 services:
-  echo: {{ url: 'grpc://{}', timeout: 2s, grpc: {{ proto: e.proto, compress: true }} }}
+  echo: {{ url: 'grpc://{}', timeout: 2s, grpc: {{ KEYS }} }}
 workloads:
-  w: {{ users: 1, iterations: 1, flow: [ {{ grpc: e.Echo/Say, max_body: 2KiB, {keys} }} ] }}
+  w: {{ users: 1, iterations: 1, flow: [ {steps} ] }}
 ",
         server.address()
-    );
+    )
+    .replace("KEYS", "proto: e.proto, compress: true, max_message: 2KiB");
     let proto = "syntax = \"proto3\"; package e; message M { string text = 1; }
-        service Echo { rpc Say(M) returns (M); }";
+        service Echo {
+          rpc Say(M) returns (M);
+          rpc Watch(M) returns (stream M);
+          rpc Talk(stream M) returns (stream M);
+        }";
     Manada::run(&text, &[]).file("e.proto", proto).go().measured()
 }
 
@@ -180,4 +199,82 @@ fn resets_and_ends_are_those_of_http2() {
         end(peer);
     });
     assert_eq!(report["errors"][0]["kind"], "closed", "{report}");
+}
+
+/// Two messages, the second empty.
+const MESSAGES: &[u8] = b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\0";
+
+#[test]
+fn a_streamed_reply_split_at_every_byte_is_the_same() {
+    for at in 0..=MESSAGES.len() {
+        let (one, two) = MESSAGES.split_at(at);
+        let reply = Reply::grpc().data(one).data(two).trailers("0");
+        let step = "{ grpc: e.Echo/Watch, check: { messages: 2, json: { '$.text': '' } } }";
+        let report = steps(step, move |peer, id| reply.send(peer, id));
+        assert_eq!(report["status"]["grpc OK"], 1, "{at}: {report}");
+        assert!(report["checks"].as_array().unwrap().iter().all(|check| check["failed"] == 0));
+    }
+}
+
+#[test]
+fn streamed_replies_that_break_the_rules_are_named() {
+    let large = [b"\0\0\0\x08\x01", [b'x'; 2_049].as_slice()].concat();
+    for (name, reply, kind) in [
+        ("no status", Reply::grpc().data(MESSAGES), "bad_reply"),
+        ("only a head", Reply::grpc(), "bad_reply"),
+        ("half a message", Reply::grpc().data(&MESSAGES[..11]).trailers("0"), "bad_reply"),
+        ("a wrong flag", Reply::grpc().data(b"\x02\0\0\0\0").trailers("0"), "bad_reply"),
+        ("a page", Reply::new("200", "text/html").data(b"<html>"), "bad_reply"),
+        ("no name of a coding", Reply::grpc().data(b"\x01\0\0\0\0").trailers("0"), "bad_reply"),
+        ("a long message", Reply::grpc().data(&large).trailers("0"), "too large"),
+        ("a length alone", Reply::grpc().data(b"\0\xff\xff\xff\xff").trailers("0"), "too large"),
+    ] {
+        let reply = std::sync::Arc::new(reply);
+        let of_call = std::sync::Arc::clone(&reply);
+        let step = "{ grpc: e.Echo/Watch, max_body: 2KiB }";
+        let report = steps(step, move |peer, id| of_call.send(peer, id));
+        let expected = if kind == "too large" { "body_too_large" } else { kind };
+        assert_eq!(count(&report, "calls.ok"), 0, "{name}: {report}");
+        assert_eq!(report["errors"][0]["kind"], expected, "{name}: {report}");
+        let expected = if kind == "too large" { "message_too_large" } else { kind };
+        assert_eq!(ends(move |peer, id| reply.send(peer, id)), [expected], "{name}");
+    }
+}
+
+/// How a stream ends whose target does this.
+fn ends(script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> Vec<String> {
+    let flow = "{ listen: e.Echo/Watch, as: f }, { close: f, half: true }";
+    let report = steps(flow, script);
+    let closed = report["streams"]["closed"].as_object().unwrap_or_else(|| panic!("{report}"));
+    closed.keys().cloned().collect()
+}
+
+#[test]
+fn streams_end_with_statuses_resets_and_ends_of_connections() {
+    for (name, reply, end) in [
+        ("trailers only", Reply::grpc().with("grpc-status", "5"), "grpc NOT_FOUND by target"),
+        ("no messages", Reply::grpc().trailers("0"), "grpc OK by target"),
+        ("a wrong code", Reply::grpc().trailers("77"), "grpc UNKNOWN by target"),
+        (
+            "in mid-stream",
+            Reply::grpc().data(&MESSAGES[..10]).trailers("14"),
+            "grpc UNAVAILABLE by target",
+        ),
+        ("a proxy", Reply::new("503", "text/html").data(b"<html>"), "grpc UNAVAILABLE by target"),
+        ("no message", Reply::grpc().data(b"\0\0\0\0\x02\x0a\x09").trailers("0"), "bad_reply"),
+    ] {
+        assert_eq!(ends(move |peer, id| reply.send(peer, id)), [end], "{name}");
+    }
+    for (code, end) in [(8_u32, "reset"), (2, "http2_internal"), (7, "reset")] {
+        let found = ends(move |peer, id| {
+            Reply::grpc().data(MESSAGES).send_open(peer, id);
+            peer.send(&frame(3, 0, id, &code.to_be_bytes()));
+        });
+        assert_eq!(found, [end], "{code}");
+    }
+    let found = ends(|peer, id| {
+        Reply::grpc().data(MESSAGES).send_open(peer, id);
+        end(peer);
+    });
+    assert_eq!(found, ["closed"]);
 }

@@ -12,17 +12,17 @@ use crate::harness::{Done, Manada, count};
 use crate::otlp_receivers::PythonServer;
 
 /// A server, and the file in which it counts calls.
-struct Echo {
-    server: PythonServer,
+pub(crate) struct Echo {
+    pub(crate) server: PythonServer,
     folder: TempDir,
 }
 
 impl Echo {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&[])
     }
 
-    fn with(more: &[&str]) -> Self {
+    pub(crate) fn with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = serve("0", &folder, more);
         Self { server, folder }
@@ -37,7 +37,7 @@ impl Echo {
     }
 
     /// The calls that the server has counted.
-    fn calls(&self) -> Vec<Value> {
+    pub(crate) fn calls(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("calls")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -54,7 +54,7 @@ fn proto() -> PathBuf {
 }
 
 /// A scenario of users that do these steps 20 times; `service` are more keys of the service.
-fn scenario(url: &str, (users, service): (u64, &str), steps: &str) -> String {
+pub(crate) fn scenario(url: &str, (users, service): (u64, &str), steps: &str) -> String {
     format!(
         "
 scenario: grpc
@@ -71,27 +71,27 @@ thresholds: [ 'errors < 100%' ]
     )
 }
 
-const PLAIN: &str = "grpc: { proto: [grpc_echo.proto] }";
+pub(crate) const PLAIN: &str = "grpc: { proto: [grpc_echo.proto] }";
 
-fn run(scenario: &str) -> Done {
+pub(crate) fn run(scenario: &str) -> Done {
     with_proto(Manada::run(scenario, &[])).go()
 }
 
-fn with_proto(manada: Manada) -> Manada {
+pub(crate) fn with_proto(manada: Manada) -> Manada {
     manada.file("grpc_echo.proto", std::fs::read(proto()).unwrap())
 }
 
-fn statuses(report: &Value) -> BTreeMap<String, u64> {
+pub(crate) fn statuses(report: &Value) -> BTreeMap<String, u64> {
     let all = report["status"].as_object().unwrap();
     all.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
 }
 
-fn expected<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
+pub(crate) fn expected<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
     pairs.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 #[track_caller]
-fn checks_hold(done: &Done, report: &Value) {
+pub(crate) fn checks_hold(done: &Done, report: &Value) {
     let checks = report["checks"].as_array().unwrap();
     assert!(!checks.is_empty());
     for check in checks {
@@ -101,7 +101,7 @@ fn checks_hold(done: &Done, report: &Value) {
 
 /// The kind of the only error of a run.
 #[track_caller]
-fn only_error(done: &Done, report: &Value) -> (String, String) {
+pub(crate) fn only_error(done: &Done, report: &Value) -> (String, String) {
     let errors = report["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 1, "{done}");
     let text = |key: &str| errors[0][key].as_str().unwrap().to_owned();

@@ -39,6 +39,8 @@ mod framing; // the same raw answers through our reader, byte by byte, and throu
 mod grpc_peers; // calls of gRPC at peers that no good server is
 #[cfg(feature = "grpc")]
 mod grpc_steps; // calls of gRPC at a real server
+#[cfg(feature = "grpc")]
+mod grpc_streams; // streams of gRPC at a real server
 mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
 #[cfg(feature = "history")]

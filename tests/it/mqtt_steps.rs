@@ -242,8 +242,8 @@ fn the_shipped_scenario_runs_against_a_real_broker() {
     let words = ["run", file, "--set", &iot, "--duration", "4s", "--json", "--ui", "none"];
     let done = Manada::new(&words).words(&["--out", "out"]).go();
     let code = done.code.unwrap();
-    // The times that its thresholds demand may not hold on a busy machine.
-    assert!([0, 4].contains(&code), "{done}");
+    // On a busy machine times may not hold, or not be trusted.
+    assert!([0, 4, 5].contains(&code), "{done}");
     let report = done.report(code);
     assert_eq!(count(&report, "calls.failed"), 0, "{done}");
     let (state, seen) = (counts(&report, "state"), counts(&report, "seen"));

@@ -24,7 +24,7 @@ use crate::real_servers::free;
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /// How long it may take to start, on a busy machine.
-const START: std::time::Duration = std::time::Duration::from_secs(120);
+const START: std::time::Duration = std::time::Duration::from_mins(2);
 
 /// A RabbitMQ.
 pub(crate) struct RabbitMq {

@@ -6,7 +6,9 @@ use crate::harness::count;
 
 /// Returns the complete responses of a run, whatever their status.
 pub(crate) fn answered(report: &Value) -> u64 {
-    report["status"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+    let statuses = report["status"].as_object().unwrap().values();
+    let responses: u64 = statuses.map(|count| count.as_u64().unwrap()).sum();
+    responses + report["messages"]["received"].as_u64().unwrap_or(0)
 }
 
 /// Returns the ledger sums that do not hold (MEASURING, "Nothing vanishes").

@@ -1,7 +1,8 @@
 """A server of gRPC, of grpcio: its replies have what it received.
 
 grpc_echo.py PORT CALLS PROTO… [CERTIFICATE KEY]: PORT 0 is any free one, and the first line that it prints tells it. Each
-call is a line of the file CALLS: its method, its metadata, and whether its request came compressed.
+call is a line of the file CALLS: its method, its metadata, and whether its request came compressed. A stream has another
+line at its end: how many messages it sent and received, and whether its caller cancelled it.
 """
 
 import json
@@ -51,6 +52,72 @@ def answer(messages, request, context, method):
                           left_ms=left_ms)
 
 
+class Stream:
+    """The counts of a stream, which are a line of the file of calls at its end."""
+
+    def __init__(self, context, method):
+        self.sent = self.received = 0
+        self.metadata, self.number = note(context, method)
+        self.method = method
+        self.is_done = False
+        if self.metadata.get("x-compress"):
+            context.set_compression(grpc.Compression.Gzip)
+        context.add_callback(self.end)
+
+    def end(self):
+        with lock, open(calls, "a") as file:
+            line = {"ended": self.method, "sent": self.sent, "received": self.received, "cancelled": not self.is_done}
+            file.write(json.dumps(line) + "\n")
+
+    def finish(self, context, request):
+        context.set_trailing_metadata((("x-trailing", "last"),))
+        self.is_done = True
+        if request.code:
+            code = next((code for code in grpc.StatusCode if code.value[0] == request.code), grpc.StatusCode.UNKNOWN)
+            context.abort(code, f"so be it: {request.text} ü 100%")
+
+
+def watch(messages, request, context):
+    stream = Stream(context, "Watch")
+    while context.is_active() and (request.endless or stream.sent < request.count):
+        if stream.sent:
+            time.sleep(request.sleep_ms / 1000)
+        stream.sent += 1
+        yield messages.Reply(text=request.text, number=stream.sent, data=bytes(request.size))
+    if context.is_active():
+        stream.finish(context, request)
+
+
+def talk(messages, requests, context):
+    stream = Stream(context, "Talk")
+    last = messages.Request()
+    for last in requests:
+        stream.received += 1
+        if last.code:
+            break
+        time.sleep(last.sleep_ms / 1000)
+        for _ in range(last.count or 1):
+            stream.sent += 1
+            yield messages.Reply(text=last.text, number=stream.received, data=bytes(last.size), request=last)
+    # A cancellation ends the requests a moment before the call.
+    time.sleep(0.02)
+    if context.is_active():
+        stream.finish(context, last)
+
+
+def collect(messages, requests, context):
+    stream = Stream(context, "Collect")
+    texts, last = [], messages.Request()
+    for last in requests:
+        stream.received += 1
+        texts.append(last.text)
+        if last.code:
+            break
+    stream.finish(context, last)
+    stream.sent = 1
+    return messages.Reply(text=" ".join(texts), number=stream.received)
+
+
 def serve_echo(server):
     messages, services = grpc.protos_and_services("grpc_echo.proto")
 
@@ -61,7 +128,34 @@ def serve_echo(server):
         def Read(self, request, context):
             return answer(messages, request, context, "Read")
 
+        def Watch(self, request, context):
+            yield from watch(messages, request, context)
+
+        def Collect(self, requests, context):
+            return collect(messages, requests, context)
+
+        def Talk(self, requests, context):
+            yield from talk(messages, requests, context)
+
     services.add_EchoServicer_to_server(Echo(), server)
+
+
+def serve_health(server):
+    messages, services = grpc.protos_and_services("grpc_health.proto")
+    serving = messages.HealthCheckResponse(status=messages.HealthCheckResponse.SERVING)
+
+    class Health(services.HealthServicer):
+        def Check(self, request, context):
+            if request.service != "echo.v1.Echo":
+                context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            return serving
+
+        def Watch(self, request, context):
+            yield serving
+            while context.is_active():
+                time.sleep(0.01)
+
+    services.add_HealthServicer_to_server(Health(), server)
 
 
 def serve_greeter(server):
@@ -80,6 +174,8 @@ def main():
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=limits)
     for path in protos:
         (serve_echo if path.endswith("grpc_echo.proto") else serve_greeter)(server)
+    if any(path.endswith("grpc_echo.proto") for path in protos):
+        serve_health(server)
     address = f"127.0.0.1:{port}"
     if certificate:
         chain, key = (open(path, "rb").read() for path in certificate)

@@ -113,6 +113,7 @@ pub(crate) async fn open(
         key: *b"0123456789abcdef",
         subprotocols: opening.subprotocols,
         deflate: opening.deflate,
+        grpc: None,
     };
     let lines = if is_socket { handshake::request_lines(&offer) } else { String::new() };
     let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n", opening.path);

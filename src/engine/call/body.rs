@@ -20,7 +20,10 @@ pub(crate) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
     kept.forget_body();
     let AttemptOutcome::Responded(status) = exchange.outcome else { return };
     if let Some(call) = prepared.call.operation.as_deref().and_then(Operation::as_grpc) {
+        // A stream without messages has none to decode.
+        let has_message = kept.streamed().is_none_or(|seen| seen.events > 0);
         if status::is_ok(status)
+            && has_message
             && let Err(outcome) = decode_message(&call.method, prepared.capture.max_body, kept)
         {
             exchange.outcome = outcome;

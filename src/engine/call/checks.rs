@@ -151,6 +151,7 @@ pub(crate) fn response_view<'a>(
         first_byte: exchange.first_byte - exchange.dispatched,
         streamed: capture.streamed().map(|seen| StreamedView {
             finish: seen.finish.as_deref(),
+            messages: seen.events,
             tokens: seen.tokens.unwrap_or(seen.content_chunks),
             first: (seen.first != Time::NEVER).then(|| seen.first - exchange.dispatched),
         }),

@@ -187,7 +187,7 @@ fn takes_over(call: &Call) -> TakesOver {
     match call.stream.as_deref() {
         Some(StreamStep { act: StreamAct::Open(open), .. }) => match open.form {
             StreamForm::WebSocket => TakesOver::Upgrade,
-            StreamForm::Events | StreamForm::Lines => TakesOver::Body,
+            StreamForm::Events | StreamForm::Lines | StreamForm::Grpc(_) => TakesOver::Body,
             // Its reader leaves the connection to the stream.
             StreamForm::Mqtt(_) | StreamForm::Amqp => TakesOver::Nothing,
         },
@@ -202,5 +202,6 @@ fn observed(format: AnswerFormat) -> StreamedFormat {
         AnswerFormat::Lines => StreamedFormat::Lines,
         AnswerFormat::OpenAi => StreamedFormat::OpenAi,
         AnswerFormat::Anthropic => StreamedFormat::Anthropic,
+        AnswerFormat::Messages => StreamedFormat::Messages,
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::curl::quoted;
 use super::request::split_line;
-use crate::plan::operation::GrpcCall;
+use crate::grpc::GrpcCall;
 use crate::plan::{Address, Service};
 use crate::redact::{MASK, Redactor};
 
@@ -69,7 +69,9 @@ pub(super) fn line(
 pub(super) fn describe(call: &GrpcCall, bytes: &[u8], redactor: &Redactor<'_>) -> Vec<String> {
     let json = call.method.request_as_json(parts(bytes).1).unwrap_or_default();
     let shown = redactor.body(&json[..json.len().min(MAX)], "application/json");
-    vec![call.method.name.clone(), String::from_utf8_lossy(&shown).into_owned()]
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    // A stream is opened without a message.
+    [call.method.name.clone(), shown].into_iter().filter(|line| !line.is_empty()).collect()
 }
 
 /// A header's name and value.

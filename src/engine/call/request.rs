@@ -3,13 +3,14 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::operation::PreparedOperation;
 use super::request_head::{HeadBuilder, HeadPart, render_parts};
-use crate::grpc::status;
-use crate::plan::operation::{GrpcCall, Operation};
+use crate::grpc::{GrpcCall, status};
+use crate::plan::operation::Operation;
 use crate::plan::safety::RUN_HEADER;
 use crate::plan::transport::{Auth, Proxy, ProxyKind};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
@@ -233,6 +234,8 @@ fn head(
     }
     if let Some(grpc) = grpc {
         let timeout = call.timeout.unwrap_or(service.timeout);
+        // A stream has no deadline: the timeout is that of the step that opens it.
+        let timeout = call.stream.is_none().then_some(timeout);
         head.text(&grpc_headers(grpc.is_compressed, timeout));
     }
     if service.compress && !own("accept-encoding") && !served("accept-encoding") {
@@ -324,11 +327,11 @@ pub(crate) fn is_idempotent(method: &[u8]) -> bool {
 }
 
 /// The headers that all requests of gRPC have.
-fn grpc_headers(is_compressed: bool, timeout: Duration) -> String {
-    let timeout = status::timeout(timeout);
-    let mut lines = format!(
-        "Content-Type: application/grpc+proto\r\nTE: trailers\r\ngrpc-timeout: {timeout}\r\n"
-    );
+fn grpc_headers(is_compressed: bool, timeout: Option<Duration>) -> String {
+    let mut lines = "Content-Type: application/grpc+proto\r\nTE: trailers\r\n".to_owned();
+    if let Some(timeout) = timeout {
+        let _ = write!(lines, "grpc-timeout: {}\r\n", status::timeout(timeout));
+    }
     if is_compressed {
         lines.push_str("grpc-encoding: gzip\r\ngrpc-accept-encoding: gzip\r\n");
     }

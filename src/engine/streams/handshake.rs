@@ -8,6 +8,7 @@ use crate::engine::call::request::{split_line, target_of};
 use crate::engine::shard::Shard;
 use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::users::user::User;
+use crate::plan::operation::Operation;
 use crate::plan::stream::{CLOSE_WAIT, OpenStream, StreamAct, StreamForm};
 use crate::protocol::status;
 use crate::stats::sample::BackendNumber;
@@ -46,7 +47,7 @@ pub(super) fn add_handshake(
                 request.extend_from_slice(format!("Last-Event-ID: {id}\r\n").as_bytes());
             }
         }
-        StreamForm::Mqtt(_) | StreamForm::Amqp => {}
+        StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Grpc(_) => {}
     }
     request.extend_from_slice(&bytes[head..]);
     request
@@ -61,7 +62,12 @@ pub(super) fn take_over(
     (exchange, capture): (&mut Exchange, &mut ResponseCapture),
 ) {
     let Some(open) = opened_by(prepared) else { return };
-    let AttemptOutcome::Responded(status) = exchange.outcome else { return };
+    // A call of gRPC is taken over before it has a status.
+    let status = match exchange.outcome {
+        AttemptOutcome::Responded(status) => status,
+        AttemptOutcome::Done if capture.is_taken_over() => 0,
+        _ => return,
+    };
     let refused = if capture.is_taken_over() {
         let offer = offer(shard, prepared, open, user.extras().streams.key);
         match shard.wire.open_stream(capture, &settings(shard, prepared, open), &offer) {
@@ -94,12 +100,13 @@ fn opened_by(prepared: &PreparedCall) -> Option<&OpenStream> {
 
 fn offer<'a>(
     shard: &Shard,
-    prepared: &PreparedCall,
+    prepared: &'a PreparedCall,
     open: &'a OpenStream,
     key: [u8; 16],
 ) -> StreamOffer<'a> {
     let deflate = shard.plan.services[prepared.call.service].ws.deflate;
-    StreamOffer { key, subprotocols: &open.subprotocols, deflate }
+    let grpc = prepared.call.operation.as_deref().and_then(Operation::as_grpc);
+    StreamOffer { key, subprotocols: &open.subprotocols, deflate, grpc }
 }
 
 fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> StreamSettings {
@@ -111,8 +118,12 @@ fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> Stream
             StreamForm::Lines => StreamProtocol::Lines,
             StreamForm::Mqtt(settings) => StreamProtocol::Mqtt(settings),
             StreamForm::Amqp => StreamProtocol::Amqp,
+            StreamForm::Grpc(_) => StreamProtocol::Grpc,
         },
-        max_message: ws.max_message,
+        max_message: match open.form {
+            StreamForm::Grpc(max) => max,
+            _ => ws.max_message,
+        },
         ping: ws.ping,
         pong: ws.pong,
         close: CLOSE_WAIT,

@@ -78,6 +78,7 @@ impl LiveStream {
         shard.recorder.borrow_mut().record_traffic(traffic.sent, traffic.received);
         let mut state = self.state.borrow_mut();
         if end.is_ready() {
+            state.end_text = wire.take_end_text();
             state.reconnect_delay = wire.reconnect_delay().or(state.reconnect_delay);
         }
         let was_flushing = std::mem::replace(&mut state.is_flushing, flushes);
@@ -175,6 +176,16 @@ impl LiveStream {
             state.is_flushing = true;
         }
         state.is_unwanted = true;
+        state.wake_reader();
+    }
+
+    /// Ends what is sent; the reader goes on until the target ends the stream.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state.borrow_mut();
+        if let Some(wire) = &mut state.wire {
+            wire.finish();
+            state.is_flushing = true;
+        }
         state.wake_reader();
     }
 

@@ -13,6 +13,7 @@ mod connected_stream;
 mod consumer;
 mod end;
 mod exchange_end;
+mod finish;
 mod handshake;
 mod held_streams;
 mod inbox;

@@ -104,9 +104,9 @@ fn count_end(shard: &Shard, live: &LiveStream, ended: StreamEnd) {
     let opened = live.state.borrow().opened;
     live.state.borrow_mut().answers.give_up(shard);
     shard.streams.count_held(live.step, false);
-    let is_broker = opening_of(shard, live).is_some_and(|open| open.form.is_broker());
+    let has_statuses = opening_of(shard, live).is_some_and(|open| open.form.has_statuses());
     let mut recorder = shard.recorder.borrow_mut();
-    recorder.record_stream_end(&end::describe(ended, is_broker));
+    recorder.record_stream_end(&end::describe(ended, has_statuses));
     if let Some(kind) = ended.failure {
         recorder.record_error(AttemptOutcome::of_failure(AttemptPhase::Message, kind));
     }

@@ -14,6 +14,7 @@ use crate::engine::streams::stamping;
 use crate::engine::streams::step_end;
 use crate::engine::streams::stream_state::StreamPhase;
 use crate::engine::users::user::User;
+use crate::grpc::MessageType;
 use crate::plan::RequestBody;
 use crate::plan::stream::SendMessage;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -53,10 +54,21 @@ pub(super) async fn send(
             Err(error) => return step_end::fail_to_render(context, user, &error),
         };
     }
-    let kind = if send.text { MessageKind::Text } else { MessageKind::Binary };
+    let encoded = match encode(context, user, send, &payload) {
+        Ok(encoded) => encoded,
+        Err(error) => {
+            if let Some(stamped) = stamped {
+                stamped.end(shard, (context.step(user), context.intended()), false);
+            }
+            return step_end::fail_to_render(context, user, &error);
+        }
+    };
+    let is_text = send.text && encoded.is_none();
+    let kind = if is_text { MessageKind::Text } else { MessageKind::Binary };
+    let message = encoded.as_deref().unwrap_or(&payload);
     let dispatched = clock::now();
     let outcome = match ready {
-        AttemptOutcome::Done => hand_over(user, &live, kind, &payload).await,
+        AttemptOutcome::Done => hand_over(user, &live, kind, message).await,
         failed => failed,
     };
     user.deadline.end();
@@ -74,11 +86,12 @@ pub(super) async fn send(
         let mut state = live.state.borrow_mut();
         state.last_sent = Some((timing.intended, dispatched));
         if send.resend {
-            state.resend_later(kind, &payload);
+            state.resend_later(kind, message);
         }
     }
-    let end =
-        step_end::conclude(context, user, begun, (dispatched, done), outcome, (&payload, None));
+    let shown = shown(context, user, send, &payload);
+    let shown = shown.as_deref().unwrap_or(&payload);
+    let end = step_end::conclude(context, user, begun, (dispatched, done), outcome, (shown, None));
     shard.buffers.give_back(payload);
     end
 }
@@ -96,6 +109,37 @@ pub(super) fn render(context: CallContext<'_>, user: &mut User) -> Result<Vec<u8
         }
     }
     Ok(payload)
+}
+
+/// What a stream of gRPC is sent; `None` if the stream is none.
+fn input_of<'s>(context: CallContext<'s>, user: &User) -> Option<&'s MessageType> {
+    let stream = context.prepared.call.stream.as_ref()?.stream;
+    let plan = &context.shard.plan.archetypes[user.archetype].streams[stream];
+    Some(&plan.grpc.as_ref()?.method.input)
+}
+
+/// The JSON of a message that was encoded when the scenario was loaded, for a dry run.
+fn shown(
+    context: CallContext<'_>,
+    user: &User,
+    send: SendMessage,
+    payload: &[u8],
+) -> Option<Vec<u8>> {
+    let is_shown = context.shard.trace.is_some() && !send.text;
+    input_of(context, user).filter(|_| is_shown)?.to_json(payload).ok()
+}
+
+/// The message of a call of gRPC, encoded; `None` if the stream is none, or the message was encoded
+/// when the scenario was loaded.
+fn encode(
+    context: CallContext<'_>,
+    user: &User,
+    send: SendMessage,
+    payload: &[u8],
+) -> Result<Option<Vec<u8>>, RenderError> {
+    let Some(input) = input_of(context, user).filter(|_| send.text) else { return Ok(None) };
+    let encoded = input.encode(payload);
+    encoded.map(Some).map_err(|why| RenderError::Invalid(format!("no {}: {why}", input.name())))
 }
 
 /// Hands a message to the kernel.

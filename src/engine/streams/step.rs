@@ -7,7 +7,7 @@ use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
-use crate::engine::streams::{open, publish, send, step_end, subscribe, wait};
+use crate::engine::streams::{finish, open, publish, send, step_end, subscribe, wait};
 use crate::engine::users::user::User;
 use crate::plan::stream::StreamAct;
 use crate::stats::CallResult;
@@ -35,7 +35,10 @@ pub(crate) async fn step(
         StreamAct::Publish(plan) => publish::publish(context, user, live, plan).await,
         StreamAct::Subscribe(plan) => subscribe::subscribe(context, user, (call, live), plan).await,
         StreamAct::Await(message) => wait::wait(context, user, live, message).await,
-        StreamAct::Close { code, reason } => send::close(context, user, live, *code, reason).await,
+        StreamAct::Close { half: true, .. } => finish::finish(context, user, live).await,
+        StreamAct::Close { code, reason, .. } => {
+            send::close(context, user, live, *code, reason).await
+        }
         StreamAct::Listen(listener) => {
             let Some(live) = live else { return step_end::not_open(context, user) };
             let begun =

@@ -49,6 +49,8 @@ pub(crate) struct StreamState {
     pub(crate) last_id: Option<String>,
     /// How long the target asked to wait before a reconnection.
     pub(crate) reconnect_delay: Option<Duration>,
+    /// The text with which the target explained its end.
+    pub(super) end_text: Option<Vec<u8>>,
     /// Messages that are sent again after a reconnection.
     pub(super) resent: Vec<(MessageKind, Vec<u8>)>,
     pub(super) replies: ReplyQueue,
@@ -112,6 +114,7 @@ impl StreamState {
             last_awaited: None,
             last_id: None,
             reconnect_delay: None,
+            end_text: None,
             resent: Vec::new(),
             replies: ReplyQueue::default(),
             captured,

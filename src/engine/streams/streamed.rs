@@ -6,7 +6,7 @@
 use crate::clock::Time;
 use crate::engine::call::context::CallContext;
 use crate::engine::users::user::User;
-use crate::plan::stream::GoodAnswer;
+use crate::plan::stream::{AnswerFormat, GoodAnswer};
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, MessageTime};
 use crate::units::nanos;
 use crate::wire::ResponseCapture;
@@ -52,9 +52,13 @@ pub(super) fn record(
         window.record(MessageTime::Gap, *gap);
         window.counts.coalesced += u64::from(*gap == 0);
     }
-    window.counts.tokens += seen.tokens.unwrap_or(seen.content_chunks);
-    window.counts.by_chunks += u64::from(seen.tokens.is_none());
-    let tpot = tpot_ns(seen);
+    // Messages of gRPC are no tokens.
+    let has_tokens = plan.format != AnswerFormat::Messages;
+    if has_tokens {
+        window.counts.tokens += seen.tokens.unwrap_or(seen.content_chunks);
+        window.counts.by_chunks += u64::from(seen.tokens.is_none());
+    }
+    let tpot = tpot_ns(seen).filter(|_| has_tokens);
     if let Some(ns) = tpot.filter(|_| result == CallResult::Ok) {
         window.record(MessageTime::Tpot, ns);
     }

@@ -56,7 +56,7 @@ pub(super) fn compile(
             Some(DeclareKind::Exchange(word.unwrap_or("direct").to_owned()))
         }
         "bind" => {
-            let exchange = fields.take("exchange");
+            let exchange = fields.require("exchange", "the name of an exchange");
             let exchange = exchange.and_then(|node| template(diagnostics, node, names));
             let key = fields.take("key").and_then(|node| template(diagnostics, node, names));
             let key = key.unwrap_or_else(|| Template::literal(""));
@@ -110,6 +110,12 @@ fn queue_arguments(
     let text = |text: &str| DeclareArgument::Text(Template::literal(text));
     if let Some(kind) = word(diagnostics, fields, &QUEUES) {
         add("x-queue-type", text(kind));
+    }
+    let both = [fields.entry("dead_letter"), fields.entry("dead_letter_exchange")];
+    if let [Some(_), Some((key, _))] = both {
+        diagnostics
+            .mistake(key.span, "a queue has one place for its dead letters")
+            .expected("`dead_letter` or `dead_letter_exchange`");
     }
     if let Some(node) = fields.take("dead_letter")
         && let Some(queue) = template(diagnostics, node, names)

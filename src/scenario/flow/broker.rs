@@ -17,6 +17,7 @@ use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::step::find_service;
 use crate::scenario::flow::{body, message};
 use crate::scenario::nouns::brokers::{ACKNOWLEDGE, AcknowledgeWord, BATCH, FAN, WILL};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -55,11 +56,30 @@ pub(super) fn of_step(
 }
 
 /// Reports a `service` at a step that sends to a stream.
-pub(super) fn report_service(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
-    if let Some((key, _)) = fields.entry("service") {
+pub(super) fn report_service(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+) {
+    if let Some((key, node)) = fields.entry("service")
+        && find_service(diagnostics, node, &flow.flow_context).is_some()
+    {
         diagnostics
             .mistake(key.span, "`service` of a `send` names a broker")
             .help("a stream knows its service: remove the key");
+    }
+}
+
+/// Reports a `send` without a message.
+pub(super) fn report_missing_body(
+    diagnostics: &mut Diagnostics,
+    value: &Node,
+    fields: &Fields<'_>,
+) {
+    if !["json", "body", "file", "bytes"].into_iter().any(|key| fields.has(key)) {
+        diagnostics
+            .mistake(value.span, "this `send` has no message")
+            .expected("one of `json`, `body`, `file` and `bytes`");
     }
 }
 
@@ -179,6 +199,7 @@ fn publish(
         .map(|node| header::templates(diagnostics, node, names, None))
         .unwrap_or_default();
     let mut of_body = Vec::new();
+    report_missing_body(diagnostics, value, fields);
     let stamp = message::stamp(diagnostics, fields, names);
     let bytes = fields.take("bytes").map(|node| body::base64(diagnostics, node));
     let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());

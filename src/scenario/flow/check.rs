@@ -70,10 +70,12 @@ pub(crate) fn of_reply(
     if let Some(node) = fields.take("status") {
         checks.extend(named_status(diagnostics, node, protocol));
     }
-    if protocol == Protocol::Grpc
-        && let Some(node) = fields.take("header")
-    {
-        headers(diagnostics, node, &mut checks);
+    if protocol == Protocol::Grpc {
+        if let Some(node) = fields.take("header") {
+            headers(diagnostics, node, &mut checks);
+        }
+        checks.extend(fields.take("messages").and_then(|node| messages(diagnostics, node)));
+        checks.extend(fields.take("first").and_then(|node| first_content(diagnostics, node)));
     }
     if let Some(node) = fields.take("body") {
         body(diagnostics, node, &mut checks);
@@ -265,12 +267,28 @@ fn tokens(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
 
 fn rows(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
     let expected = "a number of rows, or a bound such as \"> 0\"";
+    let (text, op, limit) = number_bound(diagnostics, node, expected)?;
+    Some(Check { name: format!("rows {text}"), what: CheckCondition::Rows(op, limit) })
+}
+
+fn messages(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let expected = "a number of messages, or a bound such as \">= 10\"";
+    let (text, op, limit) = number_bound(diagnostics, node, expected)?;
+    Some(Check { name: format!("messages {text}"), what: CheckCondition::Messages(op, limit) })
+}
+
+/// Reads a number, or a bound of one.
+fn number_bound<'n>(
+    diagnostics: &mut Diagnostics,
+    node: &'n Node,
+    expected: &str,
+) -> Option<(&'n str, Comparison, u64)> {
     let text = values::plain_text(diagnostics, node, expected)?;
-    let exact = text.parse().ok().map(|rows| (Comparison::Equal, rows));
+    let exact = text.parse().ok().map(|number| (Comparison::Equal, number));
     let Some((op, limit)) = exact.or_else(|| bound(text, |text| text.parse().ok())) else {
         return report_wrong(diagnostics, node, expected);
     };
-    Some(Check { name: format!("rows {text}"), what: CheckCondition::Rows(op, limit) })
+    Some((text, op, limit))
 }
 
 fn first_content(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {

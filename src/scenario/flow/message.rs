@@ -11,8 +11,9 @@ use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition, Reply, Te
 use crate::plan::stream::{AnswerFormat, GoodAnswer, StreamedAnswer};
 use crate::scenario::flow::capture::{captures, path_of_key, regex};
 use crate::scenario::flow::check::to_json;
+use crate::scenario::nouns::good::GOOD;
 use crate::scenario::nouns::noun::Noun;
-use crate::scenario::nouns::streams::{GOOD, MATCH, MATCH_TEXT, REPLY};
+use crate::scenario::nouns::streams::{MATCH, MATCH_TEXT, REPLY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
@@ -177,6 +178,18 @@ pub(crate) fn streamed(
     fields: &mut Fields<'_>,
 ) -> Option<StreamedAnswer> {
     let format = fields.word(diagnostics, "stream", &AnswerFormat::NAMES);
+    let (key, limits) = good(diagnostics, fields);
+    if let (Some(key), None) = (key, format) {
+        diagnostics.mistake(key.span, "`good` needs `stream`");
+    }
+    Some(StreamedAnswer { format: format?, good: limits })
+}
+
+/// Reads `good`, and where its key stands.
+pub(crate) fn good<'n>(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'n>,
+) -> (Option<&'n NodeKey>, Option<GoodAnswer>) {
     let good = fields.entry("good");
     let limits = good.and_then(|(_, node)| {
         let mut fields = Fields::read(diagnostics, node, &GOOD)?;
@@ -190,10 +203,7 @@ pub(crate) fn streamed(
         report_empty(diagnostics, node, before, &GOOD);
         Some(limits)
     });
-    if let (Some((key, _)), None) = (good, format) {
-        diagnostics.mistake(key.span, "`good` needs `stream`");
-    }
-    Some(StreamedAnswer { format: format?, good: limits })
+    (good.map(|(key, _)| key), limits)
 }
 
 /// Where a message gets its stamp.

@@ -5,8 +5,8 @@
 
 use crate::ids::ServiceId;
 use crate::plan::stream::{
-    AwaitMessage, AwaitSince, OpenStream, Reconnect, SendMessage, StreamAct, StreamForm,
-    StreamPlan, StreamStep,
+    AwaitMessage, AwaitSince, OpenStream, SendMessage, StreamAct, StreamForm, StreamPlan,
+    StreamStep,
 };
 use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
 use crate::protocol::Protocol;
@@ -15,8 +15,8 @@ use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::message;
 use crate::scenario::flow::step::{NamedStep, path, service_of, without_query};
-use crate::scenario::flow::{body, broker, capture, check, tags};
-use crate::scenario::nouns::streams::{ON_TIMEOUT, RECONNECT, STREAM_BACKOFF};
+use crate::scenario::flow::{body, broker, capture, check, close, grpc_stream, reconnect, tags};
+use crate::scenario::nouns::streams::ON_TIMEOUT;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::header;
@@ -24,9 +24,6 @@ use crate::scenario::syntax::node::{Node, NodeKind};
 use crate::scenario::syntax::{distribution, values};
 use crate::suggest::nearest;
 use crate::template::Template;
-
-/// The longest reason of a close, bytes (RFC 6455 §5.5).
-const MAX_REASON: usize = 123;
 
 /// The streams that the sections of an archetype open: `on_start`, an iteration, `on_stop`.
 pub(crate) fn declared(context: &ScenarioContext, sections: [Option<&Node>; 3]) -> Vec<StreamPlan> {
@@ -46,6 +43,12 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
             items.iter().for_each(|item| declare(item, of_user, context, streams));
         }
         NodeKind::Map(entries) => {
+            if let Some(stream) = grpc_stream::declared(context, node, of_user) {
+                if !streams.iter().any(|known| known.name == stream.name) {
+                    streams.push(stream);
+                }
+                return;
+            }
             let opens = |verb| node.get(verb).and_then(values::scalar).is_some_and(is_path);
             let opens_session = node.get("open").is_some_and(is_true);
             let service = node.get("service").and_then(values::scalar);
@@ -66,6 +69,7 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
                         service: ServiceId::new(known.unwrap_or(0)),
                         of_user,
                         is_kept: opens_session,
+                        grpc: None,
                     });
                 }
                 return;
@@ -113,7 +117,19 @@ pub(crate) fn step(
     }
     let opens = verb == ControlStep::Open
         || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
-    let opened = opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call));
+    let of_grpc = if fields.noun().key("service").is_some() {
+        let service = fields.entry("service").and_then(|(_, node)| values::scalar(node));
+        grpc_stream::service_of(flow.flow_context.context, verb.key(), (value, service))
+    } else {
+        None
+    };
+    let opened = match of_grpc {
+        Some(service) => {
+            let source = (value, &mut *fields);
+            Some(grpc_stream::open(verb, flow, diagnostics, source, (service, &mut call.call)))
+        }
+        None => opens.then(|| open(verb, flow, diagnostics, (value, fields), &mut call.call)),
+    };
     let stream = match &opened {
         Some(opened) => opened.as_ref().map(|(stream, _)| *stream),
         None => find_stream(flow, diagnostics, value),
@@ -125,14 +141,18 @@ pub(crate) fn step(
     let act = match (verb, opened) {
         (_, Some(opened)) => StreamAct::Open(opened?.1),
         (ControlStep::Send, _) => {
-            broker::report_service(diagnostics, fields);
-            send(flow, diagnostics, (value, fields), &mut call.call)?
+            broker::report_service(flow, diagnostics, fields);
+            if let Some(grpc) = flow.streams[stream?].grpc.as_deref() {
+                grpc_stream::send(flow, diagnostics, (value, fields), (grpc, &mut call.call))?
+            } else {
+                send(flow, diagnostics, (value, fields), &mut call.call)?
+            }
         }
         (ControlStep::Await, _) => await_message(flow, diagnostics, fields),
         (ControlStep::Listen, _) => {
             StreamAct::Listen(message::listener(diagnostics, fields, flow.flow_context.names))
         }
-        _ => close(diagnostics, fields),
+        _ => close::close(flow, diagnostics, (value, fields), (stream?, &call.call)),
     };
     let stream = stream?;
     call.call.service = flow.streams[stream].service;
@@ -193,7 +213,9 @@ impl StreamCall {
             stream: None,
             operation: None,
         };
-        if fields.noun().key("capture").is_some() {
+        if verb == ControlStep::Close {
+            close::rules(diagnostics, fields, names, &mut call);
+        } else if fields.noun().key("capture").is_some() {
             let captures = fields.take("capture");
             call.captures =
                 captures.map_or_else(Vec::new, |node| capture::captures(diagnostics, node, names));
@@ -227,7 +249,8 @@ fn open(
     let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
     if opens_session {
         let stream = flow.streams.iter().position(|stream| stream.service == service)?;
-        let reconnect = fields.take("reconnect").and_then(|node| reconnect(diagnostics, node));
+        let reconnect =
+            fields.take("reconnect").and_then(|node| reconnect::reconnect(diagnostics, node));
         let how = (service, reconnect);
         return Some((stream, broker::open(flow, diagnostics, fields, how, call)));
     }
@@ -255,7 +278,8 @@ fn open(
         .filter_map(|node| values::plain_text(diagnostics, node, "the name of a subprotocol"))
         .map(str::to_owned)
         .collect();
-    let reconnect = fields.take("reconnect").and_then(|node| reconnect(diagnostics, node));
+    let reconnect =
+        fields.take("reconnect").and_then(|node| reconnect::reconnect(diagnostics, node));
     let is_websocket = verb == ControlStep::Open
         || flow.flow_context.context.websockets.get(service.index()) == Some(&true);
     let listener = (verb == ControlStep::Listen).then(|| {
@@ -282,30 +306,6 @@ fn open(
     Some((stream, OpenStream { form, subprotocols, reconnect, listener }))
 }
 
-/// Reads `reconnect`; `None` if the stream is not opened again.
-fn reconnect(diagnostics: &mut Diagnostics, node: &Node) -> Option<Reconnect> {
-    let mut all = Reconnect::default();
-    match node.kind {
-        NodeKind::Bool(false) => return None,
-        NodeKind::Bool(true) => return Some(all),
-        _ => {}
-    }
-    let mut fields = Fields::read(diagnostics, node, &RECONNECT)?;
-    if let Some(max) = fields.value::<u64>(diagnostics, "max") {
-        all.max = u32::try_from(max).unwrap_or(u32::MAX);
-    }
-    fields.fill(diagnostics, "resume", &mut all.resume);
-    if let Some(node) = fields.take("backoff")
-        && let Some(mut fields) = Fields::read(diagnostics, node, &STREAM_BACKOFF)
-    {
-        fields.fill(diagnostics, "base", &mut all.base);
-        fields.fill(diagnostics, "max", &mut all.cap);
-        fields.finish(diagnostics);
-    }
-    fields.finish(diagnostics);
-    Some(all)
-}
-
 fn send(
     flow: &Assembly<'_>,
     diagnostics: &mut Diagnostics,
@@ -317,11 +317,7 @@ fn send(
     let resend = fields.value(diagnostics, "resend").unwrap_or(false);
     let stamp = message::stamp(diagnostics, fields, names);
     let is_text = fields.has("json") || fields.has("body");
-    if !is_text && !fields.has("file") && !fields.has("bytes") {
-        diagnostics
-            .mistake(value.span, "this `send` has no message")
-            .expected("one of `json`, `body`, `file` and `bytes`");
-    }
+    broker::report_missing_body(diagnostics, value, fields);
     if let Some(node) = fields.take("bytes") {
         call.request.body = RequestBody::Bytes(body::base64(diagnostics, node)?);
     } else {
@@ -353,22 +349,6 @@ fn await_message(
         count: count.map_or(1, |count| u32::try_from(count).unwrap_or(u32::MAX)),
         may_time_out: may_time_out.unwrap_or(false),
     })
-}
-
-fn close(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> StreamAct {
-    let code: Option<u64> = fields.value(diagnostics, "code");
-    let reason = fields.take("reason").and_then(|node| {
-        let text = values::plain_text(diagnostics, node, "a text")?;
-        if text.len() > MAX_REASON {
-            let message = format!("the reason has {} bytes", text.len());
-            diagnostics
-                .mistake(node.span, message)
-                .expected(format!("at most {MAX_REASON} bytes (RFC 6455)"));
-        }
-        Some(text.to_owned())
-    });
-    let code = code.and_then(|code| u16::try_from(code).ok()).unwrap_or(1_000);
-    StreamAct::Close { code, reason: reason.unwrap_or_default() }
 }
 
 /// Finds a stream by its name.

@@ -200,7 +200,7 @@ pub(crate) fn archetype(
         let reply = step("await", StreamAct::Await(reply));
         flow.extend([sent, reply].map(Step::Stream));
         if !stays {
-            let close = StreamAct::Close { code: 1_000, reason: String::new() };
+            let close = StreamAct::Close { code: 1_000, reason: String::new(), half: false };
             flow.push(Step::Stream(step("close", close)));
         }
         let stamped = || (PLACEHOLDER.as_bytes().to_vec(), Some(ChannelPlan::Path));
@@ -221,6 +221,7 @@ pub(crate) fn archetype(
     let mut archetype = Archetype::from_calls("hit", calls, names);
     archetype.pace = pace(hit, mode);
     archetype.streams = vec![StreamPlan {
+        grpc: None,
         name: "stream".to_owned(),
         service: ServiceId::new(0),
         of_user: stays,

@@ -157,7 +157,7 @@ pub(crate) static MQTT: Noun = Noun {
         key("clean", Truth, "The broker forgets an earlier session of the client identifier.")
             .default("true"),
         key(
-            "session_expiry",
+            "expiry",
             ValueShape::Duration,
             "How long the broker keeps a session after its connection; MQTT 5.",
         )

@@ -3,6 +3,8 @@
 //! `flow::grpc`, `flow::capture` and `flow::check` read them.
 //! Invariant: a step calls one method.
 
+use crate::plan::stream::AnswerFormat;
+use crate::scenario::nouns::good::GOOD;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Constant, Fixed, Matching, OneOf, Table, Template, Words,
 };
@@ -11,7 +13,7 @@ use crate::scenario::nouns::operations::{CALL, OUTCOME};
 use crate::scenario::nouns::responses::{BODY_CHECK, GROUP, HEADER_CHECK, PICKS, VALUES};
 
 /// The full name of a method.
-const METHOD: ValueShape = Matching(
+pub(crate) const METHOD: ValueShape = Matching(
     "^/?[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$",
     "method such as shop.v1.Cart/Add",
 );
@@ -30,7 +32,7 @@ static RULES: &[KeySpec] = &[
 pub(crate) static GRPC: Noun = Noun {
     id: "grpc",
     title: "this step",
-    about: "A unary call of gRPC.",
+    about: "A call of gRPC: one message is sent, and one received, or a stream of them.",
     form: "a step such as `{ grpc: shop.v1.Cart/Add, json: { sku: a1 } }`",
     groups: &[
         &[
@@ -48,6 +50,14 @@ pub(crate) static GRPC: Noun = Noun {
                 map_of(&Template),
                 "Metadata. The value of a name that ends in `-bin` is base64.",
             ),
+            key(
+                "stream",
+                Words(&words(&AnswerFormat::GRPC_NAMES)),
+                "How the response of a method that returns a stream is observed: its messages are \
+                 counted and timed as they come.",
+            )
+            .otherwise("`messages` for a method that returns a stream"),
+            key("good", Table(&GOOD), "Limits of a good stream, without `tpot`."),
         ],
         CALL,
         RULES,
@@ -97,6 +107,12 @@ pub(crate) static GRPC_CHECK: Noun = Noun {
         ),
         key("json", VALUES, "Values at JSONPaths of the message."),
         key("size", Fixed, "Bound on the size of the message as JSON, such as `\"< 10KiB\"`."),
+        key(
+            "messages",
+            Fixed,
+            "Number of messages of a stream, or a bound on it such as `\">= 10\"`.",
+        ),
+        key("first", Fixed, "Bound on the time to the first message of a stream."),
         key("service", Fixed, "Bound on the service time, such as `\"< 1s\"`."),
         key("first_byte", Fixed, "Bound on the time to first byte, such as `\"< 200ms\"`."),
     ]],

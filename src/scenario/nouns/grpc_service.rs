@@ -3,7 +3,7 @@
 //! `service::grpc` reads it.
 //! Invariant: a service has one source of descriptors.
 
-use crate::scenario::nouns::noun::ValueShape::{Fixed, List, OneOf, Truth};
+use crate::scenario::nouns::noun::ValueShape::{Fixed, List, OneOf, Size, Truth};
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, key};
 
 /// Maximum files and folders.
@@ -31,6 +31,8 @@ pub(crate) static GRPC_SERVICE: Noun = Noun {
             Fixed,
             "A set of descriptors instead, as `protoc --include_imports -o shop.pb` writes it.",
         ),
+        key("max_message", Size, "Largest message of a stream that is accepted, unpacked.")
+            .default("4MiB"),
         key("compress", Truth, "Compresses requests with gzip, and accepts such responses.")
             .default("false"),
     ]],

@@ -6,6 +6,7 @@
 use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::brokers::AMQP;
+use crate::scenario::nouns::good::GOOD;
 use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
@@ -20,7 +21,7 @@ use crate::scenario::nouns::plain_steps::{FORGET, INCLUDE, LOG, PART, PAUSE, REN
 use crate::scenario::nouns::responses::RESPONSE;
 use crate::scenario::nouns::services::REDIRECTS;
 use crate::scenario::nouns::sql::SQL;
-use crate::scenario::nouns::streams::{AWAIT, CLOSE, GOOD, LISTEN, OPEN, SEND, STAMP};
+use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND, STAMP};
 use crate::scenario::nouns::values::{PRIORITY, TAGS};
 
 /// The expected form of a list of steps.

@@ -3,8 +3,10 @@
 //! `flow::stream` and `service::services` read them.
 //! Invariant: each step has one key that no request and no control step has.
 
+use crate::plan::OnFail;
 use crate::plan::stream::AwaitSince;
 use crate::scenario::nouns::brokers::{PUBLISHING, SESSION, SUBSCRIBING};
+use crate::scenario::nouns::grpc::{GRPC_CAPTURE, GRPC_CHECK, METHOD};
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Constant, Count, Fixed, List, Matching, Name, OneOf, PositiveDuration, Shared, Size,
@@ -88,16 +90,18 @@ static LISTENING: &[KeySpec] = &[
 pub(crate) static OPEN: Noun = Noun {
     id: "open",
     title: "this step",
-    about: "Opens a WebSocket, or a session at a message broker. In `on_start` it lives as long as \
-            the user, in `flow` until the end of the iteration. Its time is that of the handshake.",
+    about: "Opens a WebSocket, a session at a message broker, or a call of gRPC that takes a \
+            stream of messages. In `on_start` it lives as long as the user, in `flow` until the \
+            end of the iteration. Its time is that of the handshake.",
     form: "a step such as `open: /ws`",
     groups: &[
         &[key(
             "open",
-            OneOf(&[PATH, Constant(true)]),
-            "Path of the WebSocket; `true` for a broker.",
+            OneOf(&[PATH, METHOD, Constant(true)]),
+            "Path of the WebSocket; method of gRPC; `true` for a broker.",
         )
         .needs("a path such as /ws, or `true` for a broker")],
+        &[key("json", Any, "Message of a method of gRPC that takes one.")],
         OPENING,
         SESSION,
         COMMON,
@@ -183,9 +187,9 @@ pub(crate) static LISTEN: Noun = Noun {
     form: "a step such as `listen: /events`",
     groups: &[
         &[
-            key("listen", SOURCE, "Stream, path of a new one, topic filter or queue.")
+            key("listen", SOURCE, "Stream, path or method of a new one, topic filter or queue.")
                 .needs("a path, a topic or queue, or the name of a stream"),
-            key("json", Any, "JSON body of the request; it becomes a POST."),
+            key("json", Any, "JSON body of the request; it becomes a POST. Message of gRPC."),
             key("body", Template, "Text body of the request; it becomes a POST."),
         ],
         OPENING,
@@ -201,10 +205,32 @@ pub(crate) static LISTEN: Noun = Noun {
 pub(crate) static CLOSE: Noun = Noun {
     id: "close",
     title: "this step",
-    about: "Closes a stream, and waits until it is closed.",
+    about: "Closes a stream, and waits until it is closed. A call of gRPC is cancelled, unless \
+            `half` ends it.",
     form: "a step such as `close: chat`",
     groups: &[
         &[
+            key(
+                "half",
+                Truth,
+                "Ends what is sent on a call of gRPC, and waits for the target's end: its status \
+                 is that of the step, and rules look at the last message.",
+            )
+            .default("false"),
+            key("capture", map_of(&Table(&GRPC_CAPTURE)), "Variables set from the last message."),
+            key("check", Table(&GRPC_CHECK), "Conditions; failed ones are counted."),
+            key(
+                "expect",
+                Table(&GRPC_CHECK),
+                "Conditions; a failed one fails the step and ends the iteration.",
+            ),
+            key(
+                "on_fail",
+                Words(&words(&OnFail::NAMES)),
+                "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or \
+                 `abort` the run.",
+            )
+            .default("count"),
             key("close", Name, "Stream.").needs("the name of a stream"),
             key("code", Count(1_000, 4_999), "Close code of a WebSocket.").default("1000"),
             key("reason", Fixed, "Reason that is sent with the code, at most 123 bytes."),
@@ -299,20 +325,6 @@ pub(crate) static REPLY: Noun = Noun {
         key("text", Template, "Text of the answer, rendered when the listener begins.")
             .needs("a text"),
     ]],
-    ..EMPTY
-};
-
-pub(crate) static GOOD: Noun = Noun {
-    id: "good",
-    title: "`good`",
-    about: "The limits of a good answer; one that meets all of them counts as good.",
-    form: "`{ first: 300ms, tpot: 50ms }`",
-    groups: &[&[
-        key("first", PositiveDuration, "Longest time to the first content."),
-        key("tpot", PositiveDuration, "Longest time per token after the first."),
-        key("response", PositiveDuration, "Longest response time."),
-    ]],
-    rules: &[KeyRule::AtLeastOne],
     ..EMPTY
 };
 

@@ -31,11 +31,16 @@ pub(super) fn of_service(
 /// Reads the descriptors and settings of a service.
 fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSettings> {
     let Some(mut fields) = Fields::read(diagnostics, node, &GRPC_SERVICE) else {
-        return Arc::new(GrpcSettings { schema: None, compress: false });
+        return Arc::new(GrpcSettings {
+            schema: None,
+            compress: false,
+            max_message: GrpcSettings::MAX_MESSAGE,
+        });
     };
     let proto = fields.take("proto");
     let include = fields.take("include");
     let descriptors = fields.take("descriptors");
+    let max_message = fields.value(diagnostics, "max_message").unwrap_or(GrpcSettings::MAX_MESSAGE);
     let compress = fields.value(diagnostics, "compress").unwrap_or(false);
     fields.finish(diagnostics);
     let schema = match (proto, descriptors) {
@@ -48,7 +53,7 @@ fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSettings> {
             None
         }
     };
-    Arc::new(GrpcSettings { schema: schema.map(Arc::new), compress })
+    Arc::new(GrpcSettings { schema: schema.map(Arc::new), compress, max_message })
 }
 
 fn decode(diagnostics: &mut Diagnostics, node: &Node) -> Option<Schema> {

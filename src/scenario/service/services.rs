@@ -215,12 +215,10 @@ fn mqtt(diagnostics: &mut Diagnostics, node: &Node) -> MqttSettings {
     }
     fields.fill(diagnostics, "keep_alive", &mut settings.keep_alive);
     fields.fill(diagnostics, "clean", &mut settings.clean);
-    let expiry = fields.entry("session_expiry");
-    fields.fill(diagnostics, "session_expiry", &mut settings.session_expiry);
+    let expiry = fields.entry("expiry");
+    fields.fill(diagnostics, "expiry", &mut settings.session_expiry);
     if let (Some((key, _)), MqttVersion::V311) = (expiry, settings.version) {
-        diagnostics
-            .mistake(key.span, "MQTT 3.1.1 has no `session_expiry`")
-            .help("set `version: 5`");
+        diagnostics.mistake(key.span, "MQTT 3.1.1 has no `expiry`").help("set `version: 5`");
     }
     fields.fill(diagnostics, "max_packet", &mut settings.max_packet);
     fields.finish(diagnostics);

@@ -81,7 +81,7 @@ impl Recorder {
         self.delta.attempts.sent += 1;
     }
 
-    /// Records the status of a response, or of a broker's answer.
+    /// Records the status of a response, of a broker's answer, or of a stream that ended.
     #[inline]
     pub fn record_status(&mut self, status: u16) {
         let delta = &mut self.delta;

@@ -12,7 +12,6 @@ use crate::clock::{self, Time};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::fault;
 use crate::wire::http2::connection::Http2;
-use crate::wire::http2::reason::{FailureContext, StreamFailure};
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::Traffic;
 use crate::wire::slot::OpenStreamCount;
@@ -99,7 +98,7 @@ impl StreamedBody {
                         let _ = body.flow_control().release_capacity(piece.len());
                         take(now, &piece)?;
                     }
-                    Some(Err(error)) => return Poll::Ready(Err(h2_kind(h2, &error))),
+                    Some(Err(error)) => return Poll::Ready(Err(h2.kind_of(&error))),
                 }
             },
         }
@@ -137,20 +136,6 @@ fn unframe(
 /// The kind of an error of an open connection.
 fn kind_of(error: &io::Error) -> FailureKind {
     match fault::outcome(AttemptPhase::Body, error) {
-        AttemptOutcome::Failed(_, kind) => kind,
-        _ => FailureKind::Other,
-    }
-}
-
-fn h2_kind(h2: &Http2, error: &h2::Error) -> FailureKind {
-    let context = FailureContext {
-        phase: AttemptPhase::Body,
-        is_first: false,
-        go_away: None,
-        received: 0,
-        tls: h2.traffic.fault.take(),
-    };
-    match StreamFailure::from_h2(error, context).outcome {
         AttemptOutcome::Failed(_, kind) => kind,
         _ => FailureKind::Other,
     }

@@ -67,8 +67,12 @@ async fn exchange(
     let body = message::body_of(outgoing.bytes).len() as u64;
     exchange.sent = h2.traffic.sent.get() > before + body;
     (exchange.bytes_sent, exchange.bytes_received) = h2.traffic.take();
-    exchange.outcome =
-        exchanged.map_or(AttemptOutcome::Responded(progress.status), |failure| failure.outcome);
+    exchange.outcome = match exchanged {
+        Some(failure) => failure.outcome,
+        // A call that a stream takes over before its response begins.
+        None if progress.status == 0 => AttemptOutcome::Done,
+        None => AttemptOutcome::Responded(progress.status),
+    };
     let is_old = !is_new && idle_ns >= STALE_NS;
     let resend = match exchange.outcome {
         _ if exchanged.is_some_and(|failure| failure.is_unprocessed) => Resend::Unprocessed,
@@ -89,12 +93,14 @@ async fn exchange(
 /// Leaves the connection to the stream that has taken over its response.
 fn leave_to_stream(slot: &mut ConnectionSlot, capture: &mut ResponseCapture) {
     let taken = capture.taken_mut();
-    if let Some(taken) = taken
-        && let Some(body) = taken.h2_body.take()
-        && let Some((h2, count)) = slot.take_h2()
-    {
-        taken.connection = Some(TakenConnection::Http2(h2, body, count));
-    }
+    let Some(taken) = taken else { return };
+    let parts = (taken.h2_body.take(), taken.h2_call.take());
+    let Some((h2, count)) = slot.take_h2() else { return };
+    taken.connection = match parts {
+        (_, Some(call)) => Some(TakenConnection::Grpc(h2, call, count)),
+        (Some(body), None) => Some(TakenConnection::Http2(h2, body, count)),
+        (None, None) => None,
+    };
 }
 
 /// Whether a connection is closed after an exchange with this outcome. A response that broke the

@@ -12,7 +12,7 @@ use http::uri::Scheme;
 use tokio::task::JoinHandle;
 
 use crate::clock::Time;
-use crate::stats::{AttemptOutcome, AttemptPhase};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
@@ -63,6 +63,21 @@ impl Http2 {
             }
             Ok(Err(error)) => Err(StreamFailure::from_h2(&error, FailureContext::OPENING).outcome),
             Err(why) => Err(why.outcome(AttemptPhase::Send)),
+        }
+    }
+
+    /// The kind of an error in the middle of a response.
+    pub(in crate::wire) fn kind_of(&self, error: &h2::Error) -> FailureKind {
+        let context = FailureContext {
+            phase: AttemptPhase::Body,
+            is_first: false,
+            go_away: None,
+            received: 0,
+            tls: self.traffic.fault.take(),
+        };
+        match StreamFailure::from_h2(error, context).outcome {
+            AttemptOutcome::Failed(_, kind) => kind,
+            _ => FailureKind::Other,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The response of a unary call of gRPC: one message, and the status in the trailers.
+//! The response of a call of gRPC: one message or a stream of them, and the status in the trailers.
 //!
 //! `stream_exchange` calls it once the head is there.
 //! Invariant: a response without a status, or OK without its message, is never a success.
@@ -8,26 +8,32 @@ use std::future::poll_fn;
 use h2::{Reason, RecvStream};
 use http::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::grpc::frame::{UnaryFrameError, UnaryReader};
+use crate::clock::Time;
 use crate::grpc::status;
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::http1::limits::MAX_HEAD;
+use crate::wire::http2::grpc_messages::ReplyMessages;
 use crate::wire::http2::message;
 use crate::wire::http2::stream_error::StreamError;
+use crate::wire::http2::traffic::ConnectionTraffic;
 use crate::wire::outgoing::Outgoing;
 
 /// A response whose head has come.
-pub(super) struct UnaryResponse<'a> {
+pub(super) struct CallReply<'a> {
     pub(super) head: &'a HeaderMap,
     pub(super) outgoing: &'a Outgoing<'a>,
+    /// The connection's, whose reads time the messages.
+    pub(super) traffic: &'a ConnectionTraffic,
+    /// When the head came.
+    pub(super) first_byte: Time,
 }
 
 const fn failed(kind: FailureKind) -> StreamError {
     StreamError::Local(AttemptOutcome::Failed(AttemptPhase::Body, kind))
 }
 
-impl UnaryResponse<'_> {
+impl CallReply<'_> {
     /// Reads the rest of the response; returns its status of gRPC. `http` is its HTTP status.
     pub(super) async fn receive(
         &self,
@@ -40,7 +46,7 @@ impl UnaryResponse<'_> {
         capture.sets_cookie = false;
         capture.encoded = false;
         let is_grpc = http == 200 && is_grpc(self.head);
-        let mut reader = UnaryReader::new(request.max_body);
+        let mut reader = ReplyMessages::new(request, capture);
         // Of the body of another protocol: its length is bounded all the same.
         let mut foreign = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
@@ -51,17 +57,9 @@ impl UnaryResponse<'_> {
                 Err(error) => return Err(error.into()),
             };
             if is_grpc {
-                let message = reader.feed(&piece).map_err(|error| match error {
-                    UnaryFrameError::TooLarge => failed(FailureKind::BodyTooLarge),
-                    UnaryFrameError::BadFlag | UnaryFrameError::Several => {
-                        failed(FailureKind::BadReply)
-                    }
-                })?;
-                if request.keep_body && !message.is_empty() {
-                    let full =
-                        |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
-                    capture.body.push(message).map_err(full)?;
-                }
+                // The connection's task read it: what this task did meanwhile does not count.
+                let read = self.traffic.last_read.get().max(self.first_byte);
+                reader.feed(read, &piece, request, capture)?;
             } else {
                 foreign += piece.len() as u64;
                 if foreign > request.max_body {
@@ -77,7 +75,7 @@ impl UnaryResponse<'_> {
     async fn end(
         &self,
         http: u16,
-        (data, reader): (&mut RecvStream, &UnaryReader),
+        (data, reader): (&mut RecvStream, &ReplyMessages),
         capture: &mut ResponseCapture,
     ) -> Result<u16, StreamError> {
         let request = self.outgoing.capture;
@@ -96,12 +94,12 @@ impl UnaryResponse<'_> {
         let ends = trailers.as_ref().unwrap_or(self.head);
         let status = status_of(ends, http, is_grpc).ok_or(failed(FailureKind::BadReply))?;
         if status::is_ok(status) {
-            let is_packed = reader.is_compressed();
-            let is_readable = !is_packed || self.head.get("grpc-encoding").is_some_and(is_gzip);
+            let is_readable =
+                !reader.has_compressed() || self.head.get("grpc-encoding").is_some_and(is_gzip);
             if !(is_grpc && reader.is_complete() && is_readable) {
                 return Err(failed(FailureKind::BadReply));
             }
-            capture.encoded = request.keep_body && is_packed;
+            capture.encoded = request.keep_body && reader.is_kept_compressed();
         } else {
             // What a person or a check reads is the message of the error, not a part of a response.
             capture.body.clear();
@@ -116,12 +114,12 @@ impl UnaryResponse<'_> {
 }
 
 /// Whether the target needs no more of our request, and has sent its response.
-fn needs_no_more(error: &h2::Error) -> bool {
+pub(super) fn needs_no_more(error: &h2::Error) -> bool {
     error.is_reset() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 /// The status of a response whose last headers are `ends`; `None` if it has none.
-fn status_of(ends: &HeaderMap, http: u16, is_grpc: bool) -> Option<u16> {
+pub(super) fn status_of(ends: &HeaderMap, http: u16, is_grpc: bool) -> Option<u16> {
     match ends.get("grpc-status") {
         // OK means nothing in a response that is none of gRPC.
         Some(value) if is_grpc || value != "0" => Some(status::of_trailer(value.as_bytes())),
@@ -130,12 +128,12 @@ fn status_of(ends: &HeaderMap, http: u16, is_grpc: bool) -> Option<u16> {
     }
 }
 
-fn is_gzip(value: &http::HeaderValue) -> bool {
+pub(super) fn is_gzip(value: &http::HeaderValue) -> bool {
     value.as_bytes() == b"gzip"
 }
 
 /// Whether a head announces messages of gRPC.
-fn is_grpc(head: &HeaderMap) -> bool {
+pub(super) fn is_grpc(head: &HeaderMap) -> bool {
     let value = head.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let rest = value.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -5,7 +5,10 @@
 
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod grpc_call;
+pub(crate) mod grpc_messages;
 pub(crate) mod grpc_response;
+pub(crate) mod grpc_stream;
 pub(crate) mod message;
 pub(crate) mod reason;
 pub(crate) mod stream_error;

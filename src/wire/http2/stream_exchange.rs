@@ -10,15 +10,18 @@ use std::task::{Context, Poll};
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use http::Response;
+use http::header::HeaderMap;
 
 use crate::clock::{self, Time};
+use crate::plan::operation::Operation;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind, GeneratorError};
 use crate::wire::body::capture_request::TakesOver;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::limits::{MAX_HEAD, MAX_INTERIM};
 use crate::wire::http2::connection::Http2;
-use crate::wire::http2::grpc_response::UnaryResponse;
+use crate::wire::http2::grpc_call::OpenedCall;
+use crate::wire::http2::grpc_response::CallReply;
 use crate::wire::http2::message;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
 use crate::wire::http2::stream_error::StreamError;
@@ -71,15 +74,33 @@ impl Http2 {
         capture: &mut ResponseCapture,
         (exchange, progress): (&mut Exchange, &mut StreamProgress),
     ) -> Result<(), StreamError> {
-        let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
+        if outgoing.capture.observes.is_some() {
+            // What an earlier attempt brought is not part of this one.
+            capture.rare().streamed = None;
+        }
+        let opens_call = outgoing.capture.takes_over == TakesOver::Body;
+        let opened = outgoing.operation.and_then(Operation::as_grpc).filter(|_| opens_call);
+        let Some((mut request, body)) = message::request(outgoing.bytes, self.scheme.clone())
+        else {
             return Err(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other).into());
         };
         poll_fn(|cx| self.sender.poll_ready(cx)).await?;
-        let (mut response, mut stream) = self.sender.send_request(request, body.is_empty())?;
+        if opened.is_some() {
+            // Messages follow that are not known yet.
+            request.headers_mut().remove(http::header::CONTENT_LENGTH);
+        }
+        let is_open = opened.is_some_and(|call| call.method.is_client_streaming);
+        let before = self.traffic.sent.get() + body.len() as u64;
+        let is_complete = body.is_empty() && !is_open;
+        let (mut response, mut stream) = self.sender.send_request(request, is_complete)?;
         if !body.is_empty() {
             // h2 queues the body until the target's window allows it; reading an early response
             // does not wait for that.
-            stream.send_data(body, true)?;
+            stream.send_data(body, !is_open)?;
+        }
+        if opened.is_some() {
+            let call = Box::new(OpenedCall::new(response, stream));
+            return self.leave_call(call, before, exchange, capture).await;
         }
         // If the exchange is cancelled from here on, the request counts as sent.
         exchange.sent = true;
@@ -95,7 +116,12 @@ impl Http2 {
             );
         }
         if outgoing.operation.is_some() {
-            let response = UnaryResponse { head: &head.headers, outgoing };
+            let response = CallReply {
+                head: &head.headers,
+                outgoing,
+                traffic: &self.traffic,
+                first_byte: exchange.first_byte,
+            };
             progress.status = response.receive(progress.status, &mut data, capture).await?;
             return Ok(());
         }
@@ -106,35 +132,61 @@ impl Http2 {
             capture.rare().taken = Some(taken);
             return Ok(());
         }
-        let is_encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
-        capture.begin_observing(outgoing.capture, progress.status, is_encoded);
-        let mut length = 0;
-        while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
-            let piece = match piece {
-                Ok(piece) => piece,
-                // The target needs no more of our body, and its response is complete (RFC 9113
-                // §8.1).
-                Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
-                    let whole = message::length_of(&head.headers).is_none_or(|all| all == length);
-                    return if whole { Ok(()) } else { Err(error.into()) };
-                }
-                Err(error) => return Err(error.into()),
-            };
-            length += piece.len() as u64;
-            if length > outgoing.capture.max_body {
-                return Err(
-                    AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
-                );
-            }
-            if outgoing.capture.uses_body() {
-                let no_room =
-                    |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
-                capture.take_data(outgoing.capture, clock::now(), &piece).map_err(no_room)?;
-            }
-            let _ = data.flow_control().release_capacity(piece.len());
-        }
+        receive_body(&head.headers, progress.status, &mut data, (outgoing, capture)).await
+    }
+
+    /// Leaves a call of gRPC to the stream that takes it over, once the kernel has more than
+    /// `before` bytes of the connection.
+    async fn leave_call(
+        &self,
+        mut call: Box<OpenedCall>,
+        before: u64,
+        exchange: &mut Exchange,
+        capture: &mut ResponseCapture,
+    ) -> Result<(), StreamError> {
+        poll_fn(|cx| call.poll_begun(cx, &self.traffic, before)).await?;
+        (exchange.sent, exchange.first_byte) = (true, clock::now());
+        let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
+        taken.h2_call = Some(call);
+        capture.rare().taken = Some(taken);
         Ok(())
     }
+}
+
+/// Reads the body of a response with this head, and captures what is requested of it.
+async fn receive_body(
+    head: &HeaderMap,
+    status: u16,
+    data: &mut RecvStream,
+    (outgoing, capture): (&Outgoing<'_>, &mut ResponseCapture),
+) -> Result<(), StreamError> {
+    let is_encoded = head.contains_key(http::header::CONTENT_ENCODING);
+    capture.begin_observing(outgoing.capture, status, is_encoded);
+    let mut length = 0;
+    while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            // The target needs no more of our body, and its response is complete (RFC 9113
+            // §8.1).
+            Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
+                let whole = message::length_of(head).is_none_or(|all| all == length);
+                return if whole { Ok(()) } else { Err(error.into()) };
+            }
+            Err(error) => return Err(error.into()),
+        };
+        length += piece.len() as u64;
+        if length > outgoing.capture.max_body {
+            return Err(
+                AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
+            );
+        }
+        if outgoing.capture.uses_body() {
+            let no_room = |_| StreamError::Local(AttemptOutcome::Own(GeneratorError::KeptBodies));
+            capture.take_data(outgoing.capture, clock::now(), &piece).map_err(no_room)?;
+        }
+        let _ = data.flow_control().release_capacity(piece.len());
+    }
+    Ok(())
 }
 
 /// Waits for the head of the response. Interim responses are counted, as on HTTP/1.1.

@@ -3,14 +3,15 @@
 //! `http2` gives it to h2, and takes the counts after each exchange.
 //! Invariant: each byte is attributed to one exchange.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::clock::{self, Time};
 use crate::stats::FailureKind;
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::fault;
@@ -20,8 +21,12 @@ use crate::wire::connect::fault;
 pub(in crate::wire) struct ConnectionTraffic {
     pub(in crate::wire) sent: Cell<u64>,
     pub(in crate::wire) received: Cell<u64>,
+    /// When bytes were last read.
+    pub(in crate::wire) last_read: Cell<Time>,
     /// Counts at the last `take`.
     last_taken: Cell<(u64, u64)>,
+    /// Wakes what waits for bytes to be handed to the kernel.
+    writing: RefCell<Option<Waker>>,
     /// The first TLS failure.
     pub(in crate::wire) fault: Cell<Option<FailureKind>>,
 }
@@ -41,6 +46,22 @@ impl ConnectionTraffic {
         let now = (self.sent.get(), self.received.get());
         let last_taken = self.last_taken.replace(now);
         (now.0 - last_taken.0, now.1 - last_taken.1)
+    }
+
+    /// Ready once more than `count` bytes have been handed to the kernel. One task can wait.
+    pub(in crate::wire) fn poll_sent(&self, cx: &Context<'_>, count: u64) -> Poll<()> {
+        if self.sent.get() > count {
+            return Poll::Ready(());
+        }
+        *self.writing.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn note_sent(&self, count: usize) {
+        self.sent.set(self.sent.get() + count as u64);
+        if let Some(waker) = self.writing.take() {
+            waker.wake();
+        }
     }
 
     /// Keeps the first TLS failure: later errors only report that the connection has ended.
@@ -64,6 +85,9 @@ impl AsyncRead for CountedIo {
         self.traffic.note_fault(&poll);
         let read = (buffer.filled().len() - before) as u64;
         self.traffic.received.set(self.traffic.received.get() + read);
+        if read > 0 {
+            self.traffic.last_read.set(clock::now());
+        }
         // At the end of input, the first failure is the one that ended the connection.
         match self.broken.take() {
             Some(error) if read == 0 && poll.is_ready() => Poll::Ready(Err(error)),
@@ -86,7 +110,7 @@ impl AsyncWrite for CountedIo {
         }
         match self.connection.poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
-                self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+                self.traffic.note_sent(count);
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) if fault::is_reset(&error) => {

@@ -82,7 +82,7 @@ fn piece(format: StreamedFormat, event: Option<&str>, data: &[u8]) -> EventPiece
     match format {
         StreamedFormat::OpenAi => pieces::openai(event, data),
         StreamedFormat::Anthropic => pieces::anthropic(event, data),
-        StreamedFormat::Events | StreamedFormat::Lines => {
+        StreamedFormat::Events | StreamedFormat::Lines | StreamedFormat::Messages => {
             EventPiece { content: Some(true), ..EventPiece::default() }
         }
     }

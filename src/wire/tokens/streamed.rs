@@ -20,6 +20,8 @@ pub enum StreamedFormat {
     OpenAi,
     /// Events of Anthropic's messages.
     Anthropic,
+    /// Messages of gRPC; each is content. The reader of the response counts them itself.
+    Messages,
 }
 
 /// What was observed of a response in pieces.
@@ -35,7 +37,7 @@ pub struct StreamedResponse {
     /// Times between two pieces of content, ns; zero if one read brought both. At most
     /// [`MAX_GAPS`].
     pub gaps: Vec<u64>,
-    /// Events or lines, comments left out.
+    /// Events, lines or messages, comments left out.
     pub events: u64,
     /// Events with content.
     pub content_chunks: u64,
@@ -55,7 +57,7 @@ pub struct StreamedResponse {
 
 impl StreamedResponse {
     /// Creates an observation of nothing.
-    pub(super) const fn new() -> Self {
+    pub(in crate::wire) const fn new() -> Self {
         Self {
             first: Time::NEVER,
             first_text: Time::NEVER,
@@ -85,7 +87,7 @@ impl StreamedResponse {
     }
 
     /// Counts a piece of content that the read at `now` brought.
-    pub(super) fn add_content(&mut self, now: Time, is_text: bool) {
+    pub(in crate::wire) fn add_content(&mut self, now: Time, is_text: bool) {
         if self.content_chunks == 0 {
             self.first = now;
         } else if self.gaps.len() < MAX_GAPS {

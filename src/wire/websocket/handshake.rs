@@ -136,7 +136,7 @@ mod tests {
     ) -> Result<Option<DeflateAgreement>, FailureKind> {
         let head = format!("{lines}\r\n").into_bytes();
         let response = ResponseCapture { head, ..ResponseCapture::default() };
-        verify(&response, &StreamOffer { key: KEY, subprotocols, deflate })
+        verify(&response, &StreamOffer { key: KEY, subprotocols, deflate, grpc: None })
     }
 
     fn good(more: &str) -> String {
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc_is_made_and_accepted() {
         let chat = ["chat".to_owned(), "superchat".to_owned()];
-        let offer = StreamOffer { key: KEY, subprotocols: &chat, deflate: true };
+        let offer = StreamOffer { key: KEY, subprotocols: &chat, deflate: true, grpc: None };
         assert_eq!(
             request_lines(&offer),
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
