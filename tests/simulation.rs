@@ -295,6 +295,7 @@ worlds![
     streams_await_races,
     streams_captured_values_reach_every_step,
     streams_chat,
+    streams_close_slowly,
     streams_checks_of_a_listener,
     streams_million_messages,
     streams_read_late,

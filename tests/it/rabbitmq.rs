@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -135,13 +135,20 @@ impl Drop for RabbitMq {
     fn drop(&mut self) {
         let _ = kill_process_group(self.group(), Signal::KILL);
         let _ = self.process.0.wait();
-        let kill = Command::new("epmd")
-            .args(["-port", &self.epmd.to_string(), "-kill"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        // Without the program the daemon has not been started either.
-        drop(kill);
+        // The daemon does not end while it takes the node for alive.
+        let begun = clock::now();
+        while clock::now() - begun < std::time::Duration::from_secs(5) {
+            let port = self.epmd.to_string();
+            let ended = Command::new("epmd").args(["-port", &port, "-kill"]).output();
+            let is_refused = |done: &Output| {
+                let text = [&done.stdout[..], &done.stderr[..]].concat();
+                String::from_utf8_lossy(&text).contains("not allowed")
+            };
+            if !ended.as_ref().is_ok_and(is_refused) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -56,6 +56,9 @@ pub struct StreamScript {
     /// Streams end after this number of messages of theirs, with this code.
     #[serde(default)]
     pub close_after: Option<(u64, u16)>,
+    /// How long the target takes to answer a close.
+    #[serde(default)]
+    pub close: Option<String>,
     /// How long a broker takes for each confirmation, one message after the other.
     #[serde(default)]
     pub confirm: Option<String>,
@@ -270,6 +273,12 @@ impl StreamModel for ScriptedStreams {
     ) -> Vec<FakeDelivery> {
         self.subscriptions.push((stream, source.to_owned(), subscription));
         vec![FakeDelivery { stream, at: now, event: FakeEvent::Answer { number, status: 200 } }]
+    }
+
+    fn close(&mut self, now: Time, stream: u64, code: u16) -> Vec<FakeDelivery> {
+        let end = StreamEnd { is_ours: true, code: Some(code), failure: None };
+        let at = now.after(self.script.close.as_deref().map_or(0, ns));
+        vec![FakeDelivery { stream, at, event: FakeEvent::End(end) }]
     }
 
     fn gone(&mut self, _now: Time, stream: u64) {

@@ -168,13 +168,19 @@ impl<'a> ClosedUser<'a> {
         iteration_summary::record_end(self.runner.shard, self.runner.user, intended, &summary);
     }
 
-    /// Ends the streams of an iteration that has `ended`, and hands that on.
+    /// Ends the streams of an iteration that has ended, and hands that on: the next one is due
+    /// later by the time that their closing took.
     async fn end_iteration_streams(
         &mut self,
-        ended: (IterationSummary, bool),
+        (summary, could_start): (IterationSummary, bool),
     ) -> (IterationSummary, bool) {
+        let begun = clock::now();
         self.runner.user.end_iteration_streams(self.runner.shard).await;
-        ended
+        let now = clock::now();
+        // No call begins in the past.
+        self.runner.timing.picked_up = self.runner.timing.picked_up.max(now);
+        let done = summary.done.after(now.since(begun));
+        (IterationSummary { done, ..summary }, could_start)
     }
 
     /// Schedules the iteration after one that has ended; `false` if there is to be none.
