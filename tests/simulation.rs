@@ -255,6 +255,7 @@ worlds![
     all_backends_are_down,
     backends_take_turns_by_weight,
     users_stick_to_a_backend,
+    brokers_ask_for_a_pause,
     brokers_confirm_in_turn,
     brokers_fill_the_window,
     brokers_share_a_queue,

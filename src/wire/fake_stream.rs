@@ -111,6 +111,8 @@ pub enum FakeEvent {
         /// Its status.
         status: u16,
     },
+    /// The broker asks for a pause of publishing, or ends it.
+    HoldBack(bool),
     /// How long the target asks clients to wait before they connect again.
     ReconnectDelay(Duration),
     /// The end.
@@ -203,6 +205,7 @@ impl FakeStreams {
             timer: Timer::new(),
             is_closing: false,
             answers: VecDeque::new(),
+            is_held_back: false,
             reconnect_delay: None,
             traffic: Traffic::default(),
         }
@@ -232,6 +235,7 @@ pub(in crate::wire) struct FakeStream {
     timer: Timer,
     is_closing: bool,
     answers: VecDeque<CommandAnswer>,
+    is_held_back: bool,
     reconnect_delay: Option<Duration>,
     traffic: Traffic,
 }
@@ -264,6 +268,7 @@ impl MessageStream for FakeStream {
             match arriving.event {
                 FakeEvent::End(end) => return Poll::Ready(end),
                 FakeEvent::ReconnectDelay(delay) => self.reconnect_delay = Some(delay),
+                FakeEvent::HoldBack(is_held_back) => self.is_held_back = is_held_back,
                 FakeEvent::Answer { number, status } => {
                     let (at, reason) = (clock::now(), Box::default());
                     self.answers.push_back(CommandAnswer { number, at, status, reason });
@@ -327,6 +332,10 @@ impl MessageStream for FakeStream {
 
     fn take_answer(&mut self) -> Option<CommandAnswer> {
         self.answers.pop_front()
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.is_held_back
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {

@@ -62,6 +62,9 @@ pub struct StreamScript {
     /// How long a broker takes for each confirmation, one message after the other.
     #[serde(default)]
     pub confirm: Option<String>,
+    /// It accepts no messages during this time.
+    #[serde(default)]
+    pub hold: Option<Window>,
     /// It refuses every n-th message.
     #[serde(default)]
     pub refuse_every: Option<u64>,
@@ -178,6 +181,13 @@ impl StreamModel for ScriptedStreams {
             for n in 1..=1_000 {
                 let event = FakeEvent::text(Rc::clone(&payload));
                 all.push(FakeDelivery { stream, at: now.after(ns(every) * n), event });
+            }
+        }
+        if let Some(hold) = &self.script.hold {
+            let (from, length) = hold.ns();
+            for (at, is_held) in [(from, true), (from + length, false)] {
+                let event = FakeEvent::HoldBack(is_held);
+                all.push(FakeDelivery { stream, at: self.start.after(at), event });
             }
         }
         if let Some(down) = &self.script.down {

@@ -66,6 +66,8 @@ pub(crate) struct StreamState {
     pub(super) is_unwanted: bool,
     /// Commands to a broker that wait for their answers.
     pub(super) answers: PendingAnswers,
+    /// Whether the broker asked for a pause of publishing.
+    is_held_back: bool,
     /// Subscriptions at a broker, which begin again after a reconnection.
     pub(super) subscriptions: Vec<BrokerSubscription>,
 }
@@ -123,6 +125,7 @@ impl StreamState {
             is_flushing: false,
             is_unwanted: false,
             answers: PendingAnswers::default(),
+            is_held_back: false,
             subscriptions: Vec::new(),
         }
     }
@@ -139,7 +142,9 @@ impl StreamState {
         while let Some(answer) = wire.take_answer() {
             ends_wait |= self.answers.take(shard, answer);
         }
-        if ends_wait {
+        // A user that waits for room goes on when the broker allows it again.
+        let was_held_back = std::mem::replace(&mut self.is_held_back, wire.is_held_back());
+        if ends_wait || was_held_back && !self.is_held_back {
             self.wake_user();
         }
         let Self { listeners, rng, .. } = self;
