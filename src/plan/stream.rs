@@ -225,14 +225,21 @@ pub enum AwaitSince {
     Open,
     /// The last message that a step waited for on the stream.
     Last,
+    /// The intended start of the iteration.
+    Iteration,
     /// The step itself.
     Now,
 }
 
 impl AwaitSince {
     /// The spellings in a scenario.
-    pub const NAMES: [(&'static str, Self); 4] =
-        [("send", Self::Send), ("open", Self::Open), ("last", Self::Last), ("now", Self::Now)];
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("send", Self::Send),
+        ("open", Self::Open),
+        ("last", Self::Last),
+        ("iteration", Self::Iteration),
+        ("now", Self::Now),
+    ];
 }
 
 /// A response that comes in pieces, which are observed as they come.

@@ -30,6 +30,8 @@ pub(crate) struct PreparedFlow {
     pub(crate) is_light: bool,
     /// Whether each step computes from a value that a listener captures; empty if none captures.
     pub(crate) reads_captured: Vec<bool>,
+    /// Whether some step uses a stream.
+    pub(crate) has_streams: bool,
     /// Whether some step stamps messages.
     pub(crate) stamps: bool,
     /// The variables whose values are kept in caches, by slot.
@@ -146,6 +148,7 @@ impl PreparedFlow {
         Self {
             is_light: kind.steps.iter().all(|step| is_light(step, &calls)),
             cached: cached_variables(plan, kind),
+            has_streams: calls.iter().any(|call| call.call.stream.is_some()),
             stamps: calls.iter().any(|call| call.call.stamp.is_some()),
             calls,
             steps: kind.steps.clone(),

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::clock::Time;
 use crate::engine::shard::Shard;
 use crate::engine::streams::captured_values::CapturedValues;
 use crate::engine::streams::connected_stream::ConnectedStream;
@@ -18,6 +19,8 @@ pub(crate) struct UserStreams {
     pub(crate) open: Vec<Option<Rc<LiveStream>>>,
     /// What their listeners captured; `None` before the first stream, or if none captures.
     pub(crate) captured: Option<CapturedValues>,
+    /// The intended start of its iteration; `None` before the first one.
+    pub(crate) iteration_begun: Option<Time>,
     /// What stamps its messages; `None` before the first.
     pub(crate) publisher: Option<Publisher>,
     /// The connection that a handshake has just opened, and its service and path.

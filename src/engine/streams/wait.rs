@@ -29,7 +29,8 @@ pub(super) async fn wait(
 ) -> CallEnd {
     let Some(live) = live else { return step_end::not_open(context, user) };
     let now = clock::now();
-    let (since, from) = since(&live, plan.since, context.timing.intended, now);
+    let begun = user.extras().streams.iteration_begun.unwrap_or(context.timing.intended);
+    let (since, from) = since(&live, plan.since, (begun, context.timing.intended), now);
     // The lateness of the send is the lateness of its answer.
     let timing = CallTiming { picked_up: from, ..CallTiming::at_once(since, now) };
     let context = CallContext { timing: &timing, ..context };
@@ -61,13 +62,19 @@ pub(super) async fn wait(
 }
 
 /// The moment from which the response time counts, and the one from which the service time does.
-fn since(live: &LiveStream, since: AwaitSince, intended: Time, now: Time) -> (Time, Time) {
+fn since(
+    live: &LiveStream,
+    since: AwaitSince,
+    (iteration, intended): (Time, Time),
+    now: Time,
+) -> (Time, Time) {
     let state = live.state.borrow();
     let both = |time| (time, time);
     match since {
         AwaitSince::Send => state.last_sent.unwrap_or(both(state.opened)),
         AwaitSince::Open => both(state.opened),
         AwaitSince::Last => both(state.last_awaited.unwrap_or(state.opened)),
+        AwaitSince::Iteration => both(iteration),
         AwaitSince::Now => (intended, now),
     }
 }

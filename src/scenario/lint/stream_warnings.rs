@@ -89,7 +89,9 @@ fn unread_stamps(diagnostics: &mut Diagnostics, calls: &[PlacedCall<'_>]) {
 fn starved_waits(diagnostics: &mut Diagnostics, archetype: &Archetype, spans: &ArchetypeSpans) {
     let takes_all = |stream: usize| {
         archetype.calls.iter().filter_map(|call| call.stream.as_ref()).any(|step| {
-            let listener = step.act.listener();
+            // A subscription takes its own messages alone.
+            let is_stream = !matches!(step.act, StreamAct::Subscribe(_));
+            let listener = step.act.listener().filter(|_| is_stream);
             step.stream == stream && listener.is_some_and(|listener| listener.conditions.is_empty())
         })
     };

@@ -165,7 +165,8 @@ pub(crate) static AWAIT: Noun = Noun {
                 "since",
                 Words(&words(&AwaitSince::NAMES)),
                 "Moment that its response time counts from: the last `send`, the opening of the \
-                 stream, the `last` message that a step waited for, or `now`.",
+                 stream, the `last` message that a step waited for, the start of the `iteration`, \
+                 or `now`.",
             )
             .default("send"),
             key("count", Count(1, 1_000_000), "Number of messages.").default("1"),
