@@ -108,10 +108,7 @@ impl<'a> IterationRunner<'a> {
     fn begin(&mut self) {
         (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
-        if self.flow().has_streams {
-            let begun = self.timing.intended;
-            self.user.extras().streams.iteration_begun = Some(begun);
-        }
+        self.note_begin();
         (self.done, self.calls) = (self.timing.picked_up, 0);
         self.late_ns = self.timing.picked_up.since(self.timing.ready);
         self.stalled_ns = self.shard.recorder.borrow().stalled_ns();

@@ -10,6 +10,14 @@ use crate::engine::streams;
 use crate::stats::sample::IterationEnd;
 
 impl IterationRunner<'_> {
+    /// Notes the intended start of an iteration, which waits on streams may count from.
+    pub(super) fn note_begin(&mut self) {
+        if self.flow().has_streams {
+            let begun = self.timing.intended;
+            self.user.extras().streams.iteration_begun = Some(begun);
+        }
+    }
+
     /// Runs the step `index` of a stream.
     pub(super) async fn stream_step(&mut self, index: usize) -> Result<(), IterationEnd> {
         let flow = self.flow();

@@ -25,7 +25,8 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     shape: OneOf(&[
         Matching(
             "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://\
-             |^postgres(ql|\\+tls)?://|^grpcs?://|^builtin$",
+             |^postgres(ql|\\+tls)?://|^grpcs?://|^mqtts?://|^amqps?://\
+             |^builtin$",
             "URL, or `builtin`",
         ),
         Table(&SERVICE),
