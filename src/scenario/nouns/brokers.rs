@@ -7,8 +7,8 @@
 use crate::plan::broker::MqttVersion;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
-    self, Any, Count, Fixed, Name, OneOf, PositiveDuration, Share, Shared, Size, Table, Template,
-    Truth, Words,
+    self, Any, Count, Fixed, Name, Numbers, OneOf, PositiveDuration, Share, Shared, Size, Table,
+    Template, Truth, Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, Noun, key, map_of, words};
 use crate::scenario::nouns::operations::{CALL, OUTCOME, RESPONSE};
@@ -147,7 +147,12 @@ pub(crate) static MQTT: Noun = Noun {
     about: "Settings of a service that speaks MQTT.",
     form: "`{ version: 5, keep_alive: 60s }`",
     groups: &[&[
-        key("version", Words(&words(&VERSIONS)), "Version of the protocol.").default("5"),
+        key(
+            "version",
+            OneOf(&[Words(&words(&VERSIONS)), Numbers(&[5.0])]),
+            "Version of the protocol.",
+        )
+        .default("5"),
         key(
             "keep_alive",
             ValueShape::Duration,
