@@ -198,11 +198,7 @@ async fn send(
                 state.answers.note(number, place, clock::now());
             }
         }
-        state.poll_flush(cx).map_err(|end| {
-            // The reader meets the same end, and counts it.
-            state.wake_reader();
-            end.failure.unwrap_or(FailureKind::Closed)
-        })
+        state.poll_hand_over(cx)
     })
     .await;
     let is_sent = outcome == AttemptOutcome::Done;

@@ -169,11 +169,7 @@ async fn hand_over(
             }
             is_queued = true;
         }
-        state.poll_flush(cx).map_err(|end| {
-            // The reader meets the same end, and counts it.
-            state.wake_reader();
-            end.failure.unwrap_or(FailureKind::Closed)
-        })
+        state.poll_hand_over(cx)
     })
     .await
 }

@@ -20,6 +20,7 @@ use crate::extract::{self, ResponseRules};
 use crate::ids::StepId;
 use crate::plan::broker::SubscribeOptions;
 use crate::seed::Rng;
+use crate::stats::FailureKind;
 use crate::template::Value;
 use crate::wire::broker::command::BrokerCommand;
 use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd};
@@ -234,6 +235,15 @@ impl StreamState {
         let flushed = wire.poll_flush(&mut Context::from_waker(waker));
         self.is_flushing = flushed.is_pending();
         flushed
+    }
+
+    /// As [`Self::poll_flush`]. An error is the kind of the stream's end, which the reader meets as
+    /// well, and counts.
+    pub(super) fn poll_hand_over(&mut self, cx: &Context<'_>) -> Poll<Result<(), FailureKind>> {
+        self.poll_flush(cx).map_err(|end| {
+            self.wake_reader();
+            end.failure.unwrap_or(FailureKind::Closed)
+        })
     }
 
     /// Wakes the user that waits for the stream.

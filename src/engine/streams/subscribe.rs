@@ -113,10 +113,7 @@ async fn begin(
                 options: options.clone(),
             });
         }
-        state.poll_flush(cx).map_err(|end| {
-            state.wake_reader();
-            end.failure.unwrap_or(FailureKind::Closed)
-        })
+        state.poll_hand_over(cx)
     })
     .await;
     (subscription, outcome)

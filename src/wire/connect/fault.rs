@@ -64,3 +64,10 @@ pub(in crate::wire) const fn is_alert(kind: FailureKind) -> bool {
             | FailureKind::TlsProtocol
     )
 }
+/// The kind of an error of an open connection that a stream has taken over.
+pub(in crate::wire) fn kind_of(error: &io::Error) -> FailureKind {
+    match outcome(AttemptPhase::Body, error) {
+        AttemptOutcome::Failed(_, kind) => kind,
+        _ => FailureKind::Other,
+    }
+}

@@ -3,13 +3,12 @@
 //! `stream` reads it.
 //! Invariant: between two reads it holds no buffer; a body that is cut off is a failure.
 
-use std::io;
 use std::task::{Context, Poll, ready};
 
 use h2::RecvStream;
 
 use crate::clock::{self, Time};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::stats::FailureKind;
 use crate::wire::connect::fault;
 use crate::wire::http2::connection::Http2;
 use crate::wire::link::stream_connection::StreamConnection;
@@ -78,7 +77,7 @@ impl StreamedBody {
                 }
                 loop {
                     let read = ready!(connection.poll_read(cx, buffer));
-                    let count = read.map_err(|error| kind_of(&error))?;
+                    let count = read.map_err(|error| fault::kind_of(&error))?;
                     if count == 0 {
                         let is_whole = framing.ends_with_connection();
                         return Poll::Ready(is_whole.then_some(()).ok_or(FailureKind::Closed));
@@ -130,13 +129,5 @@ fn unframe(
         if is_complete || bytes.is_empty() {
             return Ok(is_complete);
         }
-    }
-}
-
-/// The kind of an error of an open connection.
-fn kind_of(error: &io::Error) -> FailureKind {
-    match fault::outcome(AttemptPhase::Body, error) {
-        AttemptOutcome::Failed(_, kind) => kind,
-        _ => FailureKind::Other,
     }
 }

@@ -4,11 +4,10 @@
 //! Invariant: each way it can end is a [`StreamEnd`] within a deadline; between two messages it
 //! holds no buffer.
 
-use std::io;
 use std::task::{Context, Poll};
 
 use crate::clock::{self, Time, Timer};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::stats::FailureKind;
 use crate::wire::connect::fault;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
@@ -179,7 +178,7 @@ impl WebSocketStream {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => {
-                self.write_failure = Some(kind_of(&error));
+                self.write_failure = Some(fault::kind_of(&error));
                 self.queue.clear();
             }
         }
@@ -240,7 +239,7 @@ impl MessageStream for WebSocketStream {
                     self.take_bytes(now, &buffer[..count], receive);
                 }
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(self.end_without_close(kind_of(&error)));
+                    return Poll::Ready(self.end_without_close(fault::kind_of(&error)));
                 }
             }
         }
@@ -278,14 +277,6 @@ impl MessageStream for WebSocketStream {
 
     fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
-    }
-}
-
-/// The kind of an error of an open connection.
-fn kind_of(error: &io::Error) -> FailureKind {
-    match fault::outcome(AttemptPhase::Body, error) {
-        AttemptOutcome::Failed(_, kind) => kind,
-        _ => FailureKind::Other,
     }
 }
 

@@ -4,14 +4,13 @@
 //! Invariant: each way it can end is a [`StreamEnd`] within a deadline; heartbeats are sent and
 //! expected as the connection agreed on.
 
-use std::io;
 use std::task::{Context, Poll};
 
 use super::channel::{ChannelPhase, ChannelState};
 use super::encode;
 use super::frames::{AmqpFrame, AmqpFrames};
 use crate::clock::{self, Time, Timer};
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
 use crate::wire::broker::out_queue::OutQueue;
 use crate::wire::connect::fault;
@@ -83,7 +82,7 @@ impl AmqpSession {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => {
                 self.queue.clear();
-                self.state.end_for(kind_of(&error));
+                self.state.end_for(fault::kind_of(&error));
             }
         }
         Poll::Ready(())
@@ -169,7 +168,7 @@ impl MessageStream for AmqpSession {
                     self.last_read = now;
                     self.take_bytes(now, &buffer[..count], receive);
                 }
-                Poll::Ready(Err(error)) => self.state.end_for(kind_of(&error)),
+                Poll::Ready(Err(error)) => self.state.end_for(fault::kind_of(&error)),
             }
         }
     }
@@ -226,13 +225,5 @@ impl MessageStream for AmqpSession {
 
     fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
-    }
-}
-
-/// The kind of an error of an open connection.
-fn kind_of(error: &io::Error) -> FailureKind {
-    match fault::outcome(AttemptPhase::Body, error) {
-        AttemptOutcome::Failed(_, kind) => kind,
-        _ => FailureKind::Other,
     }
 }

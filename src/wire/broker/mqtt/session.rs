@@ -4,7 +4,6 @@
 //! Invariant: each way it can end is a [`StreamEnd`] within a deadline; no more confirmed messages
 //! are under way than the broker takes.
 
-use std::io;
 use std::task::{Context, Poll};
 
 use super::encode;
@@ -12,7 +11,7 @@ use super::packet::{MqttPacket, PacketReader};
 use super::session_state::{SessionPhase, SessionState};
 use crate::clock::{self, Time, Timer};
 use crate::plan::broker::MqttSettings;
-use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
+use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
 use crate::wire::broker::out_queue::OutQueue;
 use crate::wire::connect::fault;
@@ -73,7 +72,7 @@ impl MqttSession {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => {
                 self.queue.clear();
-                self.state.end_for(kind_of(&error));
+                self.state.end_for(fault::kind_of(&error));
             }
         }
         Poll::Ready(())
@@ -153,7 +152,7 @@ impl MessageStream for MqttSession {
                     let now = clock::now();
                     self.take_bytes(now, &buffer[..count], receive);
                 }
-                Poll::Ready(Err(error)) => self.state.end_for(kind_of(&error)),
+                Poll::Ready(Err(error)) => self.state.end_for(fault::kind_of(&error)),
             }
         }
     }
@@ -210,13 +209,5 @@ impl MessageStream for MqttSession {
 
     fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
-    }
-}
-
-/// The kind of an error of an open connection.
-fn kind_of(error: &io::Error) -> FailureKind {
-    match fault::outcome(AttemptPhase::Body, error) {
-        AttemptOutcome::Failed(_, kind) => kind,
-        _ => FailureKind::Other,
     }
 }
