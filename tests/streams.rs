@@ -10,6 +10,12 @@ mod events;
 mod hostile;
 #[path = "streams/http2.rs"]
 mod http2;
+#[path = "streams/kafka.rs"]
+mod kafka;
+#[path = "streams/kafka_broker.rs"]
+mod kafka_broker;
+#[path = "streams/kafka_group.rs"]
+mod kafka_group;
 #[path = "streams/link.rs"]
 mod link;
 #[path = "streams/mqtt.rs"]

@@ -21,7 +21,7 @@ use crate::engine::live_schedule::LiveSchedule;
 use crate::engine::resilience::ResilienceState;
 use crate::engine::startup::run_shared::{PublishingGuard, RunShared};
 use crate::engine::startup::setup::{ShardSetup, Variables};
-use crate::engine::streams::HeldByStep;
+use crate::engine::streams::{BacklogByStep, HeldByStep};
 use crate::engine::users::prewarmed::PrewarmedTasks;
 use crate::engine::users::row_source::RowSource;
 use crate::engine::users::user_meter::UserMeter;
@@ -78,6 +78,8 @@ pub(crate) struct Shard {
     pub(crate) user_meters: Vec<UserMeter>,
     /// Streams that are open, and that users want open.
     pub(crate) streams: HeldByStep,
+    /// What their listeners have not received of what brokers have.
+    pub(crate) backlog: BacklogByStep,
     /// Pairs of listener and publisher whose order is checked.
     pub(crate) tracked_pairs: Cell<u64>,
     /// The archetype of each series.
@@ -133,6 +135,7 @@ impl Shard {
             admission: AdmissionGate::new(),
             lease,
             streams: HeldByStep::default(),
+            backlog: BacklogByStep::default(),
             tracked_pairs: Cell::default(),
             archetypes_by_step: archetypes_by_step(&plan),
             itself,

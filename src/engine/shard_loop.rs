@@ -48,6 +48,7 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
         // Its second is the one that ends now.
         let at = RunOffset::of(next_delta.before(1), start);
         shard.streams.record(&mut shard.recorder.borrow_mut(), at);
+        shard.backlog.record(&mut shard.recorder.borrow_mut(), at);
         let gauges = Gauges {
             users: shard.lifecycle.users(),
             users_peak: shard.shared.peak.load(Relaxed),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::curve::Distribution;
+use crate::plan::kafka::OffsetStart;
 use crate::plan::listener::ListenerPlan;
 use crate::template::Template;
 
@@ -15,6 +16,8 @@ use crate::template::Template;
 pub enum SessionPlan {
     /// CONNECT of MQTT.
     Mqtt(Box<MqttConnect>),
+    /// A producer and consumer of Kafka.
+    Kafka,
     /// A channel of AMQP 0-9-1, in confirm mode. User, password and virtual host are the login of
     /// the service.
     Amqp,
@@ -87,10 +90,15 @@ pub enum MqttVersion {
 /// How a message is published.
 #[derive(Clone, Debug)]
 pub struct PublishPlan {
-    /// Topic of MQTT; routing key of AMQP, which is the name of a queue for the default exchange.
+    /// Topic of MQTT or Kafka; routing key of AMQP, which is the name of a queue for the default
+    /// exchange.
     pub destination: Template,
     /// User properties of MQTT 5, headers of AMQP.
     pub headers: Vec<(String, Template)>,
+    /// The key of Kafka.
+    pub key: Option<Template>,
+    /// The partition of Kafka.
+    pub partition: Option<Template>,
     /// What else goes with it.
     pub options: PublishOptions,
     /// How many messages of the connection may wait for their confirmation. With 1 the step ends
@@ -124,8 +132,10 @@ pub struct PublishOptions {
 /// How messages are received.
 #[derive(Clone, Debug)]
 pub struct SubscribePlan {
-    /// Topic filter of MQTT, queue of AMQP.
+    /// Topic filter of MQTT, queue of AMQP, topic of Kafka.
     pub source: Template,
+    /// The consumer group of Kafka; `None`: the session consumes alone.
+    pub group: Option<Template>,
     /// What else the subscription has.
     pub options: SubscribeOptions,
     /// When messages are acknowledged.
@@ -139,12 +149,16 @@ pub struct SubscribePlan {
 pub struct SubscribeOptions {
     /// Maximum quality of service of MQTT: 0, 1 or 2.
     pub qos: u8,
-    /// Unacknowledged messages that a broker of AMQP sends ahead; 0: without a limit.
+    /// Unacknowledged messages that a broker of AMQP sends ahead, or a consumer of Kafka keeps; 0:
+    /// without a limit.
     pub prefetch: u16,
-    /// Whether a broker of AMQP takes messages as acknowledged when it has sent them.
+    /// Whether messages count as acknowledged when a broker of AMQP has sent them, or a consumer of
+    /// Kafka has received them.
     pub is_automatic: bool,
     /// Whether no other consumer may receive from the queue of AMQP.
     pub is_exclusive: bool,
+    /// Where a consumer of Kafka begins that has no stored offset.
+    pub start: OffsetStart,
 }
 
 /// When and how a consumer of AMQP acknowledges messages.

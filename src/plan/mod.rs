@@ -17,6 +17,7 @@ pub mod endpoint_pattern;
 pub mod flow;
 pub mod health;
 mod host_pattern;
+pub mod kafka;
 pub mod listener;
 pub mod load;
 pub mod load_override;

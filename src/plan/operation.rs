@@ -6,6 +6,7 @@
 
 use crate::grpc::GrpcCall;
 use crate::plan::broker::{DeclarePlan, SessionPlan};
+use crate::plan::kafka::TopicOperation;
 use crate::template::Template;
 
 /// A call of another protocol than HTTP.
@@ -25,6 +26,8 @@ pub enum Operation {
     Session(SessionPlan),
     /// A declaration or deletion at a broker of AMQP.
     Declare(DeclarePlan),
+    /// A topic of Kafka that is made or deleted.
+    Topic(TopicOperation),
 }
 
 /// Commands that are sent together.
@@ -192,6 +195,7 @@ impl Operation {
             Self::Bytes(_) | Self::Grpc(_) => {}
             Self::Session(session) => session.reads(each),
             Self::Declare(declare) => declare.reads(each),
+            Self::Topic(topic) => topic.name.reads(each),
             Self::Sql(statement) => {
                 statement.text.reads(each);
                 statement.params.iter().flatten().for_each(|param| param.reads(each));
@@ -208,7 +212,7 @@ impl Operation {
             Self::Sql(statement) => statement.only_reads,
             Self::Grpc(call) => call.method.is_idempotent,
             // What was declared or deleted is so, however often.
-            Self::Session(_) | Self::Declare(_) => true,
+            Self::Session(_) | Self::Declare(_) | Self::Topic(_) => true,
         }
     }
 

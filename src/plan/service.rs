@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::backends::Backends;
 use super::broker::MqttSettings;
 use super::health::HealthPolicy;
+use super::kafka::KafkaSettings;
 use super::stream::WebSocketSettings;
 use super::transport::{HttpVersion, TransportConfig};
 use crate::curve::Distribution;
@@ -47,6 +48,8 @@ pub struct Service {
     pub grpc: Option<Arc<GrpcSettings>>,
     /// Settings of its sessions, if it speaks MQTT.
     pub mqtt: MqttSettings,
+    /// Settings of Kafka.
+    pub kafka: KafkaSettings,
     /// Its backends; `None` if it has a single address.
     pub backends: Option<Box<Backends>>,
     /// The service whose backend it is, if it is not the first one.
@@ -116,6 +119,7 @@ impl Service {
             ws: WebSocketSettings::default(),
             grpc: None,
             mqtt: MqttSettings::default(),
+            kafka: KafkaSettings::default(),
             backends: None,
             backend_of: None,
             health: None,

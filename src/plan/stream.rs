@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::grpc::GrpcCall;
 use crate::ids::ServiceId;
 use crate::plan::broker::{MqttSettings, PublishPlan, SubscribePlan};
+use crate::plan::kafka::KafkaSettings;
 use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition};
 
 /// A stream of an archetype.
@@ -157,6 +158,8 @@ pub enum StreamForm {
     Mqtt(MqttSettings),
     /// A channel of AMQP 0-9-1.
     Amqp,
+    /// A producer and consumer of Kafka.
+    Kafka(KafkaSettings),
     /// A call of gRPC, and the longest message accepted, bytes.
     Grpc(u64),
 }
@@ -164,7 +167,7 @@ pub enum StreamForm {
 impl StreamForm {
     /// Whether it is a session at a message broker.
     pub const fn is_broker(self) -> bool {
-        matches!(self, Self::Mqtt(_) | Self::Amqp)
+        matches!(self, Self::Mqtt(_) | Self::Amqp | Self::Kafka(_))
     }
 
     /// Whether it ends with a status that has a name.

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::plan::kafka::KafkaLoginMethod;
 use crate::template::Template;
 
 /// How a service is reached.
@@ -21,6 +22,8 @@ pub struct TransportConfig {
     pub auth: Option<Auth>,
     /// What a connection of another protocol than HTTP says first; `None`: nothing.
     pub login: Option<Login>,
+    /// How Kafka's connections say it.
+    pub kafka_login: KafkaLoginMethod,
     /// TLS settings.
     pub tls: TlsConfig,
     /// Connect to this host and port instead; the Host header and the TLS name stay.

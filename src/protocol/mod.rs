@@ -30,6 +30,8 @@ pub enum Protocol {
     Mqtt,
     /// AMQP 0-9-1.
     Amqp,
+    /// Kafka.
+    Kafka,
 }
 
 /// A scheme of URLs.
@@ -50,7 +52,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 21] = [
+pub const SCHEMES: [Scheme; 23] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -72,6 +74,8 @@ pub const SCHEMES: [Scheme; 21] = [
     scheme("mqtts", Protocol::Mqtt, true, Some(8883)),
     scheme("amqp", Protocol::Amqp, false, Some(5672)),
     scheme("amqps", Protocol::Amqp, true, Some(5671)),
+    scheme("kafka", Protocol::Kafka, false, Some(9092)),
+    scheme("kafkas", Protocol::Kafka, true, Some(9093)),
 ];
 
 impl Protocol {
@@ -87,6 +91,7 @@ impl Protocol {
             Self::Grpc => "gRPC",
             Self::Mqtt => "MQTT",
             Self::Amqp => "AMQP",
+            Self::Kafka => "Kafka",
         }
     }
 
@@ -102,17 +107,18 @@ impl Protocol {
             Self::Grpc => "grpc",
             Self::Mqtt => "mqtt",
             Self::Amqp => "amqp",
+            Self::Kafka => "kafka",
         }
     }
 
     /// Whether its connections log in with a user, a password and a database.
     pub const fn has_login(self) -> bool {
-        matches!(self, Self::Redis | Self::Postgres | Self::Mqtt | Self::Amqp)
+        matches!(self, Self::Redis | Self::Postgres | Self::Mqtt | Self::Amqp | Self::Kafka)
     }
 
     /// Whether its connections are sessions at a message broker, which steps open and hold.
     pub const fn is_broker(self) -> bool {
-        matches!(self, Self::Mqtt | Self::Amqp)
+        matches!(self, Self::Mqtt | Self::Amqp | Self::Kafka)
     }
 
     /// The key of a step that calls a service of this protocol; `None` for HTTP, whose steps have
@@ -126,7 +132,7 @@ impl Protocol {
             Self::Dns | Self::DnsTcp => Some("dns"),
             Self::Postgres => Some("sql"),
             Self::Grpc => Some("grpc"),
-            Self::Mqtt | Self::Amqp => Some("send"),
+            Self::Mqtt | Self::Amqp | Self::Kafka => Some("send"),
         }
     }
 }

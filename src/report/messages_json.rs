@@ -42,6 +42,10 @@ pub(crate) fn of_step(messages: Option<&MessageWindow>) -> Value {
         "wanted_seconds": messages.streams.wanted, "held_seconds": messages.streams.held,
         "held_percent": messages.streams.share().map(|share| share * 100.0),
     });
+    document["behind"] = match messages.behind.mean() {
+        Some(mean) => json!({ "mean": mean, "listener_seconds": messages.behind.listeners }),
+        None => Value::Null,
+    };
     for row in rows::message_times(messages) {
         document[format!("{}_us", row.name)] = latency(&row.times);
     }

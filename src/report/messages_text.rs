@@ -68,6 +68,9 @@ fn ledger(out: &mut String, report: &Report) {
     for (title, text) in rows::broker_facts(&counts) {
         wrapped(out, title, &text);
     }
+    if let Some(text) = rows::backlog_fact(report) {
+        wrapped(out, "behind", &text);
+    }
     let trouble = trouble(&counts);
     if !trouble.is_empty() {
         painted(out, "", BAD, &trouble.join(", "));

@@ -183,6 +183,7 @@ fn scenario_context(targets: &CompiledTargets, limits: &SafetyReader) -> Scenari
         protocols: named().map(Service::protocol).collect(),
         grpc: named().map(|service| service.grpc.clone()).collect(),
         mqtt: named().map(|service| service.mqtt).collect(),
+        kafka: named().map(|service| service.kafka).collect(),
         logins: named().map(|service| service.transport.login.clone()).collect(),
         websockets: named().map(|service| service.is_websocket).collect(),
         safety: Rc::new(limits.safety.clone()),

@@ -32,7 +32,7 @@ impl<W: Write> MessagesFile<W> {
         let mut head = Vec::from(SECOND);
         head.extend(STEP);
         head.extend(MessageCounts::NAMES);
-        head.extend(["streams_wanted", "streams_held"]);
+        head.extend(["streams_wanted", "streams_held", "behind"]);
         let times = [time_names("delivery"), time_names("transit")].concat();
         let times = times.into_iter().chain([AT_LEAST.to_owned()]);
         csv.write_record(head.iter().map(|name| (*name).to_owned()).chain(times))?;
@@ -51,6 +51,11 @@ impl<W: Write> MessagesFile<W> {
             row.extend(messages.counts.all().map(|count| count.to_string()));
             let HeldStreams { wanted, held } = messages.streams;
             row.extend([wanted, held].map(|count| count.to_string()));
+            let behind = messages.behind;
+            row.push(match behind.listeners {
+                0 => String::new(),
+                _ => behind.messages.to_string(),
+            });
             let mut at_least = Vec::new();
             row.extend(times("delivery", &messages.delivery_of_all(), &mut at_least));
             row.extend(times("transit", &messages.transit.clone().into(), &mut at_least));

@@ -251,6 +251,9 @@ kinds! {
     /// The server offers no TLS, which its URL asks for.
     TlsNotOffered, "tls_not_offered",
         "the server offers no TLS; enable it there (`ssl = on`), or use `postgres://`";
+    /// The checksum of a message is wrong.
+    CorruptMessage, "corrupt_message",
+        "the checksum of a message does not match its bytes; check the broker's disk and its log";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";

@@ -94,6 +94,10 @@ counts! {
     refused;
     /// Sent messages whose confirmation never came: a time-out, or the end of their session.
     unconfirmed;
+    /// Sent messages that were sent again, since the broker did not store them: of Kafka.
+    resent;
+    /// Rebalances of a consumer group that a listener is a member of.
+    rebalances;
     /// Received messages that the broker had delivered before.
     redelivered;
     /// Received messages that their consumer acknowledged.
@@ -123,8 +127,37 @@ pub struct MessageWindow {
     pub life: Histogram,
     /// From the dispatch of a message to the broker's confirmation, or refusal.
     pub confirm: Histogram,
+    /// From the dispatch of a message to the write of its batch.
+    pub linger: Histogram,
+    /// From the begin of a rebalance to the new positions.
+    pub rebalance: Histogram,
     /// Streams that the step opened, at the ends of seconds.
     pub streams: HeldStreams,
+    /// What its listeners had not received, at the ends of seconds.
+    pub behind: Backlog,
+}
+
+/// Messages that brokers had and listeners had not received, at one moment, or added up over the
+/// ends of seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// The messages.
+    pub messages: u64,
+    /// Listeners that know how many.
+    pub listeners: u64,
+}
+
+impl Backlog {
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.listeners += other.listeners;
+    }
+
+    /// Messages for each listener, as a mean; `None` if no listener knew.
+    pub fn mean(&self) -> Option<f64> {
+        (self.listeners > 0).then(|| self.messages as f64 / self.listeners as f64)
+    }
 }
 
 /// Streams at one moment, or added up over the ends of seconds.
@@ -164,6 +197,10 @@ pub enum MessageTime {
     Life,
     /// From dispatch to confirmation.
     Confirm,
+    /// From dispatch to the write of the batch.
+    Linger,
+    /// From the begin of a rebalance to its end.
+    Rebalance,
 }
 
 impl MessageCounts {
@@ -204,7 +241,10 @@ impl MessageWindow {
         self.tpot.merge(&other.tpot);
         self.life.merge(&other.life);
         self.confirm.merge(&other.confirm);
+        self.linger.merge(&other.linger);
+        self.rebalance.merge(&other.rebalance);
         self.streams.add(&other.streams);
+        self.behind.add(&other.behind);
     }
 
     /// The delivery times with each message that never came above all others.
@@ -224,6 +264,8 @@ impl MessageWindow {
             MessageTime::Tpot => &mut self.tpot,
             MessageTime::Life => &mut self.life,
             MessageTime::Confirm => &mut self.confirm,
+            MessageTime::Linger => &mut self.linger,
+            MessageTime::Rebalance => &mut self.rebalance,
         };
         histogram.record_ns(ns);
     }

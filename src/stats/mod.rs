@@ -52,7 +52,7 @@ pub use delta_sum::{DeltaSum, SeriesSum, TimeSum};
 pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
-pub use messages::{HeldStreams, MessageCounts, MessageTime, MessageWindow, StreamCounts};
+pub use messages::{Backlog, HeldStreams, MessageCounts, MessageTime, MessageWindow, StreamCounts};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
 pub use outcome::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,

@@ -25,10 +25,14 @@ pub enum MessageSpan {
     Life,
     /// From the dispatch of a message to the broker's confirmation, or refusal.
     Confirm,
+    /// From the dispatch of a message to the write of its batch.
+    Linger,
+    /// From the begin of a rebalance of a consumer group to the new positions.
+    Rebalance,
 }
 
 /// The times by name.
-pub(super) const SPANS: [(&str, MessageSpan); 8] = [
+pub(super) const SPANS: [(&str, MessageSpan); 10] = [
     ("delivery", MessageSpan::Delivery),
     ("transit", MessageSpan::Transit),
     ("gap", MessageSpan::Gap),
@@ -37,6 +41,8 @@ pub(super) const SPANS: [(&str, MessageSpan); 8] = [
     ("tpot", MessageSpan::Tpot),
     ("life", MessageSpan::Life),
     ("confirm", MessageSpan::Confirm),
+    ("linger", MessageSpan::Linger),
+    ("rebalance", MessageSpan::Rebalance),
 ];
 
 impl MessageSpan {
@@ -51,6 +57,8 @@ impl MessageSpan {
             Self::Tpot => messages.tpot.clone().into(),
             Self::Life => messages.life.clone().into(),
             Self::Confirm => messages.confirm.clone().into(),
+            Self::Linger => messages.linger.clone().into(),
+            Self::Rebalance => messages.rebalance.clone().into(),
         }
     }
 

@@ -271,7 +271,13 @@ impl MessageStream for FakeStream {
                 FakeEvent::HoldBack(is_held_back) => self.is_held_back = is_held_back,
                 FakeEvent::Answer { number, status } => {
                     let (at, reason) = (clock::now(), Box::default());
-                    self.answers.push_back(CommandAnswer { number, at, status, reason });
+                    self.answers.push_back(CommandAnswer {
+                        number,
+                        at,
+                        status,
+                        reason,
+                        written: None,
+                    });
                 }
                 FakeEvent::Delivery { topic, payload, subscription, delivery, is_redelivered } => {
                     self.traffic.received += payload.len() as u64;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::clock::Time;
 use crate::grpc::GrpcCall;
+use crate::ids::ServiceId;
 use crate::plan::broker::MqttSettings;
+use crate::plan::kafka::KafkaSettings;
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, BrokerDelivery, CommandAnswer};
 
@@ -49,6 +51,22 @@ pub trait MessageStream: std::fmt::Debug {
     /// Whether the target asked for a pause of publishing: `connection.blocked` or a full window.
     fn is_held_back(&self) -> bool {
         false
+    }
+
+    /// Takes a finished rebalance of a consumer group: a subscription of it, and how long no
+    /// message came because of it, ns.
+    fn take_rebalance(&mut self) -> Option<(u32, u64)> {
+        None
+    }
+
+    /// Messages that were sent again since the last call, since a broker did not store them.
+    fn take_resent(&mut self) -> u64 {
+        0
+    }
+
+    /// Messages that the broker has and a subscription has not received; `None`: not known.
+    fn behind(&self, _subscription: u32) -> Option<u64> {
+        None
     }
 
     /// Ends what is sent; the target goes on sending until it ends the stream. Returns false if the
@@ -150,6 +168,8 @@ pub enum StreamProtocol {
     Mqtt(MqttSettings),
     /// A channel of AMQP 0-9-1.
     Amqp,
+    /// A producer and consumer of Kafka.
+    Kafka(KafkaSettings),
     /// A call of gRPC.
     Grpc,
 }
@@ -180,4 +200,8 @@ pub struct StreamOffer<'a> {
     pub deflate: bool,
     /// The call of gRPC; `None`: it is none.
     pub grpc: Option<&'a GrpcCall>,
+    /// The service that the stream belongs to.
+    pub service: ServiceId,
+    /// The number of its user; it selects the local address of further connections.
+    pub user: u64,
 }

@@ -3,9 +3,13 @@
 //! `Wire::open_stream` calls it.
 //! Invariant: a stream that cannot be opened leaves no connection open.
 
+use std::rc::Rc;
+
 use crate::stats::FailureKind;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::broker::amqp::session::AmqpSession;
+use crate::wire::broker::cluster_connector::ClusterConnector;
+use crate::wire::broker::kafka::session::KafkaSession;
 use crate::wire::broker::mqtt::session::MqttSession;
 use crate::wire::events::body::StreamedBody;
 use crate::wire::events::stream::EventStream;
@@ -20,6 +24,7 @@ pub(in crate::wire) fn open(
     capture: &mut ResponseCapture,
     settings: &StreamSettings,
     offer: &StreamOffer<'_>,
+    cluster: Option<&Rc<ClusterConnector>>,
 ) -> Result<Box<dyn MessageStream>, FailureKind> {
     let Some(TakenResponse { framing, early, connection, .. }) = capture.take_over() else {
         return Err(FailureKind::BadHandshake);
@@ -35,6 +40,12 @@ pub(in crate::wire) fn open(
             if settings.protocol == StreamProtocol::Amqp {
                 let connection = (connection, count);
                 return Ok(Box::new(AmqpSession::new(connection, early, settings)));
+            }
+            if let StreamProtocol::Kafka(kafka) = &settings.protocol {
+                let cluster = cluster.ok_or(FailureKind::BadHandshake)?;
+                let connector = cluster.of_session(offer.user, connection.link());
+                let first = (connection, count);
+                return Ok(Box::new(KafkaSession::new(first, connector, kafka, settings)));
             }
             if settings.protocol == StreamProtocol::WebSocket {
                 let deflate = handshake::verify(capture, offer)?;
@@ -64,6 +75,7 @@ pub(in crate::wire) fn open(
         StreamProtocol::WebSocket
         | StreamProtocol::Mqtt(_)
         | StreamProtocol::Amqp
+        | StreamProtocol::Kafka(_)
         | StreamProtocol::Grpc => Err(FailureKind::BadHandshake),
     }
 }

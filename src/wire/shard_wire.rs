@@ -3,6 +3,8 @@
 //! `engine` creates one for each shard and runs all exchanges through it.
 //! Invariant: a wire belongs to one shard; the caller counts the connections that it opens.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -15,6 +17,7 @@ use crate::protocol::Protocol;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::broker::cluster_connector::ClusterConnector;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::exchange_context::ExchangeContext;
@@ -31,6 +34,8 @@ pub struct Wire {
     endpoints: Vec<ServiceEndpoint>,
     kind: WireKind,
     open: Rc<OpenCount>,
+    /// The brokers of the services that are clusters, by service.
+    clusters: RefCell<BTreeMap<ServiceId, Rc<ClusterConnector>>>,
 }
 
 #[derive(Debug)]
@@ -46,12 +51,23 @@ indexed_by! {
 impl Wire {
     /// Creates a wire over real sockets.
     pub fn real(endpoints: Vec<ServiceEndpoint>) -> Self {
-        Self { endpoints, kind: WireKind::Http1(http1::client::Http1::new()), open: Rc::default() }
+        Self::new(endpoints, WireKind::Http1(http1::client::Http1::new()))
     }
 
     /// Creates a wire to a simulated target, under virtual time.
     pub fn fake(target: fake::FakeTarget) -> Self {
-        Self { endpoints: Vec::new(), kind: WireKind::Fake(target), open: Rc::default() }
+        Self::new(Vec::new(), WireKind::Fake(target))
+    }
+
+    fn new(endpoints: Vec<ServiceEndpoint>, kind: WireKind) -> Self {
+        Self { endpoints, kind, open: Rc::default(), clusters: RefCell::default() }
+    }
+
+    /// The brokers of a service, if it is a cluster.
+    fn cluster(&self, service: ServiceId) -> Option<Rc<ClusterConnector>> {
+        let origin = self.endpoints.get(service.index())?.cluster.as_deref()?;
+        let make = || Rc::new(ClusterConnector::new(origin.clone(), Rc::clone(&self.open)));
+        Some(Rc::clone(self.clusters.borrow_mut().entry(service).or_insert_with(make)))
     }
 
     /// Creates a slot without a connection.
@@ -98,7 +114,7 @@ impl Wire {
         settings: &StreamSettings,
         offer: &StreamOffer<'_>,
     ) -> Result<Box<dyn MessageStream>, FailureKind> {
-        opening::open(capture, settings, offer)
+        opening::open(capture, settings, offer, self.cluster(offer.service).as_ref())
     }
 
     /// Polls a stream with the shard's read buffer: see `MessageStream::poll_receive`. `receive`
@@ -118,7 +134,14 @@ impl Wire {
 
     /// Returns why a safety limit prevented a connection, if one did.
     pub fn refusal(&self) -> Option<String> {
-        self.endpoints.iter().find_map(ServiceEndpoint::refusal)
+        let own = self.endpoints.iter().find_map(ServiceEndpoint::refusal);
+        own.or_else(|| {
+            let mut found = None;
+            for cluster in self.clusters.borrow().values() {
+                cluster.each_endpoint(&mut |endpoint| found = found.take().or(endpoint.refusal()));
+            }
+            found
+        })
     }
 
     /// Returns the error text of the last connection to a service that could not be opened, if it
@@ -179,6 +202,13 @@ impl Wire {
             for (address, used) in endpoint.take_uses() {
                 all.add(service, address, &used);
             }
+        }
+        for (service, cluster) in &*self.clusters.borrow() {
+            cluster.each_endpoint(&mut |endpoint| {
+                for (address, used) in endpoint.take_uses() {
+                    all.add(*service, address, &used);
+                }
+            });
         }
         all
     }

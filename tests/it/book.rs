@@ -296,6 +296,7 @@ pages! {
     test_server "test-server.md";
     stores "howto/stores.md";
     brokers "howto/brokers.md";
+    kafka "howto/kafka.md";
     grpc "howto/grpc.md";
     tls "howto/tls.md";
     tui "tui.md";

@@ -53,6 +53,7 @@ mod http2; // HTTP/2 with nginx and with misbehaving peers
 mod influx; // line protocol at a real InfluxDB, and at strict and wrong receivers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis
+mod kafka_steps; // steps at a real broker of Kafka's protocol, and at a mock cluster
 mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's
@@ -110,6 +111,7 @@ mod stale; // kept connections that the target closed
 mod statsd; // datagrams of StatsD
 mod subprotocols; // archetypes of protocols over WebSocket at real servers
 mod sums; // the sums that hold in every report
+mod tansu; // a broker of Kafka's protocol, and another client
 mod terminal; // a terminal for the program
 mod timing; // attribution of time
 mod tls; // valid and invalid certificates

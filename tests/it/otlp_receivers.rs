@@ -127,7 +127,7 @@ impl PythonServer {
 }
 
 /// A program of the receivers.
-fn installed(program: &str) -> PathBuf {
+pub(crate) fn installed(program: &str) -> PathBuf {
     let program = root().join("target/otlp/bin").join(program);
     assert!(
         program.exists(),

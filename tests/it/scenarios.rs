@@ -42,8 +42,9 @@ fn all_is_well(done: &Done, report: &Value) {
 }
 
 /// Scenarios whose servers come with the tests of their protocol.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
     "grpc-greeter.yaml",
+    "kafka-clicks.yaml",
     "mqtt-devices.yaml",
     "order-journey.yaml",
     "postgres-shop.yaml",

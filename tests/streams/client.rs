@@ -114,6 +114,8 @@ pub(crate) async fn open(
         subprotocols: opening.subprotocols,
         deflate: opening.deflate,
         grpc: None,
+        service: ServiceId::new(0),
+        user: 0,
     };
     let lines = if is_socket { handshake::request_lines(&offer) } else { String::new() };
     let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n", opening.path);

@@ -47,7 +47,14 @@ pub async fn open(
     deadline.begin(clock::now() + Duration::from_secs(100));
     let (mut slot, mut capture) = (wire.new_slot(), ResponseCapture::default());
     exchange(&wire, &mut slot, (&outgoing, &deadline), &mut capture).await;
-    let offer = StreamOffer { key: [0; 16], subprotocols: &[], deflate: false, grpc: None };
+    let offer = StreamOffer {
+        key: [0; 16],
+        subprotocols: &[],
+        deflate: false,
+        grpc: None,
+        service: ServiceId::new(0),
+        user: 0,
+    };
     let stream = wire.open_stream(&mut capture, settings, &offer).unwrap();
     Client { wire, stream, deadline }
 }

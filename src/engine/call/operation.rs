@@ -7,11 +7,13 @@ use rand::RngExt;
 
 use super::declaration;
 use crate::plan::broker::{DeclarePlan, MqttConnect, SessionPlan};
+use crate::plan::kafka::TopicOperation;
 use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch, SqlMode, SqlStatement};
 use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::template::{RenderError, RenderScope, Template};
 use crate::wire::broker::amqp::declare::begin_session;
+use crate::wire::broker::kafka::requests as kafka;
 use crate::wire::broker::mqtt::connect as mqtt_connect;
 use crate::wire::broker::mqtt::connect::{ConnectParts, WillParts};
 use crate::wire::{encode, sql_encode};
@@ -36,6 +38,8 @@ pub(crate) enum PreparedOperation {
     MqttConnect(Box<MqttConnect>),
     /// A declaration at a broker of AMQP.
     Declare(Box<DeclarePlan>),
+    /// A topic of Kafka that is made or deleted.
+    Topic(Box<TopicOperation>),
 }
 
 /// A part of encoded commands.
@@ -68,6 +72,12 @@ impl PreparedOperation {
                 begin_session(&mut bytes);
                 Self::Fixed(bytes)
             }
+            Operation::Session(SessionPlan::Kafka) => {
+                let mut bytes = Vec::new();
+                kafka::api_versions(&mut bytes);
+                Self::Fixed(bytes)
+            }
+            Operation::Topic(topic) => Self::Topic(Box::new(topic.clone())),
             Operation::Declare(plan) => match declaration::encoded(plan) {
                 Some(bytes) => Self::Fixed(bytes),
                 None => Self::Declare(Box::new(plan.clone())),
@@ -135,6 +145,11 @@ impl PreparedOperation {
             }
             Self::MqttConnect(connect) => mqtt_connect(connect, scope, buffer)?,
             Self::Declare(plan) => declaration::render(plan, scope, buffer)?,
+            Self::Topic(topic) => {
+                scratch.clear();
+                topic.name.render(scope, scratch)?;
+                kafka::topic_request(buffer, &topic.plan, &String::from_utf8_lossy(scratch));
+            }
             Self::Dns { name, record, recursion, over_tcp } => {
                 scratch.clear();
                 name.render(scope, scratch)?;

@@ -192,7 +192,7 @@ fn takes_over(call: &Call) -> TakesOver {
             StreamForm::WebSocket => TakesOver::Upgrade,
             StreamForm::Events | StreamForm::Lines | StreamForm::Grpc(_) => TakesOver::Body,
             // Its reader leaves the connection to the stream.
-            StreamForm::Mqtt(_) | StreamForm::Amqp => TakesOver::Nothing,
+            StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Kafka(_) => TakesOver::Nothing,
         },
         _ => TakesOver::Nothing,
     }

@@ -82,6 +82,9 @@ pub(crate) fn line(
         Operation::Declare(plan) => {
             repeat_broker::declare_line((service, address), plan, bytes, redactor)
         }
+        Operation::Topic(topic) => {
+            repeat_broker::topic_line((service, address), topic, bytes, redactor)
+        }
     };
     let is_cut = line.len() > MAX;
     if is_cut {
@@ -112,6 +115,7 @@ pub(crate) fn describe(
         Operation::Grpc(call) => repeat_grpc::describe(call, bytes, redactor),
         Operation::Session(_) => vec!["connect".to_owned()],
         Operation::Declare(plan) => vec![repeat_broker::describe(plan, bytes, redactor)],
+        Operation::Topic(topic) => vec![repeat_broker::describe_topic(topic, bytes, redactor)],
     }
 }
 

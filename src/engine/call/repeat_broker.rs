@@ -1,4 +1,4 @@
-//! A call to a message broker as a command of rabbitmqadmin or mosquitto_sub that repeats it.
+//! A call to a message broker as a command of its own tools that repeats it.
 //!
 //! `repeat` calls it.
 //! Invariant: as of `repeat`: no password, and no secret of a name.
@@ -7,9 +7,11 @@ use std::fmt::Write;
 
 use super::curl::quoted;
 use crate::plan::broker::{DeclareArgument, DeclareKind, DeclarePlan, MqttVersion, SessionPlan};
+use crate::plan::kafka::{TopicOperation, TopicPlan};
 use crate::plan::{Address, Service};
 use crate::redact::Redactor;
 use crate::wire::broker::amqp::declare::names;
+use crate::wire::broker::kafka::requests::topic_name;
 
 /// Returns the command that connects as a session does. A will, and the identifier of a client, are
 /// left out.
@@ -30,6 +32,10 @@ pub(super) fn session_line(
             format!("mosquitto_sub -h {host} -p {port} -V {version}{user}{tls} -E -t manada")
         }
         SessionPlan::Amqp => format!("{} show overview", admin(service, address)),
+        // A login is in the file that its option --command-config names.
+        SessionPlan::Kafka => {
+            format!("kafka-broker-api-versions.sh --bootstrap-server {host}:{port}")
+        }
     }
 }
 
@@ -77,6 +83,51 @@ pub(super) fn declare_line(
         let _ = write!(line, " arguments={json}");
     }
     line
+}
+
+/// Returns the command that makes or deletes a topic.
+pub(super) fn topic_line(
+    (service, address): (&Service, &Address),
+    topic: &TopicOperation,
+    bytes: &[u8],
+    redactor: &Redactor<'_>,
+) -> String {
+    let (host, port) = place(service, address);
+    let name = quoted(&redactor.body(topic_name(bytes).unwrap_or_default().as_bytes(), ""));
+    let mut line = format!("kafka-topics.sh --bootstrap-server {host}:{port} ");
+    match &topic.plan {
+        TopicPlan::Delete => {
+            let _ = write!(line, "--delete --topic {name}");
+        }
+        TopicPlan::Create { partitions, replication, config } => {
+            let _ = write!(line, "--create --topic {name}");
+            if *partitions > 0 {
+                let _ = write!(line, " --partitions {partitions}");
+            }
+            if *replication > 0 {
+                let _ = write!(line, " --replication-factor {replication}");
+            }
+            for (key, value) in config {
+                let setting = quoted(format!("{key}={value}").as_bytes());
+                let _ = write!(line, " --config {setting}");
+            }
+        }
+    }
+    line
+}
+
+/// What a step does with a topic, for a dry run.
+pub(super) fn describe_topic(
+    topic: &TopicOperation,
+    bytes: &[u8],
+    redactor: &Redactor<'_>,
+) -> String {
+    let name = redactor.body(topic_name(bytes).unwrap_or_default().as_bytes(), "");
+    let verb = match &topic.plan {
+        TopicPlan::Create { .. } => "create",
+        TopicPlan::Delete => "delete",
+    };
+    format!("{verb} topic {}", String::from_utf8_lossy(&name))
 }
 
 /// What a step does, for a dry run.

@@ -107,4 +107,7 @@ pub(crate) fn count(
     window.counts.refused += u64::from(is_refused);
     window.counts.confirmed += u64::from(!is_refused);
     window.record(MessageTime::Confirm, answer.at.since(sent));
+    if let Some(written) = answer.written {
+        window.record(MessageTime::Linger, written.since(sent));
+    }
 }

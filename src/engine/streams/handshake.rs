@@ -34,12 +34,13 @@ pub(super) fn add_handshake(
     let head = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |end| end + 2);
     let mut request = bytes[..head].to_vec();
     let path = path_of(shard, prepared, bytes);
+    let user_number = user.number;
     let streams = &mut user.extras().streams;
     streams.opened_path = path;
     match open.form {
         StreamForm::WebSocket => {
             streams.key = rand::random();
-            let offer = offer(shard, prepared, open, streams.key);
+            let offer = offer(shard, prepared, open, (streams.key, user_number));
             request.extend_from_slice(handshake::request_lines(&offer).as_bytes());
         }
         StreamForm::Events | StreamForm::Lines => {
@@ -47,7 +48,7 @@ pub(super) fn add_handshake(
                 request.extend_from_slice(format!("Last-Event-ID: {id}\r\n").as_bytes());
             }
         }
-        StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Grpc(_) => {}
+        StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Kafka(_) | StreamForm::Grpc(_) => {}
     }
     request.extend_from_slice(&bytes[head..]);
     request
@@ -69,7 +70,8 @@ pub(super) fn take_over(
         _ => return,
     };
     let refused = if capture.is_taken_over() {
-        let offer = offer(shard, prepared, open, user.extras().streams.key);
+        let key = user.extras().streams.key;
+        let offer = offer(shard, prepared, open, (key, user.number));
         match shard.wire.open_stream(capture, &settings(shard, prepared, open), &offer) {
             Ok(stream) => {
                 let (service, backend) =
@@ -102,11 +104,12 @@ fn offer<'a>(
     shard: &Shard,
     prepared: &'a PreparedCall,
     open: &'a OpenStream,
-    key: [u8; 16],
+    (key, user): ([u8; 16], u64),
 ) -> StreamOffer<'a> {
     let deflate = shard.plan.services[prepared.call.service].ws.deflate;
     let grpc = prepared.call.operation.as_deref().and_then(Operation::as_grpc);
-    StreamOffer { key, subprotocols: &open.subprotocols, deflate, grpc }
+    let service = prepared.call.service;
+    StreamOffer { key, subprotocols: &open.subprotocols, deflate, grpc, service, user }
 }
 
 fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> StreamSettings {
@@ -118,6 +121,7 @@ fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> Stream
             StreamForm::Lines => StreamProtocol::Lines,
             StreamForm::Mqtt(settings) => StreamProtocol::Mqtt(settings),
             StreamForm::Amqp => StreamProtocol::Amqp,
+            StreamForm::Kafka(settings) => StreamProtocol::Kafka(settings),
             StreamForm::Grpc(_) => StreamProtocol::Grpc,
         },
         max_message: match open.form {

@@ -24,6 +24,8 @@ use crate::wire::message_stream::Message;
 pub(crate) struct Listener {
     /// The subscription whose messages it takes; `None`: those of its stream.
     pub(crate) subscription: Option<u32>,
+    /// What it has not received of what its broker has, as reported last.
+    pub(crate) behind: Option<u64>,
     /// Acknowledges its messages; `None` if its protocol or step has no acknowledgements.
     pub(crate) consumer: Option<Box<Consumer>>,
     /// The series that its messages count in.
@@ -68,8 +70,17 @@ impl Listener {
         replies: ListenerReplies,
         due: Option<DueMessages>,
     ) -> Self {
-        let (subscription, consumer) = (None, None);
-        Self { subscription, consumer, step, call, conditions, replies, due, last: Time::NEVER }
+        Self {
+            subscription: None,
+            behind: None,
+            consumer: None,
+            step,
+            call,
+            conditions,
+            replies,
+            due,
+            last: Time::NEVER,
+        }
     }
 
     /// Whether it takes a message.

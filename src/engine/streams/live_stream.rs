@@ -74,10 +74,16 @@ impl LiveStream {
                 Poll::Ready(Err(failed)) => end = Poll::Ready(failed),
             }
         }
+        let resent = wire.take_resent();
+        if resent > 0 {
+            let now = RunOffset::of(clock::now(), shard.start);
+            shard.recorder.borrow_mut().messages(self.step, now).counts.resent += resent;
+        }
         let traffic = wire.take_traffic();
         shard.recorder.borrow_mut().record_traffic(traffic.sent, traffic.received);
         let mut state = self.state.borrow_mut();
         if end.is_ready() {
+            state.forget_backlog(shard);
             state.end_text = wire.take_end_text();
             state.reconnect_delay = wire.reconnect_delay().or(state.reconnect_delay);
         }

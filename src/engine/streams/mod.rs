@@ -7,6 +7,7 @@
 //! it is counted once.
 
 mod answers;
+mod backlog;
 mod captured_values;
 mod conditions;
 mod connected_stream;
@@ -35,6 +36,7 @@ mod subscribe;
 mod user_streams;
 mod wait;
 
+pub(crate) use backlog::BacklogByStep;
 pub(crate) use exchange_end::{end_call, end_exchange};
 pub(crate) use held_streams::HeldByStep;
 pub(crate) use stamping::complete;

@@ -27,6 +27,9 @@ use crate::wire::broker::command::{BrokerCommand, CommandAnswer, PublishCommand}
 struct RenderedMessage {
     destination: String,
     headers: Vec<(String, String)>,
+    /// Key and partition of Kafka.
+    key: Option<Vec<u8>>,
+    partition: Option<i32>,
     payload: Vec<u8>,
 }
 
@@ -50,7 +53,7 @@ pub(super) async fn publish(
     let begun = step_end::begin(context, user, clock::now());
     let mut message = match render(context, user, plan) {
         Ok(message) => message,
-        Err(error) => return step_end::fail_to_render(context, user, &error),
+        Err(error) => return step_end::fail_to_render(context, user, begun, &error),
     };
     let (shard, timing) = (context.shard, context.timing);
     user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
@@ -62,7 +65,7 @@ pub(super) async fn publish(
     if ready == AttemptOutcome::Done {
         stamped = match stamp(context, user, &mut message) {
             Ok(stamped) => stamped,
-            Err(error) => return step_end::fail_to_render(context, user, &error),
+            Err(error) => return step_end::fail_to_render(context, user, begun, &error),
         };
     }
     let end = match ready {
@@ -108,7 +111,21 @@ fn render(
     let destination = text(&plan.destination)?;
     let headers = plan.headers.iter().map(|(name, value)| Ok((name.clone(), text(value)?)));
     let headers = headers.collect::<Result<_, RenderError>>()?;
-    Ok(RenderedMessage { destination, headers, payload })
+    let partition = match &plan.partition {
+        Some(partition) => Some(partition_of(&text(partition)?)?),
+        None => None,
+    };
+    let key = match &plan.key {
+        Some(key) => Some(text(key)?.into_bytes()),
+        None => None,
+    };
+    Ok(RenderedMessage { destination, headers, key, partition, payload })
+}
+
+/// A rendered number of a partition.
+fn partition_of(text: &str) -> Result<i32, RenderError> {
+    let number = text.trim().parse().ok().filter(|number| *number >= 0);
+    number.ok_or_else(|| RenderError::Invalid(format!("`{text}` is no number of a partition")))
 }
 
 /// Waits until the stream is open, and the broker and the step allow another message. Returns also
@@ -184,6 +201,8 @@ async fn send(
                     destination: &message.destination,
                     payload: &message.payload,
                     headers: &message.headers,
+                    key: message.key.as_deref(),
+                    partition: message.partition,
                     options: &plan.options,
                 }),
             )?;

@@ -33,7 +33,7 @@ pub(super) async fn send(
     let begun = step_end::begin(context, user, clock::now());
     let mut payload = match render(context, user) {
         Ok(payload) => payload,
-        Err(error) => return step_end::fail_to_render(context, user, &error),
+        Err(error) => return step_end::fail_to_render(context, user, begun, &error),
     };
     let (shard, timing) = (context.shard, context.timing);
     user.deadline.begin(begun.at.after(context.prepared.timeout_ns));
@@ -51,7 +51,7 @@ pub(super) async fn send(
         let place = (timing.intended, live.path.as_str());
         stamped = match stamping::stamp(shard, user, channel, place, &mut payload) {
             Ok(stamped) => stamped,
-            Err(error) => return step_end::fail_to_render(context, user, &error),
+            Err(error) => return step_end::fail_to_render(context, user, begun, &error),
         };
     }
     let encoded = match encode(context, user, send, &payload) {
@@ -60,7 +60,7 @@ pub(super) async fn send(
             if let Some(stamped) = stamped {
                 stamped.end(shard, (context.step(user), context.intended()), false);
             }
-            return step_end::fail_to_render(context, user, &error);
+            return step_end::fail_to_render(context, user, begun, &error);
         }
     };
     let is_text = send.text && encoded.is_none();

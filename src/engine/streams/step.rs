@@ -52,8 +52,8 @@ pub(crate) async fn step(
                     goes_on: true,
                 },
                 Err(error) => {
-                    step_end::begin(context, user, timing.picked_up);
-                    step_end::fail_to_render(context, user, &error)
+                    let begun = step_end::begin(context, user, timing.picked_up);
+                    step_end::fail_to_render(context, user, begun, &error)
                 }
             }
         }

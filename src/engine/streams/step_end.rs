@@ -10,7 +10,7 @@ use crate::engine::call::checks;
 use crate::engine::call::conclude::{self, BlockedTime, ShardDelays};
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
-use crate::engine::call::timing::{CallEnd, unsent};
+use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
 use crate::engine::streams::consumer::Consumer;
@@ -121,10 +121,13 @@ pub(super) fn not_open(context: CallContext<'_>, user: &mut User) -> CallEnd {
 pub(super) fn fail_to_render(
     context: CallContext<'_>,
     user: &mut User,
+    begun: StepBegun,
     error: &RenderError,
 ) -> CallEnd {
     user.deadline.end();
-    conclude::fail_to_render(context, user, error)
+    // It is in flight from the moment that `begin` noted.
+    let timing = CallTiming { picked_up: begun.at, ..*context.timing };
+    conclude::fail_to_render(CallContext { timing: &timing, ..context }, user, error)
 }
 
 /// Where the messages of a broker's listener come from.

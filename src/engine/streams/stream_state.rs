@@ -20,7 +20,7 @@ use crate::extract::{self, ResponseRules};
 use crate::ids::StepId;
 use crate::plan::broker::SubscribeOptions;
 use crate::seed::Rng;
-use crate::stats::FailureKind;
+use crate::stats::{FailureKind, MessageTime};
 use crate::template::Value;
 use crate::wire::broker::command::BrokerCommand;
 use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd};
@@ -94,6 +94,7 @@ pub(crate) struct WaitingStep {
 pub(crate) struct BrokerSubscription {
     pub(crate) number: u32,
     pub(crate) source: String,
+    pub(crate) group: Option<String>,
     pub(crate) options: SubscribeOptions,
 }
 
@@ -143,6 +144,7 @@ impl StreamState {
         while let Some(answer) = wire.take_answer() {
             ends_wait |= self.answers.take(shard, answer);
         }
+        self.count_consumers(shard, wire);
         // A user that waits for room goes on when the broker allows it again.
         let was_held_back = std::mem::replace(&mut self.is_held_back, wire.is_held_back());
         if ends_wait || was_held_back && !self.is_held_back {
@@ -158,6 +160,33 @@ impl StreamState {
             count_settled(shard, listener.step, counts);
         }
         is_settling
+    }
+
+    /// Forgets what listeners have not received: their connection has ended.
+    pub(super) fn forget_backlog(&mut self, shard: &Shard) {
+        for listener in &mut self.listeners {
+            shard.backlog.change(listener.step, listener.behind.take(), None);
+        }
+    }
+
+    /// Counts the rebalances of consumer groups, at the steps of their listeners, and reports what
+    /// these have not received.
+    fn count_consumers(&mut self, shard: &Shard, wire: &mut dyn MessageStream) {
+        for listener in &mut self.listeners {
+            let Some(subscription) = listener.subscription else { continue };
+            let now = wire.behind(subscription);
+            shard.backlog.change(listener.step, listener.behind, now);
+            listener.behind = now;
+        }
+        while let Some((subscription, took)) = wire.take_rebalance() {
+            let is_it = |listener: &&Listener| listener.subscription == Some(subscription);
+            let Some(listener) = self.listeners.iter().find(is_it) else { continue };
+            let now = RunOffset::of(clock::now(), shard.start);
+            let mut recorder = shard.recorder.borrow_mut();
+            let window = recorder.messages(listener.step, now);
+            window.counts.rebalances += 1;
+            window.record(MessageTime::Rebalance, took);
+        }
     }
 
     /// Acknowledges what was handled, before the stream closes.
@@ -279,8 +308,8 @@ impl StreamState {
         }
         for known in &self.subscriptions {
             let (source, options) = (known.source.as_str(), &known.options);
-            let subscription = known.number;
-            let command = BrokerCommand::Subscribe { source, options, subscription };
+            let (subscription, group) = (known.number, known.group.as_deref());
+            let command = BrokerCommand::Subscribe { source, options, subscription, group };
             let _ = wire.command(self.answers.next_number(), command);
         }
         self.is_flushing = !self.resent.is_empty() || !self.subscriptions.is_empty();

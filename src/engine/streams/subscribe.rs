@@ -37,12 +37,21 @@ pub(super) async fn subscribe(
     if let Err(error) =
         plan.source.render(&mut user.scope(shard, context.timing.intended), &mut source)
     {
-        return step_end::fail_to_render(context, user, &error);
+        return step_end::fail_to_render(context, user, begun, &error);
     }
     let source = String::from_utf8_lossy(&source).into_owned();
+    let mut group = Vec::new();
+    if let Some(template) = &plan.group
+        && let Err(error) =
+            template.render(&mut user.scope(shard, context.timing.intended), &mut group)
+    {
+        return step_end::fail_to_render(context, user, begun, &error);
+    }
+    let group = plan.group.as_ref().map(|_| String::from_utf8_lossy(&group).into_owned());
     user.deadline.begin(begun.at.after(prepared.timeout_ns));
     let dispatched = clock::now();
-    let (number, mut outcome) = begin(shard, (user, &live), &source, plan).await;
+    let (number, mut outcome) =
+        begin(shard, (user, &live), (&source, group.as_deref()), plan).await;
     if outcome == AttemptOutcome::Done {
         outcome = await_answer(user, &live).await;
     }
@@ -65,8 +74,8 @@ pub(super) async fn subscribe(
     let acknowledges = plan.acknowledge.every > 0;
     let consumer = acknowledges.then(|| Box::new(Consumer::new(plan.acknowledge.clone())));
     let channel = channel_of(context, &source);
-    let source =
-        ListenerSource { subscription: number, channel, group: group_of(&source), consumer };
+    let sharers = group.as_deref().unwrap_or_else(|| group_of(&source));
+    let source = ListenerSource { subscription: number, channel, group: sharers, consumer };
     let place = (call, prepared);
     let listening = step_end::begin_listener(shard, user, place, &live, (listener, Some(source)));
     CallEnd { goes_on: ended.goes_on && listening.is_ok(), ..ended }
@@ -83,7 +92,7 @@ fn group_of(source: &str) -> &str {
 async fn begin(
     shard: &Shard,
     (user, live): (&User, &LiveStream),
-    source: &str,
+    (source, group): (&str, Option<&str>),
     plan: &SubscribePlan,
 ) -> (u32, AttemptOutcome) {
     let subscription = {
@@ -103,13 +112,17 @@ async fn begin(
         };
         if !is_queued {
             let options = &plan.options;
-            wire.command(number, BrokerCommand::Subscribe { source, options, subscription })?;
+            wire.command(
+                number,
+                BrokerCommand::Subscribe { source, options, subscription, group },
+            )?;
             is_queued = true;
             shard.recorder.borrow_mut().record_command();
             state.answers.begin_wait(number);
             state.subscriptions.push(BrokerSubscription {
                 number: subscription,
                 source: source.to_owned(),
+                group: group.map(str::to_owned),
                 options: options.clone(),
             });
         }

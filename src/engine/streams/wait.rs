@@ -38,7 +38,7 @@ pub(super) async fn wait(
     let shard = context.shard;
     let conditions = match Conditions::render(&plan.conditions, &mut user.scope(shard, now)) {
         Ok(conditions) => conditions,
-        Err(error) => return step_end::fail_to_render(context, user, &error),
+        Err(error) => return step_end::fail_to_render(context, user, begun, &error),
     };
     user.deadline.begin(now.after(context.prepared.timeout_ns));
     let (mut found, mut outcome) = (None, AttemptOutcome::Done);

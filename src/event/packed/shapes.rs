@@ -14,7 +14,7 @@ use crate::stats::delta::{BackendWindow, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, FirstFailures};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AddressUse, Addresses, Attempts, BlockCause, BreakerState, BreakerSwitch, BreakerUse,
+    AddressUse, Addresses, Attempts, Backlog, BlockCause, BreakerState, BreakerSwitch, BreakerUse,
     CallRecord, CallResult, Calls, Change, ChangeCause, ChangeKind, Connections, ControlOrigin,
     DegradationLevel, Delayed, Delta, Departures, FirstStart, GaugeSample, Gauges, HeldStreams,
     IterationId, IterationRecord, Iterations, KeptCalls, LoadOverride, MemoryRelief, MessageCounts,
@@ -79,13 +79,15 @@ packed! {
         sent, expected, received, due, delivered, lost, missed, unsent, open, duplicated, reordered,
         late, replayed, foreign, unexpected, unstamped, unmatched, dropped, coalesced, ahead,
         tokens, by_chunks, judged, good, confirmed since 10, refused since 10,
-        unconfirmed since 10, redelivered since 10, acknowledged since 10, rejected since 10,
+        unconfirmed since 10, resent since 10, rebalances since 10, redelivered since 10,
+        acknowledged since 10, rejected since 10,
     }
     MessageWindow {
         counts, delivery, transit, gap, first, first_text, tpot, life, streams since 10,
-        confirm since 10,
+        confirm since 10, linger since 10, rebalance since 10, behind since 10,
     }
     HeldStreams { wanted, held }
+    Backlog { messages, listeners }
     StreamCounts { opened, reconnects, ended, closed, untracked_pairs }
     Delayed { measured, less }
     OwnDelay { response, service }

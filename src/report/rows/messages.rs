@@ -90,18 +90,26 @@ pub(crate) fn broker_facts(counts: &MessageCounts) -> Vec<(&'static str, String)
             (counts.confirmed, "confirmed"),
             (counts.refused, "refused"),
             (counts.unconfirmed, "without a confirmation"),
+            (counts.resent, "sent again"),
         ];
         facts.push(("broker", named(&all)));
     }
-    if counts.acknowledged + counts.rejected + counts.redelivered > 0 {
+    if counts.acknowledged + counts.rejected + counts.redelivered + counts.rebalances > 0 {
         let all = [
             (counts.acknowledged, "acknowledged"),
             (counts.rejected, "rejected"),
             (counts.redelivered, "redelivered"),
+            (counts.rebalances, "rebalances"),
         ];
         facts.push(("consumers", named(&all)));
     }
     facts
+}
+
+/// What listeners had not received of what their brokers had, in words; `None` if no broker said.
+pub(crate) fn backlog_fact(report: &Report) -> Option<String> {
+    let mean = report.snapshot.measured.messages(|_| true).behind.mean()?;
+    Some(format!("{mean:.1} messages for each listener, as a mean of the ends of seconds"))
 }
 
 /// The share of judged responses that met all limits of `good`; `None` if none was judged.
@@ -147,6 +155,8 @@ pub(crate) fn message_times(messages: &MessageWindow) -> Vec<MessageTimes> {
         ("tpot", known(&messages.tpot)),
         ("life", known(&messages.life)),
         ("confirm", known(&messages.confirm)),
+        ("linger", known(&messages.linger)),
+        ("rebalance", known(&messages.rebalance)),
     ];
     let all = all.into_iter().filter(|(_, times)| times.count() > 0);
     all.map(|(name, times)| MessageTimes { name, times }).collect()

@@ -29,7 +29,7 @@ pub(crate) use connections::prewarmed_part;
 pub(crate) use errors::{NamedCounts, ProblemRow, errors, named_counts};
 pub(crate) use errors::{problems, statuses};
 pub(crate) use failures::{FailureRow, failures};
-pub(crate) use messages::{MessageRow, broker_facts, messages};
+pub(crate) use messages::{MessageRow, backlog_fact, broker_facts, messages};
 pub(crate) use messages::{current_ledger, current_messages, good_share, tokens_per_second};
 pub(crate) use messages::{has_streams, ledger_remark, message_ledger, message_times};
 pub(crate) use phases::{PhaseRow, phases, phases_of};

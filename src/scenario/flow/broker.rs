@@ -10,6 +10,7 @@ use crate::plan::broker::{
     AcknowledgePlan, MqttConnect, MqttVersion, MqttWill, PublishOptions, PublishPlan, SessionPlan,
     SubscribeOptions, SubscribePlan,
 };
+use crate::plan::kafka::KafkaSettings;
 use crate::plan::operation::Operation;
 use crate::plan::stream::{OpenStream, Reconnect, StreamAct, StreamForm, StreamStep};
 use crate::plan::{Call, RequestBody};
@@ -18,18 +19,18 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::find_service;
-use crate::scenario::flow::{body, message};
-use crate::scenario::nouns::brokers::{ACKNOWLEDGE, AcknowledgeWord, BATCH, FAN, WILL};
+use crate::scenario::flow::{body, consumer, kafka, message};
+use crate::scenario::nouns::brokers::{FAN, WILL};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
-use crate::scenario::syntax::node::{Node, NodeKind};
-use crate::scenario::syntax::{distribution, header, templates, values};
+use crate::scenario::syntax::node::Node;
+use crate::scenario::syntax::{header, templates, values};
 use crate::template::{Encoding, Template};
 use crate::wire::broker::mqtt::filter;
 
 /// The brokers among the services of a scenario.
-pub(super) const BROKERS: [Protocol; 2] = [Protocol::Mqtt, Protocol::Amqp];
+pub(super) const BROKERS: [Protocol; 3] = [Protocol::Mqtt, Protocol::Amqp, Protocol::Kafka];
 
 /// The broker that `send` or `listen` means by a topic or queue: the service that the step names,
 /// else the first broker, unless `value` names a stream. `None`: the step is for a stream.
@@ -137,8 +138,10 @@ pub(super) fn open(
     call: &mut Call,
 ) -> OpenStream {
     let context = flow.flow_context.context;
-    let is_mqtt = context.protocols.get(service.index()) == Some(&Protocol::Mqtt);
-    let (form, session) = if is_mqtt {
+    let protocol = context.protocols.get(service.index()).copied();
+    let (form, session) = if protocol == Some(Protocol::Kafka) {
+        (StreamForm::Kafka(kafka_settings(context, service)), SessionPlan::Kafka)
+    } else if protocol == Some(Protocol::Mqtt) {
         let settings = context.mqtt.get(service.index()).copied().unwrap_or_default();
         let names = flow.flow_context.names;
         let mut text = |diagnostics: &mut Diagnostics, key: &'static str| {
@@ -161,6 +164,11 @@ pub(super) fn open(
     "CONNECT".clone_into(&mut call.request.method);
     call.operation = Some(Arc::new(Operation::Session(session)));
     OpenStream { form, subprotocols: Vec::new(), reconnect, listener: None }
+}
+
+/// The settings of a service that speaks Kafka.
+fn kafka_settings(context: &ScenarioContext, service: ServiceId) -> KafkaSettings {
+    context.kafka.get(service.index()).copied().unwrap_or_default()
 }
 
 fn will(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<MqttWill> {
@@ -198,6 +206,10 @@ fn publish(
         .take("headers")
         .map(|node| header::templates(diagnostics, node, names, None))
         .unwrap_or_default();
+    let (key, partition) = match protocol {
+        Protocol::Kafka => kafka::placing(diagnostics, fields, names),
+        _ => (None, None),
+    };
     let mut of_body = Vec::new();
     report_missing_body(diagnostics, value, fields);
     let stamp = message::stamp(diagnostics, fields, names);
@@ -210,10 +222,14 @@ fn publish(
     call.request.body = payload;
     let mut options = match protocol {
         Protocol::Mqtt => mqtt_options(diagnostics, value, fields, &destination),
+        Protocol::Kafka => {
+            kafka::check_topic(diagnostics, value, &destination);
+            kafka::publish_options(&kafka_settings(context, service))
+        }
         _ => amqp_options(diagnostics, fields),
     };
     let in_flight = options.is_confirmed.then(|| fields.value::<u64>(diagnostics, "in_flight"));
-    let has_properties = protocol != Protocol::Mqtt
+    let has_properties = protocol == Protocol::Amqp
         || context.mqtt.get(service.index()).is_some_and(|own| own.version == MqttVersion::V5);
     if has_properties {
         options.expiration = fields.value(diagnostics, "expires");
@@ -222,7 +238,7 @@ fn publish(
         let of_json = of_body.first().and_then(|(_, value)| value.as_static());
         let of_json = of_json.map(|text| String::from_utf8_lossy(text).into_owned());
         options.content_type = given.map(str::to_owned).or(of_json);
-    } else if !headers.is_empty() {
+    } else if protocol == Protocol::Mqtt && !headers.is_empty() {
         diagnostics
             .mistake(value.span, "messages of MQTT 3.1.1 have no headers")
             .help("set `mqtt: { version: 5 }` at the service");
@@ -233,7 +249,7 @@ fn publish(
     }
     "PUBLISH".clone_into(&mut call.request.method);
     let in_flight = in_flight.flatten().and_then(|most| u32::try_from(most).ok()).unwrap_or(1);
-    let publish = PublishPlan { destination, headers, options, in_flight };
+    let publish = PublishPlan { destination, headers, key, partition, options, in_flight };
     Some(StreamAct::Publish(Box::new(publish)))
 }
 
@@ -300,7 +316,8 @@ fn subscribe(
 ) -> Option<StreamAct> {
     let (context, names) = (flow.flow_context.context, flow.flow_context.names);
     let source = destination(diagnostics, value, names)?;
-    let is_mqtt = context.protocols.get(service.index()) == Some(&Protocol::Mqtt);
+    let protocol = context.protocols.get(service.index()).copied().unwrap_or_default();
+    let (is_mqtt, is_kafka) = (protocol == Protocol::Mqtt, protocol == Protocol::Kafka);
     let fixed = source.as_static().map(|text| String::from_utf8_lossy(text).into_owned());
     let (mut options, mut acknowledge) = (SubscribeOptions::default(), AcknowledgePlan::default());
     if is_mqtt {
@@ -314,10 +331,25 @@ fn subscribe(
             mistake.expected("a filter such as devices/+/state");
         }
     } else {
-        acknowledge = amqp_consumer(diagnostics, fields, &mut options);
+        let defaults = if is_kafka { (0, kafka::PREFETCH) } else { (1, 100) };
+        acknowledge = consumer::acknowledging(diagnostics, fields, &mut options, defaults);
+    }
+    if protocol == Protocol::Amqp {
+        options.is_exclusive = fields.value(diagnostics, "exclusive").unwrap_or(false);
+        if acknowledge.every > 0 {
+            acknowledge.reject = fields.value(diagnostics, "reject").unwrap_or(0.0);
+            acknowledge.requeue = fields.value(diagnostics, "requeue").unwrap_or(false);
+        }
+    }
+    let mut group = None;
+    if is_kafka {
+        kafka::check_topic(diagnostics, value, &source);
+        group = kafka::consumer(diagnostics, fields, names, (&mut options, &mut acknowledge));
     }
     let shares = fields.word(diagnostics, "fan", &FAN);
-    let is_shared = !is_mqtt || fixed.as_ref().is_some_and(|text| text.starts_with("$share/"));
+    let is_shared = protocol == Protocol::Amqp
+        || group.is_some()
+        || fixed.as_ref().is_some_and(|text| text.starts_with("$share/"));
     let keeps = fields.value(diagnostics, "keep").unwrap_or(false);
     let stamped = fields.has("stamp");
     let mut listener = message::listener(diagnostics, fields, names);
@@ -339,56 +371,6 @@ fn subscribe(
     }
     "SUBSCRIBE".clone_into(&mut call.request.method);
     let listener = (!keeps).then_some(listener);
-    let subscribe = SubscribePlan { source, options, acknowledge, listener };
+    let subscribe = SubscribePlan { source, group, options, acknowledge, listener };
     Some(StreamAct::Subscribe(Box::new(subscribe)))
-}
-
-/// Reads how a consumer of AMQP receives and acknowledges.
-fn amqp_consumer(
-    diagnostics: &mut Diagnostics,
-    fields: &mut Fields<'_>,
-    options: &mut SubscribeOptions,
-) -> AcknowledgePlan {
-    let prefetch = fields.entry("prefetch");
-    let most: Option<u64> = fields.value(diagnostics, "prefetch");
-    options.prefetch = most.map_or(100, |most| u16::try_from(most).unwrap_or(u16::MAX));
-    options.is_exclusive = fields.value(diagnostics, "exclusive").unwrap_or(false);
-    let every = match fields.take("ack") {
-        Some(node) if matches!(node.kind, NodeKind::Map(_)) => {
-            Fields::read(diagnostics, node, &BATCH).map_or(1, |mut fields| {
-                let every: Option<u64> = fields.value(diagnostics, "every");
-                fields.finish(diagnostics);
-                every.and_then(|every| u32::try_from(every).ok()).unwrap_or(1)
-            })
-        }
-        Some(node) => match values::one_of(diagnostics, node, &ACKNOWLEDGE) {
-            Some(AcknowledgeWord::Automatic) => {
-                options.is_automatic = true;
-                0
-            }
-            Some(AcknowledgeWord::Never) => 0,
-            _ => 1,
-        },
-        None => 1,
-    };
-    let work = fields.take("work");
-    if let (Some((key, _)), true) = (prefetch, options.prefetch == 0 && work.is_some()) {
-        diagnostics
-            .mistake(key.span, "work without a limit of `prefetch` keeps all messages in memory")
-            .expected("`prefetch` of 1 at least");
-    }
-    if u32::from(options.prefetch) < every && options.prefetch > 0 {
-        let message = format!("{every} messages of an acknowledgement exceed `prefetch`");
-        diagnostics.mistake(fields.span(), message).help("raise `prefetch`: no more would come");
-    }
-    let has_acks = every > 0;
-    let work = work.map(|node| distribution::distribution(diagnostics, node));
-    let reject = if has_acks { fields.value(diagnostics, "reject") } else { None };
-    let requeue = if has_acks { fields.value(diagnostics, "requeue") } else { None };
-    AcknowledgePlan {
-        every,
-        work: work.flatten(),
-        reject: reject.unwrap_or(0.0),
-        requeue: requeue.unwrap_or(false),
-    }
 }

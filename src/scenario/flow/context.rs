@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::grpc::GrpcSettings;
 use crate::plan::Safety;
 use crate::plan::broker::MqttSettings;
+use crate::plan::kafka::KafkaSettings;
 use crate::plan::transport::Login;
 use crate::protocol::Protocol;
 use crate::scenario::syntax::node::Node;
@@ -26,6 +27,8 @@ pub(crate) struct ScenarioContext {
     pub grpc: Vec<Option<Arc<GrpcSettings>>>,
     /// What their sessions of MQTT begin with.
     pub mqtt: Vec<MqttSettings>,
+    /// The settings of those that speak Kafka.
+    pub kafka: Vec<KafkaSettings>,
     /// What their connections log in with.
     pub logins: Vec<Option<Login>>,
     /// Whether each of them has the URL of a WebSocket server.

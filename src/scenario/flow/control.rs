@@ -100,6 +100,7 @@ fn compile_control(
         }
         ControlStep::Redis
         | ControlStep::Amqp
+        | ControlStep::Kafka
         | ControlStep::Tcp
         | ControlStep::Udp
         | ControlStep::Dns

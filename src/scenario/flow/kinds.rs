@@ -4,6 +4,7 @@
 
 use crate::scenario::nouns::brokers::AMQP;
 use crate::scenario::nouns::grpc::GRPC;
+use crate::scenario::nouns::kafka::KAFKA;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::plain_steps::{FORGET, LOG, PAUSE, RENDEZVOUS, SET};
@@ -13,7 +14,7 @@ use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 24] = [
+pub(crate) const KINDS: [(&str, ControlStep); 25] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -38,6 +39,7 @@ pub(crate) const KINDS: [(&str, ControlStep); 24] = [
     ("sql", ControlStep::Sql),
     ("grpc", ControlStep::Grpc),
     ("amqp", ControlStep::Amqp),
+    ("kafka", ControlStep::Kafka),
 ];
 
 /// A kind of control step.
@@ -69,6 +71,8 @@ pub(crate) enum ControlStep {
     Grpc,
     /// A declaration or deletion at a broker of AMQP.
     Amqp,
+    /// An operation on a topic of Kafka.
+    Kafka,
 }
 
 /// Returns the kind of a control step; `None` for a request.
@@ -105,6 +109,7 @@ impl ControlStep {
             Self::Sql => &SQL,
             Self::Grpc => &GRPC,
             Self::Amqp => &AMQP,
+            Self::Kafka => &KAFKA,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::compiled_operation::CompiledOperation;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
-use crate::scenario::flow::{amqp, capture, check, sql, tags};
+use crate::scenario::flow::{amqp, capture, check, kafka, sql, tags};
 use crate::scenario::nouns::operations::{BYTES, MAX_WORDS, REDIS_BATCH};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -43,6 +43,7 @@ pub(crate) fn step(
         ControlStep::Udp => &[Protocol::Udp],
         ControlStep::Sql => &[Protocol::Postgres],
         ControlStep::Amqp => &[Protocol::Amqp],
+        ControlStep::Kafka => &[Protocol::Kafka],
         _ => &[Protocol::Dns, Protocol::DnsTcp],
     };
     let service = service_of(diagnostics, fields, &flow.flow_context, own);
@@ -53,6 +54,7 @@ pub(crate) fn step(
         ControlStep::Udp => udp(diagnostics, (value, fields), names),
         ControlStep::Sql => sql::compile(diagnostics, (value, fields), names),
         ControlStep::Amqp => amqp::compile(diagnostics, value, names),
+        ControlStep::Kafka => kafka::compile(diagnostics, value, names),
         _ => dns(diagnostics, (value, fields), names),
     };
     let compiled = compiled?;

@@ -5,6 +5,7 @@
 //! Invariant: a key that a protocol lacks is a mistake at its place.
 
 use crate::plan::broker::MqttVersion;
+use crate::scenario::nouns::kafka::STARTS;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, Name, Numbers, OneOf, PositiveDuration, Share, Shared, Size, Table,
@@ -73,7 +74,10 @@ pub(super) static PUBLISHING: &[KeySpec] = &[
     key("expires", PositiveDuration, "Longest time that the message waits at the broker; MQTT 5."),
     key("content_type", Fixed, "Media type of the message; MQTT 5.")
         .otherwise("application/json for `json`"),
-    key("headers", map_of(&Template), "User properties of MQTT 5, headers of AMQP."),
+    key("headers", map_of(&Template), "User properties of MQTT 5, headers of AMQP and Kafka."),
+    key("key", Template, "Kafka: key, by which the partition is chosen.").otherwise("none"),
+    key("partition", Template, "Kafka: partition of the message.")
+        .otherwise("that of `key`; without one, a partition after the other"),
     key("confirm", Truth, "AMQP: the broker confirms the message (publisher confirms).")
         .default("true"),
     key(
@@ -92,27 +96,33 @@ pub(super) static SUBSCRIBING: &[KeySpec] = &[
     key(
         "prefetch",
         Count(0, 65_535),
-        "AMQP: unacknowledged messages that the broker sends ahead; 0: without a limit.",
+        "AMQP: unacknowledged messages that the broker sends ahead; 0: without a limit. Kafka: \
+         unacknowledged messages with which the consumer fetches no more.",
     )
-    .default("100"),
+    .otherwise("100; 500 for Kafka"),
     key(
         "ack",
         OneOf(&[Words(&words(&ACKNOWLEDGE)), Table(&BATCH)]),
-        "AMQP: acknowledges `each` message, several at once, or none; `auto`: the broker takes \
-         messages as acknowledged when it has sent them.",
+        "Acknowledges `each` message, several at once, or none. `auto`: AMQP's broker takes \
+         messages as acknowledged when it has sent them; Kafka's consumer stores the offsets of \
+         received messages from time to time.",
     )
-    .default("each"),
-    key("work", Shared(&DISTRIBUTION), "AMQP: work for each message before it is acknowledged.")
+    .otherwise("`each`; `auto` for Kafka"),
+    key("work", Shared(&DISTRIBUTION), "Work for each message before it is acknowledged.")
         .otherwise("none"),
     key("reject", Share("1%"), "AMQP: share of the messages that are rejected.").otherwise("none"),
     key("requeue", Truth, "AMQP: the broker queues rejected messages again.").default("false"),
+    key("consumer_group", Template, "Kafka: group whose members share the partitions.")
+        .otherwise("none: the consumer reads all partitions"),
+    key("from", Words(&words(&STARTS)), "Kafka: where a consumer begins without a stored offset.")
+        .default("latest"),
     key("exclusive", Truth, "AMQP: no other consumer receives from the queue.").default("false"),
     key(
         "fan",
         Words(&words(&FAN)),
         "Whether a stamped message is due at all listeners of its channel, or at one of them.",
     )
-    .otherwise("`one` for AMQP and shared subscriptions, else `all`"),
+    .otherwise("`one` for AMQP, shared subscriptions and groups, else `all`"),
     key("keep", Truth, "Keeps the messages for `await` instead of handling them here.")
         .default("false"),
 ];

@@ -14,6 +14,7 @@ pub(crate) mod good;
 pub(crate) mod grpc;
 pub(crate) mod grpc_service;
 pub(crate) mod k6;
+pub(crate) mod kafka;
 pub(crate) mod laws;
 pub(crate) mod load;
 pub(crate) mod noun;

@@ -7,6 +7,7 @@ use crate::plan::backends::{BalanceWord, MAX_BACKENDS};
 use crate::plan::transport::{AddressFamily, AddressOrder, HttpVersion};
 use crate::scenario::nouns::brokers::MQTT;
 use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
+use crate::scenario::nouns::kafka::KAFKA_SETTINGS;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Constant, Count, Duration, Fixed, List, Matching, Null, Numbers, OneOf, PositiveDuration,
@@ -25,7 +26,7 @@ pub(crate) static SERVICE_FORM: SharedShape = SharedShape {
     shape: OneOf(&[
         Matching(
             "^([hH][tT][tT][pP]|[wW][sS]|redis)[sS]?://|^(tcp|tls|udp|dns|dns\\+tcp|dns\\+tls)://\
-             |^postgres(ql|\\+tls)?://|^grpcs?://|^mqtts?://|^amqps?://\
+             |^postgres(ql|\\+tls)?://|^grpcs?://|^mqtts?://|^amqps?://|^kafkas?://\
              |^builtin$",
             "URL, or `builtin`",
         ),
@@ -142,6 +143,7 @@ pub(crate) static SERVICE: Noun = Noun {
         key("ws", Table(&WS), "Settings of its WebSockets."),
         key("grpc", Table(&GRPC_SERVICE), "Methods and settings of gRPC."),
         key("mqtt", Table(&MQTT), "Settings of MQTT."),
+        key("kafka", Table(&KAFKA_SETTINGS), "Settings of Kafka."),
         key(
             "contents",
             Truth,

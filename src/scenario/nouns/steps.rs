@@ -8,6 +8,7 @@ use crate::plan::stream::AnswerFormat;
 use crate::scenario::nouns::brokers::AMQP;
 use crate::scenario::nouns::good::GOOD;
 use crate::scenario::nouns::grpc::GRPC;
+use crate::scenario::nouns::kafka::KAFKA;
 use crate::scenario::nouns::laws::DISTRIBUTION;
 use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, List, Matching, OneOf, PositiveDuration, Shared, Size, Table,
@@ -65,6 +66,7 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&SQL),
         Table(&GRPC),
         Table(&AMQP),
+        Table(&KAFKA),
     ]),
 };
 

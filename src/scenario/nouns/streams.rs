@@ -118,7 +118,7 @@ pub(crate) static SEND: Noun = Noun {
     form: "a step such as `{ send: chat, json: { type: hello } }`",
     groups: &[
         &[
-            key("send", Template, "Stream; topic of MQTT; queue or routing key of AMQP.")
+            key("send", Template, "Stream; topic of MQTT or Kafka; queue or routing key of AMQP.")
                 .needs("the name of a stream, a topic or a queue"),
             key("json", Any, "JSON text."),
             key("body", Template, "Text."),
@@ -288,7 +288,7 @@ pub(crate) static MATCH: Noun = Noun {
             has to occur in it.",
         ),
         key("event", Fixed, "Name of a server-sent event."),
-        key("topic", Fixed, "Topic of MQTT, routing key of AMQP."),
+        key("topic", Fixed, "Topic of MQTT or Kafka, routing key of AMQP."),
     ]],
     rules: &[KeyRule::AtLeastOne],
     ..EMPTY

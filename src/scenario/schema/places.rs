@@ -3,7 +3,7 @@
 //! Invariant: a noun with defaults has a place, in which its keys are read.
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-pub(super) const PLACES: [(&str, &str); 73] = [
+pub(super) const PLACES: [(&str, &str); 79] = [
     (
         "mqtt",
         "services: { iot: { url: 'mqtt://127.0.0.1', mqtt: { KEYS } } }, \
@@ -48,6 +48,36 @@ pub(super) const PLACES: [(&str, &str); 73] = [
         "amqp_operation",
         "services: AMQP, workloads: { w: { users: 1, \
          flow: [ { amqp: { bind: a, exchange: b, KEYS } } ] } }",
+    ),
+    (
+        "kafka_settings",
+        "services: { log: { url: 'kafka://127.0.0.1', kafka: { KEYS } } }, \
+         workloads: { w: { users: 1, flow: [ { open: true } ] } }",
+    ),
+    (
+        "send",
+        "services: KAFKA, workloads: { w: { users: 1, \
+         flow: [ { open: true }, { send: a, body: x, KEYS } ] } }",
+    ),
+    (
+        "listen",
+        "services: KAFKA, workloads: { w: { users: 1, \
+         flow: [ { open: true }, { listen: a, KEYS } ] } }",
+    ),
+    (
+        "listen",
+        "services: KAFKA, workloads: { w: { users: 1, \
+         flow: [ { open: true }, { listen: a, consumer_group: g, KEYS } ] } }",
+    ),
+    (
+        "kafka",
+        "services: KAFKA, workloads: { w: { users: 1, \
+         flow: [ { kafka: { create_topic: a }, KEYS } ] } }",
+    ),
+    (
+        "topic_operation",
+        "services: KAFKA, workloads: { w: { users: 1, \
+         flow: [ { kafka: { create_topic: a, KEYS } } ] } }",
     ),
     (
         "sql",

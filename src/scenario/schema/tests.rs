@@ -93,6 +93,7 @@ fn plan_with(file: &PathBuf, place: &str, keys: &str) -> Result<String, String> 
         .replace("SERVICES", "{ s: builtin }")
         .replace("MQTT", "{ iot: 'mqtt://127.0.0.1' }")
         .replace("AMQP", "{ bus: 'amqp://127.0.0.1' }")
+        .replace("KAFKA", "{ log: 'kafka://127.0.0.1' }")
         .replace("WORKLOAD", "{ users: 1, flow: FLOW }")
         .replace("FLOW", "[ { get: / } ]");
     if text.starts_with("schedule:") {

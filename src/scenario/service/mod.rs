@@ -6,6 +6,7 @@
 mod backends;
 mod grpc;
 mod health;
+mod kafka;
 pub(crate) mod pem;
 pub(crate) mod services;
 mod transport;

@@ -5,7 +5,7 @@
 use crate::plan::broker::{MqttSettings, MqttVersion};
 use crate::plan::service::Builtin;
 use crate::plan::stream::WebSocketSettings;
-use crate::plan::transport::Login;
+use crate::plan::transport::{Login, TransportConfig};
 use crate::plan::{Address, Backends, Service, ServiceTarget};
 use crate::protocol::Protocol;
 use crate::scenario::nouns::brokers::{MQTT, VERSIONS};
@@ -13,7 +13,7 @@ use crate::scenario::nouns::services::{BUILTIN, SERVICE};
 use crate::scenario::nouns::streams::WS;
 use crate::scenario::service::backends::{self, BalancingKeys};
 use crate::scenario::service::url::service_address;
-use crate::scenario::service::{grpc, health, transport};
+use crate::scenario::service::{grpc, health, kafka, transport};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::{Node, NodeKind};
@@ -90,6 +90,8 @@ fn service(
             let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
             let grpc = grpc::of_service(diagnostics, (node, &mut fields), protocol);
             let mqtt = fields.take("mqtt").map(|node| self::mqtt(diagnostics, node));
+            let (kafka, kafka_login) = kafka::of_service(diagnostics, &mut fields);
+            let transport = TransportConfig { kafka_login, ..transport };
             let is_websocket = url.or(first).is_some_and(is_websocket);
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
@@ -109,6 +111,7 @@ fn service(
                 is_websocket,
                 ws: ws.unwrap_or_default(),
                 mqtt: mqtt.unwrap_or_default(),
+                kafka,
                 backends,
                 health,
                 grpc,
@@ -250,6 +253,12 @@ fn report_keys_of_http(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>, p
     {
         let message = format!("`mqtt` is no key of a service that speaks {}", protocol.name());
         diagnostics.mistake(key.span, message).expected("a URL such as \"mqtt://127.0.0.1\"");
+    }
+    if protocol != Protocol::Kafka
+        && let Some((key, _)) = fields.entry("kafka")
+    {
+        let message = format!("`kafka` is no key of a service that speaks {}", protocol.name());
+        diagnostics.mistake(key.span, message).expected("a URL such as \"kafka://127.0.0.1\"");
     }
     if protocol == Protocol::Http {
         return;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::files::FileRole;
+use crate::plan::kafka::KafkaLoginMethod;
 use crate::plan::transport::{
     Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Login, Proxy, TlsConfig, TransportConfig,
 };
@@ -65,6 +66,7 @@ pub(crate) fn transport(
     TransportConfig {
         auth,
         login,
+        kafka_login: KafkaLoginMethod::default(),
         tls: tls.unwrap_or_default(),
         connect_to,
         unix: path,

@@ -55,6 +55,9 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
     if scheme.protocol == Protocol::Redis && !is_number {
         return Err("has a path that is no number of a database, such as /0");
     }
+    if scheme.protocol == Protocol::Kafka && !database.is_empty() {
+        return Err("has a path, which this protocol does not have");
+    }
     if scheme.protocol == Protocol::Amqp && database.contains('/') {
         return Err("has a virtual host with a slash, which has to be written as %2F");
     }

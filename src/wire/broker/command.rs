@@ -14,12 +14,14 @@ pub enum BrokerCommand<'a> {
     Publish(PublishCommand<'a>),
     /// Begins to receive messages; it is answered.
     Subscribe {
-        /// Topic filter of MQTT, queue of AMQP.
+        /// Topic filter of MQTT, queue of AMQP, topic of Kafka.
         source: &'a str,
         /// What else the subscription has.
         options: &'a SubscribeOptions,
         /// Its number, which its messages carry.
         subscription: u32,
+        /// The consumer group of Kafka; `None`: the session consumes alone.
+        group: Option<&'a str>,
     },
     /// Acknowledges or rejects messages; it is not answered.
     Settle(DeliverySettlement),
@@ -28,12 +30,16 @@ pub enum BrokerCommand<'a> {
 /// A message to be published.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishCommand<'a> {
-    /// Topic of MQTT, routing key of AMQP.
+    /// Topic of MQTT or Kafka, routing key of AMQP.
     pub destination: &'a str,
     /// The payload.
     pub payload: &'a [u8],
     /// User properties or headers, as name and value.
     pub headers: &'a [(String, String)],
+    /// The key of Kafka, by which its partition is chosen.
+    pub key: Option<&'a [u8]>,
+    /// The partition of Kafka; `None`: that of the key, or any.
+    pub partition: Option<i32>,
     /// What else goes with it.
     pub options: &'a PublishOptions,
 }
@@ -71,6 +77,8 @@ pub struct CommandAnswer {
     pub status: u16,
     /// The reason that the broker gives; empty if it gives none. It is not trusted.
     pub reason: Box<str>,
+    /// When the message left its batch for the kernel; `None`: the protocol has no batches.
+    pub written: Option<Time>,
 }
 
 /// What a broker says of a message that it delivers.
@@ -82,7 +90,7 @@ pub struct BrokerDelivery<'a> {
     pub delivery: u64,
     /// Whether the broker has delivered it before, to this consumer or another.
     pub is_redelivered: bool,
-    /// Topic of MQTT, routing key of AMQP.
+    /// Topic of MQTT or Kafka, routing key of AMQP.
     pub topic: &'a str,
     /// Its headers, as lines `name: value` with CRLF.
     pub headers: &'a [u8],

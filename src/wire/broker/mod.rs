@@ -6,6 +6,8 @@
 //! brought the answer, or stays without an answer when the session ends.
 
 pub mod amqp;
+pub(in crate::wire) mod cluster_connector;
 pub mod command;
+pub mod kafka;
 pub mod mqtt;
 pub(in crate::wire) mod out_queue;

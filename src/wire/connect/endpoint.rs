@@ -75,8 +75,29 @@ pub struct ServiceEndpoint {
     safety: Arc<Safety>,
     /// Why the service may not be reached, if that is so.
     refusal: RefCell<Option<String>>,
+    /// What the endpoints of a cluster's other brokers are made of.
+    pub(in crate::wire) cluster: Option<Box<EndpointOrigin>>,
     /// The last failure to open a connection for which a library has an error text, and that text.
     last_error: RefCell<Option<(AttemptOutcome, String)>>,
+}
+
+/// What an endpoint is made of.
+#[derive(Clone, Debug)]
+pub(in crate::wire) struct EndpointOrigin {
+    transport: TransportConfig,
+    pub(in crate::wire) address: Address,
+    seed: Seed,
+    safety: Arc<Safety>,
+}
+
+impl EndpointOrigin {
+    /// The endpoint of another host with the same settings.
+    ///
+    /// # Errors
+    /// As of [`ServiceEndpoint::new`].
+    pub(in crate::wire) fn sibling(&self, address: &Address) -> io::Result<ServiceEndpoint> {
+        ServiceEndpoint::new(&self.transport, address, self.seed, Arc::clone(&self.safety))
+    }
 }
 
 /// A result of the resolver.
@@ -122,7 +143,17 @@ impl ServiceEndpoint {
             Resolved { addresses, until: Time::NEVER }
         });
         let refusal = RefCell::new(refusal(transport, (&host, port), &next_hop, &safety));
+        // `connect_to` stands for the host of the URL alone.
+        let cluster = (address.protocol == Protocol::Kafka).then(|| {
+            Box::new(EndpointOrigin {
+                transport: TransportConfig { connect_to: None, ..transport.clone() },
+                address: address.clone(),
+                seed,
+                safety: Arc::clone(&safety),
+            })
+        });
         Ok(Self {
+            cluster,
             safety,
             refusal,
             host,
@@ -131,7 +162,7 @@ impl ServiceEndpoint {
             unix: transport.unix.clone(),
             proxy: transport.proxy.clone(),
             protocol: address.protocol,
-            login: LoginRequest::new(address.protocol, transport.login.as_ref()),
+            login: LoginRequest::new(address.protocol, transport),
             version,
             sources: transport.sources.clone(),
             next_hop,

@@ -43,6 +43,9 @@ pub(in crate::wire) async fn log_in(
         LoginRequest::Amqp(amqp) => {
             context.deadline.wait(amqp.exchange(|| http1.buffer(), connection, &mut words)).await
         }
+        LoginRequest::Kafka(kafka) => {
+            context.deadline.wait(kafka.exchange(connection, &mut words)).await
+        }
     };
     let outcome = match done {
         Ok(Ok(LoginReply::Accepted { round_trips })) => {

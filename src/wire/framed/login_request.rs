@@ -5,11 +5,12 @@
 //! with a login.
 
 use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
-use crate::plan::transport::Login;
+use crate::plan::transport::{Login, TransportConfig};
 use crate::protocol::Protocol;
 use crate::template::Template;
 use crate::wire::framed::amqp_login::AmqpLogin;
 use crate::wire::framed::encode;
+use crate::wire::framed::kafka_login::KafkaLogin;
 use crate::wire::framed::sql_login::SqlLogin;
 
 /// What logs in to a server.
@@ -18,11 +19,13 @@ pub(in crate::wire) enum LoginRequest {
     Redis(RedisLogin),
     Sql(SqlLogin),
     Amqp(AmqpLogin),
+    Kafka(KafkaLogin),
 }
 
 impl LoginRequest {
     /// What logs in to a server of this protocol; `None` if it needs nothing.
-    pub(in crate::wire) fn new(protocol: Protocol, login: Option<&Login>) -> Option<Self> {
+    pub(in crate::wire) fn new(protocol: Protocol, transport: &TransportConfig) -> Option<Self> {
+        let login = transport.login.as_ref();
         match protocol {
             // A server of PostgreSQL waits for a startup before anything else.
             Protocol::Postgres => {
@@ -33,6 +36,10 @@ impl LoginRequest {
             Protocol::Amqp => {
                 let login = login.cloned().unwrap_or_default();
                 Some(Self::Amqp(AmqpLogin::new(&login)))
+            }
+            Protocol::Kafka => {
+                let login = login.and_then(|login| KafkaLogin::new(login, transport.kafka_login));
+                login.map(Self::Kafka)
             }
             Protocol::Redis => login.and_then(RedisLogin::new).map(Self::Redis),
             // CONNECT of MQTT has the credentials.

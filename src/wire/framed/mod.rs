@@ -11,6 +11,7 @@ pub(in crate::wire) mod client;
 pub(in crate::wire) mod connection_session;
 pub(in crate::wire) mod dns;
 pub mod encode;
+pub(in crate::wire) mod kafka_login;
 pub(in crate::wire) mod login;
 pub(in crate::wire) mod login_reply;
 pub(in crate::wire) mod login_request;

@@ -11,6 +11,7 @@ use crate::stats::AttemptOutcome;
 use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::broker::amqp::reply::AmqpReplyReader;
+use crate::wire::broker::kafka::reply::KafkaReplyReader;
 use crate::wire::broker::mqtt::connack::ConnackReader;
 use crate::wire::framed::bytes::BytesReader;
 use crate::wire::framed::dns::DnsReader;
@@ -27,6 +28,7 @@ pub(in crate::wire) enum FrameReader<'a> {
     Sql(SqlReader),
     Mqtt(ConnackReader),
     Amqp(AmqpReplyReader<'a>),
+    Kafka(KafkaReplyReader<'a>),
 }
 
 impl<'a> FrameReader<'a> {
@@ -48,6 +50,10 @@ impl<'a> FrameReader<'a> {
                 Self::Mqtt(ConnackReader::new(&connect.settings))
             }
             Operation::Session(SessionPlan::Amqp) => Self::Amqp(AmqpReplyReader::session()),
+            Operation::Session(SessionPlan::Kafka) => Self::Kafka(KafkaReplyReader::session()),
+            Operation::Topic(topic) => {
+                Self::Kafka(KafkaReplyReader::topic(&topic.plan, capture.keep_body))
+            }
             Operation::Declare(declare) => {
                 Self::Amqp(AmqpReplyReader::declaration(&declare.kind, capture.keep_body))
             }
@@ -68,6 +74,7 @@ macro_rules! each {
             FrameReader::Sql($inner) => $call,
             FrameReader::Mqtt($inner) => $call,
             FrameReader::Amqp($inner) => $call,
+            FrameReader::Kafka($inner) => $call,
         }
     };
 }

@@ -1,6 +1,6 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), as PostgreSQL uses it: without a user's name.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677): of PostgreSQL without a user's name, of Kafka with it.
 //!
-//! `sql_login` proves a password with it.
+//! `sql_login` and `kafka_login` prove a password with it.
 //! Invariant: the server is verified, too; the keys of one password and salt are derived once. That
 //! costs some milliseconds, which no other user of the shard waits for a second time.
 //!
@@ -45,9 +45,16 @@ pub(in crate::wire) struct Scram {
 }
 
 impl Scram {
-    /// Begins a login with a nonce of printable characters without a comma.
+    /// Begins a login with a nonce of printable characters without a comma; the server knows the
+    /// user already.
     pub(in crate::wire) fn new(nonce: String) -> Self {
-        Self { first: format!("n=,r={nonce}"), nonce, expected: Vec::new() }
+        Self::of_user("", nonce)
+    }
+
+    /// As [`Self::new`], of this user.
+    pub(in crate::wire) fn of_user(user: &str, nonce: String) -> Self {
+        let user = user.replace('=', "=3D").replace(',', "=2C");
+        Self { first: format!("n={user},r={nonce}"), nonce, expected: Vec::new() }
     }
 
     /// The first message of the client.
@@ -118,8 +125,7 @@ mod tests {
 
     /// A login as in the example of RFC 7677 §3, whose client sends the name `user`.
     fn example() -> Scram {
-        let nonce = "rOprNGfwEbeRWgbNEkqO".to_owned();
-        Scram { first: format!("n=user,r={nonce}"), nonce, expected: Vec::new() }
+        Scram::of_user("user", "rOprNGfwEbeRWgbNEkqO".to_owned())
     }
 
     #[test]
@@ -140,6 +146,12 @@ mod tests {
         let mut second = example();
         assert_eq!(second.final_message(SERVER_FIRST, b"other", &mut keys), last);
         assert_eq!(keys, derived);
+    }
+
+    #[test]
+    fn a_name_cannot_end_its_field() {
+        assert_eq!(Scram::of_user("a=b,c", "x".into()).first_message(), "n,,n=a=3Db=2Cc,r=x");
+        assert_eq!(Scram::new("x".into()).first_message(), "n,,n=,r=x");
     }
 
     #[test]

@@ -59,6 +59,11 @@ impl StreamConnection {
         Self { connection, link }
     }
 
+    /// The link of its user, if it has one.
+    pub(in crate::wire) fn link(&self) -> Option<Rc<EmulatedLink>> {
+        self.link.as_ref().map(|transfer| Rc::clone(&transfer.link))
+    }
+
     /// As [`OpenConnection::amqp_limits`].
     pub(in crate::wire) fn amqp_limits(&self) -> AmqpLimits {
         self.connection.amqp_limits()

@@ -124,10 +124,16 @@ fn header_values<'a>(head: &'a [u8], name: &'static str) -> impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ServiceId;
 
     /// The key of RFC 6455 §1.3.
     const KEY: [u8; 16] = *b"the sample nonce";
     const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    fn offer_of(subprotocols: &[String], deflate: bool) -> StreamOffer<'_> {
+        let service = ServiceId::new(0);
+        StreamOffer { key: KEY, subprotocols, deflate, grpc: None, service, user: 0 }
+    }
 
     fn check(
         lines: &str,
@@ -136,7 +142,7 @@ mod tests {
     ) -> Result<Option<DeflateAgreement>, FailureKind> {
         let head = format!("{lines}\r\n").into_bytes();
         let response = ResponseCapture { head, ..ResponseCapture::default() };
-        verify(&response, &StreamOffer { key: KEY, subprotocols, deflate, grpc: None })
+        verify(&response, &offer_of(subprotocols, deflate))
     }
 
     fn good(more: &str) -> String {
@@ -149,7 +155,7 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc_is_made_and_accepted() {
         let chat = ["chat".to_owned(), "superchat".to_owned()];
-        let offer = StreamOffer { key: KEY, subprotocols: &chat, deflate: true, grpc: None };
+        let offer = offer_of(&chat, true);
         assert_eq!(
             request_lines(&offer),
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -46,7 +46,8 @@ pub fn render(view: &PageView<'_>) -> Markup {
             p.note { "Delivery: intended send to receipt, lost messages above all; transit: actual "
                 "send to receipt; gap: between two messages of a stream; first: sending to the "
                 "first content; tpot: time per token after the first; life: opening to end; "
-                "confirm: actual send to the broker's confirmation." }
+                "confirm: actual send to the broker's confirmation; linger: actual send to the "
+                "write of the batch; rebalance: without partitions of a consumer group." }
         }
     }
 }
@@ -77,6 +78,7 @@ fn facts(view: &PageView<'_>) -> Markup {
             }
             @if counts.due > 0 { (fact("deliveries", &html! { (due) })) }
             @for (title, text) in rows::broker_facts(&counts) { (fact(title, &html! { (text) })) }
+            @if let Some(text) = rows::backlog_fact(report) { (fact("behind", &html! { (text) })) }
             @if let Some(remark) = rows::ledger_remark(report) {
                 (fact("ledger", &html! { "does not balance: " (HtmlText(&remark)) }))
             }
@@ -148,7 +150,7 @@ fn delivery(view: &PageView<'_>) -> Markup {
 type LedgerColumn = (&'static str, fn(&MessageCounts) -> u64);
 
 /// The columns of the ledger; those of the second half are shown where a count is above zero.
-const LEDGER: [LedgerColumn; 21] = [
+const LEDGER: [LedgerColumn; 23] = [
     ("sent", |counts| counts.sent),
     ("received", |counts| counts.received),
     ("due", |counts| counts.due),
@@ -167,6 +169,8 @@ const LEDGER: [LedgerColumn; 21] = [
     ("confirmed", |counts| counts.confirmed),
     ("refused", |counts| counts.refused),
     ("unconfirmed", |counts| counts.unconfirmed),
+    ("resent", |counts| counts.resent),
+    ("rebalances", |counts| counts.rebalances),
     ("acknowledged", |counts| counts.acknowledged),
     ("rejected", |counts| counts.rejected),
     ("redelivered", |counts| counts.redelivered),

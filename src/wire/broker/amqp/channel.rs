@@ -201,7 +201,7 @@ impl ChannelState {
         self.unconfirmed.settle(tag, is_multiple, |number, returned| {
             let status = if is_taken && returned != 0 { returned } else { status };
             let reason = Box::default();
-            self.answers.push_back(CommandAnswer { number, at, status, reason });
+            self.answers.push_back(CommandAnswer { number, at, status, reason, written: None });
         })
     }
 
@@ -249,7 +249,7 @@ impl ChannelState {
     fn answer(&mut self, at: Time, number: u64, status: u16, reason: &[u8]) {
         let reason = String::from_utf8_lossy(reason);
         let reason = reason[..reason.floor_char_boundary(MAX_REASON)].into();
-        self.answers.push_back(CommandAnswer { number, at, status, reason });
+        self.answers.push_back(CommandAnswer { number, at, status, reason, written: None });
     }
 
     fn end_by_target(&mut self, code: u16) {

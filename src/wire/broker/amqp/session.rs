@@ -185,7 +185,7 @@ impl MessageStream for AmqpSession {
         }
         match command {
             BrokerCommand::Publish(publish) => state.publish(number, &publish, queue)?,
-            BrokerCommand::Subscribe { source, options, subscription } => {
+            BrokerCommand::Subscribe { source, options, subscription, .. } => {
                 state.subscribe((number, subscription), source, options, queue)?;
             }
             BrokerCommand::Settle(settlement) => state.settle(&settlement, queue),

@@ -24,6 +24,15 @@ pub(super) struct Driven {
     messages: Vec<(Option<u32>, u64, bool, String, String, String)>,
 }
 
+/// A message without headers.
+fn plain<'a>(
+    destination: &'a str,
+    payload: &'a [u8],
+    options: &'a PublishOptions,
+) -> PublishCommand<'a> {
+    PublishCommand { destination, payload, headers: &[], key: None, partition: None, options }
+}
+
 impl Driven {
     pub(super) fn new() -> Self {
         let limits = AmqpLimits::agreed(1, 4_096, 0);
@@ -37,7 +46,7 @@ impl Driven {
 
     pub(super) fn publish(&mut self, number: u64, destination: &str, options: &PublishOptions) {
         let payload = number.to_be_bytes();
-        let command = PublishCommand { destination, payload: &payload, headers: &[], options };
+        let command = plain(destination, &payload, options);
         self.state.publish(number, &command, &mut self.queue).unwrap();
     }
 
@@ -176,8 +185,7 @@ fn messages_beyond_the_bound_end_the_session() {
     let mut driven = Driven::new();
     let payload = vec![7; 3_000];
     let options = CONFIRMED;
-    let command =
-        PublishCommand { destination: "k", payload: &payload, headers: &[], options: &options };
+    let command = plain("k", &payload, &options);
     driven.state.publish(1, &command, &mut driven.queue).unwrap();
     let arguments: [&[u8]; 4] = [&[1, 56], &short(""), &short(""), &short("k")];
     let bytes = [

@@ -120,6 +120,8 @@ fn a_message_is_split_at_the_longest_frame_and_has_its_properties() {
         destination: "key",
         payload: &payload,
         headers: &headers,
+        key: None,
+        partition: None,
         options: &options,
     };
     let mut out = b"before".to_vec();

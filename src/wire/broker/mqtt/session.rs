@@ -169,7 +169,7 @@ impl MessageStream for MqttSession {
         }
         match command {
             BrokerCommand::Publish(publish) => state.publish(number, &publish, queue)?,
-            BrokerCommand::Subscribe { source, options, subscription } => {
+            BrokerCommand::Subscribe { source, options, subscription, .. } => {
                 state.subscribe(number, (source, options.qos), subscription, queue)?;
             }
             // Messages are acknowledged when they are read.

@@ -247,7 +247,8 @@ impl SessionState {
         }
         self.pending.remove(&id);
         let status = reason::status_of(code);
-        self.answers.push_back(CommandAnswer { number, at: now, status, reason: why.into() });
+        let reason = why.into();
+        self.answers.push_back(CommandAnswer { number, at: now, status, reason, written: None });
         Ok(())
     }
 

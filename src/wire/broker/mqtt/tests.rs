@@ -86,7 +86,14 @@ fn connect_has_the_bytes_of_the_standard() {
 /// The bytes of a published message.
 fn published(version: MqttVersion, options: &PublishOptions) -> Vec<u8> {
     let headers = [("a".to_owned(), "b".to_owned())];
-    let command = PublishCommand { destination: "t/1", payload: b"hi", headers: &headers, options };
+    let command = PublishCommand {
+        destination: "t/1",
+        payload: b"hi",
+        headers: &headers,
+        key: None,
+        partition: None,
+        options,
+    };
     let mut out = Vec::new();
     encode::publish(&mut out, version, 10, &command).unwrap();
     out

@@ -1,0 +1,71 @@
+//! The settings of a service that speaks Kafka's protocol.
+//!
+//! `services` reads them here.
+//! Invariant: settings that contradict each other are a mistake, as in Kafka's own clients.
+
+use crate::plan::kafka::{KafkaLoginMethod, KafkaSettings};
+use crate::scenario::nouns::kafka::{ACKS, COMPRESSIONS, KAFKA_SETTINGS, LOGIN_METHODS};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::node::Node;
+
+/// Reads the settings of a service, and how users log in.
+pub(super) fn of_service(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+) -> (KafkaSettings, KafkaLoginMethod) {
+    fields.take("kafka").map(|node| settings(diagnostics, node)).unwrap_or_default()
+}
+
+fn settings(diagnostics: &mut Diagnostics, node: &Node) -> (KafkaSettings, KafkaLoginMethod) {
+    let mut settings = KafkaSettings::default();
+    let mut login = KafkaLoginMethod::default();
+    let Some(mut fields) = Fields::read(diagnostics, node, &KAFKA_SETTINGS) else {
+        return (settings, login);
+    };
+    if let Some(acks) = fields.word(diagnostics, "acks", &ACKS) {
+        settings.acks = acks;
+    }
+    let idempotent = fields.entry("idempotent");
+    let given: Option<bool> = fields.value(diagnostics, "idempotent");
+    settings.is_idempotent = given.unwrap_or(settings.acks == -1);
+    if let (Some((key, _)), true, true) = (idempotent, settings.is_idempotent, settings.acks != -1)
+    {
+        diagnostics
+            .mistake(key.span, "an idempotent producer needs the confirmation of all replicas")
+            .help("set `acks: all`, or `idempotent: false`");
+    }
+    fields.fill(diagnostics, "linger", &mut settings.linger);
+    let mut size = |diagnostics: &mut Diagnostics, key, into: &mut u32| {
+        let given: Option<u64> = fields.value(diagnostics, key);
+        if let Some(given) = given {
+            *into = u32::try_from(given).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
+        }
+    };
+    size(diagnostics, "batch", &mut settings.batch);
+    size(diagnostics, "fetch_min", &mut settings.fetch_min);
+    size(diagnostics, "fetch_max", &mut settings.fetch_max);
+    if let Some(compression) = fields.word(diagnostics, "compression", &COMPRESSIONS) {
+        settings.compression = compression;
+    }
+    fields.fill(diagnostics, "delivery_timeout", &mut settings.delivery_timeout);
+    fields.fill(diagnostics, "fetch_wait", &mut settings.fetch_wait);
+    fields.fill(diagnostics, "rebalance_timeout", &mut settings.rebalance_timeout);
+    let session = fields.entry("session_timeout");
+    fields.fill(diagnostics, "session_timeout", &mut settings.session_timeout);
+    let heartbeat = fields.entry("heartbeat");
+    fields.fill(diagnostics, "heartbeat", &mut settings.heartbeat);
+    if let (Some((key, _)), true) =
+        (heartbeat.or(session), settings.heartbeat >= settings.session_timeout)
+    {
+        diagnostics
+            .mistake(key.span, "`heartbeat` is not shorter than `session_timeout`")
+            .help("a third of it is usual");
+    }
+    fields.fill(diagnostics, "commit_interval", &mut settings.commit_interval);
+    if let Some(method) = fields.word(diagnostics, "login", &LOGIN_METHODS) {
+        login = method;
+    }
+    fields.finish(diagnostics);
+    (settings, login)
+}
