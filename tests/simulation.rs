@@ -257,6 +257,7 @@ worlds![
     users_stick_to_a_backend,
     brokers_ask_for_a_pause,
     brokers_confirm_in_turn,
+    channels_reach_each_listener,
     brokers_fill_the_window,
     brokers_share_a_queue,
     a_breaker_opens_and_closes,

@@ -13,15 +13,19 @@ use crate::engine::call::conclude::{BlockedTime, ShardDelays, conclude, fail_to_
 use crate::engine::call::context::CallContext;
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::call::timing::{CallEnd, CallTiming, unsent};
-use crate::engine::call::{body, call_record, cookies, hedge, redirect};
+use crate::engine::call::{body, call_record, cookies, hedge, redirect, transaction};
 use crate::engine::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use crate::engine::shard::Shard;
 use crate::engine::streams;
 use crate::engine::users::user::User;
+use crate::ids::StepId;
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, BlockCause, Exchange};
 use crate::template::RenderError;
 use crate::wire::{ExchangeContext, Outgoing};
+
+/// How often a request follows the nodes of a cluster to one another.
+const MAX_HOPS: u8 = 5;
 
 /// Makes one call.
 ///
@@ -35,8 +39,7 @@ pub(crate) fn call<'a>(
         let CallContext { shard, prepared, timing } = context;
         let (picked_up, intended) = (timing.picked_up, context.intended());
         let step = context.step(user);
-        let stalled_ns =
-            shard.recorder.borrow_mut().begin_call(user.workload, step, intended, picked_up);
+        let stalled_ns = begin(context, user, step);
         let has_policies = !shard.resilience.is_passthrough();
 
         // Suppress first: what will not be sent is not rendered, and waits for nothing.
@@ -70,6 +73,9 @@ pub(crate) fn call<'a>(
             intended,
         };
         let mut attempts = CallAttempts::new(&context, outgoing, at);
+        if prepared.call.transaction.is_some() {
+            attempts.reason = transaction::attempt_reason(user);
+        }
         if prepared.is_balanced {
             Box::pin(attempts.make_balanced(user)).await;
         } else if has_policies {
@@ -105,6 +111,16 @@ pub(crate) fn call<'a>(
         shard.buffers.give_back(buffer);
         end
     }
+}
+
+/// Begins a call. Returns how long the event loop had stood still before it, ns.
+#[inline]
+fn begin(context: CallContext<'_>, user: &mut User, step: StepId) -> u64 {
+    if context.prepared.call.transaction.is_some() {
+        return transaction::begin_call(context, user);
+    }
+    let (intended, now) = (context.intended(), context.timing.picked_up);
+    context.shard.recorder.borrow_mut().begin_call(user.workload, step, intended, now)
 }
 
 /// The request: static bytes, or what is rendered into `buffer`.
@@ -271,11 +287,14 @@ impl CallAttempts<'_> {
                 let again = resend.is_due(&mut self.resends);
                 let intended = self.outgoing.intended;
                 self.context.shard.recorder.borrow_mut().end_attempt(&self.last, intended, again);
-                if !again {
+                let is_moved = self.context.prepared.follows_cluster && self.is_moved(user);
+                if !again && !is_moved {
                     break;
                 }
                 call_record::note_earlier(self.context.shard, user, &self.last);
-                (self.reason, self.at) = (AttemptReason::StaleResend, self.last.done);
+                self.reason =
+                    if again { AttemptReason::StaleResend } else { AttemptReason::Redirect };
+                self.at = self.last.done;
             }
             if self.capture.sets_cookie {
                 let Outgoing { service, bytes, .. } = self.outgoing;
@@ -292,6 +311,22 @@ impl CallAttempts<'_> {
             }
             user.deadline.end();
         }
+    }
+
+    /// Whether a node of a cluster has sent the request to another, and it goes there. A node that
+    /// does so has carried nothing out.
+    #[cold]
+    fn is_moved(&mut self, user: &mut User) -> bool {
+        let slot = &mut user.slots[self.outgoing.service];
+        if !slot.is_redirected() {
+            return false;
+        }
+        if self.hops == MAX_HOPS {
+            slot.forget_redirect();
+            return false;
+        }
+        self.hops += 1;
+        true
     }
 
     /// Waits for `delay`, and counts the wait as blocked time.

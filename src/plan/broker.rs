@@ -21,6 +21,10 @@ pub enum SessionPlan {
     /// A channel of AMQP 0-9-1, in confirm mode. User, password and virtual host are the login of
     /// the service.
     Amqp,
+    /// RESP3 on a connection to Redis, whose channels publish and subscribe.
+    Redis,
+    /// A connection to PostgreSQL that listens and notifies.
+    Postgres,
 }
 
 /// A CONNECT packet of MQTT.

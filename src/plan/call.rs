@@ -52,6 +52,8 @@ pub struct Call {
     pub stream: Option<Box<StreamStep>>,
     /// What it does over another protocol than HTTP; `None`: it is an HTTP request.
     pub operation: Option<Arc<Operation>>,
+    /// The call that begins its transaction, by index; `None`: it belongs to none.
+    pub transaction: Option<usize>,
 }
 
 /// The effect of a failed check, beside its count.
@@ -122,13 +124,15 @@ impl Call {
             streamed: None,
             stream: None,
             operation: None,
+            transaction: None,
         }
     }
 
     /// Whether its request may be sent twice without harm.
     pub fn is_idempotent(&self) -> bool {
         match &self.operation {
-            Some(operation) => operation.is_idempotent(),
+            // A transaction is repeated as a whole.
+            Some(operation) => operation.is_idempotent() && self.transaction.is_none(),
             None => self.request.is_idempotent(),
         }
     }

@@ -10,6 +10,7 @@ use super::cache::{CachedStep, ForgetStep};
 use super::call::Call;
 use super::data::Feed;
 use super::stream::StreamPlan;
+use super::transaction::TransactionPlan;
 use super::transport::LinkProfile;
 use crate::curve::Distribution;
 use crate::template::{Template, TypedTemplate};
@@ -149,6 +150,8 @@ pub enum Step {
     Fill,
     /// Removes values from a cache.
     Forget(Box<ForgetStep>),
+    /// Begins a transaction, whose calls follow.
+    Transaction(TransactionPlan),
     /// Continues at this step.
     Jump(usize),
     /// Ends the section.

@@ -33,6 +33,7 @@ pub mod shift;
 pub mod slots;
 pub mod stream;
 pub mod trace_url;
+pub mod transaction;
 pub mod transport;
 
 use std::sync::Arc;

@@ -128,6 +128,20 @@ pub struct SqlStatement {
     pub id: u64,
     /// Whether it only reads, as far as its first word tells.
     pub only_reads: bool,
+    /// The rows of a `copy … from stdin` that its call has no body for; `None`: it copies no rows
+    /// in, or its body has them.
+    pub rows: Option<Box<CopiedRows>>,
+    /// Whether data follow it.
+    pub copies: bool,
+}
+
+/// Rows that are rendered for each call, and copied into a table.
+#[derive(Clone, Debug)]
+pub struct CopiedRows {
+    /// The values of a row; `None` is null.
+    pub values: Vec<Option<Template>>,
+    /// How many rows.
+    pub count: u32,
 }
 
 /// How a statement is sent.
@@ -158,7 +172,7 @@ impl SqlStatement {
         let fixed = String::from_utf8_lossy(fixed);
         let only_reads = first_word(&fixed).is_some_and(|word| READING.contains(&&*word))
             && !fixed.trim_end().trim_end_matches(';').contains(';');
-        Self { text, params, mode, id, only_reads }
+        Self { text, params, mode, id, only_reads, rows: None, copies: false }
     }
 }
 
@@ -198,7 +212,8 @@ impl Operation {
             Self::Topic(topic) => topic.name.reads(each),
             Self::Sql(statement) => {
                 statement.text.reads(each);
-                statement.params.iter().flatten().for_each(|param| param.reads(each));
+                let rows = statement.rows.iter().flat_map(|rows| &rows.values);
+                statement.params.iter().chain(rows).flatten().for_each(|param| param.reads(each));
             }
         }
     }

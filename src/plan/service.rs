@@ -177,8 +177,21 @@ impl Service {
 impl Address {
     /// Returns `http://host:port` and the prefix, or another scheme.
     pub fn origin(&self) -> String {
-        let scheme = Scheme::for_protocol(self.protocol, self.tls).name;
+        let scheme = self.scheme().name;
         format!("{scheme}://{}{}", self.authority(), self.prefix)
+    }
+
+    /// Whether its protocol, other than HTTP, goes over WebSocket at its path.
+    pub fn is_over_websocket(&self) -> bool {
+        self.protocol == Protocol::Mqtt && !self.prefix.is_empty()
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.is_over_websocket() {
+            Scheme::over_websocket(self.tls)
+        } else {
+            Scheme::for_protocol(self.protocol, self.tls)
+        }
     }
 
     /// Returns `host:port` for the Host header: IPv6 in brackets, the scheme's default port left
@@ -186,7 +199,7 @@ impl Address {
     pub fn authority(&self) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let own_port = Scheme::for_protocol(self.protocol, self.tls).port;
+        let own_port = self.scheme().port;
         if own_port == Some(self.port) { host } else { format!("{host}:{}", self.port) }
     }
 }

@@ -160,6 +160,10 @@ pub enum StreamForm {
     Amqp,
     /// A producer and consumer of Kafka.
     Kafka(KafkaSettings),
+    /// Channels of Redis.
+    Redis,
+    /// Channels of PostgreSQL.
+    Postgres,
     /// A call of gRPC, and the longest message accepted, bytes.
     Grpc(u64),
 }
@@ -167,7 +171,7 @@ pub enum StreamForm {
 impl StreamForm {
     /// Whether it is a session at a message broker.
     pub const fn is_broker(self) -> bool {
-        matches!(self, Self::Mqtt(_) | Self::Amqp | Self::Kafka(_))
+        !matches!(self, Self::WebSocket | Self::Events | Self::Lines | Self::Grpc(_))
     }
 
     /// Whether it ends with a status that has a name.

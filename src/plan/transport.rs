@@ -38,6 +38,8 @@ pub struct TransportConfig {
     pub dns: DnsConfig,
     /// The version of HTTP.
     pub version: HttpVersion,
+    /// Whether it is a cluster of Redis, whose redirects are followed.
+    pub cluster: bool,
 }
 
 /// What a connection says before its first request.

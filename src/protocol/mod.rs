@@ -52,7 +52,7 @@ const fn scheme(name: &'static str, protocol: Protocol, tls: bool, port: Option<
 }
 
 /// All schemes of services.
-pub const SCHEMES: [Scheme; 23] = [
+pub const SCHEMES: [Scheme; 25] = [
     scheme("http", Protocol::Http, false, Some(80)),
     scheme("https", Protocol::Http, true, Some(443)),
     scheme("ws", Protocol::Http, false, Some(80)),
@@ -72,6 +72,8 @@ pub const SCHEMES: [Scheme; 23] = [
     scheme("grpcs", Protocol::Grpc, true, Some(443)),
     scheme("mqtt", Protocol::Mqtt, false, Some(1883)),
     scheme("mqtts", Protocol::Mqtt, true, Some(8883)),
+    scheme("mqtt+ws", Protocol::Mqtt, false, Some(80)),
+    scheme("mqtt+wss", Protocol::Mqtt, true, Some(443)),
     scheme("amqp", Protocol::Amqp, false, Some(5672)),
     scheme("amqps", Protocol::Amqp, true, Some(5671)),
     scheme("kafka", Protocol::Kafka, false, Some(9092)),
@@ -121,6 +123,12 @@ impl Protocol {
         matches!(self, Self::Mqtt | Self::Amqp | Self::Kafka)
     }
 
+    /// Whether its servers have channels, to which a session publishes and subscribes beside other
+    /// calls.
+    pub const fn has_channels(self) -> bool {
+        matches!(self, Self::Redis | Self::Postgres)
+    }
+
     /// The key of a step that calls a service of this protocol; `None` for HTTP, whose steps have
     /// methods.
     pub const fn step(self) -> Option<&'static str> {
@@ -141,6 +149,17 @@ impl Scheme {
     /// The scheme of this name, in any case.
     pub fn of(name: &str) -> Option<Self> {
         SCHEMES.into_iter().find(|scheme| scheme.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether its messages go over WebSocket, at the path of its URL.
+    pub fn is_over_websocket(self) -> bool {
+        self.name.starts_with("mqtt+ws")
+    }
+
+    /// As [`Self::for_protocol`], over WebSocket.
+    pub fn over_websocket(tls: bool) -> Self {
+        let fits = |scheme: &Self| scheme.is_over_websocket() && scheme.tls == tls;
+        SCHEMES.into_iter().find(fits).unwrap_or(SCHEMES[0])
     }
 
     /// The scheme of a protocol, with or without TLS; `http` if it has none with TLS.

@@ -170,6 +170,10 @@ pub enum StreamProtocol {
     Amqp,
     /// A producer and consumer of Kafka.
     Kafka(KafkaSettings),
+    /// Channels of Redis.
+    Redis,
+    /// Channels of PostgreSQL.
+    Postgres,
     /// A call of gRPC.
     Grpc,
 }

@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod broker;
+mod cluster;
 mod connect;
 pub mod cookie;
 mod deadline;

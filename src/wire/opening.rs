@@ -11,6 +11,9 @@ use crate::wire::broker::amqp::session::AmqpSession;
 use crate::wire::broker::cluster_connector::ClusterConnector;
 use crate::wire::broker::kafka::session::KafkaSession;
 use crate::wire::broker::mqtt::session::MqttSession;
+use crate::wire::broker::pubsub::postgres::PostgresDialect;
+use crate::wire::broker::pubsub::redis::RedisDialect;
+use crate::wire::broker::pubsub::session::PubSubSession;
 use crate::wire::events::body::StreamedBody;
 use crate::wire::events::stream::EventStream;
 use crate::wire::http2::grpc_stream::GrpcStream;
@@ -47,6 +50,16 @@ pub(in crate::wire) fn open(
                 let first = (connection, count);
                 return Ok(Box::new(KafkaSession::new(first, connector, kafka, settings)));
             }
+            if settings.protocol == StreamProtocol::Redis {
+                let dialect = RedisDialect::new(max);
+                let connection = (connection, count);
+                return Ok(Box::new(PubSubSession::new(dialect, connection, early, settings)));
+            }
+            if settings.protocol == StreamProtocol::Postgres {
+                let dialect = PostgresDialect::default();
+                let connection = (connection, count);
+                return Ok(Box::new(PubSubSession::new(dialect, connection, early, settings)));
+            }
             if settings.protocol == StreamProtocol::WebSocket {
                 let deflate = handshake::verify(capture, offer)?;
                 let connection = (connection, count);
@@ -76,6 +89,8 @@ pub(in crate::wire) fn open(
         | StreamProtocol::Mqtt(_)
         | StreamProtocol::Amqp
         | StreamProtocol::Kafka(_)
+        | StreamProtocol::Redis
+        | StreamProtocol::Postgres
         | StreamProtocol::Grpc => Err(FailureKind::BadHandshake),
     }
 }

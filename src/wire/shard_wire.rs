@@ -18,6 +18,7 @@ use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::broker::cluster_connector::ClusterConnector;
+use crate::wire::cluster::nodes::ClusterNodes;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::exchange_context::ExchangeContext;
@@ -32,10 +33,12 @@ use crate::wire::{fake, framed, http1, http2, opening};
 #[derive(Debug)]
 pub struct Wire {
     endpoints: Vec<ServiceEndpoint>,
+    /// The nodes of those that are clusters.
+    clusters: BTreeMap<ServiceId, ClusterNodes>,
     kind: WireKind,
     open: Rc<OpenCount>,
-    /// The brokers of the services that are clusters, by service.
-    clusters: RefCell<BTreeMap<ServiceId, Rc<ClusterConnector>>>,
+    /// The brokers of those that speak Kafka.
+    brokers: RefCell<BTreeMap<ServiceId, Rc<ClusterConnector>>>,
 }
 
 #[derive(Debug)]
@@ -51,23 +54,31 @@ indexed_by! {
 impl Wire {
     /// Creates a wire over real sockets.
     pub fn real(endpoints: Vec<ServiceEndpoint>) -> Self {
-        Self::new(endpoints, WireKind::Http1(http1::client::Http1::new()))
+        let clusters = ServiceId::number(&endpoints).filter(|(_, endpoint)| endpoint.is_cluster());
+        let clusters = clusters.map(|(service, _)| (service, ClusterNodes::new())).collect();
+        Self::new(endpoints, clusters, WireKind::Http1(http1::client::Http1::new()))
     }
 
     /// Creates a wire to a simulated target, under virtual time.
     pub fn fake(target: fake::FakeTarget) -> Self {
-        Self::new(Vec::new(), WireKind::Fake(target))
+        Self::new(Vec::new(), BTreeMap::new(), WireKind::Fake(target))
     }
 
-    fn new(endpoints: Vec<ServiceEndpoint>, kind: WireKind) -> Self {
-        Self { endpoints, kind, open: Rc::default(), clusters: RefCell::default() }
+    fn new(
+        endpoints: Vec<ServiceEndpoint>,
+        clusters: BTreeMap<ServiceId, ClusterNodes>,
+        kind: WireKind,
+    ) -> Self {
+        Self { endpoints, clusters, kind, open: Rc::default(), brokers: RefCell::default() }
     }
 
-    /// The brokers of a service, if it is a cluster.
-    fn cluster(&self, service: ServiceId) -> Option<Rc<ClusterConnector>> {
-        let origin = self.endpoints.get(service.index())?.cluster.as_deref()?;
+    /// The brokers of a service that speaks Kafka.
+    fn brokers_of(&self, service: ServiceId) -> Option<Rc<ClusterConnector>> {
+        let endpoint = self.endpoints.get(service.index())?;
+        let origin =
+            endpoint.cluster.as_deref().filter(|_| endpoint.protocol == Protocol::Kafka)?;
         let make = || Rc::new(ClusterConnector::new(origin.clone(), Rc::clone(&self.open)));
-        Some(Rc::clone(self.clusters.borrow_mut().entry(service).or_insert_with(make)))
+        Some(Rc::clone(self.brokers.borrow_mut().entry(service).or_insert_with(make)))
     }
 
     /// Creates a slot without a connection.
@@ -89,9 +100,12 @@ impl Wire {
                 if let Some(operation) = context.outgoing.operation
                     && endpoint.protocol != Protocol::Grpc
                 {
-                    return Either::Right(framed::client::boxed(
-                        http1, endpoint, operation, context,
-                    ));
+                    return Either::Right(if endpoint.is_cluster() {
+                        let nodes = self.clusters.get(&context.outgoing.service);
+                        framed::cluster_client::boxed(http1, (endpoint, nodes), operation, context)
+                    } else {
+                        framed::client::boxed(http1, endpoint, operation, context)
+                    });
                 }
                 if endpoint.version != HttpVersion::Http1 && !context.outgoing.is_http1_only() {
                     return Either::Right(http2::client::boxed(http1, endpoint, context));
@@ -114,7 +128,7 @@ impl Wire {
         settings: &StreamSettings,
         offer: &StreamOffer<'_>,
     ) -> Result<Box<dyn MessageStream>, FailureKind> {
-        opening::open(capture, settings, offer, self.cluster(offer.service).as_ref())
+        opening::open(capture, settings, offer, self.brokers_of(offer.service).as_ref())
     }
 
     /// Polls a stream with the shard's read buffer: see `MessageStream::poll_receive`. `receive`
@@ -134,20 +148,26 @@ impl Wire {
 
     /// Returns why a safety limit prevented a connection, if one did.
     pub fn refusal(&self) -> Option<String> {
-        let own = self.endpoints.iter().find_map(ServiceEndpoint::refusal);
-        own.or_else(|| {
+        let nodes = self.clusters.values().flat_map(ClusterNodes::all);
+        let of_node = || nodes.into_iter().find_map(|node| node.refusal());
+        let of_broker = || {
             let mut found = None;
-            for cluster in self.clusters.borrow().values() {
-                cluster.each_endpoint(&mut |endpoint| found = found.take().or(endpoint.refusal()));
+            for brokers in self.brokers.borrow().values() {
+                brokers.each_endpoint(&mut |endpoint| found = found.take().or(endpoint.refusal()));
             }
             found
-        })
+        };
+        let own = self.endpoints.iter().find_map(ServiceEndpoint::refusal);
+        own.or_else(of_node).or_else(of_broker)
     }
 
     /// Returns the error text of the last connection to a service that could not be opened, if it
     /// failed with `outcome`.
     pub fn last_error(&self, service: ServiceId, outcome: AttemptOutcome) -> Option<String> {
-        self.endpoints.get(service.index()).and_then(|endpoint| endpoint.last_error(outcome))
+        let nodes = self.clusters.get(&service).map(ClusterNodes::all).unwrap_or_default();
+        let of_node = || nodes.iter().find_map(|node| node.last_error(outcome));
+        let own = self.endpoints.get(service.index());
+        own.and_then(|endpoint| endpoint.last_error(outcome)).or_else(of_node)
     }
 
     /// Opens the slot's connection before it is needed. Returns its timings; `None` if the slot is
@@ -199,12 +219,14 @@ impl Wire {
     pub fn take_addresses(&self) -> Addresses {
         let mut all = Addresses::default();
         for (service, endpoint) in ServiceId::number(&self.endpoints) {
-            for (address, used) in endpoint.take_uses() {
+            let nodes = self.clusters.get(&service).map(ClusterNodes::all).unwrap_or_default();
+            let of_nodes = nodes.iter().flat_map(|node| node.take_uses());
+            for (address, used) in endpoint.take_uses().into_iter().chain(of_nodes) {
                 all.add(service, address, &used);
             }
         }
-        for (service, cluster) in &*self.clusters.borrow() {
-            cluster.each_endpoint(&mut |endpoint| {
+        for (service, brokers) in &*self.brokers.borrow() {
+            brokers.each_endpoint(&mut |endpoint| {
                 for (address, used) in endpoint.take_uses() {
                     all.add(*service, address, &used);
                 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::clock::Time;
 use crate::trace::trace_event;
+use crate::wire::cluster::node_connections::{NodeConnections, NodeNumber};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::http2::connection::Http2;
 
@@ -17,6 +18,8 @@ pub struct ConnectionSlot {
     pub(super) connection: Option<OpenConnection>,
     /// A connection that speaks HTTP/2, in place of `connection`.
     pub(super) h2: Option<Box<Http2>>,
+    /// The connections to other nodes of a cluster. Boxed: few services are clusters.
+    pub(super) nodes: Option<Box<NodeConnections>>,
     /// When the connection was opened, and how many requests it has carried.
     opened: Time,
     pub(super) requests: u64,
@@ -55,7 +58,7 @@ impl Drop for OpenStreamCount {
 impl ConnectionSlot {
     /// Creates a slot without a connection; `open` counts the connections of its shard.
     pub(super) fn new(open: Rc<OpenCount>) -> Self {
-        Self { connection: None, h2: None, opened: Time::NEVER, requests: 0, open }
+        Self { connection: None, h2: None, nodes: None, opened: Time::NEVER, requests: 0, open }
     }
 
     /// Whether the slot has a connection.
@@ -97,9 +100,41 @@ impl ConnectionSlot {
     /// server rolls it back, and no other user or iteration continues it.
     #[inline]
     pub fn close_open_transaction(&mut self) {
-        let session = self.connection.as_ref().and_then(OpenConnection::sql_session);
-        if session.is_some_and(|session| session.is_in_transaction) {
+        if self.has_open_transaction() {
             self.close();
+        }
+    }
+
+    /// Whether a transaction is open on the connection, or has failed and was not ended.
+    #[inline]
+    pub fn has_open_transaction(&self) -> bool {
+        let session = self.connection.as_ref().and_then(OpenConnection::sql_session);
+        session.is_some_and(|session| session.is_in_transaction)
+    }
+
+    /// Uses the connection to this node of a cluster, or none if there is none yet.
+    pub(super) fn switch_to(&mut self, node: NodeNumber) {
+        let nodes = self.nodes.get_or_insert_default();
+        let before = std::mem::replace(&mut nodes.current, node);
+        if before == node {
+            return;
+        }
+        if let Some(connection) = self.connection.take() {
+            nodes.others.push((before, connection));
+        }
+        let known = nodes.others.iter().position(|(other, _)| *other == node);
+        self.connection = known.map(|place| nodes.others.swap_remove(place).1);
+    }
+
+    /// Whether the node that was asked last has sent the request on: its next exchange goes there.
+    pub fn is_redirected(&self) -> bool {
+        self.nodes.as_ref().is_some_and(|nodes| nodes.redirect.is_some())
+    }
+
+    /// Forgets where the request was sent on to.
+    pub fn forget_redirect(&mut self) {
+        if let Some(nodes) = &mut self.nodes {
+            nodes.redirect = None;
         }
     }
 
@@ -136,5 +171,7 @@ impl ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.close();
+        let others = self.nodes.take().map_or(0, |nodes| nodes.others.len());
+        (0..others).for_each(|_| self.open.remove());
     }
 }

@@ -16,6 +16,8 @@ mod budgets; // memory budgets
 mod builtin; // `manada target` as a process, and its counts
 #[cfg(all(feature = "redis", feature = "postgres"))]
 mod cached_logins; // caches in real stores
+#[cfg(all(feature = "redis", feature = "postgres"))]
+mod channels; // channels of a real Redis and a real PostgreSQL
 mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it
@@ -88,6 +90,8 @@ mod raw_responses; // raw responses and what readers make of them
 mod real_servers;
 mod reconnects; // waits before event streams are opened again
 mod records; // records of earlier versions
+#[cfg(feature = "redis")]
+mod redis_cluster; // a cluster of real nodes
 mod redis_steps;
 mod replay; // `report`: finished runs, judged and exported again
 mod report; // the folder and the document of a run
@@ -106,7 +110,11 @@ mod shift;
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod signing; // signatures of requests, tokens, and the id of the run
 #[cfg(feature = "postgres")]
+mod sql_copy; // rows that are copied into a real PostgreSQL
+#[cfg(feature = "postgres")]
 mod sql_steps; // steps that call a real PostgreSQL
+#[cfg(feature = "postgres")]
+mod sql_transactions; // transactions at it
 mod stale; // kept connections that the target closed
 mod statsd; // datagrams of StatsD
 mod subprotocols; // archetypes of protocols over WebSocket at real servers

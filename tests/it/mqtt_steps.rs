@@ -1,8 +1,11 @@
 //! Steps at a real broker of MQTT: counts equal to the broker's own, qualities of service,
 //! deliveries by stamp, shared subscriptions, wills, logins, TLS, a restart in mid-run.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
 
+use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 use crate::instances::wait_until;
 use crate::mosquitto::Mosquitto;
@@ -82,6 +85,58 @@ fn messages_are_confirmed_and_delivered_at_each_quality_of_service() {
         assert_eq!(received(), 160, "MQTT {version}");
         assert!(report["errors"].as_array().unwrap().is_empty(), "{done}");
     }
+}
+
+#[test]
+fn sessions_over_websocket_are_those_over_tcp() {
+    let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let tls = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = certificate.signing_key.serialize_pem();
+    let lines = format!(
+        "allow_anonymous true\nlistener {} 127.0.0.1\nprotocol websockets\nlistener {} 127.0.0.1\n\
+         protocol websockets\ncertfile DIR/cert.pem\nkeyfile DIR/key.pem",
+        own.port(),
+        tls.port()
+    );
+    let pem = certificate.cert.pem();
+    let files: [(&str, &[u8]); 2] = [("cert.pem", pem.as_bytes()), ("key.pem", key.as_bytes())];
+    let _broker = Mosquitto::with(&lines, &files);
+    let flow = "
+- { send: 'a/b', qos: 2, json: { v: '{{ alnum(3000) }}' }, stamp: true, name: said }
+";
+    let start = "
+- { open: true, service: iot }
+- { listen: 'a/b', service: iot, qos: 1, stamp: true, name: heard }
+";
+    for (url, settings) in [
+        (format!("mqtt+ws://{own}"), "version: 5"),
+        (format!("mqtt+ws://{own}/mqtt"), "version: '3.1.1'"),
+        (format!("mqtt+wss://localhost:{}/mqtt", tls.port()), "version: 5"),
+    ] {
+        let text = scenario(&url, settings, start, flow, "users: 4, iterations: 200");
+        let text = text.replace("mqtt: {", "tls: { insecure: true }, mqtt: {");
+        let text =
+            if url.contains("wss") { text } else { text.replace("tls: { insecure: true }, ", "") };
+        let done = Manada::run(&text, &[]).go();
+        let report = done.measured();
+        assert_eq!(count(counts(&report, "said"), "confirmed"), 200, "{url}: {done}");
+        let heard = counts(&report, "heard");
+        assert_eq!(count(heard, "due"), count(heard, "delivered") + count(heard, "open"), "{done}");
+        assert!(count(heard, "delivered") >= 200, "{done}");
+        assert_eq!(count(heard, "lost") + count(heard, "duplicated"), 0, "{done}");
+        assert!(report["errors"].as_array().unwrap().is_empty(), "{done}");
+        assert_eq!(count(&report, "phases_us.login.count"), 4, "the handshake: {done}");
+    }
+    // A target of HTTP upgrades nothing.
+    let target = Builtin::start(&[]);
+    let refused = format!("mqtt+ws://{}/mqtt", target.address());
+    let text = scenario(&refused, "version: 5", start, flow, "users: 1, iterations: 1");
+    let done = Manada::run(&text, &[]).go();
+    let report = done.report(4);
+    let errors = report["errors"].as_array().unwrap();
+    assert!(errors.iter().any(|error| error["phase"] == "login"), "{done}");
+    assert!(done.stdout.contains("answered the WebSocket handshake with `HTTP/1.1 "), "{done}");
 }
 
 #[test]

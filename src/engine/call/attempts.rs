@@ -37,6 +37,8 @@ pub(crate) struct CallAttempts<'a> {
     pub(crate) was_redirected: bool,
     /// How often the call was sent again on a fresh connection.
     pub(crate) resends: u8,
+    /// How often a node of a cluster sent it to another.
+    pub(crate) hops: u8,
     /// The exchange of the last attempt; before the first one it is cancelled and unsent.
     pub(crate) last: Exchange,
 }
@@ -55,6 +57,7 @@ impl<'a> CallAttempts<'a> {
             at,
             was_redirected: false,
             resends: 0,
+            hops: 0,
             last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
         }
     }
@@ -73,6 +76,7 @@ impl<'a> CallAttempts<'a> {
         (self.capture, self.reason, self.retries) = (capture, reason, retries);
         (self.blocked_ns, self.at) = (blocked_ns, at);
         (self.was_redirected, self.resends) = (lent.was_redirected, lent.resends);
+        self.hops = lent.hops;
         self.last = lent.last;
     }
 }

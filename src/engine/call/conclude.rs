@@ -10,7 +10,7 @@ use super::context::CallContext;
 use super::exemplar;
 use super::generator_error::{forbid, template_error};
 use super::timing::{CallEnd, CallTiming, unsent};
-use super::trace;
+use super::{trace, transaction};
 use crate::clock::Time;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
@@ -63,6 +63,13 @@ pub(crate) fn conclude(
     bytes: &[u8],
 ) -> CallEnd {
     let shard = call.shard;
+    if call.prepared.call.transaction.is_some() {
+        let sample = sample_of(call, user, blocked, exchange, CallResult::Failed);
+        if transaction::keeps_open(call, user, exchange, sample) {
+            let (result, done) = (CallResult::Failed, blocked.left);
+            return CallEnd { result, done, responded: true, goes_on: true };
+        }
+    }
     let unchecked = |result| CheckedResponse { result, goes_on: false, failed: FailedChecks::NONE };
     let checked = match exchange.outcome {
         AttemptOutcome::Responded(_) | AttemptOutcome::Done => {
@@ -115,6 +122,31 @@ fn report_call(
     }
 }
 
+/// What a call is counted as; the exchange is that of its last attempt.
+fn sample_of(
+    call: CallContext<'_>,
+    user: &User,
+    blocked: BlockedTime,
+    exchange: &Exchange,
+    result: CallResult,
+) -> Sample {
+    let (CallTiming { intended, ready, picked_up, .. }, done) = (*call.timing, exchange.done);
+    Sample {
+        workload: user.workload,
+        step: call.step(user),
+        intended: call.intended(),
+        lag_ns: picked_up.since(ready) + blocked.own.prepared_ns,
+        blocked_ns: ready.since(intended) + blocked.blocked_ns,
+        service_ns: done.since(exchange.dispatched),
+        response_ns: done.since(intended),
+        in_flight_ns: blocked.left.since(blocked.taken_up),
+        stalled_ns: blocked.own.stalled_ns,
+        outcome: exchange.outcome,
+        result,
+        backend: exchange.backend.map(|number| (call.prepared.call.service, number)),
+    }
+}
+
 /// Counts a call; the exchange is that of its last attempt.
 pub(crate) fn record(
     call: CallContext<'_>,
@@ -123,28 +155,22 @@ pub(crate) fn record(
     exchange: &Exchange,
     result: CallResult,
 ) -> CallEnd {
-    let (CallTiming { intended, ready, picked_up, cause }, done) = (*call.timing, exchange.done);
+    let CallTiming { intended, ready, cause, .. } = *call.timing;
     let unready_ns = ready.since(intended);
+    let sample = sample_of(call, user, blocked, exchange, result);
     let mut recorder = call.shard.recorder.borrow_mut();
-    let sample = Sample {
-        workload: user.workload,
-        step: call.step(user),
-        intended: call.intended(),
-        lag_ns: picked_up.since(ready) + blocked.own.prepared_ns,
-        blocked_ns: unready_ns + blocked.blocked_ns,
-        service_ns: done.since(exchange.dispatched),
-        response_ns: done.since(intended),
-        in_flight_ns: blocked.left.since(blocked.taken_up),
-        stalled_ns: blocked.own.stalled_ns,
-        outcome: exchange.outcome,
-        result,
-        backend: exchange.backend.map(|number| (call.prepared.call.service, number)),
-    };
     if unready_ns > 0 {
         recorder.record_blocked(sample.intended, cause, unready_ns);
     }
-    recorder.end_call(&sample, blocked.left);
-    if recorder.keeps_calls() {
+    let mut counted = Some(sample);
+    if call.prepared.call.transaction.is_some() {
+        counted = transaction::counted(user, sample, blocked.left);
+    }
+    match &counted {
+        Some(sample) => recorder.end_call(sample, blocked.left),
+        None => recorder.record_extra_service_time(sample.step, sample.intended, exchange),
+    }
+    if counted.is_some() && recorder.keeps_calls() {
         let extras = user.extras.as_mut();
         let earlier = extras.map(|extras| std::mem::take(&mut extras.earlier_attempts));
         if recorder.wants_call(user.key, &sample) {

@@ -5,6 +5,7 @@
 
 use rand::RngExt;
 
+use super::copy::PreparedCopy;
 use super::declaration;
 use crate::plan::broker::{DeclarePlan, MqttConnect, SessionPlan};
 use crate::plan::kafka::TopicOperation;
@@ -16,6 +17,8 @@ use crate::wire::broker::amqp::declare::begin_session;
 use crate::wire::broker::kafka::requests as kafka;
 use crate::wire::broker::mqtt::connect as mqtt_connect;
 use crate::wire::broker::mqtt::connect::{ConnectParts, WillParts};
+use crate::wire::broker::pubsub::beginning::HELLO;
+use crate::wire::broker::pubsub::postgres;
 use crate::wire::{encode, sql_encode};
 
 /// A request of an operation, as far as it is known beforehand.
@@ -34,6 +37,8 @@ pub(crate) enum PreparedOperation {
     Bind { parse: Vec<u8>, name: String, params: Vec<Option<Template>> },
     /// A text of statements that is rendered for each call.
     Query(Template),
+    /// A statement that copies rows into a table.
+    Copy(PreparedCopy),
     /// CONNECT of MQTT.
     MqttConnect(Box<MqttConnect>),
     /// A declaration at a broker of AMQP.
@@ -56,6 +61,10 @@ impl PreparedOperation {
     pub(crate) fn new(call: &Call, operation: &Operation, protocol: Protocol) -> Self {
         match operation {
             Operation::Redis(batch) => redis(batch),
+            Operation::Sql(statement) if statement.copies => {
+                let copy = PreparedCopy::new(call, statement);
+                copy.fixed().map_or(Self::Copy(copy), Self::Fixed)
+            }
             Operation::Sql(statement) => sql(statement),
             // Requests of gRPC are prepared as those of HTTP are.
             Operation::Bytes(_) | Operation::Grpc(_) => match &call.request.body {
@@ -78,6 +87,12 @@ impl PreparedOperation {
                 Self::Fixed(bytes)
             }
             Operation::Topic(topic) => Self::Topic(Box::new(topic.clone())),
+            Operation::Session(SessionPlan::Redis) => Self::Fixed(HELLO.to_vec()),
+            Operation::Session(SessionPlan::Postgres) => {
+                let mut bytes = Vec::new();
+                postgres::begin_session(&mut bytes);
+                Self::Fixed(bytes)
+            }
             Operation::Declare(plan) => match declaration::encoded(plan) {
                 Some(bytes) => Self::Fixed(bytes),
                 None => Self::Declare(Box::new(plan.clone())),
@@ -143,6 +158,7 @@ impl PreparedOperation {
                 text.render(scope, scratch)?;
                 sql_encode::query(buffer, scratch).map_err(unusable)?;
             }
+            Self::Copy(copy) => copy.render(scope, buffer, scratch)?,
             Self::MqttConnect(connect) => mqtt_connect(connect, scope, buffer)?,
             Self::Declare(plan) => declaration::render(plan, scope, buffer)?,
             Self::Topic(topic) => {

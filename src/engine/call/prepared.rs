@@ -62,6 +62,8 @@ pub(crate) struct PreparedCall {
     pub(crate) counts_contents: bool,
     /// Whether its service has several backends.
     pub(crate) is_balanced: bool,
+    /// Whether its service is a cluster of Redis, whose redirects it follows.
+    pub(crate) follows_cluster: bool,
     /// Where its requests carry `traceparent`, if they do.
     pub(crate) trace_place: Option<TracePlace>,
     /// Indexes of the call's checks, expects and captures in the counts of the series, in that
@@ -95,7 +97,8 @@ impl PreparedFlow {
         let globals = globals.unwrap_or_default();
         let prepare = |(index, call): (usize, &Call)| {
             let endpoint = setup.shared.endpoints.by_call[archetype.index()][index];
-            let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
+            let pool = pool_of(setup, archetype, (index, call));
+            let of_pool = pool.map(|at| policies.pools[at].priority);
             let service = &plan.services[call.service];
             let known =
                 share.map_or(&[][..], |share| names[share.step(call.series).index()].as_slice());
@@ -114,10 +117,7 @@ impl PreparedFlow {
                 request,
                 endpoint,
                 pool,
-                priority: call
-                    .priority
-                    .or(pool.map(|at| policies.pools[at].priority))
-                    .unwrap_or_default(),
+                priority: call.priority.or(of_pool).unwrap_or_default(),
                 capture: CaptureRequest {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
@@ -140,6 +140,7 @@ impl PreparedFlow {
                 is_more: call.stamp.is_some() || call.stream.is_some() || call.streamed.is_some(),
                 counts_contents: service.contents,
                 is_balanced: service.backends.is_some(),
+                follows_cluster: service.transport.cluster,
                 check_ids: check_ids(call, known),
                 call: call.clone(),
             }
@@ -159,6 +160,18 @@ impl PreparedFlow {
             pace_ns: kind.pace.map(nanos),
         }
     }
+}
+
+/// The pool of a call: a transaction keeps the connection of the call that begins it.
+fn pool_of(
+    setup: &ShardSetup,
+    archetype: ArchetypeId,
+    (index, call): (usize, &Call),
+) -> Option<PoolId> {
+    let first = call.transaction.unwrap_or(index);
+    let endpoints = &setup.shared.endpoints;
+    let endpoint = endpoints.by_call[archetype.index()][first];
+    setup.plan.policies.pool_of(&endpoints.all[endpoint])
 }
 
 /// The variables of an archetype that are kept in caches; those of `setup` have the same slots.
@@ -192,7 +205,11 @@ fn takes_over(call: &Call) -> TakesOver {
             StreamForm::WebSocket => TakesOver::Upgrade,
             StreamForm::Events | StreamForm::Lines | StreamForm::Grpc(_) => TakesOver::Body,
             // Its reader leaves the connection to the stream.
-            StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Kafka(_) => TakesOver::Nothing,
+            StreamForm::Mqtt(_)
+            | StreamForm::Amqp
+            | StreamForm::Kafka(_)
+            | StreamForm::Redis
+            | StreamForm::Postgres => TakesOver::Nothing,
         },
         _ => TakesOver::Nothing,
     }

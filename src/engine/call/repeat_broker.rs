@@ -36,6 +36,15 @@ pub(super) fn session_line(
         SessionPlan::Kafka => {
             format!("kafka-broker-api-versions.sh --bootstrap-server {host}:{port}")
         }
+        SessionPlan::Redis => {
+            let tls = if address.tls { " --tls" } else { "" };
+            let user = user(service).map_or_else(String::new, |user| format!(" --user {user}"));
+            format!("redis-cli -3 -h {host} -p {port}{tls}{user} PING")
+        }
+        SessionPlan::Postgres => {
+            let user = user(service).map_or_else(String::new, |user| format!(" -U {user}"));
+            format!("psql -h {host} -p {port}{user} -c 'select 1'")
+        }
     }
 }
 

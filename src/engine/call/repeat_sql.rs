@@ -39,7 +39,9 @@ pub(super) fn line(
     let (sql, params) = parts(statement, bytes, redactor);
     let url = quoted(url.as_bytes());
     if params.is_empty() {
-        return format!("psql {url} -c {}", quoted(&sql));
+        // The data of a copy are the standard input.
+        let data = if statement.copies { " < DATA" } else { "" };
+        return format!("psql {url} -c {}{data}", quoted(&sql));
     }
     // `\\bind` is a command of psql from version 16 on; it reads one line.
     let one_line: Vec<u8> =
@@ -75,6 +77,9 @@ fn parts(
     bytes: &[u8],
     redactor: &Redactor<'_>,
 ) -> (Vec<u8>, Vec<Vec<u8>>) {
+    if statement.copies {
+        return (redactor.body(statement.text.as_static().unwrap_or_default(), ""), Vec::new());
+    }
     if statement.mode == SqlMode::Simple {
         // Kind and length before it, and a zero byte behind.
         let text = bytes.get(5..bytes.len().saturating_sub(1)).unwrap_or_default();

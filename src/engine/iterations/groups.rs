@@ -17,6 +17,14 @@ impl IterationRunner<'_> {
         self.shard.recorder.borrow_mut().record_group(group, intended, Some(took_ns));
     }
 
+    /// Records the group that was opened last as one that does not end.
+    pub(super) fn abandon_group(&mut self) {
+        let Some(group) = self.user.extras().groups.pop() else { return };
+        let intended = RunOffset::of(group.intended, self.shard.start);
+        let group = self.user.group(group.id);
+        self.shard.recorder.borrow_mut().record_group(group, intended, None);
+    }
+
     /// Records the groups that have begun and will not end.
     pub(super) fn record_open_groups(&mut self) {
         let Some(extras) = &mut self.user.extras else { return };

@@ -12,17 +12,16 @@ use crate::curve::Distribution;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::generator_error::template_error;
 use crate::engine::call::prepared::PreparedFlow;
-use crate::engine::call::redacted::redactor;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::call::trace;
 use crate::engine::iterations::iteration_summary::IterationSummary;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::{OpenGroup, User};
 use crate::engine::{attempt, iterations::parallel, iterations::rendezvous};
-use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
+use crate::plan::flow::{MAX_ROUNDS, Parallel, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
-use crate::template::{MAX_ITERATION_WORK, RenderError, Template};
+use crate::template::{MAX_ITERATION_WORK, RenderError};
 
 /// After this many steps in a row that take no time, other users get a turn.
 pub(super) const STEPS_IN_A_ROW: u32 = 1_000;
@@ -133,6 +132,9 @@ impl<'a> IterationRunner<'a> {
                 }
                 let went = match &self.flow().steps[at] {
                     Step::End => return IterationEnd::Completed,
+                    Step::Call(index) if self.flow().calls[*index].call.transaction.is_some() => {
+                        Box::pin(self.transaction_call(*index, at)).await
+                    }
                     Step::Call(index) => {
                         let prepared = &self.flow().calls[*index];
                         let (shard, timing) = (self.shard, &self.timing);
@@ -151,13 +153,7 @@ impl<'a> IterationRunner<'a> {
                         Box::pin(self.stream_step(*index)).await.map(|()| at + 1)
                     }
                     Step::Parallel(parallel) => {
-                        let ended = {
-                            let (shard, timing) = (self.shard, self.timing);
-                            Box::pin(parallel::run(shard, self.user, timing, parallel)).await
-                        };
-                        let think = parallel.think.as_ref().or(self.flow().think.as_ref());
-                        self.mark_fill(ended.result, false);
-                        self.after(&ended, think).map(|()| at + 1)
+                        Box::pin(self.parallel_step(parallel)).await.map(|()| at + 1)
                     }
                     Step::Rendezvous(rendezvous) => {
                         Box::pin(self.join(*rendezvous)).await.map(|()| at + 1)
@@ -185,6 +181,7 @@ impl<'a> IterationRunner<'a> {
                     Err(end) => break end,
                 }
             };
+            self.abandon_transaction();
             self.record_open_groups();
             self.abandon_fill();
             end
@@ -227,6 +224,15 @@ impl<'a> IterationRunner<'a> {
         }
         self.go_on_at(intended, own_ns);
         Ok(())
+    }
+
+    /// Makes calls at the same time.
+    async fn parallel_step(&mut self, parallel: &Parallel) -> Result<(), IterationEnd> {
+        let (shard, timing) = (self.shard, self.timing);
+        let ended = parallel::run(shard, self.user, timing, parallel).await;
+        let think = parallel.think.as_ref().or(self.flow().think.as_ref());
+        self.mark_fill(ended.result, false);
+        self.after(&ended, think)
     }
 
     /// Waits at a rendezvous with other users.
@@ -337,6 +343,7 @@ impl<'a> IterationRunner<'a> {
                 }
                 Ok(at + 1)
             }
+            Step::Transaction(plan) => Ok(self.begin_transaction(*plan, at)),
             Step::Call(_)
             | Step::Stream(_)
             | Step::Parallel(_)
@@ -346,24 +353,6 @@ impl<'a> IterationRunner<'a> {
             | Step::Forget(_)
             | Step::End => Ok(at + 1),
         }
-    }
-
-    /// Writes the line of a `log` step.
-    fn log(&mut self, text: &Template) -> Result<(), IterationEnd> {
-        let mut line = Vec::new();
-        let rendered =
-            text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
-        self.or_template_error(rendered)?;
-        if let Some(recorder) = &self.shard.trace {
-            trace::log_line(recorder, (self.shard, self.user), &line);
-        }
-        // Made only within the bound: most lines of a busy step are only counted.
-        let line = || {
-            let line = String::from_utf8_lossy(&line);
-            redactor(self.shard, self.user).text(&line).into_owned()
-        };
-        self.shard.recorder.borrow_mut().push_log_line(line);
-        Ok(())
     }
 
     pub(super) fn or_template_error<T>(

@@ -7,7 +7,7 @@
 
 use super::orders::{record_breaker_change, record_change};
 use super::state::ResilienceState;
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::users::user::User;
@@ -17,6 +17,7 @@ use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{
     AttemptOutcome, AttemptPhase, BlockCause, Change, ChangeCause, ChangeSubject, Exchange,
 };
+use crate::wire::ConnectionSlot;
 use crate::wire::pool::{self, AcquireError};
 
 /// The resources that an attempt has acquired so far.
@@ -119,6 +120,9 @@ impl ResilienceState {
                 Some(None) => return Err(AdmissionDelay::Suppress(BlockCause::Limit)),
                 Some(Some(_)) | None => {}
             }
+        }
+        if !permit.leased && prepared.call.transaction.is_some() {
+            permit.leased = user.take_kept_lease();
         }
         // A user behind an emulated link shares no connections.
         if !permit.leased
@@ -256,7 +260,10 @@ impl ResilienceState {
             }
         }
         self.observe_connect(shard, permit, made.map(|made| made.exchange), now);
-        if permit.leased
+        let is_kept = permit.leased && prepared.call.transaction.is_some();
+        if is_kept && user.keep_lease(permit.to) {
+            // The transaction that is open on the connection goes on.
+        } else if permit.leased
             && let Some(pool) = self.pool_of(prepared)
         {
             let slot = user.return_leased(permit.to, &shard.wire);
@@ -264,6 +271,18 @@ impl ResilienceState {
             pool.give_back(permit.to, slot, &shard.wire, failed, now);
         } else if let Some(id) = prepared.pool {
             pool::retire(&mut user.slots[permit.to], &shard.plan.policies.pools[id], now);
+        }
+    }
+
+    /// Gives back a pool's slot that a transaction kept.
+    pub(crate) fn give_back_lease(
+        &self,
+        shard: &Shard,
+        prepared: &PreparedCall,
+        slot: ConnectionSlot,
+    ) {
+        if let Some(pool) = self.pool_of(prepared) {
+            pool.give_back(prepared.call.service, slot, &shard.wire, false, clock::now());
         }
     }
 

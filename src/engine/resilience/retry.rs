@@ -28,7 +28,9 @@ impl ResilienceState {
         let CallContext { shard, prepared, .. } = context;
         let (policy, budget) = self.retries.as_ref()?;
         let outcome = attempts.last.outcome;
-        if *retries >= policy.max || !policy.when.matches(outcome) {
+        // A transaction is repeated as a whole, not statement by statement.
+        let is_part = prepared.call.transaction.is_some();
+        if is_part || *retries >= policy.max || !policy.when.matches(outcome) {
             return None;
         }
         // A request that had its effect must not be sent again. It had none if it was never sent or

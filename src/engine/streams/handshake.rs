@@ -48,7 +48,8 @@ pub(super) fn add_handshake(
                 request.extend_from_slice(format!("Last-Event-ID: {id}\r\n").as_bytes());
             }
         }
-        StreamForm::Mqtt(_) | StreamForm::Amqp | StreamForm::Kafka(_) | StreamForm::Grpc(_) => {}
+        // Sessions at brokers have no head.
+        _ => {}
     }
     request.extend_from_slice(&bytes[head..]);
     request
@@ -122,6 +123,8 @@ fn settings(shard: &Shard, prepared: &PreparedCall, open: &OpenStream) -> Stream
             StreamForm::Mqtt(settings) => StreamProtocol::Mqtt(settings),
             StreamForm::Amqp => StreamProtocol::Amqp,
             StreamForm::Kafka(settings) => StreamProtocol::Kafka(settings),
+            StreamForm::Redis => StreamProtocol::Redis,
+            StreamForm::Postgres => StreamProtocol::Postgres,
             StreamForm::Grpc(_) => StreamProtocol::Grpc,
         },
         max_message: match open.form {

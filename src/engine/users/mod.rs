@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod open_user;
 pub(crate) mod prewarmed;
 pub(crate) mod row_source;
+pub(crate) mod transaction_state;
 pub(crate) mod user;
 pub(crate) mod user_meter;
 pub(crate) mod user_task;

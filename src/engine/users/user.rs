@@ -14,6 +14,7 @@ use crate::engine::iterations::cache_fill::CacheFill;
 use crate::engine::shard::Shard;
 use crate::engine::startup::numbering::IterationItem;
 use crate::engine::streams::UserStreams;
+use crate::engine::users::transaction_state::TransactionState;
 use crate::ids::{ArchetypeId, GroupId, ServiceId, StepId, WorkloadId};
 use crate::plan::flow::Session;
 use crate::plan::transport::LinkProfile;
@@ -88,6 +89,8 @@ pub(crate) struct UserExtras {
     pub(crate) streams: UserStreams,
     /// The entry of a cache that the user fills.
     pub(crate) filling: Option<CacheFill>,
+    /// The transaction that it has begun.
+    pub(crate) transaction: Option<Box<TransactionState>>,
     /// The attempts of the current call before its last one, if calls are kept one by one.
     pub(crate) earlier_attempts: Vec<EarlierAttempt>,
 }
@@ -296,6 +299,21 @@ impl User {
         let own = self.extras.as_mut().and_then(|extras| extras.own_slot.take());
         let own = own.map_or_else(|| wire.new_slot(), |own| *own);
         std::mem::replace(&mut self.slots[service], own)
+    }
+
+    /// Keeps the pool's slot for the transaction that is open on it; `false` if none is.
+    pub(crate) fn keep_lease(&mut self, service: ServiceId) -> bool {
+        let is_open = self.slots[service].has_open_transaction();
+        let state = self.extras.as_mut().and_then(|extras| extras.transaction.as_mut());
+        let Some(state) = state.filter(|_| is_open) else { return false };
+        state.holds_lease = true;
+        true
+    }
+
+    /// Takes the slot that it keeps for a transaction; `false` if it keeps none.
+    pub(crate) fn take_kept_lease(&mut self) -> bool {
+        let state = self.extras.as_mut().and_then(|extras| extras.transaction.as_mut());
+        state.is_some_and(|state| std::mem::take(&mut state.holds_lease))
     }
 
     /// Closes the connections of the user and of its parallel branches.

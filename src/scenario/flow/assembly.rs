@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::ids::ServiceId;
 use crate::plan::flow::Step;
 use crate::plan::stream::StreamPlan;
 use crate::plan::{Call, MAX_STEPS};
@@ -38,6 +39,8 @@ pub(crate) struct Assembly<'a> {
     pub cached_places: Vec<(usize, SourceSpan)>,
     /// Whether the current steps are those of a `cached`.
     pub is_cached: bool,
+    /// The service of the transaction that the current steps belong to.
+    pub transaction: Option<ServiceId>,
     /// Number of loops around the current step.
     depth: usize,
 }
@@ -59,6 +62,7 @@ impl<'a> Assembly<'a> {
             stream_places: Vec::new(),
             cached_places: Vec::new(),
             is_cached: false,
+            transaction: None,
             depth: 0,
         }
     }
@@ -115,6 +119,16 @@ impl<'a> Assembly<'a> {
             return None;
         }
         u16::try_from(index).ok()
+    }
+
+    /// The group of this name.
+    pub(crate) fn group(&mut self, name: &str) -> u16 {
+        let known = self.groups.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.groups.push(name.to_owned());
+            self.groups.len() - 1
+        });
+        u16::try_from(index).unwrap_or(u16::MAX)
     }
 
     /// Adds a step; returns its index, for a jump whose target is set later.

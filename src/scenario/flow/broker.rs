@@ -112,8 +112,8 @@ pub(super) fn step(
     Some(format!("{} {}", verb.key(), values::scalar(value).unwrap_or_default()))
 }
 
-/// The stream of the session at a broker; a mistake if no step opens one.
-fn session(
+/// The stream of the session at a service; a mistake if no step opens one.
+pub(super) fn session(
     flow: &Assembly<'_>,
     diagnostics: &mut Diagnostics,
     node: &Node,
@@ -253,8 +253,12 @@ fn publish(
     Some(StreamAct::Publish(Box::new(publish)))
 }
 
-/// Reads a topic or queue.
-fn destination(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
+/// Reads a topic, queue or channel.
+pub(super) fn destination(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Option<Template> {
     templates::template(diagnostics, node, Encoding::Plain, names, "a topic or queue")
 }
 

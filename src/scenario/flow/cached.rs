@@ -15,7 +15,7 @@ use crate::scenario::syntax::{templates, values};
 use crate::template::{Encoding, Template};
 
 /// Compiles a list of steps.
-type CompileList = fn(&mut Assembly<'_>, &mut Diagnostics, &Node);
+pub(super) type CompileList = fn(&mut Assembly<'_>, &mut Diagnostics, &Node);
 
 /// Compiles `cached`.
 pub(crate) fn cached(

@@ -13,6 +13,7 @@ use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
 use crate::scenario::flow::operation;
 use crate::scenario::flow::stream;
+use crate::scenario::flow::transaction;
 use crate::scenario::nouns::plain_steps::GATHERING;
 use crate::scenario::nouns::steps::{GROUPED, LOOP, REPEATED, ROUNDS, STEPS_FORM, WAY};
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -34,7 +35,11 @@ pub(crate) fn compile_list(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostic
 
 /// Compiles one step of any kind.
 fn compile_step(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
-    if let Some(kind) = kinds::kind(node) {
+    let kind = kinds::kind(node);
+    if flow.transaction.is_some() && transaction::report_foreign(diagnostics, node, kind) {
+        return;
+    }
+    if let Some(kind) = kind {
         compile_control(kind, flow, diagnostics, node);
         return;
     }
@@ -82,6 +87,9 @@ fn compile_control(
         ControlStep::Cached => {
             cached::cached(flow, diagnostics, value, &mut fields, compile_list);
         }
+        ControlStep::Transaction => {
+            transaction::transaction(flow, diagnostics, node, value, compile_list);
+        }
         ControlStep::Forget => cached::forget(flow, diagnostics, value, &mut fields),
         ControlStep::Open
         | ControlStep::Send
@@ -104,6 +112,7 @@ fn compile_control(
         | ControlStep::Tcp
         | ControlStep::Udp
         | ControlStep::Dns
+        | ControlStep::Copy
         | ControlStep::Sql => {
             let step = operation::step(kind, flow, diagnostics, value, &mut fields);
             let call = step.and_then(|step| flow.add(diagnostics, node, step));
@@ -303,12 +312,8 @@ fn group(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
     let name = fields.take("name");
     let name = name.and_then(|node| values::plain_text(diagnostics, node, "the name of a group"));
     let name = name.unwrap_or_default();
-    let known = flow.groups.iter().position(|known| known == name);
-    let index = known.unwrap_or_else(|| {
-        flow.groups.push(name.to_owned());
-        flow.groups.len() - 1
-    });
-    flow.push(Step::OpenGroup(u16::try_from(index).unwrap_or(u16::MAX)));
+    let index = flow.group(name);
+    flow.push(Step::OpenGroup(index));
     if let Some(steps) = fields.take("do") {
         compile_list(flow, diagnostics, steps);
     }

@@ -3,18 +3,21 @@
 //! Invariant: each kind has one key.
 
 use crate::scenario::nouns::brokers::AMQP;
+use crate::scenario::nouns::copy::COPY;
 use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::kafka::KAFKA;
 use crate::scenario::nouns::noun::Noun;
 use crate::scenario::nouns::operations::{DNS_QUERY, REDIS, TCP, UDP};
 use crate::scenario::nouns::plain_steps::{FORGET, LOG, PAUSE, RENDEZVOUS, SET};
 use crate::scenario::nouns::sql::SQL;
-use crate::scenario::nouns::steps::{CACHED, CHOOSE, GROUP, IF, PARALLEL, REPEAT, WHILE};
+use crate::scenario::nouns::steps::{
+    CACHED, CHOOSE, GROUP, IF, PARALLEL, REPEAT, TRANSACTION, WHILE,
+};
 use crate::scenario::nouns::streams::{AWAIT, CLOSE, LISTEN, OPEN, SEND};
 use crate::scenario::syntax::node::Node;
 
 /// The kinds by their key.
-pub(crate) const KINDS: [(&str, ControlStep); 25] = [
+pub(crate) const KINDS: [(&str, ControlStep); 27] = [
     ("choose", ControlStep::Choose),
     ("repeat", ControlStep::Repeat),
     ("while", ControlStep::While),
@@ -37,6 +40,8 @@ pub(crate) const KINDS: [(&str, ControlStep); 25] = [
     ("udp", ControlStep::Udp),
     ("dns", ControlStep::Dns),
     ("sql", ControlStep::Sql),
+    ("copy", ControlStep::Copy),
+    ("transaction", ControlStep::Transaction),
     ("grpc", ControlStep::Grpc),
     ("amqp", ControlStep::Amqp),
     ("kafka", ControlStep::Kafka),
@@ -67,6 +72,9 @@ pub(crate) enum ControlStep {
     Udp,
     Dns,
     Sql,
+    /// Copies rows into a table of PostgreSQL.
+    Copy,
+    Transaction,
     /// A unary call of gRPC.
     Grpc,
     /// A declaration or deletion at a broker of AMQP.
@@ -107,6 +115,8 @@ impl ControlStep {
             Self::Udp => &UDP,
             Self::Dns => &DNS_QUERY,
             Self::Sql => &SQL,
+            Self::Copy => &COPY,
+            Self::Transaction => &TRANSACTION,
             Self::Grpc => &GRPC,
             Self::Amqp => &AMQP,
             Self::Kafka => &KAFKA,

@@ -18,7 +18,7 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::compiled_operation::CompiledOperation;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
-use crate::scenario::flow::{amqp, capture, check, kafka, sql, tags};
+use crate::scenario::flow::{amqp, capture, check, copy, kafka, sql, tags};
 use crate::scenario::nouns::operations::{BYTES, MAX_WORDS, REDIS_BATCH};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -41,17 +41,22 @@ pub(crate) fn step(
         ControlStep::Redis => &[Protocol::Redis],
         ControlStep::Tcp => &[Protocol::Tcp],
         ControlStep::Udp => &[Protocol::Udp],
-        ControlStep::Sql => &[Protocol::Postgres],
+        ControlStep::Sql | ControlStep::Copy => &[Protocol::Postgres],
         ControlStep::Amqp => &[Protocol::Amqp],
         ControlStep::Kafka => &[Protocol::Kafka],
         _ => &[Protocol::Dns, Protocol::DnsTcp],
     };
-    let service = service_of(diagnostics, fields, &flow.flow_context, own);
+    let service = match flow.transaction {
+        // The steps of a transaction go where it goes.
+        Some(service) if !fields.has("service") => Some(service),
+        _ => service_of(diagnostics, fields, &flow.flow_context, own),
+    };
     let (name, step_tags, mut call) = common(diagnostics, fields, (names, own[0]));
     let compiled = match kind {
         ControlStep::Redis => redis(diagnostics, value, names),
         ControlStep::Tcp => tcp(diagnostics, (value, fields), names),
         ControlStep::Udp => udp(diagnostics, (value, fields), names),
+        ControlStep::Copy => copy::compile(diagnostics, (value, fields), &flow.flow_context),
         ControlStep::Sql => sql::compile(diagnostics, (value, fields), names),
         ControlStep::Amqp => amqp::compile(diagnostics, value, names),
         ControlStep::Kafka => kafka::compile(diagnostics, value, names),

@@ -60,7 +60,7 @@ pub(super) fn compile(
     })
 }
 
-fn params(
+pub(super) fn params(
     diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
@@ -86,12 +86,16 @@ fn report_copy(diagnostics: &mut Diagnostics, node: &Node, (method, text): (&str
     if method == "COPY" && text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_stdin) {
         diagnostics
             .mistake(node.span, "`COPY … FROM STDIN` waits for data, which no step sends")
-            .expected("an `insert` with `params`");
+            .expected("a step such as `{ copy: products (id, name), row: [ 7, cup ] }`");
     }
 }
 
 /// Reports a fixed text that no message can hold.
-fn report_unsendable(diagnostics: &mut Diagnostics, node: &Node, text: &Template) -> Option<()> {
+pub(super) fn report_unsendable(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    text: &Template,
+) -> Option<()> {
     let encoded = sql_encode::query(&mut Vec::new(), text.as_static().unwrap_or_default());
     let report = |why| {
         diagnostics.mistake(node.span, format!("the statement {why}")).expected(EXPECTED);

@@ -18,7 +18,7 @@ use crate::scenario::syntax::mistake::truncate;
 use crate::scenario::syntax::node::{Node, NodeKey};
 use crate::scenario::syntax::{distribution, header, include, templates, values};
 use crate::suggest::nearest;
-use crate::template::Encoding;
+use crate::template::{Encoding, Template};
 
 const PATH: &str = "a path that starts with `/`, such as /products?page=1";
 
@@ -89,7 +89,6 @@ pub(crate) fn step(
         tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
-            series: 0,
             service: service?,
             request,
             timeout,
@@ -104,8 +103,7 @@ pub(crate) fn step(
             has_rescue: has_fallback,
             stamp: stamp.map(|stamp| stamp.channel),
             streamed,
-            stream: None,
-            operation: None,
+            ..Call::get(Template::literal("/"))
         },
     })
 }
@@ -185,7 +183,7 @@ pub(crate) fn path(
     diagnostics: &mut Diagnostics,
     node: &Node,
     flow_context: &FlowContext<'_>,
-) -> Option<crate::template::Template> {
+) -> Option<Template> {
     let template = templates::template(diagnostics, node, Encoding::Url, flow_context.names, PATH)?;
     let text = values::scalar(node)?;
     if text.starts_with('/') || text.starts_with("{{") {

@@ -15,7 +15,9 @@ use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::message;
 use crate::scenario::flow::step::{NamedStep, path, service_of, without_query};
-use crate::scenario::flow::{body, broker, capture, check, close, grpc_stream, reconnect, tags};
+use crate::scenario::flow::{
+    body, broker, capture, channels, check, close, grpc_stream, reconnect, tags,
+};
 use crate::scenario::nouns::streams::ON_TIMEOUT;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -55,8 +57,9 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
             if opens_session
                 || (opens("open") || opens("listen")) && !is_of_broker(context, service)
             {
+                let sessions = channels::session_protocols(context, service);
                 let is_own = |one: &Protocol| {
-                    if opens_session { one.is_broker() } else { *one == Protocol::Http }
+                    if opens_session { sessions.contains(one) } else { *one == Protocol::Http }
                 };
                 let own = context.protocols.iter().position(is_own);
                 let first = context.services.get(own.unwrap_or(0)).map(String::as_str);
@@ -83,7 +86,7 @@ fn declare(node: &Node, of_user: bool, context: &ScenarioContext, streams: &mut 
 /// Whether a step names a broker as its service.
 fn is_of_broker(context: &ScenarioContext, service: Option<&str>) -> bool {
     let known = service.and_then(|name| context.services.iter().position(|known| known == name));
-    known.is_some_and(|place| broker::is_broker(context, ServiceId::new(place)))
+    known.is_some_and(|place| channels::has_sessions(context, ServiceId::new(place)))
 }
 
 fn is_true(node: &Node) -> bool {
@@ -105,10 +108,15 @@ pub(crate) fn step(
     let mut call = StreamCall::read(verb, flow, diagnostics, fields);
     if matches!(verb, ControlStep::Send | ControlStep::Listen)
         && let named = fields.entry("service").map(|(_, node)| node)
-        && let Some(service) = broker::of_step(flow, value, fields, named)
+        && let Some(service) = channels::of_step(flow, value, fields, named)
     {
         let of = (verb, service);
-        let compiled = broker::step(flow, diagnostics, (value, fields), of, &mut call.call)?;
+        let place = (value, &mut *fields);
+        let compiled = if channels::are_of(flow.flow_context.context, service) {
+            channels::step(flow, diagnostics, place, of, &mut call.call)?
+        } else {
+            broker::step(flow, diagnostics, place, of, &mut call.call)?
+        };
         return Some(NamedStep {
             name: call.name.unwrap_or(compiled),
             call: call.call,
@@ -212,6 +220,7 @@ impl StreamCall {
             streamed: None,
             stream: None,
             operation: None,
+            transaction: None,
         };
         if verb == ControlStep::Close {
             close::rules(diagnostics, fields, names, &mut call);
@@ -244,7 +253,12 @@ fn open(
 ) -> Option<(usize, OpenStream)> {
     let names = flow.flow_context.names;
     let opens_session = verb == ControlStep::Open && is_true(value);
-    let own: &[Protocol] = if opens_session { &broker::BROKERS } else { &[Protocol::Http] };
+    let own: &[Protocol] = if opens_session {
+        let service = fields.entry("service").and_then(|(_, node)| values::scalar(node));
+        channels::session_protocols(flow.flow_context.context, service)
+    } else {
+        &[Protocol::Http]
+    };
     let service = service_of(diagnostics, fields, &flow.flow_context, own)?;
     let service_name = flow.flow_context.services.get(service.index()).map(String::as_str);
     if opens_session {
@@ -252,6 +266,9 @@ fn open(
         let reconnect =
             fields.take("reconnect").and_then(|node| reconnect::reconnect(diagnostics, node));
         let how = (service, reconnect);
+        if channels::are_of(flow.flow_context.context, service) {
+            return Some((stream, channels::open(flow, how, call)));
+        }
         return Some((stream, broker::open(flow, diagnostics, fields, how, call)));
     }
     let as_name =

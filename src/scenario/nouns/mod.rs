@@ -10,6 +10,7 @@ pub(crate) mod attempts;
 pub(crate) mod brokers;
 pub(crate) mod cache;
 pub(crate) mod client;
+pub(crate) mod copy;
 pub(crate) mod good;
 pub(crate) mod grpc;
 pub(crate) mod grpc_service;

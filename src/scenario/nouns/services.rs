@@ -152,6 +152,7 @@ pub(crate) static SERVICE: Noun = Noun {
         .default("false"),
         key("compress", Truth, "Sends `Accept-Encoding: gzip, deflate, br, zstd`.")
             .default("false"),
+        key("cluster", Truth, "Follows the redirects of a cluster of Redis.").otherwise("false"),
     ]],
     rules: &[
         KeyRule::ExactlyOne(&["url", "urls", "builtin"]),

@@ -5,7 +5,9 @@
 
 use crate::plan::flow::MAX_ROUNDS;
 use crate::plan::stream::AnswerFormat;
+use crate::plan::transaction::IsolationLevel;
 use crate::scenario::nouns::brokers::AMQP;
+use crate::scenario::nouns::copy::COPY;
 use crate::scenario::nouns::good::GOOD;
 use crate::scenario::nouns::grpc::GRPC;
 use crate::scenario::nouns::kafka::KAFKA;
@@ -64,6 +66,8 @@ pub(crate) static STEP: SharedShape = SharedShape {
         Table(&UDP),
         Table(&DNS_QUERY),
         Table(&SQL),
+        Table(&COPY),
+        Table(&TRANSACTION),
         Table(&GRPC),
         Table(&AMQP),
         Table(&KAFKA),
@@ -304,6 +308,48 @@ pub(crate) static CACHED: Noun = Noun {
         )
         .needs("names of variables, such as `[token]`"),
         key("do", Shared(&STEPS), "Steps that capture the values.").needs(STEPS_FORM),
+    ]],
+    ..EMPTY
+};
+
+/// The most tries after the first one.
+pub(crate) const MAX_RETRIES: u64 = 1_000;
+
+pub(crate) static TRANSACTION: Noun = Noun {
+    id: "transaction",
+    title: "this step",
+    about: "Statements to a PostgreSQL server in one transaction.",
+    groups: &[&[key("transaction", Table(&TRANSACTED), "Isolation, retries and steps.")
+        .needs("steps, such as `{ do: [ { sql: … }, { sql: … } ] }`")]],
+    ..EMPTY
+};
+
+pub(crate) static TRANSACTED: Noun = Noun {
+    id: "transacted",
+    title: "a transaction",
+    about: "Steps between a begin and a commit, timed as a group of this name. A failure rolls \
+            them back.",
+    form: "`{ isolation: serializable, retry: 3, do: [ { sql: … }, { sql: … } ] }`",
+    groups: &[&[
+        key("name", Fixed, "Name of its group, and the beginning of the names of its own calls.")
+            .default("transaction"),
+        key("service", Fixed, "Name of the service.")
+            .otherwise("the first one that speaks PostgreSQL"),
+        key(
+            "isolation",
+            Words(&words(&IsolationLevel::NAMES)),
+            "How much it sees of other transactions.",
+        )
+        .otherwise("the server's own"),
+        key(
+            "retry",
+            Count(0, MAX_RETRIES),
+            "How often it is tried again as a whole after a serialization failure (40001) or a \
+             deadlock (40P01).",
+        )
+        .default("0"),
+        key("do", Shared(&STEPS), "Steps: `sql`, and choices, loops, conditions and variables.")
+            .needs(STEPS_FORM),
     ]],
     ..EMPTY
 };

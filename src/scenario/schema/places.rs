@@ -3,7 +3,7 @@
 //! Invariant: a noun with defaults has a place, in which its keys are read.
 
 /// A scenario with a place for the keys of a noun: its id, and the YAML with `KEYS` in it.
-pub(super) const PLACES: [(&str, &str); 79] = [
+pub(super) const PLACES: [(&str, &str); 83] = [
     (
         "mqtt",
         "services: { iot: { url: 'mqtt://127.0.0.1', mqtt: { KEYS } } }, \
@@ -83,6 +83,26 @@ pub(super) const PLACES: [(&str, &str); 79] = [
         "sql",
         "services: { db: 'postgres://127.0.0.1' }, \
          workloads: { w: { users: 1, duration: 1s, flow: [ { sql: select 1, KEYS } ] } }",
+    ),
+    (
+        "send",
+        "services: { s: 'redis://127.0.0.1' }, workloads: { w: { users: 1, \
+         flow: [ { open: true }, { send: a, body: x, KEYS } ] } }",
+    ),
+    (
+        "listen",
+        "services: { s: 'redis://127.0.0.1' }, workloads: { w: { users: 1, \
+         flow: [ { open: true }, { listen: a, KEYS } ] } }",
+    ),
+    (
+        "copy",
+        "services: { db: 'postgres://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { copy: t, row: [ 1 ], KEYS } ] } }",
+    ),
+    (
+        "transacted",
+        "services: { db: 'postgres://127.0.0.1' }, workloads: { w: { users: 1, duration: 1s, \
+         flow: [ { transaction: { do: [ { sql: select 1 } ], KEYS } } ] } }",
     ),
     (
         "sql_capture",

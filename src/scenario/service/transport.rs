@@ -60,6 +60,15 @@ pub(crate) fn transport(
     let chosen = proxy.and_then(|(_, node)| self::proxy(diagnostics, node));
     let dns = fields.take("dns").and_then(|node| dns(diagnostics, node));
     let version = fields.take("http").and_then(|node| http(diagnostics, node));
+    let cluster = fields.entry("cluster");
+    if let (Some((key, _)), true) = (cluster, protocol != Protocol::Redis) {
+        let message = format!("`cluster` is no key of a service that speaks {}", protocol.name());
+        diagnostics.mistake(key.span, message).expected("a URL such as \"redis://127.0.0.1\"");
+    }
+    let cluster = fields.value(diagnostics, "cluster");
+    if let (Some((key, _)), Some(true)) = (unix, cluster) {
+        diagnostics.mistake(key.span, "nodes of a cluster are named by host and port");
+    }
     if let (Some(_), Some((key, _))) = (unix, proxy) {
         diagnostics.mistake(key.span, "`unix` and `proxy` exclude each other");
     }
@@ -74,6 +83,7 @@ pub(crate) fn transport(
         proxy: chosen,
         dns: dns.unwrap_or_default(),
         version: version.unwrap_or_default(),
+        cluster: cluster.unwrap_or(false),
     }
 }
 

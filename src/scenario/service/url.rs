@@ -43,7 +43,15 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
         None => (None, authority),
     };
     let (host, port) = parse_authority(authority, scheme)?;
-    let database = path.trim_matches('/');
+    let (database, prefix) = match scheme.is_over_websocket() {
+        // Brokers offer it at this path, unless the URL has another.
+        true if path.trim_matches('/').is_empty() => ("", WEBSOCKET_PATH),
+        true => ("", path),
+        false => (path.trim_matches('/'), ""),
+    };
+    if prefix.chars().any(|c| c.is_control() || c == ' ' || !c.is_ascii()) {
+        return Err("has a path with characters that have to be percent-encoded");
+    }
     let takes_login = scheme.protocol.has_login();
     if !takes_login && login.is_some() {
         return Err("has a user name, which this protocol does not have");
@@ -73,10 +81,13 @@ pub(crate) fn parse_service_url(text: &str) -> Result<(Address, Login), &'static
     if parts.into_iter().flatten().any(|part| part.contains('\0')) {
         return Err("has a login with a zero byte");
     }
-    let address =
-        Address { protocol: scheme.protocol, tls: scheme.tls, host, port, prefix: String::new() };
+    let prefix = prefix.to_owned();
+    let address = Address { protocol: scheme.protocol, tls: scheme.tls, host, port, prefix };
     Ok((address, Login { user, password, database }))
 }
+
+/// The path of MQTT over WebSocket, of a URL without one.
+const WEBSOCKET_PATH: &str = "/mqtt";
 
 /// A percent-decoded part of a login; `None` if it is empty.
 fn decoded(part: &str) -> Result<Option<String>, &'static str> {

@@ -11,3 +11,4 @@ pub mod command;
 pub mod kafka;
 pub mod mqtt;
 pub(in crate::wire) mod out_queue;
+pub mod pubsub;

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
@@ -16,6 +16,7 @@ use crate::plan::operation::Operation;
 use crate::wire::broker::amqp::limits::AmqpLimits;
 use crate::wire::framed::connection_session::ConnectionSession;
 use crate::wire::framed::sql_session::{SessionChanges, SqlSession};
+use crate::wire::websocket::byte_pipe::BytePipe;
 
 /// An open connection.
 #[derive(Debug)]
@@ -85,6 +86,18 @@ impl OpenConnection {
         cx: &mut Context<'_>,
         read: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.session.is_some() && self.pipe().is_some() {
+            return self.poll_fill_from_pipe(cx, read);
+        }
+        self.poll_fill_raw(cx, read)
+    }
+
+    #[inline]
+    fn poll_fill_raw(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match &mut self.io {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
@@ -115,6 +128,14 @@ impl OpenConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.session.is_some() && self.pipe().is_some() {
+            return self.poll_write_to_pipe(cx, bytes);
+        }
+        self.poll_write_raw(cx, bytes)
+    }
+
+    #[inline]
+    fn poll_write_raw(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
@@ -125,10 +146,89 @@ impl OpenConnection {
 
     /// Flushes what TLS has buffered; does nothing for plain TCP.
     pub(in crate::wire) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.session.is_some() {
+            ready!(self.poll_drain_pipe(cx))?;
+        }
         match &mut self.io {
             Transport::Tcp(_) | Transport::Unix(_) | Transport::Udp(_) => Poll::Ready(Ok(())),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
+    }
+
+    /// The frames of WebSocket that carry its bytes; `None` if they go as they are.
+    fn pipe(&mut self) -> Option<&mut BytePipe> {
+        match self.session.as_deref_mut() {
+            Some(ConnectionSession::WebSocket(pipe)) => Some(pipe),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn poll_fill_from_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.pipe().is_none_or(|pipe| pipe.take(read) || pipe.is_closed()) {
+                return Poll::Ready(Ok(()));
+            }
+            // The bytes of frames pass through the caller's buffer.
+            let before = read.filled().len();
+            ready!(self.poll_fill_raw(cx, read))?;
+            let frames = &read.filled()[before..];
+            let is_end = frames.is_empty();
+            let Some(ConnectionSession::WebSocket(pipe)) = self.session.as_deref_mut() else {
+                return Poll::Ready(Ok(()));
+            };
+            let fed = pipe.feed(frames);
+            read.set_filled(before);
+            fed?;
+            if is_end {
+                return Poll::Ready(Ok(()));
+            }
+            // A ping is answered now; what the kernel does not take goes with the next write.
+            let _ = self.poll_drain_pipe(cx)?;
+        }
+    }
+
+    /// Takes all bytes as one frame, unless an earlier one still waits for the kernel.
+    #[cold]
+    fn poll_write_to_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain_pipe(cx))?;
+        if let Some(pipe) = self.pipe() {
+            pipe.frame(bytes);
+        }
+        // The flush, which follows, waits for the rest.
+        let _ = self.poll_drain_pipe(cx)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Hands frames to the kernel.
+    #[cold]
+    fn poll_drain_pipe(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(frames) = self.pipe().and_then(BytePipe::begin_write) else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut written = 0;
+        let done = loop {
+            if written == frames.len() {
+                break Poll::Ready(Ok(()));
+            }
+            match self.poll_write_raw(cx, &frames[written..]) {
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        if let Some(pipe) = self.pipe() {
+            pipe.end_write(frames, written);
+        }
+        done
     }
 
     /// Whether an idle connection can carry another request: it has neither ended nor received

@@ -143,10 +143,16 @@ impl ServiceEndpoint {
             Resolved { addresses, until: Time::NEVER }
         });
         let refusal = RefCell::new(refusal(transport, (&host, port), &next_hop, &safety));
+        let is_cluster = transport.cluster || address.protocol == Protocol::Kafka;
         // `connect_to` stands for the host of the URL alone.
-        let cluster = (address.protocol == Protocol::Kafka).then(|| {
+        let cluster = is_cluster.then(|| {
             Box::new(EndpointOrigin {
-                transport: TransportConfig { connect_to: None, ..transport.clone() },
+                transport: TransportConfig {
+                    connect_to: None,
+                    unix: None,
+                    cluster: false,
+                    ..transport.clone()
+                },
                 address: address.clone(),
                 seed,
                 safety: Arc::clone(&safety),
@@ -162,7 +168,7 @@ impl ServiceEndpoint {
             unix: transport.unix.clone(),
             proxy: transport.proxy.clone(),
             protocol: address.protocol,
-            login: LoginRequest::new(address.protocol, transport),
+            login: LoginRequest::new(address, transport),
             version,
             sources: transport.sources.clone(),
             next_hop,
@@ -176,6 +182,18 @@ impl ServiceEndpoint {
             connections_begun: Cell::new(0),
             known: RefCell::new(known),
         })
+    }
+
+    /// Whether its service is a cluster of Redis.
+    pub(in crate::wire) fn is_cluster(&self) -> bool {
+        self.cluster.is_some() && self.protocol == Protocol::Redis
+    }
+
+    /// The endpoint of another node of its cluster; `None` if TLS to it cannot be set up.
+    pub(in crate::wire) fn node(&self, host: &str, port: u16) -> Option<Self> {
+        let origin = self.cluster.as_deref()?;
+        let address = Address { host: host.to_owned(), port, ..origin.address.clone() };
+        origin.sibling(&address).ok()
     }
 
     /// Returns the host and port to request from a proxy, as a request target.

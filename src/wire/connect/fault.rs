@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 use crate::wire::connect::tls_fault;
+use crate::wire::websocket::byte_pipe::BadPipe;
 
 /// Returns the outcome of an attempt that ended in `phase` with `error`.
 pub(in crate::wire) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome {
@@ -29,7 +30,7 @@ pub(in crate::wire) fn outcome(phase: AttemptPhase, error: &io::Error) -> Attemp
             _ => AttemptOutcome::Failed(phase, FailureKind::Other),
         };
     }
-    let kind = match (of_tls(error), error.kind()) {
+    let kind = match (of_tls(error).or_else(|| of_pipe(error)), error.kind()) {
         (Some(kind), _) => kind,
         (None, io::ErrorKind::UnexpectedEof) => FailureKind::Closed,
         _ if phase == AttemptPhase::Tls => FailureKind::TlsProtocol,
@@ -47,6 +48,13 @@ pub(in crate::wire) fn words(error: &io::Error) -> String {
 /// Returns the kind of a TLS error; `None` for any other.
 pub(in crate::wire) fn of_tls(error: &io::Error) -> Option<FailureKind> {
     error.get_ref().and_then(|inner| inner.downcast_ref()).map(tls_fault::kind)
+}
+
+/// Returns what is wrong with the frames of WebSocket that carry a connection; `None` for any other
+/// error.
+fn of_pipe(error: &io::Error) -> Option<FailureKind> {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<BadPipe>());
+    inner.map(|bad| bad.0)
 }
 
 /// Whether the target has reset the connection: nothing more can be written, and the end of the

@@ -6,6 +6,7 @@
 
 use crate::wire::broker::amqp::limits::AmqpLimits;
 use crate::wire::framed::sql_session::SqlSession;
+use crate::wire::websocket::byte_pipe::BytePipe;
 
 /// What a connection knows.
 #[derive(Debug)]
@@ -14,4 +15,6 @@ pub(in crate::wire) enum ConnectionSession {
     Sql(SqlSession),
     /// What AMQP agreed on.
     Amqp(AmqpLimits),
+    /// The frames of WebSocket that carry its bytes.
+    WebSocket(BytePipe),
 }

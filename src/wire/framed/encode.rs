@@ -5,6 +5,9 @@
 
 use crate::plan::operation::RecordType;
 
+/// The command that lets a node of a cluster take a request for a slot that it is about to get.
+pub const REDIS_ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
+
 /// Begins a command of Redis of this many words.
 pub fn redis_command(out: &mut Vec<u8>, words: usize) {
     resp_line(out, b'*', words);

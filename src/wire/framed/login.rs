@@ -19,6 +19,7 @@ use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::framed::login_reply::LoginReply;
 use crate::wire::framed::login_request::{LoginRequest, RedisLogin};
 use crate::wire::framed::redis::RedisReader;
+use crate::wire::framed::websocket_login;
 use crate::wire::http1::client::Http1;
 use crate::wire::response_reader::ReadsResponse;
 
@@ -39,6 +40,11 @@ pub(in crate::wire) async fn log_in(
         }
         LoginRequest::Sql(sql) => {
             context.deadline.wait(sql.exchange(|| http1.buffer(), connection, &mut words)).await
+        }
+        LoginRequest::WebSocket(handshake) => {
+            let buffer = || http1.buffer();
+            let done = websocket_login::exchange(handshake, buffer, connection, &mut words);
+            context.deadline.wait(done).await
         }
         LoginRequest::Amqp(amqp) => {
             context.deadline.wait(amqp.exchange(|| http1.buffer(), connection, &mut words)).await

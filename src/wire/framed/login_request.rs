@@ -4,6 +4,7 @@
 //! Invariant: without credentials and database there is none, unless the protocol always begins
 //! with a login.
 
+use crate::plan::Address;
 use crate::plan::operation::{BatchForm, RedisBatch, RedisCommand};
 use crate::plan::transport::{Login, TransportConfig};
 use crate::protocol::Protocol;
@@ -20,13 +21,18 @@ pub(in crate::wire) enum LoginRequest {
     Sql(SqlLogin),
     Amqp(AmqpLogin),
     Kafka(KafkaLogin),
+    /// The handshake of WebSocket that its protocol goes over.
+    WebSocket(WebSocketLogin),
 }
 
 impl LoginRequest {
-    /// What logs in to a server of this protocol; `None` if it needs nothing.
-    pub(in crate::wire) fn new(protocol: Protocol, transport: &TransportConfig) -> Option<Self> {
+    /// What logs in to the server at this address; `None` if it needs nothing.
+    pub(in crate::wire) fn new(address: &Address, transport: &TransportConfig) -> Option<Self> {
+        if address.is_over_websocket() {
+            return Some(Self::WebSocket(WebSocketLogin::new(address)));
+        }
         let login = transport.login.as_ref();
-        match protocol {
+        match address.protocol {
             // A server of PostgreSQL waits for a startup before anything else.
             Protocol::Postgres => {
                 let login = login.cloned().unwrap_or_default();
@@ -45,6 +51,21 @@ impl LoginRequest {
             // CONNECT of MQTT has the credentials.
             _ => None,
         }
+    }
+}
+
+/// What upgrades a connection to WebSocket.
+#[derive(Debug)]
+pub(in crate::wire) struct WebSocketLogin {
+    /// The request up to the lines of the handshake.
+    pub(in crate::wire) head: String,
+    pub(in crate::wire) subprotocols: [String; 1],
+}
+
+impl WebSocketLogin {
+    fn new(address: &Address) -> Self {
+        let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n", address.prefix, address.authority());
+        Self { head, subprotocols: ["mqtt".to_owned()] }
     }
 }
 

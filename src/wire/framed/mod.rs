@@ -8,6 +8,7 @@
 pub(in crate::wire) mod amqp_login;
 pub(in crate::wire) mod bytes;
 pub(in crate::wire) mod client;
+pub(in crate::wire) mod cluster_client;
 pub(in crate::wire) mod connection_session;
 pub(in crate::wire) mod dns;
 pub mod encode;
@@ -28,3 +29,4 @@ pub(in crate::wire) mod sql_session;
 mod sql_tests;
 #[cfg(test)]
 mod tests;
+mod websocket_login;

@@ -5,7 +5,7 @@
 
 use crate::clock::Time;
 use crate::plan::broker::SessionPlan;
-use crate::plan::operation::{Operation, ResponseEnd};
+use crate::plan::operation::{Operation, RedisBatch, RedisCommand, ResponseEnd};
 use crate::protocol::Protocol;
 use crate::stats::AttemptOutcome;
 use crate::wire::body::capture_request::CaptureRequest;
@@ -13,8 +13,10 @@ use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::broker::amqp::reply::AmqpReplyReader;
 use crate::wire::broker::kafka::reply::KafkaReplyReader;
 use crate::wire::broker::mqtt::connack::ConnackReader;
+use crate::wire::broker::pubsub::beginning::BeginningReader;
 use crate::wire::framed::bytes::BytesReader;
 use crate::wire::framed::dns::DnsReader;
+use crate::wire::framed::encode;
 use crate::wire::framed::redis::RedisReader;
 use crate::wire::framed::sql_reader::SqlReader;
 use crate::wire::response_reader::ReadsResponse;
@@ -29,6 +31,7 @@ pub(in crate::wire) enum FrameReader<'a> {
     Mqtt(ConnackReader),
     Amqp(AmqpReplyReader<'a>),
     Kafka(KafkaReplyReader<'a>),
+    Beginning(BeginningReader),
 }
 
 impl<'a> FrameReader<'a> {
@@ -39,9 +42,16 @@ impl<'a> FrameReader<'a> {
         (request, capture): (&'a [u8], CaptureRequest),
     ) -> Self {
         match operation {
-            Operation::Redis(batch) => Self::Redis(RedisReader::new(batch, capture)),
+            Operation::Redis(batch) => {
+                let reader = RedisReader::new(batch, capture);
+                Self::Redis(if is_after_asking(batch, request) {
+                    reader.after_asking()
+                } else {
+                    reader
+                })
+            }
             Operation::Bytes(end) => Self::Bytes(BytesReader::new(end, protocol, capture)),
-            Operation::Sql(_) => Self::Sql(SqlReader::new(capture)),
+            Operation::Sql(statement) => Self::Sql(SqlReader::new(capture, statement.copies)),
             // `shard_wire` sends calls of gRPC over HTTP/2.
             Operation::Grpc(_) => {
                 Self::Bytes(BytesReader::new(&ResponseEnd::Close, protocol, capture))
@@ -54,6 +64,10 @@ impl<'a> FrameReader<'a> {
             Operation::Topic(topic) => {
                 Self::Kafka(KafkaReplyReader::topic(&topic.plan, capture.keep_body))
             }
+            Operation::Session(SessionPlan::Redis) => Self::Beginning(BeginningReader::redis()),
+            Operation::Session(SessionPlan::Postgres) => {
+                Self::Beginning(BeginningReader::postgres())
+            }
             Operation::Declare(declare) => {
                 Self::Amqp(AmqpReplyReader::declaration(&declare.kind, capture.keep_body))
             }
@@ -62,6 +76,13 @@ impl<'a> FrameReader<'a> {
             }
         }
     }
+}
+
+/// Whether ASKING precedes the commands of a batch.
+fn is_after_asking(batch: &RedisBatch, request: &[u8]) -> bool {
+    let is_own =
+        || batch.commands.first().and_then(RedisCommand::name).as_deref() == Some("ASKING");
+    request.starts_with(encode::REDIS_ASKING) && !is_own()
 }
 
 /// Calls the same method of whichever reader it is.
@@ -75,6 +96,7 @@ macro_rules! each {
             FrameReader::Mqtt($inner) => $call,
             FrameReader::Amqp($inner) => $call,
             FrameReader::Kafka($inner) => $call,
+            FrameReader::Beginning($inner) => $call,
         }
     };
 }

@@ -27,6 +27,8 @@ pub(in crate::wire) struct RedisReader<'a> {
     status: Option<u16>,
     received: u64,
     is_clean: bool,
+    /// Replies to come that precede those of the batch.
+    preceding: usize,
 }
 
 /// Why a batch is not read to its end.
@@ -58,7 +60,14 @@ impl<'a> RedisReader<'a> {
             status: None,
             received: 0,
             is_clean: true,
+            preceding: 0,
         }
+    }
+
+    /// The same, where the reply to ASKING precedes those of the batch.
+    pub(in crate::wire) fn after_asking(mut self) -> Self {
+        (self.preceding, self.left) = (1, self.left + 1);
+        self
     }
 
     /// Whether no reply so far is an error.
@@ -69,7 +78,7 @@ impl<'a> RedisReader<'a> {
     /// Whether the value of the reply that is read now is that of the response: not MULTI's or a
     /// queued command's.
     fn is_value(&self) -> bool {
-        self.batch.form != BatchForm::Transaction || self.left == 1
+        self.preceding == 0 && (self.batch.form != BatchForm::Transaction || self.left == 1)
     }
 
     /// Reads bytes of one reply; returns how many were used, and whether it is complete.
@@ -103,15 +112,20 @@ impl<'a> RedisReader<'a> {
     }
 }
 
+/// The status of an error: its first word.
+pub(in crate::wire) fn status_of_error(text: &[u8]) -> u16 {
+    let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let known = std::str::from_utf8(word).ok().filter(|word| *word != "OK");
+    let known = known.and_then(|word| status::of_word(Protocol::Redis, word));
+    known.unwrap_or(status::of_code(Protocol::Redis, 1))
+}
+
 /// Notes an error: its first word is the status, and its text the body.
 fn note_error(status: &mut Option<u16>, capture: &mut ResponseCapture, text: &[u8]) {
     if status.is_some() {
         return;
     }
-    let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let known = std::str::from_utf8(word).ok().filter(|word| *word != "OK");
-    let known = known.and_then(|word| status::of_word(Protocol::Redis, word));
-    *status = Some(known.unwrap_or(status::of_code(Protocol::Redis, 1)));
+    *status = Some(status_of_error(text));
     capture.body.clear();
     // The budget has room for a kilobyte, or the text is left out.
     let _ = capture.body.push(&text[..text.len().min(MAX_ERROR)]);
@@ -143,6 +157,7 @@ impl ReadsResponse for RedisReader<'_> {
             // A push message is no reply to a command.
             if is_complete && !std::mem::take(&mut self.value.was_push) {
                 self.left -= 1;
+                self.preceding = self.preceding.saturating_sub(1);
             }
         }
         self.is_clean = bytes.is_empty();

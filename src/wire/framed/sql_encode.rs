@@ -105,6 +105,41 @@ pub fn end_execution(out: &mut Vec<u8>, start: usize) -> Result<(), &'static str
     Ok(())
 }
 
+/// Appends data that are copied into a table, in messages that a server reads one by one.
+pub fn copy_data(out: &mut Vec<u8>, data: &[u8]) {
+    for piece in data.chunks(COPY_PIECE) {
+        let start = begin(out, b'd');
+        out.extend_from_slice(piece);
+        // A piece is shorter than any limit.
+        let _ = end(out, start);
+    }
+}
+
+/// Appends the end of the data.
+pub fn copy_done(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"c\0\0\0\x04");
+}
+
+/// Bytes of a message with data.
+const COPY_PIECE: usize = 64 << 10;
+
+/// Appends a value of a row in the text format of COPY; `None` is null.
+pub fn copy_value(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    let Some(value) = value else {
+        out.extend_from_slice(b"\\N");
+        return;
+    };
+    for byte in value {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            byte => out.push(*byte),
+        }
+    }
+}
+
 /// Appends a text of statements without parameters.
 ///
 /// # Errors

@@ -112,7 +112,7 @@ pub(in crate::wire) fn error_field(payload: &[u8], letter: u8) -> Option<&[u8]> 
 /// The longest detail, or message, of an error that is shown.
 const MAX_SHOWN: usize = 512;
 
-/// An error as one text: severity, code, message, detail, hint and position.
+/// An error as one text: severity, code, message, detail, hint, position and context.
 pub(in crate::wire) fn error_text(payload: &[u8]) -> String {
     let field = |letter: u8| {
         let text = error_field(payload, letter)?;
@@ -122,7 +122,7 @@ pub(in crate::wire) fn error_text(payload: &[u8]) -> String {
     let severity = field(b'V').or_else(|| field(b'S')).unwrap_or_default();
     let code = field(b'C').unwrap_or_default();
     let mut text = format!("{severity} {code}: {}", field(b'M').unwrap_or_default());
-    for (letter, name) in [(b'D', "detail"), (b'H', "hint"), (b'P', "position")] {
+    for (letter, name) in [(b'D', "detail"), (b'H', "hint"), (b'P', "position"), (b'W', "where")] {
         if let Some(value) = field(letter) {
             let _ = write!(text, "; {name}: {value}");
         }

@@ -52,6 +52,8 @@ struct ResponseState {
     is_fatal: bool,
     /// The state of the transaction at the end: idle, open or failed; `None` before the end.
     transaction: Option<u8>,
+    /// Whether data to be copied follow the statement.
+    copies: bool,
 }
 
 /// A column of a result.
@@ -90,7 +92,7 @@ impl From<BudgetExhausted> for SqlReadError {
 }
 
 impl SqlReader {
-    pub(in crate::wire) fn new(capture: CaptureRequest) -> Self {
+    pub(in crate::wire) fn new(capture: CaptureRequest, copies: bool) -> Self {
         let state = ResponseState {
             capture,
             status: None,
@@ -101,6 +103,7 @@ impl SqlReader {
             has_parsed: false,
             is_fatal: false,
             transaction: None,
+            copies,
         };
         Self { splitter: MessageSplitter::default(), state, received: 0, is_clean: true }
     }
@@ -152,6 +155,8 @@ impl ResponseState {
                 }
                 return Ok(true);
             }
+            // The data were sent with the statement.
+            b'G' if self.copies => {}
             // Messages of a login, and a server that waits for data.
             b'R' | b'K' | b'v' | b'G' | b'W' => return Err(FailureKind::BadReply.into()),
             // Notices, parameters, notifications, data that is copied out, and what completes a

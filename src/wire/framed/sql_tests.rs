@@ -156,7 +156,7 @@ fn a_response_is_bounded_and_bytes_behind_it_close_its_connection() {
 /// The head of a response, and the reader that has read it, without keeping rows.
 fn headed(reply: &[u8]) -> (String, SqlReader) {
     let capture = CaptureRequest { max_body: 10_000, ..CaptureRequest::NOTHING };
-    let (mut reader, mut kept) = (SqlReader::new(capture), ResponseCapture::default());
+    let (mut reader, mut kept) = (SqlReader::new(capture, false), ResponseCapture::default());
     reader.feed(reply, &mut kept).unwrap();
     assert!(reader.status() != 1_200 || kept.body.is_empty());
     (String::from_utf8_lossy(&kept.head).into_owned(), reader)

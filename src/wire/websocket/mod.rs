@@ -6,6 +6,7 @@
 //! Why not tungstenite: its message layer keeps a read buffer per connection, copies each message
 //! and knows no permessage-deflate; `benches/websocket.rs` has the costs of both.
 
+pub(in crate::wire) mod byte_pipe;
 pub mod decoder;
 #[cfg(test)]
 mod decoder_tests;

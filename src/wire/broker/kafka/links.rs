@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use super::cluster::ClusterLayout;
 use super::link::{BrokerLink, ConnectingBroker, LinkRole, SentRequest, TakeResponse};
 use super::requests::KafkaRequest;
-use crate::clock::Time;
 use crate::stats::FailureKind;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::slot::OpenStreamCount;

@@ -1,0 +1,193 @@
+//! Steps at the channels of Redis and PostgreSQL: sessions, published messages, subscriptions.
+//!
+//! `stream` compiles those of its steps here whose service has channels.
+//! Invariant: a service with channels is meant by its name, or because a step opens a session
+//! there.
+
+use std::sync::Arc;
+
+use crate::ids::ServiceId;
+use crate::plan::broker::{
+    AcknowledgePlan, PublishOptions, PublishPlan, SessionPlan, SubscribeOptions, SubscribePlan,
+};
+use crate::plan::operation::Operation;
+use crate::plan::stream::{OpenStream, Reconnect, StreamAct, StreamForm, StreamStep};
+use crate::plan::{Call, RequestBody};
+use crate::protocol::Protocol;
+use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::context::ScenarioContext;
+use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::{body, broker, message};
+use crate::scenario::nouns::brokers::FAN;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::node::Node;
+use crate::scenario::syntax::values;
+
+/// What servers with channels speak.
+const CHANNELS: [Protocol; 2] = [Protocol::Redis, Protocol::Postgres];
+
+/// The protocols among which an `open: true` with this `service` looks for it: those of brokers,
+/// unless the named one has channels, or there are servers with channels only.
+pub(super) fn session_protocols(
+    context: &ScenarioContext,
+    service: Option<&str>,
+) -> &'static [Protocol] {
+    let has = |own: &[Protocol]| context.protocols.iter().any(|one| own.contains(one));
+    let named = service.and_then(|name| context.services.iter().position(|own| own == name));
+    let is_of_channels = match named {
+        Some(place) => are_of(context, ServiceId::new(place)),
+        None => service.is_none() && has(&CHANNELS) && !has(&broker::BROKERS),
+    };
+    if is_of_channels { &CHANNELS } else { &broker::BROKERS }
+}
+
+/// Whether a service is a broker, or has channels.
+pub(super) fn has_sessions(context: &ScenarioContext, service: ServiceId) -> bool {
+    are_of(context, service) || broker::is_broker(context, service)
+}
+
+/// Whether a service has channels.
+pub(super) fn are_of(context: &ScenarioContext, service: ServiceId) -> bool {
+    context.protocols.get(service.index()).is_some_and(|protocol| CHANNELS.contains(protocol))
+}
+
+/// The service that `send` or `listen` means by a topic, queue or channel: the one that the step
+/// names, else the first broker, else the first with channels where a step opens a session, unless
+/// `value` names a stream. `None`: the step is for a stream.
+pub(super) fn of_step(
+    flow: &Assembly<'_>,
+    value: &Node,
+    fields: &Fields<'_>,
+    service: Option<&Node>,
+) -> Option<ServiceId> {
+    let context = flow.flow_context.context;
+    if let Some(node) = service {
+        let name = values::scalar(node)?;
+        let found = context.services.iter().position(|known| known == name)?;
+        return Some(ServiceId::new(found)).filter(|id| has_sessions(context, *id));
+    }
+    if let Some(found) = broker::of_step(flow, value, fields, None) {
+        return Some(found);
+    }
+    let text = values::scalar(value)?;
+    let names_stream = flow.streams.iter().any(|stream| stream.name == text);
+    let is_path = fields.noun().key("subprotocols").is_some() && text.starts_with('/');
+    let mut opened = flow.streams.iter().map(|stream| stream.service);
+    let opened = opened.find(|service| are_of(context, *service));
+    opened.filter(|_| !names_stream && !is_path)
+}
+
+fn protocol_of(flow: &Assembly<'_>, service: ServiceId) -> Protocol {
+    let protocols = &flow.flow_context.context.protocols;
+    protocols.get(service.index()).copied().unwrap_or_default()
+}
+
+/// Compiles what opens a session.
+pub(super) fn open(
+    flow: &Assembly<'_>,
+    (service, reconnect): (ServiceId, Option<Reconnect>),
+    call: &mut Call,
+) -> OpenStream {
+    let (form, session) = match protocol_of(flow, service) {
+        Protocol::Redis => (StreamForm::Redis, SessionPlan::Redis),
+        _ => (StreamForm::Postgres, SessionPlan::Postgres),
+    };
+    "CONNECT".clone_into(&mut call.request.method);
+    call.operation = Some(Arc::new(Operation::Session(session)));
+    OpenStream { form, subprotocols: Vec::new(), reconnect, listener: None }
+}
+
+/// Compiles a step that publishes or subscribes. Returns the default name of its series.
+pub(super) fn step(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    (verb, service): (ControlStep, ServiceId),
+    call: &mut Call,
+) -> Option<String> {
+    let stream = broker::session(flow, diagnostics, value, service);
+    let act = match verb {
+        ControlStep::Send => publish(flow, diagnostics, (value, fields), call),
+        _ => subscribe(flow, diagnostics, (value, fields), protocol_of(flow, service), call),
+    };
+    let (stream, act) = (stream?, act?);
+    call.service = service;
+    let denial = flow.flow_context.context.safety.method_denial(&call.request.method);
+    if let Some(why) = denial {
+        diagnostics.mistake(value.span, "a safety limit forbids this request").help(why);
+    }
+    call.stream = Some(Box::new(StreamStep { stream, act }));
+    Some(format!("{} {}", verb.key(), values::scalar(value).unwrap_or_default()))
+}
+
+/// Compiles what publishes a message. Each is answered: by the number of its receivers, or by an
+/// empty row.
+fn publish(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    call: &mut Call,
+) -> Option<StreamAct> {
+    let names = flow.flow_context.names;
+    let destination = broker::destination(diagnostics, value, names)?;
+    broker::report_missing_body(diagnostics, value, fields);
+    let stamp = message::stamp(diagnostics, fields, names);
+    let bytes = fields.take("bytes").map(|node| body::base64(diagnostics, node));
+    let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
+    call.request.body = match bytes {
+        Some(bytes) => RequestBody::Bytes(bytes?),
+        None => body::body(diagnostics, fields, &flow.flow_context, (&mut Vec::new(), members))?,
+    };
+    call.stamp = stamp.map(|stamp| stamp.channel);
+    "PUBLISH".clone_into(&mut call.request.method);
+    let in_flight: Option<u64> = fields.value(diagnostics, "in_flight");
+    let in_flight = in_flight.and_then(|most| u32::try_from(most).ok()).unwrap_or(1);
+    let options = PublishOptions { is_confirmed: true, ..PublishOptions::default() };
+    let (headers, key, partition) = (Vec::new(), None, None);
+    let publish = PublishPlan { destination, headers, key, partition, options, in_flight };
+    Some(StreamAct::Publish(Box::new(publish)))
+}
+
+/// Compiles what subscribes. Each listener of a channel receives every message.
+fn subscribe(
+    flow: &Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    (value, fields): (&Node, &mut Fields<'_>),
+    protocol: Protocol,
+    call: &mut Call,
+) -> Option<StreamAct> {
+    let names = flow.flow_context.names;
+    let source = broker::destination(diagnostics, value, names)?;
+    let shares = fields.word(diagnostics, "fan", &FAN);
+    let keeps = fields.value(diagnostics, "keep").unwrap_or(false);
+    let stamped = fields.has("stamp");
+    let mut listener = message::listener(diagnostics, fields, names);
+    listener.shares = shares.unwrap_or(false);
+    if !listener.replies.is_empty() {
+        diagnostics
+            .mistake(value.span, "a listener at a channel has no automatic answers")
+            .help("answer with `await` and `send`");
+    }
+    let is_one_channel = match (protocol, source.as_static()) {
+        (Protocol::Redis, Some(text)) => !text.iter().any(|byte| b"*?[".contains(byte)),
+        (_, text) => text.is_some(),
+    };
+    if listener.has_default_channel() && !is_one_channel {
+        diagnostics
+            .mistake(value.span, "the channel of these stamps is not known")
+            .expected("`channel`, with the same name at the steps that send and listen")
+            .help("the messages have several channels: add for example `channel: news` to both");
+    }
+    if keeps && stamped {
+        diagnostics.mistake(value.span, "kept messages are not measured by their stamps");
+    }
+    "SUBSCRIBE".clone_into(&mut call.request.method);
+    Some(StreamAct::Subscribe(Box::new(SubscribePlan {
+        source,
+        group: None,
+        options: SubscribeOptions::default(),
+        acknowledge: AcknowledgePlan::default(),
+        listener: (!keeps).then_some(listener),
+    })))
+}
