@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use manada::grpc::reflection::ReflectedSets;
 use manada::plan::ceilings::{Ceiling, Ceilings};
 use manada::scenario::{ScenarioOverrides, load};
 use manada::seed::Seed;
@@ -98,6 +99,7 @@ fn each_bad_file_of_prices_gets_its_exact_message() {
 #[test]
 fn flags_get_their_exact_message() {
     let overrides = ScenarioOverrides {
+        reflected: ReflectedSets::new(),
         source: manada::files::Files::default(),
         safety: None,
         files: Vec::new(),

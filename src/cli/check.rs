@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::args::{self, OverlayArgs};
 use super::cost_args;
 use super::limits::UserLimits;
-use super::load_scenario::{overrides_without_load, print_mistakes};
+use super::load_scenario::{load_asking, overrides_without_load, print_mistakes};
 use super::output::{self, print_remark};
 use crate::exit::ExitStatus;
 use crate::fleet::cache_stores;
@@ -76,7 +76,12 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         once: args.once,
         ..overrides_without_load(&args.changes, &args.limits)
     };
-    match scenario::load(&args.scenario, &overrides) {
+    let loaded = if args.once {
+        load_asking(&args.scenario, &overrides)
+    } else {
+        scenario::load(&args.scenario, &overrides)
+    };
+    match loaded {
         Ok((plan, warnings)) => {
             if overrides.environment.is_none() && !other_environments(args, &overrides) {
                 return ExitStatus::Scenario;

@@ -14,7 +14,7 @@ use super::execute;
 use super::hit_streams::HitStreamArgs;
 use super::limits::{self, UserLimits};
 use super::load_generators::LoadGenerators;
-use super::load_scenario::status_of;
+use super::load_scenario::{compile_asking, status_of};
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
@@ -49,6 +49,7 @@ Examples:
   manada hit ws://127.0.0.1:8080/ws/echo -c 100 -r 500/s
   manada hit ws://127.0.0.1:8080/ws/echo --listen -c 10k -d 1m
   manada hit http://127.0.0.1:8080/v1/completions --stream openai -b @prompt.json
+  manada hit grpc://127.0.0.1:50051/shop.v1.Cart/Add -b '{\"sku\": \"a7\"}' -c 10
 
 Response times count from the moment that a request was due: with --rate they include the wait of \
 late requests, and need no correction for coordinated omission. `hit` prints a summary; --out DIR \
@@ -315,15 +316,17 @@ pub(super) enum HitFailure {
 /// Makes the plan of the options; their files are read from `files`.
 pub(super) fn compile(args: &Args, files: &Files) -> Result<Plan, HitFailure> {
     let hit = args.hit(files).map_err(HitFailure::File)?;
-    // Every mistake in these options was made on the command line.
-    let mut plan =
-        hit::plan(&hit).map_err(|mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage))?;
-    args.common.calls.apply(&mut plan, args.common.metrics.has_spans());
-    let hosts = &args.limits.authorised;
-    let (file, ceilings) = (limits::safety_file(files), args.ceilings.ceilings());
-    hit::within_limits(plan, files, file.as_deref(), hosts, &ceilings).map_err(|mistakes| {
-        let status = status_of(&mistakes);
-        HitFailure::Mistakes(mistakes, status)
+    compile_asking(|told| {
+        // Every mistake in these options was made on the command line.
+        let usage = |mistakes| HitFailure::Mistakes(mistakes, ExitStatus::Usage);
+        let mut plan = hit::plan_told(&hit, told).map_err(usage)?;
+        args.common.calls.apply(&mut plan, args.common.metrics.has_spans());
+        let (hosts, ceilings) = (&args.limits.authorised, args.ceilings.ceilings());
+        let file = limits::safety_file(files);
+        hit::within_limits(plan, files, file.as_deref(), hosts, &ceilings).map_err(|mistakes| {
+            let status = status_of(&mistakes);
+            HitFailure::Mistakes(mistakes, status)
+        })
     })
 }
 

@@ -10,8 +10,10 @@ use super::limits::{self, UserLimits};
 use super::output::print_remark;
 use crate::exit::ExitStatus;
 use crate::files::Files;
+use crate::grpc::reflection::ReflectedSets;
 use crate::plan::Plan;
-use crate::scenario::{self, Mistakes, ScenarioOverrides};
+use crate::run::reflection;
+use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
 
 /// The status of a command that ends with these mistakes.
 pub(super) fn status_of(mistakes: &Mistakes) -> ExitStatus {
@@ -30,6 +32,32 @@ pub(super) fn load_or_print(
     let (plan, warnings) = loaded.map_err(|mistakes| print_mistakes(&mistakes))?;
     warnings.iter().for_each(|warning| print_remark(&warning.render(true)));
     Ok(plan)
+}
+
+/// Loads a scenario that is about to be run. Servers of gRPC that are to tell their methods are
+/// asked, and the scenario is loaded again with what they told.
+///
+/// # Errors
+/// All mistakes at once, those of the servers among them.
+pub(super) fn load_asking(
+    path: &Path,
+    overrides: &ScenarioOverrides,
+) -> Result<(Plan, Vec<Warning>), Mistakes> {
+    let loaded = scenario::load(path, overrides)?;
+    let Some(reflected) = reflection::ask(&loaded.0) else { return Ok(loaded) };
+    scenario::load(path, &ScenarioOverrides { reflected, ..overrides.clone() })
+}
+
+/// Compiles a plan; servers of gRPC that are to tell their methods are asked, and it is compiled
+/// again with what they told.
+///
+/// # Errors
+/// Those of `compile`.
+pub(super) fn compile_asking<E>(
+    compile: impl Fn(&ReflectedSets) -> Result<Plan, E>,
+) -> Result<Plan, E> {
+    let plan = compile(&ReflectedSets::new())?;
+    reflection::ask(&plan).map_or(Ok(plan), |told| compile(&told))
 }
 
 /// Prints mistakes; returns the status with which the command ends.

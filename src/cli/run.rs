@@ -18,7 +18,7 @@ use super::ceiling_args::CeilingArgs;
 use super::execute;
 use super::limits::UserLimits;
 use super::load_generators::LoadGenerators;
-use super::load_scenario::status_of;
+use super::load_scenario::{load_asking, status_of};
 use super::output::{fail, print_remark, report_failure};
 use super::output_folder::OutputFolder;
 use crate::exit::ExitStatus;
@@ -38,7 +38,7 @@ use crate::redact::Redactor;
 #[cfg(feature = "redis")]
 use crate::run::agents::AgentsBegin;
 use crate::run::agents::AgentsOptions;
-use crate::scenario::{self, Mistakes, ScenarioOverrides, Warning};
+use crate::scenario::{Mistakes, ScenarioOverrides, Warning};
 use crate::template::{VariableUse, recording_variables};
 
 #[derive(Debug, clap::Args)]
@@ -234,7 +234,7 @@ pub(super) fn compile(
         ceilings: args.ceilings.ceilings(),
         ..args::overrides(&args.changes, &args.load, &args.limits, files)
     };
-    let loaded = scenario::load(&args.scenario, &overrides).map_err(|mistakes| {
+    let loaded = load_asking(&args.scenario, &overrides).map_err(|mistakes| {
         let status = status_of(&mistakes);
         (mistakes, status)
     });

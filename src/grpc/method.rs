@@ -18,6 +18,8 @@ pub struct GrpcSettings {
     pub compress: bool,
     /// The longest message of a stream that is accepted, bytes.
     pub max_message: u64,
+    /// Whether the server is to be asked for the methods, and was not.
+    pub lacks_reflection: bool,
 }
 
 impl GrpcSettings {
@@ -70,6 +72,22 @@ impl GrpcMethod {
     pub fn known(schema: Option<&Schema>, name: &str) -> Option<Self> {
         let own = schema.and_then(|schema| Self::find(schema, name));
         own.or_else(|| Self::find(health::schema_of(name)?, name))
+    }
+
+    /// A method of a server that has not been asked for its methods: of any messages.
+    pub fn unknown(
+        name: &str,
+        [is_client_streaming, is_server_streaming]: [bool; 2],
+    ) -> Option<Self> {
+        let any = MessageType::any()?;
+        Some(Self {
+            name: name.to_owned(),
+            input: any.clone(),
+            output: any,
+            is_idempotent: false,
+            is_client_streaming,
+            is_server_streaming,
+        })
     }
 
     /// Appends the frame of a request that is given as JSON.

@@ -8,6 +8,9 @@ pub mod frame;
 mod health;
 mod message_reader;
 mod method;
+pub mod reflection;
+#[cfg(all(test, feature = "grpc"))]
+mod reflection_tests;
 #[cfg(feature = "grpc")]
 mod schema;
 #[cfg(not(feature = "grpc"))]

@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use prost_reflect::prost::Message;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, SerializeOptions,
 };
@@ -52,6 +53,24 @@ impl Schema {
         DescriptorPool::decode(set).map(Self).map_err(|error| error.to_string())
     }
 
+    /// The name of a file of descriptors, and the names of those that it imports.
+    ///
+    /// # Errors
+    /// Why it is no such file.
+    pub fn names_in(file: &[u8]) -> Result<(String, Vec<String>), String> {
+        let file = FileDescriptorProto::decode(file).map_err(|error| error.to_string())?;
+        match file.name {
+            Some(name) if !name.is_empty() => Ok((name, file.dependency)),
+            _ => Err("it has no name".to_owned()),
+        }
+    }
+
+    /// The descriptors of a file that the compiler has.
+    pub fn known_file(name: &str) -> Option<Vec<u8>> {
+        let file = GoogleFileResolver::new().open_file(name).ok()?;
+        Some(file.file_descriptor_proto().encode_to_vec())
+    }
+
     /// The names of all methods.
     pub fn method_names(&self) -> Vec<String> {
         let services = self.0.services();
@@ -93,6 +112,16 @@ impl Schema {
 }
 
 impl MessageType {
+    /// The type of all JSON values, in place of one that is not known yet.
+    pub fn any() -> Option<Self> {
+        DescriptorPool::global().get_message_by_name("google.protobuf.Value").map(Self)
+    }
+
+    /// Whether its JSON is not that of its fields, as of `google.protobuf.Timestamp`.
+    pub fn has_own_json(&self) -> bool {
+        self.0.package_name() == "google.protobuf"
+    }
+
     /// Its name with its package.
     pub fn name(&self) -> &str {
         self.0.full_name()

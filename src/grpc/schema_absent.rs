@@ -34,6 +34,19 @@ impl Schema {
         Err(ABSENT.to_owned())
     }
 
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always: what to do.
+    pub fn names_in(_: &[u8]) -> Result<(String, Vec<String>), String> {
+        Err(ABSENT.to_owned())
+    }
+
+    /// None.
+    pub fn known_file(_: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The names of all methods.
     pub fn method_names(&self) -> Vec<String> {
         match *self {}
@@ -56,6 +69,16 @@ impl Schema {
 }
 
 impl MessageType {
+    /// None.
+    pub fn any() -> Option<Self> {
+        None
+    }
+
+    /// Whether its JSON is not that of its fields.
+    pub fn has_own_json(&self) -> bool {
+        match *self {}
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match *self {}

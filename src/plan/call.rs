@@ -148,10 +148,14 @@ impl Call {
         self.stream.as_ref().is_none_or(|stream| matches!(stream.act, StreamAct::Open(_)))
     }
 
-    /// Whether its rules are for messages, not for its response: it opens a stream and listens.
+    /// Whether its rules are for messages, not for its response: it opens a stream and listens, or
+    /// subscribes.
     pub fn has_message_rules(&self) -> bool {
-        let act = self.stream.as_ref().map(|stream| &stream.act);
-        matches!(act, Some(StreamAct::Open(open)) if open.listener.is_some())
+        match self.stream.as_ref().map(|stream| &stream.act) {
+            Some(StreamAct::Open(open)) => open.listener.is_some(),
+            Some(StreamAct::Subscribe(_)) => true,
+            _ => false,
+        }
     }
 
     /// The place of a check, expect or capture among all of the call.

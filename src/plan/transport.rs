@@ -40,6 +40,22 @@ pub struct TransportConfig {
     pub version: HttpVersion,
     /// Whether it is a cluster of Redis, whose redirects are followed.
     pub cluster: bool,
+    /// Pings of HTTP/2; `None`: none are sent.
+    pub ping: Option<PingInterval>,
+}
+
+/// When a connection is asked whether its target is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingInterval {
+    /// Silence of the target after which a ping is sent.
+    pub after: Duration,
+    /// Longest wait for the answer.
+    pub pong: Duration,
+}
+
+impl PingInterval {
+    /// The default of `pong`, which is that of WebSockets.
+    pub const PONG: Duration = Duration::from_secs(10);
 }
 
 /// What a connection says before its first request.

@@ -34,6 +34,7 @@ pub mod monitors;
 mod options;
 #[cfg(test)]
 mod recorded_starts;
+pub mod reflection;
 pub mod replay;
 mod resumed;
 mod sections;

@@ -23,6 +23,7 @@ use crate::units::show_duration;
 /// All mistakes at once, each with its place.
 pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let mut diagnostics = Diagnostics::reading(&overrides.source);
+    diagnostics.reflected.clone_from(&overrides.reflected);
     let limits = safety::read_user_file(&mut diagnostics, overrides.safety.as_deref());
     // Readable folders: the scenario's own, and the one for archetypes.
     diagnostics.readable.add(path.parent().unwrap_or(Path::new("")));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::curve::Curve;
 use crate::files::Files;
+use crate::grpc::reflection::ReflectedSets;
 use crate::plan::ceilings::Ceilings;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
@@ -24,6 +25,8 @@ use crate::units::{Rate, show_duration};
 pub struct ScenarioOverrides {
     /// Where the files of the scenario are read from.
     pub source: Files,
+    /// Descriptors that servers of gRPC have told, or why they did not, by service.
+    pub reflected: ReflectedSets,
     /// The user's own safety file; it has to exist.
     pub safety: Option<PathBuf>,
     /// Further folders that the scenario may read.

@@ -254,6 +254,9 @@ kinds! {
     /// The checksum of a message is wrong.
     CorruptMessage, "corrupt_message",
         "the checksum of a message does not match its bytes; check the broker's disk and its log";
+    /// A broker ended a subscription, or did not accept it again after a reconnection.
+    SubscriptionEnded, "subscription_ended",
+        "the broker ended a subscription; check whether its queue was deleted";
     /// A system error without a kind of its own.
     Other, "other",
         "see the system's log";

@@ -34,6 +34,13 @@ thresholds: [ 'errors <= 100%' ]
     )
 }
 
+#[track_caller]
+fn checks_hold(done: &Done, report: &Value) {
+    let checks = report["checks"].as_array().unwrap();
+    assert!(!checks.is_empty(), "{done}");
+    assert!(checks.iter().all(|check| check["failed"] == 0), "{done}");
+}
+
 /// The number of messages of a queue.
 fn depth(server: &RabbitMq, queue: &str) -> u64 {
     server.get(&format!("/api/queues/%2F/{queue}"))["messages"].as_u64().unwrap_or(u64::MAX)
@@ -79,6 +86,7 @@ thresholds: [ errors == 0% ]
     let done = Manada::run(&text, &[]).go();
     let report = done.report(0);
     let (order, taken) = (counts(&report, "order"), counts(&report, "taken"));
+    checks_hold(&done, &report);
     assert_eq!(count(order, "sent"), 2_000, "{done}");
     assert_eq!(count(order, "confirmed"), 2_000, "{done}");
     assert_eq!(count(taken, "due"), 2_000, "{done}");
@@ -120,6 +128,62 @@ fn refusals_have_their_words(server: &RabbitMq) {
     }
 }
 
+fn statuses_are_expected_by_their_words(server: &RabbitMq) {
+    let steps = "
+- { send: nowhere, body: x, expect: { status: NO_ROUTE }, name: lost }
+- amqp: { declare_queue: found }
+- { send: found, body: x, check: { status: [ OK, NACK ], service: '< 10s' }, name: kept }
+- { send: found, body: x, check: { status: NO_ROUTE }, name: other }
+- { send: nowhere, body: x, expect: { status: OK }, name: last }
+- { send: found, body: x, name: never }";
+    let text = once(&server.url(), "", steps)
+        .replace("timeout: 10s }", "timeout: 10s, expect: { status: OK } }");
+    let done = Manada::run(&text, &[]).go();
+    let report = done.measured();
+    let failed = |check: &Value| (check["step"].clone(), check["failed"].clone());
+    let failed: Vec<_> = report["checks"].as_array().unwrap().iter().map(failed).collect();
+    let expected = |step: &str, failed: u64| (Value::from(step), Value::from(failed));
+    for (step, count) in [("lost", 0), ("kept", 0), ("other", 1), ("last", 1)] {
+        assert!(failed.contains(&expected(step, count)), "{step}: {done}");
+    }
+    assert_eq!(report["status"]["amqp NO_ROUTE"], 2, "{done}");
+    assert_eq!(count(&report, "calls.failed"), 1, "{done}");
+    assert_eq!(counts(&report, "kept")["confirmed"], 1, "{done}");
+    let steps = report["steps"].as_array().unwrap();
+    let never = steps.iter().find(|row| row["name"] == "never");
+    assert_eq!(never.map_or(0, |row| count(row, "calls.made")), 0, "{done}");
+}
+
+/// The broker ends the consumer of a queue that is deleted.
+fn a_deleted_queue_ends_its_listener(server: &RabbitMq) {
+    let steps = "
+- amqp: { declare_queue: gone }
+- { listen: gone, keep: true, ack: auto }
+- amqp: { delete_queue: gone }
+- amqp: { declare_queue: gone }
+- pause: 1s
+- { send: gone, body: again }
+- { await: bus, timeout: 2s, check: { body: { equals: again } }, name: heard }
+- amqp: { delete_queue: gone }";
+    let text = once(&server.url(), "", steps);
+    let done = Manada::run(&text, &[]).go();
+    let report = done.measured();
+    let errors = report["errors"].to_string();
+    assert!(errors.contains("subscription_ended"), "{done}");
+    assert_eq!(report["status"]["amqp CONSUMER_CANCELLED"], 1, "{done}");
+    assert_eq!(count(&report, "calls.timeout"), 1, "nothing listens any more: {done}");
+    assert_eq!(count(&report, "streams.reconnects"), 0, "{done}");
+    // With a rule it is opened again, and listens again.
+    let again = "timeout: 10s, reconnect: { backoff: { base: 50ms, max: 50ms } } }";
+    let done = Manada::run(&text.replace("timeout: 10s }", again), &[]).go();
+    let report = done.measured();
+    assert!(count(&report, "streams.reconnects") >= 1, "{done}");
+    let closed = report["streams"]["closed"].to_string();
+    assert!(closed.contains("amqp CONSUMER_CANCELLED by target"), "{closed}");
+    assert_eq!(count(&report, "calls.timeout"), 0, "{done}");
+    checks_hold(&done, &report);
+}
+
 fn messages_wait_for_their_steps(server: &RabbitMq) {
     let steps = "
 - amqp: { declare_queue: reply, type: classic, durable: false }
@@ -146,7 +210,7 @@ fn messages_wait_for_their_steps(server: &RabbitMq) {
     let done = Manada::run(&once(&server.url(), "", steps), &[]).go();
     let report = done.report(0);
     assert_eq!(count(&report, "calls.failed"), 0, "{done}");
-    assert_eq!(report["checks"]["failed"].as_u64().unwrap_or(0), 0, "{done}");
+    checks_hold(&done, &report);
 }
 
 fn logins_and_tls(server: &RabbitMq) {
@@ -280,6 +344,8 @@ fn a_real_broker() {
     orders_are_those_of_the_broker(&server);
     refusals_have_their_words(&server);
     messages_wait_for_their_steps(&server);
+    statuses_are_expected_by_their_words(&server);
+    a_deleted_queue_ends_its_listener(&server);
     logins_and_tls(&server);
     an_order_over_four_protocols(&server);
     the_shipped_scenario(&server);

@@ -1,10 +1,13 @@
 //! Peers that answer a call of gRPC in ways that no good server does: what each is reported as.
 
+use std::io::{Read, Write};
+
 use serde_json::Value;
 
 use crate::harness::{Manada, count};
 use crate::http2::{end, frame, request};
 use crate::peer::{Peer, Server};
+use crate::prometheus::pause;
 
 /// A header as a literal of HPACK.
 fn header(name: &str, value: &str) -> Vec<u8> {
@@ -69,6 +72,16 @@ fn call(keys: &str, script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> 
 
 /// The report of steps, the first of which sends a request to such a peer.
 fn steps(steps: &str, script: impl Fn(&mut Peer, u32) + Send + Sync + 'static) -> Value {
+    steps_at("", steps, script)
+}
+
+/// As [`steps`], with more settings of the service.
+fn steps_at(
+    settings: &str,
+    steps: &str,
+    script: impl Fn(&mut Peer, u32) + Send + Sync + 'static,
+) -> Value {
+    let settings = if settings.is_empty() { String::new() } else { format!(", {settings}") };
     let server = Server::start(move |peer| {
         if let Some(id) = request(peer) {
             script(peer, id);
@@ -85,7 +98,7 @@ workloads:
 ",
         server.address()
     )
-    .replace("KEYS", "proto: e.proto, compress: true, max_message: 2KiB");
+    .replace("KEYS", &format!("proto: e.proto, compress: true, max_message: 2KiB{settings}"));
     let proto = "syntax = \"proto3\"; package e; message M { string text = 1; }
         service Echo {
           rpc Say(M) returns (M);
@@ -164,7 +177,14 @@ fn replies_that_break_the_rules_are_named() {
 #[test]
 fn a_message_that_is_not_what_it_seems_fails_what_looks_at_it() {
     let gzip = |data: &[u8]| Reply::grpc().with("grpc-encoding", "gzip").data(data).trailers("0");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    let packed = packed.finish().unwrap();
+    let length = u32::try_from(packed.len()).unwrap().to_be_bytes();
+    let bomb = [&[1], &length[..], &packed].concat();
+    assert!(bomb.len() < 2_048, "it fits until it is unpacked");
     for (reply, kind) in [
+        (gzip(&bomb), "body_too_large"),
         (Reply::grpc().data(b"\0\0\0\0\x02\x0a\x09").trailers("0"), "bad_reply"),
         (gzip(b"\x01\0\0\0\x03abc"), "bad_reply"),
     ] {
@@ -238,6 +258,59 @@ fn streamed_replies_that_break_the_rules_are_named() {
         assert_eq!(report["errors"][0]["kind"], expected, "{name}: {report}");
         let expected = if kind == "too large" { "message_too_large" } else { kind };
         assert_eq!(ends(move |peer, id| reply.send(peer, id)), [expected], "{name}");
+    }
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_dead() {
+    let pings = "ping: 100ms, pong: 200ms";
+    let answers = |peer: &mut Peer, _: u32| peer.hold();
+    let report = steps_at(pings, "{ grpc: e.Echo/Say }", answers);
+    assert_eq!(report["errors"][0]["kind"], "no_pong", "{report}");
+    let took = report["steps"][0]["service_us"]["p50"].as_u64();
+    assert!(took.is_none_or(|us| (290_000..1_500_000).contains(&us)), "{report}");
+    let report = steps_at(
+        pings,
+        "{ listen: e.Echo/Watch, as: f }, { pause: 1s }, { close: f }",
+        |peer: &mut Peer, id| Reply::grpc().data(MESSAGES).send_open(peer, id),
+    );
+    assert!(report["streams"]["closed"]["no_pong"] == 1, "{report}");
+}
+
+#[test]
+fn a_peer_that_sends_answers_to_pings_or_data_is_alive() {
+    // The answers of a whole second, and then the response.
+    let report = steps_at("ping: 100ms, pong: 300ms", "{ grpc: e.Echo/Say }", |peer, id| {
+        for _ in 0..4 {
+            let ping = wait_for_ping(peer);
+            peer.send(&frame(6, 1, 0, &ping));
+        }
+        Reply::grpc().data(MESSAGE).trailers("0").send(peer, id);
+    });
+    assert_eq!(report["status"]["grpc OK"], 1, "{report}");
+    let report = steps_at("ping: 50ms, pong: 1s", "{ grpc: e.Echo/Watch }", |peer, id| {
+        Reply::grpc().send_open(peer, id);
+        // No ping is answered for longer than `pong`.
+        for _ in 0..13 {
+            peer.send(&frame(0, 0, id, MESSAGES));
+            pause();
+        }
+        peer.send(&frame(1, 5, id, &header("grpc-status", "0")));
+    });
+    assert_eq!(report["status"]["grpc OK"], 1, "{report}");
+}
+
+/// Reads frames until a ping; returns its payload.
+fn wait_for_ping(peer: &mut Peer) -> Vec<u8> {
+    loop {
+        let mut head = [0; 9];
+        peer.stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        peer.stream.read_exact(&mut payload).unwrap();
+        if head[3] == 6 && head[4] == 0 {
+            return payload;
+        }
     }
 }
 

@@ -238,6 +238,12 @@ fn logins_are_refused_with_the_brokers_reason() {
         assert_eq!(report["status"][status], 1, "{user}: {done}");
         let everything = format!("{}{}", done.stdout, done.stderr);
         assert!(!everything.contains("horse"), "{user}: {done}");
+        // A refusal that is expected is no failure.
+        let word = status.trim_start_matches("mqtt ");
+        let expecting = format!("- {{ open: true, expect: {{ status: {word} }} }}");
+        let done = Manada::run(&text.replace("- { open: true }", &expecting), &[]).go();
+        let report = done.report(0);
+        assert_eq!(report["checks"][0]["failed"], 0, "{user}: {done}");
     }
 }
 

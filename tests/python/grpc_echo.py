@@ -1,6 +1,6 @@
 """A server of gRPC, of grpcio: its replies have what it received.
 
-grpc_echo.py PORT CALLS PROTO… [CERTIFICATE KEY]: PORT 0 is any free one, and the first line that it prints tells it. Each
+grpc_echo.py PORT CALLS PROTO… [reflect-v1alpha | reflect-v1] [CERTIFICATE KEY]: with reflection of that version; PORT 0 is any free one, and the first line that it prints tells it. Each
 call is a line of the file CALLS: its method, its metadata, and whether its request came compressed. A stream has another
 line at its end: how many messages it sent and received, and whether its caller cancelled it.
 """
@@ -16,7 +16,8 @@ import grpc
 
 port, calls, *rest = sys.argv[1:]
 protos = [path for path in rest if path.endswith(".proto")]
-certificate = [path for path in rest if not path.endswith(".proto")]
+reflection = [word for word in rest if word.startswith("reflect-")]
+certificate = [path for path in rest if not path.endswith(".proto") and path not in reflection]
 sys.path.extend(sorted({os.path.dirname(path) for path in protos}))
 lock = threading.Lock()
 number = 0
@@ -169,6 +170,20 @@ def serve_greeter(server):
     services.add_GreeterServicer_to_server(Greeter(), server)
 
 
+def serve_reflection(server, version):
+    from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+    servicer = reflection.ReflectionServicer(["echo.v1.Echo", "grpc.health.v1.Health", reflection.SERVICE_NAME])
+    info = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString)
+    # The messages of both versions are the same.
+    name = f"grpc.reflection.{version}.ServerReflection"
+    handler = grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": info})
+    server.add_generic_rpc_handlers((handler,))
+
+
 def main():
     limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=limits)
@@ -176,6 +191,8 @@ def main():
         (serve_echo if path.endswith("grpc_echo.proto") else serve_greeter)(server)
     if any(path.endswith("grpc_echo.proto") for path in protos):
         serve_health(server)
+    for word in reflection:
+        serve_reflection(server, word.removeprefix("reflect-"))
     address = f"127.0.0.1:{port}"
     if certificate:
         chain, key = (open(path, "rb").read() for path in certificate)

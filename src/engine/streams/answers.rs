@@ -44,6 +44,11 @@ impl PendingAnswers {
         self.awaited = Some((number, None));
     }
 
+    /// Whether a step waits for the answer to this command.
+    pub(crate) fn awaits(&self, number: u64) -> bool {
+        matches!(&self.awaited, Some((awaited, None)) if *awaited == number)
+    }
+
     /// Whether the answer has come that a step waits for.
     pub(crate) fn has_answer(&self) -> bool {
         matches!(self.awaited, Some((_, Some(_))))

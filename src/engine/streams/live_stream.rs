@@ -14,6 +14,7 @@ use crate::engine::streams::connected_stream::ConnectedStream;
 use crate::engine::streams::inbox::KeptMessage;
 use crate::engine::streams::stream_state::StreamState;
 use crate::ids::StepId;
+use crate::plan::stream::StreamAct;
 use crate::seed::Rng;
 use crate::wire::message_stream::{Message, MessageKind, StreamEnd};
 
@@ -60,7 +61,14 @@ impl LiveStream {
         };
         let mut receive = |at: Time, message: Message<'_>| self.receive(shard, at, &message);
         let mut end = shard.wire.poll_stream(&mut *wire, cx, &mut receive);
-        let settles = self.state.borrow_mut().serve_broker(shard, cx, &mut *wire);
+        let served = self.state.borrow_mut().serve_broker(shard, cx, &mut *wire);
+        let settles = served.is_settling;
+        if let (Some(status), true) = (served.ended, self.reconnects(shard)) {
+            // Its listeners begin again with the next session.
+            wire.close(0, "");
+            let _ = wire.poll_flush(cx);
+            end = Poll::Ready(StreamEnd { is_ours: false, code: Some(status), failure: None });
+        }
         let replies = self.state.borrow_mut().replies.take();
         let mut flushes = self.state.borrow().is_flushing || !replies.is_empty() || settles;
         for payload in &replies {
@@ -98,6 +106,15 @@ impl LiveStream {
             state.wake_user();
         }
         end
+    }
+
+    /// Whether its step opens it again when it ends.
+    fn reconnects(&self, shard: &Shard) -> bool {
+        let calls = &shard.flows[shard.archetype_of(self.step)].calls;
+        let stream = calls[self.call].call.stream.as_ref();
+        stream.is_some_and(
+            |stream| matches!(&stream.act, StreamAct::Open(open) if open.reconnect.is_some()),
+        )
     }
 
     /// Takes a message from the wire.

@@ -19,10 +19,11 @@ use crate::engine::streams::replies::ReplyQueue;
 use crate::extract::{self, ResponseRules};
 use crate::ids::StepId;
 use crate::plan::broker::SubscribeOptions;
+use crate::protocol::status;
 use crate::seed::Rng;
-use crate::stats::{FailureKind, MessageTime};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, MessageTime};
 use crate::template::Value;
-use crate::wire::broker::command::BrokerCommand;
+use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
 use crate::wire::message_stream::{Message, MessageKind, MessageStream, StreamEnd};
 
 /// Maximum messages that are sent again after a reconnection.
@@ -89,10 +90,21 @@ pub(crate) struct WaitingStep {
     pub(crate) found: Option<KeptMessage>,
 }
 
+/// What a broker's answers led to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BrokerServed {
+    /// Whether settlements were queued.
+    pub(super) is_settling: bool,
+    /// The status with which the broker ended a subscription; `None`: it ended none.
+    pub(super) ended: Option<u16>,
+}
+
 /// A subscription at a broker.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerSubscription {
     pub(crate) number: u32,
+    /// The number of the command that began it.
+    pub(crate) command: u64,
     pub(crate) source: String,
     pub(crate) group: Option<String>,
     pub(crate) options: SubscribeOptions,
@@ -132,16 +144,18 @@ impl StreamState {
         }
     }
 
-    /// Takes the answers that came, and settles messages whose work is done. Returns whether
-    /// settlements were queued.
+    /// Takes the answers that came, and settles messages whose work is done.
     pub(super) fn serve_broker(
         &mut self,
         shard: &Shard,
         cx: &mut Context<'_>,
         wire: &mut dyn MessageStream,
-    ) -> bool {
-        let mut ends_wait = false;
+    ) -> BrokerServed {
+        let (mut ends_wait, mut ended) = (false, None);
         while let Some(answer) = wire.take_answer() {
+            if self.ends_subscription(shard, &answer) {
+                ended = Some(answer.status);
+            }
             ends_wait |= self.answers.take(shard, answer);
         }
         self.count_consumers(shard, wire);
@@ -159,7 +173,23 @@ impl StreamState {
             });
             count_settled(shard, listener.step, counts);
         }
-        is_settling
+        BrokerServed { is_settling, ended }
+    }
+
+    /// Whether an answer is the broker's end of a subscription that it had accepted, or its refusal
+    /// of one that began again. Such an end is counted as an error.
+    fn ends_subscription(&mut self, shard: &Shard, answer: &CommandAnswer) -> bool {
+        if !status::is_error(answer.status) || self.answers.awaits(answer.number) {
+            return false;
+        }
+        let is_it = |known: &BrokerSubscription| known.command == answer.number;
+        if !self.subscriptions.iter().any(is_it) {
+            return false;
+        }
+        let outcome =
+            AttemptOutcome::of_failure(AttemptPhase::Message, FailureKind::SubscriptionEnded);
+        shard.recorder.borrow_mut().record_error(outcome);
+        true
     }
 
     /// Forgets what listeners have not received: their connection has ended.
@@ -306,11 +336,12 @@ impl StreamState {
         for (kind, payload) in &self.resent {
             wire.send(Message::new(*kind, payload));
         }
-        for known in &self.subscriptions {
+        for known in &mut self.subscriptions {
             let (source, options) = (known.source.as_str(), &known.options);
             let (subscription, group) = (known.number, known.group.as_deref());
             let command = BrokerCommand::Subscribe { source, options, subscription, group };
-            let _ = wire.command(self.answers.next_number(), command);
+            known.command = self.answers.next_number();
+            let _ = wire.command(known.command, command);
         }
         self.is_flushing = !self.resent.is_empty() || !self.subscriptions.is_empty();
         for due in self.listeners.iter_mut().filter_map(|listener| listener.due.as_mut()) {

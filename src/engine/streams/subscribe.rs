@@ -121,6 +121,7 @@ async fn begin(
             state.answers.begin_wait(number);
             state.subscriptions.push(BrokerSubscription {
                 number: subscription,
+                command: number,
                 source: source.to_owned(),
                 group: group.map(str::to_owned),
                 options: options.clone(),

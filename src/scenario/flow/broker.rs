@@ -19,7 +19,7 @@ use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::find_service;
-use crate::scenario::flow::{body, consumer, kafka, message};
+use crate::scenario::flow::{amqp_steps, body, consumer, kafka, message};
 use crate::scenario::nouns::brokers::{FAN, WILL};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -87,6 +87,32 @@ pub(super) fn report_missing_body(
 /// Whether a service is a broker.
 pub(super) fn is_broker(context: &ScenarioContext, service: ServiceId) -> bool {
     context.protocols.get(service.index()).is_some_and(|protocol| protocol.is_broker())
+}
+
+/// What a broker speaks.
+pub(super) fn protocol(flow: &Assembly<'_>, service: ServiceId) -> Protocol {
+    let protocols = &flow.flow_context.context.protocols;
+    protocols.get(service.index()).copied().unwrap_or_default()
+}
+
+/// Reports conditions on a confirmation that no step waits for.
+fn report_unawaited(
+    diagnostics: &mut Diagnostics,
+    value: &Node,
+    (call, publish): (&Call, &PublishPlan),
+    protocol: Protocol,
+) {
+    if publish.waits() || call.checks.is_empty() && call.expects.is_empty() {
+        return;
+    }
+    let expected = match protocol {
+        Protocol::Mqtt => "`qos: 1` or 2, and `in_flight: 1`",
+        Protocol::Kafka => "`acks` of the service other than 0, and `in_flight: 1`",
+        _ => "`confirm: true` and `in_flight: 1`",
+    };
+    diagnostics
+        .mistake(value.span, "this step does not wait for the confirmation that it checks")
+        .expected(expected);
 }
 
 /// Compiles a step that publishes or subscribes. Returns the default name of its series.
@@ -200,7 +226,7 @@ fn publish(
     call: &mut Call,
 ) -> Option<StreamAct> {
     let (context, names) = (flow.flow_context.context, flow.flow_context.names);
-    let protocol = context.protocols.get(service.index()).copied().unwrap_or_default();
+    let protocol = protocol(flow, service);
     let destination = destination(diagnostics, value, names)?;
     let headers = fields
         .take("headers")
@@ -226,7 +252,7 @@ fn publish(
             kafka::check_topic(diagnostics, value, &destination);
             kafka::publish_options(&kafka_settings(context, service))
         }
-        _ => amqp_options(diagnostics, fields),
+        _ => amqp_steps::publish_options(diagnostics, fields),
     };
     let in_flight = options.is_confirmed.then(|| fields.value::<u64>(diagnostics, "in_flight"));
     let has_properties = protocol == Protocol::Amqp
@@ -250,6 +276,7 @@ fn publish(
     "PUBLISH".clone_into(&mut call.request.method);
     let in_flight = in_flight.flatten().and_then(|most| u32::try_from(most).ok()).unwrap_or(1);
     let publish = PublishPlan { destination, headers, key, partition, options, in_flight };
+    report_unawaited(diagnostics, value, (&*call, &publish), protocol);
     Some(StreamAct::Publish(Box::new(publish)))
 }
 
@@ -278,21 +305,6 @@ fn mqtt_options(
     let qos = qos(diagnostics, fields);
     let is_retained = fields.value(diagnostics, "retain").unwrap_or(false);
     PublishOptions { qos, is_retained, is_confirmed: qos > 0, ..PublishOptions::default() }
-}
-
-fn amqp_options(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> PublishOptions {
-    let exchange = fields.take("exchange");
-    let exchange =
-        exchange.and_then(|node| values::plain_text(diagnostics, node, "the name of an exchange"));
-    let priority: Option<u64> = fields.value(diagnostics, "message_priority");
-    PublishOptions {
-        exchange: exchange.unwrap_or_default().to_owned(),
-        is_persistent: fields.value(diagnostics, "persistent").unwrap_or(false),
-        is_mandatory: fields.value(diagnostics, "mandatory").unwrap_or(true),
-        priority: priority.and_then(|priority| u8::try_from(priority).ok()),
-        is_confirmed: fields.value(diagnostics, "confirm").unwrap_or(true),
-        ..PublishOptions::default()
-    }
 }
 
 /// Reports a stamp whose channel has different names at its two ends.
@@ -339,11 +351,7 @@ fn subscribe(
         acknowledge = consumer::acknowledging(diagnostics, fields, &mut options, defaults);
     }
     if protocol == Protocol::Amqp {
-        options.is_exclusive = fields.value(diagnostics, "exclusive").unwrap_or(false);
-        if acknowledge.every > 0 {
-            acknowledge.reject = fields.value(diagnostics, "reject").unwrap_or(0.0);
-            acknowledge.requeue = fields.value(diagnostics, "requeue").unwrap_or(false);
-        }
+        amqp_steps::consumer(diagnostics, fields, (&mut options, &mut acknowledge));
     }
     let mut group = None;
     if is_kafka {

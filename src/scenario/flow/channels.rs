@@ -42,6 +42,20 @@ pub(super) fn session_protocols(
     if is_of_channels { &CHANNELS } else { &broker::BROKERS }
 }
 
+/// What the service speaks at which a step opens a session: the one that it names, else the first
+/// of its kind.
+pub(super) fn opened(flow: &Assembly<'_>, service: Option<&Node>) -> Option<Protocol> {
+    let context = flow.flow_context.context;
+    let named = service.and_then(values::scalar);
+    let own = session_protocols(context, named);
+    let is_it = |place: usize| match named {
+        Some(name) => context.services.get(place).is_some_and(|known| known == name),
+        None => true,
+    };
+    let mut all = context.protocols.iter().copied().enumerate();
+    all.find(|(place, protocol)| own.contains(protocol) && is_it(*place)).map(|(_, found)| found)
+}
+
 /// Whether a service is a broker, or has channels.
 pub(super) fn has_sessions(context: &ScenarioContext, service: ServiceId) -> bool {
     are_of(context, service) || broker::is_broker(context, service)

@@ -10,6 +10,8 @@ use serde_json::Value as Json;
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::protocol::{Protocol, status};
 use crate::scenario::flow::capture::{path_of_key, regex};
+use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::nouns::brokers::CONFIRM_CHECK;
 use crate::scenario::nouns::grpc::GRPC_CHECK;
 use crate::scenario::nouns::operations::REPLY_CHECK;
 use crate::scenario::nouns::responses::{BODY_CHECK, CHECK, HEADER_CHECK, HIGHEST_RECEIVED};
@@ -121,15 +123,54 @@ fn named_status(diagnostics: &mut Diagnostics, node: &Node, protocol: Protocol) 
     Some(Check { name, what: CheckCondition::Status(wanted) })
 }
 
-/// Reports a condition on the status in the conditions of a message, which has none.
-pub(crate) fn report_status(diagnostics: &mut Diagnostics, node: &Node) {
-    let NodeKind::Map(entries) = &node.kind else { return };
-    if let Some((key, _)) = entries.iter().find(|(key, _)| key.name == "status") {
-        diagnostics
-            .mistake(key.span, "a message has no status")
-            .expected("conditions on the message, such as `json` or `body`")
-            .help("a handshake whose response has another status fails without a check");
+/// Compiles the conditions of a step of a stream; `responding` is the protocol whose response they
+/// look at, if it is not HTTP.
+pub(crate) fn of_stream_step(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    verb: ControlStep,
+    responding: Option<Protocol>,
+) -> Vec<Check> {
+    match (verb, responding) {
+        (ControlStep::Open, Some(protocol)) => of_reply(diagnostics, node, protocol),
+        (ControlStep::Open, None) => checks(diagnostics, node),
+        (ControlStep::Send, Some(protocol)) => of_confirmation(diagnostics, node, protocol),
+        (ControlStep::Send, None) => {
+            diagnostics
+                .mistake(node.span, "a message to a stream has no response")
+                .help("check the target's answer where a step waits for it: `await`");
+            Vec::new()
+        }
+        _ if report_status(diagnostics, node) => Vec::new(),
+        _ => checks(diagnostics, node),
     }
+}
+
+/// Compiles the conditions on a broker's confirmation.
+fn of_confirmation(diagnostics: &mut Diagnostics, node: &Node, protocol: Protocol) -> Vec<Check> {
+    let Some(mut fields) = Fields::read(diagnostics, node, &CONFIRM_CHECK) else {
+        return Vec::new();
+    };
+    let status = fields.take("status").and_then(|node| named_status(diagnostics, node, protocol));
+    let service = fields
+        .take("service")
+        .and_then(|node| time(diagnostics, node, "service", CheckedTime::Service));
+    fields.finish(diagnostics);
+    status.into_iter().chain(service).collect()
+}
+
+/// Reports a condition on the status in the conditions of a message, which has none. Returns
+/// whether there is one.
+fn report_status(diagnostics: &mut Diagnostics, node: &Node) -> bool {
+    let NodeKind::Map(entries) = &node.kind else { return false };
+    let Some((key, _)) = entries.iter().find(|(key, _)| key.name == "status") else {
+        return false;
+    };
+    diagnostics
+        .mistake(key.span, "a message has no status")
+        .expected("conditions on the message, such as `json` or `body`")
+        .help("a handshake or subscription that the target refuses fails without a check");
+    true
 }
 
 fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {

@@ -47,7 +47,8 @@ pub(crate) fn step(
     let (good_key, good) = message::good(diagnostics, fields);
     let service = service?;
     let context = flow.flow_context.context;
-    let method = method(diagnostics, value, context, service)?;
+    // A response that is a stream may be one message; how it is, only the server knows yet.
+    let method = method(diagnostics, value, (context, service), [false, true])?;
     let settings = context.grpc.get(service.index()).and_then(Option::as_deref);
     let is_compressed = settings.is_some_and(|settings| settings.compress);
     if method.is_client_streaming {
@@ -75,17 +76,20 @@ pub(crate) fn step(
     Some(NamedStep { name: series, call: Call { ..call }, tags })
 }
 
-/// The method of a step.
+/// The method of a step; `streams`: what is sent and received in streams if it is not known.
 pub(super) fn method(
     diagnostics: &mut Diagnostics,
     node: &Node,
-    context: &ScenarioContext,
-    service: ServiceId,
+    (context, service): (&ScenarioContext, ServiceId),
+    streams: [bool; 2],
 ) -> Option<GrpcMethod> {
     let settings = context.grpc.get(service.index()).and_then(Option::as_deref);
     let schema = settings.and_then(|settings| settings.schema.as_deref());
     let text = values::plain_text(diagnostics, node, "a method such as shop.v1.Cart/Add")?;
     let name = text.trim_start_matches('/');
+    if settings.is_some_and(|settings| settings.lacks_reflection) {
+        return GrpcMethod::known(None, name).or_else(|| GrpcMethod::unknown(name, streams));
+    }
     let Some(method) = GrpcMethod::known(schema, name) else {
         // A scenario without services, and descriptors with mistakes, have been reported already.
         if settings.is_none() && !context.grpc.is_empty() {
@@ -185,6 +189,9 @@ fn check_message(
     variables: &[String],
 ) {
     let NodeKind::Map(entries) = &node.kind else { return };
+    if message.has_own_json() {
+        return;
+    }
     for (key, value) in entries {
         let Some(own) = message.field(&key.name) else {
             let text = format!("`{}` is no field of {}", truncate(&key.name), message.name());

@@ -39,7 +39,7 @@ pub(super) fn service_of(
         let place = context.services.iter().position(|known| known == name);
         return place.filter(speaks).map(ServiceId::new);
     }
-    let has = |place: &usize| find(context, *place, text).is_some();
+    let has = |place: &usize| find(context, *place, (verb, text)).is_some();
     let all = || (0..context.services.len()).filter(speaks);
     // A topic of a broker looks like a method, too; a path does not.
     let is_method = verb == "open" && !text.starts_with('/') && !text.contains("{{");
@@ -47,11 +47,25 @@ pub(super) fn service_of(
     found.map(ServiceId::new)
 }
 
+/// What is sent and received in streams by a method that is not known, if this verb opens it.
+fn streams_of(verb: &str, has_message: bool) -> [bool; 2] {
+    [verb == "open" && !has_message, true]
+}
+
 /// The method of this name of a service.
-fn find(context: &ScenarioContext, service: usize, name: &str) -> Option<GrpcCall> {
+fn find(context: &ScenarioContext, service: usize, (verb, name): (&str, &str)) -> Option<GrpcCall> {
     let settings = context.grpc.get(service)?.as_deref();
     let schema = settings.and_then(|settings| settings.schema.as_deref());
-    let method = GrpcMethod::known(schema, name.trim_start_matches('/'))?;
+    let name = name.trim_start_matches('/');
+    let lacks_reflection = settings.is_some_and(|settings| settings.lacks_reflection);
+    let unknown = || {
+        // A topic of a broker has no dot before its slash.
+        let is_method = name.split_once('/').is_some_and(|(service, _)| service.contains('.'));
+        (lacks_reflection && is_method)
+            .then(|| GrpcMethod::unknown(name, streams_of(verb, false)))
+            .flatten()
+    };
+    let method = GrpcMethod::known(schema, name).or_else(unknown)?;
     Some(GrpcCall { method, is_compressed: settings.is_some_and(|settings| settings.compress) })
 }
 
@@ -63,12 +77,13 @@ pub(super) fn declared(
 ) -> Option<StreamPlan> {
     let given = node.get("service").and_then(values::scalar);
     let steps = ["open", "listen"].into_iter().filter_map(|verb| Some((verb, node.get(verb)?)));
-    let mut opened =
-        steps.filter_map(|(verb, value)| Some((service_of(context, verb, (value, given))?, value)));
-    let (service, value) = opened.next()?;
+    let mut opened = steps.filter_map(|(verb, value)| {
+        Some((service_of(context, verb, (value, given))?, verb, value))
+    });
+    let (service, verb, value) = opened.next()?;
     let name = node.get("as").and_then(values::scalar);
     let name = name.or(context.services.get(service.index()).map(String::as_str))?;
-    let grpc = find(context, service.index(), values::scalar(value)?);
+    let grpc = find(context, service.index(), (verb, values::scalar(value)?));
     let (name, grpc) = (name.to_owned(), grpc.map(Box::new));
     Some(StreamPlan { name, service, of_user, is_kept: false, grpc })
 }
@@ -107,7 +122,8 @@ pub(super) fn open(
                 .help("its status is that of the step `close` with `half: true`");
         }
     }
-    let method = grpc::method(diagnostics, value, context, service)?;
+    let streams = streams_of(verb.key(), json.is_some());
+    let method = grpc::method(diagnostics, value, (context, service), streams)?;
     let settings = context.grpc.get(service.index()).and_then(Option::as_deref);
     let is_compressed = settings.is_some_and(|settings| settings.compress);
     let max = settings.map_or(GrpcSettings::MAX_MESSAGE, |settings| settings.max_message);

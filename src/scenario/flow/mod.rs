@@ -4,6 +4,7 @@
 //! Invariant: a compiled archetype refers only to existing services and variables.
 
 mod amqp;
+mod amqp_steps;
 pub(crate) mod archetype;
 mod assembly;
 mod body;

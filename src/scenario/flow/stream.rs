@@ -105,11 +105,26 @@ pub(crate) fn step(
     value: &Node,
     fields: &mut Fields<'_>,
 ) -> Option<NamedStep> {
-    let mut call = StreamCall::read(verb, flow, diagnostics, fields);
-    if matches!(verb, ControlStep::Send | ControlStep::Listen)
-        && let named = fields.entry("service").map(|(_, node)| node)
-        && let Some(service) = channels::of_step(flow, value, fields, named)
-    {
+    let has_service = fields.noun().key("service").is_some();
+    let named = has_service.then(|| fields.entry("service").map(|(_, node)| node)).flatten();
+    let broker = matches!(verb, ControlStep::Send | ControlStep::Listen)
+        .then(|| channels::of_step(flow, value, fields, named))
+        .flatten();
+    let opens = verb == ControlStep::Open
+        || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
+    let of_grpc = if broker.is_none() && has_service {
+        let service = named.and_then(values::scalar);
+        grpc_stream::service_of(flow.flow_context.context, verb.key(), (value, service))
+    } else {
+        None
+    };
+    let responding = match (verb, of_grpc) {
+        (ControlStep::Open, Some(_)) => Some(Protocol::Grpc),
+        (ControlStep::Open, None) if is_true(value) => channels::opened(flow, named),
+        _ => broker.map(|service| broker::protocol(flow, service)),
+    };
+    let mut call = StreamCall::read((verb, responding), flow, diagnostics, fields);
+    if let Some(service) = broker {
         let of = (verb, service);
         let place = (value, &mut *fields);
         let compiled = if channels::are_of(flow.flow_context.context, service) {
@@ -123,14 +138,6 @@ pub(crate) fn step(
             tags: call.tags,
         });
     }
-    let opens = verb == ControlStep::Open
-        || verb == ControlStep::Listen && values::scalar(value).is_some_and(is_path);
-    let of_grpc = if fields.noun().key("service").is_some() {
-        let service = fields.entry("service").and_then(|(_, node)| values::scalar(node));
-        grpc_stream::service_of(flow.flow_context.context, verb.key(), (value, service))
-    } else {
-        None
-    };
     let opened = match of_grpc {
         Some(service) => {
             let source = (value, &mut *fields);
@@ -165,16 +172,20 @@ pub(crate) fn step(
     let stream = stream?;
     call.call.service = flow.streams[stream].service;
     let name = flow.streams[stream].name.clone();
-    let default_name = match &act {
-        StreamAct::Open(_) => {
-            let given = values::scalar(value).unwrap_or_default();
-            let given = if is_true(value) { name.as_str() } else { without_query(given) };
-            format!("{} {given}", verb.key())
-        }
-        _ => format!("{} {name}", verb.key()),
-    };
+    let default_name = default_name(verb, value, &act, &name);
     call.call.stream = Some(Box::new(StreamStep { stream, act }));
     Some(NamedStep { name: call.name.unwrap_or(default_name), call: call.call, tags: call.tags })
+}
+
+/// The name of a step that gives none; `name` is that of its stream.
+fn default_name(verb: ControlStep, value: &Node, act: &StreamAct, name: &str) -> String {
+    let given = match act {
+        StreamAct::Open(_) if !is_true(value) => {
+            without_query(values::scalar(value).unwrap_or_default())
+        }
+        _ => name,
+    };
+    format!("{} {given}", verb.key())
 }
 
 /// The keys that all steps of streams share.
@@ -185,8 +196,10 @@ struct StreamCall {
 }
 
 impl StreamCall {
+    /// Reads them; `responding` is the protocol whose response the rules of the step look at, if it
+    /// is not HTTP.
     fn read(
-        verb: ControlStep,
+        (verb, responding): (ControlStep, Option<Protocol>),
         flow: &Assembly<'_>,
         diagnostics: &mut Diagnostics,
         fields: &mut Fields<'_>,
@@ -224,18 +237,18 @@ impl StreamCall {
         };
         if verb == ControlStep::Close {
             close::rules(diagnostics, fields, names, &mut call);
-        } else if fields.noun().key("capture").is_some() {
-            let captures = fields.take("capture");
-            call.captures =
-                captures.map_or_else(Vec::new, |node| capture::captures(diagnostics, node, names));
-            let mut checks = |key| {
+        } else if fields.noun().key("check").is_some() {
+            if fields.noun().key("capture").is_some() {
+                let node = fields.take("capture");
+                call.captures =
+                    node.map_or_else(Vec::new, |node| capture::captures(diagnostics, node, names));
+            }
+            [call.checks, call.expects] = ["check", "expect"].map(|key| {
                 let node = fields.take(key);
-                if verb != ControlStep::Open {
-                    node.iter().for_each(|node| check::report_status(diagnostics, node));
-                }
-                node.map_or_else(Vec::new, |node| check::checks(diagnostics, node))
-            };
-            (call.checks, call.expects) = (checks("check"), checks("expect"));
+                node.map_or_else(Vec::new, |node| {
+                    check::of_stream_step(diagnostics, node, verb, responding)
+                })
+            });
             let on_fail = fields.word(diagnostics, "on_fail", &OnFail::NAMES);
             call.on_fail = on_fail.unwrap_or_default();
         }

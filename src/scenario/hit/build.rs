@@ -7,9 +7,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{check, client, streams, urls};
+use super::{check, client, grpc, streams, urls};
 use crate::curve::Curve;
 use crate::files::Files;
+use crate::grpc::reflection::ReflectedSets;
 use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::ceilings::Ceilings;
 use crate::plan::flow::Choice;
@@ -37,6 +38,15 @@ use crate::units::nanos;
 ///
 /// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
 pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
+    plan_told(hit, &ReflectedSets::new())
+}
+
+/// As [`plan`], with the methods that servers of gRPC have told.
+///
+/// # Errors
+///
+/// As [`plan`], and what servers did not tell.
+pub fn plan_told(hit: &HitOptions, told: &ReflectedSets) -> Result<Plan, Mistakes> {
     let mut diagnostics = Diagnostics::reading(&hit.files);
     let (method, mode) = (check::method(hit), HitMode::of(hit));
     let verb = mode.verb().unwrap_or(&method);
@@ -88,6 +98,10 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             caches: Vec::new(),
         }
     });
+    let mut plan = plan;
+    if let Some(plan) = &mut plan {
+        grpc::apply(&mut diagnostics, (hit, told), plan);
+    }
     if let Some(plan) = &plan {
         thresholds::check_selectors(&mut diagnostics, plan, &[]);
     }

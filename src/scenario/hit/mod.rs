@@ -6,12 +6,13 @@
 mod build;
 mod check;
 mod client;
+mod grpc;
 mod options;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod urls;
 
-pub use build::{plan, within_limits};
+pub use build::{plan, plan_told, within_limits};
 pub use client::HitClient;
 pub use options::{CONNECTIONS, DURATION, HitOptions};

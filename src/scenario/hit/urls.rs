@@ -3,7 +3,7 @@
 //! Invariant: no name contains a query, because queries may hold credentials.
 
 use crate::plan::Address;
-use crate::scenario::service::url::parse_url;
+use crate::scenario::service::url::{parse_service_url, parse_url};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::mistake::truncate;
 use crate::template::{Encoding, Template};
@@ -101,7 +101,13 @@ fn split(diagnostics: &mut Diagnostics, url: &str) -> Option<(Address, String)> 
     let from = full.find("://").map_or(0, |at| at + 3);
     let origin_end = full[from..].find(['/', '?']).map_or(full.len(), |at| from + at);
     let (origin, rest) = full.split_at(origin_end);
-    match parse_url(origin) {
+    let is_grpc = ["grpc://", "grpcs://"].iter().any(|scheme| origin.starts_with(scheme));
+    let parsed = if is_grpc {
+        parse_service_url(origin).map(|(address, _)| address)
+    } else {
+        parse_url(origin)
+    };
+    match parsed {
         Ok(address) => {
             let slash = if rest.starts_with('/') { "" } else { "/" };
             Some((address, format!("{slash}{rest}")))

@@ -3,9 +3,11 @@
 //! `plan_warnings` calls it.
 //! Invariant: a channel whose name is a template may be any channel.
 
+use std::collections::BTreeSet;
+
 use crate::plan::listener::ChannelPlan;
-use crate::plan::stream::StreamAct;
-use crate::plan::{Archetype, Call, Plan};
+use crate::plan::stream::{StreamAct, StreamForm};
+use crate::plan::{Archetype, Call, Load, Plan};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
 
@@ -21,6 +23,27 @@ pub(crate) fn streams(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Source
     unread_stamps(diagnostics, &calls);
     for (archetype, spans) in archetypes() {
         starved_waits(diagnostics, archetype, spans);
+    }
+    sessions_of_arrivals(diagnostics, plan, spans);
+}
+
+/// Warns about arrivals that log in at a broker: each of them is a user of its own.
+fn sessions_of_arrivals(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let arrivals = plan.workloads.iter().filter(|one| matches!(one.load, Load::Open(_)));
+    let archetypes: BTreeSet<_> =
+        arrivals.flat_map(|one| &one.shares).map(|share| share.archetype).collect();
+    for id in archetypes {
+        for (call, span) in placed(&plan.archetypes[id], &spans.archetypes[id.index()]) {
+            let act = call.stream.as_ref().map(|stream| &stream.act);
+            if let Some(StreamAct::Open(open)) = act
+                && matches!(open.form, StreamForm::Mqtt(_) | StreamForm::Amqp)
+            {
+                let message = "each arrival opens a session at the broker, and logs in".to_owned();
+                let help = "to publish at a rate over few sessions, use `users` with a `pace`: \
+                            100 users with `pace: 100ms` send 1,000 messages per second";
+                diagnostics.warn(span, message, help);
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! `nouns::streams` lists the keys, `flow::broker` and `service::services` read them.
 //! Invariant: a key that a protocol lacks is a mistake at its place.
 
+use crate::plan::OnFail;
 use crate::plan::broker::MqttVersion;
 use crate::scenario::nouns::kafka::STARTS;
 use crate::scenario::nouns::laws::DISTRIBUTION;
@@ -11,8 +12,8 @@ use crate::scenario::nouns::noun::ValueShape::{
     self, Any, Count, Fixed, Name, Numbers, OneOf, PositiveDuration, Share, Shared, Size, Table,
     Template, Truth, Words,
 };
-use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, Noun, key, map_of, words};
-use crate::scenario::nouns::operations::{CALL, OUTCOME, RESPONSE};
+use crate::scenario::nouns::noun::{EMPTY, KeyRule, KeySpec, Noun, key, list_of, map_of, words};
+use crate::scenario::nouns::operations::{CALL, CHECKED, EXPECTED, OUTCOME, RESPONSE};
 
 /// Maximum messages that wait for their confirmation, which is that of MQTT.
 const MAX_IN_FLIGHT: u64 = 65_535;
@@ -88,7 +89,28 @@ pub(super) static PUBLISHING: &[KeySpec] = &[
          its own.",
     )
     .default("1"),
+    key("check", Table(&CONFIRM_CHECK), CHECKED),
+    key("expect", Table(&CONFIRM_CHECK), EXPECTED),
+    key(
+        "on_fail",
+        Words(&words(&OnFail::NAMES)),
+        "Effect of a failed check or expect: `count` it, `stop` the iteration, or `abort` the run.",
+    )
+    .default("count"),
 ];
+
+pub(crate) static CONFIRM_CHECK: Noun = Noun {
+    id: "confirm_check",
+    title: "a check",
+    about: "Conditions on a broker's confirmation. `check` counts those that fail; `expect` also \
+            fails the step and ends the iteration.",
+    form: "`{ status: NO_ROUTE }`",
+    groups: &[&[
+        key("status", OneOf(&[Fixed, list_of(&Fixed)]), "Accepted statuses, such as `NO_ROUTE`."),
+        key("service", Fixed, "Bound on the service time, such as `\"< 1s\"`."),
+    ]],
+    ..EMPTY
+};
 
 /// The keys of a step that subscribes.
 pub(super) static SUBSCRIBING: &[KeySpec] = &[

@@ -3,7 +3,9 @@
 //! `service::grpc` reads it.
 //! Invariant: a service has one source of descriptors.
 
-use crate::scenario::nouns::noun::ValueShape::{Fixed, List, OneOf, Size, Truth};
+use crate::scenario::nouns::noun::ValueShape::{
+    Constant, Fixed, List, OneOf, PositiveDuration, Size, Truth,
+};
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, key};
 
 /// Maximum files and folders.
@@ -31,14 +33,23 @@ pub(crate) static GRPC_SERVICE: Noun = Noun {
             Fixed,
             "A set of descriptors instead, as `protoc --include_imports -o shop.pb` writes it.",
         ),
+        key("reflection", Constant(true), "The server is asked for its methods before the run."),
         key("max_message", Size, "Largest message of a stream that is accepted, unpacked.")
             .default("4MiB"),
+        key(
+            "ping",
+            PositiveDuration,
+            "Silence of the target, while a call is open, after which a ping of HTTP/2 is sent.",
+        )
+        .otherwise("no pings"),
+        key("pong", PositiveDuration, "Longest wait for the answer to a ping.").default("10s"),
         key("compress", Truth, "Compresses requests with gzip, and accepts such responses.")
             .default("false"),
     ]],
     rules: &[
-        KeyRule::ExactlyOne(&["proto", "descriptors"]),
+        KeyRule::ExactlyOne(&["proto", "descriptors", "reflection"]),
         KeyRule::Excludes("descriptors", &["include"]),
+        KeyRule::Excludes("reflection", &["include"]),
     ],
     ..EMPTY
 };

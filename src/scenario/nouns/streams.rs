@@ -15,7 +15,8 @@ use crate::scenario::nouns::noun::ValueShape::{
 use crate::scenario::nouns::noun::{
     EMPTY, KeyRule, KeySpec, MapKeys, MapShape, Noun, key, map_of, words,
 };
-use crate::scenario::nouns::responses::{CAPTURE, RESPONSE};
+use crate::scenario::nouns::operations::{CHECKED, EXPECTED, REPLY_CHECK};
+use crate::scenario::nouns::responses::{CAPTURE, CHECK, RESPONSE};
 use crate::scenario::nouns::values::TAGS;
 
 /// The path of a stream.
@@ -64,6 +65,23 @@ static OPENING: &[KeySpec] = &[
     .default("false"),
 ];
 
+/// Conditions on the response of a handshake: of HTTP, or of a broker.
+const HANDSHAKE: ValueShape = OneOf(&[Table(&CHECK), Table(&REPLY_CHECK)]);
+
+/// The keys of a step that opens a stream, for its response.
+static OPENED: &[KeySpec] = &[
+    key("capture", map_of(&Table(&CAPTURE)), "Variables set from the response."),
+    key("check", HANDSHAKE, CHECKED),
+    key("expect", HANDSHAKE, EXPECTED),
+    key(
+        "on_fail",
+        Words(&words(&OnFail::NAMES)),
+        "Effect of a failed check, expect or capture: `count` it, `stop` the iteration, or `abort` \
+         the run.",
+    )
+    .default("count"),
+];
+
 /// The keys of listeners.
 static LISTENING: &[KeySpec] = &[
     key("match", Table(&MATCH), "Conditions on the messages that it takes.").otherwise("all"),
@@ -105,7 +123,7 @@ pub(crate) static OPEN: Noun = Noun {
         OPENING,
         SESSION,
         COMMON,
-        RESPONSE,
+        OPENED,
     ],
     ..EMPTY
 };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::files::FileRole;
 use crate::grpc::{GrpcSettings, Schema};
+use crate::plan::transport::{PingInterval, TransportConfig};
 use crate::protocol::Protocol;
 use crate::scenario::nouns::grpc_service::GRPC_SERVICE;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -17,43 +18,85 @@ use crate::scenario::syntax::files::is_readable;
 use crate::scenario::syntax::node::Node;
 use crate::scenario::syntax::{source, values};
 
-/// The methods and settings of a service, if it speaks gRPC and has them.
+/// The methods and settings of a service, if it speaks gRPC and has them; sets the pings of its
+/// connections.
 pub(super) fn of_service(
     diagnostics: &mut Diagnostics,
-    (service, fields): (&Node, &mut Fields<'_>),
-    protocol: Protocol,
+    (name, service, fields): (&str, &Node, &mut Fields<'_>),
+    (protocol, transport): (Protocol, &mut TransportConfig),
 ) -> Option<Arc<GrpcSettings>> {
     report_absent(diagnostics, service, protocol);
     let node = fields.take("grpc").filter(|_| cfg!(feature = "grpc"))?;
-    Some(settings(diagnostics, node))
+    Some(settings(diagnostics, (name, node), transport))
 }
 
 /// Reads the descriptors and settings of a service.
-fn settings(diagnostics: &mut Diagnostics, node: &Node) -> Arc<GrpcSettings> {
+fn settings(
+    diagnostics: &mut Diagnostics,
+    (name, node): (&str, &Node),
+    transport: &mut TransportConfig,
+) -> Arc<GrpcSettings> {
     let Some(mut fields) = Fields::read(diagnostics, node, &GRPC_SERVICE) else {
         return Arc::new(GrpcSettings {
             schema: None,
             compress: false,
             max_message: GrpcSettings::MAX_MESSAGE,
+            lacks_reflection: false,
         });
     };
     let proto = fields.take("proto");
     let include = fields.take("include");
     let descriptors = fields.take("descriptors");
+    let reflection = fields.take("reflection");
     let max_message = fields.value(diagnostics, "max_message").unwrap_or(GrpcSettings::MAX_MESSAGE);
     let compress = fields.value(diagnostics, "compress").unwrap_or(false);
+    let after = fields.value(diagnostics, "ping");
+    let pong = fields.value(diagnostics, "pong").unwrap_or(PingInterval::PONG);
+    transport.ping = after.map(|after| PingInterval { after, pong });
     fields.finish(diagnostics);
-    let schema = match (proto, descriptors) {
-        (Some(node), None) => compile(diagnostics, node, include),
-        (None, Some(node)) => decode(diagnostics, node),
+    let mut lacks_reflection = false;
+    let schema = match (proto, descriptors, reflection) {
+        (Some(node), None, None) => compile(diagnostics, node, include),
+        (None, Some(node), None) => decode(diagnostics, node),
+        (None, None, Some(node)) => match diagnostics.reflected.get(name).cloned() {
+            Some(found) => reflected(diagnostics, node, found),
+            None => {
+                lacks_reflection = true;
+                diagnostics.warn(
+                    node.span,
+                    format!("the methods of `{name}` are those that its server tells"),
+                    "`run` and `check --once` ask it; nothing was sent now, so that methods and \
+                     messages of its steps were not checked",
+                );
+                None
+            }
+        },
         _ => {
             diagnostics
                 .mistake(node.span, "a service of gRPC has one source of its methods")
-                .expected("either `proto` or `descriptors`");
+                .expected("one of `proto`, `descriptors` and `reflection: true`");
             None
         }
     };
-    Arc::new(GrpcSettings { schema: schema.map(Arc::new), compress, max_message })
+    let schema = schema.map(Arc::new);
+    Arc::new(GrpcSettings { schema, compress, max_message, lacks_reflection })
+}
+
+/// The methods that a server has told, or why it did not.
+fn reflected(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    found: Result<Arc<[u8]>, String>,
+) -> Option<Schema> {
+    let schema = found.and_then(|set| Schema::decode(&set));
+    schema
+        .map_err(|why| {
+            diagnostics
+                .mistake(node.span, format!("the server does not tell its methods: {why}"))
+                .expected("a server with the service grpc.reflection.v1.ServerReflection")
+                .help("enable it there, or give `proto` or `descriptors` instead");
+        })
+        .ok()
 }
 
 fn decode(diagnostics: &mut Diagnostics, node: &Node) -> Option<Schema> {

@@ -80,7 +80,7 @@ fn service(
             let health = fields.take("health").and_then(|node| health::health(diagnostics, node));
             let headers = headers(diagnostics, &mut fields, protocol);
             let timeout = fields.value(diagnostics, "timeout");
-            let transport = transport::transport(diagnostics, &mut fields, (protocol, login));
+            let mut transport = transport::transport(diagnostics, &mut fields, (protocol, login));
             let cookies = fields.value(diagnostics, "cookies");
             let compress = fields.value(diagnostics, "compress");
             let contents = fields.value(diagnostics, "contents");
@@ -88,7 +88,8 @@ fn service(
             let ws = fields.take("ws").map(|node| websocket(diagnostics, node));
             let url = fields.entry("url").and_then(|(_, node)| values::scalar(node));
             let first = fields.entry("urls").and_then(|(_, node)| backends::first_url(node));
-            let grpc = grpc::of_service(diagnostics, (node, &mut fields), protocol);
+            let speaks = (protocol, &mut transport);
+            let grpc = grpc::of_service(diagnostics, (name, node, &mut fields), speaks);
             let mqtt = fields.take("mqtt").map(|node| self::mqtt(diagnostics, node));
             let (kafka, kafka_login) = kafka::of_service(diagnostics, &mut fields);
             let transport = TransportConfig { kafka_login, ..transport };

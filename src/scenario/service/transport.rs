@@ -84,6 +84,7 @@ pub(crate) fn transport(
         dns: dns.unwrap_or_default(),
         version: version.unwrap_or_default(),
         cluster: cluster.unwrap_or(false),
+        ping: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::files::Files;
+use crate::grpc::reflection::ReflectedSets;
 use crate::plan::SourceFile;
 use crate::plan::data::sanitize::ColumnRule;
 use crate::redact::{MASK, Redactor, SensitiveNames};
@@ -38,6 +39,8 @@ pub(crate) struct Diagnostics {
     pub(crate) files: Files,
     /// The folders that the scenario may read.
     pub(crate) readable: ReadableFolders,
+    /// Descriptors that servers of gRPC have told, or why they did not, by service.
+    pub(crate) reflected: ReflectedSets,
     /// Rules for columns of all data, of safety files.
     pub(crate) required_rules: Vec<(String, ColumnRule)>,
     /// Opened files whose text no report has.

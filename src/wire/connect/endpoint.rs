@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::{self, Time};
 use crate::plan::transport::{
-    AddressOrder, DnsConfig, DnsTtl, HttpVersion, Proxy, TransportConfig,
+    AddressOrder, DnsConfig, DnsTtl, HttpVersion, PingInterval, Proxy, TransportConfig,
 };
 use crate::plan::{Address, Safety};
 use crate::protocol::Protocol;
@@ -55,6 +55,8 @@ pub struct ServiceEndpoint {
     pub(in crate::wire) login: Option<LoginRequest>,
     /// `Auto` only over TLS.
     pub(in crate::wire) version: HttpVersion,
+    /// Pings of HTTP/2; `None`: none are sent.
+    pub(in crate::wire) ping: Option<PingInterval>,
     sources: Vec<IpAddr>,
     /// Host and port to connect to: the URL's, those of `connect_to`, or the proxy's.
     next_hop: (String, u16),
@@ -170,6 +172,7 @@ impl ServiceEndpoint {
             protocol: address.protocol,
             login: LoginRequest::new(address, transport),
             version,
+            ping: transport.ping,
             sources: transport.sources.clone(),
             next_hop,
             dns: transport.dns,

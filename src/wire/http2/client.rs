@@ -61,6 +61,7 @@ async fn exchange(
     let idle_ns = exchange.dispatched.since(h2.idle_since);
     let mut progress = StreamProgress { phase: AttemptPhase::Send, status: 0 };
     let before = h2.traffic.sent.get();
+    h2.traffic.busy_since.set(Some(exchange.dispatched));
     let exchanged = h2.converse(outgoing, deadline, capture, (exchange, &mut progress)).await;
     exchange.done = clock::now();
     h2.idle_since = exchange.done;
@@ -84,7 +85,10 @@ async fn exchange(
     };
     if capture.is_taken_over() {
         leave_to_stream(slot, capture);
-    } else if should_close(exchange.outcome) || !h2.is_fresh() {
+        return resend;
+    }
+    h2.traffic.busy_since.set(None);
+    if should_close(exchange.outcome) || !h2.is_fresh() {
         slot.close();
     }
     resend

@@ -3,20 +3,24 @@
 //! `client` opens it; `stream_exchange` runs exchanges on it, one at a time.
 //! Invariant: what a target sends is bounded by flow-control windows.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::client::{self, SendRequest};
+use h2::client::{self, Connection, SendRequest};
 use http::uri::Scheme;
 use tokio::task::JoinHandle;
 
 use crate::clock::Time;
+use crate::plan::transport::PingInterval;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::limits::MAX_HEAD;
+use crate::wire::http2::pings::ConnectionPings;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
 use crate::wire::http2::traffic::{ConnectionTraffic, CountedIo};
 
@@ -56,9 +60,8 @@ impl Http2 {
             .handshake(io);
         match deadline.wait(handshake).await {
             Ok(Ok((sender, connection))) => {
-                // The driver's result is not needed: each exchange gets the connection's error
-                // itself.
-                let driver = tokio::task::spawn_local(async move { drop(connection.await) });
+                let driving = drive(connection, endpoint.ping, Rc::clone(&traffic));
+                let driver = tokio::task::spawn_local(driving);
                 Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
             }
             Ok(Err(error)) => Err(StreamFailure::from_h2(&error, FailureContext::OPENING).outcome),
@@ -88,6 +91,32 @@ impl Http2 {
         !self.driver.is_finished()
             && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
+}
+
+/// Drives a connection until it ends, or a ping has no answer. The result is not needed: each
+/// exchange gets the connection's error itself.
+async fn drive(
+    mut connection: Connection<CountedIo>,
+    interval: Option<PingInterval>,
+    traffic: Rc<ConnectionTraffic>,
+) {
+    let pings = interval.zip(connection.ping_pong());
+    let Some((interval, pings)) = pings else {
+        drop(connection.await);
+        return;
+    };
+    let mut pings = ConnectionPings::new(interval, pings);
+    poll_fn(|cx| {
+        if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let silent = pings.poll(cx, &traffic);
+        if silent.is_ready() {
+            traffic.fault.set(Some(FailureKind::NoPong));
+        }
+        silent
+    })
+    .await;
 }
 
 impl Drop for Http2 {

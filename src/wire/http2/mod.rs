@@ -10,6 +10,7 @@ pub(crate) mod grpc_messages;
 pub(crate) mod grpc_response;
 pub(crate) mod grpc_stream;
 pub(crate) mod message;
+pub(crate) mod pings;
 pub(crate) mod reason;
 pub(crate) mod stream_error;
 pub(crate) mod stream_exchange;

@@ -27,8 +27,10 @@ pub(in crate::wire) struct ConnectionTraffic {
     last_taken: Cell<(u64, u64)>,
     /// Wakes what waits for bytes to be handed to the kernel.
     writing: RefCell<Option<Waker>>,
-    /// The first TLS failure.
+    /// The first TLS failure, or a ping without an answer.
     pub(in crate::wire) fault: Cell<Option<FailureKind>>,
+    /// When the call that is open began; `None` if none is.
+    pub(in crate::wire) busy_since: Cell<Option<Time>>,
 }
 
 /// A connection that counts its bytes.
