@@ -190,6 +190,9 @@ mod tests {
             (Protocol::Amqp, "OK", 1_600),
             (Protocol::Amqp, "NOT_FOUND", 1_609),
             (Protocol::Amqp, "CONSUMER_CANCELLED", 1_621),
+            (Protocol::Kafka, "OK", 1_700),
+            (Protocol::Kafka, "UNKNOWN_TOPIC_OR_PARTITION", 1_705),
+            (Protocol::Kafka, "INVALID_RECORD", 1_757),
         ] {
             assert_eq!(of_word(protocol, word), Some(status), "{word}");
             assert_eq!(super::word(status), word);
@@ -198,7 +201,7 @@ mod tests {
         }
         assert_eq!(of_word(Protocol::Redis, "wrongtype"), Some(1_003));
         assert_eq!(of_name("WRONGTYPE"), [1_003]);
-        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200, 1_400, 1_500, 1_600]);
+        assert_eq!(of_name("OK"), [1_000, 1_100, 1_110, 1_200, 1_400, 1_500, 1_600, 1_700]);
         assert!(of_name("http OK").is_empty());
         assert_eq!(name(1_099), "1099");
         assert_eq!(class(1_099), StatusClass::ServerError);

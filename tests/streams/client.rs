@@ -103,6 +103,7 @@ pub(crate) fn wire_to(address: SocketAddr, version: HttpVersion, tls: bool) -> W
 }
 
 /// Opens a stream. The outer error is the outcome of a handshake without a stream.
+#[expect(clippy::large_types_passed_by_value, reason = "each test makes one")]
 pub(crate) async fn open(
     address: SocketAddr,
     opening: Opening<'_>,

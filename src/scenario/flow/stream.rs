@@ -125,8 +125,7 @@ pub(crate) fn step(
     };
     let mut call = StreamCall::read((verb, responding), flow, diagnostics, fields);
     if let Some(service) = broker {
-        let of = (verb, service);
-        let place = (value, &mut *fields);
+        let (of, place) = ((verb, service), (value, &mut *fields));
         let compiled = if channels::are_of(flow.flow_context.context, service) {
             channels::step(flow, diagnostics, place, of, &mut call.call)?
         } else {

@@ -4,17 +4,22 @@
 //! Invariant: settings that contradict each other are a mistake, as in Kafka's own clients.
 
 use crate::plan::kafka::{KafkaLoginMethod, KafkaSettings};
+use crate::plan::transport::TransportConfig;
 use crate::scenario::nouns::kafka::{ACKS, COMPRESSIONS, KAFKA_SETTINGS, LOGIN_METHODS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::Node;
 
-/// Reads the settings of a service, and how users log in.
+/// Reads the settings of a service; how users log in goes into `transport`.
 pub(super) fn of_service(
     diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
-) -> (KafkaSettings, KafkaLoginMethod) {
-    fields.take("kafka").map(|node| settings(diagnostics, node)).unwrap_or_default()
+    transport: &mut TransportConfig,
+) -> KafkaSettings {
+    let given = fields.take("kafka").map(|node| settings(diagnostics, node));
+    let (settings, login) = given.unwrap_or_default();
+    transport.kafka_login = login;
+    settings
 }
 
 fn settings(diagnostics: &mut Diagnostics, node: &Node) -> (KafkaSettings, KafkaLoginMethod) {

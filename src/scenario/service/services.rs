@@ -5,7 +5,7 @@
 use crate::plan::broker::{MqttSettings, MqttVersion};
 use crate::plan::service::Builtin;
 use crate::plan::stream::WebSocketSettings;
-use crate::plan::transport::{Login, TransportConfig};
+use crate::plan::transport::Login;
 use crate::plan::{Address, Backends, Service, ServiceTarget};
 use crate::protocol::Protocol;
 use crate::scenario::nouns::brokers::{MQTT, VERSIONS};
@@ -91,15 +91,9 @@ fn service(
             let speaks = (protocol, &mut transport);
             let grpc = grpc::of_service(diagnostics, (name, node, &mut fields), speaks);
             let mqtt = fields.take("mqtt").map(|node| self::mqtt(diagnostics, node));
-            let (kafka, kafka_login) = kafka::of_service(diagnostics, &mut fields);
-            let transport = TransportConfig { kafka_login, ..transport };
+            let kafka = kafka::of_service(diagnostics, &mut fields, &mut transport);
             let is_websocket = url.or(first).is_some_and(is_websocket);
-            let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
-            if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
-                diagnostics
-                    .mistake(key.span, "TLS over a `unix` socket is not supported")
-                    .expected("an http URL with `unix`");
-            }
+            report_tls_over_socket(diagnostics, &mut fields, target.as_ref());
             fields.finish(diagnostics);
             let mut service = Service {
                 headers,
@@ -239,6 +233,20 @@ fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     let instances = fields.value(diagnostics, "instances").unwrap_or(1);
     fields.finish(diagnostics);
     Some(Builtin { latency: latency.flatten(), servers, instances })
+}
+
+/// Reports TLS over a Unix socket.
+fn report_tls_over_socket(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    target: Option<&ServiceTarget>,
+) {
+    let secure = matches!(target, Some(ServiceTarget::Url(address)) if address.tls);
+    if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
+        diagnostics
+            .mistake(key.span, "TLS over a `unix` socket is not supported")
+            .expected("an http URL with `unix`");
+    }
 }
 
 /// Reports keys that only services of HTTP have, or only those of a stream of bytes.

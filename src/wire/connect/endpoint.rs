@@ -93,6 +93,13 @@ pub(in crate::wire) struct EndpointOrigin {
 }
 
 impl EndpointOrigin {
+    fn new(own: &TransportConfig, at: &Address, seed: Seed, safety: &Arc<Safety>) -> Box<Self> {
+        // `connect_to` stands for the host of the URL alone.
+        let alone = TransportConfig { connect_to: None, unix: None, ..own.clone() };
+        let transport = TransportConfig { cluster: false, ..alone };
+        Box::new(Self { transport, address: at.clone(), seed, safety: Arc::clone(safety) })
+    }
+
     /// The endpoint of another host with the same settings.
     ///
     /// # Errors
@@ -145,21 +152,8 @@ impl ServiceEndpoint {
             Resolved { addresses, until: Time::NEVER }
         });
         let refusal = RefCell::new(refusal(transport, (&host, port), &next_hop, &safety));
-        let is_cluster = transport.cluster || address.protocol == Protocol::Kafka;
-        // `connect_to` stands for the host of the URL alone.
-        let cluster = is_cluster.then(|| {
-            Box::new(EndpointOrigin {
-                transport: TransportConfig {
-                    connect_to: None,
-                    unix: None,
-                    cluster: false,
-                    ..transport.clone()
-                },
-                address: address.clone(),
-                seed,
-                safety: Arc::clone(&safety),
-            })
-        });
+        let has_nodes = transport.cluster || address.protocol == Protocol::Kafka;
+        let cluster = has_nodes.then(|| EndpointOrigin::new(transport, address, seed, &safety));
         Ok(Self {
             cluster,
             safety,

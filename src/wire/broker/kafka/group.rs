@@ -156,7 +156,7 @@ impl ConsumerGroup {
         let pending = SentRequest::Group(index, kind);
         match self.coordinator {
             _ if kind == GroupRequest::FindCoordinator => {
-                links.request_of_any(cluster, &request, pending)
+                links.request_of_any(cluster, &request, pending);
             }
             Some(node) => {
                 let Some(link) = links.link_to(cluster, node, LinkRole::Group) else {

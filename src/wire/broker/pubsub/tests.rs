@@ -105,8 +105,14 @@ fn notifications_of_postgresql_come_between_answers() {
 #[test]
 fn commands_are_what_the_servers_expect() {
     let options = PublishOptions::default();
-    let publish =
-        PublishCommand { destination: "news", payload: b"a\r\nb", headers: &[], options: &options };
+    let publish = PublishCommand {
+        destination: "news",
+        payload: b"a\r\nb",
+        headers: &[],
+        key: None,
+        partition: None,
+        options: &options,
+    };
     let (mut redis, mut out) = (RedisDialect::new(10), Vec::new());
     redis.subscribe("news", &mut out).unwrap();
     redis.subscribe("n[ew]*", &mut out).unwrap();
