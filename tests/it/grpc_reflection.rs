@@ -132,7 +132,7 @@ fn hit_calls_a_method_of_a_server_that_tells_it() {
         ("echo.v1.Echo/Sey", "{}", &[][..], "did you mean `echo.v1.Echo/Say`?"),
         ("echo.v1.Echo/Watch", "{}", &[], "takes or returns a stream"),
         ("echo.v1.Echo/Say", "{\"txt\":1}", &[], "this is no echo.v1.Request"),
-        ("echo.v1.Echo/Say", "{", &[], "this is no echo.v1.Request"),
+        ("echo.v1.Echo/Say", "{", &[], "this is no JSON: "),
         ("echo.v1.Echo/Say", "{}", &["-m", "PUT"], "has no effect on calls of gRPC"),
     ] {
         let done = hit(method, body, words);

@@ -344,7 +344,7 @@ archetypes:
         on_fail: count
       - {{ open: true, timeout: 2s }}
       - repeat:
-          times: 50
+          times: 5
           do: [ {{ send: t, body: x, timeout: 2s, think: 5ms, name: it }} ]
 thresholds: [ 'errors < 100%' ]
 ",

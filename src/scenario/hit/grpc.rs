@@ -118,7 +118,9 @@ fn make_call(
     let json = hit.body.as_deref().unwrap_or(b"{}");
     let mut frame = Vec::new();
     if let Err(why) = method.write_request(json, false, &mut frame) {
-        let message = format!("this is no {}: {why}", method.input.name());
+        // Before the server has told its messages, any JSON is one.
+        let what = if settings.lacks_reflection { "JSON" } else { method.input.name() };
+        let message = format!("this is no {what}: {why}");
         diagnostics.global_mistake("--body", message).expected("the message as JSON");
         return None;
     }
