@@ -1,7 +1,7 @@
 //! Steps at a real broker of MQTT: counts equal to the broker's own, qualities of service,
 //! deliveries by stamp, shared subscriptions, wills, logins, TLS, a restart in mid-run.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 
@@ -102,6 +102,8 @@ fn sessions_over_websocket_are_those_over_tcp() {
     let pem = certificate.cert.pem();
     let files: [(&str, &[u8]); 2] = [("cert.pem", pem.as_bytes()), ("key.pem", key.as_bytes())];
     let _broker = Mosquitto::with(&lines, &files);
+    // It opens its listeners one after the other.
+    wait_until("all ports listen", || [own, tls].iter().all(|at| TcpStream::connect(at).is_ok()));
     let flow = "
 - { send: 'a/b', qos: 2, json: { v: '{{ alnum(3000) }}' }, stamp: true, name: said }
 ";
