@@ -231,6 +231,22 @@ fn a_member_joins_again_after_each_error_that_asks_for_it() {
 }
 
 #[test]
+fn a_membership_that_ends_is_a_second_answer() {
+    // GROUP_AUTHORIZATION_FAILED.
+    let (_, address, settings) = start(&[(HEARTBEAT, 30)]);
+    let found = run(async {
+        let mut client = open(address, settings).await;
+        let options = SubscribeOptions::default();
+        let (subscription, group) = (1, Some("g"));
+        let command =
+            BrokerCommand::Subscribe { source: "t", options: &options, subscription, group };
+        client.stream.command(9, command).unwrap();
+        super::kafka::words(&super::kafka::answers(&mut client, 2).await.0)
+    });
+    assert_eq!(found, ["9 OK", "9 GROUP_AUTHORIZATION_FAILED"]);
+}
+
+#[test]
 fn an_error_that_does_not_pass_is_the_answer() {
     for (key, error, word) in [
         // GROUP_AUTHORIZATION_FAILED and INCONSISTENT_GROUP_PROTOCOL.

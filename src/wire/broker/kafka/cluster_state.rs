@@ -111,6 +111,7 @@ impl ClusterState {
                 0 => usize::MAX,
                 most => usize::from(most),
             }),
+            began: number,
             command: Some(number),
             is_assigned: false,
         });

@@ -17,7 +17,9 @@ pub(super) struct TopicSubscription {
     /// Messages that are handed on before they are settled; `None`: each is settled when it is
     /// handed on.
     pub(super) prefetch: Option<usize>,
-    /// The command that is answered when the first positions are known.
+    /// The number of the command that began it.
+    pub(super) began: u64,
+    /// The same, until it is answered: when the first positions are known.
     pub(super) command: Option<u64>,
     /// Whether its partitions are known.
     pub(super) is_assigned: bool,

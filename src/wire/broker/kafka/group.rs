@@ -7,10 +7,10 @@
 
 use super::assignment;
 use super::cluster::ClusterLayout;
-use super::consumer::KafkaConsumer;
+use super::consumer::{KafkaConsumer, answer};
 use super::error_code::{
     ILLEGAL_GENERATION, MEMBER_ID_REQUIRED, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, is_passing,
-    is_without_coordinator, status_of,
+    is_without_coordinator,
 };
 use super::link::{GroupRequest, LinkRole, SentRequest};
 use super::links::BrokerLinks;
@@ -20,7 +20,6 @@ use crate::clock::Time;
 use crate::plan::kafka::KafkaSettings;
 use crate::stats::FailureKind;
 use crate::units::nanos;
-use crate::wire::broker::command::CommandAnswer;
 
 /// The wait before a request is sent again, ns.
 const AGAIN_NS: u64 = 100_000_000;
@@ -381,17 +380,11 @@ impl ConsumerGroup {
     fn give_up(&mut self, index: usize, now: Time, code: i16, consumer: &mut KafkaConsumer) {
         consumer.revoke(index);
         self.phase = GroupPhase::Left;
-        let owned = consumer.subscriptions.iter_mut().filter(|own| own.group == Some(index));
-        let mut numbers: Vec<u64> = owned.filter_map(|own| own.command.take()).collect();
-        if numbers.is_empty() {
-            numbers.push(0);
+        let KafkaConsumer { subscriptions, answers, .. } = consumer;
+        for own in subscriptions.iter_mut().filter(|own| own.group == Some(index)) {
+            // A second answer to a command says that its subscription has ended.
+            own.command = None;
+            answers.push_back(answer(own.began, now, code));
         }
-        consumer.answers.extend(numbers.into_iter().map(|number| CommandAnswer {
-            number,
-            at: now,
-            status: status_of(code),
-            reason: "".into(),
-            written: None,
-        }));
     }
 }
