@@ -171,3 +171,72 @@ impl<'a> KafkaDialogue<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(method: KafkaLoginMethod) -> KafkaLogin {
+        let (user, password) = (Some("ana".to_owned()), Some("unlikely-4714".to_owned()));
+        KafkaLogin::new(&Login { user, password, ..Login::default() }, method).unwrap()
+    }
+
+    /// A response to the handshake.
+    fn offers(code: i16, mechanism: &str) -> Vec<u8> {
+        let length = (mechanism.len() as i16).to_be_bytes();
+        [&code.to_be_bytes()[..], &1_i32.to_be_bytes(), &length, mechanism.as_bytes()].concat()
+    }
+
+    /// A response to a message of the mechanism.
+    fn answers(code: i16, text: &str, message: &[u8]) -> Vec<u8> {
+        let (length, size) = ((text.len() as i16).to_be_bytes(), message.len() as i32);
+        [&code.to_be_bytes()[..], &length, text.as_bytes(), &size.to_be_bytes(), message].concat()
+    }
+
+    /// How a login ends with these responses, its words, and what it has sent.
+    fn end(method: KafkaLoginMethod, responses: &[Vec<u8>]) -> (String, String, Vec<u8>) {
+        let login = login(method);
+        let (mut dialogue, mut words) = (KafkaDialogue::new(&login), String::new());
+        let mut end = "waits".to_owned();
+        for response in responses {
+            end = match dialogue.take(response, &mut words) {
+                Ok(None) => "waits".to_owned(),
+                Ok(Some(LoginReply::Accepted { round_trips })) => format!("accepted {round_trips}"),
+                Ok(Some(LoginReply::Refused)) => "refused".to_owned(),
+                Ok(Some(LoginReply::Broken(kind))) | Err(kind) => kind.name().to_owned(),
+            };
+        }
+        assert!(!format!("{login:?}{words}").contains("4714"));
+        (end, words, dialogue.out)
+    }
+
+    #[test]
+    fn a_password_is_sent_once_the_broker_offers_it() {
+        let plain = KafkaLoginMethod::Plain;
+        let (ended, _, out) = end(plain, &[]);
+        assert_eq!(ended, "waits");
+        assert!(out.ends_with(b"\0\x05PLAIN") && !out.ends_with(b"4714"));
+        let (ended, _, out) = end(plain, &[offers(0, "PLAIN"), answers(0, "", b"")]);
+        assert_eq!(ended, "accepted 2");
+        assert!(out.ends_with(b"\0\0\0\x12\0ana\0unlikely-4714"));
+        let (ended, words, out) = end(plain, &[offers(33, "GSSAPI")]);
+        assert_eq!((&*ended, &*words), ("refused", "the broker offers `GSSAPI`, not PLAIN"));
+        assert!(!out.ends_with(b"4714"));
+        let (ended, words, _) = end(plain, &[offers(0, "PLAIN"), answers(58, "no such user", b"")]);
+        assert_eq!((&*ended, &*words), ("refused", "no such user"));
+        assert_eq!(end(plain, &[vec![0]]).0, "bad_reply");
+    }
+
+    #[test]
+    fn a_broker_has_to_prove_that_it_knows_the_password() {
+        let scram = KafkaLoginMethod::ScramSha256;
+        let begun = [offers(0, "SCRAM-SHA-256")];
+        let (ended, _, out) = end(scram, &begun);
+        assert_eq!(ended, "waits");
+        let first = String::from_utf8_lossy(&out).into_owned();
+        assert!(first.contains("n,,n=ana,r="), "{first:?}");
+        // A nonce that does not begin with the client's.
+        let other = answers(0, "", b"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+        assert_eq!(end(scram, &[begun[0].clone(), other]).0, "bad_reply");
+    }
+}
