@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::plan::RequestBody;
 use crate::plan::broker::{DeclareArgument, DeclareKind, DeclarePlan};
 use crate::plan::operation::Operation;
-use crate::scenario::flow::compiled_operation::CompiledOperation;
+use crate::scenario::flow::compiled_operation::{self, CompiledOperation};
 use crate::scenario::nouns::brokers::{AMQP_OPERATION, AMQP_OPERATIONS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -29,18 +29,10 @@ pub(super) fn compile(
     value: &Node,
     names: &[String],
 ) -> Option<CompiledOperation> {
-    let mut fields = Fields::read(diagnostics, value, &AMQP_OPERATION)?;
-    let mut given = AMQP_OPERATIONS
-        .into_iter()
-        .filter_map(|key| fields.take(key).map(|node| (key, node)))
-        .collect::<Vec<_>>();
-    let (Some((key, node)), true) = (given.pop(), given.is_empty()) else {
-        fields.finish(diagnostics);
-        diagnostics
-            .mistake(value.span, "an operation of AMQP is one of its keys")
-            .expected(format!("one of {}", values::list_names(&AMQP_OPERATIONS)));
-        return None;
-    };
+    let fields = Fields::read(diagnostics, value, &AMQP_OPERATION)?;
+    let of = (value, "AMQP");
+    let (mut fields, key, node) =
+        compiled_operation::only_key(diagnostics, of, fields, &AMQP_OPERATIONS)?;
     let name = template(diagnostics, node, names);
     let (mut arguments, mut is_durable) = (Vec::new(), true);
     let kind = match key {

@@ -7,7 +7,7 @@ use crate::plan::RequestBody;
 use crate::plan::broker::{AcknowledgePlan, PublishOptions, SubscribeOptions};
 use crate::plan::kafka::{KafkaSettings, TopicOperation, TopicPlan};
 use crate::plan::operation::Operation;
-use crate::scenario::flow::compiled_operation::CompiledOperation;
+use crate::scenario::flow::compiled_operation::{self, CompiledOperation};
 use crate::scenario::nouns::kafka::{STARTS, TOPIC_OPERATION, TOPIC_OPERATIONS};
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
@@ -91,18 +91,10 @@ pub(super) fn compile(
     value: &Node,
     names: &[String],
 ) -> Option<CompiledOperation> {
-    let mut fields = Fields::read(diagnostics, value, &TOPIC_OPERATION)?;
-    let mut given = TOPIC_OPERATIONS
-        .into_iter()
-        .filter_map(|key| fields.take(key).map(|node| (key, node)))
-        .collect::<Vec<_>>();
-    let (Some((key, node)), true) = (given.pop(), given.is_empty()) else {
-        fields.finish(diagnostics);
-        diagnostics
-            .mistake(value.span, "an operation of Kafka is one of its keys")
-            .expected(format!("one of {}", values::list_names(&TOPIC_OPERATIONS)));
-        return None;
-    };
+    let fields = Fields::read(diagnostics, value, &TOPIC_OPERATION)?;
+    let of = (value, "Kafka");
+    let (mut fields, key, node) =
+        compiled_operation::only_key(diagnostics, of, fields, &TOPIC_OPERATIONS)?;
     let name = templates::template(diagnostics, node, Encoding::Plain, names, "a name");
     let plan = if key == "create_topic" {
         let partitions: Option<u64> = fields.value(diagnostics, "partitions");
