@@ -171,6 +171,8 @@ fn messages_of_another_client_are_read_whatever_their_codec() {
 #[test]
 fn a_group_shares_partitions_and_stores_its_offsets() {
     let broker = Tansu::start();
+    // One session sends all: of two that append at the same time, Tansu at times shows the later
+    // batch first, and a consumer passes over the other.
     create(&broker.url(), "orders", 4);
     let text = format!(
         "
@@ -204,7 +206,7 @@ archetypes:
 workloads:
   first: {{ archetypes: {{ member: 1 }}, users: 1, duration: 24s }}
   second: {{ archetypes: {{ member: 1 }}, users: 1, start: 5s, duration: 10s }}
-  makers: {{ archetypes: {{ maker: 1 }}, users: 2, start: 4s, duration: 17s }}
+  maker: {{ archetypes: {{ maker: 1 }}, users: 1, start: 4s, duration: 17s }}
 thresholds: [ errors == 0% ]
 ",
         broker.url()
@@ -227,13 +229,11 @@ thresholds: [ errors == 0% ]
     assert!(taken("second", "received") > 50, "two of four partitions: {done}");
     // The second came and went.
     assert_eq!(taken("first", "rebalances"), 2, "{done}");
-    // What a member had received and not stored came again.
-    let received = taken("first", "received") + taken("second", "received");
-    assert_eq!(
-        taken("first", "duplicated") + taken("second", "duplicated"),
-        received - sent,
-        "{done}"
-    );
+    // What a member had received and not stored came again; what came to a member that had left
+    // was another's.
+    let sum = |name: &str| taken("first", name) + taken("second", name);
+    let again = sum("duplicated") + sum("unexpected");
+    assert_eq!(again, sum("received") - sent, "{done}");
     // All that was sent is stored as read.
     let stored = &broker.peer(&["committed", "orders", "shop"])[0];
     let stored = stored.as_object().unwrap().values().map(|offset| offset.as_u64().unwrap_or(0));

@@ -206,16 +206,17 @@ fn an_error_rolls_the_transaction_back_and_skips_its_other_steps() {
       - { sql: insert into moves (amount) values (2), name: after }
 - { sql: select 1, name: next }
 "#;
-    let (done, report, counted) = bank.run(2, steps, "");
-    assert_eq!(status(&report, "23514"), 50, "{done}");
-    assert_eq!(calls(&report, "too much")["failed"], 50, "{done}");
-    assert_eq!(calls(&report, "after")["made"], 50, "{done}");
-    assert_eq!(calls(&report, "transfer commit")["ok"], 50, "{done}");
-    assert_eq!(calls(&report, "transfer rollback")["ok"], 50, "{done}");
-    assert_eq!(calls(&report, "next")["ok"], 100, "the iteration goes on: {done}");
+    // One user: of two, each could make an odd number of the iterations that they share.
+    let (done, report, counted) = bank.run(1, steps, "");
+    assert_eq!(status(&report, "23514"), 25, "{done}");
+    assert_eq!(calls(&report, "too much")["failed"], 25, "{done}");
+    assert_eq!(calls(&report, "after")["made"], 25, "{done}");
+    assert_eq!(calls(&report, "transfer commit")["ok"], 25, "{done}");
+    assert_eq!(calls(&report, "transfer rollback")["ok"], 25, "{done}");
+    assert_eq!(calls(&report, "next")["ok"], 50, "the iteration goes on: {done}");
     assert_eq!(count(&report, "attempts.retries"), 0, "{done}");
-    assert_eq!((counted.rollbacks, counted.commits), (50, 150 + 2), "{done}");
-    assert_eq!(bank.number("select count(*) from moves"), 100);
+    assert_eq!((counted.rollbacks, counted.commits), (25, 75 + 1), "{done}");
+    assert_eq!(bank.number("select count(*) from moves"), 50);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! A member of a consumer group against a scripted coordinator: what it joins with, stores and
 //! leaves, and what it does after each error.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use manada::plan::broker::SubscribeOptions;
@@ -34,7 +37,12 @@ const BATCH: &[u8] = include_bytes!("kafka_batch.bin");
 #[derive(Default)]
 struct Coordinator {
     seen: Mutex<Vec<String>>,
+    changed: Condvar,
     errors: Mutex<Vec<(i16, i16)>>,
+    /// The offsets that are stored, each at one question; then none is.
+    stored: Mutex<VecDeque<i64>>,
+    /// Whether the next fetch is answered late, with a batch from offset 8 on.
+    holds_fetch: AtomicBool,
 }
 
 impl Coordinator {
@@ -47,6 +55,17 @@ impl Coordinator {
 
     fn note(&self, words: String) {
         self.seen.lock().unwrap().push(words);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the member has joined a second time and has all positions.
+    fn await_second_membership(&self) {
+        let is_first = |seen: &mut Vec<String>| {
+            let asked = seen.iter().enumerate().filter(|(_, one)| *one == "fetch offsets 0");
+            let second = asked.map(|(place, _)| place).nth(1);
+            !second.is_some_and(|place| seen[place..].iter().any(|one| one == "heartbeat 0"))
+        };
+        drop(self.changed.wait_while(self.seen.lock().unwrap(), is_first).unwrap());
     }
 
     fn answer(&self, address: SocketAddr, request: &Request) -> Answer {
@@ -56,6 +75,11 @@ impl Coordinator {
             API_VERSIONS => versions(),
             METADATA => metadata("127.0.0.1", address.port(), "t", 0),
             LIST_OFFSETS => offsets(5),
+            FETCH if self.holds_fetch.swap(false, Relaxed) => {
+                self.await_second_membership();
+                // The checksum does not cover the offset.
+                fetched(0, &[&8_i64.to_be_bytes()[..], &BATCH[8..]].concat())
+            }
             FETCH => fetched(0, BATCH),
             FIND_COORDINATOR => {
                 self.note(format!("find {error}"));
@@ -79,7 +103,8 @@ impl Coordinator {
             }
             FETCH_OFFSETS => {
                 self.note(format!("fetch offsets {error}"));
-                let stored = [&int(0)[..], &(-1_i64).to_be_bytes(), &text(""), &[0, 0]].concat();
+                let offset = self.stored.lock().unwrap().pop_front().unwrap_or(-1);
+                let stored = [&int(0)[..], &offset.to_be_bytes(), &text(""), &[0, 0]].concat();
                 [&int(0)[..], &int(1), &text("t"), &int(1), &stored, &code].concat()
             }
             COMMIT => {
@@ -228,6 +253,31 @@ fn a_member_joins_again_after_each_error_that_asks_for_it() {
         assert_eq!(rebalanced[0].0, 1);
         assert!(rebalanced[0].1 > 0);
     }
+}
+
+#[test]
+fn a_fetch_for_an_earlier_assignment_is_dropped() {
+    // REBALANCE_IN_PROGRESS, while a fetch from offset 8 on waits.
+    let (coordinator, address, settings) = start(&[(HEARTBEAT, 27)]);
+    coordinator.stored.lock().unwrap().extend([8, 5]);
+    coordinator.holds_fetch.store(true, Relaxed);
+    let (answer, found, end) = run(member((address, settings), |_, found| found >= 3));
+    assert_eq!((answer.as_str(), end), ("9 OK", REGULAR));
+    assert!(found[0].starts_with("1 one kafka-partition: 0;kafka-offset: 5;"), "{found:?}");
+}
+
+#[test]
+fn offsets_that_could_not_be_stored_are_stored_again() {
+    // REQUEST_TIMED_OUT passes.
+    let (coordinator, address, settings) = start(&[(COMMIT, 7)]);
+    let asked = Arc::clone(&coordinator);
+    let settings = KafkaSettings { commit_interval: Duration::from_millis(50), ..settings };
+    let (_, _, end) = run(member((address, settings), move |_, _| {
+        asked.seen.lock().unwrap().iter().any(|words| words == "commit 7 0")
+    }));
+    assert_eq!(end, REGULAR);
+    let seen = coordinator.seen.lock().unwrap();
+    assert!(seen.iter().any(|words| words == "commit 7 7"), "{seen:?}");
 }
 
 #[test]

@@ -34,8 +34,10 @@ pub(crate) struct Listener {
     pub(crate) call: usize,
     pub(crate) conditions: Conditions,
     pub(crate) replies: ListenerReplies,
-    /// What it is due; `None` if it reads no stamps.
+    /// What it is due; `None` if it reads no stamps, or has ended.
     pub(crate) due: Option<DueMessages>,
+    /// Whether it has ended with what it was due settled: messages that still come are unexpected.
+    is_settled: bool,
     /// When it got its last message; `NEVER` before the first.
     last: Time,
 }
@@ -79,6 +81,7 @@ impl Listener {
             conditions,
             replies,
             due,
+            is_settled: false,
             last: Time::NEVER,
         }
     }
@@ -124,7 +127,10 @@ impl Listener {
             window.gap.record_ns(at.since(self.last));
         }
         self.last = at;
-        let Some(due) = &mut self.due else { return };
+        let Some(due) = &mut self.due else {
+            window.counts.unexpected += u64::from(self.is_settled);
+            return;
+        };
         let Some((stamp, intended)) = delivery else {
             window.counts.foreign += u64::from(stamp.is_some());
             window.counts.unstamped += u64::from(stamp.is_none());
@@ -168,7 +174,7 @@ impl Listener {
         let mut recorder = shard.recorder.borrow_mut();
         let at = RunOffset::of(now, shard.start);
         add_settled(&mut recorder.messages(self.step, at).counts, settled);
-        self.due = None;
+        (self.due, self.is_settled) = (None, true);
     }
 }
 

@@ -186,7 +186,7 @@ impl ClusterState {
             SentRequest::InitProducer => producer.take_identity(now, body),
             SentRequest::Produce(batches) => producer.take_response(now, batches, body, cluster),
             SentRequest::ListOffsets => consumer.take_offsets(now, body, cluster),
-            SentRequest::Fetch => consumer.take_fetched(now, body, cluster, receive),
+            SentRequest::Fetch(of) => consumer.take_fetched((now, &of), body, cluster, receive),
             SentRequest::Group(index, kind) => {
                 groups[index].take_response((index, kind), now, body, consumer, cluster)
             }

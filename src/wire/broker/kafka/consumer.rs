@@ -147,6 +147,18 @@ impl KafkaConsumer {
         offsets
     }
 
+    /// Notes that offsets of a group could not be stored: they are to be stored again.
+    pub(super) fn forget_stored(&mut self, group: usize) {
+        let Self { subscriptions, partitions, .. } = self;
+        for partition in partitions {
+            if subscriptions[partition.place.subscription].group == Some(group)
+                && let Some((_, is_stored)) = &mut partition.done
+            {
+                *is_stored = false;
+            }
+        }
+    }
+
     /// Notes that all messages up to a delivery are done. Returns the groups whose offsets changed.
     pub(super) fn settle(&mut self, delivery: u64, now: Time) -> Vec<usize> {
         let mut groups = Vec::new();
@@ -274,19 +286,20 @@ impl KafkaConsumer {
             }
             match partition.position {
                 PartitionPosition::At(offset) if cluster.leader(topic, index) == Some(node) => {
-                    Some(FetchPosition { topic, partition: index, offset })
+                    let position = FetchPosition { topic, partition: index, offset };
+                    Some((position, (partition.place, offset)))
                 }
                 _ => None,
             }
         });
-        let positions: Vec<_> = positions.collect();
+        let (positions, places): (Vec<_>, Vec<_>) = positions.unzip();
         if positions.is_empty() {
             return;
         }
         let Some(link) = links.link_to(cluster, node, LinkRole::Fetch) else { return };
         if !link.is_fetching() {
             let request = requests::fetch(&self.settings, &positions);
-            link.request(&request, Some(SentRequest::Fetch));
+            link.request(&request, Some(SentRequest::Fetch(places)));
         }
     }
 

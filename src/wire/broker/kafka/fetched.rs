@@ -5,7 +5,7 @@
 //! read that completed its fetch.
 
 use super::cluster::ClusterLayout;
-use super::consumed_partition::{PartitionPosition, timestamp};
+use super::consumed_partition::{PartitionPlace, PartitionPosition, timestamp};
 use super::consumer::{AGAIN_NS, KafkaConsumer, answer};
 use super::error_code::{OFFSET_OUT_OF_RANGE, is_moved};
 use super::record_reader::{FetchedBatches, FetchedRecord, header_line, header_lines};
@@ -16,17 +16,17 @@ use crate::wire::broker::command::BrokerDelivery;
 use crate::wire::message_stream::{Message, MessageKind};
 
 impl KafkaConsumer {
-    /// Takes the response to a fetch: hands its records on.
+    /// Takes the response to a fetch for these positions: hands its records on.
     pub(super) fn take_fetched(
         &mut self,
-        now: Time,
+        (now, of): (Time, &[(PartitionPlace, i64)]),
         body: &[u8],
         cluster: &mut ClusterLayout,
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Result<(), FailureKind> {
         self.again = now;
         let whole = responses::fetched(body, &mut |topic, fetched| {
-            self.take_partition(now, (topic, fetched), cluster, receive)
+            self.take_partition((now, of), (topic, fetched), cluster, receive)
         })?;
         if whole != 0 {
             self.again = now.after(AGAIN_NS);
@@ -37,7 +37,7 @@ impl KafkaConsumer {
 
     fn take_partition(
         &mut self,
-        now: Time,
+        (now, of): (Time, &[(PartitionPlace, i64)]),
         (topic, fetched): (&str, FetchedPartition<'_>),
         cluster: &mut ClusterLayout,
         receive: &mut dyn FnMut(Time, Message<'_>),
@@ -52,6 +52,10 @@ impl KafkaConsumer {
         for place in places {
             let partition = &mut self.partitions[place];
             let PartitionPosition::At(position) = partition.position else { continue };
+            if !of.contains(&(partition.place, position)) {
+                // The partition was assigned again meanwhile: its position is another.
+                continue;
+            }
             match fetched.error {
                 0 => {
                     partition.high_watermark = fetched.high_watermark;

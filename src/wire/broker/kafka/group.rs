@@ -314,6 +314,9 @@ impl ConsumerGroup {
             GroupRequest::Leave => return Ok(()),
         };
         if code != 0 {
+            if kind == GroupRequest::Commit {
+                consumer.forget_stored(index);
+            }
             self.fail(index, now, code, consumer);
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::api::{KafkaFrames, put_request};
+use super::consumed_partition::PartitionPlace;
 use super::partition::SentBatch;
 use super::requests::KafkaRequest;
 use crate::clock;
@@ -47,7 +48,8 @@ pub(super) enum SentRequest {
     InitProducer,
     Produce(Vec<SentBatch>),
     ListOffsets,
-    Fetch,
+    /// With the partitions that it is for, and their positions.
+    Fetch(Vec<(PartitionPlace, i64)>),
     /// A request of the group with this index.
     Group(usize, GroupRequest),
 }
@@ -148,7 +150,7 @@ impl BrokerLink {
 
     /// Whether a fetch waits for its response.
     pub(super) fn is_fetching(&self) -> bool {
-        self.pending.iter().any(|(_, pending)| matches!(pending, SentRequest::Fetch))
+        self.pending.iter().any(|(_, pending)| matches!(pending, SentRequest::Fetch(_)))
     }
 
     /// Bytes that wait for the kernel.
