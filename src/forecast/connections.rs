@@ -10,7 +10,8 @@ use crate::ids::{PoolId, ServiceId};
 use crate::plan::backends::{Backends, BalanceMode};
 use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::policy::PoolStrategy;
-use crate::plan::stream::StreamAct;
+use crate::plan::stream::{StreamAct, StreamForm};
+use crate::plan::transport::HttpVersion;
 use crate::plan::{Endpoint, Plan};
 
 /// Additional bytes of a connection that a stream holds: its reader's task, its parser, a listener.
@@ -41,6 +42,8 @@ enum ConnectionOwner {
     Pool(PoolId),
     /// The connection of a stream, by its number in the archetype.
     Stream(usize),
+    /// A stream on a connection that is another's, too.
+    SharingStream(usize),
 }
 
 /// Returns the connections of `users` users of each share of each workload, where one connection
@@ -67,6 +70,9 @@ pub(super) fn connections(
                     }
                     // Calls may take no time, so it is not certain that two overlap.
                     ConnectionOwner::Fresh if only_certain => {}
+                    ConnectionOwner::SharingStream(_) => {
+                        forecast.bytes += users * each * STREAM_BYTES;
+                    }
                     ConnectionOwner::Own | ConnectionOwner::Fresh | ConnectionOwner::Stream(_) => {
                         let is_stream = matches!(owner, ConnectionOwner::Stream(_));
                         let more = if is_stream { STREAM_BYTES } else { 0 };
@@ -105,6 +111,11 @@ fn backends_of(plan: &Plan, service: ServiceId) -> u64 {
     }
 }
 
+/// Whether a stream shares its connection with other streams and calls of its user.
+fn shares_connection(plan: &Plan, service: ServiceId, form: StreamForm) -> bool {
+    form != StreamForm::WebSocket && plan.services[service].transport.version == HttpVersion::Http2
+}
+
 /// Returns the maximum of concurrent calls of one user by owner and service. A user keeps as many
 /// own connections.
 fn max_concurrent(
@@ -127,12 +138,17 @@ fn max_concurrent(
         match step {
             Step::Call(call) => *in_step.entry(owner_of(*call)).or_default() += 1,
             Step::Stream(call) => {
-                let call = &archetype.calls[*call];
-                if let Some(step) = &call.stream
-                    && matches!(step.act, StreamAct::Open(_))
+                let opened = &archetype.calls[*call];
+                if let Some(step) = &opened.stream
+                    && let StreamAct::Open(open) = &step.act
                 {
-                    let owner = ConnectionOwner::Stream(step.stream);
-                    *in_step.entry((owner, call.service)).or_default() += 1;
+                    let own = if shares_connection(plan, opened.service, open.form) {
+                        *in_step.entry(owner_of(*call)).or_default() += 1;
+                        ConnectionOwner::SharingStream(step.stream)
+                    } else {
+                        ConnectionOwner::Stream(step.stream)
+                    };
+                    *in_step.entry((own, opened.service)).or_default() += 1;
                 }
             }
             Step::Parallel(parallel) => {

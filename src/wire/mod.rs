@@ -19,6 +19,7 @@ mod http2;
 mod link;
 pub mod location;
 pub mod message_stream;
+mod open_count;
 mod opening;
 mod outgoing;
 pub mod pool;

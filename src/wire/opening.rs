@@ -1,7 +1,8 @@
 //! Opens the stream that a response leaves behind, if the response is what its protocol demands.
 //!
 //! `Wire::open_stream` calls it.
-//! Invariant: a stream that cannot be opened leaves no connection open.
+//! Invariant: a stream that cannot be opened leaves no connection open but one of HTTP/2, which its
+//! slot keeps.
 
 use std::rc::Rc;
 
@@ -68,11 +69,11 @@ pub(in crate::wire) fn open(
             }
             StreamedBody::http1(connection, framing, early, count)
         }
-        Some(TakenConnection::Grpc(h2, call, count)) => {
+        Some(TakenConnection::Grpc(connection, call)) => {
             let plan = offer.grpc.ok_or(FailureKind::BadHandshake)?;
-            return Ok(Box::new(GrpcStream::new((h2, call, count), plan, settings)));
+            return Ok(Box::new(GrpcStream::new((connection, call), plan, settings)));
         }
-        Some(TakenConnection::Http2(h2, body, count)) => StreamedBody::http2(h2, body, count),
+        Some(TakenConnection::Http2(connection, body)) => StreamedBody::http2(connection, body),
         None => return Err(FailureKind::BadHandshake),
     };
     let coding = capture.header("content-encoding").unwrap_or_default();

@@ -23,9 +23,10 @@ use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::exchange_context::ExchangeContext;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamOffer, StreamSettings};
+use crate::wire::open_count::OpenCount;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::resend::Resend;
-use crate::wire::slot::{ConnectionSlot, OpenCount};
+use crate::wire::slot::ConnectionSlot;
 use crate::wire::{fake, framed, http1, http2, opening};
 
 /// A shard's access to the network. An enum, not a trait object: one match, no boxing on the hot
@@ -117,8 +118,9 @@ impl Wire {
     }
 
     /// Opens the stream that an exchange left behind, if its response is what the protocol demands;
-    /// the connection leaves the slot, and counts as open until the stream is dropped. Without a
-    /// stream the connection closes.
+    /// the connection leaves the slot, and counts as open until the stream is dropped. One of
+    /// HTTP/2 stays, and carries both the stream and later exchanges. Without a stream the
+    /// connection closes.
     ///
     /// # Errors
     /// `BadHandshake` if no response was taken over, and the kinds of each protocol.

@@ -3,7 +3,6 @@
 //! A user or a pool owns slots; `http1` and `http2` open connections in them.
 //! Invariant: a slot holds at most one connection, and each open one is counted once.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::clock::Time;
@@ -11,6 +10,7 @@ use crate::trace::trace_event;
 use crate::wire::cluster::node_connections::{NodeConnections, NodeNumber};
 use crate::wire::connect::connection::OpenConnection;
 use crate::wire::http2::connection::Http2;
+use crate::wire::open_count::{OpenCount, OpenStreamCount};
 
 /// A user's place for one connection to one endpoint, kept between calls.
 #[derive(Debug)]
@@ -25,34 +25,6 @@ pub struct ConnectionSlot {
     pub(super) requests: u64,
     /// The shard's count of open connections.
     open: Rc<OpenCount>,
-}
-
-/// Connections that a shard has open, now and at most since the last `take_peak`.
-#[derive(Debug, Default)]
-pub struct OpenCount {
-    now: Cell<u64>,
-    peak: Cell<u64>,
-}
-
-impl OpenCount {
-    /// Takes the most connections that were open at once since the last call.
-    pub(super) fn take_peak(&self) -> u64 {
-        self.peak.replace(self.now.get())
-    }
-
-    fn remove(&self) {
-        self.now.set(self.now.get() - 1);
-    }
-}
-
-/// Counts the connection of a stream as open until it is dropped.
-#[derive(Debug)]
-pub(super) struct OpenStreamCount(Rc<OpenCount>);
-
-impl Drop for OpenStreamCount {
-    fn drop(&mut self) {
-        self.0.remove();
-    }
 }
 
 impl ConnectionSlot {
@@ -85,13 +57,18 @@ impl ConnectionSlot {
 
     /// Closes the connection, if there is one.
     pub fn close(&mut self) {
-        if self.connection.take().is_some() || self.h2.take().is_some() {
-            self.open.remove();
+        let (connection, h2) = (self.connection.take(), self.h2.take());
+        if connection.is_some() || h2.is_some() {
+            if connection.is_some() {
+                self.open.remove();
+            }
+            // It is counted until the last stream on it ends.
+            drop(h2);
             trace_event!(
                 DEBUG,
                 "connection closed",
                 requests = self.requests,
-                open = self.open.now.get(),
+                open = self.open.now(),
             );
         }
     }
@@ -141,13 +118,7 @@ impl ConnectionSlot {
     /// Takes the connection out of the slot, for a stream; it stays counted until the stream ends.
     pub(super) fn take(&mut self) -> Option<(OpenConnection, OpenStreamCount)> {
         let connection = self.connection.take()?;
-        Some((connection, OpenStreamCount(Rc::clone(&self.open))))
-    }
-
-    /// As `take`, for a connection that speaks HTTP/2.
-    pub(super) fn take_h2(&mut self) -> Option<(Box<Http2>, OpenStreamCount)> {
-        let h2 = self.h2.take()?;
-        Some((h2, OpenStreamCount(Rc::clone(&self.open))))
+        Some((connection, OpenStreamCount::of(&self.open)))
     }
 
     pub(super) fn open(&mut self, connection: OpenConnection) {
@@ -156,15 +127,14 @@ impl ConnectionSlot {
     }
 
     pub(super) fn open_h2(&mut self, h2: Box<Http2>) {
+        h2.count_until_closed(OpenStreamCount::of(&self.open));
         self.h2 = Some(h2);
         self.count();
     }
 
     fn count(&mut self) {
         (self.opened, self.requests) = (crate::clock::now(), 0);
-        let now = self.open.now.get() + 1;
-        self.open.now.set(now);
-        self.open.peak.set(self.open.peak.get().max(now));
+        self.open.add();
     }
 }
 

@@ -2,7 +2,8 @@
 //! the head, and where the body ends.
 //!
 //! The readers of both HTTP versions and the fake target fill it in; `Wire::open_stream` takes it.
-//! Invariant: it owns the connection: if no stream is opened, dropping it closes the connection.
+//! Invariant: it owns the connection, or holds one of HTTP/2: if no stream is opened, dropping it
+//! closes the connection, or resets its stream.
 
 use h2::RecvStream;
 
@@ -11,10 +12,10 @@ use crate::stats::{AttemptPhase, FailureKind};
 use crate::wire::fake_stream::FakeStream;
 use crate::wire::http1::chunked::ChunkedDecoder;
 use crate::wire::http1::framing_error::FramingError;
-use crate::wire::http2::connection::Http2;
+use crate::wire::http2::connection::HeldConnection;
 use crate::wire::http2::grpc_call::OpenedCall;
 use crate::wire::link::stream_connection::StreamConnection;
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 
 /// What a response leaves to a stream.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ pub(in crate::wire) struct EarlyBytes {
 #[derive(Debug)]
 pub(in crate::wire) enum TakenConnection {
     Http1(StreamConnection, OpenStreamCount),
-    Http2(Box<Http2>, RecvStream, OpenStreamCount),
-    Grpc(Box<Http2>, Box<OpenedCall>, OpenStreamCount),
+    Http2(HeldConnection, RecvStream),
+    Grpc(HeldConnection, Box<OpenedCall>),
     Fake(FakeStream),
 }
 

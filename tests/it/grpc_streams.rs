@@ -1,6 +1,8 @@
 //! Streams of gRPC at a real server, grpcio: messages counted as the server counted them, statuses
 //! at the end and in mid-stream, both kinds of an end, compression, windows, TLS.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::grpc_steps::{
@@ -225,6 +227,67 @@ fn a_stream_that_the_server_ends_has_its_status() {
     let found = expected([("grpc NOT_FOUND", 20), ("grpc RESOURCE_EXHAUSTED", 20)]);
     assert_eq!(statuses(&report), found, "{done}");
     assert_eq!(received(&report, "listen echo.v1.Echo/Watch"), 60, "{done}");
+}
+
+/// The connections that the server has seen.
+fn connections(echo: &Echo) -> usize {
+    let calls = echo.calls();
+    let peers = calls.iter().filter_map(|call| call["peer"].as_str());
+    peers.collect::<BTreeSet<_>>().len()
+}
+
+/// Two streams, and a call beside them.
+const TWO_STREAMS: &str = "
+- { open: echo.v1.Echo/Talk, as: one }
+- { open: echo.v1.Echo/Talk, as: two }
+- { send: one, json: { text: a } }
+- { await: one, match: { json: { '$.text': a } } }
+- { send: two, json: { text: b } }
+- { await: two, match: { json: { '$.text': b } } }
+- { grpc: echo.v1.Echo/Say, json: { text: c }, check: { json: { '$.text': c } } }
+- { close: one, half: true }
+- { close: two, half: true }";
+
+#[test]
+fn streams_and_calls_of_a_user_share_its_connection() {
+    let echo = Echo::start();
+    let done = run(&scenario(&url(&echo), (3, PLAIN), TWO_STREAMS));
+    let report = done.measured();
+    assert_eq!(statuses(&report), expected([("grpc OK", 180)]), "{done}");
+    checks_hold(&done, &report);
+    assert_eq!(ended(&echo, "Talk"), [120, 120, 120, 0], "{done}");
+    assert_eq!(connections(&echo), 3, "{done}");
+    assert_eq!(count(&report, "connections.opened"), 3, "{done}");
+    assert_eq!(count(&report, "connections.peak"), 3, "{done}");
+}
+
+#[test]
+fn a_connection_without_room_is_followed_by_another() {
+    let echo = Echo::with(&["streams-2"]);
+    let done = run(&scenario(&url(&echo), (1, PLAIN), TWO_STREAMS));
+    let report = done.measured();
+    assert_eq!(statuses(&report), expected([("grpc OK", 60)]), "{done}");
+    // The call goes to a new connection, on which the next streams are opened.
+    assert_eq!(connections(&echo), 21, "{done}");
+    assert_eq!(count(&report, "connections.opened"), 21, "{done}");
+    assert_eq!(count(&report, "connections.peak"), 2, "{done}");
+}
+
+#[test]
+fn a_call_that_times_out_leaves_the_streams_of_its_connection_alone() {
+    let echo = Echo::start();
+    let steps = "
+- { open: echo.v1.Echo/Talk, as: talk, timeout: 10s }
+- { grpc: echo.v1.Echo/Say, json: { sleep_ms: 600 }, timeout: 50ms, name: late, on_fail: count }
+- { send: talk, json: { text: a }, timeout: 10s }
+- { await: talk, match: { json: { '$.text': a } }, timeout: 10s }
+- { close: talk, half: true, timeout: 10s, expect: { status: OK } }";
+    let text = scenario(&url(&echo), (1, PLAIN), steps).replace("iterations: 20", "iterations: 4");
+    let done = run(&text);
+    let report = done.measured();
+    assert_eq!(ended(&echo, "Talk"), [4, 4, 4, 0], "{done}");
+    assert_eq!(received(&report, "await talk"), 4, "{done}");
+    closed(&done, &report, &[("grpc OK by us", 4)]);
 }
 
 #[test]

@@ -61,6 +61,24 @@ fn plan_forecasts_iterations_and_users() {
 }
 
 #[test]
+fn streams_over_http2_share_the_connection_of_their_user() {
+    let text = "
+scenario: shared
+services: { health: 'grpc://127.0.0.1:1' }
+archetypes:
+  a:
+    flow:
+      - { open: grpc.health.v1.Health/Watch, as: one }
+      - { open: grpc.health.v1.Health/Watch, as: two }
+      - { grpc: grpc.health.v1.Health/Check }
+workloads: { w: { users: 10, duration: 1s, archetypes: { a: 1 } } }
+";
+    let done = Manada::new(&["plan", "shared.yaml", "--json"]).file("shared.yaml", text).go();
+    let said = done.json();
+    assert_eq!(said["most"]["connections"], 10, "{said}");
+}
+
+#[test]
 fn plan_forecasts_connections_of_pools() {
     let client = "client: resilient\npools: { few: { match: /a, connections: 3, wait: 1s } }\n";
     let shop = format!("{SHOP}{client}");

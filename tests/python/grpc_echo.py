@@ -1,7 +1,7 @@
 """A server of gRPC, of grpcio: its replies have what it received.
 
-grpc_echo.py PORT CALLS PROTO… [reflect-v1alpha | reflect-v1] [CERTIFICATE KEY]: with reflection of that version; PORT 0 is any free one, and the first line that it prints tells it. Each
-call is a line of the file CALLS: its method, its metadata, and whether its request came compressed. A stream has another
+grpc_echo.py PORT CALLS PROTO… [reflect-v1alpha | reflect-v1] [streams-N] [CERTIFICATE KEY]: with reflection of that version, at most N streams on a connection; PORT 0 is any free one, and the first line that it prints tells it. Each
+call is a line of the file CALLS: its method, its metadata, its connection, and whether its request came compressed. A stream has another
 line at its end: how many messages it sent and received, and whether its caller cancelled it.
 """
 
@@ -17,7 +17,8 @@ import grpc
 port, calls, *rest = sys.argv[1:]
 protos = [path for path in rest if path.endswith(".proto")]
 reflection = [word for word in rest if word.startswith("reflect-")]
-certificate = [path for path in rest if not path.endswith(".proto") and path not in reflection]
+most = [int(word.removeprefix("streams-")) for word in rest if word.startswith("streams-")]
+certificate = [path for path in rest if not path.endswith(".proto") and not path.startswith(("reflect-", "streams-"))]
 sys.path.extend(sorted({os.path.dirname(path) for path in protos}))
 lock = threading.Lock()
 number = 0
@@ -31,7 +32,7 @@ def note(context, method):
     with lock:
         number += 1
         with open(calls, "a") as file:
-            file.write(json.dumps({"method": method, "metadata": metadata}) + "\n")
+            file.write(json.dumps({"method": method, "metadata": metadata, "peer": context.peer()}) + "\n")
         return metadata, number
 
 
@@ -186,6 +187,7 @@ def serve_reflection(server, version):
 
 def main():
     limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    limits += [("grpc.max_concurrent_streams", number) for number in most]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=limits)
     for path in protos:
         (serve_echo if path.endswith("grpc_echo.proto") else serve_greeter)(server)

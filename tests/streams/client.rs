@@ -140,7 +140,8 @@ pub(crate) async fn open(
     if !capture.is_taken_over() {
         return Err(exchange.outcome);
     }
-    assert!(!slot.is_open(), "the connection belongs to the stream");
+    // Over HTTP/2, the slot shares its connection with the stream.
+    assert_eq!(slot.is_open(), opening.version == HttpVersion::Http2);
     let opened = wire.open_stream(&mut capture, &opening.settings, &offer);
     Ok(opened.map(|stream| Client { wire, stream, deadline }))
 }

@@ -26,8 +26,9 @@ use crate::wire::framed::login_reply::LoginReply;
 use crate::wire::framed::login_request::LoginRequest;
 use crate::wire::link::emulated_link::EmulatedLink;
 use crate::wire::link::stream_connection::StreamConnection;
+use crate::wire::open_count::{OpenCount, OpenStreamCount};
 use crate::wire::outgoing::Outgoing;
-use crate::wire::slot::{ConnectionSlot, OpenCount, OpenStreamCount};
+use crate::wire::slot::ConnectionSlot;
 
 /// How long a connection may take to open, its login included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,10 +10,10 @@ use h2::RecvStream;
 use crate::clock::{self, Time};
 use crate::stats::FailureKind;
 use crate::wire::connect::fault;
-use crate::wire::http2::connection::Http2;
+use crate::wire::http2::connection::HeldConnection;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::Traffic;
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 use crate::wire::taken::{EarlyBytes, StreamedFraming};
 
 /// A body that is being read.
@@ -21,7 +21,6 @@ use crate::wire::taken::{EarlyBytes, StreamedFraming};
 pub(in crate::wire) struct StreamedBody {
     source: BodySource,
     traffic: Traffic,
-    _count: OpenStreamCount,
 }
 
 #[derive(Debug)]
@@ -31,8 +30,9 @@ enum BodySource {
         framing: StreamedFraming,
         /// Bytes that came with the head.
         early: EarlyBytes,
+        _count: OpenStreamCount,
     },
-    Http2(Box<Http2>, RecvStream),
+    Http2(HeldConnection, RecvStream),
 }
 
 /// Takes data of a body, with the time of its read.
@@ -45,13 +45,12 @@ impl StreamedBody {
         early: EarlyBytes,
         count: OpenStreamCount,
     ) -> Self {
-        let source = BodySource::Http1 { connection, framing, early };
-        Self { source, traffic: Traffic::default(), _count: count }
+        let source = BodySource::Http1 { connection, framing, early, _count: count };
+        Self { source, traffic: Traffic::default() }
     }
 
-    pub(in crate::wire) fn http2(h2: Box<Http2>, body: RecvStream, count: OpenStreamCount) -> Self {
-        let source = BodySource::Http2(h2, body);
-        Self { source, traffic: Traffic::default(), _count: count }
+    pub(in crate::wire) fn http2(connection: HeldConnection, body: RecvStream) -> Self {
+        Self { source: BodySource::Http2(connection, body), traffic: Traffic::default() }
     }
 
     /// Hands what has arrived to `take`; ready at the end of the body.
@@ -65,7 +64,7 @@ impl StreamedBody {
         take: TakeData<'_>,
     ) -> Poll<Result<(), FailureKind>> {
         match &mut self.source {
-            BodySource::Http1 { connection, framing, early } => {
+            BodySource::Http1 { connection, framing, early, .. } => {
                 if !early.bytes.is_empty() {
                     let bytes = std::mem::take(&mut early.bytes);
                     if unframe(framing, early.read, &bytes, take)? {
@@ -89,7 +88,7 @@ impl StreamedBody {
                     }
                 }
             }
-            BodySource::Http2(h2, body) => loop {
+            BodySource::Http2(connection, body) => loop {
                 match ready!(body.poll_data(cx)) {
                     None => return Poll::Ready(Ok(())),
                     Some(Ok(piece)) => {
@@ -97,7 +96,7 @@ impl StreamedBody {
                         let _ = body.flow_control().release_capacity(piece.len());
                         take(now, &piece)?;
                     }
-                    Some(Err(error)) => return Poll::Ready(Err(h2.kind_of(&error))),
+                    Some(Err(error)) => return Poll::Ready(Err(connection.kind_of(&error))),
                 }
             },
         }
@@ -105,8 +104,8 @@ impl StreamedBody {
 
     /// Bytes handed to the kernel and read since the last call.
     pub(in crate::wire) fn take_traffic(&mut self) -> Traffic {
-        if let BodySource::Http2(h2, _) = &self.source {
-            let (sent, received) = h2.traffic.take();
+        if let BodySource::Http2(connection, _) = &self.source {
+            let (sent, received) = connection.traffic.take();
             return Traffic { sent, received };
         }
         std::mem::take(&mut self.traffic)

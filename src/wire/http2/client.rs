@@ -1,4 +1,5 @@
-//! HTTP/2 through the h2 crate: one connection per slot, one exchange on it at a time.
+//! HTTP/2 through the h2 crate: one connection per slot, one exchange on it at a time, beside the
+//! streams that its responses left.
 //!
 //! `Wire::exchange` calls it, boxed, for services that speak HTTP/2 or may negotiate it.
 //! Invariant: every way an exchange can end is an AttemptOutcome, named as on HTTP/1.1; what a
@@ -18,8 +19,8 @@ use crate::wire::http1::client::{Http1, STALE_NS, never_sent};
 use crate::wire::http2::connection::Http2;
 use crate::wire::http2::message;
 use crate::wire::http2::stream_exchange::StreamProgress;
+use crate::wire::http2::traffic::CallInFlight;
 use crate::wire::resend::Resend;
-use crate::wire::slot::ConnectionSlot;
 use crate::wire::taken::TakenConnection;
 
 /// [`exchange`], boxed: the tasks of HTTP/1.1 users hold no room for it.
@@ -41,7 +42,7 @@ async fn exchange(
     if context.slot.connection.is_some() {
         http1.drop_if_dead(context.slot).await;
     }
-    if context.slot.h2.as_mut().is_some_and(|h2| !h2.is_fresh()) {
+    if context.slot.h2.as_mut().is_some_and(|h2| !h2.is_fresh() || !h2.has_room()) {
         context.slot.close();
     }
     drop(context.capture.take_over());
@@ -61,7 +62,7 @@ async fn exchange(
     let idle_ns = exchange.dispatched.since(h2.idle_since);
     let mut progress = StreamProgress { phase: AttemptPhase::Send, status: 0 };
     let before = h2.traffic.sent.get();
-    h2.traffic.busy_since.set(Some(exchange.dispatched));
+    let in_flight = CallInFlight::begin(&h2.traffic, exchange.dispatched);
     let exchanged = h2.converse(outgoing, deadline, capture, (exchange, &mut progress)).await;
     exchange.done = clock::now();
     h2.idle_since = exchange.done;
@@ -84,25 +85,24 @@ async fn exchange(
         _ => Resend::No,
     };
     if capture.is_taken_over() {
-        leave_to_stream(slot, capture);
+        leave_to_stream(h2, capture);
         return resend;
     }
-    h2.traffic.busy_since.set(None);
+    drop(in_flight);
     if should_close(exchange.outcome) || !h2.is_fresh() {
         slot.close();
     }
     resend
 }
 
-/// Leaves the connection to the stream that has taken over its response.
-fn leave_to_stream(slot: &mut ConnectionSlot, capture: &mut ResponseCapture) {
+/// Lets the stream that has taken over a response hold the connection.
+fn leave_to_stream(h2: &Http2, capture: &mut ResponseCapture) {
     let taken = capture.taken_mut();
     let Some(taken) = taken else { return };
     let parts = (taken.h2_body.take(), taken.h2_call.take());
-    let Some((h2, count)) = slot.take_h2() else { return };
     taken.connection = match parts {
-        (_, Some(call)) => Some(TakenConnection::Grpc(h2, call, count)),
-        (Some(body), None) => Some(TakenConnection::Http2(h2, body, count)),
+        (_, Some(call)) => Some(TakenConnection::Grpc(h2.hold(), call)),
+        (Some(body), None) => Some(TakenConnection::Http2(h2.hold(), body)),
         (None, None) => None,
     };
 }

@@ -1,8 +1,11 @@
 //! An HTTP/2 connection through the h2 crate.
 //!
-//! `client` opens it; `stream_exchange` runs exchanges on it, one at a time.
-//! Invariant: what a target sends is bounded by flow-control windows.
+//! `client` opens it; `stream_exchange` runs the exchanges of its slot on it, one at a time, beside
+//! the streams that hold it.
+//! Invariant: what a target sends is bounded by flow-control windows; the connection closes when
+//! neither its slot nor a stream holds it any more.
 
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,7 +16,7 @@ use h2::client::{self, Connection, SendRequest};
 use http::uri::Scheme;
 use tokio::task::JoinHandle;
 
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::plan::transport::PingInterval;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::connect::connection::OpenConnection;
@@ -22,7 +25,8 @@ use crate::wire::deadline::CallDeadline;
 use crate::wire::http1::limits::MAX_HEAD;
 use crate::wire::http2::pings::ConnectionPings;
 use crate::wire::http2::reason::{FailureContext, StreamFailure};
-use crate::wire::http2::traffic::{ConnectionTraffic, CountedIo};
+use crate::wire::http2::traffic::{CallInFlight, ConnectionTraffic, CountedIo};
+use crate::wire::open_count::OpenStreamCount;
 
 /// How much of a head h2 decodes before it fails. More than is accepted, so that a head over
 /// [`MAX_HEAD`] can be told from malformed input, which h2 reports with the same code.
@@ -31,16 +35,32 @@ const MAX_DECODED_HEAD: u32 = 4 * MAX_HEAD as u32;
 /// Receive window of a stream and of a connection, bytes.
 const WINDOW: u32 = 256 << 10;
 
-/// An open HTTP/2 connection. A separate task drives it, so that pings are answered and its end is
-/// noticed while its user thinks.
+/// An open HTTP/2 connection, as its slot has it. A separate task drives it, so that pings are
+/// answered and its end is noticed while its user thinks.
 #[derive(Debug)]
 pub(in crate::wire) struct Http2 {
     pub(super) sender: SendRequest<Bytes>,
-    driver: JoinHandle<()>,
+    driver: Rc<DrivenConnection>,
     pub(in crate::wire) traffic: Rc<ConnectionTraffic>,
     pub(super) scheme: Scheme,
     /// When the last exchange on the connection ended; `NEVER` before the first.
     pub(in crate::wire) idle_since: Time,
+}
+
+/// The task that drives a connection; it ends with the last that holds it.
+#[derive(Debug)]
+struct DrivenConnection {
+    task: JoinHandle<()>,
+    /// Counts the connection as open.
+    count: OnceCell<OpenStreamCount>,
+}
+
+/// A stream's hold on its connection.
+#[derive(Debug)]
+pub(in crate::wire) struct HeldConnection {
+    pub(in crate::wire) traffic: Rc<ConnectionTraffic>,
+    _call: CallInFlight,
+    _driver: Rc<DrivenConnection>,
 }
 
 impl Http2 {
@@ -61,7 +81,8 @@ impl Http2 {
         match deadline.wait(handshake).await {
             Ok(Ok((sender, connection))) => {
                 let driving = drive(connection, endpoint.ping, Rc::clone(&traffic));
-                let driver = tokio::task::spawn_local(driving);
+                let task = tokio::task::spawn_local(driving);
+                let driver = Rc::new(DrivenConnection { task, count: OnceCell::new() });
                 Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
             }
             Ok(Err(error)) => Err(StreamFailure::from_h2(&error, FailureContext::OPENING).outcome),
@@ -69,26 +90,30 @@ impl Http2 {
         }
     }
 
-    /// The kind of an error in the middle of a response.
-    pub(in crate::wire) fn kind_of(&self, error: &h2::Error) -> FailureKind {
-        let context = FailureContext {
-            phase: AttemptPhase::Body,
-            is_first: false,
-            go_away: None,
-            received: 0,
-            tls: self.traffic.fault.take(),
-        };
-        match StreamFailure::from_h2(error, context).outcome {
-            AttemptOutcome::Failed(_, kind) => kind,
-            _ => FailureKind::Other,
+    /// Counts the connection as open until it closes.
+    pub(in crate::wire) fn count_until_closed(&self, count: OpenStreamCount) {
+        let _ = self.driver.count.set(count);
+    }
+
+    /// Holds the connection for a stream on it.
+    pub(super) fn hold(&self) -> HeldConnection {
+        HeldConnection {
+            traffic: Rc::clone(&self.traffic),
+            _call: CallInFlight::begin(&self.traffic, clock::now()),
+            _driver: Rc::clone(&self.driver),
         }
+    }
+
+    /// Whether the target allows another call at the same time.
+    pub(super) fn has_room(&self) -> bool {
+        self.traffic.calls() < self.sender.current_max_send_streams()
     }
 
     /// Whether the connection can carry another request: it has neither ended nor received a
     /// GOAWAY.
     pub(in crate::wire) fn is_fresh(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        !self.driver.is_finished()
+        !self.driver.task.is_finished()
             && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 }
@@ -119,8 +144,25 @@ async fn drive(
     .await;
 }
 
-impl Drop for Http2 {
+impl HeldConnection {
+    /// The kind of an error in the middle of a response.
+    pub(in crate::wire) fn kind_of(&self, error: &h2::Error) -> FailureKind {
+        let context = FailureContext {
+            phase: AttemptPhase::Body,
+            is_first: false,
+            go_away: None,
+            received: 0,
+            tls: self.traffic.fault.get(),
+        };
+        match StreamFailure::from_h2(error, context).outcome {
+            AttemptOutcome::Failed(_, kind) => kind,
+            _ => FailureKind::Other,
+        }
+    }
+}
+
+impl Drop for DrivenConnection {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.task.abort();
     }
 }

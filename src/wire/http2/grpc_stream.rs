@@ -17,14 +17,13 @@ use crate::grpc::{GrpcCall, MessageFrameError, MessageReader, MessageType, statu
 use crate::stats::FailureKind;
 use crate::wire::body::bodies::CapturedBody;
 use crate::wire::http1::limits::MAX_HEAD;
-use crate::wire::http2::connection::Http2;
+use crate::wire::http2::connection::HeldConnection;
 use crate::wire::http2::grpc_call::OpenedCall;
 use crate::wire::http2::grpc_response::{is_grpc, is_gzip, needs_no_more, status_of};
 use crate::wire::http2::message::head_length;
 use crate::wire::message_stream::{
     Message, MessageKind, MessageStream, ReceiveMessage, StreamEnd, StreamSettings, Traffic,
 };
-use crate::wire::slot::OpenStreamCount;
 
 /// How long a reset may take to be handed to the kernel, ns.
 const RESET_NS: u64 = 1_000_000_000;
@@ -51,8 +50,7 @@ pub(in crate::wire) struct GrpcStream {
     /// The message of the status that the call ended with.
     end_text: Option<Vec<u8>>,
     timer: Timer,
-    h2: Box<Http2>,
-    _count: OpenStreamCount,
+    connection: HeldConnection,
 }
 
 /// A response whose head has come.
@@ -92,7 +90,7 @@ enum CallPhase {
 
 impl GrpcStream {
     pub(in crate::wire) fn new(
-        (h2, call, count): (Box<Http2>, Box<OpenedCall>, OpenStreamCount),
+        (connection, call): (HeldConnection, Box<OpenedCall>),
         plan: &GrpcCall,
         settings: &StreamSettings,
     ) -> Self {
@@ -115,8 +113,7 @@ impl GrpcStream {
             phase: CallPhase::Open,
             end_text: None,
             timer: Timer::new(),
-            h2,
-            _count: count,
+            connection,
         }
     }
 
@@ -128,24 +125,28 @@ impl GrpcStream {
     ) -> Poll<Result<u16, FailureKind>> {
         if self.reply.is_none() {
             let head = ready!(self.call.poll_response(cx));
-            let head = head.map_err(|error| error.kind(|error| self.h2.kind_of(error)))?;
+            let head = head.map_err(|error| error.kind(|error| self.connection.kind_of(error)))?;
             self.reply = Some(StreamedReply::new(head, self.max_message)?);
         }
-        let Self { reply: Some(reply), h2, output, .. } = self else { return Poll::Pending };
+        let Self { reply: Some(reply), connection, output, .. } = self else {
+            return Poll::Pending;
+        };
         while !reply.has_data_end {
             match ready!(reply.data.poll_data(cx)) {
                 Some(Ok(piece)) => {
-                    reply.take(h2, output, (&piece, self.max_message), receive)?;
+                    reply.take(connection, output, (&piece, self.max_message), receive)?;
                     let _ = reply.data.flow_control().release_capacity(piece.len());
                 }
                 Some(Err(error)) if !needs_no_more(&error) => {
-                    return Poll::Ready(Err(h2.kind_of(&error)));
+                    return Poll::Ready(Err(connection.kind_of(&error)));
                 }
                 _ => reply.has_data_end = true,
             }
         }
         let trailers = match ready!(reply.data.poll_trailers(cx)) {
-            Err(error) if !needs_no_more(&error) => return Poll::Ready(Err(h2.kind_of(&error))),
+            Err(error) if !needs_no_more(&error) => {
+                return Poll::Ready(Err(connection.kind_of(&error)));
+            }
             trailers => trailers.ok().flatten(),
         };
         let status = match &trailers {
@@ -177,7 +178,7 @@ impl GrpcStream {
             if room == 0 {
                 match ready!(requests.poll_capacity(cx)) {
                     Some(Ok(_)) => continue,
-                    Some(Err(error)) => return Poll::Ready(Err(self.h2.kind_of(&error))),
+                    Some(Err(error)) => return Poll::Ready(Err(self.connection.kind_of(&error))),
                     None => return Poll::Ready(Err(FailureKind::Closed)),
                 }
             }
@@ -186,20 +187,22 @@ impl GrpcStream {
                 self.queue.pop_front();
             }
             self.queued -= room;
-            self.handed = self.handed.max(self.h2.traffic.sent.get()) + room as u64;
-            requests.send_data(piece, false).map_err(|error| self.h2.kind_of(&error))?;
+            self.handed = self.connection.traffic.hand_over(room);
+            requests.send_data(piece, false).map_err(|error| self.connection.kind_of(&error))?;
         }
         if self.requests == RequestSide::Finishing {
             self.requests = RequestSide::Finished;
-            self.handed = self.handed.max(self.h2.traffic.sent.get()) + 1;
-            requests.send_data(Bytes::new(), true).map_err(|error| self.h2.kind_of(&error))?;
+            self.handed = self.connection.traffic.hand_over(1);
+            requests
+                .send_data(Bytes::new(), true)
+                .map_err(|error| self.connection.kind_of(&error))?;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Ready once the kernel has the reset, or cannot take it.
     fn poll_reset(&self, cx: &Context<'_>, before: u64) -> Poll<StreamEnd> {
-        let is_sent = self.h2.traffic.poll_sent(cx, before).is_ready();
+        let is_sent = self.connection.traffic.poll_sent(cx, before).is_ready();
         if is_sent || self.timer.poll(cx).is_ready() {
             return Poll::Ready(StreamEnd { is_ours: true, code: None, failure: None });
         }
@@ -247,7 +250,7 @@ impl StreamedReply {
     /// Takes data of the response, and hands on the messages that it completes.
     fn take(
         &mut self,
-        h2: &Http2,
+        connection: &HeldConnection,
         output: &MessageType,
         (mut data, max): (&[u8], u64),
         receive: ReceiveMessage<'_>,
@@ -257,7 +260,7 @@ impl StreamedReply {
             return if self.received > max { Err(FailureKind::BodyTooLarge) } else { Ok(()) };
         }
         // The connection's task read it: what this task did meanwhile does not count.
-        let at = h2.traffic.last_read.get();
+        let at = connection.traffic.last_read.get();
         loop {
             let piece = self.reader.next(&mut data).map_err(|error| match error {
                 MessageFrameError::TooLarge => FailureKind::MessageTooLarge,
@@ -306,7 +309,7 @@ impl MessageStream for GrpcStream {
             return Poll::Ready(self.end(ended));
         }
         if self.phase == CallPhase::Unwanted {
-            let before = self.h2.traffic.sent.get();
+            let before = self.connection.traffic.hand_over(0);
             self.phase = CallPhase::Reset(before);
             self.call.requests.send_reset(Reason::CANCEL);
             self.timer.set(clock::now().after(RESET_NS));
@@ -349,13 +352,13 @@ impl MessageStream for GrpcStream {
             return Poll::Ready(Err(self.end(Err(kind))));
         }
         match self.handed.checked_sub(1) {
-            Some(before) => self.h2.traffic.poll_sent(cx, before).map(Ok),
+            Some(before) => self.connection.traffic.poll_sent(cx, before).map(Ok),
             None => Poll::Ready(Ok(())),
         }
     }
 
     fn queued(&self) -> usize {
-        let under_way = self.handed.saturating_sub(self.h2.traffic.sent.get());
+        let under_way = self.handed.saturating_sub(self.connection.traffic.sent.get());
         self.queued + usize::try_from(under_way).unwrap_or(usize::MAX)
     }
 
@@ -370,7 +373,7 @@ impl MessageStream for GrpcStream {
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        let (sent, received) = self.h2.traffic.take();
+        let (sent, received) = self.connection.traffic.take();
         Traffic { sent, received }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 through the h2 crate: one exchange at a time on a connection.
+//! HTTP/2 through the h2 crate: streams, and one exchange at a time, on a connection.
 //!
 //! `shard_wire` calls it.
 //! Invariant: bytes are counted as they cross the socket, frames included.

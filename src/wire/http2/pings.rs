@@ -34,7 +34,7 @@ impl ConnectionPings {
                 self.sent = None;
             }
             // The connection wakes this task when the next call begins.
-            let Some(busy_since) = traffic.busy_since.get() else { return Poll::Pending };
+            let Some(busy_since) = traffic.busy_since() else { return Poll::Pending };
             let heard = traffic.last_read.get();
             let deadline = match self.sent {
                 Some(sent) => sent.max(heard) + self.interval.pong,

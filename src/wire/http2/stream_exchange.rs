@@ -51,7 +51,7 @@ impl Http2 {
             Ok(Err(StreamError::Protocol(error))) => {
                 let (phase, go_away) = (progress.phase, self.go_away());
                 let received = self.traffic.received.get() - before;
-                let tls = self.traffic.fault.take();
+                let tls = self.traffic.fault.get();
                 let context = FailureContext { phase, is_first, go_away, received, tls };
                 Some(StreamFailure::from_h2(&error, context))
             }
@@ -90,7 +90,7 @@ impl Http2 {
             request.headers_mut().remove(http::header::CONTENT_LENGTH);
         }
         let is_open = opened.is_some_and(|call| call.method.is_client_streaming);
-        let before = self.traffic.sent.get() + body.len() as u64;
+        let before = self.traffic.hand_over(body.len());
         let is_complete = body.is_empty() && !is_open;
         let (mut response, mut stream) = self.sender.send_request(request, is_complete)?;
         if !body.is_empty() {

@@ -1,7 +1,8 @@
 //! An HTTP/2 connection that counts its bytes, frames included.
 //!
 //! `http2` gives it to h2, and takes the counts after each exchange.
-//! Invariant: each byte is attributed to one exchange.
+//! Invariant: each byte is counted once: at the exchange or stream on the connection that takes the
+//! counts next.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -25,13 +26,19 @@ pub(in crate::wire) struct ConnectionTraffic {
     pub(in crate::wire) last_read: Cell<Time>,
     /// Counts at the last `take`.
     last_taken: Cell<(u64, u64)>,
-    /// Wakes what waits for bytes to be handed to the kernel.
-    writing: RefCell<Option<Waker>>,
+    /// What [`Self::sent`] is at least once the kernel has all data that h2 has.
+    handed: Cell<u64>,
+    /// Wake what waits for bytes to be handed to the kernel.
+    writing: RefCell<Vec<Waker>>,
     /// The first TLS failure, or a ping without an answer.
     pub(in crate::wire) fault: Cell<Option<FailureKind>>,
-    /// When the call that is open began; `None` if none is.
-    pub(in crate::wire) busy_since: Cell<Option<Time>>,
+    /// Calls and streams that are open, and when the first of them began.
+    calls: Cell<(usize, Time)>,
 }
+
+/// Counts a call or a stream as open until it is dropped.
+#[derive(Debug)]
+pub(in crate::wire) struct CallInFlight(Rc<ConnectionTraffic>);
 
 /// A connection that counts its bytes.
 pub(in crate::wire) struct CountedIo {
@@ -50,18 +57,40 @@ impl ConnectionTraffic {
         (now.0 - last_taken.0, now.1 - last_taken.1)
     }
 
-    /// Ready once more than `count` bytes have been handed to the kernel. One task can wait.
+    /// Calls and streams that are open.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.get().0
+    }
+
+    /// Since when a call or a stream has been open; `None` if none is.
+    pub(super) fn busy_since(&self) -> Option<Time> {
+        let (calls, since) = self.calls.get();
+        (calls > 0).then_some(since)
+    }
+
+    /// Notes that h2 has got as many bytes of data. Returns what [`Self::sent`] is at least once
+    /// the kernel has them.
+    pub(super) fn hand_over(&self, count: usize) -> u64 {
+        let handed = self.handed.get().max(self.sent.get()) + count as u64;
+        self.handed.set(handed);
+        handed
+    }
+
+    /// Ready once more than `count` bytes have been handed to the kernel.
     pub(in crate::wire) fn poll_sent(&self, cx: &Context<'_>, count: u64) -> Poll<()> {
         if self.sent.get() > count {
             return Poll::Ready(());
         }
-        *self.writing.borrow_mut() = Some(cx.waker().clone());
+        let mut writing = self.writing.borrow_mut();
+        if !writing.iter().any(|known| known.will_wake(cx.waker())) {
+            writing.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 
     fn note_sent(&self, count: usize) {
         self.sent.set(self.sent.get() + count as u64);
-        if let Some(waker) = self.writing.take() {
+        for waker in self.writing.take() {
             waker.wake();
         }
     }
@@ -73,6 +102,21 @@ impl ConnectionTraffic {
         {
             self.fault.set(self.fault.get().or(Some(kind)));
         }
+    }
+}
+
+impl CallInFlight {
+    pub(in crate::wire) fn begin(traffic: &Rc<ConnectionTraffic>, at: Time) -> Self {
+        let (calls, since) = traffic.calls.get();
+        traffic.calls.set((calls + 1, if calls == 0 { at } else { since }));
+        Self(Rc::clone(traffic))
+    }
+}
+
+impl Drop for CallInFlight {
+    fn drop(&mut self) {
+        let (calls, since) = self.0.calls.get();
+        self.0.calls.set((calls - 1, since));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::stats::FailureKind;
 use crate::wire::connect::fault;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 use crate::wire::taken::EarlyBytes;
 use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
 use crate::wire::websocket::deflate::DeflateAgreement;

@@ -16,7 +16,7 @@ use crate::wire::broker::out_queue::OutQueue;
 use crate::wire::connect::fault;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 use crate::wire::taken::EarlyBytes;
 
 /// A session of AMQP.

@@ -19,7 +19,7 @@ use crate::stats::FailureKind;
 use crate::wire::broker::out_queue::OutQueue;
 use crate::wire::connect::fault;
 use crate::wire::link::stream_connection::StreamConnection;
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 
 /// A connection that is being opened.
 pub(in crate::wire) type ConnectingBroker =

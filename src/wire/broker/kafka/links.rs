@@ -12,7 +12,7 @@ use super::link::{BrokerLink, ConnectingBroker, LinkRole, SentRequest, TakeRespo
 use super::requests::KafkaRequest;
 use crate::stats::FailureKind;
 use crate::wire::link::stream_connection::StreamConnection;
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 
 /// Opens connections to the brokers that a cluster names: host and port.
 pub(in crate::wire) trait ConnectsBrokers: fmt::Debug {

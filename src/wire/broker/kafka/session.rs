@@ -15,7 +15,7 @@ use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
-use crate::wire::slot::OpenStreamCount;
+use crate::wire::open_count::OpenStreamCount;
 
 /// Bytes of a response beside the records that a fetch returns.
 const FRAME_EXTRA: u64 = 4 << 20;
