@@ -31,7 +31,7 @@ use crate::plan::slots::{OwnedSlots, Segment};
 use crate::plan::{Address, Plan, Workload};
 use crate::seed::Rng;
 use crate::stats::Recorder;
-use crate::template::{RenderScope, Value};
+use crate::template::{RenderError, RenderScope, Value};
 use crate::units::nanos;
 use crate::wire::{ConnectionSlot, Wire};
 
@@ -95,6 +95,17 @@ indexed_by! {
 }
 
 impl Shard {
+    /// Checks a rendered name of a queue, exchange, topic or channel.
+    ///
+    /// # Errors
+    /// If a safety limit denies it.
+    pub(crate) fn check_destination(&self, name: &[u8]) -> Result<(), RenderError> {
+        match self.plan.safety.destination_denial(name) {
+            Some(why) => Err(RenderError::Denied(why)),
+            None => Ok(()),
+        }
+    }
+
     /// A shard that has not begun.
     pub(crate) fn new(setup: &ShardSetup, wire: Wire, itself: Weak<Self>) -> Self {
         let plan = Arc::clone(&setup.plan);

@@ -128,6 +128,26 @@ impl Call {
         }
     }
 
+    /// The queues, exchanges, topics and channels that it names at a broker.
+    pub fn destinations(&self) -> Vec<&Template> {
+        let of_stream = match self.stream.as_ref().map(|step| &step.act) {
+            Some(StreamAct::Publish(publish)) => Some(&publish.destination),
+            Some(StreamAct::Subscribe(subscribe)) => Some(&subscribe.source),
+            _ => None,
+        };
+        let of_operation = self.operation.as_deref().map_or_else(Vec::new, Operation::names);
+        of_stream.into_iter().chain(of_operation).collect()
+    }
+
+    /// The exchange that a message of AMQP is sent to; `None` for other calls.
+    pub fn exchange(&self) -> Option<&str> {
+        match self.stream.as_ref().map(|step| &step.act) {
+            Some(StreamAct::Publish(publish)) => Some(publish.options.exchange.as_str()),
+            _ => None,
+        }
+        .filter(|exchange| !exchange.is_empty())
+    }
+
     /// Whether its request may be sent twice without harm.
     pub fn is_idempotent(&self) -> bool {
         match &self.operation {

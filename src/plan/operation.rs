@@ -5,7 +5,7 @@
 //! Invariant: an operation has one response, and what ends it is known before it is sent.
 
 use crate::grpc::GrpcCall;
-use crate::plan::broker::{DeclarePlan, SessionPlan};
+use crate::plan::broker::{DeclareKind, DeclarePlan, SessionPlan};
 use crate::plan::kafka::TopicOperation;
 use crate::template::Template;
 
@@ -197,6 +197,18 @@ pub fn first_word(sql: &str) -> Option<String> {
 }
 
 impl Operation {
+    /// The queues, exchanges and topics that it makes, deletes or binds.
+    pub fn names(&self) -> Vec<&Template> {
+        match self {
+            Self::Declare(declare) => match &declare.kind {
+                DeclareKind::Binding { exchange, .. } => vec![&declare.name, exchange],
+                _ => vec![&declare.name],
+            },
+            Self::Topic(topic) => vec![&topic.name],
+            _ => Vec::new(),
+        }
+    }
+
     /// Calls `each` with the variables that its templates read; those of the call's body are not
     /// among them.
     pub fn reads(&self, each: &mut dyn FnMut(usize)) {

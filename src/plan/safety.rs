@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::address_scope::{self, AddressScope};
 use super::allowed_targets::AllowedTargets;
-use super::call::RequestTemplate;
+use super::call::{Call, RequestTemplate};
 use super::ceilings::Ceilings;
 use super::endpoint_pattern;
 pub use super::host_pattern::HostPattern;
 use crate::redact::SensitiveNames;
+use crate::template::Template;
 use crate::units::Rate;
 
 /// Maximum users of a trial: load on a public host without explicit authorisation.
@@ -38,6 +39,9 @@ pub struct Safety {
     pub methods: Vec<(String, String)>,
     /// Denied paths, with their origin.
     pub paths: Vec<(PathPattern, String)>,
+    /// Denied queues, exchanges, topics and channels, in which `*` matches anything, with their
+    /// origin.
+    pub destinations: Vec<(String, String)>,
     /// Maximum starts per second, with its origin.
     pub max_rate: Option<(Rate, String)>,
     /// Maximum concurrent users, with its origin.
@@ -207,6 +211,24 @@ impl Safety {
     pub fn path_denial(&self, path: &str) -> Option<String> {
         let (pattern, by) = self.paths.iter().find(|(glob, _)| glob.matches(path))?;
         Some(format!("{by} denies {}", pattern.0))
+    }
+
+    /// Returns why a queue, exchange, topic or channel is denied.
+    pub fn destination_denial(&self, name: &[u8]) -> Option<String> {
+        let matches = |pattern: &str| endpoint_pattern::matches(pattern.as_bytes(), name);
+        let (pattern, by) = self.destinations.iter().find(|(pattern, _)| matches(pattern))?;
+        Some(format!("{by} denies {pattern}"))
+    }
+
+    /// Returns why a call of another protocol than HTTP is denied, by its first word or by what it
+    /// names; a name that is rendered is checked by then.
+    pub fn denial_of_call(&self, call: &Call) -> Option<String> {
+        let of_name = || {
+            let names = call.destinations().into_iter().filter_map(Template::as_static);
+            names.into_iter().find_map(|name| self.destination_denial(name))
+        };
+        let of_exchange = || self.destination_denial(call.exchange()?.as_bytes());
+        self.method_denial(&call.request.method).or_else(of_name).or_else(of_exchange)
     }
 
     /// Whether paths have to be checked after rendering.

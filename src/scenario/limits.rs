@@ -61,7 +61,7 @@ pub(crate) fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, Str
     refused_services
 }
 
-/// Reports all denied requests of a plan whose paths are constant.
+/// Reports all denied requests of a plan whose paths and names are constant.
 pub(crate) fn report_denied(
     diagnostics: &mut Diagnostics,
     label: &str,
@@ -71,8 +71,8 @@ pub(crate) fn report_denied(
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
         let service = &plan.services[call.service];
         let is_url = matches!(service.target, ServiceTarget::Url(_));
-        let denial = is_url.then(|| safety.denial_of(&call.request, &service.prefixes())).flatten();
-        if let Some(why) = denial {
+        let of_url = is_url.then(|| safety.denial_of(&call.request, &service.prefixes())).flatten();
+        if let Some(why) = of_url.or_else(|| safety.denial_of_call(call)) {
             diagnostics.global_mistake(label, format!("this request is not sent: {why}"));
         }
     }

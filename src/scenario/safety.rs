@@ -252,6 +252,11 @@ fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut S
         let words = read_each(diagnostics, node, "a word such as FLUSHALL", word);
         safety.methods.extend(words.into_iter().map(|word| (word, origin.to_owned())));
     }
+    if let Some(node) = fields.take("destinations") {
+        let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let names = read_each(diagnostics, node, "a name such as \"prod.*\"", name);
+        safety.destinations.extend(names.into_iter().map(|name| (name, origin.to_owned())));
+    }
     if let Some(node) = fields.take("paths") {
         let expected = "a path that starts with `/` or `*`, such as \"/admin/*\"";
         let paths = read_each(diagnostics, node, expected, PathPattern::parse);

@@ -298,6 +298,11 @@ fn errors_have_their_words() {
     let step = "- { send: there, partition: '{{ \"x\" }}', body: x, name: it }";
     let done = Manada::run(&once(&url, "", step), &[]).go();
     assert!(done.stdout.contains("is no number of a partition"), "{done}");
+    // A topic that a safety limit denies.
+    let step = "- { kafka: { delete_topic: '{{ \"there\" }}' } }";
+    let text = once(&url, "", step) + "safety: { deny: { destinations: [ 'the*' ] } }\n";
+    let report = Manada::run(&text, &[]).go().report(6);
+    assert_eq!(report["stopped"], "safety: the scenario denies the*", "{report}");
     // No broker of Kafka.
     let other = Mosquitto::start();
     let text = once(&format!("kafka://{}", other.address), "", "- { send: a, body: x }");

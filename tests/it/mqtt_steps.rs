@@ -217,6 +217,22 @@ fn a_retained_message_and_a_will_are_awaited() {
 }
 
 #[test]
+fn a_denied_topic_gets_no_message_and_no_subscription() {
+    let broker = Mosquitto::start();
+    let url = format!("mqtt://{}", broker.address);
+    for step in [
+        "- { send: \"prod/{{ choice(['x']) }}\", body: x }",
+        "- { listen: \"prod/{{ choice(['x']) }}\" }",
+    ] {
+        let text = scenario(&url, "", "- { open: true }", step, "users: 1, iterations: 2")
+            + "safety: { deny: { destinations: [ 'prod/*' ] } }\n";
+        let report = Manada::run(&text, &[]).go().report(6);
+        assert_eq!(report["errors"][0]["kind"], "denied", "{report}");
+        assert_eq!(report["stopped"], "safety: the scenario denies prod/*", "{report}");
+    }
+}
+
+#[test]
 fn logins_are_refused_with_the_brokers_reason() {
     let passwords = Mosquitto::passwords("ana", "correct-horse");
     let lines = "allow_anonymous false\npassword_file DIR/passwords";

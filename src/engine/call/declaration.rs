@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::plan::broker::{DeclareArgument, DeclareKind, DeclarePlan};
+use crate::plan::safety::Safety;
 use crate::template::{RenderError, RenderScope, Template};
 use crate::wire::broker::amqp::declare::{ArgumentValue, DeclareParts, declare};
 
@@ -17,13 +18,13 @@ pub(super) fn encoded(plan: &DeclarePlan) -> Option<Vec<u8>> {
         let fixed = template.as_static().map(<[u8]>::to_vec);
         fixed.ok_or_else(|| RenderError::Invalid(String::new()))
     };
-    encode(plan, &mut text, &mut bytes).ok()?;
+    encode(plan, &Safety::default(), &mut text, &mut bytes).ok()?;
     Some(bytes)
 }
 
 /// Renders a declaration.
 pub(super) fn render(
-    plan: &DeclarePlan,
+    (plan, safety): (&DeclarePlan, &Safety),
     scope: &mut RenderScope<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<(), RenderError> {
@@ -31,11 +32,12 @@ pub(super) fn render(
         let mut text = Vec::new();
         template.render(scope, &mut text).map(|()| text)
     };
-    encode(plan, &mut text, buffer)
+    encode(plan, safety, &mut text, buffer)
 }
 
 fn encode(
     plan: &DeclarePlan,
+    safety: &Safety,
     text: &mut dyn FnMut(&Template) -> Result<Vec<u8>, RenderError>,
     buffer: &mut Vec<u8>,
 ) -> Result<(), RenderError> {
@@ -44,6 +46,10 @@ fn encode(
         DeclareKind::Binding { exchange, key } => (text(exchange)?, text(key)?),
         _ => (Vec::new(), Vec::new()),
     };
+    if let Some(why) = [&name, &exchange].into_iter().find_map(|one| safety.destination_denial(one))
+    {
+        return Err(RenderError::Denied(why));
+    }
     let mut arguments = Vec::with_capacity(plan.arguments.len());
     for (name, argument) in &plan.arguments {
         let value = match argument {

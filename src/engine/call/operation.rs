@@ -3,6 +3,8 @@
 //! `request` prepares and renders them as it does requests of HTTP.
 //! Invariant: what does not change is encoded once, when a shard starts.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use super::copy::PreparedCopy;
@@ -10,6 +12,7 @@ use super::declaration;
 use crate::plan::broker::{DeclarePlan, MqttConnect, SessionPlan};
 use crate::plan::kafka::TopicOperation;
 use crate::plan::operation::{BatchForm, Operation, RecordType, RedisBatch, SqlMode, SqlStatement};
+use crate::plan::safety::Safety;
 use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::template::{RenderError, RenderScope, Template};
@@ -42,9 +45,9 @@ pub(crate) enum PreparedOperation {
     /// CONNECT of MQTT.
     MqttConnect(Box<MqttConnect>),
     /// A declaration at a broker of AMQP.
-    Declare(Box<DeclarePlan>),
+    Declare(Box<DeclarePlan>, Arc<Safety>),
     /// A topic of Kafka that is made or deleted.
-    Topic(Box<TopicOperation>),
+    Topic(Box<TopicOperation>, Arc<Safety>),
 }
 
 /// A part of encoded commands.
@@ -58,7 +61,11 @@ pub(crate) enum RedisPart {
 
 impl PreparedOperation {
     /// Prepares the operation of a call.
-    pub(crate) fn new(call: &Call, operation: &Operation, protocol: Protocol) -> Self {
+    pub(crate) fn new(
+        call: &Call,
+        operation: &Operation,
+        (protocol, safety): (Protocol, &Arc<Safety>),
+    ) -> Self {
         match operation {
             Operation::Redis(batch) => redis(batch),
             Operation::Sql(statement) if statement.copies => {
@@ -86,7 +93,7 @@ impl PreparedOperation {
                 kafka::api_versions(&mut bytes);
                 Self::Fixed(bytes)
             }
-            Operation::Topic(topic) => Self::Topic(Box::new(topic.clone())),
+            Operation::Topic(topic) => Self::Topic(Box::new(topic.clone()), Arc::clone(safety)),
             Operation::Session(SessionPlan::Redis) => Self::Fixed(HELLO.to_vec()),
             Operation::Session(SessionPlan::Postgres) => {
                 let mut bytes = Vec::new();
@@ -95,7 +102,7 @@ impl PreparedOperation {
             }
             Operation::Declare(plan) => match declaration::encoded(plan) {
                 Some(bytes) => Self::Fixed(bytes),
-                None => Self::Declare(Box::new(plan.clone())),
+                None => Self::Declare(Box::new(plan.clone()), Arc::clone(safety)),
             },
             Operation::Dns(question) => Self::Dns {
                 name: question.name.clone(),
@@ -160,10 +167,13 @@ impl PreparedOperation {
             }
             Self::Copy(copy) => copy.render(scope, buffer, scratch)?,
             Self::MqttConnect(connect) => mqtt_connect(connect, scope, buffer)?,
-            Self::Declare(plan) => declaration::render(plan, scope, buffer)?,
-            Self::Topic(topic) => {
+            Self::Declare(plan, safety) => declaration::render((plan, safety), scope, buffer)?,
+            Self::Topic(topic, safety) => {
                 scratch.clear();
                 topic.name.render(scope, scratch)?;
+                if let Some(why) = safety.destination_denial(scratch) {
+                    return Err(RenderError::Denied(why));
+                }
                 kafka::topic_request(buffer, &topic.plan, &String::from_utf8_lossy(scratch));
             }
             Self::Dns { name, record, recursion, over_tcp } => {

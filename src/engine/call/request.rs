@@ -85,7 +85,7 @@ impl PreparedRequest {
         if let Some(operation) = &call.operation
             && grpc.is_none()
         {
-            let prepared = PreparedOperation::new(call, operation, service.protocol());
+            let prepared = PreparedOperation::new(call, operation, (service.protocol(), safety));
             return Self::Operation(prepared);
         }
         let (parts, line_of_signed) =

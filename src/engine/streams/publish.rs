@@ -109,6 +109,7 @@ fn render(
             .unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()))
     };
     let destination = text(&plan.destination)?;
+    context.shard.check_destination(destination.as_bytes())?;
     let headers = plan.headers.iter().map(|(name, value)| Ok((name.clone(), text(value)?)));
     let headers = headers.collect::<Result<_, RenderError>>()?;
     let partition = match &plan.partition {

@@ -39,6 +39,9 @@ pub(super) async fn subscribe(
     {
         return step_end::fail_to_render(context, user, begun, &error);
     }
+    if let Err(error) = shard.check_destination(&source) {
+        return step_end::fail_to_render(context, user, begun, &error);
+    }
     let source = String::from_utf8_lossy(&source).into_owned();
     let mut group = Vec::new();
     if let Some(template) = &plan.group

@@ -130,11 +130,8 @@ pub(super) fn step(
     };
     let (stream, act) = (stream?, act?);
     call.service = service;
-    let denial = flow.flow_context.context.safety.method_denial(&call.request.method);
-    if let Some(why) = denial {
-        diagnostics.mistake(value.span, "a safety limit forbids this request").help(why);
-    }
     call.stream = Some(Box::new(StreamStep { stream, act }));
+    flow.flow_context.report_denied(diagnostics, value, call);
     Some(format!("{} {}", verb.key(), values::scalar(value).unwrap_or_default()))
 }
 

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::grpc::GrpcSettings;
-use crate::plan::Safety;
 use crate::plan::broker::MqttSettings;
 use crate::plan::kafka::KafkaSettings;
 use crate::plan::transport::Login;
+use crate::plan::{Call, Safety};
 use crate::protocol::Protocol;
+use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::node::Node;
 
 /// The part of the scenario that all archetypes can refer to.
@@ -52,6 +53,16 @@ pub(crate) struct FlowContext<'a> {
     pub names: &'a [String],
     /// Whether the current step is not a branch of parallel steps.
     pub alone: bool,
+}
+
+impl FlowContext<'_> {
+    /// Reports a call of another protocol than HTTP that a safety limit denies, as far as it is
+    /// known.
+    pub(super) fn report_denied(&self, diagnostics: &mut Diagnostics, node: &Node, call: &Call) {
+        if let Some(why) = self.context.safety.denial_of_call(call) {
+            diagnostics.mistake(node.span, "a safety limit forbids this request").help(why);
+        }
+    }
 }
 
 /// The form of an iteration.

@@ -69,10 +69,8 @@ pub(crate) fn step(
     if !compiled.operation.has_response() {
         report_rules(diagnostics, value, &call);
     }
-    if let Some(why) = flow.flow_context.context.safety.method_denial(&call.request.method) {
-        diagnostics.mistake(value.span, "a safety limit forbids this request").help(why);
-    }
     call.operation = Some(Arc::new(compiled.operation));
+    flow.flow_context.report_denied(diagnostics, value, &call);
     Some(NamedStep { name: name.unwrap_or(compiled.name), call, tags: step_tags })
 }
 

@@ -80,6 +80,12 @@ pub(crate) static DENY: Noun = Noun {
     title: "`deny`",
     about: "Requests that are never sent.",
     groups: &[&[
+        key(
+            "destinations",
+            TEXTS,
+            "Queues, exchanges, topics and channels, such as `prod.*`: nothing is sent to them, \
+             read from them, made or deleted.",
+        ),
         key("methods", TEXTS, "Methods, such as DELETE."),
         key(
             "operations",

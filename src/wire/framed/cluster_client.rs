@@ -106,8 +106,11 @@ fn note_redirect(
     context: &mut ExchangeContext<'_>,
 ) {
     let AttemptOutcome::Responded(found) = context.exchange.outcome else { return };
+    if !status::is_error(found) || slot == KeySlot::Several {
+        return;
+    }
     let words = ["MOVED", "ASK"].map(|word| status::of_word(Protocol::Redis, word));
-    if !words.contains(&Some(found)) || slot == KeySlot::Several {
+    if !words.contains(&Some(found)) {
         return;
     }
     let next = nodes.redirect(own, asked, &context.capture.body);

@@ -112,8 +112,10 @@ impl SqlReader {
     /// does not know the one of this exchange, or was made to forget them.
     pub(in crate::wire) fn session_changes(&self) -> SessionChanges {
         let state = &self.state;
-        let unknown = status::of_word(Protocol::Postgres, "26000");
-        let is_unknown = state.status.is_some() && state.status == unknown;
+        // The word is looked up after an error only.
+        let is_unknown = state
+            .status
+            .is_some_and(|found| Some(found) == status::of_word(Protocol::Postgres, "26000"));
         let forgets = [&b"DISCARD"[..], b"DEALLO"].iter().any(|tag| state.tag.starts_with(tag));
         SessionChanges {
             has_lost_statements: is_unknown || forgets,
@@ -133,7 +135,9 @@ impl ResponseState {
         let payload = message.payload;
         match message.kind {
             b'1' => self.has_parsed = true,
-            b'T' => self.columns = columns(payload).ok_or(FailureKind::BadReply)?,
+            b'T' if self.capture.keep_body => {
+                self.columns = columns(payload).ok_or(FailureKind::BadReply)?;
+            }
             b'D' if self.capture.keep_body && self.status.is_none() => {
                 self.row(payload, capture)?;
             }
@@ -241,7 +245,7 @@ impl ReadsResponse for SqlReader {
         let keeps_rows = state.capture.keep_body;
         let keep = |kind| match kind {
             b'D' if keeps_rows => most,
-            b'T' => MAX_DESCRIPTION,
+            b'T' if keeps_rows => MAX_DESCRIPTION,
             b'E' => MAX_ERROR,
             b'C' => MAX_TAG,
             b'Z' => 2,
