@@ -16,6 +16,8 @@ mod kafka;
 mod kafka_broker;
 #[path = "streams/kafka_group.rs"]
 mod kafka_group;
+#[path = "streams/kafka_links.rs"]
+mod kafka_links;
 #[path = "streams/link.rs"]
 mod link;
 #[path = "streams/mqtt.rs"]

@@ -131,6 +131,9 @@ pub(super) fn targets(rules: &mut SandboxRules, plan: &Plan, addresses: &[Addres
             (None, Some((_, port))) => *port,
             (None, None) => address.port,
         });
+        if transport.proxy.is_none() {
+            transport.bootstrap.iter().for_each(|(_, port)| rules.connect(*port));
+        }
     }
 }
 

@@ -299,6 +299,7 @@ fn address(service: &Service) -> Option<(String, bool)> {
                 return Some((format!("`{}`", service.name), true));
             }
         };
-    let is_single = host == "localhost" || host.parse::<IpAddr>().is_ok();
+    let is_single = service.transport.bootstrap.is_empty()
+        && (host == "localhost" || host.parse::<IpAddr>().is_ok());
     Some((format!("{host}:{port}"), is_single))
 }

@@ -163,14 +163,15 @@ impl Service {
         let local = |host: &str| {
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         };
-        if let Some((host, _)) = &self.transport.connect_to {
-            return local(host);
-        }
-        match &self.target {
+        let is_own_local = match &self.target {
+            _ if self.transport.connect_to.is_some() => {
+                self.transport.connect_to.iter().all(|(host, _)| local(host))
+            }
             _ if self.transport.unix.is_some() => true,
             ServiceTarget::Builtin(_) => true,
             ServiceTarget::Url(address) => local(&address.host),
-        }
+        };
+        is_own_local && self.transport.bootstrap.iter().all(|(host, _)| local(host))
     }
 }
 

@@ -28,6 +28,9 @@ pub struct TransportConfig {
     pub tls: TlsConfig,
     /// Connect to this host and port instead; the Host header and the TLS name stay.
     pub connect_to: Option<(String, u16)>,
+    /// Further addresses of a cluster of Kafka, tried in this order if the URL's takes no
+    /// connection.
+    pub bootstrap: Vec<(String, u16)>,
     /// Connect to this Unix socket instead.
     pub unix: Option<PathBuf>,
     /// Local addresses, assigned in turn by user number; empty: the kernel chooses.

@@ -66,14 +66,17 @@ pub(super) fn allows(
     }
     let beyond =
         more_users && users > TRIAL_USERS || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
-    match plan.services.iter().find_map(|service| match &service.target {
-        ServiceTarget::Url(address) if !service.is_local() => Some(&address.host),
-        ServiceTarget::Url(_) | ServiceTarget::Builtin(_) => None,
-    }) {
-        Some(host) if beyond && plan.safety.is_trial_target(host) => {
-            Err(ControlError::Trial { host: host.clone() })
-        }
-        _ => Ok(()),
+    let remote = plan.services.iter().filter(|service| !service.is_local());
+    let mut hosts = remote.flat_map(|service| {
+        let own = match &service.target {
+            ServiceTarget::Url(address) => Some(&address.host),
+            ServiceTarget::Builtin(_) => None,
+        };
+        own.into_iter().chain(service.transport.bootstrap.iter().map(|(host, _)| host))
+    });
+    match hosts.find(|host| beyond && plan.safety.is_trial_target(host)) {
+        Some(host) => Err(ControlError::Trial { host: host.clone() }),
+        None => Ok(()),
     }
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, Str
         let connect_host = transport.connect_to.as_ref().map(|(host, _)| host);
         let host = connect_host.unwrap_or(&address.host);
         let metadata = AddressScope::from_host(&address.host) == Some(AddressScope::Metadata);
-        let why = match &transport.proxy {
+        let is_proxied = transport.proxy.is_some();
+        let of_own = match &transport.proxy {
             _ if metadata => safety.refusal_by_name(&address.host, true),
             _ if transport.unix.is_some() => None,
             Some(proxy) => safety
@@ -56,6 +57,9 @@ pub(crate) fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, Str
                 .or_else(|| Some(format!("proxy {}", safety.refusal_by_name(&proxy.host, false)?))),
             None => safety.refusal_by_name(host, false),
         };
+        let mut further = transport.bootstrap.iter();
+        let why = of_own
+            .or_else(|| further.find_map(|(host, _)| safety.refusal_by_name(host, is_proxied)));
         refused_services.extend(why.map(|why| (format!("service `{}`", service.name), why)));
     }
     refused_services

@@ -77,6 +77,11 @@ impl CallDeadline {
         self.hard_end.get()
     }
 
+    /// When the running call has to end.
+    pub(super) fn call_end(&self) -> Time {
+        self.deadline.get()
+    }
+
     /// Begins a call that may take until `deadline`.
     #[inline]
     pub fn begin(&self, deadline: Time) {

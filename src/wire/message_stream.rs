@@ -13,6 +13,7 @@ use crate::ids::ServiceId;
 use crate::plan::broker::MqttSettings;
 use crate::plan::kafka::KafkaSettings;
 use crate::stats::FailureKind;
+use crate::stats::sample::ConnectTimings;
 use crate::wire::broker::command::{BrokerCommand, BrokerDelivery, CommandAnswer};
 
 /// Takes a message, with the time of the read that completed it.
@@ -62,6 +63,11 @@ pub trait MessageStream: std::fmt::Debug {
     /// Messages that were sent again since the last call, since a broker did not store them.
     fn take_resent(&mut self) -> u64 {
         0
+    }
+
+    /// Takes a further connection that the stream has opened, or failed to open.
+    fn take_connection(&mut self) -> Option<ConnectTimings> {
+        None
     }
 
     /// Messages that the broker has and a subscription has not received; `None`: not known.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::stats::FailureKind;
 use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::broker::amqp::queue_depths::QueueDepthsByService;
 use crate::wire::broker::amqp::session::AmqpSession;
 use crate::wire::broker::cluster_connector::ClusterConnector;
 use crate::wire::broker::kafka::session::KafkaSession;
@@ -28,7 +29,7 @@ pub(in crate::wire) fn open(
     capture: &mut ResponseCapture,
     settings: &StreamSettings,
     offer: &StreamOffer<'_>,
-    cluster: Option<&Rc<ClusterConnector>>,
+    (cluster, queues): (Option<&Rc<ClusterConnector>>, &QueueDepthsByService),
 ) -> Result<Box<dyn MessageStream>, FailureKind> {
     let Some(TakenResponse { framing, early, connection, .. }) = capture.take_over() else {
         return Err(FailureKind::BadHandshake);
@@ -43,11 +44,12 @@ pub(in crate::wire) fn open(
             }
             if settings.protocol == StreamProtocol::Amqp {
                 let connection = (connection, count);
-                return Ok(Box::new(AmqpSession::new(connection, early, settings)));
+                let depths = queues.of(offer.service);
+                return Ok(Box::new(AmqpSession::new(connection, early, settings, depths)));
             }
             if let StreamProtocol::Kafka(kafka) = &settings.protocol {
                 let cluster = cluster.ok_or(FailureKind::BadHandshake)?;
-                let connector = cluster.of_session(offer.user, connection.link());
+                let connector = cluster.of_session(offer.user, &connection);
                 let first = (connection, count);
                 return Ok(Box::new(KafkaSession::new(first, connector, kafka, settings)));
             }

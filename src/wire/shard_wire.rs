@@ -17,6 +17,7 @@ use crate::protocol::Protocol;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
+use crate::wire::broker::amqp::queue_depths::QueueDepthsByService;
 use crate::wire::broker::cluster_connector::ClusterConnector;
 use crate::wire::cluster::nodes::ClusterNodes;
 use crate::wire::connect::endpoint::ServiceEndpoint;
@@ -40,6 +41,8 @@ pub struct Wire {
     open: Rc<OpenCount>,
     /// The brokers of those that speak Kafka.
     brokers: RefCell<BTreeMap<ServiceId, Rc<ClusterConnector>>>,
+    /// The queues of those that speak AMQP.
+    queues: QueueDepthsByService,
 }
 
 #[derive(Debug)]
@@ -70,7 +73,14 @@ impl Wire {
         clusters: BTreeMap<ServiceId, ClusterNodes>,
         kind: WireKind,
     ) -> Self {
-        Self { endpoints, clusters, kind, open: Rc::default(), brokers: RefCell::default() }
+        Self {
+            endpoints,
+            clusters,
+            kind,
+            open: Rc::default(),
+            brokers: RefCell::default(),
+            queues: QueueDepthsByService::default(),
+        }
     }
 
     /// The brokers of a service that speaks Kafka.
@@ -130,7 +140,8 @@ impl Wire {
         settings: &StreamSettings,
         offer: &StreamOffer<'_>,
     ) -> Result<Box<dyn MessageStream>, FailureKind> {
-        opening::open(capture, settings, offer, self.brokers_of(offer.service).as_ref())
+        let brokers = self.brokers_of(offer.service);
+        opening::open(capture, settings, offer, (brokers.as_ref(), &self.queues))
     }
 
     /// Polls a stream with the shard's read buffer: see `MessageStream::poll_receive`. `receive`
@@ -223,7 +234,9 @@ impl Wire {
         for (service, endpoint) in ServiceId::number(&self.endpoints) {
             let nodes = self.clusters.get(&service).map(ClusterNodes::all).unwrap_or_default();
             let of_nodes = nodes.iter().flat_map(|node| node.take_uses());
-            for (address, used) in endpoint.take_uses().into_iter().chain(of_nodes) {
+            let further = endpoint.further.iter().flat_map(ServiceEndpoint::take_uses);
+            let own = endpoint.take_uses().into_iter().chain(further);
+            for (address, used) in own.chain(of_nodes) {
                 all.add(service, address, &used);
             }
         }

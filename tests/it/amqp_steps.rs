@@ -184,6 +184,40 @@ fn a_deleted_queue_ends_its_listener(server: &RabbitMq) {
     checks_hold(&done, &report);
 }
 
+/// What listeners of a queue have not received is counted once, however many they are.
+fn slow_consumers_fall_behind(server: &RabbitMq) {
+    let text = format!(
+        "
+scenario: behind
+services: {{ bus: '{}' }}
+setup: [ {{ amqp: {{ declare_queue: slow }} }} ]
+teardown: [ {{ amqp: {{ delete_queue: slow }} }} ]
+archetypes:
+  maker:
+    on_start: [ {{ open: true }} ]
+    flow: [ {{ repeat: {{ times: 600, do: [ {{ send: slow, body: x, in_flight: 100 }} ] }} }} ]
+  worker:
+    on_start:
+      - open: true
+      - {{ listen: slow, prefetch: 5, ack: each, work: 5s, name: taken }}
+    flow: [ {{ pause: 100ms }} ]
+workloads:
+  makers: {{ archetypes: {{ maker: 1 }}, users: 1, iterations: 1 }}
+  workers: {{ archetypes: {{ worker: 1 }}, users: 4, start: 1s, duration: 8s }}
+",
+        server.url()
+    );
+    let done = Manada::run(&text, &[]).go();
+    let report = done.measured();
+    let steps = report["steps"].as_array().unwrap();
+    let taken = steps.iter().find(|row| row["name"] == "taken").unwrap();
+    let behind = &taken["messages"]["behind"];
+    // Of 600 messages four consumers have 20: the others are shared by four listeners.
+    let mean = behind["mean"].as_f64().unwrap();
+    assert!(mean > 50.0 && mean <= 150.0, "{behind}: {done}");
+    assert!(report["errors"].as_array().unwrap().is_empty(), "{done}");
+}
+
 fn messages_wait_for_their_steps(server: &RabbitMq) {
     let steps = "
 - amqp: { declare_queue: reply, type: classic, durable: false }
@@ -346,6 +380,7 @@ fn a_real_broker() {
     messages_wait_for_their_steps(&server);
     statuses_are_expected_by_their_words(&server);
     a_deleted_queue_ends_its_listener(&server);
+    slow_consumers_fall_behind(&server);
     logins_and_tls(&server);
     an_order_over_four_protocols(&server);
     the_shipped_scenario(&server);

@@ -57,6 +57,7 @@ mod http2; // HTTP/2 with nginx and with misbehaving peers
 mod influx; // line protocol at a real InfluxDB, and at strict and wrong receivers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis
+mod kafka_groups;
 mod kafka_steps; // steps at a real broker of Kafka's protocol, and at a mock cluster
 mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas

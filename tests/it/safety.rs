@@ -42,6 +42,13 @@ fn name_and_address_have_to_be_allowed() {
     let stand_in = format!("{{ url: \"http://shop.test\", connect_to: \"127.0.0.1:{port}\" }}");
     assert_eq!(run(&stand_in, "safety: { hosts: [ shop.test ] }", flow).code, Some(3));
     assert_eq!(run(&stand_in, "safety: { hosts: [ 127.0.0.1 ] }", flow).code, Some(0));
+    // Each address of a cluster of Kafka is checked.
+    let further = "kafka: { bootstrap: [ '10.1.2.3:9092' ] }";
+    let cluster = format!("{{ url: \"kafka://127.0.0.1:{port}\", {further} }}");
+    let topic = "[ { kafka: { create_topic: a } } ]";
+    let done = run(&cluster, "safety: { hosts: [ 127.0.0.1 ] }", topic);
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("10.1.2.3 is not among the hosts"), "{done}");
     // A name that a proxy resolves is checked by its name.
     let proxied = format!("{{ url: \"http://shop.test\", proxy: \"http://127.0.0.1:{port}\" }}");
     assert_eq!(run(&proxied, "", flow).code, Some(0));

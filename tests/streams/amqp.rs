@@ -1,16 +1,18 @@
-//! A session of AMQP against a scripted broker: its deadlines.
+//! A session of AMQP against a scripted broker: its deadlines, and its questions for queues.
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use manada::clock;
-use manada::plan::broker::SessionPlan;
+use manada::plan::broker::{SessionPlan, SubscribeOptions};
 use manada::plan::operation::Operation;
 use manada::protocol::Protocol;
 use manada::stats::FailureKind;
 use manada::wire::broker::amqp::declare::begin_session;
+use manada::wire::broker::command::BrokerCommand;
 use manada::wire::message_stream::{StreamEnd, StreamProtocol, StreamSettings};
 
 use super::client::{Client, SETTINGS, run};
@@ -129,4 +131,79 @@ fn a_close_is_answered_or_has_a_deadline() {
         assert_eq!(took >= SESSION.close, !answers, "{took:?}");
         assert_eq!(server.join().unwrap(), close);
     }
+}
+
+/// Reads these bytes.
+fn expect(stream: &mut TcpStream, wanted: &[u8]) {
+    let mut read = vec![0; wanted.len()];
+    stream.read_exact(&mut read).unwrap();
+    assert_eq!(read, wanted);
+}
+
+/// The question for a queue, on a channel of its own.
+fn question(queue: &str) -> Vec<u8> {
+    let name = [&[queue.len() as u8], queue.as_bytes()].concat();
+    method(2, &[&b"\0\x32\0\x0a\0\0"[..], &name, b"\x01\0\0\0\0"].concat())
+}
+
+#[test]
+fn a_refused_question_for_a_queue_leaves_its_consumers() {
+    let (address, server) = broker(0, |mut stream| {
+        for tag in [b'1', b'2'] {
+            let source: &[u8] = if tag == b'1' { b"\x04gone" } else { b"\x04kept" };
+            let tag = [&b"\x08manada-"[..], &[tag]].concat();
+            let consume = [&b"\0\x3c\0\x14\0\0"[..], source, &tag, b"\0\0\0\0\0"].concat();
+            expect(&mut stream, &method(1, &consume));
+        }
+        for tag in [&b"\x08manada-1"[..], b"\x08manada-2"] {
+            stream.write_all(&method(1, &[&b"\0\x3c\0\x15"[..], tag].concat())).unwrap();
+        }
+        expect(&mut stream, &method(2, b"\0\x14\0\x0a\0"));
+        stream.write_all(&method(2, b"\0\x14\0\x0b\0\0\0\0")).unwrap();
+        // 404: the channel is closed, and opened again for the other queue.
+        expect(&mut stream, &question("gone"));
+        stream.write_all(&method(2, b"\0\x14\0\x28\x01\x94\0\0\x32\0\x0a")).unwrap();
+        expect(&mut stream, &method(2, b"\0\x14\0\x29"));
+        expect(&mut stream, &method(2, b"\0\x14\0\x0a\0"));
+        stream.write_all(&method(2, b"\0\x14\0\x0b\0\0\0\0")).unwrap();
+        for messages in [7, 9] {
+            expect(&mut stream, &question("kept"));
+            let depth = [&b"\0\x32\0\x0b\x04kept\0\0\0"[..], &[messages], b"\0\0\0\x01"];
+            stream.write_all(&method(2, &depth.concat())).unwrap();
+        }
+        // Both consumers are there.
+        for tag in [b'1', b'2'] {
+            let deliver =
+                [&b"\0\x3c\0\x3c\x08manada-"[..], &[tag], b"\0\0\0\0\0\0\0", &[tag], b"\0\0\x01k"];
+            stream.write_all(&method(1, &deliver.concat())).unwrap();
+            let header = b"\x02\0\x01\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\0\0\0\xce";
+            stream.write_all(header).unwrap();
+        }
+        stream.write_all(&method(0, b"\0\x0a\0\x32\x01\x40\x03bye\0\0\0\0")).unwrap();
+        drop(read_to_end(&stream));
+    });
+    let (subscriptions, depths) = run(async {
+        let mut client = open(address).await;
+        let options = SubscribeOptions::default();
+        for (subscription, source) in [(1, "gone"), (2, "kept")] {
+            let command =
+                BrokerCommand::Subscribe { source, options: &options, subscription, group: None };
+            client.stream.command(u64::from(subscription), command).unwrap();
+        }
+        let (mut subscriptions, mut depths) = (Vec::new(), Vec::new());
+        poll_fn(|cx| {
+            let Client { wire, stream, .. } = &mut client;
+            let polled = wire.poll_stream(stream.as_mut(), cx, &mut |_, message| {
+                subscriptions.push(message.delivery.unwrap().subscription);
+            });
+            depths.extend(stream.behind(2));
+            assert_eq!(stream.behind(1), None);
+            polled.map(drop)
+        })
+        .await;
+        (subscriptions, depths)
+    });
+    server.join().unwrap();
+    assert_eq!(subscriptions, [Some(1), Some(2)]);
+    assert!(depths.contains(&9), "{depths:?}");
 }

@@ -10,6 +10,7 @@ use manada::clock;
 use manada::plan::broker::{PublishOptions, SessionPlan, SubscribeOptions};
 use manada::plan::kafka::{KafkaSettings, OffsetStart};
 use manada::plan::operation::Operation;
+use manada::plan::transport::TransportConfig;
 use manada::protocol::{Protocol, status};
 use manada::stats::FailureKind;
 use manada::wire::broker::command::{BrokerCommand, CommandAnswer, PublishCommand};
@@ -24,19 +25,27 @@ use super::kafka_broker::{
 use super::session;
 
 /// Settings of a producer that is not idempotent.
-fn plain() -> KafkaSettings {
+pub(crate) fn plain() -> KafkaSettings {
     KafkaSettings { is_idempotent: false, ..KafkaSettings::default() }
 }
 
 pub(crate) async fn open(address: SocketAddr, settings: KafkaSettings) -> Client {
+    open_with(address, settings, &TransportConfig::default()).await
+}
+
+pub(crate) async fn open_with(
+    address: SocketAddr,
+    settings: KafkaSettings,
+    transport: &TransportConfig,
+) -> Client {
     let mut bytes = Vec::new();
     api_versions(&mut bytes);
     let operation = Operation::Session(SessionPlan::Kafka);
     let stream = StreamSettings { protocol: StreamProtocol::Kafka(settings), ..SETTINGS };
-    session::open((Protocol::Kafka, address), &operation, &bytes, &stream).await
+    session::open_with((Protocol::Kafka, address), &operation, &bytes, &stream, transport).await
 }
 
-fn publish(client: &mut Client, number: u64, payload: &[u8]) -> Result<(), FailureKind> {
+pub(crate) fn publish(client: &mut Client, number: u64, payload: &[u8]) -> Result<(), FailureKind> {
     let options = PublishOptions { is_confirmed: true, ..PublishOptions::default() };
     let (destination, headers, key) = ("t", &[][..], None);
     let command =
@@ -44,7 +53,7 @@ fn publish(client: &mut Client, number: u64, payload: &[u8]) -> Result<(), Failu
     client.stream.command(number, BrokerCommand::Publish(command))
 }
 
-fn subscribe(client: &mut Client) {
+pub(crate) fn subscribe(client: &mut Client) {
     let options = SubscribeOptions { start: OffsetStart::Earliest, ..SubscribeOptions::default() };
     let command =
         BrokerCommand::Subscribe { source: "t", options: &options, subscription: 1, group: None };

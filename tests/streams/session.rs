@@ -22,15 +22,26 @@ use super::client::{Client, exchange};
 
 /// Opens a session whose request has these bytes.
 pub async fn open(
-    (protocol, address): (Protocol, SocketAddr),
+    address: (Protocol, SocketAddr),
     operation: &Operation,
     bytes: &[u8],
     settings: &StreamSettings,
 ) -> Client {
+    open_with(address, operation, bytes, settings, &TransportConfig::default()).await
+}
+
+/// As [`open`], with these settings of the service.
+pub async fn open_with(
+    (protocol, address): (Protocol, SocketAddr),
+    operation: &Operation,
+    bytes: &[u8],
+    settings: &StreamSettings,
+    transport: &TransportConfig,
+) -> Client {
     let (host, port) = (address.ip().to_string(), address.port());
     let origin = Address { protocol, tls: false, host, port, prefix: String::new() };
-    let (safety, transport) = (Arc::new(Safety::default()), TransportConfig::default());
-    let endpoint = ServiceEndpoint::new(&transport, &origin, Seed::ZERO, safety).unwrap();
+    let safety = Arc::new(Safety::default());
+    let endpoint = ServiceEndpoint::new(transport, &origin, Seed::ZERO, safety).unwrap();
     let wire = Wire::real(vec![endpoint]);
     let outgoing = Outgoing {
         service: ServiceId::new(0),

@@ -88,7 +88,12 @@ impl LiveStream {
             shard.recorder.borrow_mut().messages(self.step, now).counts.resent += resent;
         }
         let traffic = wire.take_traffic();
-        shard.recorder.borrow_mut().record_traffic(traffic.sent, traffic.received);
+        let mut recorder = shard.recorder.borrow_mut();
+        recorder.record_traffic(traffic.sent, traffic.received);
+        while let Some(timings) = wire.take_connection() {
+            recorder.record_connection(&timings, RunOffset::of(clock::now(), shard.start));
+        }
+        drop(recorder);
         let mut state = self.state.borrow_mut();
         if end.is_ready() {
             state.forget_backlog(shard);

@@ -145,10 +145,13 @@ async fn wait_for_room(
             (StreamPhase::Ended(_), _) => return Poll::Ready(Err(FailureKind::Closed)),
             (StreamPhase::Away, _) | (StreamPhase::Open, None) => return Poll::Pending,
             (StreamPhase::Open, Some(wire)) => {
-                if wire.is_held_back() || state.answers.unconfirmed() >= most {
+                let (is_held_back, has_room) = (wire.is_held_back(), wire.queued() < MAX_QUEUED);
+                // The reader wakes the user when the broker allows it again.
+                state.is_held_back |= is_held_back;
+                if is_held_back || state.answers.unconfirmed() >= most {
                     return Poll::Pending;
                 }
-                if wire.queued() < MAX_QUEUED {
+                if has_room {
                     return Poll::Ready(Ok(()));
                 }
             }

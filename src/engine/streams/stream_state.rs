@@ -69,7 +69,7 @@ pub(crate) struct StreamState {
     /// Commands to a broker that wait for their answers.
     pub(super) answers: PendingAnswers,
     /// Whether the broker asked for a pause of publishing.
-    is_held_back: bool,
+    pub(super) is_held_back: bool,
     /// Subscriptions at a broker, which begin again after a reconnection.
     pub(super) subscriptions: Vec<BrokerSubscription>,
 }

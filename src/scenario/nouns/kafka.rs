@@ -5,10 +5,14 @@
 
 use crate::plan::kafka::{KafkaCompression, KafkaLoginMethod, OffsetStart};
 use crate::scenario::nouns::noun::ValueShape::{
-    Any, Count, Duration, Numbers, OneOf, PositiveDuration, Size, Table, Template, Truth, Words,
+    Any, Count, Duration, Fixed, List, Numbers, OneOf, PositiveDuration, Size, Table, Template,
+    Truth, Words,
 };
 use crate::scenario::nouns::noun::{EMPTY, KeyRule, Noun, key, map_of, words};
 use crate::scenario::nouns::operations::{CALL, OUTCOME, RESPONSE};
+
+/// Most further addresses of a cluster.
+pub(crate) const MAX_BOOTSTRAP: usize = 64;
 
 /// Codecs of batches.
 pub(crate) const COMPRESSIONS: [(&str, KafkaCompression); 5] = [
@@ -76,6 +80,12 @@ pub(crate) static KAFKA_SETTINGS: Noun = Noun {
             "Interval at which offsets are stored with `ack: auto`.",
         )
         .default("5s"),
+        key(
+            "bootstrap",
+            List(1, Some(MAX_BOOTSTRAP), &Fixed),
+            "Further addresses of the cluster, as `host:port`. A session that cannot connect to \
+             the URL's tries them in their order.",
+        ),
         key("login", Words(&words(&LOGIN_METHODS)), "Mechanism of SASL, for a URL with a user.")
             .default("plain"),
     ]],

@@ -5,10 +5,14 @@
 
 use crate::plan::kafka::{KafkaLoginMethod, KafkaSettings};
 use crate::plan::transport::TransportConfig;
-use crate::scenario::nouns::kafka::{ACKS, COMPRESSIONS, KAFKA_SETTINGS, LOGIN_METHODS};
+use crate::scenario::nouns::kafka::{
+    ACKS, COMPRESSIONS, KAFKA_SETTINGS, LOGIN_METHODS, MAX_BOOTSTRAP,
+};
+use crate::scenario::service::transport;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
-use crate::scenario::syntax::node::Node;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::values::report_wrong;
 
 /// Reads the settings of a service; how users log in goes into `transport`.
 pub(super) fn of_service(
@@ -17,16 +21,19 @@ pub(super) fn of_service(
     transport: &mut TransportConfig,
 ) -> KafkaSettings {
     let given = fields.take("kafka").map(|node| settings(diagnostics, node));
-    let (settings, login) = given.unwrap_or_default();
-    transport.kafka_login = login;
+    let (settings, login, bootstrap) = given.unwrap_or_default();
+    (transport.kafka_login, transport.bootstrap) = (login, bootstrap);
     settings
 }
 
-fn settings(diagnostics: &mut Diagnostics, node: &Node) -> (KafkaSettings, KafkaLoginMethod) {
+/// Settings, mechanism of SASL, and further addresses.
+type ReadSettings = (KafkaSettings, KafkaLoginMethod, Vec<(String, u16)>);
+
+fn settings(diagnostics: &mut Diagnostics, node: &Node) -> ReadSettings {
     let mut settings = KafkaSettings::default();
     let mut login = KafkaLoginMethod::default();
     let Some(mut fields) = Fields::read(diagnostics, node, &KAFKA_SETTINGS) else {
-        return (settings, login);
+        return ReadSettings::default();
     };
     if let Some(acks) = fields.word(diagnostics, "acks", &ACKS) {
         settings.acks = acks;
@@ -71,6 +78,31 @@ fn settings(diagnostics: &mut Diagnostics, node: &Node) -> (KafkaSettings, Kafka
     if let Some(method) = fields.word(diagnostics, "login", &LOGIN_METHODS) {
         login = method;
     }
+    let bootstrap = fields.take("bootstrap").map(|node| bootstrap(diagnostics, node));
     fields.finish(diagnostics);
-    (settings, login)
+    (settings, login, bootstrap.unwrap_or_default())
+}
+
+/// Reads further addresses of a cluster.
+fn bootstrap(diagnostics: &mut Diagnostics, node: &Node) -> Vec<(String, u16)> {
+    let items = match &node.kind {
+        NodeKind::List(items) if (1..=MAX_BOOTSTRAP).contains(&items.len()) => items.as_slice(),
+        _ => {
+            let expected = "a list of addresses, such as [\"b:9092\", \"c:9092\"]";
+            report_wrong::<()>(diagnostics, node, expected);
+            return Vec::new();
+        }
+    };
+    let mut found: Vec<(String, u16)> = Vec::new();
+    for item in items {
+        let Some(address) = transport::host_and_port(diagnostics, item) else { continue };
+        if found.contains(&address) {
+            diagnostics
+                .mistake(item.span, "this address is listed twice")
+                .help("leave it out: each address is tried once");
+            continue;
+        }
+        found.push(address);
+    }
+    found
 }

@@ -40,7 +40,7 @@ pub(crate) fn transport(
         }
     }
     let tls = fields.take("tls").and_then(|node| tls(diagnostics, node));
-    let connect_to = fields.take("connect_to").and_then(|node| connect_to(diagnostics, node));
+    let connect_to = fields.take("connect_to").and_then(|node| host_and_port(diagnostics, node));
     let unix = fields.entry("unix");
     let path = unix.and_then(|(_, node)| {
         let text =
@@ -78,6 +78,7 @@ pub(crate) fn transport(
         kafka_login: KafkaLoginMethod::default(),
         tls: tls.unwrap_or_default(),
         connect_to,
+        bootstrap: Vec::new(),
         unix: path,
         sources: sources.unwrap_or_default(),
         proxy: chosen,
@@ -217,7 +218,7 @@ fn server_name(diagnostics: &mut Diagnostics, node: &Node) -> Option<String> {
 }
 
 /// Reads `host:port`, IPv6 in brackets.
-fn connect_to(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, u16)> {
+pub(super) fn host_and_port(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, u16)> {
     let text = values::plain_text(diagnostics, node, transport_text::ADDRESS)?;
     transport_text::address(text)
         .or_else(|| report_wrong(diagnostics, node, transport_text::ADDRESS))

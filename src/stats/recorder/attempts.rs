@@ -124,17 +124,22 @@ impl Recorder {
         }
     }
 
-    /// Records a connection that was opened before its user was due (`intended` after the run's
-    /// start), or failed to open.
-    pub fn record_prewarm(&mut self, timings: &ConnectTimings, intended: RunOffset) {
+    /// Records a connection that a stream opened by itself, or failed to open, at `at`.
+    pub fn record_connection(&mut self, timings: &ConnectTimings, at: RunOffset) {
         let connections = &mut self.delta.connections;
         if timings.open {
             connections.opened += 1;
-            connections.prewarmed += 1;
         } else {
             connections.failed += 1;
         }
-        self.record_phases(timings, intended);
+        self.record_phases(timings, at);
+    }
+
+    /// Records a connection that was opened before its user was due (`intended` after the run's
+    /// start), or failed to open.
+    pub fn record_prewarm(&mut self, timings: &ConnectTimings, intended: RunOffset) {
+        self.record_connection(timings, intended);
+        self.delta.connections.prewarmed += u64::from(timings.open);
     }
 
     /// Records that a user came for which this many connections had been opened.

@@ -16,8 +16,9 @@ use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, FailureKind};
 use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
-use crate::wire::broker::kafka::link::ConnectingBroker;
+use crate::wire::broker::kafka::link::{ConnectingBroker, OpenedBroker};
 use crate::wire::broker::kafka::links::ConnectsBrokers;
+use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::{EndpointOrigin, ServiceEndpoint};
 use crate::wire::connect::open;
 use crate::wire::deadline::CallDeadline;
@@ -26,7 +27,7 @@ use crate::wire::framed::login_reply::LoginReply;
 use crate::wire::framed::login_request::LoginRequest;
 use crate::wire::link::emulated_link::EmulatedLink;
 use crate::wire::link::stream_connection::StreamConnection;
-use crate::wire::open_count::{OpenCount, OpenStreamCount};
+use crate::wire::open_count::OpenCount;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::slot::ConnectionSlot;
 
@@ -48,6 +49,8 @@ pub(in crate::wire) struct ClusterConnector {
 #[derive(Debug)]
 struct SessionConnector {
     cluster: Rc<ClusterConnector>,
+    /// The number of the address of its first connection.
+    place: usize,
     user: u64,
     link: Option<Rc<EmulatedLink>>,
 }
@@ -57,13 +60,14 @@ impl ClusterConnector {
         Self { origin, known: RefCell::default(), open }
     }
 
-    /// The connector of a session of this user.
+    /// The connector of a session of this user, whose first connection is `first`.
     pub(in crate::wire) fn of_session(
         self: &Rc<Self>,
         user: u64,
-        link: Option<Rc<EmulatedLink>>,
+        first: &StreamConnection,
     ) -> Rc<dyn ConnectsBrokers> {
-        Rc::new(SessionConnector { cluster: Rc::clone(self), user, link })
+        let (place, link) = (first.bootstrap_place(), first.link());
+        Rc::new(SessionConnector { cluster: Rc::clone(self), place, user, link })
     }
 
     /// Calls `each` with the endpoints that are known.
@@ -94,12 +98,17 @@ impl ConnectsBrokers for SessionConnector {
         let endpoint = self.cluster.endpoint(host, port);
         let (user, link) = (self.user, self.link.clone());
         let slot = ConnectionSlot::new(Rc::clone(&self.cluster.open));
-        Box::pin(async move { connect(&*endpoint?, (user, link), slot).await })
+        Box::pin(async move {
+            match endpoint {
+                Ok(endpoint) => connect(&endpoint, (user, link), slot).await,
+                Err(kind) => OpenedBroker { connection: Err(kind), timings: None },
+            }
+        })
     }
 
     fn first_address(&self) -> (String, u16) {
-        let address = &self.cluster.origin.address;
-        (address.host.clone(), address.port)
+        let (host, port) = self.cluster.origin.place(self.place);
+        (host.to_owned(), port)
     }
 }
 
@@ -107,7 +116,7 @@ async fn connect(
     endpoint: &ServiceEndpoint,
     (user, link): (u64, Option<Rc<EmulatedLink>>),
     mut slot: ConnectionSlot,
-) -> Result<(StreamConnection, OpenStreamCount), FailureKind> {
+) -> OpenedBroker {
     let outgoing = Outgoing {
         service: ServiceId::new(0),
         bytes: &[],
@@ -130,7 +139,27 @@ async fn connect(
         capture: &mut capture,
         exchange: &mut exchange,
     };
-    let mut connection = open::open(endpoint, context).await.map_err(kind_of)?;
+    let connection = match open::open(endpoint, context).await {
+        Ok(connection) => log_in(endpoint, connection, &deadline).await,
+        Err(outcome) => Err(kind_of(outcome)),
+    };
+    // A connection that a safety limit forbids is not tried.
+    let is_tried = !matches!(connection, Err(FailureKind::Forbidden));
+    let timings = exchange.connect.filter(|_| is_tried);
+    let connection = connection.and_then(|connection| {
+        slot.open(connection);
+        let (connection, count) = slot.take().ok_or(FailureKind::Closed)?;
+        Ok((StreamConnection::new(connection, link.as_ref()), count))
+    });
+    OpenedBroker { connection, timings }
+}
+
+/// Logs in on a connection, if its endpoint has a login.
+async fn log_in(
+    endpoint: &ServiceEndpoint,
+    mut connection: OpenConnection,
+    deadline: &CallDeadline,
+) -> Result<OpenConnection, FailureKind> {
     if let Some(LoginRequest::Kafka(login)) = &endpoint.login {
         let mut words = String::new();
         let exchange = login.exchange(&mut connection, &mut words);
@@ -142,9 +171,7 @@ async fn connect(
             Err(_) => return Err(FailureKind::Unreachable),
         }
     }
-    slot.open(connection);
-    let (connection, count) = slot.take().ok_or(FailureKind::Closed)?;
-    Ok((StreamConnection::new(connection, link.as_ref()), count))
+    Ok(connection)
 }
 
 /// The kind under which a session ends whose connection could not be opened.

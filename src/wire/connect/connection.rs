@@ -68,6 +68,15 @@ impl OpenConnection {
         }
     }
 
+    /// The number of the address that a connection to a cluster of Kafka was opened to: 0 for the
+    /// one of the URL.
+    pub(in crate::wire) fn bootstrap_place(&self) -> usize {
+        match self.session.as_deref() {
+            Some(ConnectionSession::Kafka(place)) => *place,
+            _ => 0,
+        }
+    }
+
     /// Reads available bytes into `buffer`, or registers for more. Zero bytes mean the end.
     #[inline]
     pub(in crate::wire) fn poll_read(

@@ -24,6 +24,7 @@ use crate::plan::{Address, Safety};
 use crate::protocol::Protocol;
 use crate::seed::{Seed, Stream};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
+use crate::wire::connect::refusal;
 use crate::wire::deadline::CallDeadline;
 use crate::wire::framed::login_request::LoginRequest;
 use crate::wire::{connect::dns, connect::fault, connect::tls};
@@ -79,6 +80,10 @@ pub struct ServiceEndpoint {
     refusal: RefCell<Option<String>>,
     /// What the endpoints of a cluster's other brokers are made of.
     pub(in crate::wire) cluster: Option<Box<EndpointOrigin>>,
+    /// The endpoints of further addresses of the same cluster of Kafka.
+    pub(in crate::wire) further: Vec<Self>,
+    /// The number of the address that accepted last, which is tried first: 0 for its own.
+    pub(in crate::wire) accepted_place: Cell<usize>,
     /// The last failure to open a connection for which a library has an error text, and that text.
     last_error: RefCell<Option<(AttemptOutcome, String)>>,
 }
@@ -88,6 +93,8 @@ pub struct ServiceEndpoint {
 pub(in crate::wire) struct EndpointOrigin {
     transport: TransportConfig,
     pub(in crate::wire) address: Address,
+    /// Further addresses of the same cluster of Kafka.
+    bootstrap: Vec<(String, u16)>,
     seed: Seed,
     safety: Arc<Safety>,
 }
@@ -96,8 +103,24 @@ impl EndpointOrigin {
     fn new(own: &TransportConfig, at: &Address, seed: Seed, safety: &Arc<Safety>) -> Box<Self> {
         // `connect_to` stands for the host of the URL alone.
         let alone = TransportConfig { connect_to: None, unix: None, ..own.clone() };
-        let transport = TransportConfig { cluster: false, ..alone };
-        Box::new(Self { transport, address: at.clone(), seed, safety: Arc::clone(safety) })
+        let transport = TransportConfig { cluster: false, bootstrap: Vec::new(), ..alone };
+        let (address, bootstrap) = (at.clone(), own.bootstrap.clone());
+        Box::new(Self { transport, address, bootstrap, seed, safety: Arc::clone(safety) })
+    }
+
+    /// Host and port of an address of the cluster: 0 for the one of the URL.
+    pub(in crate::wire) fn place(&self, place: usize) -> (&str, u16) {
+        let further = place.checked_sub(1).and_then(|place| self.bootstrap.get(place));
+        further.map_or((&self.address.host, self.address.port), |(host, port)| (host, *port))
+    }
+
+    /// The endpoints of further addresses.
+    fn further(&self) -> io::Result<Vec<ServiceEndpoint>> {
+        let further = self.bootstrap.iter().map(|(host, port)| {
+            let (host, port) = (host.clone(), *port);
+            self.sibling(&Address { host, port, ..self.address.clone() })
+        });
+        further.collect()
     }
 
     /// The endpoint of another host with the same settings.
@@ -151,10 +174,13 @@ impl ServiceEndpoint {
             let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
             Resolved { addresses, until: Time::NEVER }
         });
-        let refusal = RefCell::new(refusal(transport, (&host, port), &next_hop, &safety));
+        let refusal = RefCell::new(refusal::by_names(transport, (&host, port), &next_hop, &safety));
         let has_nodes = transport.cluster || address.protocol == Protocol::Kafka;
         let cluster = has_nodes.then(|| EndpointOrigin::new(transport, address, seed, &safety));
+        let further = cluster.as_ref().map_or_else(|| Ok(Vec::new()), |own| own.further())?;
         Ok(Self {
+            further,
+            accepted_place: Cell::new(0),
             cluster,
             safety,
             refusal,
@@ -208,9 +234,10 @@ impl ServiceEndpoint {
         self.sources.iter().filter(fits).nth(index as usize).copied()
     }
 
-    /// Returns why the service may not be reached, if that is so.
+    /// Returns why the service may not be reached, or one of its addresses, if that is so.
     pub fn refusal(&self) -> Option<String> {
-        self.refusal.borrow().clone()
+        let own = self.refusal.borrow().clone();
+        own.or_else(|| self.further.iter().find_map(Self::refusal))
     }
 
     /// Stores a library's error text for a failure; returns the outcome.
@@ -227,16 +254,20 @@ impl ServiceEndpoint {
     /// `outcome`.
     pub(in crate::wire) fn last_error(&self, outcome: AttemptOutcome) -> Option<String> {
         let last_error = self.last_error.borrow();
-        last_error.as_ref().filter(|(last, _)| *last == outcome).map(|(_, words)| words.clone())
+        let own = last_error.as_ref().filter(|(last, _)| *last == outcome);
+        let further = || self.further.iter().find_map(|one| one.last_error(outcome));
+        own.map(|(_, words)| words.clone()).or_else(further)
     }
 
     /// Resolves the name before the load begins; returns why the service may not be reached, if
     /// that is so. A name that is not found is reported by the run, not here.
     pub async fn foresee(&self) -> Option<String> {
-        if self.refusal.borrow().is_none() && self.unix.is_none() && self.addresses().is_none() {
-            let deadline = CallDeadline::new(Rc::default());
-            deadline.begin(clock::now() + FORESIGHT);
-            let _ = self.look_up(&deadline).await;
+        let deadline = CallDeadline::new(Rc::default());
+        deadline.begin(clock::now() + FORESIGHT);
+        for one in std::iter::once(self).chain(&self.further) {
+            if one.refusal.borrow().is_none() && one.unix.is_none() && one.addresses().is_none() {
+                let _ = one.look_up(&deadline).await;
+            }
         }
         self.refusal()
     }
@@ -246,6 +277,7 @@ impl ServiceEndpoint {
         if self.next_hop.0.parse::<IpAddr>().is_err() {
             *self.known.borrow_mut() = None;
         }
+        self.further.iter().for_each(Self::forget);
     }
 
     /// Returns the addresses if they are known and still valid.
@@ -319,29 +351,15 @@ impl ServiceEndpoint {
         Ok(kind)
     }
 
-    /// Returns the addresses that may be connected to: load goes nowhere else, whatever is
-    /// resolved.
+    /// Returns the addresses that may be connected to; keeps why none is.
     fn allowed(
         &self,
         found: impl Iterator<Item = SocketAddr>,
     ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
-        let (mut allowed, mut refusal) = (Vec::new(), None);
-        for address in found {
-            let (name, ip) = (&self.next_hop.0, address.ip());
-            let targets = self.safety.allowed.as_ref();
-            let by_allowed = || targets?.refusal(name, Some(ip), address.port(), false);
-            match self.safety.refusal(name, ip).or_else(by_allowed) {
-                None => allowed.push(address),
-                Some(why) => refusal = Some(why),
-            }
-        }
-        match refusal {
-            Some(why) if allowed.is_empty() => {
-                *self.refusal.borrow_mut() = Some(why);
-                Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden))
-            }
-            _ => Ok(allowed.into()),
-        }
+        refusal::allowed(&self.safety, &self.next_hop.0, found).map_err(|why| {
+            *self.refusal.borrow_mut() = Some(why);
+            AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden)
+        })
     }
 
     /// Returns the index of the address that the next connection tries first.
@@ -376,24 +394,4 @@ impl ServiceEndpoint {
     pub(in crate::wire) fn take_uses(&self) -> BTreeMap<SocketAddr, AddressUse> {
         std::mem::take(&mut self.uses.borrow_mut())
     }
-}
-
-/// Returns why a service may not be reached, as far as names tell: its own name, which only a proxy
-/// resolves, and the name of the next hop.
-fn refusal(
-    transport: &TransportConfig,
-    (host, port): (&str, u16),
-    next_hop: &(String, u16),
-    safety: &Safety,
-) -> Option<String> {
-    let allowed = safety.allowed.as_ref();
-    if let Some(path) = &transport.unix {
-        return allowed?.socket_refusal(path);
-    }
-    let refusal = |host: &str, port: u16, is_final: bool| {
-        let by_allowed = || allowed?.refusal(host, None, port, is_final);
-        safety.refusal_by_name(host, is_final).or_else(by_allowed)
-    };
-    let behind_proxy = transport.proxy.as_ref().and_then(|_| refusal(host, port, true));
-    behind_proxy.or_else(|| refusal(&next_hop.0, next_hop.1, false))
 }

@@ -10,6 +10,7 @@ pub(crate) mod fault;
 pub(crate) mod open;
 pub(crate) mod proxy;
 pub(crate) mod race;
+mod refusal;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod tls_fault;

@@ -194,7 +194,7 @@ impl<'a> AmqpDialogue<'a> {
                 self.awaited = AwaitedMethod::OpenOk;
             }
             (AwaitedMethod::OpenOk, Ok(ServerMethod::OpenOk)) => {
-                encode::channel_open(&mut self.out);
+                encode::channel_open(&mut self.out, encode::CHANNEL);
                 self.awaited = AwaitedMethod::ChannelOpenOk;
             }
             (AwaitedMethod::ChannelOpenOk, Ok(ServerMethod::ChannelOpenOk)) => {

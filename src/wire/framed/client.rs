@@ -15,6 +15,7 @@ use crate::wire::connect::connection::OpenConnection;
 use crate::wire::connect::endpoint::ServiceEndpoint;
 use crate::wire::connect::{open, udp};
 use crate::wire::exchange_context::ExchangeContext;
+use crate::wire::framed::bootstrap;
 use crate::wire::framed::login;
 use crate::wire::framed::reader::FrameReader;
 use crate::wire::framed::sql_session::SqlSession;
@@ -85,6 +86,7 @@ pub(in crate::wire) async fn open(
 ) -> Result<(), AttemptOutcome> {
     let mut connection = match endpoint.protocol {
         Protocol::Udp | Protocol::Dns => udp::open(endpoint, context).await?,
+        Protocol::Kafka => bootstrap::open(endpoint, context).await?,
         _ => open::open(endpoint, context).await?,
     };
     if let Some(login) = &endpoint.login {

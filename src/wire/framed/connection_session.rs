@@ -15,6 +15,8 @@ pub(in crate::wire) enum ConnectionSession {
     Sql(SqlSession),
     /// What AMQP agreed on.
     Amqp(AmqpLimits),
+    /// The number of the address that a connection to a cluster of Kafka was opened to.
+    Kafka(usize),
     /// The frames of WebSocket that carry its bytes.
     WebSocket(BytePipe),
 }

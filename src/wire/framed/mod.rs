@@ -6,6 +6,7 @@
 //! code: one write, an early response, deadlines, resends, emulated links.
 
 pub(in crate::wire) mod amqp_login;
+pub(in crate::wire) mod bootstrap;
 pub(in crate::wire) mod bytes;
 pub(in crate::wire) mod client;
 pub(in crate::wire) mod cluster_client;

@@ -69,6 +69,11 @@ impl StreamConnection {
         self.connection.amqp_limits()
     }
 
+    /// As [`OpenConnection::bootstrap_place`].
+    pub(in crate::wire) fn bootstrap_place(&self) -> usize {
+        self.connection.bootstrap_place()
+    }
+
     /// As [`OpenConnection::poll_read`].
     #[inline]
     pub(in crate::wire) fn poll_read(

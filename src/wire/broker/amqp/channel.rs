@@ -1,19 +1,22 @@
-//! What frames and commands change on the one channel of a connection.
+//! What frames and commands change on the channels of a connection: one for all, one for questions.
 //!
 //! `session` feeds it the frames that it reads, and writes what it queues.
 //! Invariant: each message that was published is answered once if its options say so, with the
 //! time of the read that confirmed it; what a broker can make us send is bounded.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::confirms::UnconfirmedMessages;
 use super::consumers::AmqpConsumers;
 use super::content::{ContentOrigin, ContentReader};
+use super::depth_questions::DepthQuestions;
 use super::fault::AmqpFault;
 use super::frames::{AmqpFrame, BODY, HEADER, HEARTBEAT, METHOD};
 use super::limits::AmqpLimits;
 use super::methods::{CloseReason, DeliveredMessage, ReturnedMessage, ServerMethod};
 use super::publish::mark;
+use super::queue_depths::QueueDepths;
 use super::{encode, publish, reply_code};
 use crate::clock::Time;
 use crate::plan::broker::SubscribeOptions;
@@ -50,6 +53,7 @@ pub(super) struct ChannelState {
     is_flow_stopped: bool,
     unconfirmed: UnconfirmedMessages,
     consumers: AmqpConsumers,
+    pub(super) questions: DepthQuestions,
     content: ContentReader,
 }
 
@@ -63,7 +67,7 @@ pub(super) enum ChannelPhase {
 }
 
 impl ChannelState {
-    pub(super) fn new(limits: AmqpLimits, max_message: u64) -> Self {
+    pub(super) fn new(limits: AmqpLimits, max_message: u64, depths: Rc<QueueDepths>) -> Self {
         Self {
             phase: ChannelPhase::Open,
             answers: VecDeque::new(),
@@ -74,6 +78,7 @@ impl ChannelState {
             is_flow_stopped: false,
             unconfirmed: UnconfirmedMessages::new(),
             consumers: AmqpConsumers::default(),
+            questions: DepthQuestions::new(depths, limits),
             content: ContentReader::new(),
         }
     }
@@ -103,6 +108,15 @@ impl ChannelState {
             (METHOD, 0) => self.take_connection_method(ServerMethod::read(frame.payload)?, queue),
             (METHOD, encode::CHANNEL) if self.content.is_idle() => {
                 self.take_method(now, ServerMethod::read(frame.payload)?, queue)
+            }
+            // After connection.close nothing is sent.
+            (METHOD, encode::QUESTION_CHANNEL) if !self.is_open() => Ok(()),
+            (METHOD, encode::QUESTION_CHANNEL) => {
+                let method = ServerMethod::read(frame.payload)?;
+                if matches!(method, ServerMethod::Flow(_)) {
+                    check_room(queue)?;
+                }
+                self.questions.take(method, &mut queue.bytes)
             }
             (HEADER, encode::CHANNEL) => {
                 if self.content.take_header(frame.payload, self.max_message)? {
@@ -166,7 +180,9 @@ impl ChannelState {
             }
             ServerMethod::QosOk => {}
             ServerMethod::ConsumeOk(tag) => {
-                let number = self.consumers.confirm(tag)?;
+                let confirmed = self.consumers.confirm(tag)?;
+                let number = confirmed.number;
+                self.questions.add(now, confirmed.subscription, confirmed.queue);
                 self.answer(now, number, reply_code::ok(), b"");
             }
             ServerMethod::Cancel { tag, has_answer } => {
@@ -174,13 +190,14 @@ impl ChannelState {
                     check_room(queue)?;
                     encode::cancel_ok(&mut queue.bytes, tag).map_err(|()| AmqpFault::Syntax)?;
                 }
-                if let Some(number) = self.consumers.cancel(tag) {
+                if let Some((number, subscription)) = self.consumers.cancel(tag) {
+                    self.questions.remove(subscription);
                     self.answer(now, number, reply_code::cancelled(), b"");
                 }
             }
             ServerMethod::Flow(is_active) => {
                 check_room(queue)?;
-                encode::flow_ok(&mut queue.bytes, is_active);
+                encode::flow_ok(&mut queue.bytes, encode::CHANNEL, is_active);
                 self.is_flow_stopped = !is_active;
             }
             ServerMethod::ChannelClose(reason) => self.close_channel(now, &reason, queue),
@@ -236,7 +253,7 @@ impl ChannelState {
     /// Ends the session because the broker closed its channel; a consumer that was the reason is
     /// answered.
     fn close_channel(&mut self, at: Time, reason: &CloseReason<'_>, queue: &mut OutQueue) {
-        encode::channel_close_ok(&mut queue.bytes);
+        encode::channel_close_ok(&mut queue.bytes, encode::CHANNEL);
         encode::close(&mut queue.bytes, 200, "the channel was closed");
         if reason.cause == CONSUME
             && let Some(number) = self.consumers.oldest_begun()

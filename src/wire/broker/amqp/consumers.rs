@@ -32,10 +32,20 @@ struct AmqpConsumer {
     subscription: u32,
     /// The number of its command.
     number: u64,
+    queue: Box<str>,
     is_automatic: bool,
     state: ConsumerState,
     /// The tags of deliveries that are not settled, in their order.
     unsettled: VecDeque<u64>,
+}
+
+/// A consumer that the broker has confirmed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConfirmedConsumer<'a> {
+    /// The number of its command.
+    pub(super) number: u64,
+    pub(super) subscription: u32,
+    pub(super) queue: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +81,9 @@ impl AmqpConsumers {
         }
         self.prefetch = options.prefetch;
         let (state, unsettled) = (ConsumerState::Begun, VecDeque::new());
-        self.all.push(AmqpConsumer { subscription, number, is_automatic, state, unsettled });
+        let queue = source.into();
+        let consumer = AmqpConsumer { subscription, number, queue, is_automatic, state, unsettled };
+        self.all.push(consumer);
         Ok(())
     }
 
@@ -84,22 +96,23 @@ impl AmqpConsumers {
         self.all.iter_mut().find(is_it)
     }
 
-    /// Notes that the broker has answered a subscription. Returns the number of its command.
-    pub(super) fn confirm(&mut self, tag: &[u8]) -> Result<u64, AmqpFault> {
+    /// Notes that the broker has answered a subscription.
+    pub(super) fn confirm(&mut self, tag: &[u8]) -> Result<ConfirmedConsumer<'_>, AmqpFault> {
         match self.find(tag) {
             Some(consumer) if consumer.state == ConsumerState::Begun => {
                 consumer.state = ConsumerState::Confirmed;
-                Ok(consumer.number)
+                let AmqpConsumer { subscription, number, ref queue, .. } = *consumer;
+                Ok(ConfirmedConsumer { number, subscription, queue })
             }
             _ => Err(AmqpFault::Unexpected),
         }
     }
 
-    /// Notes that the broker ended a consumer. Returns the number of its command.
-    pub(super) fn cancel(&mut self, tag: &[u8]) -> Option<u64> {
+    /// Notes that the broker ended a consumer. Returns the number of its command, and its own.
+    pub(super) fn cancel(&mut self, tag: &[u8]) -> Option<(u64, u32)> {
         let consumer = self.find(tag)?;
         consumer.state = ConsumerState::Cancelled;
-        Some(consumer.number)
+        Some((consumer.number, consumer.subscription))
     }
 
     /// The number of the oldest command that the broker has not answered.

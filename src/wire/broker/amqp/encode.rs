@@ -11,8 +11,11 @@ use super::table::{put_long, put_short, put_table, put_text_entry, put_truth_ent
 /// What a client sends first (§4.2.2): the name of the protocol, 0, and its version.
 pub(in crate::wire) const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
 
-/// The one channel of a connection.
+/// The channel of a connection that all but questions use.
 pub(in crate::wire) const CHANNEL: u16 = 1;
+
+/// The channel of questions for the messages of queues.
+pub(super) const QUESTION_CHANNEL: u16 = 2;
 
 /// The longest text of a reason.
 const MAX_REASON: usize = 255;
@@ -115,8 +118,8 @@ pub(in crate::wire) fn open(out: &mut Vec<u8>, virtual_host: &str) -> Result<(),
 }
 
 /// Appends channel.open.
-pub(in crate::wire) fn channel_open(out: &mut Vec<u8>) {
-    short_method(out, CHANNEL, (20, 10), &[0]);
+pub(in crate::wire) fn channel_open(out: &mut Vec<u8>, channel: u16) {
+    short_method(out, channel, (20, 10), &[0]);
 }
 
 /// Appends confirm.select.
@@ -140,13 +143,26 @@ pub(super) fn close_ok(out: &mut Vec<u8>) {
 }
 
 /// Appends channel.close-ok.
-pub(super) fn channel_close_ok(out: &mut Vec<u8>) {
-    short_method(out, CHANNEL, (20, 41), &[]);
+pub(super) fn channel_close_ok(out: &mut Vec<u8>, channel: u16) {
+    short_method(out, channel, (20, 41), &[]);
 }
 
 /// Appends channel.flow-ok.
-pub(super) fn flow_ok(out: &mut Vec<u8>, is_active: bool) {
-    short_method(out, CHANNEL, (20, 21), &[u8::from(is_active)]);
+pub(super) fn flow_ok(out: &mut Vec<u8>, channel: u16, is_active: bool) {
+    short_method(out, channel, (20, 21), &[u8::from(is_active)]);
+}
+
+/// Appends the question for a queue: queue.declare that declares nothing.
+///
+/// # Errors
+/// `()` if the name of the queue is longer than 255 bytes; `out` is as before then.
+pub(super) fn passive_declare(out: &mut Vec<u8>, queue: &str) -> Result<(), ()> {
+    method(out, QUESTION_CHANNEL, (50, 10), |out| {
+        out.extend_from_slice(&[0, 0]);
+        put_short(out, queue.as_bytes())?;
+        out.push(1);
+        put_table(out, |_| Ok(()))
+    })
 }
 
 /// Appends basic.qos, which is for the consumers that begin after it.

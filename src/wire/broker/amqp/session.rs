@@ -4,11 +4,13 @@
 //! Invariant: each way it can end is a [`StreamEnd`] within a deadline; heartbeats are sent and
 //! expected as the connection agreed on.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::channel::{ChannelPhase, ChannelState};
 use super::encode;
 use super::frames::{AmqpFrame, AmqpFrames};
+use super::queue_depths::QueueDepths;
 use crate::clock::{self, Time, Timer};
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
@@ -45,6 +47,7 @@ impl AmqpSession {
         (connection, count): (StreamConnection, OpenStreamCount),
         early: EarlyBytes,
         settings: &StreamSettings,
+        depths: Rc<QueueDepths>,
     ) -> Self {
         let limits = connection.amqp_limits();
         let now = clock::now();
@@ -53,7 +56,7 @@ impl AmqpSession {
             early,
             frames: AmqpFrames::new(limits.frame_max),
             queue: OutQueue::default(),
-            state: ChannelState::new(limits, settings.max_message),
+            state: ChannelState::new(limits, settings.max_message, depths),
             timer: Timer::new(),
             heartbeat_ns: (limits.heartbeat > 0)
                 .then(|| u64::from(limits.heartbeat) * 1_000_000_000),
@@ -93,12 +96,18 @@ impl AmqpSession {
         self.heartbeat_ns.map(|ns| self.last_read.after(2 * ns))
     }
 
-    /// The time of the next heartbeat, or of the next deadline.
+    /// The time of the next heartbeat or question, or of the next deadline.
     fn deadline(&self) -> Option<Time> {
         match self.state.phase {
             ChannelPhase::Open => {
                 let beats = self.heartbeat_ns.map(|ns| self.last_sent.after(ns / 2));
-                beats.into_iter().chain(self.silence_ends()).min()
+                let asks = self.state.questions.deadline();
+                beats
+                    .into_iter()
+                    .chain(self.silence_ends())
+                    .chain([asks])
+                    .filter(|at| *at < Time::NEVER)
+                    .min()
             }
             ChannelPhase::Closing(since) => Some(since.after(self.close_ns)),
             ChannelPhase::Ended(_) => None,
@@ -119,6 +128,11 @@ impl AmqpSession {
             match self.state.phase {
                 ChannelPhase::Open if self.silence_ends() == Some(deadline) => {
                     self.state.end_for(FailureKind::NoPong);
+                }
+                ChannelPhase::Open if self.state.questions.deadline() == deadline => {
+                    self.last_sent = clock::now();
+                    self.state.questions.ask_due(self.last_sent, &mut self.queue.bytes);
+                    let _ = self.write(cx);
                 }
                 ChannelPhase::Open => {
                     // What waits for the kernel is as good as a heartbeat.
@@ -200,6 +214,10 @@ impl MessageStream for AmqpSession {
 
     fn is_held_back(&self) -> bool {
         self.state.is_held_back()
+    }
+
+    fn behind(&self, subscription: u32) -> Option<u64> {
+        self.state.questions.behind(subscription)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {

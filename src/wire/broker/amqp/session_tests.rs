@@ -1,5 +1,7 @@
 //! Channels, whole and at every split.
 
+use std::rc::Rc;
+
 use super::tests::{close, frame, header_with, long, server_method, short};
 use crate::clock::Time;
 use crate::plan::broker::{PublishOptions, SubscribeOptions};
@@ -37,7 +39,7 @@ impl Driven {
     pub(super) fn new() -> Self {
         let limits = AmqpLimits::agreed(1, 4_096, 0);
         Self {
-            state: ChannelState::new(limits, MAX_MESSAGE),
+            state: ChannelState::new(limits, MAX_MESSAGE, Rc::default()),
             queue: OutQueue::default(),
             frames: AmqpFrames::new(limits.frame_max),
             messages: Vec::new(),

@@ -209,7 +209,8 @@ impl KafkaConsumer {
         }
         for node in nodes {
             self.ask(node, cluster, links);
-            self.fetch(node, cluster, links);
+            let held_until = self.fetch(node, now, cluster, links);
+            self.again = self.again.min(held_until.unwrap_or(Time::NEVER));
         }
     }
 
@@ -276,8 +277,14 @@ impl KafkaConsumer {
         }
     }
 
-    /// Fetches from a broker, if no fetch waits there.
-    fn fetch(&self, node: i32, cluster: &ClusterLayout, links: &mut BrokerLinks) {
+    /// Fetches from a broker, if no fetch waits there and it takes one now; returns when it does.
+    fn fetch(
+        &self,
+        node: i32,
+        now: Time,
+        cluster: &ClusterLayout,
+        links: &mut BrokerLinks,
+    ) -> Option<Time> {
         let positions = self.partitions.iter().filter_map(|partition| {
             let own = &self.subscriptions[partition.place.subscription];
             let (topic, index) = (&own.topic, partition.place.index);
@@ -294,13 +301,15 @@ impl KafkaConsumer {
         });
         let (positions, places): (Vec<_>, Vec<_>) = positions.unzip();
         if positions.is_empty() {
-            return;
+            return None;
         }
-        let Some(link) = links.link_to(cluster, node, LinkRole::Fetch) else { return };
-        if !link.is_fetching() {
+        let link = links.link_to(cluster, node, LinkRole::Fetch)?;
+        let held_until = link.held_until(now);
+        if held_until.is_none() && !link.is_fetching() {
             let request = requests::fetch(&self.settings, &positions);
             link.request(&request, Some(SentRequest::Fetch(places)));
         }
+        held_until
     }
 
     /// Takes the response to a question for offsets.

@@ -8,8 +8,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::cluster::ClusterLayout;
-use super::link::{BrokerLink, ConnectingBroker, LinkRole, SentRequest, TakeResponse};
+use super::link::{
+    BrokerLink, ConnectingBroker, LinkActivity, LinkRole, SentRequest, TakeResponse,
+};
 use super::requests::KafkaRequest;
+use crate::clock::Time;
 use crate::stats::FailureKind;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::open_count::OpenStreamCount;
@@ -17,7 +20,7 @@ use crate::wire::open_count::OpenStreamCount;
 /// Opens connections to the brokers that a cluster names: host and port.
 pub(in crate::wire) trait ConnectsBrokers: fmt::Debug {
     fn connect(&self, host: &str, port: u16) -> ConnectingBroker;
-    /// Host and port of the URL.
+    /// Host and port of the address that the first connection was opened to.
     fn first_address(&self) -> (String, u16);
 }
 
@@ -27,9 +30,7 @@ pub(super) struct BrokerLinks {
     all: Vec<BrokerLink>,
     connector: Rc<dyn ConnectsBrokers>,
     max_frame: usize,
-    /// Bytes handed to the kernel, and read, since the last look.
-    pub(super) sent: u64,
-    pub(super) received: u64,
+    pub(super) activity: LinkActivity,
 }
 
 impl BrokerLinks {
@@ -40,7 +41,7 @@ impl BrokerLinks {
         max_frame: usize,
     ) -> Self {
         let first = BrokerLink::open((-1, LinkRole::Main), first, max_frame);
-        Self { all: vec![first], connector, max_frame, sent: 0, received: 0 }
+        Self { all: vec![first], connector, max_frame, activity: LinkActivity::default() }
     }
 
     /// Gives the connection to the broker of the URL the number that the cluster has for it.
@@ -98,6 +99,17 @@ impl BrokerLinks {
         self.all.iter().map(BrokerLink::queued).sum()
     }
 
+    /// When requests are to be sent that a broker does not take now.
+    pub(super) fn deadline(&self) -> Time {
+        self.all.iter().map(BrokerLink::deadline).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Whether a broker takes no records now.
+    pub(super) fn holds_records(&self, now: Time) -> bool {
+        let mut main = self.all.iter().filter(|link| link.role == LinkRole::Main);
+        main.any(|link| link.held_until(now).is_some())
+    }
+
     /// Whether a request of a group waits for its response.
     pub(super) fn has_group_requests(&self) -> bool {
         self.all.iter().any(|link| link.role == LinkRole::Group && !link.is_idle())
@@ -105,8 +117,8 @@ impl BrokerLinks {
 
     /// Opens connections, and hands bytes to the kernel.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), FailureKind> {
-        let Self { all, sent, .. } = self;
-        all.iter_mut().try_for_each(|link| link.poll_write(cx, sent))
+        let Self { all, activity, .. } = self;
+        all.iter_mut().try_for_each(|link| link.poll_write(cx, activity))
     }
 
     /// Reads what has arrived on all connections, each at most once. Returns whether any brought
@@ -135,7 +147,7 @@ impl BrokerLinks {
                 }
                 Poll::Ready(Ok(0)) => return Err(FailureKind::AbnormalClose),
                 Poll::Ready(Ok(count)) => {
-                    self.received += count as u64;
+                    self.activity.received += count as u64;
                     has_read = true;
                 }
             }

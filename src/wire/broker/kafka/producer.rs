@@ -251,7 +251,12 @@ impl KafkaProducer {
         (cluster, links): (&ClusterLayout, &mut BrokerLinks),
     ) {
         let Some(link) = links.link_to(cluster, node, super::link::LinkRole::Main) else { return };
-        let mut has_more = true;
+        let held_until = link.held_until(now);
+        let mut has_more = held_until.is_none();
+        if let Some(until) = held_until {
+            // Messages whose time is up while they wait are answered in time.
+            self.due = self.due.min(until).min(now.after(AGAIN_NS));
+        }
         while has_more && link.producing < MAX_IN_FLIGHT {
             let (mut batches, mut bytes) = (Vec::new(), 0);
             has_more = false;

@@ -12,6 +12,7 @@ use super::links::{BrokerLinks, ConnectsBrokers};
 use crate::clock::{self, Time, Timer};
 use crate::plan::kafka::KafkaSettings;
 use crate::stats::FailureKind;
+use crate::stats::sample::ConnectTimings;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
@@ -92,7 +93,7 @@ impl KafkaSession {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
             let is_closing = matches!(self.phase, KafkaPhase::Closing(_));
-            let mut next = self.state.deadline(is_closing);
+            let mut next = self.state.deadline(is_closing).min(self.links.deadline());
             if let KafkaPhase::Closing(since) = self.phase {
                 let end = since.after(self.close_ns);
                 if clock::now() >= end {
@@ -172,6 +173,15 @@ impl MessageStream for KafkaSession {
         std::mem::take(&mut self.state.producer.resent)
     }
 
+    fn take_connection(&mut self) -> Option<ConnectTimings> {
+        self.links.activity.opened.pop_front()
+    }
+
+    /// Messages wait for a broker that throttles this client.
+    fn is_held_back(&self) -> bool {
+        self.state.producer.waiting() > 0 && self.links.holds_records(clock::now())
+    }
+
     fn behind(&self, subscription: u32) -> Option<u64> {
         self.state.consumer.behind(subscription)
     }
@@ -200,8 +210,9 @@ impl MessageStream for KafkaSession {
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        let (sent, received) = (self.links.sent, self.links.received);
-        (self.links.sent, self.links.received) = (0, 0);
+        let activity = &mut self.links.activity;
+        let (sent, received) = (activity.sent, activity.received);
+        (activity.sent, activity.received) = (0, 0);
         Traffic { sent, received }
     }
 }
