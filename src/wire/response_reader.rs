@@ -42,6 +42,13 @@ pub(in crate::wire) trait ReadsResponse {
     /// Whether any byte of the response has arrived.
     fn has_begun(&self) -> bool;
 
+    /// Whether the bytes that were fed have the one that ends the time to first byte: any byte,
+    /// unless a protocol sends others before the result.
+    #[inline]
+    fn has_first_byte(&self) -> bool {
+        true
+    }
+
     /// Whether there is no response: the exchange ends when the kernel has its last byte.
     #[inline]
     fn is_complete_when_sent(&self) -> bool {
@@ -84,6 +91,10 @@ impl<R: ReadsResponse> ReadsResponse for &mut R {
 
     fn has_begun(&self) -> bool {
         (**self).has_begun()
+    }
+
+    fn has_first_byte(&self) -> bool {
+        (**self).has_first_byte()
     }
 
     fn is_complete_when_sent(&self) -> bool {

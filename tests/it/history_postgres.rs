@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,7 +35,8 @@ const ENCODED: &str = "s3cret%3Ap%40ss%2Fword";
 pub(crate) struct Postgres {
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
-    _process: Tied,
+    settings: Vec<String>,
+    process: Tied,
 }
 
 impl Postgres {
@@ -60,22 +62,19 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut server = command("postgres");
-        server.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
-        server.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
-        for setting in settings {
-            server.args(["-c", &setting.replace("FOLDER", folder.path().to_str().unwrap())]);
-        }
-        let child = server.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let process = Tied(child);
-        let is_ready = || {
-            let said = fs::read_to_string(folder.path().join("log")).unwrap();
-            assert!(!said.contains("FATAL"), "{said}");
-            said.contains("ready to accept connections")
-        };
-        wait_until("PostgreSQL is ready", is_ready);
-        Self { address, folder, _process: process }
+        let at = folder.path().to_str().unwrap();
+        let settings: Vec<String> =
+            settings.iter().map(|setting| setting.replace("FOLDER", at)).collect();
+        let process = spawn(&folder, address, &settings);
+        Self { address, folder, settings, process }
+    }
+
+    /// Shuts it down as `pg_ctl -m fast` does, which ends all sessions, and starts it again with
+    /// its data.
+    pub(crate) fn restart(&mut self) {
+        self.process.signal(Signal::INT);
+        assert!(self.process.0.wait().unwrap().success());
+        self.process = spawn(&self.folder, self.address, &self.settings);
     }
 
     pub(crate) fn url(&self, rest: &str) -> String {
@@ -88,6 +87,29 @@ impl Postgres {
         client.batch_execute(sql).unwrap();
         client
     }
+}
+
+/// Starts a server with the data of this folder, and waits until it is ready.
+fn spawn(folder: &TempDir, address: SocketAddr, settings: &[String]) -> Tied {
+    let log = fs::File::create(folder.path().join("log")).unwrap();
+    let mut server = command("postgres");
+    server.arg("-D").arg(folder.path().join("data"));
+    server.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
+    server.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
+    for setting in settings {
+        server.args(["-c", setting]);
+    }
+    let process = Tied(server.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    let is_ready = || {
+        let said = fs::read_to_string(folder.path().join("log")).unwrap();
+        // Clients that come while it starts are turned away with such words.
+        let is_lost = |line: &&str| line.contains("FATAL") && !line.contains("is starting up");
+        let lost = said.lines().find(is_lost);
+        assert!(lost.is_none(), "{said}");
+        said.contains("ready to accept connections")
+    };
+    wait_until("PostgreSQL is ready", is_ready);
+    process
 }
 
 fn is_root() -> bool {

@@ -57,7 +57,7 @@ mod http2; // HTTP/2 with nginx and with misbehaving peers
 mod influx; // line protocol at a real InfluxDB, and at strict and wrong receivers
 #[cfg(feature = "redis")]
 mod instances; // several built-in targets that share channels through a real Redis
-mod kafka_groups;
+mod kafka_groups; // consumer groups of Kafka
 mod kafka_steps; // steps at a real broker of Kafka's protocol, and at a mock cluster
 mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas
@@ -71,6 +71,8 @@ mod metrics; // metrics at real receivers, and at receivers in trouble
 mod misbehave; // misbehaving targets
 mod monitors; // monitors: the generator's and the target's figures
 mod mosquitto; // a real broker of MQTT
+#[cfg(feature = "postgres")]
+mod mqtt_rabbitmq; // the same steps at a real RabbitMQ
 mod mqtt_steps; // steps at it
 mod nchan; // streams with a real nginx and nchan
 mod nginx; // a real nginx
@@ -96,6 +98,7 @@ mod records; // records of earlier versions
 #[cfg(feature = "redis")]
 mod redis_cluster; // a cluster of real nodes
 mod redis_steps;
+mod redis_streams; // its streams and consumer groups
 mod replay; // `report`: finished runs, judged and exported again
 mod report; // the folder and the document of a run
 mod resilient; // the reports of a resilient client
@@ -116,6 +119,8 @@ mod signing; // signatures of requests, tokens, and the id of the run
 mod sql_copy; // rows that are copied into a real PostgreSQL
 #[cfg(feature = "postgres")]
 mod sql_steps; // steps that call a real PostgreSQL
+#[cfg(feature = "postgres")]
+mod sql_times; // times of its rows, and a restart in mid-run
 #[cfg(feature = "postgres")]
 mod sql_transactions; // transactions at it
 mod stale; // kept connections that the target closed

@@ -35,6 +35,8 @@ pub(crate) struct RabbitMq {
     pub(crate) tls: SocketAddr,
     /// MQTT, by its plugin.
     pub(crate) mqtt: SocketAddr,
+    /// MQTT over WebSocket, by another one.
+    pub(crate) web_mqtt: SocketAddr,
     management: SocketAddr,
     epmd: u16,
     folder: TempDir,
@@ -52,22 +54,25 @@ impl RabbitMq {
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         fs::write(path.join("cert.pem"), made.cert.pem()).unwrap();
         fs::write(path.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let [address, tls, mqtt, management] = [(); 4].map(|()| free());
+        let [address, tls, mqtt, web_mqtt, management] = [(); 5].map(|()| free());
         let (epmd, at) = (free().port(), path.display());
         let config = format!(
             "listeners.tcp.1 = {address}\nlisteners.ssl.1 = {tls}\n\
              ssl_options.cacertfile = {at}/cert.pem\nssl_options.certfile = {at}/cert.pem\n\
              ssl_options.keyfile = {at}/key.pem\nssl_options.verify = verify_none\n\
              mqtt.listeners.tcp.1 = {mqtt}\n\
+             web_mqtt.tcp.ip = 127.0.0.1\nweb_mqtt.tcp.port = {}\n\
              management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
              loopback_users = none\nvm_memory_high_watermark.absolute = 1GB\n\
              disk_free_limit.absolute = 50MB\n",
+            web_mqtt.port(),
             management.port()
         );
         fs::write(path.join("rabbitmq.conf"), config).unwrap();
-        fs::write(path.join("plugins"), "[rabbitmq_management,rabbitmq_mqtt].\n").unwrap();
+        let plugins = "[rabbitmq_management,rabbitmq_mqtt,rabbitmq_web_mqtt].\n";
+        fs::write(path.join("plugins"), plugins).unwrap();
         let process = spawn(path, epmd);
-        let server = Self { process, address, tls, mqtt, management, epmd, folder };
+        let server = Self { process, address, tls, mqtt, web_mqtt, management, epmd, folder };
         server.wait();
         server
     }
@@ -93,7 +98,7 @@ impl RabbitMq {
     fn wait(&self) {
         let begun = clock::now();
         let is_up = || {
-            [self.address, self.tls, self.mqtt, self.management]
+            [self.address, self.tls, self.mqtt, self.web_mqtt, self.management]
                 .iter()
                 .all(|port| TcpStream::connect(port).is_ok())
                 && self.try_get("/api/overview").is_some()

@@ -7,7 +7,7 @@ use crate::clock::Time;
 use crate::plan::broker::SessionPlan;
 use crate::plan::operation::{Operation, RedisBatch, RedisCommand, ResponseEnd};
 use crate::protocol::Protocol;
-use crate::stats::AttemptOutcome;
+use crate::stats::{AttemptOutcome, AttemptPhase};
 use crate::wire::body::capture_request::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::broker::amqp::reply::AmqpReplyReader;
@@ -124,6 +124,14 @@ impl ReadsResponse for FrameReader<'_> {
 
     fn has_begun(&self) -> bool {
         each!(self, inner => inner.has_begun())
+    }
+
+    fn phase(&self) -> AttemptPhase {
+        each!(self, inner => inner.phase())
+    }
+
+    fn has_first_byte(&self) -> bool {
+        each!(self, inner => inner.has_first_byte())
     }
 
     fn read_at(&mut self, now: Time) {

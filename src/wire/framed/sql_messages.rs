@@ -40,6 +40,11 @@ pub(in crate::wire) struct ServerMessage<'a> {
 }
 
 impl MessageSplitter {
+    /// The kind of the message that begins with these bytes; `None` if they continue one.
+    pub(in crate::wire) fn beginning(&self, bytes: &[u8]) -> Option<u8> {
+        bytes.first().copied().filter(|_| self.head_length == 0)
+    }
+
     /// Reads up to the end of one message. Returns how many bytes were used, and the message if it
     /// is complete. `keep` returns for a kind how many bytes of the payload are kept at most.
     ///

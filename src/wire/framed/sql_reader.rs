@@ -23,6 +23,11 @@ const MAX_DESCRIPTION: usize = 256 << 10;
 /// The longest beginning of an error that is kept.
 const MAX_ERROR: usize = 16 << 10;
 
+/// The kinds of messages with which a result begins: a row, a row that is copied out, a completion,
+/// an error, an empty statement, and the end of all. Before them come notices, parameters,
+/// descriptions, and confirmations of parsing, which are no part of it.
+const RESULTS: &[u8] = b"DdCEIZ";
+
 /// The longest tag of a command.
 const MAX_TAG: usize = 64;
 
@@ -32,6 +37,8 @@ pub(in crate::wire) struct SqlReader {
     splitter: MessageSplitter,
     state: ResponseState,
     received: u64,
+    /// Whether the first row, or what completes a result without rows, has begun.
+    has_result: bool,
     is_clean: bool,
 }
 
@@ -105,7 +112,8 @@ impl SqlReader {
             transaction: None,
             copies,
         };
-        Self { splitter: MessageSplitter::default(), state, received: 0, is_clean: true }
+        let splitter = MessageSplitter::default();
+        Self { splitter, state, received: 0, has_result: false, is_clean: true }
     }
 
     /// What the exchange changed of its connection's session. Statements are lost if the server
@@ -240,7 +248,7 @@ impl ReadsResponse for SqlReader {
     ) -> Result<bool, AttemptOutcome> {
         let phase = self.phase();
         self.received += bytes.len() as u64;
-        let Self { splitter, state, .. } = self;
+        let Self { splitter, state, has_result, .. } = self;
         let most = usize::try_from(state.capture.max_body).unwrap_or(usize::MAX);
         let keeps_rows = state.capture.keep_body;
         let keep = |kind| match kind {
@@ -255,6 +263,7 @@ impl ReadsResponse for SqlReader {
             if self.received > state.capture.max_body {
                 return Err(AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge));
             }
+            *has_result |= splitter.beginning(bytes).is_some_and(|kind| RESULTS.contains(&kind));
             let (used, message) =
                 splitter.read(bytes, keep).map_err(|kind| AttemptOutcome::Failed(phase, kind))?;
             bytes = &bytes[used..];
@@ -285,6 +294,14 @@ impl ReadsResponse for SqlReader {
 
     fn has_begun(&self) -> bool {
         self.received > 0
+    }
+
+    fn phase(&self) -> AttemptPhase {
+        if self.has_result { AttemptPhase::Body } else { AttemptPhase::FirstByte }
+    }
+
+    fn has_first_byte(&self) -> bool {
+        self.has_result
     }
 }
 

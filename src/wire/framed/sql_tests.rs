@@ -2,6 +2,7 @@
 
 use crate::plan::operation::{Operation, SqlMode, SqlStatement};
 use crate::protocol::Protocol;
+use crate::stats::AttemptPhase;
 use crate::template::Template;
 use crate::wire::CaptureRequest;
 use crate::wire::body::response_capture::ResponseCapture;
@@ -105,6 +106,36 @@ fn rows_are_json_and_errors_are_statuses_however_they_are_split() {
             let found = feed(&operation, (Protocol::Postgres, b""), reply.chunks(size));
             assert_eq!(found, wanted, "{:?} by {size}", String::from_utf8_lossy(&reply));
         }
+    }
+}
+
+#[test]
+fn the_first_byte_is_that_of_a_row_or_of_the_end_of_a_result_without_rows() {
+    let before = [
+        message(b'N', b"SNOTICE\0\0"),
+        message(b'S', b"TimeZone\0UTC\0"),
+        message(b'1', b""),
+        message(b'2', b""),
+        description(&[("a", 25)]),
+    ]
+    .concat();
+    for result in [
+        row(&[Some("x")]),
+        tag("SELECT 0"),
+        error("ERROR", "23505", "duplicate key"),
+        message(b'I', b""),
+        message(b'd', b"1\n"),
+        ready("I"),
+    ] {
+        let wanted = CaptureRequest { max_body: 1_000, ..CaptureRequest::NOTHING };
+        let mut reader = SqlReader::new(wanted, false);
+        let mut capture = ResponseCapture::default();
+        assert_eq!(reader.feed(&before[..7], &mut capture), Ok(false));
+        assert!(reader.has_begun() && !reader.has_first_byte());
+        assert_eq!(reader.feed(&before[7..], &mut capture), Ok(false));
+        assert_eq!((reader.has_first_byte(), reader.phase()), (false, AttemptPhase::FirstByte));
+        assert_eq!(reader.feed(&result[..1], &mut capture), Ok(false));
+        assert_eq!((reader.has_first_byte(), reader.phase()), (true, AttemptPhase::Body));
     }
 }
 

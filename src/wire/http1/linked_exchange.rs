@@ -101,11 +101,12 @@ impl<R: ReadsResponse> ResponseSource<R> for &mut LinkedResponse<'_> {
             let mut buffer = self.buffer.borrow();
             let piece = &mut buffer[..self.link.piece()];
             let before = exchange.bytes_received;
+            let had_first_byte = exchange.first_byte != Time::NEVER;
             let end = ready!(stream::read_piece(connection, cx, piece, reader, capture, exchange));
             let (first, count) = (self.through.is_none(), exchange.bytes_received - before);
             if count > 0 {
                 let through = self.link.through(clock::now(), count, first);
-                if first {
+                if !had_first_byte && exchange.first_byte != Time::NEVER {
                     exchange.first_byte = through.after(self.link.home_ns());
                 }
                 self.through = Some(through);

@@ -216,7 +216,7 @@ pub(in crate::wire) fn read_piece<R: ReadsResponse>(
     let now = clock::now();
     reader.read_at(now);
     let fed = reader.feed(bytes, capture);
-    if exchange.first_byte == Time::NEVER {
+    if exchange.first_byte == Time::NEVER && reader.has_first_byte() {
         exchange.first_byte = now;
     }
     Poll::Ready(match fed {
