@@ -15,4 +15,4 @@ pub use channel::{Channel, Channels};
 pub use order::PublisherOrder;
 pub use sequence::{MessageArrival, SequenceLedger, Settled};
 pub use shared::{DueLedger, ListenerGroups};
-pub use stamp::Stamp;
+pub use stamp::{FoundStamp, Stamp};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::{RunOffset, Time};
 use crate::delivery::order::MAX_PAIRS;
 use crate::delivery::{
-    Channel, DueLedger, ListenerGroups, MessageArrival, PublisherOrder, Settled, Stamp,
+    Channel, DueLedger, FoundStamp, ListenerGroups, MessageArrival, PublisherOrder, Settled, Stamp,
 };
 use crate::engine::shard::Shard;
 use crate::engine::streams::conditions::Conditions;
@@ -107,16 +107,18 @@ impl Listener {
         shares_read: bool,
     ) {
         let now = RunOffset::of(at, shard.start);
-        let stamp = if self.due.is_some() { Stamp::find(message.payload) } else { None };
+        let found = match &self.due {
+            Some(_) => Stamp::find(message.payload, shard.shared.run_stamp),
+            None => FoundStamp::Absent,
+        };
         let mut recorder = shard.recorder.borrow_mut();
-        let own_run = shard.shared.run_stamp;
         // In the second of the intended send, if it is known.
-        let (second, delivery) = match stamp.filter(|stamp| stamp.run == own_run) {
-            Some(stamp) => {
+        let (second, delivery) = match found {
+            FoundStamp::Own(stamp) => {
                 let intended = Time(stamp.intended_us.saturating_mul(1_000));
                 (RunOffset::of(intended, shard.start), Some((stamp, intended)))
             }
-            None => (now, None),
+            FoundStamp::Foreign | FoundStamp::Absent => (now, None),
         };
         let window = recorder.messages(self.step, second);
         window.counts.received += 1;
@@ -132,8 +134,9 @@ impl Listener {
             return;
         };
         let Some((stamp, intended)) = delivery else {
-            window.counts.foreign += u64::from(stamp.is_some());
-            window.counts.unstamped += u64::from(stamp.is_none());
+            let is_foreign = found == FoundStamp::Foreign;
+            window.counts.foreign += u64::from(is_foreign);
+            window.counts.unstamped += u64::from(!is_foreign);
             return;
         };
         let sent = Time(stamp.sent_us().saturating_mul(1_000));
