@@ -55,11 +55,32 @@ pub(in crate::wire) enum StreamedFraming {
     UntilClose,
 }
 
+impl EarlyBytes {
+    /// Moves the first bytes into the start of `buffer`; returns how many.
+    pub(in crate::wire) fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.bytes[..count]);
+        self.bytes.drain(..count);
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+        count
+    }
+}
+
 impl TakenResponse {
     /// Creates what a response leaves whose body ends so.
     pub(in crate::wire) fn new(framing: StreamedFraming) -> Self {
         let early = EarlyBytes { read: Time::NEVER, bytes: Vec::new() };
         Self { framing, early, connection: None, h2_body: None, h2_call: None }
+    }
+
+    /// Creates what the response leaves that begins a session, read at `read` with these bytes
+    /// behind it.
+    pub(in crate::wire) fn session(read: Time, bytes: Vec<u8>) -> Self {
+        let mut taken = Self::new(StreamedFraming::UntilClose);
+        taken.early = EarlyBytes { read, bytes };
+        taken
     }
 }
 

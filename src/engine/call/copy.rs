@@ -76,6 +76,18 @@ impl PreparedCopy {
     }
 }
 
+/// Renders a value of SQL into `scratch`; `None` is NULL.
+pub(super) fn sql_value<'s>(
+    value: Option<&Template>,
+    scope: &mut RenderScope<'_>,
+    scratch: &'s mut Vec<u8>,
+) -> Result<Option<&'s [u8]>, RenderError> {
+    let Some(value) = value else { return Ok(None) };
+    scratch.clear();
+    value.render(scope, scratch)?;
+    Ok(Some(scratch))
+}
+
 fn row(
     rows: &CopiedRows,
     scope: &mut RenderScope<'_>,
@@ -86,14 +98,7 @@ fn row(
         if place > 0 {
             data.push(b'\t');
         }
-        let value = match value {
-            None => None,
-            Some(value) => {
-                scratch.clear();
-                value.render(scope, scratch)?;
-                Some(&**scratch)
-            }
-        };
+        let value = sql_value(value.as_ref(), scope, scratch)?;
         sql_encode::copy_value(data, value);
     }
     data.push(b'\n');

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::copy::PreparedCopy;
+use super::copy::{PreparedCopy, sql_value};
 use super::declaration;
 use crate::plan::broker::{DeclarePlan, MqttConnect, SessionPlan};
 use crate::plan::kafka::TopicOperation;
@@ -148,14 +148,7 @@ impl PreparedOperation {
                 buffer.extend_from_slice(parse);
                 let start = sql_encode::begin_bind(buffer, name, params.len() as u16);
                 for param in params {
-                    let value = match param {
-                        None => None,
-                        Some(param) => {
-                            scratch.clear();
-                            param.render(scope, scratch)?;
-                            Some(&**scratch)
-                        }
-                    };
+                    let value = sql_value(param.as_ref(), scope, scratch)?;
                     sql_encode::parameter(buffer, value).map_err(unusable)?;
                 }
                 sql_encode::end_execution(buffer, start).map_err(unusable)?;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::ids::ServiceId;
+use crate::plan::Call;
 use crate::plan::broker::{
     AcknowledgePlan, MqttConnect, MqttVersion, MqttWill, PublishOptions, PublishPlan, SessionPlan,
     SubscribeOptions, SubscribePlan,
@@ -13,14 +14,17 @@ use crate::plan::broker::{
 use crate::plan::kafka::KafkaSettings;
 use crate::plan::operation::Operation;
 use crate::plan::stream::{OpenStream, Reconnect, StreamAct, StreamForm, StreamStep};
-use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::broker_messages::{
+    MessageContent, SubscribedSource, content, destination, listener,
+};
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::message::StampPlace;
 use crate::scenario::flow::step::find_service;
-use crate::scenario::flow::{amqp_steps, body, consumer, kafka, message};
-use crate::scenario::nouns::brokers::{FAN, WILL};
+use crate::scenario::flow::{amqp_steps, consumer, kafka};
+use crate::scenario::nouns::brokers::WILL;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::mistake::truncate;
@@ -68,19 +72,6 @@ pub(super) fn report_service(
         diagnostics
             .mistake(key.span, "`service` of a `send` names a broker")
             .help("a stream knows its service: remove the key");
-    }
-}
-
-/// Reports a `send` without a message.
-pub(super) fn report_missing_body(
-    diagnostics: &mut Diagnostics,
-    value: &Node,
-    fields: &Fields<'_>,
-) {
-    if !["json", "body", "file", "bytes"].into_iter().any(|key| fields.has(key)) {
-        diagnostics
-            .mistake(value.span, "this `send` has no message")
-            .expected("one of `json`, `body`, `file` and `bytes`");
     }
 }
 
@@ -233,16 +224,9 @@ fn publish(
         Protocol::Kafka => kafka::placing(diagnostics, fields, names),
         _ => (None, None),
     };
-    let mut of_body = Vec::new();
-    report_missing_body(diagnostics, value, fields);
-    let stamp = message::stamp(diagnostics, fields, names);
-    let bytes = fields.take("bytes").map(|node| body::base64(diagnostics, node));
-    let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
-    let payload = match bytes {
-        Some(bytes) => RequestBody::Bytes(bytes?),
-        None => body::body(diagnostics, fields, &flow.flow_context, (&mut of_body, members))?,
-    };
-    call.request.body = payload;
+    let MessageContent { body, headers: of_body, stamp } =
+        content(flow, diagnostics, (value, &mut *fields))?;
+    call.request.body = body;
     let mut options = match protocol {
         Protocol::Mqtt => mqtt_options(diagnostics, value, fields, &destination),
         Protocol::Kafka => {
@@ -277,15 +261,6 @@ fn publish(
     Some(StreamAct::Publish(Box::new(publish)))
 }
 
-/// Reads a topic, queue or channel.
-pub(super) fn destination(
-    diagnostics: &mut Diagnostics,
-    node: &Node,
-    names: &[String],
-) -> Option<Template> {
-    templates::template(diagnostics, node, Encoding::Plain, names, "a topic or queue")
-}
-
 fn mqtt_options(
     diagnostics: &mut Diagnostics,
     node: &Node,
@@ -305,12 +280,7 @@ fn mqtt_options(
 }
 
 /// Reports a stamp whose channel has different names at its two ends.
-fn report_channel(
-    diagnostics: &mut Diagnostics,
-    node: &Node,
-    stamp: &message::StampPlace,
-    is_routed: bool,
-) {
+fn report_channel(diagnostics: &mut Diagnostics, node: &Node, stamp: &StampPlace, is_routed: bool) {
     if is_routed && stamp.has_default_channel() {
         diagnostics
             .mistake(node.span, "the channel of these stamps is not known")
@@ -355,31 +325,13 @@ fn subscribe(
         kafka::check_topic(diagnostics, value, &source);
         group = kafka::consumer(diagnostics, fields, names, (&mut options, &mut acknowledge));
     }
-    let shares = fields.word(diagnostics, "fan", &FAN);
-    let is_shared = protocol == Protocol::Amqp
+    let shares = protocol == Protocol::Amqp
         || group.is_some()
         || fixed.as_ref().is_some_and(|text| text.starts_with("$share/"));
-    let keeps = fields.value(diagnostics, "keep").unwrap_or(false);
-    let stamped = fields.has("stamp");
-    let mut listener = message::listener(diagnostics, fields, names);
-    listener.shares = shares.unwrap_or(is_shared);
-    if !listener.replies.is_empty() {
-        diagnostics
-            .mistake(value.span, "a listener at a broker has no automatic answers")
-            .help("answer with `await` and `send`");
-    }
-    let is_one_topic = fixed.is_some_and(|text| !text.contains(['+', '#', '$']));
-    if listener.has_default_channel() && !is_one_topic {
-        diagnostics
-            .mistake(value.span, "the channel of these stamps is not known")
-            .expected("`channel`, with the same name at the steps that send and listen")
-            .help("the messages have several topics: add for example `channel: states` to both");
-    }
-    if keeps && stamped {
-        diagnostics.mistake(value.span, "kept messages are not measured by their stamps");
-    }
+    let is_one_place = fixed.is_some_and(|text| !text.contains(['+', '#', '$']));
+    let source_kind = SubscribedSource { shares, is_one_place };
+    let listener = listener(diagnostics, (value, &mut *fields), names, &source_kind);
     "SUBSCRIBE".clone_into(&mut call.request.method);
-    let listener = (!keeps).then_some(listener);
     let subscribe = SubscribePlan { source, group, options, acknowledge, listener };
     Some(StreamAct::Subscribe(Box::new(subscribe)))
 }

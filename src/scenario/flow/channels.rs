@@ -7,18 +7,18 @@
 use std::sync::Arc;
 
 use crate::ids::ServiceId;
+use crate::plan::Call;
 use crate::plan::broker::{
     AcknowledgePlan, PublishOptions, PublishPlan, SessionPlan, SubscribeOptions, SubscribePlan,
 };
 use crate::plan::operation::Operation;
 use crate::plan::stream::{OpenStream, Reconnect, StreamAct, StreamForm, StreamStep};
-use crate::plan::{Call, RequestBody};
 use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::broker;
+use crate::scenario::flow::broker_messages::{SubscribedSource, content, destination, listener};
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
-use crate::scenario::flow::{body, broker, message};
-use crate::scenario::nouns::brokers::FAN;
 use crate::scenario::syntax::diagnostics::Diagnostics;
 use crate::scenario::syntax::fields::Fields;
 use crate::scenario::syntax::node::Node;
@@ -140,17 +140,10 @@ fn publish(
     (value, fields): (&Node, &mut Fields<'_>),
     call: &mut Call,
 ) -> Option<StreamAct> {
-    let names = flow.flow_context.names;
-    let destination = broker::destination(diagnostics, value, names)?;
-    broker::report_missing_body(diagnostics, value, fields);
-    let stamp = message::stamp(diagnostics, fields, names);
-    let bytes = fields.take("bytes").map(|node| body::base64(diagnostics, node));
-    let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
-    call.request.body = match bytes {
-        Some(bytes) => RequestBody::Bytes(bytes?),
-        None => body::body(diagnostics, fields, &flow.flow_context, (&mut Vec::new(), members))?,
-    };
-    call.stamp = stamp.map(|stamp| stamp.channel);
+    let destination = destination(diagnostics, value, flow.flow_context.names)?;
+    let content = content(flow, diagnostics, (value, &mut *fields))?;
+    call.request.body = content.body;
+    call.stamp = content.stamp.map(|stamp| stamp.channel);
     "PUBLISH".clone_into(&mut call.request.method);
     let in_flight: Option<u64> = fields.value(diagnostics, "in_flight");
     let in_flight = in_flight.and_then(|most| u32::try_from(most).ok()).unwrap_or(1);
@@ -169,36 +162,19 @@ fn subscribe(
     call: &mut Call,
 ) -> Option<StreamAct> {
     let names = flow.flow_context.names;
-    let source = broker::destination(diagnostics, value, names)?;
-    let shares = fields.word(diagnostics, "fan", &FAN);
-    let keeps = fields.value(diagnostics, "keep").unwrap_or(false);
-    let stamped = fields.has("stamp");
-    let mut listener = message::listener(diagnostics, fields, names);
-    listener.shares = shares.unwrap_or(false);
-    if !listener.replies.is_empty() {
-        diagnostics
-            .mistake(value.span, "a listener at a channel has no automatic answers")
-            .help("answer with `await` and `send`");
-    }
-    let is_one_channel = match (protocol, source.as_static()) {
+    let source = destination(diagnostics, value, names)?;
+    let is_one_place = match (protocol, source.as_static()) {
         (Protocol::Redis, Some(text)) => !text.iter().any(|byte| b"*?[".contains(byte)),
         (_, text) => text.is_some(),
     };
-    if listener.has_default_channel() && !is_one_channel {
-        diagnostics
-            .mistake(value.span, "the channel of these stamps is not known")
-            .expected("`channel`, with the same name at the steps that send and listen")
-            .help("the messages have several channels: add for example `channel: news` to both");
-    }
-    if keeps && stamped {
-        diagnostics.mistake(value.span, "kept messages are not measured by their stamps");
-    }
+    let source_kind = SubscribedSource { shares: false, is_one_place };
+    let listener = listener(diagnostics, (value, &mut *fields), names, &source_kind);
     "SUBSCRIBE".clone_into(&mut call.request.method);
     Some(StreamAct::Subscribe(Box::new(SubscribePlan {
         source,
         group: None,
         options: SubscribeOptions::default(),
         acknowledge: AcknowledgePlan::default(),
-        listener: (!keeps).then_some(listener),
+        listener,
     })))
 }

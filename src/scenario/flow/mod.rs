@@ -9,6 +9,7 @@ pub(crate) mod archetype;
 mod assembly;
 mod body;
 mod broker;
+mod broker_messages;
 mod cached;
 mod capture;
 mod channels;

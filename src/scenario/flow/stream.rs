@@ -11,6 +11,7 @@ use crate::plan::stream::{
 use crate::plan::{Call, OnFail, RequestBody, RequestTemplate};
 use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::broker_messages::content;
 use crate::scenario::flow::context::ScenarioContext;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::message;
@@ -341,21 +342,12 @@ fn send(
     (value, fields): (&Node, &mut Fields<'_>),
     call: &mut Call,
 ) -> Option<StreamAct> {
-    let names = flow.flow_context.names;
     let text = fields.value(diagnostics, "text");
     let resend = fields.value(diagnostics, "resend").unwrap_or(false);
-    let stamp = message::stamp(diagnostics, fields, names);
     let is_text = fields.has("json") || fields.has("body");
-    broker::report_missing_body(diagnostics, value, fields);
-    if let Some(node) = fields.take("bytes") {
-        call.request.body = RequestBody::Bytes(body::base64(diagnostics, node)?);
-    } else {
-        let members = stamp.as_ref().map(|stamp| stamp.members.as_slice());
-        let headers = &mut Vec::new();
-        let body = body::body(diagnostics, fields, &flow.flow_context, (headers, members));
-        call.request.body = body?;
-    }
-    call.stamp = stamp.map(|stamp| stamp.channel);
+    let content = content(flow, diagnostics, (value, &mut *fields))?;
+    call.request.body = content.body;
+    call.stamp = content.stamp.map(|stamp| stamp.channel);
     Some(StreamAct::Send(SendMessage { text: text.unwrap_or(is_text), resend }))
 }
 

@@ -10,5 +10,4 @@ pub(in crate::wire) mod cluster_connector;
 pub mod command;
 pub mod kafka;
 pub mod mqtt;
-pub(in crate::wire) mod out_queue;
 pub mod pubsub;

@@ -1,6 +1,6 @@
 //! Bytes of a session that wait for the kernel.
 //!
-//! The sessions of all brokers queue with it.
+//! Encoders append to it; `message_connection` and the links of Kafka write it.
 //! Invariant: an empty queue holds no buffer.
 
 use std::io;
@@ -64,5 +64,24 @@ impl OutQueue {
         ready!(connection.poll_flush(cx))?;
         self.clear();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_grow() {
+        let mut queue = OutQueue::default();
+        for round in 0..100 {
+            // Half of what waits goes to the kernel.
+            queue.bytes.extend(std::iter::repeat_n(round, MIN_DROPPED));
+            queue.written += queue.waiting() / 2;
+            let waiting = queue.bytes[queue.written..].to_vec();
+            queue.drop_written();
+            assert_eq!(queue.bytes[queue.written..], waiting);
+            assert!(queue.bytes.len() <= 3 * MIN_DROPPED, "{}", queue.bytes.len());
+        }
     }
 }

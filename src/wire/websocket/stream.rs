@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 
 use crate::clock::{self, Time, Timer};
 use crate::stats::FailureKind;
-use crate::wire::connect::fault;
+use crate::wire::link::message_connection::MessageConnection;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
 use crate::wire::open_count::OpenStreamCount;
 use crate::wire::taken::EarlyBytes;
 use crate::wire::websocket::decoder::{FrameEvent, MessageDecoder};
 use crate::wire::websocket::deflate::DeflateAgreement;
-use crate::wire::websocket::encoder::FrameQueue;
+use crate::wire::websocket::encoder::FrameEncoder;
 use crate::wire::websocket::frame::NO_CODE;
 
 /// Stands for an end without a close.
@@ -30,18 +30,14 @@ const MAX_DISCARDED: u64 = 1 << 20;
 /// A WebSocket connection.
 #[derive(Debug)]
 pub(in crate::wire) struct WebSocketStream {
-    connection: StreamConnection,
-    /// Bytes that came with the head of the handshake.
-    early: EarlyBytes,
+    connection: MessageConnection,
     decoder: MessageDecoder,
-    queue: FrameQueue,
+    encoder: FrameEncoder,
     phase: SocketPhase,
     limits: DeadlineLimits,
     timer: Timer,
-    traffic: Traffic,
     /// Why nothing can be written any more.
     write_failure: Option<FailureKind>,
-    _count: OpenStreamCount,
 }
 
 /// How long the target may take for what, ns.
@@ -78,16 +74,13 @@ impl WebSocketStream {
             close: ns(settings.close),
         };
         let mut stream = Self {
-            connection,
-            early,
+            connection: MessageConnection::new((connection, count), early),
             decoder: MessageDecoder::new(settings.max_message, deflate),
-            queue: FrameQueue::new(key, deflate),
+            encoder: FrameEncoder::new(key, deflate),
             phase: SocketPhase::Open,
             limits,
             timer: Timer::new(),
-            traffic: Traffic::default(),
             write_failure: None,
-            _count: count,
         };
         stream.expect_life(clock::now());
         stream
@@ -107,14 +100,15 @@ impl WebSocketStream {
             *discarded += bytes.len() as u64;
             return;
         }
-        let (queue, phase) = (&mut self.queue, &mut self.phase);
-        let fed = self.decoder.feed(bytes, &mut |event| match event {
+        let Self { decoder, encoder, connection, phase, .. } = self;
+        let out = &mut connection.out;
+        let fed = decoder.feed(bytes, &mut |event| match event {
             FrameEvent::Message(kind, payload) => {
                 receive(now, Message::new(kind, payload));
             }
             FrameEvent::Ping(payload) => {
                 if matches!(phase, SocketPhase::Open | SocketPhase::Pinged) {
-                    queue.push_pong(payload);
+                    encoder.push_pong(out, payload);
                 }
             }
             FrameEvent::Pong => {
@@ -126,7 +120,7 @@ impl WebSocketStream {
                 let is_ours = matches!(phase, SocketPhase::Closing);
                 let code = code.unwrap_or(NO_CODE);
                 if !is_ours {
-                    queue.push_close(code, "");
+                    encoder.push_close(out, code, "");
                 }
                 *phase =
                     SocketPhase::Ending(StreamEnd { is_ours, code: Some(code), failure: None }, 0);
@@ -151,7 +145,7 @@ impl WebSocketStream {
             _ => 1002,
         };
         if !matches!(self.phase, SocketPhase::Closing) {
-            self.queue.push_close(code, kind.name());
+            self.encoder.push_close(&mut self.connection.out, code, kind.name());
         }
         let end = StreamEnd { is_ours: true, code: Some(code), failure: Some(kind) };
         self.phase = SocketPhase::Ending(end, 0);
@@ -173,14 +167,10 @@ impl WebSocketStream {
     /// Writes what waits. What a target sent before it stopped to read can still be read, so an
     /// error here ends only the writing.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { queue, connection, traffic, .. } = self;
-        match queue.poll_write(cx, connection, &mut traffic.sent) {
+        match self.connection.poll_write(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                self.write_failure = Some(fault::kind_of(&error));
-                self.queue.clear();
-            }
+            Poll::Ready(Err(kind)) => self.write_failure = Some(kind),
         }
         Poll::Ready(())
     }
@@ -193,7 +183,7 @@ impl WebSocketStream {
         while self.timer.poll(cx).is_ready() {
             match self.phase {
                 SocketPhase::Open => {
-                    self.queue.push_ping();
+                    self.encoder.push_ping(&mut self.connection.out);
                     self.phase = SocketPhase::Pinged;
                     self.timer.set(clock::now().after(self.limits.pong));
                     let _ = self.write(cx);
@@ -218,10 +208,6 @@ impl MessageStream for WebSocketStream {
         buffer: &mut [u8],
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Poll<StreamEnd> {
-        if !self.early.bytes.is_empty() {
-            let early = std::mem::take(&mut self.early.bytes);
-            self.take_bytes(self.early.read, &early, receive);
-        }
         loop {
             let _ = self.write(cx);
             if let SocketPhase::Ending(end, MAX_DISCARDED..) = self.phase {
@@ -229,18 +215,8 @@ impl MessageStream for WebSocketStream {
             }
             match self.connection.poll_read(cx, buffer) {
                 Poll::Pending => return self.poll_deadline(cx),
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(self.end_without_close(FailureKind::AbnormalClose));
-                }
-                Poll::Ready(Ok(count)) => {
-                    self.traffic.received += count as u64;
-                    // Taken before parsing: parsing is our work, not the target's.
-                    let now = clock::now();
-                    self.take_bytes(now, &buffer[..count], receive);
-                }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(self.end_without_close(fault::kind_of(&error)));
-                }
+                Poll::Ready(Ok((now, count))) => self.take_bytes(now, &buffer[..count], receive),
+                Poll::Ready(Err(kind)) => return Poll::Ready(self.end_without_close(kind)),
             }
         }
     }
@@ -249,7 +225,7 @@ impl MessageStream for WebSocketStream {
         let is_open = matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged)
             && self.write_failure.is_none();
         if is_open {
-            self.queue.push(&message);
+            self.encoder.push(&mut self.connection.out, &message);
         }
         is_open
     }
@@ -263,20 +239,20 @@ impl MessageStream for WebSocketStream {
     }
 
     fn queued(&self) -> usize {
-        self.queue.waiting()
+        self.connection.out.waiting()
     }
 
     fn close(&mut self, code: u16, reason: &str) {
         if !matches!(self.phase, SocketPhase::Open | SocketPhase::Pinged) {
             return;
         }
-        self.queue.push_close(code, reason);
+        self.encoder.push_close(&mut self.connection.out, code, reason);
         self.phase = SocketPhase::Closing;
         self.timer.set(clock::now().after(self.limits.close));
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        std::mem::take(&mut self.traffic)
+        self.connection.take_traffic()
     }
 }
 

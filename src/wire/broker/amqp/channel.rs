@@ -24,7 +24,7 @@ use crate::stats::FailureKind;
 use crate::wire::broker::command::{
     BrokerDelivery, CommandAnswer, DeliverySettlement, PublishCommand,
 };
-use crate::wire::broker::out_queue::OutQueue;
+use crate::wire::link::out_queue::OutQueue;
 use crate::wire::message_stream::{Message, MessageKind, StreamEnd};
 
 /// Answers that the broker demands are queued while less than this waits, bytes.

@@ -15,7 +15,7 @@ use crate::plan::broker::DeclareKind;
 use crate::stats::AttemptOutcome;
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::response_reader::ReadsResponse;
-use crate::wire::taken::{EarlyBytes, StreamedFraming, TakenResponse};
+use crate::wire::taken::TakenResponse;
 
 /// The most bytes that are read until a reply is there.
 const MAX_RECEIVED: usize = 256 << 10;
@@ -158,9 +158,8 @@ impl ReadsResponse for AmqpReplyReader<'_> {
         // What is wrong behind the reply is found by the session, or ends the connection.
         self.state.has_more |= fed.is_err() || !self.frames.is_empty();
         if is_session && self.is_ok() {
-            let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
-            taken.early = EarlyBytes { read: self.at, bytes: std::mem::take(&mut self.read) };
-            capture.rare().taken = Some(taken);
+            capture.rare().taken =
+                Some(TakenResponse::session(self.at, std::mem::take(&mut self.read)));
         }
         Ok(true)
     }

@@ -14,8 +14,7 @@ use super::queue_depths::QueueDepths;
 use crate::clock::{self, Time, Timer};
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
-use crate::wire::broker::out_queue::OutQueue;
-use crate::wire::connect::fault;
+use crate::wire::link::message_connection::MessageConnection;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
 use crate::wire::open_count::OpenStreamCount;
@@ -24,11 +23,8 @@ use crate::wire::taken::EarlyBytes;
 /// A session of AMQP.
 #[derive(Debug)]
 pub(in crate::wire) struct AmqpSession {
-    connection: StreamConnection,
-    /// confirm.select-ok, and what came with it.
-    early: EarlyBytes,
+    connection: MessageConnection,
     frames: AmqpFrames,
-    queue: OutQueue,
     state: ChannelState,
     timer: Timer,
     /// The interval of heartbeats, ns.
@@ -38,8 +34,6 @@ pub(in crate::wire) struct AmqpSession {
     last_sent: Time,
     /// When bytes were read last.
     last_read: Time,
-    traffic: Traffic,
-    _count: OpenStreamCount,
 }
 
 impl AmqpSession {
@@ -52,10 +46,8 @@ impl AmqpSession {
         let limits = connection.amqp_limits();
         let now = clock::now();
         Self {
-            connection,
-            early,
+            connection: MessageConnection::new((connection, count), early),
             frames: AmqpFrames::new(limits.frame_max),
-            queue: OutQueue::default(),
             state: ChannelState::new(limits, settings.max_message, depths),
             timer: Timer::new(),
             heartbeat_ns: (limits.heartbeat > 0)
@@ -63,30 +55,25 @@ impl AmqpSession {
             close_ns: settings.close.as_nanos() as u64,
             last_sent: now,
             last_read: now,
-            traffic: Traffic::default(),
-            _count: count,
         }
     }
 
     /// Takes bytes that were read at `now`.
     fn take_bytes(&mut self, now: Time, bytes: &[u8], receive: &mut dyn FnMut(Time, Message<'_>)) {
-        let Self { frames, state, queue, .. } = self;
-        let mut each = |frame: AmqpFrame<'_>| state.take(now, &frame, queue, receive);
+        let Self { frames, state, connection, .. } = self;
+        let out = &mut connection.out;
+        let mut each = |frame: AmqpFrame<'_>| state.take(now, &frame, out, receive);
         if let Err(fault) = frames.feed(bytes, &mut each) {
-            self.state.fail(fault, &mut self.queue);
+            self.state.fail(fault, &mut self.connection.out);
         }
     }
 
     /// Writes what waits; an error ends the session, unless it has ended.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { queue, connection, traffic, .. } = self;
-        match queue.poll_write(cx, connection, &mut traffic.sent) {
+        match self.connection.poll_write(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                self.queue.clear();
-                self.state.end_for(fault::kind_of(&error));
-            }
+            Poll::Ready(Err(kind)) => self.state.end_for(kind),
         }
         Poll::Ready(())
     }
@@ -131,13 +118,13 @@ impl AmqpSession {
                 }
                 ChannelPhase::Open if self.state.questions.deadline() == deadline => {
                     self.last_sent = clock::now();
-                    self.state.questions.ask_due(self.last_sent, &mut self.queue.bytes);
+                    self.state.questions.ask_due(self.last_sent, &mut self.connection.out.bytes);
                     let _ = self.write(cx);
                 }
                 ChannelPhase::Open => {
                     // What waits for the kernel is as good as a heartbeat.
-                    if self.queue.waiting() == 0 {
-                        encode::heartbeat(&mut self.queue.bytes);
+                    if self.connection.out.waiting() == 0 {
+                        encode::heartbeat(&mut self.connection.out.bytes);
                     }
                     self.last_sent = clock::now();
                     let _ = self.write(cx);
@@ -157,10 +144,6 @@ impl MessageStream for AmqpSession {
         buffer: &mut [u8],
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Poll<StreamEnd> {
-        if !self.early.bytes.is_empty() {
-            let early = std::mem::take(&mut self.early.bytes);
-            self.take_bytes(self.early.read, &early, receive);
-        }
         loop {
             let _ = self.write(cx);
             if let ChannelPhase::Ended(end) = self.state.phase {
@@ -174,15 +157,11 @@ impl MessageStream for AmqpSession {
                     }
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(0)) => self.state.end_for(FailureKind::AbnormalClose),
-                Poll::Ready(Ok(count)) => {
-                    self.traffic.received += count as u64;
-                    // Taken before parsing: parsing is our work, not the target's.
-                    let now = clock::now();
+                Poll::Ready(Ok((now, count))) => {
                     self.last_read = now;
                     self.take_bytes(now, &buffer[..count], receive);
                 }
-                Poll::Ready(Err(error)) => self.state.end_for(fault::kind_of(&error)),
+                Poll::Ready(Err(kind)) => self.state.end_for(kind),
             }
         }
     }
@@ -193,16 +172,17 @@ impl MessageStream for AmqpSession {
     }
 
     fn command(&mut self, number: u64, command: BrokerCommand<'_>) -> Result<(), FailureKind> {
-        let Self { state, queue, .. } = self;
+        let Self { state, connection, .. } = self;
+        let out = &mut connection.out;
         if !state.is_open() {
             return Err(FailureKind::Closed);
         }
         match command {
-            BrokerCommand::Publish(publish) => state.publish(number, &publish, queue)?,
+            BrokerCommand::Publish(publish) => state.publish(number, &publish, out)?,
             BrokerCommand::Subscribe { source, options, subscription, .. } => {
-                state.subscribe((number, subscription), source, options, queue)?;
+                state.subscribe((number, subscription), source, options, out)?;
             }
-            BrokerCommand::Settle(settlement) => state.settle(&settlement, queue),
+            BrokerCommand::Settle(settlement) => state.settle(&settlement, out),
         }
         self.last_sent = clock::now();
         Ok(())
@@ -229,19 +209,19 @@ impl MessageStream for AmqpSession {
     }
 
     fn queued(&self) -> usize {
-        self.queue.waiting()
+        self.connection.out.waiting()
     }
 
     /// The code of AMQP is always that of a regular end.
     fn close(&mut self, _: u16, reason: &str) {
         if self.state.is_open() {
-            encode::close(&mut self.queue.bytes, 200, reason);
+            encode::close(&mut self.connection.out.bytes, 200, reason);
             self.last_sent = clock::now();
             self.state.phase = ChannelPhase::Closing(self.last_sent);
         }
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        std::mem::take(&mut self.traffic)
+        self.connection.take_traffic()
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::broker::amqp::fault::AmqpFault;
 use crate::wire::broker::amqp::frames::{AmqpFrames, BODY, HEADER, METHOD};
 use crate::wire::broker::amqp::limits::AmqpLimits;
 use crate::wire::broker::command::{DeliverySettlement, DeliveryVerdict, PublishCommand};
-use crate::wire::broker::out_queue::OutQueue;
+use crate::wire::link::out_queue::OutQueue;
 
 /// The longest message accepted.
 const MAX_MESSAGE: u64 = 100;

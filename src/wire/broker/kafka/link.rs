@@ -18,8 +18,8 @@ use crate::clock;
 use crate::clock::Time;
 use crate::stats::FailureKind;
 use crate::stats::sample::ConnectTimings;
-use crate::wire::broker::out_queue::OutQueue;
 use crate::wire::connect::fault;
+use crate::wire::link::out_queue::OutQueue;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::open_count::OpenStreamCount;
 

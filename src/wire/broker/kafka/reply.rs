@@ -12,7 +12,7 @@ use crate::plan::kafka::TopicPlan;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::response_reader::ReadsResponse;
-use crate::wire::taken::{EarlyBytes, StreamedFraming, TakenResponse};
+use crate::wire::taken::TakenResponse;
 
 /// The longest reply accepted, bytes.
 const MAX_REPLY: usize = 256 << 10;
@@ -115,9 +115,7 @@ impl ReadsResponse for KafkaReplyReader<'_> {
                 let kind = FailureKind::BadReply;
                 return Err(AttemptOutcome::Failed(AttemptPhase::FirstByte, kind));
             }
-            let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
-            taken.early = EarlyBytes { read: self.at, bytes: Vec::new() };
-            capture.rare().taken = Some(taken);
+            capture.rare().taken = Some(TakenResponse::session(self.at, Vec::new()));
         }
         Ok(self.code.is_some())
     }

@@ -12,7 +12,7 @@ use crate::protocol::{Protocol, status};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 use crate::wire::body::response_capture::ResponseCapture;
 use crate::wire::response_reader::ReadsResponse;
-use crate::wire::taken::{EarlyBytes, StreamedFraming, TakenResponse};
+use crate::wire::taken::TakenResponse;
 
 /// The type of CONNACK.
 const CONNACK: u8 = 2;
@@ -131,9 +131,8 @@ impl ReadsResponse for ConnackReader {
         }
         self.status = found;
         if self.is_accepted() {
-            let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
-            taken.early = EarlyBytes { read: self.at, bytes: std::mem::take(&mut self.read) };
-            capture.rare().taken = Some(taken);
+            capture.rare().taken =
+                Some(TakenResponse::session(self.at, std::mem::take(&mut self.read)));
         }
         Ok(true)
     }

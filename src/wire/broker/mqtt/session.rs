@@ -13,8 +13,7 @@ use crate::clock::{self, Time, Timer};
 use crate::plan::broker::MqttSettings;
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
-use crate::wire::broker::out_queue::OutQueue;
-use crate::wire::connect::fault;
+use crate::wire::link::message_connection::MessageConnection;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
 use crate::wire::open_count::OpenStreamCount;
@@ -23,16 +22,11 @@ use crate::wire::taken::EarlyBytes;
 /// A session of MQTT.
 #[derive(Debug)]
 pub(in crate::wire) struct MqttSession {
-    connection: StreamConnection,
-    /// CONNACK, and what came with it.
-    early: EarlyBytes,
+    connection: MessageConnection,
     packets: PacketReader,
-    queue: OutQueue,
     state: SessionState,
     timer: Timer,
     close_ns: u64,
-    traffic: Traffic,
-    _count: OpenStreamCount,
 }
 
 impl MqttSession {
@@ -43,37 +37,30 @@ impl MqttSession {
         stream: &StreamSettings,
     ) -> Self {
         Self {
-            connection,
-            early,
+            connection: MessageConnection::new((connection, count), early),
             packets: PacketReader::new(settings.max_packet),
-            queue: OutQueue::default(),
             state: SessionState::new(settings),
             timer: Timer::new(),
             close_ns: stream.close.as_nanos() as u64,
-            traffic: Traffic::default(),
-            _count: count,
         }
     }
 
     /// Takes bytes that were read at `now`.
     fn take_bytes(&mut self, now: Time, bytes: &[u8], receive: &mut dyn FnMut(Time, Message<'_>)) {
-        let Self { packets, state, queue, .. } = self;
-        let mut each = |packet: MqttPacket<'_>| state.take(now, &packet, queue, receive);
+        let Self { packets, state, connection, .. } = self;
+        let out = &mut connection.out;
+        let mut each = |packet: MqttPacket<'_>| state.take(now, &packet, out, receive);
         if let Err(kind) = packets.feed(bytes, &mut each) {
-            self.state.fail(kind, &mut self.queue);
+            self.state.fail(kind, &mut self.connection.out);
         }
     }
 
     /// Writes what waits; an error ends the session, unless it has ended.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { queue, connection, traffic, .. } = self;
-        match queue.poll_write(cx, connection, &mut traffic.sent) {
+        match self.connection.poll_write(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                self.queue.clear();
-                self.state.end_for(fault::kind_of(&error));
-            }
+            Poll::Ready(Err(kind)) => self.state.end_for(kind),
         }
         Poll::Ready(())
     }
@@ -104,7 +91,7 @@ impl MqttSession {
             }
             match self.state.phase {
                 SessionPhase::Open => {
-                    encode::ping(&mut self.queue.bytes);
+                    encode::ping(&mut self.connection.out.bytes);
                     self.state.last_sent = now;
                     self.state.phase = SessionPhase::Pinged(now);
                     let _ = self.write(cx);
@@ -128,10 +115,6 @@ impl MessageStream for MqttSession {
         buffer: &mut [u8],
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Poll<StreamEnd> {
-        if !self.early.bytes.is_empty() {
-            let early = std::mem::take(&mut self.early.bytes);
-            self.take_bytes(self.early.read, &early, receive);
-        }
         loop {
             let _ = self.write(cx);
             if let SessionPhase::Ended(end) = self.state.phase {
@@ -145,14 +128,8 @@ impl MessageStream for MqttSession {
                     }
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(0)) => self.state.end_for(FailureKind::AbnormalClose),
-                Poll::Ready(Ok(count)) => {
-                    self.traffic.received += count as u64;
-                    // Taken before parsing: parsing is our work, not the target's.
-                    let now = clock::now();
-                    self.take_bytes(now, &buffer[..count], receive);
-                }
-                Poll::Ready(Err(error)) => self.state.end_for(fault::kind_of(&error)),
+                Poll::Ready(Ok((now, count))) => self.take_bytes(now, &buffer[..count], receive),
+                Poll::Ready(Err(kind)) => self.state.end_for(kind),
             }
         }
     }
@@ -163,14 +140,15 @@ impl MessageStream for MqttSession {
     }
 
     fn command(&mut self, number: u64, command: BrokerCommand<'_>) -> Result<(), FailureKind> {
-        let Self { state, queue, .. } = self;
+        let Self { state, connection, .. } = self;
+        let out = &mut connection.out;
         if !state.is_open() {
             return Err(FailureKind::Closed);
         }
         match command {
-            BrokerCommand::Publish(publish) => state.publish(number, &publish, queue)?,
+            BrokerCommand::Publish(publish) => state.publish(number, &publish, out)?,
             BrokerCommand::Subscribe { source, options, subscription, .. } => {
-                state.subscribe(number, (source, options.qos), subscription, queue)?;
+                state.subscribe(number, (source, options.qos), subscription, out)?;
             }
             // Messages are acknowledged when they are read.
             BrokerCommand::Settle(_) => return Ok(()),
@@ -196,18 +174,18 @@ impl MessageStream for MqttSession {
     }
 
     fn queued(&self) -> usize {
-        self.queue.waiting()
+        self.connection.out.waiting()
     }
 
     fn close(&mut self, _: u16, _: &str) {
         if self.state.is_open() {
-            encode::disconnect(&mut self.queue.bytes, self.state.settings.version, 0);
+            encode::disconnect(&mut self.connection.out.bytes, self.state.settings.version, 0);
             self.state.last_sent = clock::now();
             self.state.phase = SessionPhase::Closing;
         }
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        std::mem::take(&mut self.traffic)
+        self.connection.take_traffic()
     }
 }

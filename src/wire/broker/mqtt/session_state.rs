@@ -15,7 +15,7 @@ use crate::clock::{self, Time};
 use crate::plan::broker::{MqttSettings, MqttVersion};
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerDelivery, CommandAnswer, PublishCommand};
-use crate::wire::broker::out_queue::OutQueue;
+use crate::wire::link::out_queue::OutQueue;
 use crate::wire::message_stream::{Message, MessageKind, StreamEnd};
 
 /// Acknowledgements are queued while less than this waits, bytes: a broker that does not read gets

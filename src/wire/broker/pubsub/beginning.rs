@@ -12,7 +12,7 @@ use crate::wire::framed::redis::status_of_error;
 use crate::wire::framed::resp::{LineKind, RespPart, RespReader};
 use crate::wire::framed::sql_messages::{MessageSplitter, error_field, error_text, is_fatal};
 use crate::wire::response_reader::ReadsResponse;
-use crate::wire::taken::{EarlyBytes, StreamedFraming, TakenResponse};
+use crate::wire::taken::TakenResponse;
 
 /// What Redis is asked for at the beginning: RESP3.
 pub const HELLO: &[u8] = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
@@ -123,9 +123,7 @@ impl ReadsResponse for BeginningReader {
             let ok = status::of_code(self.protocol(), 0);
             self.status = Some(self.error.unwrap_or(ok));
             if self.is_accepted() {
-                let mut taken = TakenResponse::new(StreamedFraming::UntilClose);
-                taken.early = EarlyBytes { read: self.at, bytes: bytes.to_vec() };
-                capture.rare().taken = Some(taken);
+                capture.rare().taken = Some(TakenResponse::session(self.at, bytes.to_vec()));
             }
             return Ok(true);
         }

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use crate::clock::Time;
 use crate::stats::FailureKind;
-use crate::wire::broker::command::CommandAnswer;
+use crate::wire::broker::command::{BrokerDelivery, CommandAnswer};
+use crate::wire::message_stream::{Message, MessageKind};
 
 /// The commands of a session.
 #[derive(Debug, Default)]
@@ -58,8 +59,27 @@ impl CommandQueue {
         Ok(())
     }
 
+    /// Hands a message on: by the source that was subscribed to, its channel, and its payload.
+    pub(super) fn deliver(
+        &self,
+        now: Time,
+        (source, channel): (&[u8], &[u8]),
+        (kind, payload): (MessageKind, &[u8]),
+        receive: &mut dyn FnMut(Time, Message<'_>),
+    ) {
+        let delivery = BrokerDelivery {
+            subscription: self.subscription(source),
+            delivery: 0,
+            is_redelivered: false,
+            topic: &String::from_utf8_lossy(channel),
+            headers: b"",
+        };
+        let message = Message::new(kind, payload);
+        receive(now, Message { delivery: Some(&delivery), ..message });
+    }
+
     /// The number of the subscription to this channel or pattern.
-    pub(super) fn subscription(&self, source: &[u8]) -> Option<u32> {
+    fn subscription(&self, source: &[u8]) -> Option<u32> {
         let is_it = |one: &&ChannelSubscription| one.source.as_bytes() == source;
         self.subscriptions.iter().find(is_it).map(|one| one.number)
     }

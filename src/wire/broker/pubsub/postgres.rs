@@ -8,7 +8,7 @@ use super::dialect::PubSubDialect;
 use crate::clock::Time;
 use crate::protocol::{Protocol, status};
 use crate::stats::FailureKind;
-use crate::wire::broker::command::{BrokerDelivery, PublishCommand};
+use crate::wire::broker::command::PublishCommand;
 use crate::wire::framed::sql_encode as encode;
 use crate::wire::framed::sql_messages::{
     MessageSplitter, ServerMessage, error_field, error_text, is_fatal, split_text,
@@ -49,16 +49,7 @@ fn take(
             let rest = message.payload.get(4..).ok_or(FailureKind::BadReply)?;
             let (channel, rest) = split_text(rest).ok_or(FailureKind::BadReply)?;
             let (payload, _) = split_text(rest).ok_or(FailureKind::BadReply)?;
-            let topic = String::from_utf8_lossy(channel);
-            let delivery = BrokerDelivery {
-                subscription: commands.subscription(channel),
-                delivery: 0,
-                is_redelivered: false,
-                topic: &topic,
-                headers: b"",
-            };
-            let message = Message::new(MessageKind::Text, payload);
-            receive(now, Message { delivery: Some(&delivery), ..message });
+            commands.deliver(now, (channel, channel), (MessageKind::Text, payload), receive);
         }
         b'E' => {
             let code = error_field(message.payload, b'C').unwrap_or_default();

@@ -8,7 +8,7 @@ use super::dialect::PubSubDialect;
 use crate::clock::Time;
 use crate::protocol::{Protocol, status};
 use crate::stats::FailureKind;
-use crate::wire::broker::command::{BrokerDelivery, PublishCommand};
+use crate::wire::broker::command::PublishCommand;
 use crate::wire::framed::encode;
 use crate::wire::framed::redis::status_of_error;
 use crate::wire::framed::resp::{AggregateKind, LineKind, RespPart, RespReader};
@@ -112,8 +112,14 @@ impl RedisReply {
         }
         let text = |place| self.text(place).ok_or(FailureKind::BadReply);
         match text(0)? {
-            b"message" => deliver(now, commands, (text(1)?, text(1)?, text(2)?), receive),
-            b"pmessage" => deliver(now, commands, (text(1)?, text(2)?, text(3)?), receive),
+            b"message" => {
+                let payload = (MessageKind::Binary, text(2)?);
+                commands.deliver(now, (text(1)?, text(1)?), payload, receive);
+            }
+            b"pmessage" => {
+                let payload = (MessageKind::Binary, text(3)?);
+                commands.deliver(now, (text(1)?, text(2)?), payload, receive);
+            }
             b"subscribe" | b"psubscribe" => {
                 if commands.oldest_publishes() != Some(false) {
                     return Err(FailureKind::BadReply);
@@ -124,25 +130,6 @@ impl RedisReply {
         }
         Ok(())
     }
-}
-
-/// Hands a message on: by the source that was subscribed to, its channel, and its payload.
-fn deliver(
-    now: Time,
-    commands: &CommandQueue,
-    (source, channel, payload): (&[u8], &[u8], &[u8]),
-    receive: &mut dyn FnMut(Time, Message<'_>),
-) {
-    let topic = String::from_utf8_lossy(channel);
-    let delivery = BrokerDelivery {
-        subscription: commands.subscription(source),
-        delivery: 0,
-        is_redelivered: false,
-        topic: &topic,
-        headers: b"",
-    };
-    let message = Message::new(MessageKind::Binary, payload);
-    receive(now, Message { delivery: Some(&delivery), ..message });
 }
 
 impl PubSubDialect for RedisDialect {

@@ -10,8 +10,7 @@ use super::dialect::PubSubDialect;
 use crate::clock::{self, Time, Timer};
 use crate::stats::FailureKind;
 use crate::wire::broker::command::{BrokerCommand, CommandAnswer};
-use crate::wire::broker::out_queue::OutQueue;
-use crate::wire::connect::fault;
+use crate::wire::link::message_connection::MessageConnection;
 use crate::wire::link::stream_connection::StreamConnection;
 use crate::wire::message_stream::{Message, MessageStream, StreamEnd, StreamSettings, Traffic};
 use crate::wire::open_count::OpenStreamCount;
@@ -21,16 +20,11 @@ use crate::wire::taken::EarlyBytes;
 #[derive(Debug)]
 pub(in crate::wire) struct PubSubSession<D> {
     dialect: D,
-    connection: StreamConnection,
-    /// What came with the response that began it.
-    early: EarlyBytes,
+    connection: MessageConnection,
     commands: CommandQueue,
-    queue: OutQueue,
     phase: PubSubPhase,
     timer: Timer,
     close_ns: u64,
-    traffic: Traffic,
-    _count: OpenStreamCount,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +44,11 @@ impl<D: PubSubDialect> PubSubSession<D> {
     ) -> Self {
         Self {
             dialect,
-            connection,
-            early,
+            connection: MessageConnection::new((connection, count), early),
             commands: CommandQueue::default(),
-            queue: OutQueue::default(),
             phase: PubSubPhase::Open,
             timer: Timer::new(),
             close_ns: settings.close.as_nanos() as u64,
-            traffic: Traffic::default(),
-            _count: count,
         }
     }
 
@@ -94,14 +84,10 @@ impl<D: PubSubDialect> PubSubSession<D> {
 
     /// Writes what waits; an error ends the session, unless it has ended.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { queue, connection, traffic, .. } = self;
-        match queue.poll_write(cx, connection, &mut traffic.sent) {
+        match self.connection.poll_write(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                self.queue.clear();
-                self.end_for(fault::kind_of(&error));
-            }
+            Poll::Ready(Err(kind)) => self.end_for(kind),
         }
         Poll::Ready(())
     }
@@ -127,10 +113,6 @@ impl<D: PubSubDialect> MessageStream for PubSubSession<D> {
         buffer: &mut [u8],
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Poll<StreamEnd> {
-        if !self.early.bytes.is_empty() {
-            let early = std::mem::take(&mut self.early.bytes);
-            self.take_bytes(self.early.read, &early, receive);
-        }
         loop {
             let written = self.write(cx);
             self.poll_closing(cx, written);
@@ -139,14 +121,8 @@ impl<D: PubSubDialect> MessageStream for PubSubSession<D> {
             }
             match self.connection.poll_read(cx, buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => self.end_for(FailureKind::AbnormalClose),
-                Poll::Ready(Ok(count)) => {
-                    self.traffic.received += count as u64;
-                    // Taken before parsing: parsing is our work, not the target's.
-                    let now = clock::now();
-                    self.take_bytes(now, &buffer[..count], receive);
-                }
-                Poll::Ready(Err(error)) => self.end_for(fault::kind_of(&error)),
+                Poll::Ready(Ok((now, count))) => self.take_bytes(now, &buffer[..count], receive),
+                Poll::Ready(Err(kind)) => self.end_for(kind),
             }
         }
     }
@@ -160,7 +136,7 @@ impl<D: PubSubDialect> MessageStream for PubSubSession<D> {
         if !self.is_open() {
             return Err(FailureKind::Closed);
         }
-        let out = &mut self.queue.bytes;
+        let out = &mut self.connection.out.bytes;
         match command {
             BrokerCommand::Publish(message) => {
                 self.dialect.publish(&message, out)?;
@@ -192,17 +168,17 @@ impl<D: PubSubDialect> MessageStream for PubSubSession<D> {
     }
 
     fn queued(&self) -> usize {
-        self.queue.waiting()
+        self.connection.out.waiting()
     }
 
     fn close(&mut self, _: u16, _: &str) {
         if self.is_open() {
-            self.dialect.end(&mut self.queue.bytes);
+            self.dialect.end(&mut self.connection.out.bytes);
             self.phase = PubSubPhase::Closing(clock::now().after(self.close_ns));
         }
     }
 
     fn take_traffic(&mut self) -> Traffic {
-        std::mem::take(&mut self.traffic)
+        self.connection.take_traffic()
     }
 }
