@@ -142,6 +142,11 @@ indexed_by! {
 }
 
 impl Plan {
+    /// The archetypes of the load, of the setup and of the teardown.
+    pub fn all_archetypes(&self) -> impl Iterator<Item = &Archetype> {
+        self.archetypes.iter().chain(&self.setup).chain(&self.teardown)
+    }
+
     /// Whether values of rows depend on a key that all processes of the run need.
     pub fn has_keyed_rows(&self) -> bool {
         let draws = self.archetypes.iter().flat_map(|archetype| &archetype.data);

@@ -29,7 +29,8 @@ pub fn resize(
     predicted: Option<f64>,
 ) -> Option<(u64, ChangeCause)> {
     let busy = used.utilisation().unwrap_or(0.0);
-    let soon = predicted.map_or(0.0, |in_use| in_use / size.max(1) as f64);
+    let room = size.max(1) as f64 * policy.streams as f64;
+    let soon = predicted.map_or(0.0, |in_use| in_use / room);
     let errors = used.error_share().unwrap_or(0.0);
     let wait_us = used.waits.percentile_us(95.0);
     let shrunk = (size - (size / 10).max(1).min(size)).max(policy.min);

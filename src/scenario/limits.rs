@@ -87,7 +87,7 @@ pub(crate) fn report_other_run_headers(diagnostics: &mut Diagnostics, label: &st
     let is_it = |(name, _): &(String, Template)| name.eq_ignore_ascii_case(RUN_HEADER);
     let services = plan.services.iter().filter(|service| service.headers.iter().any(is_it));
     let services = services.map(|service| format!("service `{}`", service.name));
-    let archetypes = plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown);
+    let archetypes = plan.all_archetypes();
     let archetypes = archetypes.filter(|archetype| {
         archetype.calls.iter().any(|call| call.request.headers.iter().any(is_it))
     });

@@ -1,9 +1,9 @@
 //! A shard's part of a pool: idle connections, and a queue of calls that wait for one.
 //!
 //! `engine::resilience` leases a slot before an attempt and returns it afterwards.
-//! Invariant: slots in use and idle slots together do not exceed the pool's size, except until
-//! slots in use are returned after a shrink; waiting calls are served in order, and no call
-//! overtakes.
+//! Invariant: slots in use, idle slots and shared connections together do not exceed the pool's
+//! size, except until slots in use are returned after a shrink; waiting calls are served in order,
+//! and no call overtakes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,6 +17,7 @@ use crate::plan::slots::Segment;
 use crate::stats::PoolUse;
 use crate::units::nanos;
 use crate::wire::deadline::{CallDeadline, WaitEnded};
+use crate::wire::shared_connections::SharedConnections;
 use crate::wire::{ConnectionSlot, Wire};
 
 /// One shard's part of a connection pool.
@@ -26,7 +27,12 @@ pub struct ConnectionPool {
     /// This shard's part of the pool's size, and of its minimum of idle connections.
     size: Cell<u64>,
     least: u64,
+    /// Slots in use that have a connection of their own, or open one.
     in_use: Cell<u64>,
+    /// Calls that have a place on a shared connection.
+    sharing: Cell<u64>,
+    /// Connections of HTTP/2 that calls share.
+    shared: SharedConnections,
     /// Free slots that may have a connection, with their service; the one used last is at the back.
     idle: RefCell<VecDeque<(ServiceId, ConnectionSlot, Time)>>,
     queue: RefCell<VecDeque<Rc<Waiter>>>,
@@ -62,6 +68,8 @@ impl ConnectionPool {
             least: policy.min / segment.shards,
             policy: policy.clone(),
             in_use: Cell::new(0),
+            sharing: Cell::new(0),
+            shared: SharedConnections::new(policy.streams),
             idle: RefCell::default(),
             queue: RefCell::default(),
             used: RefCell::default(),
@@ -81,29 +89,46 @@ impl ConnectionPool {
         if !self.queue.borrow().is_empty() {
             return None;
         }
-        let slot = self.free(service, wire)?;
-        self.integrate(now);
-        self.in_use.set(self.in_use.get() + 1);
+        let slot = self.free(service, wire, now)?;
         let mut used = self.used.borrow_mut();
         used.leases += 1;
         used.waits.record_ns(0);
         Some(slot)
     }
 
-    /// Takes a free slot, not yet counted as in use.
-    fn free(&self, service: ServiceId, wire: &Wire) -> Option<ConnectionSlot> {
+    /// Takes a free slot, or a place on a shared connection, and counts it as in use.
+    fn free(&self, service: ServiceId, wire: &Wire, now: Time) -> Option<ConnectionSlot> {
+        if self.shared.are_shared()
+            && let Some(slot) =
+                self.shared.lease(service, now, |slot| is_over(slot, &self.policy, now))
+        {
+            self.integrate(now);
+            self.sharing.set(self.sharing.get() + 1);
+            return Some(slot);
+        }
         let mut idle = self.idle.borrow_mut();
-        if self.in_use.get() >= self.size.get() {
+        if self.busy() >= self.size.get() && !self.shared.close_unused() {
             return None;
         }
-        if let Some(at) = idle.iter().rposition(|(its, ..)| *its == service) {
-            return idle.remove(at).map(|(_, slot, _)| slot);
-        }
-        // An idle slot of another service makes room: the one that was used longest ago.
-        if self.in_use.get() + idle.len() as u64 >= self.size.get() {
-            idle.pop_front();
-        }
-        Some(wire.new_slot())
+        let slot = match idle.iter().rposition(|(its, ..)| *its == service) {
+            Some(at) => idle.remove(at)?.1,
+            None => {
+                // An idle slot of another service makes room: the one that was used longest ago.
+                if self.busy() + idle.len() as u64 >= self.size.get() {
+                    idle.pop_front();
+                }
+                wire.new_slot()
+            }
+        };
+        drop(idle);
+        self.integrate(now);
+        self.in_use.set(self.in_use.get() + 1);
+        Some(slot)
+    }
+
+    /// Slots in use, and shared connections.
+    fn busy(&self) -> u64 {
+        self.in_use.get() + self.shared.count()
     }
 
     /// Waits in the queue until a connection slot is free, first come, first served, for at most
@@ -157,12 +182,21 @@ impl ConnectionPool {
     ) {
         self.integrate(now);
         self.used.borrow_mut().failed += u64::from(failed);
+        if slot.is_shared() {
+            self.sharing.set(self.sharing.get() - 1);
+            self.shared.give_back(slot, now, |slot| is_over(slot, &self.policy, now));
+            return self.serve(wire, now);
+        }
         self.in_use.set(self.in_use.get() - 1);
         slot.close_open_transaction();
         retire(&mut slot, &self.policy, now);
         let mut idle = self.idle.borrow_mut();
-        if slot.is_open() && self.in_use.get() + (idle.len() as u64) < self.size.get() {
-            idle.push_back((service, slot, now));
+        if slot.is_open() && self.busy() + (idle.len() as u64) < self.size.get() {
+            if self.shared.are_shared() && slot.speaks_h2() {
+                self.shared.add(service, slot, now);
+            } else {
+                idle.push_back((service, slot, now));
+            }
         }
         drop(idle);
         self.serve(wire, now);
@@ -174,9 +208,7 @@ impl ConnectionPool {
             let Some(service) = self.queue.borrow().front().map(|waiter| waiter.service) else {
                 return;
             };
-            let Some(slot) = self.free(service, wire) else { return };
-            self.integrate(now);
-            self.in_use.set(self.in_use.get() + 1);
+            let Some(slot) = self.free(service, wire, now) else { return };
             let Some(waiter) = self.queue.borrow_mut().pop_front() else { return };
             *waiter.slot.borrow_mut() = Some(slot);
             if let Some(waker) = waiter.waker.borrow_mut().take() {
@@ -190,7 +222,8 @@ impl ConnectionPool {
         self.integrate(now);
         self.size.set(shard_share(size, segment));
         let mut idle = self.idle.borrow_mut();
-        while self.in_use.get() + idle.len() as u64 > self.size.get() && idle.pop_front().is_some()
+        let has_too_many = |idle: usize| self.busy() + idle as u64 > self.size.get();
+        while has_too_many(idle.len()) && (idle.pop_front().is_some() || self.shared.close_unused())
         {
         }
         drop(idle);
@@ -201,19 +234,27 @@ impl ConnectionPool {
     pub fn sweep(&self, now: Time) {
         let Some(most) = self.policy.idle.map(nanos) else { return };
         let mut idle = self.idle.borrow_mut();
-        while idle.len() as u64 > self.least
-            && idle.front().is_some_and(|(_, _, since)| now.since(*since) >= most)
+        let is_old = |since: Time| now.since(since) >= most;
+        while idle.len() as u64 + self.shared.idle() > self.least
+            && idle.front().is_some_and(|(_, _, since)| is_old(*since))
         {
             idle.pop_front();
         }
+        let spare = Cell::new((idle.len() as u64 + self.shared.idle()).saturating_sub(self.least));
+        self.shared.close_where(|_, since| {
+            let closes = is_old(since) && spare.get() > 0;
+            spare.set(spare.get() - u64::from(closes));
+            closes
+        });
     }
 
     /// Closes all idle connections, or those to one service; returns how many.
     pub fn close_idle(&self, service: Option<ServiceId>) -> usize {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain(|(its, ..)| service.is_some_and(|service| *its != service));
-        before - idle.len()
+        let is_meant = |its: ServiceId| service.is_none_or(|service| its == service);
+        idle.retain(|(its, ..)| !is_meant(*its));
+        before - idle.len() + self.shared.close_where(|its, _| is_meant(its))
     }
 
     /// Takes the counts since the last call, with the current numbers of slots.
@@ -221,10 +262,15 @@ impl ConnectionPool {
         self.integrate(now);
         let mut used = self.used.take();
         used.size = self.size.get();
-        used.in_use = self.in_use.get();
-        used.idle = self.idle.borrow().len() as u64;
+        used.in_use = self.in_use.get() + self.sharing.get();
+        used.idle = self.idle.borrow().len() as u64 + self.shared.idle();
         used.waiting = self.queue.borrow().len() as u64;
         used
+    }
+
+    /// How many calls a connection carries at a time: 1, until there is one that is shared.
+    fn calls_each(&self) -> u64 {
+        if self.shared.count() > 0 { self.policy.streams } else { 1 }
     }
 
     /// Advances the time integrals to `now`.
@@ -232,17 +278,21 @@ impl ConnectionPool {
         let ns = u128::from(now.since(self.since.get()));
         self.since.set(self.since.get().max(now));
         let mut used = self.used.borrow_mut();
-        used.busy += u128::from(self.in_use.get()) * ns;
-        used.room += u128::from(self.size.get()) * ns;
+        used.busy += u128::from(self.in_use.get() + self.sharing.get()) * ns;
+        used.room += u128::from(self.size.get() * self.calls_each()) * ns;
     }
+}
+
+/// Whether a connection has reached the policy's age or number of requests.
+fn is_over(slot: &ConnectionSlot, policy: &policy::PoolPolicy, now: Time) -> bool {
+    let old = policy.max_age.is_some_and(|most| now.since(slot.opened()) >= nanos(most));
+    old || policy.max_requests.is_some_and(|most| slot.requests() >= most)
 }
 
 /// Closes a slot's connection if it has reached the policy's age or number of requests, or if the
 /// policy wants a new connection per request.
 pub fn retire(slot: &mut ConnectionSlot, policy: &policy::PoolPolicy, now: Time) {
-    let old = policy.max_age.is_some_and(|most| now.since(slot.opened()) >= nanos(most));
-    let used = policy.max_requests.is_some_and(|most| slot.requests() >= most);
-    if old || used || policy.strategy == policy::PoolStrategy::PerRequest {
+    if is_over(slot, policy, now) || policy.strategy == policy::PoolStrategy::PerRequest {
         slot.close();
     }
 }

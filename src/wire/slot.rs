@@ -3,12 +3,14 @@
 //! A user or a pool owns slots; `http1` and `http2` open connections in them.
 //! Invariant: a slot holds at most one connection, and each open one is counted once.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::clock::Time;
 use crate::trace::trace_event;
 use crate::wire::cluster::node_connections::{NodeConnections, NodeNumber};
 use crate::wire::connect::connection::OpenConnection;
+use crate::wire::connection_share::ConnectionShare;
 use crate::wire::http2::connection::Http2;
 use crate::wire::open_count::{OpenCount, OpenStreamCount};
 
@@ -23,6 +25,8 @@ pub struct ConnectionSlot {
     /// When the connection was opened, and how many requests it has carried.
     opened: Time,
     pub(super) requests: u64,
+    /// The call's place on a connection that others share. Boxed: few pools share connections.
+    share: Option<Box<ConnectionShare>>,
     /// The shard's count of open connections.
     open: Rc<OpenCount>,
 }
@@ -30,7 +34,15 @@ pub struct ConnectionSlot {
 impl ConnectionSlot {
     /// Creates a slot without a connection; `open` counts the connections of its shard.
     pub(super) fn new(open: Rc<OpenCount>) -> Self {
-        Self { connection: None, h2: None, nodes: None, opened: Time::NEVER, requests: 0, open }
+        Self {
+            connection: None,
+            h2: None,
+            nodes: None,
+            opened: Time::NEVER,
+            requests: 0,
+            share: None,
+            open,
+        }
     }
 
     /// Whether the slot has a connection.
@@ -55,7 +67,49 @@ impl ConnectionSlot {
         self.requests += 1;
     }
 
-    /// Closes the connection, if there is one.
+    /// Whether the slot has a place on a connection that others share, or had one.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.share.is_some()
+    }
+
+    /// Takes the place on a shared connection.
+    pub(super) fn take_share(&mut self) -> Option<Box<ConnectionShare>> {
+        self.share.take()
+    }
+
+    /// Whether its connection speaks HTTP/2.
+    pub(super) const fn speaks_h2(&self) -> bool {
+        self.h2.is_some()
+    }
+
+    /// Whether its connection of HTTP/2 can carry another request.
+    pub(super) fn is_fresh_h2(&mut self) -> bool {
+        self.h2.as_mut().is_some_and(|h2| h2.is_fresh())
+    }
+
+    /// Whether another call may begin on its connection of HTTP/2, which has at least `calls` of
+    /// them and may have `most`.
+    pub(super) fn has_room_for(&self, calls: u64, most: u64) -> bool {
+        self.h2.as_ref().is_some_and(|h2| h2.has_room_for(calls, most))
+    }
+
+    /// Bytes that its connection of HTTP/2 has received.
+    pub(super) fn received_h2(&self) -> Option<u64> {
+        self.h2.as_ref().map(|h2| h2.traffic.received.get())
+    }
+
+    /// A slot with a place on the connection of HTTP/2, which has these calls.
+    pub(super) fn share(&mut self, idle_since: Time, calls: &Rc<Cell<u64>>) -> Option<Self> {
+        let h2 = self.h2.as_ref()?;
+        let mut slot = Self::new(Rc::clone(&self.open));
+        (slot.opened, slot.requests) = (self.opened, self.requests);
+        slot.share = Some(Box::new(ConnectionShare::new(calls, h2.traffic.received.get())));
+        slot.h2 = Some(Box::new(h2.share(idle_since)));
+        self.requests += 1;
+        Some(slot)
+    }
+
+    /// Closes the connection, if there is one; of a shared one, its own place.
     pub fn close(&mut self) {
         let (connection, h2) = (self.connection.take(), self.h2.take());
         if connection.is_some() || h2.is_some() {

@@ -40,6 +40,8 @@ mod framing; // the same raw answers through our reader, byte by byte, and throu
 #[cfg(feature = "grpc")]
 mod grpc_peers; // calls of gRPC at peers that no good server is
 #[cfg(feature = "grpc")]
+mod grpc_pools; // calls of several users on a connection of HTTP/2
+#[cfg(feature = "grpc")]
 mod grpc_reflection; // methods that a server tells
 #[cfg(feature = "grpc")]
 mod grpc_steps; // calls of gRPC at a real server

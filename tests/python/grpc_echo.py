@@ -22,6 +22,7 @@ certificate = [path for path in rest if not path.endswith(".proto") and not path
 sys.path.extend(sorted({os.path.dirname(path) for path in protos}))
 lock = threading.Lock()
 number = 0
+meetings = {}
 
 
 def note(context, method):
@@ -39,6 +40,10 @@ def note(context, method):
 def answer(messages, request, context, method):
     metadata, own = note(context, method)
     left = context.time_remaining()
+    if request.together:
+        with lock:
+            meeting = meetings.setdefault(request.together, threading.Barrier(request.together))
+        meeting.wait(30)
     time.sleep(request.sleep_ms / 1000)
     context.set_trailing_metadata((("x-trailing", request.text.encode("ascii", "replace").decode()),))
     if metadata.get("x-compress"):

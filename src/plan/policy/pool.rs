@@ -41,6 +41,8 @@ pub struct PoolPolicy {
     pub min: u64,
     /// Maximum connections of an adaptive pool; equal to `connections` unless the pool adapts.
     pub max: u64,
+    /// Maximum calls at a time on a connection of HTTP/2.
+    pub streams: u64,
     /// Closes a connection that is idle for this time.
     pub idle: Option<Duration>,
     /// Closes a connection of this age after its call.
@@ -74,6 +76,7 @@ impl PoolPolicy {
             connections,
             min: 0,
             max: connections,
+            streams: 1,
             idle: None,
             max_age: None,
             max_requests: None,

@@ -97,6 +97,14 @@ fn pool(
     let (min, connections, max) = sizes(diagnostics, min, size, max, every.is_some());
     let plain = PoolPolicy::shared(&key.name, patterns, connections);
     let mut pool = PoolPolicy { strategy, min, max, adaptive: every, ..plain };
+    if let Some((span, streams)) = fields.placed(diagnostics, "streams") {
+        pool.streams = streams;
+        if streams > 1 && strategy != PoolStrategy::Shared {
+            diagnostics
+                .mistake(span, "`streams` needs a shared pool")
+                .expected("`strategy: shared` in the same pool");
+        }
+    }
     fields.fill(diagnostics, "idle", &mut pool.idle);
     fields.fill(diagnostics, "max_age", &mut pool.max_age);
     fields.fill(diagnostics, "wait", &mut pool.wait);

@@ -11,7 +11,7 @@ use crate::scenario::syntax::spans::SourceSpans;
 
 /// Reports them.
 pub(crate) fn caches(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
-    let all = || plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown);
+    let all = || plan.all_archetypes();
     let uses = |archetype: &Archetype, cache: usize| {
         archetype.steps.iter().any(|step| matches!(step, Step::Cached(one) if one.cache == cache))
     };

@@ -5,5 +5,6 @@
 
 mod cache_warnings;
 pub(crate) mod plan_warnings;
+mod pool_warnings;
 mod stream_warnings;
 mod threshold_warnings;

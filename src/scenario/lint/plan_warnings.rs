@@ -11,16 +11,12 @@ use crate::forecast::pass::section_pass;
 use crate::forecast::{TargetAssumptions, visits::VisitAssumptions};
 use crate::ids::{ArchetypeId, ServiceId, WorkloadId};
 use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
-use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
 use crate::plan::flow::Session;
-use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
-use crate::scenario::lint::{cache_warnings, stream_warnings, threshold_warnings};
+use crate::plan::{Archetype, Load, Plan};
+use crate::scenario::lint::{cache_warnings, pool_warnings, stream_warnings, threshold_warnings};
 use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
 use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
 use crate::units::{counted, show_duration};
-
-/// Maximum endpoints named in a message.
-const NAMED: usize = 8;
 
 /// Reports all warnings.
 pub(crate) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
@@ -38,17 +34,14 @@ pub(crate) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &Sourc
     ineffective_settings(diagnostics, plan, spans);
     long_durations(diagnostics, plan, spans);
     threshold_warnings::thresholds(diagnostics, plan, spans);
-    endpoints(diagnostics, plan, spans);
+    pool_warnings::endpoints(diagnostics, plan, spans);
+    pool_warnings::streams(diagnostics, plan, spans);
     stream_warnings::streams(diagnostics, plan, spans);
     cache_warnings::caches(diagnostics, plan, spans);
 }
 
-fn all_archetypes(plan: &Plan) -> impl Iterator<Item = &Archetype> {
-    plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown)
-}
-
 fn unused_services(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
-    let calls = || all_archetypes(plan).flat_map(|archetype| &archetype.calls);
+    let calls = || plan.all_archetypes().flat_map(|archetype| &archetype.calls);
     // A redirect may lead to a service that no step uses.
     let follows = |call: &crate::plan::Call| {
         call.redirects.or(plan.services[call.service].redirects).is_some_and(|most| most > 0)
@@ -85,7 +78,7 @@ fn unread_variables(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSp
     let never = |_: usize| false;
     if let (Some(setup), Some(archetype_spans)) = (&plan.setup, &spans.setup) {
         // Variables of `setup` have the same slots in all archetypes.
-        let reads: Vec<Vec<bool>> = all_archetypes(plan).map(Archetype::variables_read).collect();
+        let reads: Vec<Vec<bool>> = plan.all_archetypes().map(Archetype::variables_read).collect();
         warn(setup, archetype_spans, &|slot| {
             reads.iter().any(|read| read.get(slot) == Some(&true))
         });
@@ -240,28 +233,6 @@ fn long_durations(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpan
                 message,
                 "hanging calls are cancelled at the end of the run, not by this timeout",
             );
-        }
-    }
-}
-
-/// Warns about endpoint patterns of pools and limits that match no call.
-fn endpoints(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
-    if spans.patterns.is_empty() {
-        return;
-    }
-    let endpoints = Endpoints::new(plan);
-    if endpoints.all.len() == MAX_ENDPOINTS {
-        // Further endpoints share the last index.
-        return;
-    }
-    for (pattern, span) in &spans.patterns {
-        if endpoints.all.iter().all(|endpoint| pattern.specificity(endpoint).is_none()) {
-            let mut names: Vec<String> = endpoints.all.iter().map(Endpoint::name).collect();
-            let more = names.len().saturating_sub(NAMED);
-            names.truncate(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let help = format!("endpoints: {}{more}", names.join(", "));
-            diagnostics.warn(*span, format!("no step matches `{pattern}`"), &help);
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::scenario::nouns::values::PRIORITY;
 /// Maximum connections of a pool.
 const MAX_CONNECTIONS: u64 = 1_000_000;
 
+/// Maximum calls at a time on a connection: HTTP/2 numbers no more streams.
+const MAX_STREAMS: u64 = (1 << 31) - 1;
+
 /// An endpoint pattern: `"POST /login"`, `/export/*`, `*`.
 const PATTERN: ValueShape =
     Matching("^\\s*([A-Z]+\\s+)?(\\*|/[^\\s?#]*)\\s*$", "endpoint pattern such as `POST /login`");
@@ -21,8 +24,8 @@ pub(crate) static POOL: Noun = Noun {
     id: "pool",
     title: "a pool",
     about: "A group of endpoints and its connections; numbers are for the whole run. `idle`, \
-            `wait`, `min` and `max` apply to shared pools, `max_age`, `max_requests` and \
-            `priority` to all.",
+            `wait`, `min`, `max` and `streams` apply to shared pools, `max_age`, `max_requests` \
+            and `priority` to all.",
     groups: &[&[
         key(
             "match",
@@ -40,6 +43,13 @@ pub(crate) static POOL: Noun = Noun {
         .otherwise("a tenth of `connections`, at least 1"),
         key("max", Count(1, MAX_CONNECTIONS), "Largest size of an adaptive pool.")
             .otherwise("twice `connections`"),
+        key(
+            "streams",
+            Count(1, MAX_STREAMS),
+            "Maximum calls at a time on a connection of HTTP/2, within what the target allows; \
+             shared pools only.",
+        )
+        .default("1"),
         key("idle", PositiveDuration, "Closes connections idle for this long.").otherwise("never"),
         key("max_age", PositiveDuration, "Closes connections of this age.").otherwise("never"),
         key("max_requests", Count(1, u64::MAX / 2), "Closes connections after this many requests.")

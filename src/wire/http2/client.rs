@@ -1,5 +1,5 @@
-//! HTTP/2 through the h2 crate: one connection per slot, one exchange on it at a time, beside the
-//! streams that its responses left.
+//! HTTP/2 through the h2 crate: one exchange at a time in each slot, beside the streams that its
+//! responses left. Slots of a pool may share a connection.
 //!
 //! `Wire::exchange` calls it, boxed, for services that speak HTTP/2 or may negotiate it.
 //! Invariant: every way an exchange can end is an AttemptOutcome, named as on HTTP/1.1; what a

@@ -1,7 +1,7 @@
 //! An HTTP/2 connection through the h2 crate.
 //!
-//! `client` opens it; `stream_exchange` runs the exchanges of its slot on it, one at a time, beside
-//! the streams that hold it.
+//! `client` opens it; `stream_exchange` runs exchanges on it: of its slot, and of the slots that
+//! share it, each one at a time, beside the streams that hold it.
 //! Invariant: what a target sends is bounded by flow-control windows; the connection closes when
 //! neither its slot nor a stream holds it any more.
 
@@ -104,9 +104,27 @@ impl Http2 {
         }
     }
 
+    /// The same connection for another slot, which it is as if idle since then.
+    pub(in crate::wire) fn share(&self, idle_since: Time) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            driver: Rc::clone(&self.driver),
+            traffic: Rc::clone(&self.traffic),
+            scheme: self.scheme.clone(),
+            idle_since,
+        }
+    }
+
     /// Whether the target allows another call at the same time.
     pub(super) fn has_room(&self) -> bool {
-        self.traffic.calls() < self.sender.current_max_send_streams()
+        self.has_room_for(0, u64::MAX)
+    }
+
+    /// Whether another call may begin beside the calls and streams that are open: at least `calls`.
+    /// The target and `most` bound them.
+    pub(in crate::wire) fn has_room_for(&self, calls: u64, most: u64) -> bool {
+        let open = (self.traffic.calls() as u64).max(calls);
+        open < most.min(self.sender.current_max_send_streams() as u64)
     }
 
     /// Whether the connection can carry another request: it has neither ended nor received a
