@@ -295,6 +295,7 @@ worlds![
     a_slow_target_is_a_reason_too,
     slow_target_is_not_a_generator_pause,
     streams_await_races,
+    streams_bring_forged_stamps,
     streams_captured_values_reach_every_step,
     streams_chat,
     streams_close_slowly,

@@ -18,11 +18,10 @@ use crate::plan::operation::Operation;
 use crate::plan::transport::Auth;
 use crate::plan::{Address, Call, Plan, RequestBody, Service, ServiceTarget};
 use crate::protocol::{Protocol, status};
-use crate::stats::{AttemptOutcome, Exchange};
+use crate::stats::AttemptOutcome;
 use crate::template::Template;
 use crate::wire::{
-    CallDeadline, CaptureRequest, ConnectionSlot, ExchangeContext, Outgoing, ResponseCapture,
-    ServiceEndpoint, Wire,
+    CallDeadline, CaptureRequest, ConnectionSlot, Outgoing, ResponseCapture, ServiceEndpoint, Wire,
 };
 
 /// How long a server may take to tell all of its methods.
@@ -140,21 +139,8 @@ impl AskedServer<'_> {
             number: 0,
             intended: RunOffset::default(),
         };
-        let (mut capture, mut resends) = (ResponseCapture::default(), 0);
-        let outcome = loop {
-            let mut exchange = Exchange::begun(clock::now());
-            let mut context = ExchangeContext {
-                slot: &mut *slot,
-                outgoing: &outgoing,
-                deadline: &self.deadline,
-                capture: &mut capture,
-                exchange: &mut exchange,
-            };
-            let resend = self.wire.exchange(&mut context).await;
-            if !resend.is_due(&mut resends) {
-                break exchange.outcome;
-            }
-        };
+        let mut capture = ResponseCapture::default();
+        let outcome = self.wire.complete(slot, &outgoing, &self.deadline, &mut capture).await;
         match outcome {
             AttemptOutcome::Responded(code) if !status::is_error(code) => {
                 let reply = method.output.to_json(&capture.body);

@@ -127,6 +127,32 @@ impl Wire {
         }
     }
 
+    /// Runs exchanges until one is not to be sent again: a kept connection that the target closed
+    /// meanwhile is no failure. For calls beside the load.
+    pub async fn complete(
+        &self,
+        slot: &mut ConnectionSlot,
+        outgoing: &Outgoing<'_>,
+        deadline: &CallDeadline,
+        capture: &mut ResponseCapture,
+    ) -> AttemptOutcome {
+        let mut resends = 0;
+        loop {
+            let mut exchange = Exchange::begun(clock::now());
+            let mut context = ExchangeContext {
+                slot: &mut *slot,
+                outgoing,
+                deadline,
+                capture: &mut *capture,
+                exchange: &mut exchange,
+            };
+            let resend = self.exchange(&mut context).await;
+            if !resend.is_due(&mut resends) {
+                return exchange.outcome;
+            }
+        }
+    }
+
     /// Opens the stream that an exchange left behind, if its response is what the protocol demands;
     /// the connection leaves the slot, and counts as open until the stream is dropped. One of
     /// HTTP/2 stays, and carries both the stream and later exchanges. Without a stream the

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use manada::clock::Time;
+use manada::delivery::{FoundStamp, Stamp};
 use manada::ids::StepId;
 use manada::plan::Plan;
 use manada::stats::Snapshot;
@@ -41,6 +44,10 @@ pub struct StreamScript {
     pub duplicate_every: Option<u64>,
     #[serde(default)]
     pub delay_every: Option<(u64, String)>,
+    /// The stamp of every n-th delivery has an intended time in years, and a number that was never
+    /// sent.
+    #[serde(default)]
+    pub forge_every: Option<u64>,
     /// Streams end during this time, and none opens.
     #[serde(default)]
     pub down: Option<Window>,
@@ -149,9 +156,10 @@ impl ScriptedStreams {
         }
         let late = self.script.delay_every.as_ref().filter(|(n, _)| number.is_multiple_of(*n));
         let late_ns = late.map_or(0, |(_, by)| ns(by));
+        let forged = every(self.script.forge_every).then(|| forged(payload));
         let event = FakeEvent::Message {
             kind: MessageKind::Text,
-            payload: Rc::clone(payload),
+            payload: forged.unwrap_or_else(|| Rc::clone(payload)),
             event: None,
             id: id.map(Rc::from),
         };
@@ -159,6 +167,20 @@ impl ScriptedStreams {
         let copies = 1 + usize::from(every(self.script.duplicate_every));
         vec![delivery; copies]
     }
+}
+
+/// A message with another stamp of the same run.
+fn forged(payload: &[u8]) -> Rc<[u8]> {
+    let at = payload.windows(4).position(|text| text == b"mnd1").unwrap();
+    // The run is the first field.
+    let run = URL_SAFE_NO_PAD.decode(&payload[at + 4..at + 12]).unwrap();
+    let run = u32::from_be_bytes(run[..4].try_into().unwrap());
+    let FoundStamp::Own(stamp) = Stamp::find(payload, run) else { panic!("no stamp") };
+    let (index, intended_us) = (stamp.index + (1 << 38), stamp.intended_us + (1 << 47));
+    let text = Stamp { index, intended_us, ..stamp }.text();
+    let mut forged = payload.to_vec();
+    forged[at..at + text.len()].copy_from_slice(&text);
+    forged.into()
 }
 
 impl StreamModel for ScriptedStreams {

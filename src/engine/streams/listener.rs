@@ -112,11 +112,11 @@ impl Listener {
             None => FoundStamp::Absent,
         };
         let mut recorder = shard.recorder.borrow_mut();
-        // In the second of the intended send, if it is known.
+        // In the second of the intended send, if it is known and was: a target may bring any stamp.
         let (second, delivery) = match found {
             FoundStamp::Own(stamp) => {
                 let intended = Time(stamp.intended_us.saturating_mul(1_000));
-                (RunOffset::of(intended, shard.start), Some((stamp, intended)))
+                (RunOffset::of(intended.min(at), shard.start), Some((stamp, intended)))
             }
             FoundStamp::Foreign | FoundStamp::Absent => (now, None),
         };

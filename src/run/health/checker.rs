@@ -16,12 +16,10 @@ use crate::ids::ServiceId;
 use crate::plan::health::HealthPolicy;
 use crate::plan::transport::Auth;
 use crate::plan::{Address, Call, Plan, Service};
-use crate::stats::{AttemptOutcome, ChangeSubject, Exchange};
+use crate::stats::{AttemptOutcome, ChangeSubject};
 use crate::template::Template;
 use crate::units::show_duration;
-use crate::wire::{
-    CallDeadline, CaptureRequest, ConnectionSlot, ExchangeContext, Outgoing, ResponseCapture, Wire,
-};
+use crate::wire::{CallDeadline, CaptureRequest, ConnectionSlot, Outgoing, ResponseCapture, Wire};
 
 /// Maximum bytes of a response that a text is searched in.
 const MAX_BODY: u64 = 64 << 10;
@@ -148,22 +146,8 @@ impl HealthWire {
         };
         let deadline = CallDeadline::new(Rc::clone(&self.is_cancelled));
         deadline.begin(clock::now() + policy.timeout);
-        let (mut capture, mut resends) = (ResponseCapture::default(), 0);
-        let outcome = loop {
-            let mut exchange = Exchange::begun(clock::now());
-            let mut context = ExchangeContext {
-                slot: &mut *slot,
-                outgoing: &outgoing,
-                deadline: &deadline,
-                capture: &mut capture,
-                exchange: &mut exchange,
-            };
-            // A kept connection that the target closed meanwhile is no failure.
-            let resend = self.wire.exchange(&mut context).await;
-            if !resend.is_due(&mut resends) {
-                break exchange.outcome;
-            }
-        };
+        let mut capture = ResponseCapture::default();
+        let outcome = self.wire.complete(slot, &outgoing, &deadline, &mut capture).await;
         deadline.end();
         match outcome {
             AttemptOutcome::Responded(status) if !policy.statuses.contains(&status) => {
