@@ -18,6 +18,8 @@ mod kafka_broker;
 mod kafka_group;
 #[path = "streams/kafka_links.rs"]
 mod kafka_links;
+#[path = "streams/kafka_transactions.rs"]
+mod kafka_transactions;
 #[path = "streams/link.rs"]
 mod link;
 #[path = "streams/mqtt.rs"]

@@ -165,6 +165,15 @@ pub struct SubscribeOptions {
     pub start: OffsetStart,
 }
 
+/// A step that begins or commits a transaction of Kafka.
+#[derive(Clone, Debug)]
+pub enum TransactPlan {
+    /// Begins one with this transactional id, and aborts one that is open.
+    Begin(Template),
+    /// Commits it; one with a message that was refused is aborted.
+    Commit,
+}
+
 /// When and how a consumer of AMQP acknowledges messages.
 #[derive(Clone, Debug, Default)]
 pub struct AcknowledgePlan {

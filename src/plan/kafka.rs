@@ -29,6 +29,10 @@ pub struct KafkaSettings {
     pub fetch_min: u32,
     /// Bytes of records of a fetch.
     pub fetch_max: u32,
+    /// Whether consumers read records of committed transactions only, and those outside of any.
+    pub reads_committed: bool,
+    /// How long a transaction may stay open before its coordinator aborts it.
+    pub transaction_timeout: Duration,
     /// How long a member of a group may be silent.
     pub session_timeout: Duration,
     /// How long a group waits for its members in a rebalance.
@@ -51,6 +55,8 @@ impl Default for KafkaSettings {
             fetch_wait: Duration::from_millis(500),
             fetch_min: 1,
             fetch_max: 1 << 20,
+            reads_committed: false,
+            transaction_timeout: Duration::from_mins(1),
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_mins(1),
             heartbeat: Duration::from_secs(3),

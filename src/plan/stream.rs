@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::grpc::GrpcCall;
 use crate::ids::ServiceId;
-use crate::plan::broker::{MqttSettings, PublishPlan, SubscribePlan};
+use crate::plan::broker::{MqttSettings, PublishPlan, SubscribePlan, TransactPlan};
 use crate::plan::kafka::KafkaSettings;
 use crate::plan::listener::{ChannelPlan, ListenerPlan, MatchCondition};
 
@@ -40,7 +40,7 @@ pub struct StreamStep {
 #[derive(Clone, Debug)]
 pub enum StreamAct {
     /// Opens the stream; the call is its handshake.
-    Open(OpenStream),
+    Open(Box<OpenStream>),
     /// Sends the call's body as a message.
     Send(SendMessage),
     /// Waits for messages.
@@ -51,6 +51,8 @@ pub enum StreamAct {
     Publish(Box<PublishPlan>),
     /// Subscribes at a broker, and handles messages from then on.
     Subscribe(Box<SubscribePlan>),
+    /// Begins or commits a transaction of a session of Kafka.
+    Transact(TransactPlan),
     /// Closes the stream.
     Close {
         /// Close code.
@@ -90,9 +92,19 @@ impl StreamAct {
             Self::Publish(publish) => {
                 publish.destination.reads(each);
                 publish.headers.iter().for_each(|(_, value)| value.reads(each));
+                let placing = publish.key.iter().chain(&publish.partition);
+                placing.for_each(|template| template.reads(each));
             }
-            Self::Subscribe(subscribe) => subscribe.source.reads(each),
-            Self::Open(_) | Self::Send(_) | Self::Listen(_) | Self::Close { .. } => {}
+            Self::Subscribe(subscribe) => {
+                subscribe.source.reads(each);
+                subscribe.group.iter().for_each(|group| group.reads(each));
+            }
+            Self::Transact(TransactPlan::Begin(id)) => id.reads(each),
+            Self::Open(_)
+            | Self::Send(_)
+            | Self::Listen(_)
+            | Self::Close { .. }
+            | Self::Transact(TransactPlan::Commit) => {}
         }
         let Some(listener) = self.listener() else { return };
         conditions(&listener.conditions, each);
@@ -113,6 +125,7 @@ impl StreamAct {
             Self::Await(_) => Some("await"),
             Self::Listen(_) | Self::Subscribe(_) => Some("listen"),
             Self::Close { .. } => Some("close"),
+            Self::Transact(_) => Some("transaction"),
         }
     }
 
@@ -124,7 +137,7 @@ impl StreamAct {
     /// Whether the step waits for the target.
     pub const fn waits(&self) -> bool {
         match self {
-            Self::Open(_) | Self::Await(_) | Self::Subscribe(_) => true,
+            Self::Open(_) | Self::Await(_) | Self::Subscribe(_) | Self::Transact(_) => true,
             Self::Publish(publish) => publish.waits(),
             Self::Close { half, .. } => *half,
             Self::Send(_) | Self::Listen(_) => false,

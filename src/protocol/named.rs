@@ -374,4 +374,9 @@ const KAFKA: &[NamedStatus] = &[
     status("UNSUPPORTED_COMPRESSION_TYPE", ClientError),
     status("MEMBER_ID_REQUIRED", ClientError),
     status("INVALID_RECORD", ClientError),
+    status("INVALID_PRODUCER_ID_MAPPING", ClientError),
+    status("INVALID_TRANSACTION_TIMEOUT", ClientError),
+    status("TRANSACTION_COORDINATOR_FENCED", Rejected),
+    status("FENCED_INSTANCE_ID", ClientError),
+    status("PRODUCER_FENCED", ClientError),
 ];

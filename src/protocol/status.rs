@@ -193,6 +193,7 @@ mod tests {
             (Protocol::Kafka, "OK", 1_700),
             (Protocol::Kafka, "UNKNOWN_TOPIC_OR_PARTITION", 1_705),
             (Protocol::Kafka, "INVALID_RECORD", 1_757),
+            (Protocol::Kafka, "PRODUCER_FENCED", 1_762),
         ] {
             assert_eq!(of_word(protocol, word), Some(status), "{word}");
             assert_eq!(super::word(status), word);

@@ -331,6 +331,11 @@ impl MessageStream for FakeStream {
                 hub.model.subscribe(now, stream, number, (source, subscription))
             }
             BrokerCommand::Settle(settlement) => hub.model.settle(now, stream, settlement),
+            // A simulated broker commits at once.
+            BrokerCommand::BeginTransaction { .. } | BrokerCommand::CommitTransaction => {
+                let event = FakeEvent::Answer { number, status: 200 };
+                vec![FakeDelivery { stream, at: now, event }]
+            }
         };
         hub.deliver(deliveries);
         Ok(())

@@ -33,7 +33,7 @@ pub(crate) struct Block {
 }
 
 /// Scenarios with a place for a part, by name: `@` stands where the part begins.
-const FRAMES: [(&str, &str); 11] = [
+const FRAMES: [(&str, &str); 12] = [
     (
         "scenario",
         "services: { s: builtin }\nworkloads: { w: { users: 1, flow: [ { get: / } ] } }\n@",
@@ -50,6 +50,12 @@ const FRAMES: [(&str, &str); 11] = [
         "step of db",
         "services: { s: 'postgres://127.0.0.1' }\nworkloads:\n  w:\n    users: 1\n    \
          flow:\n      @",
+    ),
+    (
+        "transactions",
+        "services: { log: 'kafka://127.0.0.1' }\n\
+         workloads: { w: { users: 1, archetypes: { a: 1 } } }\n\
+         archetypes:\n  a:\n    @",
     ),
     (
         "step of line",

@@ -61,6 +61,7 @@ mod influx; // line protocol at a real InfluxDB, and at strict and wrong receive
 mod instances; // several built-in targets that share channels through a real Redis
 mod kafka_groups; // consumer groups of Kafka
 mod kafka_steps; // steps at a real broker of Kafka's protocol, and at a mock cluster
+mod kafka_transactions; // transactions of Kafka at real peers
 mod keys; // terminal keys
 mod kubernetes; // objects of Kubernetes, and their published schemas
 mod ledger; // the generator's counts against the target's

@@ -33,6 +33,7 @@ mod step_end;
 mod stream_state;
 mod streamed;
 mod subscribe;
+mod transact;
 mod user_streams;
 mod wait;
 

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::engine::call::context::CallContext;
 use crate::engine::call::timing::{CallEnd, CallTiming};
 use crate::engine::shard::Shard;
-use crate::engine::streams::{finish, open, publish, send, step_end, subscribe, wait};
+use crate::engine::streams::{finish, open, publish, send, step_end, subscribe, transact, wait};
 use crate::engine::users::user::User;
 use crate::plan::stream::StreamAct;
 use crate::stats::CallResult;
@@ -34,6 +34,7 @@ pub(crate) async fn step(
         StreamAct::Send(message) => send::send(context, user, live, *message).await,
         StreamAct::Publish(plan) => publish::publish(context, user, live, plan).await,
         StreamAct::Subscribe(plan) => subscribe::subscribe(context, user, (call, live), plan).await,
+        StreamAct::Transact(plan) => transact::transact(context, user, live, plan).await,
         StreamAct::Await(message) => wait::wait(context, user, live, message).await,
         StreamAct::Close { half: true, .. } => finish::finish(context, user, live).await,
         StreamAct::Close { code, reason, .. } => {

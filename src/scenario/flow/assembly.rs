@@ -41,6 +41,8 @@ pub(crate) struct Assembly<'a> {
     pub is_cached: bool,
     /// The service of the transaction that the current steps belong to.
     pub transaction: Option<ServiceId>,
+    /// Whether the current steps are part of a transaction of Kafka.
+    pub is_transacted: bool,
     /// Number of loops around the current step.
     depth: usize,
 }
@@ -63,6 +65,7 @@ impl<'a> Assembly<'a> {
             cached_places: Vec::new(),
             is_cached: false,
             transaction: None,
+            is_transacted: false,
             depth: 0,
         }
     }

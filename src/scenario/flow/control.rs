@@ -8,6 +8,7 @@ use crate::plan::flow::{Branch, Choice, Parallel, Rendezvous, Step};
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::cached;
 use crate::scenario::flow::grpc;
+use crate::scenario::flow::kafka_transaction;
 use crate::scenario::flow::kinds;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::kinds::kind;
@@ -37,6 +38,9 @@ pub(crate) fn compile_list(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostic
 fn compile_step(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
     let kind = kinds::kind(node);
     if flow.transaction.is_some() && transaction::report_foreign(diagnostics, node, kind) {
+        return;
+    }
+    if flow.is_transacted && kafka_transaction::report_foreign(diagnostics, node, kind) {
         return;
     }
     if let Some(kind) = kind {

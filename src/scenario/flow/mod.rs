@@ -25,6 +25,7 @@ mod data;
 mod grpc;
 mod grpc_stream;
 pub(crate) mod kafka;
+mod kafka_transaction;
 pub(crate) mod kinds;
 mod link;
 pub(crate) mod message;

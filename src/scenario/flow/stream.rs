@@ -154,7 +154,7 @@ pub(crate) fn step(
         flow.streams[stream].is_kept = true;
     }
     let act = match (verb, opened) {
-        (_, Some(opened)) => StreamAct::Open(opened?.1),
+        (_, Some(opened)) => StreamAct::Open(Box::new(opened?.1)),
         (ControlStep::Send, _) => {
             broker::report_service(flow, diagnostics, fields);
             if let Some(grpc) = flow.streams[stream?].grpc.as_deref() {

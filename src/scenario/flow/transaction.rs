@@ -15,6 +15,7 @@ use crate::plan::transaction::{IsolationLevel, TransactionPlan};
 use crate::protocol::Protocol;
 use crate::scenario::flow::assembly::Assembly;
 use crate::scenario::flow::cached::CompileList;
+use crate::scenario::flow::kafka_transaction;
 use crate::scenario::flow::kinds::ControlStep;
 use crate::scenario::flow::step::{NamedStep, service_of};
 use crate::scenario::flow::tags::Tags;
@@ -73,6 +74,10 @@ pub(crate) fn transaction(
     let name = fields.take("name");
     let name = name.and_then(|node| values::plain_text(diagnostics, node, "a transaction's name"));
     let name = name.unwrap_or("transaction");
+    if kafka_transaction::is_one(flow, &mut fields) {
+        let place = (step, fields);
+        return kafka_transaction::compile(flow, diagnostics, place, name, compile_list);
+    }
     let service = service_of(diagnostics, &mut fields, &flow.flow_context, &[Protocol::Postgres]);
     let isolation = fields.word(diagnostics, "isolation", &IsolationLevel::NAMES);
     let retries: Option<u64> = fields.value(diagnostics, "retry");

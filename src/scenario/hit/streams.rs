@@ -244,12 +244,12 @@ fn open(mode: HitMode, call: &Call, stays: bool) -> Call {
     let status = if form == StreamForm::WebSocket { 101 } else { 200 };
     let what = CheckCondition::Status(vec![status]);
     let expect = Check { name: format!("status is {status}"), what };
-    let act = StreamAct::Open(OpenStream {
+    let act = StreamAct::Open(Box::new(OpenStream {
         form,
         subprotocols: Vec::new(),
         reconnect: stays.then(Reconnect::default),
         listener: None,
-    });
+    }));
     let mut opened = Call {
         stream: Some(Box::new(StreamStep { stream: 0, act })),
         expects: vec![expect],

@@ -34,6 +34,10 @@ pub(crate) const STARTS: [(&str, OffsetStart); 2] =
 /// Which replicas confirm a record, as words and numbers.
 pub(crate) const ACKS: [(&str, i16); 3] = [("all", -1), ("1", 1), ("0", 0)];
 
+/// What consumers read: whether only what was committed.
+pub(crate) const ISOLATIONS: [(&str, bool); 2] =
+    [("read_uncommitted", false), ("read_committed", true)];
+
 pub(crate) static KAFKA_SETTINGS: Noun = Noun {
     id: "kafka_settings",
     title: "`kafka` of a service",
@@ -69,6 +73,19 @@ pub(crate) static KAFKA_SETTINGS: Noun = Noun {
             .default("500ms"),
         key("fetch_min", Size, "Bytes of messages for which it does not wait.").default("1B"),
         key("fetch_max", Size, "Most bytes of messages in a fetch.").default("1MiB"),
+        key(
+            "isolation",
+            Words(&words(&ISOLATIONS)),
+            "What consumers read: also messages of transactions that are open or aborted, or only \
+             those of committed ones and outside of any.",
+        )
+        .default("read_uncommitted"),
+        key(
+            "transaction_timeout",
+            PositiveDuration,
+            "How long a transaction may stay open before the broker aborts it.",
+        )
+        .default("1m"),
         key("session_timeout", PositiveDuration, "How long a member of a group may be silent.")
             .default("45s"),
         key("rebalance_timeout", PositiveDuration, "How long a rebalance waits for members.")

@@ -334,7 +334,13 @@ pub(crate) static TRANSACTED: Noun = Noun {
         key("name", Fixed, "Name of its group, and the beginning of the names of its own calls.")
             .default("transaction"),
         key("service", Fixed, "Name of the service.")
-            .otherwise("the first one that speaks PostgreSQL"),
+            .otherwise("the first one that speaks PostgreSQL, or Kafka"),
+        key(
+            "transactional_id",
+            Fixed,
+            "Of Kafka: the identifier of the producer, which no other one has at the same time, \
+             such as `\"orders-{{ user.number }}\"`.",
+        ),
         key(
             "isolation",
             Words(&words(&IsolationLevel::NAMES)),
@@ -348,8 +354,13 @@ pub(crate) static TRANSACTED: Noun = Noun {
              deadlock (40P01).",
         )
         .default("0"),
-        key("do", Shared(&STEPS), "Steps: `sql`, and choices, loops, conditions and variables.")
-            .needs(STEPS_FORM),
+        key(
+            "do",
+            Shared(&STEPS),
+            "Steps: `sql`, and choices, loops, conditions and variables; of Kafka: any, with the \
+             messages that it sends.",
+        )
+        .needs(STEPS_FORM),
     ]],
     ..EMPTY
 };

@@ -6,7 +6,7 @@
 use crate::plan::kafka::{KafkaLoginMethod, KafkaSettings};
 use crate::plan::transport::TransportConfig;
 use crate::scenario::nouns::kafka::{
-    ACKS, COMPRESSIONS, KAFKA_SETTINGS, LOGIN_METHODS, MAX_BOOTSTRAP,
+    ACKS, COMPRESSIONS, ISOLATIONS, KAFKA_SETTINGS, LOGIN_METHODS, MAX_BOOTSTRAP,
 };
 use crate::scenario::service::transport;
 use crate::scenario::syntax::diagnostics::Diagnostics;
@@ -62,6 +62,10 @@ fn settings(diagnostics: &mut Diagnostics, node: &Node) -> ReadSettings {
     }
     fields.fill(diagnostics, "delivery_timeout", &mut settings.delivery_timeout);
     fields.fill(diagnostics, "fetch_wait", &mut settings.fetch_wait);
+    if let Some(reads_committed) = fields.word(diagnostics, "isolation", &ISOLATIONS) {
+        settings.reads_committed = reads_committed;
+    }
+    fields.fill(diagnostics, "transaction_timeout", &mut settings.transaction_timeout);
     fields.fill(diagnostics, "rebalance_timeout", &mut settings.rebalance_timeout);
     let session = fields.entry("session_timeout");
     fields.fill(diagnostics, "session_timeout", &mut settings.session_timeout);

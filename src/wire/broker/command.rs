@@ -25,6 +25,14 @@ pub enum BrokerCommand<'a> {
     },
     /// Acknowledges or rejects messages; it is not answered.
     Settle(DeliverySettlement),
+    /// Begins a transaction of Kafka, and aborts one that is open; it is answered.
+    BeginTransaction {
+        /// The transactional id.
+        id: &'a str,
+    },
+    /// Commits the open transaction of Kafka, or aborts it if one of its messages was refused; it
+    /// is answered, then with the first refusal.
+    CommitTransaction,
 }
 
 /// A message to be published.

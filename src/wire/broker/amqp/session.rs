@@ -182,6 +182,10 @@ impl MessageStream for AmqpSession {
             BrokerCommand::Subscribe { source, options, subscription, .. } => {
                 state.subscribe((number, subscription), source, options, out)?;
             }
+            // No step sends them here: they are Kafka's.
+            BrokerCommand::BeginTransaction { .. } | BrokerCommand::CommitTransaction => {
+                return Err(FailureKind::Other);
+            }
             BrokerCommand::Settle(settlement) => state.settle(&settlement, out),
         }
         self.last_sent = clock::now();

@@ -32,6 +32,8 @@ pub(super) enum KafkaApi {
     CreateTopics,
     DeleteTopics,
     InitProducerId,
+    AddPartitionsToTxn,
+    EndTxn,
     SaslAuthenticate,
 }
 
@@ -55,6 +57,8 @@ impl KafkaApi {
             Self::CreateTopics => (19, 4),
             Self::DeleteTopics => (20, 3),
             Self::InitProducerId => (22, 3),
+            Self::AddPartitionsToTxn => (24, 1),
+            Self::EndTxn => (26, 1),
             Self::SaslAuthenticate => (36, 0),
         }
     }

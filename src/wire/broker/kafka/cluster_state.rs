@@ -128,8 +128,19 @@ impl ClusterState {
         }
     }
 
-    /// Leaves all groups.
-    pub(super) fn leave_groups(&mut self) {
+    /// Begins a transaction.
+    pub(super) fn begin_transaction(&mut self, number: u64, id: &str, now: Time) {
+        self.producer.begin(number, id, now);
+    }
+
+    /// Commits the open transaction.
+    pub(super) fn commit_transaction(&mut self, number: u64, now: Time) {
+        self.producer.commit(number, now);
+    }
+
+    /// Aborts an open transaction, and leaves all groups.
+    pub(super) fn begin_close(&mut self, now: Time) {
+        self.producer.abandon_transaction(now);
         self.groups.iter_mut().for_each(ConsumerGroup::leave);
     }
 
@@ -184,6 +195,9 @@ impl ClusterState {
                 Ok(())
             }
             SentRequest::InitProducer => producer.take_identity(now, body),
+            SentRequest::Transaction(request) => {
+                producer.take_of_transaction(now, request, body, cluster)
+            }
             SentRequest::Produce(batches) => producer.take_response(now, batches, body, cluster),
             SentRequest::ListOffsets => consumer.take_offsets(now, body, cluster),
             SentRequest::Fetch(of) => consumer.take_fetched((now, &of), body, cluster, receive),
@@ -193,9 +207,14 @@ impl ClusterState {
         }
     }
 
+    /// Whether a command has an answer that was not taken.
+    pub(super) fn has_answers(&self) -> bool {
+        self.producer.has_answers() || !self.consumer.answers.is_empty()
+    }
+
     /// Takes the oldest answer.
     pub(super) fn take_answer(&mut self) -> Option<CommandAnswer> {
-        self.producer.answers.pop_front().or_else(|| self.consumer.answers.pop_front())
+        self.producer.take_answer().or_else(|| self.consumer.answers.pop_front())
     }
 
     /// Takes a finished rebalance: a subscription of the group, and how long it took, ns.

@@ -38,7 +38,7 @@ pub(super) struct ConsumedPartition {
     pub(super) place: PartitionPlace,
     /// The offset of the next record.
     pub(super) position: PartitionPosition,
-    /// The offset behind the last record of the broker.
+    /// The offset behind the last record of the broker that is read.
     pub(super) high_watermark: i64,
     /// The offset that is to be stored, and whether it is stored already.
     pub(super) done: Option<(i64, bool)>,

@@ -257,7 +257,7 @@ impl KafkaConsumer {
 
     /// Asks a broker for the offsets of partitions that have no position.
     fn ask(&mut self, node: i32, cluster: &ClusterLayout, links: &mut BrokerLinks) {
-        let Self { subscriptions, partitions, .. } = self;
+        let Self { subscriptions, partitions, settings, .. } = self;
         let mut queries = Vec::new();
         for partition in partitions {
             let topic = &subscriptions[partition.place.subscription].topic;
@@ -273,7 +273,8 @@ impl KafkaConsumer {
             return;
         }
         if let Some(link) = links.link_to(cluster, node, LinkRole::Main) {
-            link.request(&requests::list_offsets(&queries), Some(SentRequest::ListOffsets));
+            let request = requests::list_offsets(settings, &queries);
+            link.request(&request, Some(SentRequest::ListOffsets));
         }
     }
 

@@ -17,13 +17,16 @@ pub(super) const REBALANCE_IN_PROGRESS: i16 = 27;
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 pub(super) const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 pub(super) const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
+pub(super) const INVALID_TXN_STATE: i16 = 48;
+pub(super) const CONCURRENT_TRANSACTIONS: i16 = 51;
+pub(super) const OPERATION_NOT_ATTEMPTED: i16 = 55;
 pub(super) const MEMBER_ID_REQUIRED: i16 = 79;
 
 /// Codes in the order of the words of [`status`], from its third word on.
-const CODES: [i16; 56] = [
+const CODES: [i16; 61] = [
     -1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
     28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 44, 45, 46, 47, 48, 51, 53, 55, 58, 67,
-    68, 74, 75, 76, 79, 87,
+    68, 74, 75, 76, 79, 87, 49, 50, 52, 82, 90,
 ];
 
 /// Errors after which the layout of the cluster is read again, and the request sent again.

@@ -58,8 +58,12 @@ impl KafkaConsumer {
             }
             match fetched.error {
                 0 => {
-                    partition.high_watermark = fetched.high_watermark;
-                    self.hand_on(now, place, position, fetched.records, receive)?;
+                    partition.high_watermark = if self.settings.reads_committed {
+                        fetched.last_stable
+                    } else {
+                        fetched.high_watermark
+                    };
+                    self.hand_on(now, (place, position), &fetched, receive)?;
                 }
                 OFFSET_OUT_OF_RANGE => {
                     let own = &self.subscriptions[partition.place.subscription];
@@ -83,9 +87,8 @@ impl KafkaConsumer {
     fn hand_on(
         &mut self,
         now: Time,
-        place: usize,
-        position: i64,
-        records: &[u8],
+        (place, position): (usize, i64),
+        fetched: &FetchedPartition<'_>,
         receive: &mut dyn FnMut(Time, Message<'_>),
     ) -> Result<(), FailureKind> {
         let Self { subscriptions, partitions, unsettled, lines, last_delivery, .. } = self;
@@ -93,7 +96,8 @@ impl KafkaConsumer {
         let own = &subscriptions[partition.place.subscription];
         let (index, at) = (partition.place.index, partition.place);
         let most = self.max_message + 8 * self.settings.fetch_max as usize;
-        let mut batches = FetchedBatches::new(records, most);
+        let aborted = if self.settings.reads_committed { fetched.aborted } else { &[] };
+        let mut batches = FetchedBatches::new(fetched.records, most, aborted)?;
         let (mut next, mut is_too_large) = (position, false);
         let mut each = |record: FetchedRecord<'_>| {
             // A batch is whole: its first records may be before the position.

@@ -112,6 +112,20 @@ pub(super) fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
+/// Appends a text that may be missing, in the form of requests with tagged fields.
+pub(super) fn put_compact_text(out: &mut Vec<u8>, text: Option<&str>) {
+    let mut left = text.map_or(0, |text| text.len() + 1);
+    loop {
+        let low = (left & 0x7f) as u8;
+        left >>= 7;
+        out.push(if left > 0 { low | 0x80 } else { low });
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(text.unwrap_or_default().as_bytes());
+}
+
 /// Appends bytes.
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_int(out, bytes.len() as i32);

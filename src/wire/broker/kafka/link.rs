@@ -72,6 +72,19 @@ pub(super) enum SentRequest {
     Fetch(Vec<(PartitionPlace, i64)>),
     /// A request of the group with this index.
     Group(usize, GroupRequest),
+    /// A request to the coordinator of the producer's transactions.
+    Transaction(TransactionRequest),
+}
+
+/// A request to the coordinator of transactions.
+#[derive(Debug)]
+pub(super) enum TransactionRequest {
+    FindCoordinator,
+    /// For the identity of the producer.
+    Init,
+    /// With the partitions that come into the transaction: topic and partition, by index.
+    Add(Vec<(usize, usize)>),
+    End,
 }
 
 /// A request of a group.
@@ -95,9 +108,11 @@ impl SentRequest {
             Self::Produce(_) => body.last_chunk(),
             Self::Fetch(_) => at_begin(),
             // Behind the tagged fields of its header.
-            Self::InitProducer => body.get(1..).and_then(<[u8]>::first_chunk),
+            Self::InitProducer | Self::Transaction(TransactionRequest::Init) => {
+                body.get(1..).and_then(<[u8]>::first_chunk)
+            }
             Self::Group(_, GroupRequest::FetchOffsets) | Self::Metadata | Self::ListOffsets => None,
-            Self::Group(..) => at_begin(),
+            Self::Group(..) | Self::Transaction(_) => at_begin(),
         };
         let ms = found.map_or(0, |bytes| i32::from_be_bytes(*bytes));
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))

@@ -36,3 +36,5 @@ pub(in crate::wire) mod sasl;
 pub(in crate::wire) mod session;
 #[cfg(test)]
 mod tests;
+mod transacted_producer;
+mod transaction;

@@ -13,14 +13,15 @@ use super::requests::KafkaRequest;
 const REPLICAS_MS: i32 = 30_000;
 
 /// A request with these batches, which are sorted by topic; `names` are those of the topics.
+/// `transactional_id`: that of the transaction which they are part of.
 pub(super) fn encode(
-    (acks, identity): (i16, ProducerIdentity),
+    (acks, identity, transactional_id): (i16, ProducerIdentity, Option<&str>),
     names: &[&str],
     batches: &[SentBatch],
 ) -> KafkaRequest {
     let length: usize = batches.iter().map(|sent| sent.batch.batch.length() + 64).sum();
     let mut out = Vec::with_capacity(length + 64);
-    put_optional_text(&mut out, None);
+    put_optional_text(&mut out, transactional_id);
     out.extend_from_slice(&acks.to_be_bytes());
     put_int(&mut out, REPLICAS_MS);
     let topics = || batches.chunk_by(|one, other| one.topic == other.topic);

@@ -16,6 +16,7 @@ use super::links::BrokerLinks;
 use super::partition::{NewMessage, ProducedPartition, SentBatch, UnplacedMessage};
 use super::partitioner;
 use super::record_batch::ProducerIdentity;
+use super::transaction::ProducerTransaction;
 use super::{produce_request, requests, responses};
 use crate::clock::Time;
 use crate::plan::kafka::KafkaSettings;
@@ -29,20 +30,22 @@ pub(super) const MAX_IN_FLIGHT: usize = 5;
 pub(super) const MAX_REQUEST: usize = 1 << 20;
 
 /// The wait before a batch is sent again, ns.
-const AGAIN_NS: u64 = 100_000_000;
+pub(super) const AGAIN_NS: u64 = 100_000_000;
 
 /// A producer.
 #[derive(Debug)]
 pub(super) struct KafkaProducer {
     pub(super) settings: KafkaSettings,
-    identity: Option<ProducerIdentity>,
-    is_asking: bool,
+    pub(super) identity: Option<ProducerIdentity>,
+    pub(super) is_asking: bool,
     pub(super) topics: Vec<ProducedTopic>,
     /// When a batch is to be sent.
-    due: Time,
+    pub(super) due: Time,
     /// Bytes of messages that were not sent.
     waiting: usize,
     pub(super) answers: VecDeque<CommandAnswer>,
+    /// The transactions that its messages are part of, since a command began the first one.
+    pub(super) transaction: Option<ProducerTransaction>,
     /// Messages that were sent again.
     pub(super) resent: u64,
 }
@@ -55,7 +58,7 @@ pub(super) struct ProducedTopic {
     /// Where records without a key go.
     sticky: usize,
     /// Messages that came before the partitions were known.
-    unplaced: VecDeque<UnplacedMessage>,
+    pub(super) unplaced: VecDeque<UnplacedMessage>,
 }
 
 impl KafkaProducer {
@@ -68,6 +71,7 @@ impl KafkaProducer {
             due: Time::NEVER,
             waiting: 0,
             answers: VecDeque::new(),
+            transaction: None,
             resent: 0,
         }
     }
@@ -75,15 +79,6 @@ impl KafkaProducer {
     /// Bytes of messages that were not sent.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
-    }
-
-    /// Whether all messages were sent and answered.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting == 0
-            && self.topics.iter().all(|topic| {
-                topic.unplaced.is_empty()
-                    && topic.partitions.iter().all(|partition| partition.in_flight == 0)
-            })
     }
 
     /// Takes a message for a topic.
@@ -94,6 +89,11 @@ impl KafkaProducer {
         cluster: &mut ClusterLayout,
         now: Time,
     ) {
+        let refusal = self.transaction.as_ref().and_then(ProducerTransaction::refusal);
+        if let Some(code) = refusal {
+            self.answers.push_back(answer(message.number, now, code, None));
+            return;
+        }
         let place = match self.topics.iter().position(|known| *known.name == *topic) {
             Some(place) => place,
             None => {
@@ -186,25 +186,25 @@ impl KafkaProducer {
         cluster: &mut ClusterLayout,
         links: &mut BrokerLinks,
     ) {
-        if self.waiting == 0 {
+        let is_ending = self.transaction.as_ref().is_some_and(ProducerTransaction::is_ending);
+        if self.waiting == 0 && self.transaction.is_none() {
             self.due = Time::NEVER;
             return;
         }
+        let is_closing = is_closing || is_ending;
         if now < self.due && !is_closing {
             return;
         }
+        self.send_of_transaction(now, cluster, links);
         let Some(identity) = self.identity else {
-            if !std::mem::replace(&mut self.is_asking, true) {
-                links.request_of_any(
-                    cluster,
-                    &requests::init_producer(),
-                    SentRequest::InitProducer,
-                );
+            if self.transaction.is_none() && !std::mem::replace(&mut self.is_asking, true) {
+                let request = requests::init_producer(None);
+                links.request_of_any(cluster, &request, SentRequest::InitProducer);
             }
-            self.due = Time::NEVER;
+            self.due = self.transaction_due(now);
             return;
         };
-        self.due = Time::NEVER;
+        self.due = self.transaction_due(now);
         let mut nodes: Vec<i32> = Vec::new();
         for place in 0..self.topics.len() {
             if !self.topics[place].unplaced.is_empty() {
@@ -218,11 +218,20 @@ impl KafkaProducer {
                 let due = partition.due(&self.settings, is_closing);
                 for batch in partition.take_expired(now) {
                     self.waiting -= batch.bytes;
+                    if let Some(transaction) = &mut self.transaction {
+                        transaction.note_failure(REQUEST_TIMED_OUT);
+                    }
                     for number in batch.numbers {
                         self.answers.push_back(answer(number, now, REQUEST_TIMED_OUT, None));
                     }
                 }
                 match cluster.leader(&topic.name, index as i32) {
+                    // It is sent when the coordinator has the partition.
+                    Some(_)
+                        if !ProducerTransaction::admits(
+                            self.transaction.as_ref(),
+                            (place, index),
+                        ) => {}
                     Some(node) if due <= now => {
                         if !nodes.contains(&node) {
                             nodes.push(node);
@@ -263,7 +272,13 @@ impl KafkaProducer {
             for (topic, produced) in self.topics.iter_mut().enumerate() {
                 let ProducedTopic { name, partitions, .. } = produced;
                 for (partition, into) in partitions.iter_mut().enumerate() {
-                    if cluster.leader(name, partition as i32) != Some(node) {
+                    let is_here = cluster.leader(name, partition as i32) == Some(node);
+                    if !is_here
+                        || !ProducerTransaction::admits(
+                            self.transaction.as_ref(),
+                            (topic, partition),
+                        )
+                    {
                         continue;
                     }
                     if bytes >= MAX_REQUEST {
@@ -284,7 +299,9 @@ impl KafkaProducer {
             }
             let names: Vec<&str> = self.topics.iter().map(|topic| &*topic.name).collect();
             let acks = self.settings.acks;
-            let request = produce_request::encode((acks, identity), &names, &batches);
+            let of_transaction = self.transaction.as_ref().map(ProducerTransaction::id);
+            let form = (acks, identity, of_transaction);
+            let request = produce_request::encode(form, &names, &batches);
             if self.settings.acks == 0 {
                 // No broker answers: what was sent is done.
                 link.request(&request, None);
@@ -298,23 +315,8 @@ impl KafkaProducer {
         // What has no room is due when a response has come.
     }
 
-    /// Takes the identity of an idempotent producer.
-    pub(super) fn take_identity(&mut self, now: Time, body: &[u8]) -> Result<(), FailureKind> {
-        let (error, id, epoch) = responses::producer_identity(body)?;
-        self.is_asking = false;
-        self.due = now;
-        if error == 0 {
-            self.identity = Some(ProducerIdentity { id, epoch });
-        } else if is_passing(error) || super::error_code::is_without_coordinator(error) {
-            self.due = now.after(AGAIN_NS);
-        } else {
-            self.fail_all(now, error);
-        }
-        Ok(())
-    }
-
     /// Answers all messages with an error.
-    fn fail_all(&mut self, now: Time, code: i16) {
+    pub(super) fn fail_all(&mut self, now: Time, code: i16) {
         let Self { topics, answers, .. } = self;
         for topic in topics {
             let unplaced = topic.unplaced.drain(..).map(|message| message.number);
@@ -355,8 +357,10 @@ impl KafkaProducer {
         let partition = &mut self.topics[sent.topic].partitions[sent.partition];
         partition.in_flight -= 1;
         let error = if error == DUPLICATE_SEQUENCE_NUMBER { 0 } else { error };
+        let has_failed = self.transaction.as_ref().is_some_and(ProducerTransaction::has_failed);
         // A batch before it is on its way again.
-        let is_after = error == OUT_OF_ORDER_SEQUENCE_NUMBER && self.settings.is_idempotent;
+        let is_after =
+            error == OUT_OF_ORDER_SEQUENCE_NUMBER && self.settings.is_idempotent && !has_failed;
         if (is_passing(error) || is_after) && now < sent.batch.expires {
             if is_moved(error) {
                 cluster.read_again(now);
@@ -368,18 +372,21 @@ impl KafkaProducer {
         let written = sent.batch.written;
         let numbers = sent.batch.numbers.into_iter();
         self.answers.extend(numbers.map(|number| answer(number, now, error, Some(written))));
-        if error != 0 && self.settings.is_idempotent {
+        match &mut self.transaction {
+            Some(transaction) if error != 0 => {
+                // Its commit becomes an abort, after which another identity is due.
+                transaction.note_failure(error);
+                self.fail_all(now, error);
+            }
             // The broker expects the numbers of the records that it refused: a new identity begins.
-            self.identity = None;
-            self.topics.iter_mut().for_each(|topic| {
-                topic.partitions.iter_mut().for_each(|partition| partition.next_sequence = 0);
-            });
+            None if error != 0 && self.settings.is_idempotent => self.renew_identity(),
+            _ => {}
         }
     }
 }
 
 /// The answer to a message.
-fn answer(number: u64, at: Time, code: i16, written: Option<Time>) -> CommandAnswer {
+pub(super) fn answer(number: u64, at: Time, code: i16, written: Option<Time>) -> CommandAnswer {
     let reason = "".into();
     CommandAnswer { number, at, status: status_of(code), reason, written }
 }

@@ -49,11 +49,16 @@ pub(super) struct ClosedBatch {
 pub(super) struct ProducerIdentity {
     pub(super) id: i64,
     pub(super) epoch: i16,
+    /// Whether its records are part of transactions.
+    pub(super) is_transactional: bool,
 }
+
+/// The attribute of a batch that is part of a transaction.
+const IS_TRANSACTIONAL: i16 = 0x10;
 
 impl ProducerIdentity {
     /// Of a producer that is not idempotent.
-    pub(super) const NONE: Self = Self { id: -1, epoch: -1 };
+    pub(super) const NONE: Self = Self { id: -1, epoch: -1, is_transactional: false };
 }
 
 impl OpenBatch {
@@ -139,7 +144,8 @@ impl ClosedBatch {
         put_int(out, -1);
         out.push(2);
         put_int(out, 0);
-        out.extend_from_slice(&self.attributes.to_be_bytes());
+        let of_transaction = if producer.is_transactional { IS_TRANSACTIONAL } else { 0 };
+        out.extend_from_slice(&(self.attributes | of_transaction).to_be_bytes());
         put_int(out, self.count - 1);
         out.extend_from_slice(&self.first_timestamp.to_be_bytes());
         out.extend_from_slice(&self.last_timestamp.to_be_bytes());

@@ -2,7 +2,10 @@
 //!
 //! `fetched` reads them.
 //! Invariant: a batch is read if its checksum holds and all of it has arrived; a batch that a
-//! broker cut off at its limit of bytes is left for the next fetch.
+//! broker cut off at its limit of bytes is left for the next fetch. Records of a transaction that
+//! the broker names as aborted are no messages, nor are the marks at its end.
+
+use std::collections::{BTreeSet, VecDeque};
 
 use super::compression;
 use super::fields::KafkaFields;
@@ -10,6 +13,9 @@ use crate::stats::FailureKind;
 
 /// Bytes before what the length of a batch counts.
 const LENGTH_END: usize = 12;
+
+/// A batch of a transaction.
+const IS_TRANSACTIONAL: i16 = 0x10;
 
 /// A control batch: the end of a transaction, whose records are no messages.
 const IS_CONTROL: i16 = 0x20;
@@ -30,11 +36,24 @@ pub(super) struct FetchedBatches<'a> {
     rest: &'a [u8],
     /// The most bytes that a batch may decompress to.
     most: usize,
+    /// Aborted transactions that begin behind what was read: first offset and producer, in order.
+    aborted: VecDeque<(i64, i64)>,
+    /// Producers whose transaction, so far as it was read, is an aborted one.
+    aborting: BTreeSet<i64>,
 }
 
 impl<'a> FetchedBatches<'a> {
-    pub(super) const fn new(bytes: &'a [u8], most: usize) -> Self {
-        Self { rest: bytes, most }
+    /// Begins; `aborted` are the transactions whose records are left out: producer and first
+    /// offset of each, encoded.
+    pub(super) fn new(bytes: &'a [u8], most: usize, aborted: &[u8]) -> Result<Self, FailureKind> {
+        let mut fields = KafkaFields(aborted);
+        let mut starts = Vec::with_capacity(aborted.len() / 16);
+        while !fields.0.is_empty() {
+            let producer = fields.long()?;
+            starts.push((fields.long()?, producer));
+        }
+        starts.sort_unstable();
+        Ok(Self { rest: bytes, most, aborted: starts.into(), aborting: BTreeSet::new() })
     }
 
     /// Reads the next batch; calls `each` with its records. Returns the offset that follows it;
@@ -60,14 +79,24 @@ impl<'a> FetchedBatches<'a> {
         }
         let attributes = fields.short()?;
         let last = fields.int()?;
-        // Timestamps, producer and sequence.
-        fields.take(8 + 8 + 8 + 2 + 4)?;
+        // Timestamps; then the producer, its epoch and sequence.
+        fields.take(8 + 8)?;
+        let producer = fields.long()?;
+        fields.take(2 + 4)?;
         let count = fields.int()?;
         let next = first_offset.checked_add(i64::from(last) + 1).ok_or(FailureKind::BadReply)?;
         if first_offset < 0 || last < 0 {
             return Err(FailureKind::BadReply);
         }
+        while let Some((_, producer)) = self.aborted.pop_front_if(|(first, _)| *first < next) {
+            self.aborting.insert(producer);
+        }
         if attributes & IS_CONTROL != 0 {
+            // Whether it commits or aborts, the transaction of the producer is over.
+            self.aborting.remove(&producer);
+            return Ok(Some(next));
+        }
+        if attributes & IS_TRANSACTIONAL != 0 && self.aborting.contains(&producer) {
             return Ok(Some(next));
         }
         let unpacked;

@@ -4,7 +4,10 @@
 //! Invariant: a request is encoded by one function here, in the order of the protocol's fields.
 
 use super::api::{KafkaApi, NO_TAGS, put_request};
-use super::fields::{KafkaFields, put_bytes, put_int, put_optional_text, put_text};
+use super::fields::{
+    KafkaFields, put_bytes, put_compact_text, put_int, put_optional_text, put_text,
+};
+use super::record_batch::ProducerIdentity;
 use crate::plan::kafka::{KafkaSettings, TopicPlan};
 
 /// A request: what it is, and its body.
@@ -35,12 +38,13 @@ pub(super) fn metadata<'a>(topics: impl ExactSizeIterator<Item = &'a str>) -> Ka
     })
 }
 
-/// The identity of an idempotent producer.
-pub(super) fn init_producer() -> KafkaRequest {
+/// The identity of an idempotent producer; for one with transactions, their identifier and how
+/// long each may stay open, ms.
+pub(super) fn init_producer(transactions: Option<(&str, i32)>) -> KafkaRequest {
     KafkaRequest::new(KafkaApi::InitProducerId, |out| {
-        // No transactions: neither their identifier nor a time-out.
-        out.push(0);
-        put_int(out, 0);
+        let (id, timeout_ms) = transactions.unzip();
+        put_compact_text(out, id);
+        put_int(out, timeout_ms.unwrap_or(0));
         // No identity yet.
         out.extend_from_slice(&(-1_i64).to_be_bytes());
         out.extend_from_slice(&(-1_i16).to_be_bytes());
@@ -57,11 +61,11 @@ pub(super) struct OffsetQuery<'a> {
     pub(super) timestamp: i64,
 }
 
-/// The first offset of partitions, or the one behind their last record.
-pub(super) fn list_offsets(queries: &[OffsetQuery<'_>]) -> KafkaRequest {
+/// The first offset of partitions, or the one behind their last record that is read.
+pub(super) fn list_offsets(settings: &KafkaSettings, queries: &[OffsetQuery<'_>]) -> KafkaRequest {
     KafkaRequest::new(KafkaApi::ListOffsets, |out| {
         put_int(out, -1);
-        out.push(0);
+        out.push(settings.reads_committed.into());
         put_int(out, queries.len() as i32);
         for query in queries {
             put_text(out, query.topic);
@@ -87,8 +91,8 @@ pub(super) fn fetch(settings: &KafkaSettings, positions: &[FetchPosition<'_>]) -
         put_int(out, milliseconds(settings.fetch_wait));
         put_int(out, settings.fetch_min as i32);
         put_int(out, settings.fetch_max as i32);
-        // Records of open transactions are read, too; no fetch session.
-        out.push(0);
+        out.push(settings.reads_committed.into());
+        // No fetch session.
         put_int(out, 0);
         put_int(out, -1);
         put_int(out, positions.len() as i32);
@@ -113,6 +117,48 @@ pub(super) fn find_coordinator(group: &str) -> KafkaRequest {
         put_text(out, group);
         out.push(0);
     })
+}
+
+/// The broker that coordinates the transactions of an identifier.
+pub(super) fn find_transaction_coordinator(id: &str) -> KafkaRequest {
+    KafkaRequest::new(KafkaApi::FindCoordinator, |out| {
+        put_text(out, id);
+        out.push(1);
+    })
+}
+
+/// Takes partitions into a transaction: topic and partition by index, sorted by topic.
+pub(super) fn add_partitions(
+    id: &str,
+    producer: ProducerIdentity,
+    names: &[&str],
+    partitions: &[(usize, usize)],
+) -> KafkaRequest {
+    KafkaRequest::new(KafkaApi::AddPartitionsToTxn, |out| {
+        put_producer(out, id, producer);
+        let topics = || partitions.chunk_by(|one, other| one.0 == other.0);
+        put_int(out, topics().count() as i32);
+        for of_topic in topics() {
+            let Some((topic, _)) = of_topic.first() else { continue };
+            put_text(out, names[*topic]);
+            put_int(out, of_topic.len() as i32);
+            of_topic.iter().for_each(|(_, partition)| put_int(out, *partition as i32));
+        }
+    })
+}
+
+/// Ends a transaction.
+pub(super) fn end_transaction(id: &str, producer: ProducerIdentity, commits: bool) -> KafkaRequest {
+    KafkaRequest::new(KafkaApi::EndTxn, |out| {
+        put_producer(out, id, producer);
+        out.push(commits.into());
+    })
+}
+
+fn put_producer(out: &mut Vec<u8>, id: &str, producer: ProducerIdentity) {
+    put_text(out, id);
+    out.extend_from_slice(&producer.id.to_be_bytes());
+    out.extend_from_slice(&producer.epoch.to_be_bytes());
 }
 
 /// A member of a group, as it names itself.

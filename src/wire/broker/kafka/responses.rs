@@ -4,6 +4,7 @@
 //! Invariant: a response is read by one function here; what follows its known fields is left.
 
 use super::api::NO_TAGS;
+use super::error_code::OPERATION_NOT_ATTEMPTED;
 use super::fields::KafkaFields;
 use crate::stats::FailureKind;
 
@@ -90,6 +91,32 @@ pub(super) fn producer_identity(body: &[u8]) -> Result<(i16, i64, i16), FailureK
     Ok((fields.short()?, fields.long()?, fields.short()?))
 }
 
+/// Reads the response to `add_partitions`: the first error of a partition.
+pub(super) fn added_partitions(body: &[u8]) -> Result<i16, FailureKind> {
+    let mut fields = KafkaFields(body);
+    fields.int()?;
+    let mut first = 0;
+    for _ in 0..fields.count(6)? {
+        fields.text()?;
+        for _ in 0..fields.count(6)? {
+            fields.int()?;
+            let error = fields.short()?;
+            // The others were not tried, for an error of one of them.
+            if first == 0 || first == OPERATION_NOT_ATTEMPTED {
+                first = error;
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// Reads the response to `end_transaction`: its error.
+pub(super) fn ended_transaction(body: &[u8]) -> Result<i16, FailureKind> {
+    let mut fields = KafkaFields(body);
+    fields.int()?;
+    fields.short()
+}
+
 /// Reads a response to `Produce`: calls `each` with the topic, the partition and the error of each
 /// batch.
 pub(super) fn produced(
@@ -131,8 +158,12 @@ pub(super) fn listed_offsets(
 pub(super) struct FetchedPartition<'a> {
     pub(super) partition: i32,
     pub(super) error: i16,
-    /// The offset behind the last record that consumers may read.
+    /// The offset behind the last record that all replicas have.
     pub(super) high_watermark: i64,
+    /// The first offset of the oldest transaction that is open, or the high watermark.
+    pub(super) last_stable: i64,
+    /// Aborted transactions: pairs of a producer and the first offset.
+    pub(super) aborted: &'a [u8],
     /// Batches of records.
     pub(super) records: &'a [u8],
 }
@@ -151,14 +182,21 @@ pub(super) fn fetched(
         let topic = fields.text()?;
         for _ in 0..fields.count(42)? {
             let (partition, error) = (fields.int()?, fields.short()?);
-            let high_watermark = fields.long()?;
-            fields.take(8 + 8)?;
-            for _ in 0..fields.count(16)? {
-                fields.take(16)?;
-            }
+            let (high_watermark, last_stable) = (fields.long()?, fields.long()?);
+            fields.long()?;
+            let aborted = fields.count(16)? * 16;
+            let aborted = fields.take(aborted)?;
             fields.int()?;
             let records = fields.bytes()?;
-            each(topic, FetchedPartition { partition, error, high_watermark, records })?;
+            let found = FetchedPartition {
+                partition,
+                error,
+                high_watermark,
+                last_stable,
+                aborted,
+                records,
+            };
+            each(topic, found)?;
         }
     }
     Ok(whole)

@@ -157,6 +157,10 @@ impl MessageStream for KafkaSession {
                 self.state.subscribe(numbers, (source, group), options, now);
             }
             BrokerCommand::Settle(settlement) => self.state.settle(&settlement, now),
+            BrokerCommand::BeginTransaction { id } => {
+                self.state.begin_transaction(number, id, now);
+            }
+            BrokerCommand::CommitTransaction => self.state.commit_transaction(number, now),
         }
         Ok(())
     }
@@ -191,6 +195,10 @@ impl MessageStream for KafkaSession {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
         self.send(cx);
         let _ = self.poll_deadline(cx);
+        if self.state.has_answers() {
+            // Some commands are answered without a response: the reader takes those answers, too.
+            cx.waker().wake_by_ref();
+        }
         match self.phase {
             KafkaPhase::Ended(end) => Poll::Ready(Err(end)),
             _ if self.queued() >= MAX_WAITING => Poll::Pending,
@@ -204,8 +212,9 @@ impl MessageStream for KafkaSession {
 
     fn close(&mut self, _: u16, _: &str) {
         if matches!(self.phase, KafkaPhase::Open) {
-            self.phase = KafkaPhase::Closing(clock::now());
-            self.state.leave_groups();
+            let now = clock::now();
+            self.phase = KafkaPhase::Closing(now);
+            self.state.begin_close(now);
         }
     }
 

@@ -24,7 +24,7 @@ fn batch(records: &[(Option<&str>, &str)], compression: KafkaCompression) -> Vec
     }
     let mut out = Vec::new();
     let closed = open.close(compression);
-    closed.put(&mut out, ProducerIdentity { id: 7, epoch: 1 }, 40);
+    closed.put(&mut out, ProducerIdentity { id: 7, epoch: 1, is_transactional: false }, 40);
     assert_eq!(closed.length(), out.len());
     if compression == KafkaCompression::None {
         assert_eq!(lengths.last(), Some(&out.len()), "the length is known before");
@@ -34,8 +34,13 @@ fn batch(records: &[(Option<&str>, &str)], compression: KafkaCompression) -> Vec
 
 /// Offset, key, value and header lines of each record, and the offset that follows.
 fn read(bytes: &[u8]) -> Result<(Vec<String>, Option<i64>), FailureKind> {
+    read_committed(bytes, &[])
+}
+
+/// As [`read`], without the records of these transactions.
+fn read_committed(bytes: &[u8], aborted: &[u8]) -> Result<(Vec<String>, Option<i64>), FailureKind> {
     let mut shown = Vec::new();
-    let mut batches = FetchedBatches::new(bytes, 100_000);
+    let mut batches = FetchedBatches::new(bytes, 100_000, aborted)?;
     let mut next = None;
     let mut each = |record: super::record_reader::FetchedRecord<'_>| {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -165,4 +170,51 @@ fn what_a_broker_lacks_is_named() {
     let mut out = Vec::new();
     put_request(&mut out, KafkaApi::Heartbeat, 9, |out| out.push(1));
     assert_eq!(out, b"\0\0\0\x11\0\x0c\0\x02\0\0\0\x09\0\x06manada\x01");
+}
+
+/// A batch of one record, `value`, at `offset`, with these attributes, of this producer.
+fn batch_at(offset: i64, attributes: i16, producer: i64, value: &str) -> Vec<u8> {
+    let mut open = OpenBatch::default();
+    let record = NewRecord { key: None, value: value.as_bytes(), headers: &[], timestamp: 0 };
+    open.add(&record);
+    let identity = ProducerIdentity { id: producer, epoch: 0, is_transactional: true };
+    let mut out = Vec::new();
+    open.close(KafkaCompression::None).put(&mut out, identity, 0);
+    out[..8].copy_from_slice(&offset.to_be_bytes());
+    out[21..23].copy_from_slice(&attributes.to_be_bytes());
+    let checksum = crc32c::crc32c(&out[21..]);
+    out[17..21].copy_from_slice(&checksum.to_be_bytes());
+    out
+}
+
+#[test]
+fn records_of_aborted_transactions_are_left_out_up_to_their_mark() {
+    const TRANSACTED: i16 = 0x10;
+    const MARK: i16 = 0x30;
+    let log: Vec<u8> = [
+        batch_at(0, 0, -1, "plain"),
+        batch_at(1, TRANSACTED, 7, "committed"),
+        batch_at(2, MARK, 7, "commit"),
+        batch_at(3, TRANSACTED, 7, "aborted"),
+        batch_at(4, TRANSACTED, 8, "of another"),
+        batch_at(5, TRANSACTED, 7, "aborted, too"),
+        batch_at(6, MARK, 7, "abort"),
+        batch_at(7, TRANSACTED, 7, "the next"),
+        batch_at(8, MARK, 7, "commit"),
+        batch_at(9, 0, 7, "outside"),
+    ]
+    .concat();
+    let aborted = [7_i64.to_be_bytes(), 3_i64.to_be_bytes()].concat();
+    let values = |found: Vec<String>| -> Vec<String> {
+        found.iter().map(|line| line.split_once(" - ").unwrap().1.to_owned()).collect()
+    };
+    let (all, next) = read(&log).unwrap();
+    assert_eq!((all.len(), next), (7, Some(10)), "marks are no messages");
+    let (found, next) = read_committed(&log, &aborted).unwrap();
+    assert_eq!(values(found), ["plain", "committed", "of another", "the next", "outside"]);
+    assert_eq!(next, Some(10));
+    // A fetch may begin within the transaction.
+    let (found, _) = read_committed(&log[batch_at(0, 0, -1, "plain").len()..], &aborted).unwrap();
+    assert_eq!(found.len(), 4);
+    assert_eq!(read_committed(&log, &aborted[..9]), Err(FailureKind::BadReply));
 }

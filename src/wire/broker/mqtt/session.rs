@@ -151,6 +151,10 @@ impl MessageStream for MqttSession {
                 state.subscribe(number, (source, options.qos), subscription, out)?;
             }
             // Messages are acknowledged when they are read.
+            // No step sends them here: they are Kafka's.
+            BrokerCommand::BeginTransaction { .. } | BrokerCommand::CommitTransaction => {
+                return Err(FailureKind::Other);
+            }
             BrokerCommand::Settle(_) => return Ok(()),
         }
         state.last_sent = clock::now();

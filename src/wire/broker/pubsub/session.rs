@@ -150,6 +150,10 @@ impl<D: PubSubDialect> MessageStream for PubSubSession<D> {
                 self.commands.subscriptions.push(subscription);
             }
             // No server with channels expects acknowledgements.
+            // No step sends them here: they are Kafka's.
+            BrokerCommand::BeginTransaction { .. } | BrokerCommand::CommitTransaction => {
+                return Err(FailureKind::Other);
+            }
             BrokerCommand::Settle(_) => {}
         }
         Ok(())
