@@ -129,6 +129,8 @@ pub struct PublishOptions {
     pub expiration: Option<Duration>,
     /// Media type of the payload, in AMQP and MQTT 5.
     pub content_type: Option<String>,
+    /// Whether it is part of a transaction of Kafka.
+    pub is_transacted: bool,
     /// Whether the broker confirms it: PUBACK or PUBCOMP of MQTT, publisher confirms of AMQP.
     pub is_confirmed: bool,
 }

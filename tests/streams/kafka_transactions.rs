@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use manada::plan::broker::PublishOptions;
 use manada::plan::kafka::KafkaSettings;
 use manada::stats::FailureKind;
-use manada::wire::broker::command::BrokerCommand;
+use manada::wire::broker::command::{BrokerCommand, PublishCommand};
 
 use super::client::{Client, run};
 use super::kafka::{answers, open, publish, words};
@@ -184,6 +185,47 @@ fn a_transaction_that_is_left_open_is_aborted() {
     });
     let first = ["find", "init true 0", "add 0", "produce 0", "end false 0"];
     assert_eq!(seen(&requests), [&first[..], &["add 0", "produce 0", "end false 0"]].concat());
+}
+
+#[test]
+fn a_begin_takes_the_place_of_a_command_whose_step_timed_out() {
+    let (address, requests) = coordinator(&[]);
+    run(async {
+        let mut client = open(address, KafkaSettings::default()).await;
+        begin(&mut client, 1);
+        begin(&mut client, 2);
+        assert_eq!(next(&mut client, 1).await, ["2 OK"]);
+        publish(&mut client, 3, b"x").unwrap();
+        assert_eq!(next(&mut client, 1).await, ["3 OK"]);
+        commit(&mut client, 4);
+        begin(&mut client, 5);
+        assert_eq!(next(&mut client, 1).await, ["5 OK"]);
+    });
+    let all = ["find", "init true 0", "add 0", "produce 0", "end false 0"];
+    assert_eq!(seen(&requests), all, "what was not committed in time is aborted");
+}
+
+#[test]
+fn a_message_of_a_transaction_that_another_session_began_is_refused() {
+    let (address, requests) = coordinator(&[]);
+    run(async {
+        let mut client = open(address, KafkaSettings::default()).await;
+        let options =
+            PublishOptions { is_confirmed: true, is_transacted: true, ..PublishOptions::default() };
+        let command = PublishCommand {
+            destination: "t",
+            payload: b"x",
+            headers: &[],
+            key: None,
+            partition: None,
+            options: &options,
+        };
+        client.stream.command(1, BrokerCommand::Publish(command)).unwrap();
+        commit(&mut client, 2);
+        let wanted = ["1 INVALID_TXN_STATE", "2 INVALID_TXN_STATE"];
+        assert_eq!(next(&mut client, 2).await, wanted);
+    });
+    assert!(seen(&requests).is_empty());
 }
 
 #[test]

@@ -231,7 +231,8 @@ fn publish(
         Protocol::Mqtt => mqtt_options(diagnostics, value, fields, &destination),
         Protocol::Kafka => {
             kafka::check_topic(diagnostics, value, &destination);
-            kafka::publish_options(&kafka_settings(context, service))
+            let options = kafka::publish_options(&kafka_settings(context, service));
+            PublishOptions { is_transacted: flow.is_transacted, ..options }
         }
         _ => amqp_steps::publish_options(diagnostics, fields),
     };

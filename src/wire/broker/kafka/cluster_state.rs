@@ -68,6 +68,11 @@ impl ClusterState {
             headers: command.headers,
             timestamp: wall_ms(),
         };
+        if command.options.is_transacted && !self.producer.is_transactional() {
+            // The session that began the transaction has ended: this one was opened after it.
+            self.producer.refuse(number, now);
+            return Ok(());
+        }
         let expires = now.after(nanos(self.settings.delivery_timeout));
         let message = NewMessage { number, record, partition: command.partition, expires };
         self.producer.publish(command.destination, &message, &mut self.cluster, now);

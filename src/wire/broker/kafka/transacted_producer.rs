@@ -25,9 +25,19 @@ impl KafkaProducer {
             self.renew_identity();
         }
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin(number, now);
+            transaction.begin(number);
         }
         self.due = now;
+    }
+
+    /// Whether it has begun a transaction.
+    pub(super) const fn is_transactional(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Refuses a message or a commit: no transaction is open.
+    pub(super) fn refuse(&mut self, number: u64, now: Time) {
+        self.answers.push_back(answer(number, now, INVALID_TXN_STATE, None));
     }
 
     /// Commits the open transaction.
@@ -35,7 +45,7 @@ impl KafkaProducer {
         self.due = now;
         match &mut self.transaction {
             Some(transaction) => transaction.commit(number, now),
-            None => self.answers.push_back(answer(number, now, INVALID_TXN_STATE, None)),
+            None => self.refuse(number, now),
         }
     }
 

@@ -96,11 +96,9 @@ impl ProducerTransaction {
         &self.id
     }
 
-    /// Begins a transaction; one that is open is aborted before.
-    pub(super) fn begin(&mut self, number: u64, now: Time) {
-        if self.command.is_some() {
-            return self.refuse(number, now);
-        }
+    /// Begins a transaction; one that is open is aborted before. A command without an answer gets
+    /// none any more: its step has timed out.
+    pub(super) fn begin(&mut self, number: u64) {
         self.command = Some(number);
         self.phase = match self.phase {
             TransactionPhase::Idle | TransactionPhase::Beginning => TransactionPhase::Beginning,
@@ -110,8 +108,9 @@ impl ProducerTransaction {
 
     /// Commits the open transaction.
     pub(super) fn commit(&mut self, number: u64, now: Time) {
-        if self.phase != TransactionPhase::Open || self.command.is_some() {
-            return self.refuse(number, now);
+        if self.phase != TransactionPhase::Open {
+            self.answers.push_back(answer(number, now, INVALID_TXN_STATE));
+            return;
         }
         self.command = Some(number);
         self.phase = TransactionPhase::Committing;
@@ -124,10 +123,6 @@ impl ProducerTransaction {
             TransactionPhase::Idle | TransactionPhase::Beginning => TransactionPhase::Idle,
             _ => TransactionPhase::Aborting { begins: false },
         };
-    }
-
-    fn refuse(&mut self, number: u64, now: Time) {
-        self.answers.push_back(answer(number, now, INVALID_TXN_STATE));
     }
 
     /// Why a record is refused now; `None`: it is part of the transaction.
