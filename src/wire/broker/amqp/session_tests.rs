@@ -119,6 +119,7 @@ pub(super) const CONFIRMED: PublishOptions = PublishOptions {
     priority: None,
     expiration: None,
     content_type: None,
+    is_transacted: false,
     is_confirmed: true,
 };
 
