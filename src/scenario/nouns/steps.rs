@@ -337,7 +337,7 @@ pub(crate) static TRANSACTED: Noun = Noun {
             .otherwise("the first one that speaks PostgreSQL, or Kafka"),
         key(
             "transactional_id",
-            Fixed,
+            Template,
             "Of Kafka: the identifier of the producer, which no other one has at the same time, \
              such as `\"orders-{{ user.number }}\"`.",
         ),
