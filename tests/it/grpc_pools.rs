@@ -86,8 +86,12 @@ fn a_call_that_times_out_leaves_the_calls_beside_it() {
                 timeout: 500ms";
     let done = run(&scenario(&echo, "connections: 1, streams: 16", step));
     let report = done.measured();
-    let late = count(&report["steps"][1], "calls.timeout");
-    assert!(late > 0, "{done}");
-    assert_eq!(count(&report["steps"][1], "calls.ok") + late, 160, "{done}");
-    assert_eq!(count(&report, "connections.opened"), by_connection(&echo).len() as u64, "{done}");
+    // The server, too, ends calls at their deadline.
+    let calls = &report["steps"][1]["calls"];
+    let late = count(calls, "timeout") + count(calls, "failed");
+    assert!(late > 0 && count(calls, "ok") > 0, "{done}");
+    assert_eq!(count(calls, "ok") + late, 160, "{done}");
+    // A connection is given up if nothing at all arrives while a call waits.
+    let opened = count(&report, "connections.opened");
+    assert!(opened <= late / 2, "{opened} connections for {late} late calls: {done}");
 }
